@@ -1,0 +1,1 @@
+//! The alarm engine: conditions, transitions, acknowledgement. Pure.

@@ -1,0 +1,1 @@
+//! From scores to events: thresholds, hold-off, hysteresis.

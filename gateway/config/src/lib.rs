@@ -1,0 +1,1 @@
+//! Configuration: files, validated values, every error at once.

@@ -1,0 +1,1 @@
+//! The store of record, in sled: seal, range, replay, checkpoints.

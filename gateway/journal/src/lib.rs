@@ -1,0 +1,1 @@
+//! Append-only frames with group commit and recovery.

@@ -1,0 +1,240 @@
+//! The frame: parallel columns, the unit of the log, of a detector's cursor and of replay. Never split or joined.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Instant, Quality, SignalId, StatusCode};
+
+/// The one NaN that a frame holds: equal inputs must give equal bits to every detector on every machine.
+const CANONICAL_NAN: f64 = f64::NAN;
+
+/// Rows of samples as columns. The first five have one length; `skew_ns` is as long or empty (all zero); `exact` and
+/// `text` are sparse, ascending by row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rows {
+    /// Which signal.
+    pub signal: Vec<SignalId>,
+    /// Source time stamp, or the server's where the source gives none (then the mark `SERVER_TIME` is set).
+    pub time: Vec<Instant>,
+    /// The value as a number; NaN where there is only text, or nothing.
+    pub value: Vec<f64>,
+    /// OPC UA StatusCode.
+    pub status: Vec<StatusCode>,
+    /// Marks of our own.
+    pub quality: Vec<Quality>,
+    /// Server minus source time stamp, nanoseconds; empty when all are zero.
+    pub skew_ns: Vec<i64>,
+    /// Row and all 64 bits of an integer that a double cannot hold (two's complement or unsigned, by the signal's kind).
+    pub exact: Vec<(u32, i64)>,
+    /// Row and text.
+    pub text: Vec<(u32, String)>,
+}
+
+/// Columns that do not fit together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column `{column}` does not fit {rows} rows")]
+pub struct RowsError {
+    /// Which column.
+    pub column: &'static str,
+    /// How many rows the signal column has.
+    pub rows: usize,
+}
+
+impl Rows {
+    /// How many rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.signal.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.signal.is_empty()
+    }
+
+    /// Appends a plain number. NaNs become the canonical one.
+    pub fn push(&mut self, signal: SignalId, time: Instant, value: f64, status: StatusCode, quality: Quality, skew_ns: i64) {
+        if skew_ns != 0 && self.skew_ns.is_empty() {
+            self.skew_ns.resize(self.len(), 0);
+        }
+        if skew_ns != 0 || !self.skew_ns.is_empty() {
+            self.skew_ns.push(skew_ns);
+        }
+        self.signal.push(signal);
+        self.time.push(time);
+        self.value.push(if value.is_nan() { CANONICAL_NAN } else { value });
+        self.status.push(status);
+        self.quality.push(quality);
+    }
+
+    /// Says that the last row's integer is exactly `bits`, which its value column could not hold.
+    pub fn set_exact(&mut self, bits: i64) {
+        if let Some(row) = self.last_row() {
+            self.exact.push((row, bits));
+        }
+    }
+
+    /// Gives the last row its text.
+    pub fn set_text(&mut self, text: String) {
+        if let Some(row) = self.last_row() {
+            self.text.push((row, text));
+        }
+    }
+
+    fn last_row(&self) -> Option<u32> {
+        self.len().checked_sub(1).and_then(|row| u32::try_from(row).ok())
+    }
+
+    /// Appends `other`'s rows after these.
+    pub fn append(&mut self, other: &mut Self) {
+        let base = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        if self.skew_ns.is_empty() && !other.skew_ns.is_empty() {
+            self.skew_ns.resize(self.len(), 0);
+        }
+        if other.skew_ns.is_empty() && !self.skew_ns.is_empty() {
+            other.skew_ns.resize(other.len(), 0);
+        }
+        self.exact.extend(other.exact.drain(..).map(|(row, bits)| (base.saturating_add(row), bits)));
+        self.text.extend(other.text.drain(..).map(|(row, text)| (base.saturating_add(row), text)));
+        self.signal.append(&mut other.signal);
+        self.time.append(&mut other.time);
+        self.value.append(&mut other.value);
+        self.status.append(&mut other.status);
+        self.quality.append(&mut other.quality);
+        self.skew_ns.append(&mut other.skew_ns);
+    }
+
+    /// The skew of a row, nanoseconds.
+    #[must_use]
+    pub fn skew_ns_at(&self, row: usize) -> i64 {
+        self.skew_ns.get(row).copied().unwrap_or(0)
+    }
+
+    /// The exact bits of a row, where it has them. Costs a binary search.
+    #[must_use]
+    pub fn exact_at(&self, row: usize) -> Option<i64> {
+        let row = u32::try_from(row).ok()?;
+        let at = self.exact.binary_search_by_key(&row, |(r, _)| *r).ok()?;
+        self.exact.get(at).map(|(_, bits)| *bits)
+    }
+
+    /// The text of a row, where it has one. Costs a binary search.
+    #[must_use]
+    pub fn text_at(&self, row: usize) -> Option<&str> {
+        let row = u32::try_from(row).ok()?;
+        let at = self.text.binary_search_by_key(&row, |(r, _)| *r).ok()?;
+        self.text.get(at).map(|(_, text)| text.as_str())
+    }
+
+    /// Checks that the columns fit together; asked where rows are written and where they are read back.
+    ///
+    /// # Errors
+    /// Names the first column that does not fit.
+    pub fn check(&self) -> Result<(), RowsError> {
+        let rows = self.len();
+        let sparse_fits = |row: Option<u32>| row.is_none_or(|r| (r as usize) < rows);
+        let columns = [
+            ("time", self.time.len() == rows),
+            ("value", self.value.len() == rows),
+            ("status", self.status.len() == rows),
+            ("quality", self.quality.len() == rows),
+            ("skew", self.skew_ns.is_empty() || self.skew_ns.len() == rows),
+            ("exact", self.exact.is_sorted_by_key(|e| e.0) && sparse_fits(self.exact.last().map(|e| e.0))),
+            ("text", self.text.is_sorted_by_key(|t| t.0) && sparse_fits(self.text.last().map(|t| t.0))),
+        ];
+        match columns.iter().find(|(_, fits)| !fits) {
+            None => Ok(()),
+            Some(&(column, _)) => Err(RowsError { column, rows }),
+        }
+    }
+}
+
+/// Why values are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum GapCause {
+    /// The source could not be reached.
+    SourceLost,
+    /// A queue overflowed, the server's or ours.
+    Overflow,
+    /// A detector skipped what it could not keep up with, or a frame on which it fails.
+    Skipped,
+    /// The gateway did not run, or the source keeps no history.
+    NotRecorded,
+}
+
+/// An interval in which values of a signal, or of every signal, may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Which signal; `None` for all.
+    pub signal: Option<SignalId>,
+    /// The last time of which something is known.
+    pub since: Instant,
+    /// The first time of which something is known again.
+    pub until: Instant,
+    /// Why.
+    pub cause: GapCause,
+}
+
+/// One cut of the incoming values: rows, the gaps noticed, and the only clock that a detector sees.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The gateway's receive time at the cut, monotone over steps of the machine's clock.
+    pub now: Instant,
+    /// Offset of the site's time zone from UTC at the cut, seconds.
+    pub utc_offset_s: i32,
+    /// The operating mode; 0 when none is configured.
+    pub mode: u32,
+    /// The samples.
+    pub rows: Rows,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(skews: &[i64]) -> Rows {
+        let mut rows = Rows::default();
+        for (i, skew) in skews.iter().enumerate() {
+            rows.push(SignalId(1), Instant::from_ns(i as i64), f64::NAN, StatusCode::GOOD, Quality::NONE, *skew);
+        }
+        rows
+    }
+
+    #[test]
+    fn appended_rows_keep_their_side_columns() {
+        for (left, right) in [(vec![0, 0], vec![0, 5]), (vec![3], vec![0, 0]), (vec![], vec![1]), (vec![1], vec![])] {
+            let (mut a, mut b) = (rows(&left), rows(&right));
+            if !right.is_empty() {
+                b.set_text("last".into());
+                b.set_exact(i64::MAX);
+            }
+            a.append(&mut b);
+            a.check().unwrap();
+            let all: Vec<i64> = left.iter().chain(&right).copied().collect();
+            assert_eq!((0..a.len()).map(|r| a.skew_ns_at(r)).collect::<Vec<_>>(), all);
+            if !right.is_empty() {
+                assert_eq!(a.text_at(all.len() - 1), Some("last"));
+                assert_eq!(a.exact_at(all.len() - 1), Some(i64::MAX));
+            }
+        }
+    }
+
+    #[test]
+    fn a_nan_is_canonical_whatever_it_carried() {
+        let mut rows = Rows::default();
+        rows.push(SignalId(0), Instant::default(), f64::from_bits(0xfff8_dead_beef_0001), StatusCode::GOOD, Quality::NONE, 0);
+        assert_eq!(rows.value[0].to_bits(), f64::NAN.to_bits());
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_named() {
+        let mut bad = rows(&[0, 0]);
+        bad.exact.push((7, 1));
+        assert_eq!(bad.check().unwrap_err().column, "exact");
+        bad.exact.clear();
+        bad.status.pop();
+        assert_eq!(bad.check().unwrap_err().column, "status");
+    }
+}

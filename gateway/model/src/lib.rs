@@ -1,0 +1,24 @@
+//! What flows through the gateway: frames of columns, identifiers, times, quality, verdicts, and the clock.
+//!
+//! Every other room depends on this one, so it knows none of them: no OPC UA stack, no store, no sandbox, no task.
+
+mod binding;
+mod clock;
+mod frame;
+mod ids;
+mod quality;
+mod record;
+mod time;
+mod verdict;
+
+pub use binding::{Batch, BatchGap, SignalInfo};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use frame::{Frame, Gap, GapCause, Rows, RowsError};
+pub use ids::{ConditionKey, KeyError, Kind, Lsn, SignalId};
+pub use quality::{Quality, StatusCode};
+pub use record::{AlarmCommand, CommandKind, Control, DetectorOrigin, Phase, Record, RecordBody, SourceState};
+pub use time::Instant;
+pub use verdict::{
+    AlarmSettings, ConditionSpec, Decides, Finding, Level, Outcome, Progress, Scale, Scope, ScoreColumns, Severity,
+    Verdict,
+};

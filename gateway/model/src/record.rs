@@ -1,0 +1,149 @@
+//! What the log holds: frames of data, and everything else that decides something, so that replaying the log decides
+//! the same again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ConditionKey, Frame, Instant, Lsn, Verdict};
+
+/// One record of the log and its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its place.
+    pub lsn: Lsn,
+    /// What it says.
+    pub body: RecordBody,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RecordBody {
+    /// Samples.
+    Data(Frame),
+    /// A control frame.
+    Control(Control),
+    /// A transition of an alarm: the condition's whole state after it, encoded by the alarm engine's room. Durable
+    /// before it is published.
+    Alarm {
+        /// The condition.
+        key: ConditionKey,
+        /// The encoded state.
+        state: Vec<u8>,
+    },
+}
+
+/// Control frames.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Control {
+    /// A detector instance began: from here on its verdicts come from `origin`.
+    DetectorStarted {
+        /// The binding's name.
+        binding: String,
+        /// BLAKE3 of the component.
+        digest: String,
+        /// Hash of its configuration and signal list.
+        config_hash: String,
+        /// Where its state comes from.
+        origin: DetectorOrigin,
+        /// Seed handed to it.
+        seed: u64,
+    },
+    /// What a detector found in a frame: level verdicts and scores turned into levels. Only what is not empty is written.
+    Verdicts {
+        /// The binding's name.
+        binding: String,
+        /// The frame they rest on.
+        frame: Lsn,
+        /// The verdicts, in order.
+        verdicts: Vec<Verdict>,
+    },
+    /// A detector failed on a frame; `skip` when it is to be left out from now on.
+    DetectorFault {
+        /// The binding's name.
+        binding: String,
+        /// The frame it failed on.
+        frame: Lsn,
+        /// What happened.
+        reason: String,
+        /// Whether the frame is skipped.
+        skip: bool,
+    },
+    /// A detector's phase changed.
+    DetectorPhase {
+        /// The binding's name.
+        binding: String,
+        /// The phase it is in now.
+        phase: Phase,
+    },
+    /// A source's connection changed.
+    Source {
+        /// The source's name.
+        source: String,
+        /// Its state now.
+        state: SourceState,
+        /// Why, one sentence.
+        reason: String,
+    },
+    /// An operator's command, as it was accepted.
+    Command(AlarmCommand),
+}
+
+/// Where a detector's state comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DetectorOrigin {
+    /// From nothing; the first frame it sees is the next one of the log.
+    Fresh,
+    /// From the checkpoint taken after this frame.
+    Checkpoint(Lsn),
+}
+
+/// How far a detector has learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// It learns what is normal.
+    Learning,
+    /// It can judge.
+    Ready,
+    /// What it learned no longer fits.
+    Relearn,
+}
+
+/// The connection to a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceState {
+    /// Connected, values flow.
+    Up,
+    /// Not connected.
+    Down,
+}
+
+/// Something an operator asks of a condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmCommand {
+    /// The condition.
+    pub key: ConditionKey,
+    /// What is asked.
+    pub kind: CommandKind,
+    /// Which occurrence is meant: the EventId the caller saw. Empty for `Enable` and `Disable`.
+    pub event_id: Vec<u8>,
+    /// Locale and text; `None` leaves the comment as it is.
+    pub comment: Option<(String, String)>,
+    /// Who asks.
+    pub user: String,
+    /// When it came.
+    pub at: Instant,
+}
+
+/// What can be asked of a condition (OPC 10000-9 §5.5, §5.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CommandKind {
+    /// Acknowledge.
+    Acknowledge,
+    /// Confirm.
+    Confirm,
+    /// AddComment.
+    AddComment,
+    /// Enable.
+    Enable,
+    /// Disable.
+    Disable,
+}

@@ -1,0 +1,197 @@
+//! What detectors say: conditions they can find, levels, scores, evidence. Mirrors the plugin contract in the
+//! gateway's own terms; how it crosses the sandbox's boundary is not known here.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Instant;
+
+/// An OPC UA event severity, 1 to 1000 (OPC 10000-5 §6.4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Severity(u16);
+
+impl Severity {
+    /// The nearest allowed severity.
+    #[must_use]
+    pub fn clamped(value: u16) -> Self {
+        Self(value.clamp(1, 1000))
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// For what a condition has one instance each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// Each signal of the binding.
+    Signal,
+    /// Each group of signals.
+    Group,
+    /// The whole binding.
+    Binding,
+}
+
+/// Who turns a condition active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decides {
+    /// The plugin, by level verdicts.
+    Plugin,
+    /// The gateway, from calibrated scores.
+    Host,
+}
+
+/// What a score means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scale {
+    /// −log10 of a tail probability.
+    NegLog10P,
+    /// Only its order means something.
+    Ordinal,
+}
+
+/// One thing that a detector can find, as it describes it after configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConditionSpec {
+    /// Its name within the detector.
+    pub id: String,
+    /// For what it has instances.
+    pub scope: Scope,
+    /// Who decides.
+    pub decides: Decides,
+    /// What its scores mean.
+    pub scale: Scale,
+    /// The OPC UA alarm type that fits (BrowseName, such as `ExclusiveLevelAlarmType`).
+    pub alarm_type: String,
+    /// Severity while active, unless configured otherwise.
+    pub severity: Severity,
+    /// What it means, one sentence.
+    pub text: String,
+    /// What the operator should do.
+    pub response: String,
+}
+
+/// What the configuration says of a condition, over what the plugin proposes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AlarmSettings {
+    /// Severity while active.
+    pub severity: Option<u16>,
+    /// Score at or above which the gateway decides "active" (conditions it decides).
+    pub threshold: Option<f64>,
+    /// For so long no second event of a condition the gateway decides.
+    pub hold_off: Option<Duration>,
+    /// What the operator should do.
+    pub response: Option<String>,
+    /// Whether an acknowledged alarm must be confirmed as well.
+    pub confirm: Option<bool>,
+}
+
+/// The state of a condition as a detector sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// Nothing to report.
+    #[default]
+    Normal,
+    /// Below the second lower limit.
+    LowLow,
+    /// Below the lower limit.
+    Low,
+    /// Above the upper limit.
+    High,
+    /// Above the second upper limit.
+    HighHigh,
+    /// Active, for what has no limits.
+    Active,
+    /// The detector cannot tell.
+    Unknown,
+}
+
+impl Level {
+    /// Whether this level makes a condition active. `Unknown` does not, and does not end it either.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::LowLow | Self::Low | Self::High | Self::HighHigh | Self::Active)
+    }
+}
+
+/// One piece of evidence: what a signal showed against what was expected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Index of the signal in the binding.
+    pub signal: u32,
+    /// What was seen.
+    pub observed: f64,
+    /// The least that was expected.
+    pub low: Option<f64>,
+    /// The most that was expected.
+    pub high: Option<f64>,
+    /// How much of the verdict it explains, 0 to 1.
+    pub share: f64,
+}
+
+/// A level or score of one condition instance at a time, with its reasons.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Index into the binding's conditions.
+    pub condition: u16,
+    /// Signal index, group number or 0, by the condition's scope.
+    pub instance: u32,
+    /// The time of the sample it rests on.
+    pub at: Instant,
+    /// The level.
+    pub level: Level,
+    /// The score, where there is one.
+    pub score: Option<f64>,
+    /// One plain sentence.
+    pub why: String,
+    /// What drove it, the first the most.
+    pub evidence: Vec<Finding>,
+}
+
+/// Scores for the gateway to calibrate, as columns of one length.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScoreColumns {
+    /// Index into the binding's conditions.
+    pub condition: Vec<u16>,
+    /// Signal index, group number or 0.
+    pub instance: Vec<u32>,
+    /// The time of the sample.
+    pub at: Vec<Instant>,
+    /// The score.
+    pub score: Vec<f64>,
+}
+
+/// How far a detector has learned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Whether it is ready.
+    pub phase: crate::Phase,
+    /// Samples it has.
+    pub have: u64,
+    /// Samples it needs.
+    pub need: u64,
+    /// What it waits for, if anything.
+    pub note: String,
+}
+
+/// What one call of a detector gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Scores of the conditions that the gateway decides.
+    pub scores: ScoreColumns,
+    /// Levels of the conditions that the plugin decides.
+    pub verdicts: Vec<Verdict>,
+    /// Progress, when it changed.
+    pub progress: Option<Progress>,
+}

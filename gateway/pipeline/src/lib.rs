@@ -1,0 +1,1 @@
+//! The ports between the rooms and the tasks that run between them.

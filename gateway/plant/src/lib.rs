@@ -1,0 +1,1 @@
+//! The demo plant: a simulated process behind an OPC UA server.

@@ -1,0 +1,1 @@
+//! Loads, limits and runs detector plugins.

@@ -1,0 +1,1 @@
+//! OPC UA server: condition nodes, methods, events, variables.

@@ -1,0 +1,1 @@
+//! OPC UA values, node ids and security settings, shared by the rooms that speak OPC UA.
