@@ -21,14 +21,38 @@ pub enum RecordBody {
     Data(Frame),
     /// A control frame.
     Control(Control),
-    /// A transition of an alarm: the condition's whole state after it, encoded by the alarm engine's room. Durable
-    /// before it is published.
-    Alarm {
-        /// The condition.
-        key: ConditionKey,
-        /// The encoded state.
-        state: Vec<u8>,
+    /// What was decided on a frame, with the alarm transitions it caused: one record, so that a kill can never leave
+    /// half of it. Durable before anything of it is published.
+    Decided(Decided),
+    /// An operator's command that was accepted, with the transitions it caused. Durable before it is answered.
+    Commanded {
+        /// The command.
+        command: AlarmCommand,
+        /// The new states.
+        transitions: Vec<AlarmState>,
     },
+}
+
+/// The verdicts of a binding on one frame, and the states they led to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The binding's name, or `gateway` for its own findings.
+    pub binding: String,
+    /// The record they rest on: a frame, or a control record for the gateway's own findings.
+    pub frame: Lsn,
+    /// Level verdicts, in order; those that the gateway decided from scores among them.
+    pub verdicts: Vec<Verdict>,
+    /// The states of the conditions that changed. Empty while the detector is in shadow.
+    pub transitions: Vec<AlarmState>,
+}
+
+/// A condition's whole state after a transition, encoded by the alarm engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmState {
+    /// The condition.
+    pub key: ConditionKey,
+    /// Its encoded state.
+    pub state: Vec<u8>,
 }
 
 /// Control frames.
@@ -46,15 +70,6 @@ pub enum Control {
         origin: DetectorOrigin,
         /// Seed handed to it.
         seed: u64,
-    },
-    /// What a detector found in a frame: level verdicts and scores turned into levels. Only what is not empty is written.
-    Verdicts {
-        /// The binding's name.
-        binding: String,
-        /// The frame they rest on.
-        frame: Lsn,
-        /// The verdicts, in order.
-        verdicts: Vec<Verdict>,
     },
     /// A detector failed on a frame; `skip` when it is to be left out from now on.
     DetectorFault {
@@ -83,8 +98,6 @@ pub enum Control {
         /// Why, one sentence.
         reason: String,
     },
-    /// An operator's command, as it was accepted.
-    Command(AlarmCommand),
 }
 
 /// Where a detector's state comes from.

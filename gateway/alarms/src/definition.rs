@@ -1,0 +1,85 @@
+//! What a condition is, as opposed to how it stands: fixed while its detector's configuration is.
+
+use watchfire_model::{ConditionKey, Scope, Severity, SignalId};
+
+/// The OPC UA alarm types in use (OPC 10000-9 §5.8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AlarmType {
+    /// ExclusiveLevelAlarmType: limits, one at a time.
+    ExclusiveLevel,
+    /// ExclusiveRateOfChangeAlarmType.
+    ExclusiveRateOfChange,
+    /// ExclusiveDeviationAlarmType: departs from an expected value.
+    ExclusiveDeviation,
+    /// OffNormalAlarmType: a discrete value is not what it should be.
+    OffNormal,
+    /// TripAlarmType.
+    Trip,
+    /// DiscrepancyAlarmType: an action is missing within its time.
+    Discrepancy,
+    /// SystemOffNormalAlarmType: a source is lost.
+    SystemOffNormal,
+    /// SystemDiagnosticAlarmType: the gateway's own faults.
+    SystemDiagnostic,
+    /// The gateway's own subtype of AlarmConditionType for learned findings.
+    #[default]
+    Statistical,
+}
+
+impl AlarmType {
+    /// From the BrowseName that a plugin gives; `None` for a type that is not offered to plugins.
+    #[must_use]
+    pub fn from_browse_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "ExclusiveLevelAlarmType" => Self::ExclusiveLevel,
+            "ExclusiveRateOfChangeAlarmType" => Self::ExclusiveRateOfChange,
+            "ExclusiveDeviationAlarmType" => Self::ExclusiveDeviation,
+            "OffNormalAlarmType" => Self::OffNormal,
+            "TripAlarmType" => Self::Trip,
+            "DiscrepancyAlarmType" => Self::Discrepancy,
+            "StatisticalAlarmType" => Self::Statistical,
+            _ => return None,
+        })
+    }
+}
+
+/// Condition classes (OPC 10000-9 §5.9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ConditionClass {
+    /// ProcessConditionClassType.
+    #[default]
+    Process,
+    /// SystemConditionClassType.
+    System,
+    /// StatisticalConditionClassType.
+    Statistical,
+}
+
+/// A condition instance: what it is and where it belongs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConditionDef {
+    /// Its name for ever.
+    pub key: ConditionKey,
+    /// The area whose alarm list it is in; parts separated by `/`.
+    pub area: String,
+    /// What it is about: a signal's name, a source's or a detector's.
+    pub source_name: String,
+    /// The signal it is about, for conditions of one signal.
+    pub signal: Option<SignalId>,
+    /// For what there is one instance.
+    pub scope: Scope,
+    /// Its type.
+    pub alarm_type: AlarmType,
+    /// Its class.
+    pub class: ConditionClass,
+    /// Severity while active.
+    pub severity: Severity,
+    /// What it means, one sentence.
+    pub text: String,
+    /// What the operator should do.
+    pub response: String,
+    /// Whether an acknowledged alarm must be confirmed as well.
+    pub confirm: bool,
+    /// Who finds it: plugin, version and digest, for people.
+    pub detector: String,
+}

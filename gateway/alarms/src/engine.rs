@@ -1,0 +1,272 @@
+//! The state machine. The caller sets a level or gives a command; every transition is decided here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watchfire_model::{AlarmCommand, CommandKind, ConditionKey, Instant, Level, Lsn, StatusCode};
+
+use crate::state::EVENT_IDS_MAX;
+use crate::{Comment, ConditionDef, ConditionState, DecodeError, EventId, Evidence};
+
+/// The longest comment, bytes.
+const COMMENT_BYTES_MAX: usize = 4096;
+
+/// What a detector says of a condition, in the engine's terms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The level; `Unknown` keeps the state and makes its quality uncertain.
+    pub level: Level,
+    /// What is the matter, one sentence.
+    pub message: String,
+    /// The score, where there is one.
+    pub score: Option<f64>,
+    /// What drove it.
+    pub evidence: Vec<Evidence>,
+    /// The time at the process.
+    pub at: Instant,
+    /// Whether the detector can be believed.
+    pub quality: StatusCode,
+}
+
+/// A state that was reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// What the condition is.
+    pub def: Arc<ConditionDef>,
+    /// How it stands now.
+    pub state: ConditionState,
+}
+
+/// Why a command is refused; each has a status code of OPC 10000-9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedCommand {
+    /// BadNodeIdUnknown.
+    #[error("there is no such condition")]
+    UnknownCondition,
+    /// BadEventIdUnknown.
+    #[error("the EventId is not one of the condition's current occurrence")]
+    EventIdUnknown,
+    /// BadConditionBranchAlreadyAcked.
+    #[error("it is acknowledged already")]
+    AlreadyAcked,
+    /// BadConditionBranchAlreadyConfirmed.
+    #[error("it is confirmed already")]
+    AlreadyConfirmed,
+    /// BadConditionDisabled.
+    #[error("it is disabled")]
+    Disabled,
+    /// BadConditionAlreadyEnabled.
+    #[error("it is enabled already")]
+    AlreadyEnabled,
+    /// BadConditionAlreadyDisabled.
+    #[error("it is disabled already")]
+    AlreadyDisabled,
+    /// BadInvalidArgument.
+    #[error("the comment is longer than {COMMENT_BYTES_MAX} bytes")]
+    CommentTooLong,
+    /// BadInvalidArgument.
+    #[error("a comment is needed")]
+    CommentMissing,
+    /// BadTooManyOperations: too many commands wait, or the gateway is stopping.
+    #[error("the gateway is busy or stopping; try again")]
+    Busy,
+}
+
+#[derive(Debug)]
+struct Condition {
+    def: Arc<ConditionDef>,
+    state: ConditionState,
+}
+
+/// All conditions and how they stand.
+#[derive(Debug, Default)]
+pub struct Engine {
+    conditions: BTreeMap<ConditionKey, Condition>,
+    /// States read back whose condition is not defined (yet): a detector that cannot start keeps its alarms.
+    orphans: BTreeMap<ConditionKey, ConditionState>,
+}
+
+impl Engine {
+    /// Takes back a state from the log; a later one replaces it.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read; the engine is then as before.
+    pub fn restore(&mut self, key: &ConditionKey, bytes: &[u8]) -> Result<(), DecodeError> {
+        let state = ConditionState::decode(key.as_str(), bytes)?;
+        match self.conditions.get_mut(key) {
+            Some(condition) => condition.state = state,
+            None => {
+                self.orphans.insert(key.clone(), state);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what a condition is. A known one keeps its state; a new one starts normal at `at`.
+    pub fn define(&mut self, def: Arc<ConditionDef>, at: Instant) -> Transition {
+        let known = self.conditions.remove(&def.key).map(|condition| condition.state);
+        let mut state = known
+            .or_else(|| self.orphans.remove(&def.key))
+            .unwrap_or_else(|| ConditionState::normal(&def, at));
+        state.retain = state.must_retain(&def);
+        let transition = Transition { def: def.clone(), state: state.clone() };
+        self.conditions.insert(def.key.clone(), Condition { def, state });
+        transition
+    }
+
+    /// The conditions and their states, by key.
+    pub fn conditions(&self) -> impl Iterator<Item = (&Arc<ConditionDef>, &ConditionState)> {
+        self.conditions.values().map(|condition| (&condition.def, &condition.state))
+    }
+
+    /// How a condition stands.
+    #[must_use]
+    pub fn state(&self, key: &ConditionKey) -> Option<&ConditionState> {
+        self.conditions.get(key).map(|condition| &condition.state)
+    }
+
+    /// Applies a finding that rests on the record at `cause`. `now` is the receive time. Answers the transition, if
+    /// there is one: a finding that changes nothing that an operator sees is none, and neither is one for a condition
+    /// that is disabled (its level is kept for when it is enabled) or unknown.
+    pub fn apply(&mut self, key: &ConditionKey, cause: Lsn, finding: Finding, now: Instant) -> Option<Transition> {
+        let condition = self.conditions.get_mut(key)?;
+        let before = condition.state.clone();
+        condition.state.take(&condition.def, &finding);
+        let after = &mut condition.state;
+        let unseen = after.level == before.level
+            && after.active.value == before.active.value
+            && after.quality.value == before.quality.value;
+        if unseen || !after.enabled.value {
+            return None;
+        }
+        after.decided = cause;
+        condition.transition(cause.0, finding.at, now);
+        Some(condition.announced())
+    }
+
+    /// Says how far the findings of a condition can be believed, without touching its state otherwise: a detector
+    /// that fails or loses its inputs never clears an alarm.
+    pub fn apply_quality(&mut self, key: &ConditionKey, cause: Lsn, quality: StatusCode, now: Instant) -> Option<Transition> {
+        let condition = self.conditions.get_mut(key)?;
+        if condition.state.quality.value == quality || !condition.state.enabled.value {
+            return None;
+        }
+        condition.state.quality.set(quality, now);
+        condition.state.decided = cause;
+        condition.transition(cause.0, now, now);
+        Some(condition.announced())
+    }
+
+    /// Carries out a command.
+    ///
+    /// # Errors
+    /// Why it is refused; nothing has changed then.
+    pub fn command(&mut self, command: &AlarmCommand) -> Result<Transition, RefusedCommand> {
+        let condition = self.conditions.get_mut(&command.key).ok_or(RefusedCommand::UnknownCondition)?;
+        condition.check(command)?;
+        let at = command.at;
+        let confirm = condition.def.confirm;
+        let state = &mut condition.state;
+        match command.kind {
+            CommandKind::Acknowledge => {
+                state.acked.set(true, at);
+                state.confirmed.set(!confirm, at);
+            }
+            CommandKind::Confirm => state.confirmed.set(true, at),
+            CommandKind::Enable => state.enable(at),
+            CommandKind::Disable => state.enabled.set(false, at),
+            CommandKind::AddComment => {}
+        }
+        if let Some((locale, text)) = &command.comment {
+            state.comment = crate::Stamped::new(Comment { locale: locale.clone(), text: text.clone() }, at);
+        }
+        state.user.clone_from(&command.user);
+        condition.transition(0, at, at);
+        Ok(condition.announced())
+    }
+}
+
+impl Condition {
+    fn check(&self, command: &AlarmCommand) -> Result<(), RefusedCommand> {
+        use CommandKind::{Acknowledge, AddComment, Confirm, Disable, Enable};
+        let state = &self.state;
+        match command.kind {
+            Enable if state.enabled.value => return Err(RefusedCommand::AlreadyEnabled),
+            Disable if !state.enabled.value => return Err(RefusedCommand::AlreadyDisabled),
+            Enable | Disable => return Ok(()),
+            Acknowledge | Confirm | AddComment => {}
+        }
+        if !state.enabled.value {
+            return Err(RefusedCommand::Disabled);
+        }
+        if !state.event_ids.iter().any(|id| id.bytes()[..] == command.event_id[..]) {
+            return Err(RefusedCommand::EventIdUnknown);
+        }
+        if command.comment.as_ref().is_some_and(|(locale, text)| locale.len() + text.len() > COMMENT_BYTES_MAX) {
+            return Err(RefusedCommand::CommentTooLong);
+        }
+        match command.kind {
+            Acknowledge if state.acked.value => Err(RefusedCommand::AlreadyAcked),
+            Confirm if state.confirmed.value => Err(RefusedCommand::AlreadyConfirmed),
+            AddComment if command.comment.is_none() => Err(RefusedCommand::CommentMissing),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the state that was just reached its number, its EventId and its place in the list.
+    fn transition(&mut self, cause: u64, at: Instant, now: Instant) {
+        let state = &mut self.state;
+        state.transitions += 1;
+        state.event_id = EventId::derive(&self.def.key, state.transitions, cause);
+        state.event_ids.push(state.event_id);
+        let excess = state.event_ids.len().saturating_sub(EVENT_IDS_MAX);
+        state.event_ids.drain(..excess);
+        state.time = at;
+        state.receive_time = now;
+        state.retain = state.must_retain(&self.def);
+    }
+
+    fn announced(&self) -> Transition {
+        Transition { def: self.def.clone(), state: self.state.clone() }
+    }
+}
+
+impl ConditionState {
+    fn take(&mut self, def: &ConditionDef, finding: &Finding) {
+        let at = finding.at;
+        self.quality.set(finding.quality, at);
+        if finding.level == Level::Unknown {
+            return;
+        }
+        let was_active = self.active.value;
+        self.level = finding.level;
+        self.score = finding.score;
+        self.message.clone_from(&finding.message);
+        self.evidence.clone_from(&finding.evidence);
+        self.active.set(finding.level.is_active(), at);
+        if self.active.value && !was_active && self.enabled.value {
+            self.begin_occurrence(at);
+        }
+        if self.active.value && self.severity.value != def.severity {
+            self.last_severity = self.severity.clone();
+            self.severity.set(def.severity, at);
+        }
+    }
+
+    /// A new occurrence: nobody has acknowledged it, and EventIds of the one before no longer count, so that nothing
+    /// is acknowledged by accident.
+    fn begin_occurrence(&mut self, at: Instant) {
+        self.activations += 1;
+        self.acked.set(false, at);
+        self.confirmed.set(true, at);
+        self.event_ids.clear();
+    }
+
+    /// Enabling an alarm whose level went active meanwhile begins an occurrence.
+    fn enable(&mut self, at: Instant) {
+        self.enabled.set(true, at);
+        if self.active.value {
+            self.begin_occurrence(at);
+        }
+    }
+}

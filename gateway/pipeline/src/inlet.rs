@@ -1,0 +1,167 @@
+//! Where sources hand in what they receive: a bounded queue that never blocks its senders. Knows nothing of frames.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, mpsc};
+use watchfire_model::{Gap, Instant, Rows, SignalId, SourceState, StatusCode};
+
+/// Rows that may wait in the inlet before sources must hold back.
+const ROWS_MAX: usize = 1 << 18;
+/// Arrivals other than rows are few; this only bounds a fault.
+const ARRIVALS_MAX: usize = 1 << 14;
+
+/// What a source tells.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Values.
+    Rows(Rows),
+    /// Intervals in which values were lost.
+    Gaps(Vec<Gap>),
+    /// The connection changed.
+    State {
+        /// The source's name.
+        source: Arc<str>,
+        /// Its state.
+        state: SourceState,
+        /// Why, one sentence with the way out.
+        reason: String,
+    },
+    /// A signal cannot be watched, or can again: its status stands in for a value.
+    Signal {
+        /// Which one.
+        signal: SignalId,
+        /// The status to show.
+        status: StatusCode,
+        /// When.
+        at: Instant,
+    },
+}
+
+impl Arrival {
+    fn rows(&self) -> usize {
+        if let Self::Rows(rows) = self { rows.len() } else { 0 }
+    }
+}
+
+/// The senders' end.
+#[derive(Clone, Debug)]
+pub struct Inlet {
+    sender: mpsc::Sender<Arrival>,
+    waiting: Arc<AtomicUsize>,
+    room: Arc<Notify>,
+}
+
+/// The ingest task's end.
+#[derive(Debug)]
+pub struct ArrivalReceiver {
+    receiver: mpsc::Receiver<Arrival>,
+    waiting: Arc<AtomicUsize>,
+    room: Arc<Notify>,
+}
+
+/// A new inlet.
+#[must_use]
+pub fn inlet() -> (Inlet, ArrivalReceiver) {
+    let (sender, receiver) = mpsc::channel(ARRIVALS_MAX);
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let room = Arc::new(Notify::new());
+    (Inlet { sender, waiting: waiting.clone(), room: room.clone() }, ArrivalReceiver { receiver, waiting, room })
+}
+
+impl Inlet {
+    /// Hands in an arrival without waiting; safe to call under a foreign lock.
+    ///
+    /// # Errors
+    /// Gives the arrival back when the inlet is full or closed. The caller then owes a gap with cause `Overflow` for
+    /// each signal in it, handed in by [`Inlet::push`] once there is room.
+    pub fn try_push(&self, arrival: Arrival) -> Result<(), Arrival> {
+        let rows = arrival.rows();
+        let full = rows > 0 && self.waiting.load(Ordering::Relaxed) >= ROWS_MAX;
+        if full {
+            return Err(arrival);
+        }
+        self.waiting.fetch_add(rows, Ordering::Relaxed);
+        self.sender.try_send(arrival).map_err(|refused| {
+            self.waiting.fetch_sub(rows, Ordering::Relaxed);
+            match refused {
+                mpsc::error::TrySendError::Full(arrival) | mpsc::error::TrySendError::Closed(arrival) => arrival,
+            }
+        })
+    }
+
+    /// Hands in an arrival, waiting for room. Returns false once the gateway is stopping.
+    pub async fn push(&self, arrival: Arrival) -> bool {
+        let rows = arrival.rows();
+        if rows > 0 {
+            self.room().await;
+        }
+        self.waiting.fetch_add(rows, Ordering::Relaxed);
+        self.sender.send(arrival).await.is_ok()
+    }
+
+    /// Whether a source should go on asking its server for values: stops at half full.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < ROWS_MAX / 2
+    }
+
+    /// Waits until [`Inlet::has_room`].
+    pub async fn room(&self) {
+        loop {
+            let woken = self.room.notified();
+            if self.has_room() || self.sender.is_closed() {
+                return;
+            }
+            woken.await;
+        }
+    }
+}
+
+impl ArrivalReceiver {
+    /// The next arrival; `None` once every sender is gone.
+    pub async fn recv(&mut self) -> Option<Arrival> {
+        let arrival = self.receiver.recv().await?;
+        self.took(&arrival);
+        Some(arrival)
+    }
+
+    /// The next arrival if one is waiting.
+    pub fn try_recv(&mut self) -> Option<Arrival> {
+        let arrival = self.receiver.try_recv().ok()?;
+        self.took(&arrival);
+        Some(arrival)
+    }
+
+    fn took(&self, arrival: &Arrival) {
+        let rows = arrival.rows();
+        if rows > 0 && self.waiting.fetch_sub(rows, Ordering::Relaxed) - rows < ROWS_MAX / 2 {
+            self.room.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watchfire_model::Quality;
+
+    fn rows(count: usize) -> Arrival {
+        let mut rows = Rows::default();
+        for _ in 0..count {
+            rows.push(SignalId(1), Instant::default(), 0.0, StatusCode::GOOD, Quality::NONE, 0);
+        }
+        Arrival::Rows(rows)
+    }
+
+    #[tokio::test]
+    async fn a_full_inlet_gives_the_rows_back_and_opens_again() {
+        let (inlet, mut receiver) = inlet();
+        inlet.try_push(rows(ROWS_MAX)).unwrap();
+        assert!(!inlet.has_room());
+        assert_eq!(inlet.try_push(rows(1)).unwrap_err().rows(), 1);
+        receiver.recv().await.unwrap();
+        inlet.room().await;
+        assert!(inlet.push(rows(1)).await);
+    }
+}

@@ -1,0 +1,323 @@
+//! The ports: what the pipeline asks of the rooms around it. Implemented by `source`, `journal`, `history` and
+//! `sandbox`, which never see each other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use watchfire_model::{
+    AlarmSettings, AlarmState, Batch, ConditionSpec, Instant, Lsn, Outcome, Record, RecordBody, Rows, SignalId,
+    SignalInfo, Verdict,
+};
+
+use crate::Inlet;
+
+/// What can go wrong in a store, by what the caller has to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// No room on the disk: keep what is in memory, make room, try again.
+    #[error("no room left on the disk while {doing}")]
+    Full {
+        /// What was being done.
+        doing: String,
+    },
+    /// The operating system refused: what is written may not be durable, so the gateway must stop.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done, with the path.
+        doing: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Stored bytes are not what was written.
+    #[error("{what} is damaged: {detail}")]
+    Damaged {
+        /// Which file or key.
+        what: String,
+        /// What does not fit, and the way out.
+        detail: String,
+    },
+}
+
+/// The journal: append-only records. One owner calls it; each call is short (a write into the page cache).
+pub trait Journal: RecordReader {
+    /// Appends a record and gives it the next place. Not durable until synced.
+    ///
+    /// # Errors
+    /// [`PortError::Full`] leaves the journal as it was; any other is final.
+    fn append(&self, body: &RecordBody) -> Result<Lsn, PortError>;
+
+    /// The other half: makes what was appended durable while appends go on.
+    fn syncer(&self) -> Box<dyn JournalSync>;
+
+    /// The last place given; 0 for an empty journal.
+    fn tail(&self) -> Lsn;
+
+    /// Removes whole files whose records are all at or below `sealed`.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    fn truncate(&self, sealed: Lsn) -> Result<(), PortError>;
+}
+
+/// Makes appended records durable.
+pub trait JournalSync: Send {
+    /// One `fdatasync`; returns the last place that is now durable.
+    ///
+    /// # Errors
+    /// Final: after a failed sync nothing is known of what reached the disk.
+    fn sync(&mut self) -> Result<Lsn, PortError>;
+}
+
+/// Reads records back in order, exactly as they were written.
+pub trait RecordReader: Send + Sync {
+    /// Records from `from` on (inclusive), at least one if there is any, about `rows_max` rows at the most.
+    /// Empty when `from` lies beyond the last one.
+    ///
+    /// # Errors
+    /// [`PortError::Damaged`] names the file or key.
+    fn read(&self, from: Lsn, rows_max: usize) -> Result<Vec<Record>, PortError>;
+}
+
+/// A detector's saved state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// The binding's name.
+    pub binding: String,
+    /// The plugin's id (not its version: learning survives an upgrade).
+    pub plugin: String,
+    /// The state's version.
+    pub state_version: u32,
+    /// Hash of configuration and signal list.
+    pub config_hash: String,
+    /// The last frame it has seen.
+    pub frame: Lsn,
+    /// The plugin's own bytes; empty when it keeps no state.
+    pub bytes: Vec<u8>,
+    /// The state of the gateway's own half (score gates, learning progress).
+    pub host: Vec<u8>,
+}
+
+/// The store of record. Every call blocks: call it off the runtime.
+pub trait History: RecordReader {
+    /// The ids of signals by name, given durably where they are new.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn signal_ids(&self, names: &[String]) -> Result<Vec<SignalId>, PortError>;
+
+    /// The last record that is sealed; 0 for none.
+    fn sealed(&self) -> Lsn;
+
+    /// Takes over the records after [`History::sealed`], without holes; durable and readable when it returns.
+    /// Applying the same records again changes nothing.
+    ///
+    /// # Errors
+    /// When the store fails; then nothing of it counts as sealed.
+    fn seal(&self, records: &[Record]) -> Result<(), PortError>;
+
+    /// The sealed samples of a signal whose time lies in `from..to`, sorted by time, then by place in the log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn range(&self, signal: SignalId, from: Instant, to: Instant) -> Result<Rows, PortError>;
+
+    /// The last sealed state of each condition.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn alarm_states(&self) -> Result<Vec<AlarmState>, PortError>;
+
+    /// The last sealed frame that each binding decided on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn decided(&self) -> Result<BTreeMap<String, Lsn>, PortError>;
+
+    /// Saves a checkpoint durably, in place of the binding's earlier one.
+    ///
+    /// # Errors
+    /// When the store fails; the earlier one then stays.
+    fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), PortError>;
+
+    /// The binding's checkpoint, whole or not at all.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn load_checkpoint(&self, binding: &str) -> Result<Option<Checkpoint>, PortError>;
+
+    /// Drops what is older than `before`, by whole time slots.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn retain(&self, before: Instant) -> Result<(), PortError>;
+
+    /// A small durable value of the program's own, such as the last time of receipt.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn note(&self, name: &str) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// Sets a small durable value.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn set_note(&self, name: &str, value: &[u8]) -> Result<(), PortError>;
+}
+
+/// Bounds on what a detector may use. `quota`, since `limit` is a detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Fuel for one call, for each row and in advance.
+    pub fuel_per_row: u64,
+    /// Fuel for one call, whatever it holds.
+    pub fuel_per_call: u64,
+    /// Memory, bytes.
+    pub memory_bytes: usize,
+    /// CPU time for one call, counted in slices the detector really ran.
+    pub call: Duration,
+    /// Bytes of what one call returns.
+    pub result_bytes: usize,
+    /// Bytes of a snapshot.
+    pub state_bytes: usize,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            fuel_per_row: 100_000,
+            fuel_per_call: 200_000_000,
+            memory_bytes: 64 << 20,
+            call: Duration::from_secs(2),
+            result_bytes: 4 << 20,
+            state_bytes: 16 << 20,
+        }
+    }
+}
+
+/// A detector as the configuration binds it.
+#[derive(Clone, Debug)]
+pub struct BindingSpec {
+    /// Its name, unique in the configuration.
+    pub name: String,
+    /// A bundled plugin's name, or the path of a component.
+    pub plugin: String,
+    /// The signals, in the order of their indexes.
+    pub signals: Vec<SignalInfo>,
+    /// The plugin's own configuration, JSON.
+    pub config: String,
+    /// Seed for anything random in the plugin.
+    pub seed: u64,
+    /// What the configuration says of each condition, by its id.
+    pub alarms: BTreeMap<String, AlarmSettings>,
+    /// Bounds.
+    pub quota: Quota,
+}
+
+/// What a plugin says it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetectorIdentity {
+    /// The plugin's id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// One line.
+    pub title: String,
+    /// BLAKE3 of the component, hexadecimal.
+    pub digest: String,
+    /// The version of its saved state.
+    pub state_version: u32,
+    /// Hash of its configuration and signal list.
+    pub config_hash: String,
+    /// How often it wants to be called without rows.
+    pub tick: Option<Duration>,
+    /// Samples it needs before it can judge.
+    pub warm_up_samples: u64,
+}
+
+/// Why a detector cannot be made; each names the plugin and the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The file is not there or not a component of the contract.
+    #[error("{0}")]
+    Plugin(String),
+    /// The plugin refuses its configuration or its signals.
+    #[error("{0}")]
+    Refused(String),
+    /// It failed while it was started.
+    #[error(transparent)]
+    Fault(#[from] DetectorFault),
+}
+
+/// A call that ended a detector's instance.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DetectorFault {
+    /// It trapped.
+    #[error("trapped: {0}")]
+    Trap(String),
+    /// It used up its fuel or its time.
+    #[error("used up its {0}")]
+    Quota(String),
+    /// It broke the contract: an index, a length, a text that cannot be.
+    #[error("broke the contract: {0}")]
+    Contract(String),
+    /// It refused the call itself.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+/// Makes detectors.
+#[async_trait]
+pub trait DetectorFactory: Send + Sync {
+    /// Loads, checks and initialises a plugin for a binding.
+    ///
+    /// # Errors
+    /// [`CreateError`], each naming the plugin.
+    async fn create(&self, binding: &BindingSpec) -> Result<Box<dyn Detector>, CreateError>;
+}
+
+/// A running detector. After a [`DetectorFault`] it must be dropped.
+#[async_trait]
+pub trait Detector: Send {
+    /// What it is.
+    fn identity(&self) -> &DetectorIdentity;
+
+    /// What it can find with its configuration; verdicts index this list.
+    fn conditions(&self) -> &[ConditionSpec];
+
+    /// Judges a batch. Every index, length and time in the answer has been checked.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    async fn process(&mut self, batch: &Batch) -> Result<Outcome, DetectorFault>;
+
+    /// The reasons for a score, asked when the gateway turns a condition active. Changes no state.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    async fn explain(&mut self, condition: u16, instance: u32) -> Result<Option<Verdict>, DetectorFault>;
+
+    /// Its state, `None` when it keeps none.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    async fn save(&mut self) -> Result<Option<Vec<u8>>, DetectorFault>;
+
+    /// Restores a state.
+    ///
+    /// # Errors
+    /// The instance is finished; make a fresh one.
+    async fn load(&mut self, state_version: u32, bytes: &[u8]) -> Result<(), DetectorFault>;
+}
+
+/// An OPC UA server that is read. Connects, subscribes, reconnects for ever; every trouble is told through the inlet.
+#[async_trait]
+pub trait Source: Send {
+    /// The source's name.
+    fn name(&self) -> Arc<str>;
+
+    /// Runs until it is told to stop.
+    async fn run(self: Box<Self>, inlet: Inlet, stop: CancellationToken);
+}

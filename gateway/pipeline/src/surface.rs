@@ -1,0 +1,59 @@
+//! The port to what shows alarms: states out, commands in. Knows no OPC UA.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use watchfire_alarms::{ConditionDef, ConditionState, RefusedCommand};
+use watchfire_model::AlarmCommand;
+
+/// Commands that may wait; more are refused as "busy".
+const COMMANDS_MAX: usize = 1024;
+
+/// A condition with all that can be shown of it.
+#[derive(Clone, Debug)]
+pub struct ConditionView {
+    /// What it is.
+    pub def: Arc<ConditionDef>,
+    /// How it stands. Its `event_id` names the transition that led here.
+    pub state: ConditionState,
+    /// False for a condition that only appeared (at start): its nodes are made, but no event is sent.
+    pub notify: bool,
+}
+
+/// What shows alarms to people. Called by the annunciator alone, after the states are durable, in order.
+pub trait Surface: Send + Sync {
+    /// Shows new states. Must not block; a surface that falls behind drops events, marks itself stale and refreshes.
+    fn publish(&self, changes: Vec<ConditionView>);
+}
+
+/// A command and where its answer goes.
+#[derive(Debug)]
+pub struct CommandRequest {
+    /// The command.
+    pub command: AlarmCommand,
+    /// Answered once its effect is durable, or at once when it is refused.
+    pub reply: oneshot::Sender<Result<(), RefusedCommand>>,
+}
+
+/// The way in for commands.
+#[derive(Clone, Debug)]
+pub struct Commands(mpsc::Sender<CommandRequest>);
+
+/// A new way in, and the annunciator's end of it.
+#[must_use]
+pub fn commands() -> (Commands, mpsc::Receiver<CommandRequest>) {
+    let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
+    (Commands(sender), receiver)
+}
+
+impl Commands {
+    /// Gives a command and waits for its answer: `Ok` means that its effect is durable.
+    ///
+    /// # Errors
+    /// Why it was refused; [`RefusedCommand::Busy`] when too many wait or the gateway is stopping.
+    pub async fn give(&self, command: AlarmCommand) -> Result<(), RefusedCommand> {
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(CommandRequest { command, reply }).map_err(|_| RefusedCommand::Busy)?;
+        answer.await.unwrap_or(Err(RefusedCommand::Busy))
+    }
+}
