@@ -1,0 +1,40 @@
+# What a person or a CI calls. Each target first brings what it needs; what is there already is left alone, silently.
+# Every script says at its head what it fetches, where it puts it, and what to do where that fails.
+
+PYTHON ?= python3
+ARGS ?=
+
+.PHONY: help setup peers demo test bench lint
+
+help:
+	@echo "make demo    a simulated plant with the gateway on it; ARGS='--for 90s' ends it by itself"
+	@echo "make test    every test; brings the OPC UA peers they talk to (needs Python 3.10 and Node.js 20)"
+	@echo "make bench   the benchmarks"
+	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
+	@echo "make setup   what any cargo build needs: patched OPC UA crates, a WebAssembly compiler, the detectors"
+	@echo "make peers   the tests' OPC UA peers alone"
+
+# Cargo reads nothing of this workspace until the patched crates are in place: they come first.
+setup:
+	@$(PYTHON) gateway/ua/patches/apply.py
+	@$(PYTHON) plugins/build.py
+
+peers:
+	@$(PYTHON) tests/peers/prepare.py
+
+demo: setup
+	@cargo run --quiet --package watchfire -- demo $(ARGS)
+
+test: setup peers
+	cargo test --workspace
+	cargo test --manifest-path plugins/Cargo.toml --workspace --target-dir plugins/target/host --lib --bins
+
+bench: setup
+	@$(PYTHON) tests/bench/run.py $(ARGS)
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo fmt --manifest-path plugins/Cargo.toml --all --check
+	cargo clippy --manifest-path plugins/Cargo.toml --workspace --target-dir plugins/target/host --all-targets -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; else echo "cargo-deny is not installed: licences and advisories were not checked"; fi

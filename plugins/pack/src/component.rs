@@ -1,0 +1,149 @@
+//! From a core module to a component that asks its host for nothing but the detector contract.
+//!
+//! There is no adapter for WASI: a guest that wants files, clocks or randomness is refused here already, with the
+//! names of what it wants, rather than at a customer's gateway. Does not know files.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+use wasmparser::{Encoding, Parser, Payload, Validator};
+use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_parser::{Resolve, WorldItem, WorldKey};
+
+/// The contract's package: the only place a detector may import from.
+const PACKAGE: &str = "watchfire:detector/";
+/// What the second of the two manglings that compilers use puts before an interface's name.
+const STANDARD_MANGLING: &str = "cm32p2|";
+/// The interface that makes a component a detector.
+const DETECTOR: &str = "watchfire:detector/detector";
+
+/// The component made of a core module that was compiled against the contract; validated.
+pub fn from_module(module: &[u8]) -> Result<Vec<u8>> {
+    refuse_foreign_imports(module)?;
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .context("it was not built against the detector contract")?
+        .encode()
+        .context("it does not match the detector contract it was built against")?;
+    Validator::new().validate_all(&component).context("the component made of it is not valid")?;
+    check_interfaces(&component)?;
+    Ok(component)
+}
+
+/// Refuses a module whose core imports name anything outside the contract.
+fn refuse_foreign_imports(module: &[u8]) -> Result<()> {
+    let mut foreign = BTreeSet::new();
+    for payload in Parser::new(0).parse_all(module) {
+        match payload.context("it is not a WebAssembly module")? {
+            Payload::Version { encoding: Encoding::Component, .. } => {
+                bail!("it is a component already: only core modules are packed");
+            }
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    let import = import.context("its import section is damaged")?;
+                    let interface = import.module.strip_prefix(STANDARD_MANGLING).unwrap_or(import.module);
+                    if !interface.starts_with(PACKAGE) {
+                        foreign.insert(format!("`{} {}`", import.module, import.name));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let names = foreign.into_iter().collect::<Vec<_>>().join(", ");
+    bail!(
+        "it imports {names}, and a detector has nothing but `{PACKAGE}*`: build it for wasm32-unknown-unknown, \
+         without files, clocks, threads or randomness"
+    )
+}
+
+/// Checks the finished component's own interfaces: imports from the contract alone, the detector exported.
+fn check_interfaces(component: &[u8]) -> Result<()> {
+    let decoded = wit_component::decode(component).context("its interfaces cannot be read back")?;
+    let DecodedWasm::Component(resolve, world) = decoded else {
+        bail!("it carries a description of interfaces and no code");
+    };
+    let world = resolve.worlds.get(world).context("its world is missing")?;
+    for name in world.imports.iter().map(|(key, item)| interface_name(&resolve, key, item)) {
+        if !name.starts_with(PACKAGE) {
+            bail!("it imports `{name}`, and a detector has nothing but `{PACKAGE}*`");
+        }
+    }
+    let exported = world.exports.iter().map(|(key, item)| interface_name(&resolve, key, item));
+    if !exported.into_iter().any(|name| name.split('@').next() == Some(DETECTOR)) {
+        bail!("it does not export `{DETECTOR}`: export that interface of the contract's world");
+    }
+    Ok(())
+}
+
+/// The full name of an import or export of a world, with its version.
+fn interface_name(resolve: &Resolve, key: &WorldKey, item: &WorldItem) -> String {
+    match item {
+        WorldItem::Interface { id, .. } => resolve.id_of(*id).unwrap_or_else(|| resolve.name_world_key(key)),
+        _ => resolve.name_world_key(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wit_component::{StringEncoding, dummy_module, embed_component_metadata};
+    use wit_parser::{LiftLowerAbi, ManglingAndAbi};
+
+    const CONTRACT: &str = "package watchfire:detector@0.1.0;
+        interface log { write: func(level: u8, message: string); }
+        interface detector { process: func(now: s64) -> s64; }
+        world minimal { import log; export detector; }
+        world mute { import log; }
+        world greedy { import open: func(path: string) -> u32; export detector; }";
+
+    const LEGACY: ManglingAndAbi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
+
+    /// A core module as a compiler would make it for the world.
+    fn module(world: &str, mangling: ManglingAndAbi) -> Vec<u8> {
+        let mut resolve = Resolve::default();
+        let package = resolve.push_str("contract.wit", CONTRACT).expect("the contract parses");
+        let world = resolve.select_world(&[package], Some(world)).expect("the world is there");
+        let mut module = dummy_module(&resolve, world, mangling);
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, true).expect("metadata embeds");
+        module
+    }
+
+    fn refusal(module: &[u8]) -> String {
+        format!("{:#}", from_module(module).expect_err("it must be refused"))
+    }
+
+    #[test]
+    fn a_module_of_the_contract_becomes_a_component() {
+        for mangling in [LEGACY, ManglingAndAbi::Standard32] {
+            let component = from_module(&module("minimal", mangling)).expect("it is packed");
+            assert!(Parser::is_component(&component));
+        }
+    }
+
+    #[test]
+    fn what_is_no_detector_is_refused_with_the_reason() {
+        let wasi = wat::parse_str(
+            r#"(module (import "wasi_snapshot_preview1" "clock_time_get" (func (param i32 i64 i32) (result i32))))"#,
+        )
+        .expect("the text is a module");
+        let component = from_module(&module("minimal", LEGACY)).expect("it is packed");
+        let bare = wat::parse_str("(module)").expect("the text is a module");
+        let cases: [(&str, &[u8], &str); 6] = [
+            ("wasi", &wasi, "`wasi_snapshot_preview1 clock_time_get`"),
+            ("a function of the world itself", &module("greedy", LEGACY), "open"),
+            ("a component", &component, "a component already"),
+            ("no metadata", &bare, "does not export `watchfire:detector/detector`"),
+            ("no detector", &module("mute", LEGACY), "does not export `watchfire:detector/detector`"),
+            ("no wasm at all", b"#!/bin/sh", "not a WebAssembly module"),
+        ];
+        for (name, bytes, expected) in cases {
+            let said = refusal(bytes);
+            assert!(said.contains(expected), "{name}: {said}");
+        }
+    }
+}
