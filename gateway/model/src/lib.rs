@@ -8,6 +8,7 @@ mod frame;
 mod ids;
 mod quality;
 mod record;
+mod sample;
 mod time;
 mod verdict;
 
@@ -17,6 +18,7 @@ pub use frame::{Frame, Gap, GapCause, Rows, RowsError};
 pub use ids::{ConditionKey, KeyError, Kind, Lsn, SignalId};
 pub use quality::{Quality, StatusCode};
 pub use record::{AlarmCommand, AlarmState, CommandKind, Control, Decided, DetectorOrigin, Phase, Record, RecordBody, SourceState};
+pub use sample::Sample;
 pub use time::Instant;
 pub use verdict::{
     AlarmSettings, ConditionSpec, Decides, Finding, Level, Outcome, Progress, Scale, Scope, ScoreColumns, Severity,

@@ -3,24 +3,7 @@
 use std::collections::HashMap;
 
 use parking_lot::RwLock;
-use watchfire_model::{Instant, Rows, SignalId, StatusCode};
-
-/// A signal's latest value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    /// Source time stamp.
-    pub time: Instant,
-    /// Server time stamp.
-    pub server_time: Instant,
-    /// The value; NaN for text.
-    pub value: f64,
-    /// All 64 bits, where the value cannot hold them.
-    pub exact: Option<i64>,
-    /// Text, where it is text.
-    pub text: Option<String>,
-    /// StatusCode.
-    pub status: StatusCode,
-}
+use watchfire_model::{Instant, Rows, Sample, SignalId, StatusCode};
 
 /// The latest sample of every signal. One lock for a batch of rows, held for microseconds.
 #[derive(Debug, Default)]

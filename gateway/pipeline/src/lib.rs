@@ -8,9 +8,10 @@ mod ports;
 mod surface;
 
 pub use inlet::{Arrival, ArrivalReceiver, Inlet, inlet};
-pub use latest::{Latest, Sample};
+pub use latest::Latest;
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, History, Journal,
     JournalSync, PortError, Quota, RecordReader, Source,
 };
 pub use surface::{CommandRequest, Commands, ConditionView, Surface, commands};
+pub use watchfire_model::Sample;
