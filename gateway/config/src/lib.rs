@@ -1,1 +1,35 @@
-//! Configuration: files, validated values, every error at once.
+//! Configuration: a TOML file in, validated values out, or every error at once, each with its line and the way out.
+//!
+//! It knows no OPC UA stack, no plugin and no network: that a server answers or a plugin accepts its own table is
+//! found out by the rooms that talk to them. Passwords are read when they are asked for, never kept.
+
+mod detector;
+mod endpoint;
+mod error;
+mod gateway;
+mod node;
+mod secret;
+mod server;
+mod source;
+
+pub use detector::{DetectorConfig, Mode, PluginRef, QuotaConfig};
+pub use endpoint::{EndpointError, EndpointUrl};
+pub use error::{ConfigError, ConfigErrors};
+pub use gateway::GatewayConfig;
+pub use node::{Identifier, Namespace, NodeAddress, NodeAddressError};
+pub use secret::{PasswordFrom, Secret, SecretError};
+pub use server::{Role, ServerConfig, UserConfig};
+pub use source::{Security, SignalConfig, SourceConfig};
+
+/// A whole, valid configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[gateway]`.
+    pub gateway: GatewayConfig,
+    /// `[server]`.
+    pub server: ServerConfig,
+    /// `[[source]]`, in the file's order.
+    pub sources: Vec<SourceConfig>,
+    /// `[[detector]]`, in the file's order.
+    pub detectors: Vec<DetectorConfig>,
+}
