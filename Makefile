@@ -27,7 +27,7 @@ demo: setup
 
 test: setup peers
 	cargo test --workspace
-	cargo test --manifest-path plugins/Cargo.toml --workspace --target-dir plugins/target/host --lib --bins
+	cargo test --manifest-path plugins/Cargo.toml --workspace --target-dir plugins/target/host
 
 bench: setup
 	@$(PYTHON) tests/bench/run.py $(ARGS)

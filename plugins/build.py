@@ -8,6 +8,9 @@ BLAKE3 digest and the file name of each (`b3sum --check` reads it).
 Nothing is built while the sources, the contract in `wit/`, the lock file, these scripts and the components
 themselves are what they were at the last build: then this says nothing and takes about 0.1 s.
 
+A detector exports itself for that target alone (`#[cfg(target_arch = "wasm32")] export!(...)`): the names of a
+component's functions are none a host's linker takes, and so `cargo test` here runs on the host.
+
 The two compilers have a target folder each (`plugins/target/guest`, `plugins/target/host`), so that neither undoes the
 other's work. The paths of this machine are mapped away from the components: `/cargo`, `/watchfire`.
 
