@@ -105,9 +105,8 @@ impl Engine {
     /// Says what a condition is. A known one keeps its state; a new one starts normal at `at`.
     pub fn define(&mut self, def: Arc<ConditionDef>, at: Instant) -> Transition {
         let known = self.conditions.remove(&def.key).map(|condition| condition.state);
-        let mut state = known
-            .or_else(|| self.orphans.remove(&def.key))
-            .unwrap_or_else(|| ConditionState::normal(&def, at));
+        let mut state =
+            known.or_else(|| self.orphans.remove(&def.key)).unwrap_or_else(|| ConditionState::normal(&def, at));
         state.retain = state.must_retain(&def);
         let transition = Transition { def: def.clone(), state: state.clone() };
         self.conditions.insert(def.key.clone(), Condition { def, state });
@@ -146,7 +145,13 @@ impl Engine {
 
     /// Says how far the findings of a condition can be believed, without touching its state otherwise: a detector
     /// that fails or loses its inputs never clears an alarm.
-    pub fn apply_quality(&mut self, key: &ConditionKey, cause: Lsn, quality: StatusCode, now: Instant) -> Option<Transition> {
+    pub fn apply_quality(
+        &mut self,
+        key: &ConditionKey,
+        cause: Lsn,
+        quality: StatusCode,
+        now: Instant,
+    ) -> Option<Transition> {
         let condition = self.conditions.get_mut(key)?;
         if condition.state.quality.value == quality || !condition.state.enabled.value {
             return None;

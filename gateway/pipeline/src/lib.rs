@@ -2,16 +2,39 @@
 //!
 //! It knows neither OPC UA nor sled nor wasmtime: whoever implements a port is handed in by the program.
 
+mod annunciate;
+mod binding;
+mod detect;
+mod gateway;
+mod ingest;
 mod inlet;
+mod judge;
 mod latest;
+mod log;
+mod own;
 mod ports;
+mod recover;
+mod replay;
+mod seal;
+mod stats;
 mod surface;
 
+pub use annunciate::{Annunciator, NoticeReceiver, Notices};
+pub use binding::{BindingPlan, Mode};
+pub use gateway::{Gateway, GatewayError};
+pub use ingest::{Ingest, Site};
 pub use inlet::{Arrival, ArrivalReceiver, Inlet, inlet};
+pub use judge::{Judge, Judgement};
 pub use latest::Latest;
+pub use log::{Cursor, CursorError, Log, read_stores};
+pub use own::{OWN_BINDING, OwnConditions};
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, History, Journal,
     JournalSync, PortError, Quota, RecordReader, Source,
 };
+pub use recover::{Recovered, recover};
+pub use replay::{Difference, ReplayError, ReplayReport, replay};
+pub use seal::seal_all;
+pub use stats::{DetectorHealth, Stats};
 pub use surface::{CommandRequest, Commands, ConditionView, Surface, commands};
 pub use watchfire_model::Sample;

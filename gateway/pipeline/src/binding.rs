@@ -1,0 +1,148 @@
+//! A binding as the pipeline runs it: which conditions it can raise, and how its verdicts read to an operator.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding};
+use watchfire_model::{
+    Batch, ConditionKey, ConditionSpec, Frame, Level, Lsn, Scope, Severity, SignalId, StatusCode, Verdict,
+};
+
+use crate::judge::settings_of;
+use crate::{BindingSpec, DetectorIdentity};
+
+/// What a detector's verdicts lead to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It learns; nothing it says is recorded.
+    Learning,
+    /// Its verdicts are recorded, nothing is announced.
+    #[default]
+    Shadow,
+    /// Its verdicts become alarms.
+    Live,
+}
+
+/// A binding with its place in the site.
+#[derive(Clone, Debug)]
+pub struct BindingPlan {
+    /// The binding.
+    pub spec: BindingSpec,
+    /// What its verdicts lead to.
+    pub mode: Mode,
+    /// The area of each of its signals.
+    pub areas: Vec<String>,
+    /// The area of conditions that are not about one signal.
+    pub area: String,
+    /// The sources its signals come from.
+    pub sources: Vec<Arc<str>>,
+}
+
+/// A binding's conditions, made once its detector has told them.
+pub(crate) struct Conditions {
+    specs: Vec<ConditionSpec>,
+    names: Vec<String>,
+    binding: String,
+}
+
+impl BindingPlan {
+    /// Where each signal stands in the binding.
+    pub(crate) fn indexes(&self) -> HashMap<SignalId, u32> {
+        self.spec.signals.iter().zip(0..).map(|(signal, index)| (signal.id, index)).collect()
+    }
+
+    /// Every condition instance of the binding.
+    pub(crate) fn definitions(
+        &self,
+        conditions: &[ConditionSpec],
+        identity: &DetectorIdentity,
+    ) -> Vec<Arc<ConditionDef>> {
+        conditions.iter().flat_map(|condition| self.instances(condition, identity)).map(Arc::new).collect()
+    }
+
+    fn instances(&self, condition: &ConditionSpec, identity: &DetectorIdentity) -> Vec<ConditionDef> {
+        let settings = settings_of(&self.spec, &condition.id);
+        let digest = identity.digest.get(..12).unwrap_or(&identity.digest);
+        let base = ConditionDef {
+            key: ConditionKey::new(&self.spec.name, &condition.id, ""),
+            area: self.area.clone(),
+            source_name: self.spec.name.clone(),
+            signal: None,
+            scope: condition.scope,
+            alarm_type: AlarmType::from_browse_name(&condition.alarm_type).unwrap_or_default(),
+            class: ConditionClass::Process,
+            severity: settings.severity.map_or(condition.severity, Severity::clamped),
+            text: condition.text.clone(),
+            response: settings.response.unwrap_or_else(|| condition.response.clone()),
+            confirm: settings.confirm.unwrap_or(false),
+            detector: format!("{} {} ({digest})", identity.id, identity.version),
+        };
+        let class = if base.alarm_type == AlarmType::Statistical { ConditionClass::Statistical } else { base.class };
+        let base = ConditionDef { class, ..base };
+        let named = |instance: &str| ConditionKey::new(&self.spec.name, &condition.id, instance);
+        match condition.scope {
+            Scope::Binding => vec![base],
+            Scope::Group => {
+                let mut groups: Vec<u32> = self.spec.signals.iter().map(|signal| signal.group).collect();
+                groups.sort_unstable();
+                groups.dedup();
+                groups.iter().map(|group| ConditionDef { key: named(&group.to_string()), ..base.clone() }).collect()
+            }
+            Scope::Signal => {
+                let signals = self.spec.signals.iter().zip(&self.areas);
+                let of = |(signal, area): (&watchfire_model::SignalInfo, &String)| ConditionDef {
+                    key: named(&signal.name),
+                    area: area.clone(),
+                    source_name: signal.name.clone(),
+                    signal: Some(signal.id),
+                    ..base.clone()
+                };
+                signals.map(of).collect()
+            }
+        }
+    }
+
+    pub(crate) fn conditions(&self, specs: &[ConditionSpec]) -> Conditions {
+        Conditions {
+            specs: specs.to_vec(),
+            names: self.spec.signals.iter().map(|signal| signal.name.clone()).collect(),
+            binding: self.spec.name.clone(),
+        }
+    }
+}
+
+/// The part of a frame that a binding sees.
+pub(crate) fn cut(lsn: Lsn, frame: &Frame, indexes: &HashMap<SignalId, u32>) -> Batch {
+    Batch::cut(lsn, frame, |id| indexes.get(&id).copied())
+}
+
+impl Conditions {
+    /// A verdict in the engine's terms; `None` for an instance that does not exist.
+    pub(crate) fn finding(&self, verdict: &Verdict) -> Option<(ConditionKey, Finding)> {
+        let spec = self.specs.get(usize::from(verdict.condition))?;
+        let instance = match spec.scope {
+            Scope::Signal => self.name(verdict.instance)?.to_owned(),
+            Scope::Group => verdict.instance.to_string(),
+            Scope::Binding => String::new(),
+        };
+        let known = verdict.evidence.iter().filter_map(|finding| {
+            let signal = self.name(finding.signal)?.to_owned();
+            let (observed, low, high, share) = (finding.observed, finding.low, finding.high, finding.share);
+            Some(Evidence { signal, observed, low, high, share })
+        });
+        let quality = if verdict.level == Level::Unknown { StatusCode::UNCERTAIN } else { StatusCode::GOOD };
+        let finding = Finding {
+            level: verdict.level,
+            message: if verdict.why.is_empty() { spec.text.clone() } else { verdict.why.clone() },
+            score: verdict.score,
+            evidence: known.collect(),
+            at: verdict.at,
+            quality,
+        };
+        Some((ConditionKey::new(&self.binding, &spec.id, &instance), finding))
+    }
+
+    fn name(&self, index: u32) -> Option<&str> {
+        self.names.get(usize::try_from(index).ok()?).map(String::as_str)
+    }
+}

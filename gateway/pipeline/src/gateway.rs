@@ -1,0 +1,169 @@
+//! The gateway: starts the tasks over the ports it is given, and stops them in the order in which data walks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use watchfire_model::Clock;
+
+use crate::annunciate::Notice;
+use crate::detect::Detection;
+use crate::ingest::{Ingest, Site};
+use crate::{
+    Annunciator, BindingPlan, CommandRequest, CursorError, DetectorFactory, Latest, Log, Notices, OwnConditions,
+    PortError, Source, Stats, Surface, inlet, recover,
+};
+
+/// How long the tasks of one step of stopping may take.
+const STEP: Duration = Duration::from_millis(600);
+
+/// Everything the gateway is made of.
+pub struct Gateway {
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// The log over its stores.
+    pub log: Arc<Log>,
+    /// Makes detectors.
+    pub factory: Arc<dyn DetectorFactory>,
+    /// The servers that are read.
+    pub sources: Vec<Box<dyn Source>>,
+    /// Who shows alarms.
+    pub surfaces: Vec<Arc<dyn Surface>>,
+    /// The detectors.
+    pub bindings: Vec<BindingPlan>,
+    /// The site.
+    pub site: Site,
+    /// The area of the gateway's own conditions.
+    pub own_area: String,
+    /// Latest values, for the surfaces.
+    pub latest: Arc<Latest>,
+    /// Counts.
+    pub stats: Arc<Stats>,
+    /// Where commands arrive.
+    pub commands: mpsc::Receiver<CommandRequest>,
+    /// How long samples may wait to become durable.
+    pub commit_interval: Duration,
+    /// How long data is kept.
+    pub keep: Duration,
+}
+
+/// Why the gateway had to stop by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A store failed: nothing can be recorded any more.
+    #[error("the gateway stops, since it can no longer record: {0}")]
+    Store(#[from] PortError),
+    /// What is stored cannot be read.
+    #[error("the gateway cannot start, since its log cannot be read: {0}")]
+    Log(#[from] CursorError),
+    /// One of its own tasks panicked.
+    #[error("the gateway stops, since its {0} task failed")]
+    Task(&'static str),
+}
+
+type Essential = JoinHandle<Result<(), PortError>>;
+
+impl Gateway {
+    /// Runs until `stop`, then stops cleanly: what was received is durable, detectors' states are saved.
+    ///
+    /// # Errors
+    /// [`GatewayError`] when it cannot start or has to stop by itself.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), GatewayError> {
+        let log = self.log.clone();
+        let recovered =
+            tokio::task::spawn_blocking(move || recover(&log)).await.map_err(|_| GatewayError::Task("recovery"))??;
+        let (notices, notice_receiver) = Notices::new(OwnConditions::new(&self.own_area), self.stats.clone());
+        self.define_own(&notices).await;
+
+        let (commit_stop, seal_stop) = (CancellationToken::new(), CancellationToken::new());
+        let mut commit: Essential = tokio::spawn(self.log.clone().commit(self.commit_interval, commit_stop.clone()));
+        let stats = self.stats.clone();
+        let values = move || stats.values.load(Ordering::Relaxed);
+        let sealing = crate::seal::run(self.log.clone(), values, self.clock.clone(), self.keep, seal_stop.clone());
+        let mut seal: Essential = tokio::spawn(sealing);
+        let annunciator = Annunciator {
+            engine: recovered.engine,
+            decided: recovered.decided,
+            log: self.log.clone(),
+            clock: self.clock.clone(),
+            stats: self.stats.clone(),
+            surfaces: self.surfaces,
+        };
+        let mut annunciate: Essential = tokio::spawn(annunciator.run(notice_receiver, self.commands));
+
+        let detect_stop = CancellationToken::new();
+        let detection = Arc::new(Detection {
+            factory: self.factory,
+            log: self.log.clone(),
+            notices: notices.clone(),
+            clock: self.clock.clone(),
+            stats: self.stats.clone(),
+        });
+        let mut detectors = JoinSet::new();
+        for plan in self.bindings {
+            detectors.spawn(detection.clone().run(Arc::new(plan), detect_stop.clone()));
+        }
+        drop(detection);
+
+        let (door, arrivals) = inlet();
+        let ingest = Ingest {
+            arrivals,
+            log: self.log.clone(),
+            clock: self.clock,
+            latest: self.latest,
+            stats: self.stats,
+            notices,
+            site: self.site,
+            last_now: recovered.last_now,
+        };
+        let mut ingest: Essential = tokio::spawn(ingest.run());
+        let source_stop = CancellationToken::new();
+        let mut sources = JoinSet::new();
+        for source in self.sources {
+            sources.spawn(source.run(door.clone(), source_stop.clone()));
+        }
+        drop(door);
+
+        let failed = tokio::select! {
+            () = stop.cancelled() => None,
+            result = &mut commit => Some((result, "commit")),
+            result = &mut seal => Some((result, "sealing")),
+            result = &mut annunciate => Some((result, "annunciator")),
+            result = &mut ingest => Some((result, "ingestion")),
+        };
+        source_stop.cancel();
+        finish("sources", async { while sources.join_next().await.is_some() {} }).await;
+        sources.shutdown().await;
+        if failed.is_none() {
+            finish("ingestion", async { drop(ingest.await) }).await;
+        }
+        detect_stop.cancel();
+        finish("detectors", async { while detectors.join_next().await.is_some() {} }).await;
+        detectors.shutdown().await;
+        if let Some((result, task)) = failed {
+            return result.map_err(|_| GatewayError::Task(task))?.map_err(GatewayError::Store);
+        }
+        finish("annunciator", async { drop(annunciate.await) }).await;
+        seal_stop.cancel();
+        finish("sealing", async { drop(seal.await) }).await;
+        commit_stop.cancel();
+        commit.await.map_err(|_| GatewayError::Task("commit"))??;
+        Ok(())
+    }
+
+    async fn define_own(&self, notices: &Notices) {
+        let own = OwnConditions::new(&self.own_area);
+        let sources = self.sources.iter().map(|source| own.source_def(&source.name()));
+        let detectors = self.bindings.iter().map(|plan| own.detector_def(&plan.spec.name));
+        notices.send(Notice::Define(sources.chain(detectors).collect())).await;
+    }
+}
+
+async fn finish(what: &'static str, ending: impl Future<Output = ()>) {
+    if tokio::time::timeout(STEP, ending).await.is_err() {
+        tracing::warn!(what, "did not stop in time and is ended");
+    }
+}

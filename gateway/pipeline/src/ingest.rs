@@ -1,0 +1,170 @@
+//! Ingest: cuts what sources hand in into frames and puts them in the log. Late data is decided here, once; a frame's
+//! `now` is the only clock that a detector ever sees.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant as Timer;
+use watchfire_model::{Clock, Control, Frame, Gap, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
+
+use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, Stats};
+
+/// A frame is cut at the latest so long after its first row.
+const CUT_AFTER: Duration = Duration::from_millis(10);
+/// A frame is cut at the latest with so many rows.
+const CUT_ROWS: usize = 4096;
+
+/// An empty frame is cut after so long without any, so that time goes on for detectors while nothing comes.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// What ingest needs to know of the site.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// Offset of the site's time zone from UTC, seconds.
+    pub utc_offset_s: i32,
+    /// The signal whose value is the operating mode.
+    pub mode_signal: Option<SignalId>,
+    /// The signals of each source, by the source's name.
+    pub signals_of: std::collections::BTreeMap<Arc<str>, Vec<SignalId>>,
+}
+
+/// The ingest task's parts.
+pub struct Ingest {
+    /// Where arrivals come from.
+    pub arrivals: ArrivalReceiver,
+    /// Where frames go.
+    pub log: Arc<Log>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Shown to people.
+    pub latest: Arc<Latest>,
+    /// Counts.
+    pub stats: Arc<Stats>,
+    /// Told of sources that come and go.
+    pub notices: Notices,
+    /// The site.
+    pub site: Site,
+    /// The `now` of the last frame before the start: time never runs backwards in the log.
+    pub last_now: Instant,
+}
+
+/// Receive times that never run backwards: when the machine's clock is set back, they go on at the pace of the timer
+/// until the clock has caught up.
+struct Monotone {
+    now: Instant,
+    at: Timer,
+}
+
+impl Monotone {
+    fn next(&mut self, wall: Instant) -> Instant {
+        let timer = Timer::now();
+        let paced = self.now.plus(timer.saturating_duration_since(self.at));
+        self.now = if wall >= self.now { wall } else { paced };
+        self.at = timer;
+        self.now
+    }
+}
+
+impl Ingest {
+    /// Runs until every source has let go of the inlet, then cuts what is left.
+    ///
+    /// # Errors
+    /// When the log cannot take a frame for a reason other than a full disk. A full disk is waited out: the inlet
+    /// fills, the sources hold back, and what their servers cannot queue becomes gaps.
+    pub async fn run(mut self) -> Result<(), PortError> {
+        let mut monotone = Monotone { now: self.last_now, at: Timer::now() };
+        let mut frame = Frame::default();
+        let mut cut_at = Timer::now() + HEARTBEAT;
+        let mut waiting = false;
+        loop {
+            let arrival = tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(cut_at) => {
+                    self.cut(&mut frame, &mut monotone).await?;
+                    (waiting, cut_at) = (false, Timer::now() + HEARTBEAT);
+                    continue;
+                }
+                arrival = self.arrivals.recv() => arrival,
+            };
+            let Some(arrival) = arrival else { break };
+            self.take(arrival, &mut frame, &mut monotone).await?;
+            if frame.rows.len() >= CUT_ROWS {
+                self.cut(&mut frame, &mut monotone).await?;
+            }
+            if is_empty(&frame) {
+                (waiting, cut_at) = (false, Timer::now() + HEARTBEAT);
+            } else if !waiting {
+                (waiting, cut_at) = (true, Timer::now() + CUT_AFTER);
+            }
+        }
+        if is_empty(&frame) { Ok(()) } else { self.cut(&mut frame, &mut monotone).await }
+    }
+
+    async fn take(&mut self, arrival: Arrival, frame: &mut Frame, monotone: &mut Monotone) -> Result<(), PortError> {
+        match arrival {
+            Arrival::Rows(mut rows) => {
+                self.mode(&rows, frame);
+                self.latest.update(&rows);
+                self.stats.values.fetch_add(rows.len() as u64, Ordering::Relaxed);
+                frame.rows.append(&mut rows);
+            }
+            Arrival::Gaps(gaps) => self.gaps(gaps, frame),
+            Arrival::Signal { signal, status, at } => {
+                self.latest.mark(&[signal], status, at);
+                frame.rows.push(signal, at, f64::NAN, status, Quality::NONE, 0);
+            }
+            Arrival::State { source, state, reason } => {
+                // What was received before the change stands before it in the log.
+                if !is_empty(frame) {
+                    self.cut(frame, monotone).await?;
+                }
+                let now = monotone.next(self.clock.now());
+                if state == watchfire_model::SourceState::Down
+                    && let Some(signals) = self.site.signals_of.get(&source)
+                {
+                    self.latest.mark(signals, StatusCode::BAD_NO_COMMUNICATION, now);
+                }
+                let control = Control::Source { source: source.to_string(), state, reason: reason.clone() };
+                let record = self.log.put(RecordBody::Control(control)).await?;
+                self.notices.source(record.lsn, now, &source, state, reason).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn mode(&self, rows: &Rows, frame: &mut Frame) {
+        let Some(mode) = self.site.mode_signal else { return };
+        let columns = rows.signal.iter().zip(&rows.value).zip(&rows.status);
+        let last =
+            columns.rev().find(|((signal, value), status)| **signal == mode && status.is_good() && **value >= 0.0);
+        if let Some(((_, value), _)) = last {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "saturates, and is not negative"
+            )]
+            {
+                frame.mode = *value as u32;
+            }
+        }
+    }
+
+    fn gaps(&self, gaps: Vec<Gap>, frame: &mut Frame) {
+        self.stats.gaps.fetch_add(gaps.len() as u64, Ordering::Relaxed);
+        frame.gaps.extend(gaps);
+    }
+
+    async fn cut(&mut self, frame: &mut Frame, monotone: &mut Monotone) -> Result<(), PortError> {
+        let mode = frame.mode;
+        let mut full = std::mem::replace(frame, Frame { mode, ..Frame::default() });
+        full.now = monotone.next(self.clock.now());
+        full.utc_offset_s = self.site.utc_offset_s;
+        self.stats.frames.fetch_add(1, Ordering::Relaxed);
+        self.log.put(RecordBody::Data(full)).await.map(|_| ())
+    }
+}
+
+fn is_empty(frame: &Frame) -> bool {
+    frame.rows.is_empty() && frame.gaps.is_empty()
+}

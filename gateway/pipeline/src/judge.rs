@@ -1,0 +1,236 @@
+//! A detector and the gateway's half of it: scores become events, repeated levels are dropped. What live detection and
+//! replay share, so that both decide the same; everything in it that lasts can be saved.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use watchfire_calibration::{Gate, GateEvent, GateSettings};
+use watchfire_model::{
+    AlarmSettings, Batch, ConditionSpec, Decides, Instant, Level, Lsn, Outcome, Phase, Progress, Scale, Verdict,
+};
+
+use crate::{BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
+
+/// A condition instance of a binding: condition index, instance number.
+type Place = (u16, u32);
+
+/// The gateway's half of a detector's state.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct HostHalf {
+    gates: BTreeMap<Place, Gate>,
+    levels: BTreeMap<Place, Level>,
+    phase: Option<Phase>,
+    last_call: Instant,
+}
+
+/// A detector with the gateway's half.
+pub struct Judge {
+    detector: Box<dyn Detector>,
+    gates: Vec<Option<GateSettings>>,
+    host: HostHalf,
+}
+
+/// What a judge says of a batch.
+#[derive(Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// Levels that changed, those that the gateway decided from scores among them.
+    pub verdicts: Vec<Verdict>,
+    /// Progress, when the detector reported it.
+    pub progress: Option<Progress>,
+    /// The phase, when it changed.
+    pub phase: Option<Phase>,
+}
+
+impl Judge {
+    /// Makes a binding's detector, fresh.
+    ///
+    /// # Errors
+    /// As [`DetectorFactory::create`]; also when a condition with ordinal scores has no configured threshold.
+    pub async fn create(factory: &dyn DetectorFactory, spec: &BindingSpec) -> Result<Self, CreateError> {
+        let detector = factory.create(spec).await?;
+        let gates = detector.conditions().iter().map(|condition| gate_of(spec, condition));
+        let gates = gates.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { detector, gates, host: HostHalf::default() })
+    }
+
+    /// What the detector is.
+    #[must_use]
+    pub fn identity(&self) -> &DetectorIdentity {
+        self.detector.identity()
+    }
+
+    /// What it can find.
+    #[must_use]
+    pub fn conditions(&self) -> &[ConditionSpec] {
+        self.detector.conditions()
+    }
+
+    /// The phase it last reported.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.host.phase
+    }
+
+    /// Whether a saved state is of this plugin with this configuration.
+    #[must_use]
+    pub fn fits(&self, checkpoint: &Checkpoint) -> bool {
+        let identity = self.identity();
+        checkpoint.plugin == identity.id && checkpoint.config_hash == identity.config_hash
+    }
+
+    /// Restores a saved state. False when it cannot be used; then make a fresh judge.
+    pub async fn restore(&mut self, checkpoint: &Checkpoint) -> bool {
+        let host = match postcard::from_bytes(&checkpoint.host) {
+            Ok(host) => host,
+            Err(_) if checkpoint.host.is_empty() => HostHalf::default(),
+            Err(error) => {
+                tracing::warn!(detector = checkpoint.binding, %error, "the saved state of the gateway's half is unreadable");
+                return false;
+            }
+        };
+        if !checkpoint.bytes.is_empty()
+            && let Err(fault) = self.detector.load(checkpoint.state_version, &checkpoint.bytes).await
+        {
+            tracing::warn!(detector = checkpoint.binding, %fault, "the plugin cannot use its saved state; it learns anew");
+            return false;
+        }
+        self.host = host;
+        true
+    }
+
+    /// The whole state after `frame`.
+    ///
+    /// # Errors
+    /// When the plugin fails to save; the instance is finished then.
+    pub async fn save(&mut self, binding: &str, frame: Lsn) -> Result<Checkpoint, DetectorFault> {
+        let bytes = self.detector.save().await?.unwrap_or_default();
+        let host = postcard::to_allocvec(&self.host).map_err(|error| DetectorFault::Contract(error.to_string()))?;
+        let identity = self.identity();
+        Ok(Checkpoint {
+            binding: binding.to_owned(),
+            plugin: identity.id.clone(),
+            state_version: identity.state_version,
+            config_hash: identity.config_hash.clone(),
+            frame,
+            bytes,
+            host,
+        })
+    }
+
+    /// Judges a batch; calls the plugin only if there is something in it or its tick is due.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    pub async fn judge(&mut self, batch: &Batch) -> Result<Judgement, DetectorFault> {
+        let due = self.identity().tick.is_some_and(|tick| batch.now >= self.host.last_call.plus(tick));
+        let mut judgement = Judgement::default();
+        if !batch.is_empty() || due {
+            self.host.last_call = batch.now;
+            let outcome = self.detector.process(batch).await?;
+            self.take(batch, outcome, &mut judgement).await?;
+        }
+        self.settle(batch.now, &mut judgement);
+        Ok(judgement)
+    }
+
+    async fn take(&mut self, batch: &Batch, outcome: Outcome, judgement: &mut Judgement) -> Result<(), DetectorFault> {
+        if let Some(progress) = outcome.progress {
+            judgement.phase = (self.host.phase != Some(progress.phase)).then_some(progress.phase);
+            self.host.phase = Some(progress.phase);
+            judgement.progress = Some(progress);
+        }
+        for verdict in outcome.verdicts {
+            if self.gate(verdict.condition).is_none() {
+                self.level(verdict, judgement);
+            }
+        }
+        if self.host.phase == Some(Phase::Learning) {
+            return Ok(());
+        }
+        let scores = outcome.scores;
+        let columns = scores.condition.iter().zip(&scores.instance).zip(&scores.at).zip(&scores.score);
+        for (((condition, instance), at), score) in columns {
+            let Some(settings) = self.gate(*condition) else { continue };
+            let gate = self.host.gates.entry((*condition, *instance)).or_default();
+            if let Some(GateEvent::Began(score)) = gate.offer(&settings, batch.now, *score) {
+                let reasons = self.detector.explain(*condition, *instance).await?;
+                let reasons = reasons.unwrap_or_else(|| plain(*condition, *instance, *at));
+                let began = Verdict {
+                    condition: *condition,
+                    instance: *instance,
+                    at: *at,
+                    level: Level::Active,
+                    score: Some(score),
+                    ..reasons
+                };
+                self.level(began, judgement);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a verdict if its level is new for its instance.
+    fn level(&mut self, verdict: Verdict, judgement: &mut Judgement) {
+        let last = self.host.levels.entry((verdict.condition, verdict.instance)).or_default();
+        if *last != verdict.level {
+            *last = verdict.level;
+            judgement.verdicts.push(verdict);
+        }
+    }
+
+    fn settle(&mut self, now: Instant, judgement: &mut Judgement) {
+        let mut ended = Vec::new();
+        for (place, gate) in self.host.gates.iter_mut().filter(|(_, gate)| gate.is_open()) {
+            let settings = self.gates.get(usize::from(place.0)).copied().flatten().unwrap_or_default();
+            if gate.settle(&settings, now).is_some() {
+                ended.push(*place);
+            }
+        }
+        for (condition, instance) in ended {
+            let why = "nothing unusual for a while".to_owned();
+            self.level(Verdict { level: Level::Normal, why, ..plain(condition, instance, now) }, judgement);
+        }
+    }
+
+    fn gate(&self, condition: u16) -> Option<GateSettings> {
+        self.gates.get(usize::from(condition)).copied().flatten()
+    }
+}
+
+fn plain(condition: u16, instance: u32, at: Instant) -> Verdict {
+    Verdict { condition, instance, at, level: Level::Active, score: None, why: String::new(), evidence: Vec::new() }
+}
+
+/// The gate of a condition: `None` when the plugin decides itself.
+fn gate_of(spec: &BindingSpec, condition: &ConditionSpec) -> Result<Option<GateSettings>, CreateError> {
+    if condition.decides == Decides::Plugin {
+        return Ok(None);
+    }
+    let configured = settings_of(spec, &condition.id);
+    let default = GateSettings::default();
+    let threshold = match (configured.threshold, condition.scale) {
+        (Some(threshold), _) => threshold,
+        (None, Scale::NegLog10P) => default.threshold,
+        (None, Scale::Ordinal) => {
+            let text = format!(
+                "detector `{}`: condition `{}` has scores without a scale; set `threshold` under `[detector.alarm.{}]`",
+                spec.name, condition.id, condition.id
+            );
+            return Err(CreateError::Refused(text));
+        }
+    };
+    Ok(Some(GateSettings { threshold, hold_off: configured.hold_off.unwrap_or(default.hold_off), ..default }))
+}
+
+/// What the configuration says of a condition: its own table over the one for all, `*`.
+pub(crate) fn settings_of(spec: &BindingSpec, condition: &str) -> AlarmSettings {
+    let own = spec.alarms.get(condition).cloned().unwrap_or_default();
+    let all = spec.alarms.get("*").cloned().unwrap_or_default();
+    AlarmSettings {
+        severity: own.severity.or(all.severity),
+        threshold: own.threshold.or(all.threshold),
+        hold_off: own.hold_off.or(all.hold_off),
+        response: own.response.or(all.response),
+        confirm: own.confirm.or(all.confirm),
+    }
+}

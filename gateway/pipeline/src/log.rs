@@ -1,0 +1,278 @@
+//! The log is the queue: records are appended once, made durable in groups, and read by any number of cursors.
+//!
+//! It holds the newest records in memory; a cursor that falls behind reads from the stores instead, so that a slow
+//! reader costs nobody else anything. Knows nothing of what records mean.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+use watchfire_model::{Lsn, Record, RecordBody};
+
+use crate::{History, Journal, PortError};
+
+/// Rows that the newest records in memory may hold together.
+const RING_ROWS_MAX: usize = 1 << 18;
+/// Records that stay in memory whatever they hold.
+const RING_RECORDS_MAX: usize = 1 << 14;
+/// Records a cursor takes over at once.
+const TAKE_MAX: usize = 64;
+/// How long a full disk is given before the next try.
+const FULL_RETRY: Duration = Duration::from_secs(1);
+/// Rows a cursor reads from a store at once.
+const READ_ROWS_MAX: usize = 1 << 16;
+
+#[derive(Debug, Default)]
+struct Ring {
+    records: VecDeque<Arc<Record>>,
+    rows: usize,
+}
+
+/// The log.
+pub struct Log {
+    journal: Arc<dyn Journal>,
+    history: Arc<dyn History>,
+    ring: Mutex<Ring>,
+    tail: watch::Sender<Lsn>,
+    durable: watch::Sender<Lsn>,
+    urgent: Notify,
+}
+
+/// Why a cursor has no next record.
+#[derive(Debug, thiserror::Error)]
+pub enum CursorError {
+    /// Retention has dropped what it would read next.
+    #[error("records before {oldest} are no longer kept")]
+    Gone {
+        /// The oldest record that is.
+        oldest: Lsn,
+    },
+    /// A store failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The reading task was ended.
+    #[error("reading the log was ended: {0}")]
+    Ended(#[from] JoinError),
+}
+
+fn rows_of(record: &Record) -> usize {
+    if let RecordBody::Data(frame) = &record.body { frame.rows.len() } else { 0 }
+}
+
+impl Log {
+    /// The log over its two stores.
+    #[must_use]
+    pub fn new(journal: Arc<dyn Journal>, history: Arc<dyn History>) -> Arc<Self> {
+        let tail = journal.tail().max(history.sealed());
+        Arc::new(Self {
+            journal,
+            history,
+            ring: Mutex::default(),
+            tail: watch::Sender::new(tail),
+            durable: watch::Sender::new(tail),
+            urgent: Notify::new(),
+        })
+    }
+
+    /// Appends a record, waiting while the disk is full: readable at once, durable within the commit interval.
+    ///
+    /// # Errors
+    /// As [`Journal::append`], but for a full disk.
+    pub async fn put(&self, body: RecordBody) -> Result<Arc<Record>, PortError> {
+        let mut body = body;
+        loop {
+            match self.append(body) {
+                Ok(record) => return Ok(record),
+                Err((PortError::Full { doing }, back)) => {
+                    tracing::error!(doing, "no room left on the disk: make room; nothing is recorded until then");
+                    body = back;
+                    tokio::time::sleep(FULL_RETRY).await;
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    fn append(&self, body: RecordBody) -> Result<Arc<Record>, (PortError, RecordBody)> {
+        let mut ring = self.ring.lock();
+        let lsn = match self.journal.append(&body) {
+            Ok(lsn) => lsn,
+            Err(error) => return Err((error, body)),
+        };
+        let record = Arc::new(Record { lsn, body });
+        ring.rows += rows_of(&record);
+        ring.records.push_back(record.clone());
+        while ring.records.len() > 1 && (ring.rows > RING_ROWS_MAX || ring.records.len() > RING_RECORDS_MAX) {
+            if let Some(oldest) = ring.records.pop_front() {
+                ring.rows -= rows_of(&oldest);
+            }
+        }
+        drop(ring);
+        self.tail.send_replace(lsn);
+        Ok(record)
+    }
+
+    /// Asks for durability now instead of at the end of the commit interval.
+    pub fn hurry(&self) {
+        self.urgent.notify_one();
+    }
+
+    /// Waits until the record at `lsn` is durable. False when the log has stopped before.
+    pub async fn durable(&self, lsn: Lsn) -> bool {
+        self.durable.subscribe().wait_for(|durable| *durable >= lsn).await.is_ok()
+    }
+
+    /// The last record appended.
+    #[must_use]
+    pub fn tail(&self) -> Lsn {
+        *self.tail.borrow()
+    }
+
+    /// The last record that is durable.
+    #[must_use]
+    pub fn durable_tail(&self) -> Lsn {
+        *self.durable.borrow()
+    }
+
+    /// The store of record.
+    #[must_use]
+    pub fn history(&self) -> &Arc<dyn History> {
+        &self.history
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    /// A reader of everything from `from` on.
+    #[must_use]
+    pub fn cursor(self: &Arc<Self>, from: Lsn) -> Cursor {
+        Cursor { log: self.clone(), tail: self.tail.subscribe(), next: Lsn(from.0.max(1)), taken: VecDeque::new() }
+    }
+
+    /// Makes records durable every `interval`, or sooner when asked, until `stop`; then once more.
+    ///
+    /// # Errors
+    /// When a sync fails. That is final: what is durable is no longer known.
+    pub async fn commit(self: Arc<Self>, interval: Duration, stop: CancellationToken) -> Result<(), PortError> {
+        let mut syncer = self.journal.syncer();
+        loop {
+            let stopping = tokio::select! {
+                () = stop.cancelled() => true,
+                () = self.urgent.notified() => false,
+                () = tokio::time::sleep(interval) => false,
+            };
+            if self.durable_tail() < self.tail() {
+                let synced = tokio::task::spawn_blocking(move || (syncer.sync(), syncer)).await;
+                let Ok((durable, back)) = synced else { return Ok(()) };
+                syncer = back;
+                self.durable.send_replace(durable?);
+            }
+            if stopping {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Records from `from` on, from whichever store holds them; blocks.
+    ///
+    /// # Errors
+    /// [`CursorError::Gone`] when they are no longer kept.
+    pub fn read(&self, from: Lsn, rows_max: usize) -> Result<Vec<Record>, CursorError> {
+        read_stores(&*self.journal, &*self.history, from, rows_max)
+    }
+
+    fn take(&self, from: Lsn, into: &mut VecDeque<Arc<Record>>) -> Taken {
+        let ring = self.ring.lock();
+        let Some(first) = ring.records.front().map(|record| record.lsn) else {
+            return if from > self.tail() { Taken::NotYet } else { Taken::Older };
+        };
+        let Some(skip) = from.0.checked_sub(first.0) else { return Taken::Older };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        into.extend(ring.records.iter().skip(skip).take(TAKE_MAX).cloned());
+        if into.is_empty() { Taken::NotYet } else { Taken::Some }
+    }
+}
+
+enum Taken {
+    Some,
+    NotYet,
+    Older,
+}
+
+/// Reads from the store of record, then from the journal; each holds a run of places without holes.
+///
+/// # Errors
+/// [`CursorError::Gone`] when the records are no longer kept.
+pub fn read_stores(
+    journal: &dyn Journal,
+    history: &dyn History,
+    from: Lsn,
+    rows_max: usize,
+) -> Result<Vec<Record>, CursorError> {
+    let sealed = history.sealed();
+    let mut records = if from <= sealed { history.read(from, rows_max)? } else { journal.read(from, rows_max)? };
+    if records.is_empty() && from > sealed && from <= history.sealed() {
+        // Sealed and truncated between the two looks.
+        records = history.read(from, rows_max)?;
+    }
+    match records.first() {
+        Some(first) if first.lsn > from => Err(CursorError::Gone { oldest: first.lsn }),
+        _ => Ok(records),
+    }
+}
+
+/// A reader's place in the log.
+pub struct Cursor {
+    log: Arc<Log>,
+    tail: watch::Receiver<Lsn>,
+    next: Lsn,
+    taken: VecDeque<Arc<Record>>,
+}
+
+impl Cursor {
+    /// The place it reads next.
+    #[must_use]
+    pub fn place(&self) -> Lsn {
+        self.next
+    }
+
+    /// The next record, waiting for it. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`CursorError`]; the cursor stays where it is.
+    pub async fn next(&mut self) -> Result<Arc<Record>, CursorError> {
+        loop {
+            if let Some(record) = self.taken.pop_front() {
+                self.next = record.lsn.next();
+                return Ok(record);
+            }
+            self.tail.borrow_and_update();
+            match self.log.take(self.next, &mut self.taken) {
+                Taken::Some => {}
+                Taken::NotYet => {
+                    if self.tail.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+                Taken::Older => {
+                    let (log, from) = (self.log.clone(), self.next);
+                    let read = tokio::task::spawn_blocking(move || log.read(from, READ_ROWS_MAX)).await??;
+                    self.taken.extend(read.into_iter().map(Arc::new));
+                }
+            }
+        }
+    }
+
+    /// Skips to `to`, as after records that are no longer kept.
+    pub fn skip_to(&mut self, to: Lsn) {
+        self.taken.clear();
+        self.next = to;
+    }
+}

@@ -1,0 +1,199 @@
+//! Replay: the log is read again with fresh detectors, and what they say is compared with what was recorded.
+//! The same log with the same plugin must give the same verdicts bit for bit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use watchfire_model::{Control, DetectorOrigin, Lsn, Record, RecordBody, Verdict};
+
+use crate::binding::cut;
+use crate::{BindingPlan, CreateError, CursorError, DetectorFactory, DetectorFault, Judge, Log, PortError};
+
+/// Rows read at once.
+const READ_ROWS_MAX: usize = 1 << 16;
+
+/// A frame on which replay and record differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The frame.
+    pub frame: Lsn,
+    /// What was recorded.
+    pub recorded: Vec<Verdict>,
+    /// What replay says.
+    pub replayed: Vec<Verdict>,
+}
+
+/// What a replay of one binding gave.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayReport {
+    /// The binding.
+    pub binding: String,
+    /// Frames judged.
+    pub frames: u64,
+    /// Samples judged.
+    pub samples: u64,
+    /// Verdicts recorded live in the frames judged.
+    pub recorded: usize,
+    /// Verdicts that replay gave.
+    pub replayed: usize,
+    /// Frames skipped as recorded.
+    pub skipped: usize,
+    /// BLAKE3 over the replayed verdicts and their frames: equal for equal replays.
+    pub digest: String,
+    /// Where the two differ; empty when replay equals live.
+    pub differences: Vec<Difference>,
+}
+
+/// Why a replay cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The binding never ran with this plugin and configuration.
+    #[error("detector `{0}` has never run with this configuration on this data: nothing to compare")]
+    NeverRan(String),
+    /// The detector cannot be made.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// It failed where it had not failed live.
+    #[error("detector `{binding}` failed at frame {frame}: {fault}")]
+    Fault {
+        /// The binding.
+        binding: String,
+        /// The frame.
+        frame: Lsn,
+        /// How.
+        fault: DetectorFault,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] CursorError),
+    /// A store failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// What was recorded of a binding.
+#[derive(Default)]
+struct Recorded {
+    start: Option<Lsn>,
+    skips: BTreeSet<Lsn>,
+    verdicts: BTreeMap<Lsn, Vec<Verdict>>,
+}
+
+/// Replays a binding over everything since it last started fresh. Reads from whichever store holds the records, so a
+/// log that is sealed gives the same as one that is not.
+///
+/// # Errors
+/// [`ReplayError`].
+pub async fn replay(
+    log: &Arc<Log>,
+    factory: &dyn DetectorFactory,
+    plan: &BindingPlan,
+) -> Result<ReplayReport, ReplayError> {
+    let name = &plan.spec.name;
+    let mut judge = Judge::create(factory, &plan.spec).await?;
+    let config_hash = judge.identity().config_hash.clone();
+    let mut recorded = Recorded::default();
+    each(log, Lsn(1), async |record| {
+        recorded.note(name, &config_hash, record);
+        Ok(())
+    })
+    .await?;
+    let start = recorded.start.ok_or_else(|| ReplayError::NeverRan(name.clone()))?;
+    let checkpoint = log.history().load_checkpoint(name)?.map_or(start, |checkpoint| checkpoint.frame);
+    let end = recorded.verdicts.last_key_value().map_or(checkpoint, |(last, _)| checkpoint.max(*last));
+
+    let mut report = ReplayReport { binding: name.clone(), ..ReplayReport::default() };
+    let mut hasher = blake3::Hasher::new();
+    let indexes = plan.indexes();
+    each(log, start.next(), async |record| {
+        let RecordBody::Data(frame) = &record.body else { return Ok(()) };
+        if record.lsn > end {
+            return Ok(());
+        }
+        if recorded.skips.contains(&record.lsn) {
+            report.skipped += 1;
+            return Ok(());
+        }
+        let batch = cut(record.lsn, frame, &indexes);
+        let judged = judge.judge(&batch).await;
+        let fault = |fault| ReplayError::Fault { binding: name.clone(), frame: record.lsn, fault };
+        let replayed = judged.map_err(fault)?.verdicts;
+        report.frames += 1;
+        report.samples += batch.len() as u64;
+        report.compare(record.lsn, recorded.verdicts.get(&record.lsn), replayed, &mut hasher);
+        Ok(())
+    })
+    .await?;
+    report.digest = hasher.finalize().to_hex().to_string();
+    Ok(report)
+}
+
+impl Recorded {
+    fn note(&mut self, name: &str, config_hash: &str, record: &Record) {
+        match &record.body {
+            RecordBody::Control(Control::DetectorStarted { binding, config_hash: hash, origin, .. })
+                if binding == name =>
+            {
+                if *origin == DetectorOrigin::Fresh {
+                    *self = Self { start: (hash == config_hash).then_some(record.lsn), ..Self::default() };
+                }
+            }
+            RecordBody::Control(Control::DetectorFault { binding, frame, skip: true, .. }) if binding == name => {
+                self.skips.insert(*frame);
+            }
+            RecordBody::Decided(decided) if decided.binding == name => {
+                self.verdicts.insert(decided.frame, decided.verdicts.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl ReplayReport {
+    fn compare(
+        &mut self,
+        frame: Lsn,
+        recorded: Option<&Vec<Verdict>>,
+        replayed: Vec<Verdict>,
+        hasher: &mut blake3::Hasher,
+    ) {
+        let empty = Vec::new();
+        let recorded = recorded.unwrap_or(&empty);
+        self.recorded += recorded.len();
+        self.replayed += replayed.len();
+        let bytes = |verdicts: &Vec<Verdict>| postcard::to_allocvec(verdicts).unwrap_or_default();
+        if !replayed.is_empty() {
+            hasher.update(&frame.0.to_le_bytes());
+            hasher.update(&bytes(&replayed));
+        }
+        // Compared as bytes: a NaN equals itself, and −0 is not 0.
+        if bytes(recorded) != bytes(&replayed) {
+            self.differences.push(Difference { frame, recorded: recorded.clone(), replayed });
+        }
+    }
+}
+
+/// Calls `visit` for each record from `from` on.
+async fn each(
+    log: &Arc<Log>,
+    from: Lsn,
+    mut visit: impl AsyncFnMut(&Record) -> Result<(), ReplayError>,
+) -> Result<(), ReplayError> {
+    let mut next = from;
+    loop {
+        let stores = log.clone();
+        let read = tokio::task::spawn_blocking(move || stores.read(next, READ_ROWS_MAX)).await;
+        let records = match read.map_err(CursorError::Ended)? {
+            Err(CursorError::Gone { oldest }) => {
+                next = oldest;
+                continue;
+            }
+            records => records?,
+        };
+        let Some(last) = records.last() else { return Ok(()) };
+        next = last.lsn.next();
+        for record in &records {
+            visit(record).await?;
+        }
+    }
+}
