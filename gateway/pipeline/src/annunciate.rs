@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::{ConditionDef, Engine, Finding, RefusedCommand, Transition};
 use watchfire_model::{
     AlarmState, Clock, ConditionKey, Decided, Instant, Level, Lsn, RecordBody, SourceState, StatusCode, Verdict,
@@ -157,7 +158,8 @@ impl Annunciator {
         mut commands: mpsc::Receiver<CommandRequest>,
     ) -> Result<(), PortError> {
         let (unpublished, queue) = mpsc::channel(UNPUBLISHED_MAX);
-        let publisher = tokio::spawn(publish(queue, self.log.clone(), self.surfaces.clone(), self.stats.clone()));
+        let publisher = publish(queue, self.log.clone(), self.surfaces.clone(), self.stats.clone());
+        let publisher = AbortOnDropHandle::new(tokio::spawn(publisher));
         let mut commands_open = true;
         loop {
             let ready = tokio::select! {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use watchfire_model::{Clock, Control, DetectorOrigin, Frame, Lsn, Phase, Record, RecordBody, SignalId};
 
 use crate::annunciate::Notice;
@@ -65,7 +66,7 @@ impl Detection {
         let (mut started, mut pause) = (Timer::now(), BACKOFF);
         loop {
             let once = Run { detection: self.clone(), plan: plan.clone(), skips: skips.clone() };
-            let ended = match tokio::spawn(once.run(stop.clone())).await {
+            let ended = match AbortOnDropHandle::new(tokio::spawn(once.run(stop.clone()))).await {
                 Ok(Ok(())) => return,
                 Ok(Err(ended)) => ended,
                 Err(panic) => Ended::Panic(panic.to_string()),

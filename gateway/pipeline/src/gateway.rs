@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use watchfire_alarms::ConditionDef;
 use watchfire_model::Clock;
 
 use crate::annunciate::Notice;
@@ -64,7 +66,7 @@ pub enum GatewayError {
     Task(&'static str),
 }
 
-type Essential = JoinHandle<Result<(), PortError>>;
+type Essential = AbortOnDropHandle<Result<(), PortError>>;
 
 impl Gateway {
     /// Runs until `stop`, then stops cleanly: what was received is durable, detectors' states are saved.
@@ -76,14 +78,14 @@ impl Gateway {
         let recovered =
             tokio::task::spawn_blocking(move || recover(&log)).await.map_err(|_| GatewayError::Task("recovery"))??;
         let (notices, notice_receiver) = Notices::new(OwnConditions::new(&self.own_area), self.stats.clone());
-        self.define_own(&notices).await;
+        notices.send(Notice::Define(self.own_conditions())).await;
 
         let (commit_stop, seal_stop) = (CancellationToken::new(), CancellationToken::new());
-        let mut commit: Essential = tokio::spawn(self.log.clone().commit(self.commit_interval, commit_stop.clone()));
+        let mut commit: Essential = task(self.log.clone().commit(self.commit_interval, commit_stop.clone()));
         let stats = self.stats.clone();
         let values = move || stats.values.load(Ordering::Relaxed);
         let sealing = crate::seal::run(self.log.clone(), values, self.clock.clone(), self.keep, seal_stop.clone());
-        let mut seal: Essential = tokio::spawn(sealing);
+        let mut seal: Essential = task(sealing);
         let annunciator = Annunciator {
             engine: recovered.engine,
             decided: recovered.decided,
@@ -92,7 +94,7 @@ impl Gateway {
             stats: self.stats.clone(),
             surfaces: self.surfaces,
         };
-        let mut annunciate: Essential = tokio::spawn(annunciator.run(notice_receiver, self.commands));
+        let mut annunciate: Essential = task(annunciator.run(notice_receiver, self.commands));
 
         let detect_stop = CancellationToken::new();
         let detection = Arc::new(Detection {
@@ -119,7 +121,7 @@ impl Gateway {
             site: self.site,
             last_now: recovered.last_now,
         };
-        let mut ingest: Essential = tokio::spawn(ingest.run());
+        let mut ingest: Essential = task(ingest.run());
         let source_stop = CancellationToken::new();
         let mut sources = JoinSet::new();
         for source in self.sources {
@@ -154,12 +156,17 @@ impl Gateway {
         Ok(())
     }
 
-    async fn define_own(&self, notices: &Notices) {
+    fn own_conditions(&self) -> Vec<Arc<ConditionDef>> {
         let own = OwnConditions::new(&self.own_area);
         let sources = self.sources.iter().map(|source| own.source_def(&source.name()));
         let detectors = self.bindings.iter().map(|plan| own.detector_def(&plan.spec.name));
-        notices.send(Notice::Define(sources.chain(detectors).collect())).await;
+        sources.chain(detectors).collect()
     }
+}
+
+/// A task that ends with its owner.
+fn task(future: impl Future<Output = Result<(), PortError>> + Send + 'static) -> Essential {
+    AbortOnDropHandle::new(tokio::spawn(future))
 }
 
 async fn finish(what: &'static str, ending: impl Future<Output = ()>) {

@@ -16,6 +16,8 @@ mod ports;
 mod recover;
 mod replay;
 mod seal;
+#[cfg(test)]
+mod simulation;
 mod stats;
 mod surface;
 

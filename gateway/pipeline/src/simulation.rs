@@ -1,0 +1,198 @@
+//! Simulation: the whole gateway over stores in memory, a plain detector and paused time, driven by one seed. Outages,
+//! poison, kills and commands are scripted; what must hold after any of them is checked here.
+
+mod memory;
+mod plain;
+mod rig;
+
+use std::collections::BTreeSet;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use watchfire_alarms::RefusedCommand;
+use watchfire_model::{CommandKind, GapCause, Level, Lsn, RecordBody, SourceState, StatusCode};
+
+use rig::{Rig, Site};
+
+/// How many seeds a test runs; each is a different life of the gateway.
+const SEEDS: u64 = 12;
+
+#[tokio::test(start_paused = true)]
+async fn a_value_becomes_an_alarm_that_is_durable_before_it_is_shown() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    let shown = rig.shown_active("plain/high/s/0").await;
+    assert!(shown.state.retain && !shown.state.acked.value);
+    let durable = site.journal.durable_states();
+    assert_eq!(durable.get("plain/high/s/0"), Some(&shown.state));
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn replay_equals_live_from_the_journal_and_from_sealed_records() {
+    for seed in 0..SEEDS {
+        let site = Site::new();
+        let rig = Rig::start(&site).await;
+        let mut random = SmallRng::seed_from_u64(seed);
+        for _ in 0..200 {
+            rig.value(random.random_range(0..3), random.random_range(0.0..14.0)).await;
+            rig.wait_ms(random.random_range(0..40)).await;
+        }
+        rig.stop().await;
+        let from_journal = site.replay().await;
+        assert!(from_journal.recorded > 10, "seed {seed}: too little happened");
+        assert_eq!(from_journal.differences, vec![], "seed {seed}");
+        site.seal();
+        let from_sealed = site.replay().await;
+        assert_eq!((from_sealed.digest, from_sealed.differences), (from_journal.digest, vec![]), "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_gateway_forgets_nothing_it_answered_for_and_repeats_nothing() {
+    for seed in 0..SEEDS {
+        let site = Site::new();
+        let mut random = SmallRng::seed_from_u64(seed);
+        let mut acknowledged = BTreeSet::new();
+        let mut seen_events = BTreeSet::new();
+        for life in 0..4 {
+            let rig = Rig::start(&site).await;
+            for _ in 0..60 {
+                rig.value(random.random_range(0..3), random.random_range(0.0..14.0)).await;
+                rig.wait_ms(random.random_range(0..30)).await;
+                if random.random_bool(0.2)
+                    && let Some(view) = rig.unacknowledged()
+                {
+                    let event = view.state.event_id;
+                    if rig.command(&view.def.key, CommandKind::Acknowledge, event.bytes()).await == Ok(()) {
+                        acknowledged.insert((view.def.key.clone(), view.state.activations));
+                    }
+                }
+            }
+            for (key, event) in rig.events() {
+                assert!(seen_events.insert((key.clone(), event)), "seed {seed}, life {life}: {key} told twice");
+            }
+            rig.kill();
+            site.lose_what_is_not_durable();
+        }
+        let rig = Rig::start(&site).await;
+        rig.wait_ms(500).await;
+        for (key, activation) in acknowledged {
+            let state = rig.state(&key);
+            assert!(
+                state.activations > activation || state.acked.value,
+                "seed {seed}: {key} was acknowledged and is not"
+            );
+        }
+        rig.stop().await;
+        assert_eq!(site.replay().await.differences, vec![], "seed {seed}: replay differs from live after kills");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_sees_every_record_once_however_far_behind_it_starts() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    for i in 0..300 {
+        rig.value(i % 3, f64::from(i)).await;
+    }
+    rig.wait_ms(50).await;
+    site.seal_some(100);
+    let mut cursor = rig.log.cursor(Lsn(1));
+    let mut next = Lsn(1);
+    while next <= rig.log.tail() {
+        assert_eq!(cursor.next().await.unwrap().lsn, next);
+        next = next.next();
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poisoned_frame_is_skipped_on_record_and_nothing_else_is_lost() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    rig.shown_active("plain/high/s/0").await;
+    rig.value(1, plain::POISON).await;
+    rig.shown_active("gateway/detector/plain").await;
+    rig.value(2, 50.0).await;
+    rig.shown_active("plain/high/s/2").await;
+    rig.shown_normal("gateway/detector/plain").await;
+    assert_eq!(rig.state_of("plain/high/s/0").level, Level::High, "a fault never clears an alarm");
+    rig.stop().await;
+    let report = site.replay().await;
+    assert_eq!((report.differences, report.skipped), (vec![], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detector_that_always_fails_is_given_up_visibly_while_values_go_on() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    for _ in 0..40 {
+        rig.value(1, plain::POISON).await;
+        rig.wait_ms(400).await;
+    }
+    let health = rig.state_of("gateway/detector/plain");
+    assert!(health.active.value && health.message.contains("given up"), "{}", health.message);
+    let frames = |rig: &Rig| rig.log.tail();
+    let before = frames(&rig);
+    rig.value(0, 1.0).await;
+    rig.wait_ms(50).await;
+    assert!(frames(&rig) > before);
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_source_makes_its_alarms_uncertain_and_clears_none() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    rig.shown_active("plain/high/s/0").await;
+    rig.source(SourceState::Down).await;
+    let lost = rig.shown_active("gateway/source/s").await;
+    assert_eq!(lost.state.message, "test");
+    rig.wait_ms(20).await;
+    let held = rig.state_of("plain/high/s/0");
+    assert!(held.active.value && held.quality.value == StatusCode::UNCERTAIN_LAST_USABLE);
+    rig.gap(0, GapCause::SourceLost).await;
+    rig.source(SourceState::Up).await;
+    rig.shown_normal("gateway/source/s").await;
+    rig.wait_ms(20).await;
+    assert_eq!(rig.state_of("plain/high/s/0").quality.value, StatusCode::GOOD);
+    rig.stop().await;
+    let gaps = site.records().iter().filter(|r| matches!(&r.body, RecordBody::Data(f) if !f.gaps.is_empty())).count();
+    assert_eq!(gaps, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_command_says_why_and_leaves_no_record() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    let view = rig.shown_active("plain/high/s/0").await;
+    let key = &view.def.key;
+    let before = rig.log.tail();
+    let refused = rig.command(key, CommandKind::Acknowledge, &[1, 2, 3]).await;
+    assert_eq!(refused, Err(RefusedCommand::EventIdUnknown));
+    assert_eq!(rig.log.tail(), before);
+    assert_eq!(rig.command(key, CommandKind::Acknowledge, view.state.event_id.bytes()).await, Ok(()));
+    let again = rig.command(key, CommandKind::Acknowledge, view.state.event_id.bytes()).await;
+    assert_eq!(again, Err(RefusedCommand::AlreadyAcked));
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_in_the_log_never_runs_backwards() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    for step in [0, 3600, -7200, 10, -3600] {
+        rig.step_clock(step);
+        rig.value(0, 1.0).await;
+        rig.wait_ms(30).await;
+    }
+    rig.stop().await;
+    let frames =
+        site.records().into_iter().filter_map(|r| if let RecordBody::Data(f) = r.body { Some(f.now) } else { None });
+    assert!(frames.collect::<Vec<_>>().is_sorted_by(|a, b| a < b));
+}

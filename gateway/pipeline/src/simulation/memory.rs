@@ -1,0 +1,184 @@
+//! Stores in memory that keep the ports' promises and no more: what was not synced is lost at a kill.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use watchfire_alarms::ConditionState;
+use watchfire_model::{AlarmState, Instant, Lsn, Record, RecordBody, Rows, SignalId};
+
+use crate::{Checkpoint, History, Journal, JournalSync, PortError, RecordReader};
+
+#[derive(Debug, Default)]
+struct Records {
+    first: u64,
+    records: Vec<Record>,
+    durable: usize,
+}
+
+/// The journal.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryJournal(Arc<Mutex<Records>>);
+
+impl MemoryJournal {
+    /// What a kill does: everything after the last sync is gone.
+    pub fn lose_what_is_not_durable(&self) {
+        let mut inner = self.0.lock();
+        let durable = inner.durable;
+        inner.records.truncate(durable);
+    }
+
+    pub fn records(&self) -> Vec<Record> {
+        self.0.lock().records.clone()
+    }
+
+    /// The durable state of each condition, by key.
+    pub fn durable_states(&self) -> BTreeMap<String, ConditionState> {
+        let inner = self.0.lock();
+        let mut states = BTreeMap::new();
+        for record in &inner.records[..inner.durable] {
+            for state in transitions(&record.body) {
+                let decoded = ConditionState::decode(state.key.as_str(), &state.state).unwrap();
+                states.insert(state.key.to_string(), decoded);
+            }
+        }
+        states
+    }
+}
+
+fn transitions(body: &RecordBody) -> &[AlarmState] {
+    match body {
+        RecordBody::Decided(decided) => &decided.transitions,
+        RecordBody::Commanded { transitions, .. } => transitions,
+        _ => &[],
+    }
+}
+
+fn from(records: &[Record], from: Lsn, rows_max: usize) -> Vec<Record> {
+    let most = (rows_max / 64).max(1);
+    records.iter().filter(|record| record.lsn >= from).take(most).cloned().collect()
+}
+
+impl RecordReader for MemoryJournal {
+    fn read(&self, lsn: Lsn, rows_max: usize) -> Result<Vec<Record>, PortError> {
+        Ok(from(&self.0.lock().records, lsn, rows_max))
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn append(&self, body: &RecordBody) -> Result<Lsn, PortError> {
+        let mut inner = self.0.lock();
+        let lsn = Lsn(inner.first + inner.records.len() as u64 + 1);
+        inner.records.push(Record { lsn, body: body.clone() });
+        Ok(lsn)
+    }
+
+    fn syncer(&self) -> Box<dyn JournalSync> {
+        Box::new(self.clone())
+    }
+
+    fn tail(&self) -> Lsn {
+        let inner = self.0.lock();
+        Lsn(inner.first + inner.records.len() as u64)
+    }
+
+    fn truncate(&self, sealed: Lsn) -> Result<(), PortError> {
+        let mut inner = self.0.lock();
+        let drop = usize::try_from(sealed.0.saturating_sub(inner.first)).unwrap();
+        inner.records.drain(..drop);
+        inner.first += drop as u64;
+        inner.durable -= drop;
+        Ok(())
+    }
+}
+
+impl JournalSync for MemoryJournal {
+    fn sync(&mut self) -> Result<Lsn, PortError> {
+        let mut inner = self.0.lock();
+        inner.durable = inner.records.len();
+        Ok(Lsn(inner.first + inner.durable as u64))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sealed {
+    records: Vec<Record>,
+    states: BTreeMap<String, AlarmState>,
+    decided: BTreeMap<String, Lsn>,
+    checkpoints: BTreeMap<String, Checkpoint>,
+    notes: BTreeMap<String, Vec<u8>>,
+}
+
+/// The store of record.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryHistory(Arc<Mutex<Sealed>>);
+
+impl MemoryHistory {
+    pub fn records(&self) -> Vec<Record> {
+        self.0.lock().records.clone()
+    }
+}
+
+impl RecordReader for MemoryHistory {
+    fn read(&self, lsn: Lsn, rows_max: usize) -> Result<Vec<Record>, PortError> {
+        Ok(from(&self.0.lock().records, lsn, rows_max))
+    }
+}
+
+impl History for MemoryHistory {
+    fn signal_ids(&self, names: &[String]) -> Result<Vec<SignalId>, PortError> {
+        Ok((0..names.len()).map(|i| SignalId(u32::try_from(i).unwrap())).collect())
+    }
+
+    fn sealed(&self) -> Lsn {
+        self.0.lock().records.last().map_or(Lsn(0), |record| record.lsn)
+    }
+
+    fn seal(&self, records: &[Record]) -> Result<(), PortError> {
+        let mut inner = self.0.lock();
+        for record in records {
+            for state in transitions(&record.body) {
+                inner.states.insert(state.key.to_string(), state.clone());
+            }
+            if let RecordBody::Decided(decided) = &record.body {
+                inner.decided.insert(decided.binding.clone(), decided.frame);
+            }
+            inner.records.push(record.clone());
+        }
+        Ok(())
+    }
+
+    fn range(&self, _: SignalId, _: Instant, _: Instant) -> Result<Rows, PortError> {
+        Ok(Rows::default())
+    }
+
+    fn alarm_states(&self) -> Result<Vec<AlarmState>, PortError> {
+        Ok(self.0.lock().states.values().cloned().collect())
+    }
+
+    fn decided(&self) -> Result<BTreeMap<String, Lsn>, PortError> {
+        Ok(self.0.lock().decided.clone())
+    }
+
+    fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), PortError> {
+        self.0.lock().checkpoints.insert(checkpoint.binding.clone(), checkpoint.clone());
+        Ok(())
+    }
+
+    fn load_checkpoint(&self, binding: &str) -> Result<Option<Checkpoint>, PortError> {
+        Ok(self.0.lock().checkpoints.get(binding).cloned())
+    }
+
+    fn retain(&self, _: Instant) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn note(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
+        Ok(self.0.lock().notes.get(name).cloned())
+    }
+
+    fn set_note(&self, name: &str, value: &[u8]) -> Result<(), PortError> {
+        self.0.lock().notes.insert(name.to_owned(), value.to_vec());
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! A detector without a sandbox: one condition it decides itself, one that the gateway decides from its scores, a
+//! state, and a value on which it traps.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use watchfire_model::{
+    Batch, ConditionSpec, Decides, Finding, Instant, Level, Outcome, Scale, Scope, ScoreColumns, Severity, Verdict,
+};
+
+use crate::{BindingSpec, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
+
+/// The value on which it traps.
+pub const POISON: f64 = 666.0;
+
+/// Makes it.
+pub struct PlainFactory;
+
+#[async_trait]
+impl DetectorFactory for PlainFactory {
+    async fn create(&self, _: &BindingSpec) -> Result<Box<dyn Detector>, CreateError> {
+        let identity = DetectorIdentity {
+            id: "plain".into(),
+            version: "1.0.0".into(),
+            title: "Plain".into(),
+            digest: "0123456789abcdef".into(),
+            state_version: 1,
+            config_hash: "same".into(),
+            tick: None,
+            warm_up_samples: 0,
+        };
+        let spec = |id: &str, decides| ConditionSpec {
+            id: id.into(),
+            scope: Scope::Signal,
+            decides,
+            scale: Scale::NegLog10P,
+            alarm_type: "ExclusiveLevelAlarmType".into(),
+            severity: Severity::clamped(500),
+            text: format!("{id} is true"),
+            response: "look".into(),
+        };
+        let conditions = vec![spec("high", Decides::Plugin), spec("odd", Decides::Host)];
+        Ok(Box::new(Plain { identity, conditions, levels: BTreeMap::new(), sum: 0.0, after_load: false }))
+    }
+}
+
+struct Plain {
+    identity: DetectorIdentity,
+    conditions: Vec<ConditionSpec>,
+    levels: BTreeMap<u32, bool>,
+    sum: f64,
+    after_load: bool,
+}
+
+impl Plain {
+    fn verdict(&self, instance: u32, at: i64, high: bool, observed: f64) -> Verdict {
+        Verdict {
+            condition: 0,
+            instance,
+            at: Instant::from_ns(at),
+            level: if high { Level::High } else { Level::Normal },
+            score: None,
+            why: format!("{observed} after a sum of {}", self.sum),
+            evidence: vec![Finding { signal: instance, observed, low: None, high: Some(10.0), share: 1.0 }],
+        }
+    }
+}
+
+#[async_trait]
+impl Detector for Plain {
+    fn identity(&self) -> &DetectorIdentity {
+        &self.identity
+    }
+
+    fn conditions(&self) -> &[ConditionSpec] {
+        &self.conditions
+    }
+
+    async fn process(&mut self, batch: &Batch) -> Result<Outcome, DetectorFault> {
+        let mut outcome = Outcome::default();
+        if std::mem::take(&mut self.after_load) {
+            let held = self.levels.iter().filter(|(_, high)| **high);
+            outcome.verdicts.extend(held.map(|(i, _)| self.verdict(*i, batch.now.ns(), true, f64::NAN)));
+        }
+        for ((instance, at), value) in batch.signal.iter().zip(&batch.time).zip(&batch.value) {
+            if *value == POISON {
+                return Err(DetectorFault::Trap("poison".into()));
+            }
+            self.sum += value;
+            let high = *value > 10.0;
+            if self.levels.insert(*instance, high).unwrap_or(false) != high {
+                outcome.verdicts.push(self.verdict(*instance, *at, high, *value));
+            }
+            let ScoreColumns { condition, instance: instances, at: times, score } = &mut outcome.scores;
+            condition.push(1);
+            instances.push(*instance);
+            times.push(Instant::from_ns(*at));
+            score.push(value / 10.0);
+        }
+        Ok(outcome)
+    }
+
+    async fn explain(&mut self, condition: u16, instance: u32) -> Result<Option<Verdict>, DetectorFault> {
+        let why = format!("odd after a sum of {}", self.sum);
+        Ok(Some(Verdict { condition, why, ..self.verdict(instance, 0, true, self.sum) }))
+    }
+
+    async fn save(&mut self) -> Result<Option<Vec<u8>>, DetectorFault> {
+        Ok(Some(postcard::to_allocvec(&(&self.levels, self.sum)).unwrap()))
+    }
+
+    async fn load(&mut self, _: u32, bytes: &[u8]) -> Result<(), DetectorFault> {
+        (self.levels, self.sum) = postcard::from_bytes(bytes).unwrap();
+        self.after_load = true;
+        Ok(())
+    }
+}

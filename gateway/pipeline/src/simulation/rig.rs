@@ -1,0 +1,249 @@
+//! One life of a gateway in a simulation, and the site that outlives it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use watchfire_alarms::{ConditionState, EventId, RefusedCommand};
+use watchfire_model::{
+    AlarmCommand, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, Quality, Record, Rows,
+    SignalId, SignalInfo, SourceState, StatusCode,
+};
+
+use super::memory::{MemoryHistory, MemoryJournal};
+use super::plain::PlainFactory;
+use crate::{
+    Arrival, BindingPlan, BindingSpec, Commands, ConditionView, Gateway, GatewayError, Inlet, Latest, Log, Mode, Quota,
+    ReplayReport, Source, Stats, Surface, commands, replay, seal_all,
+};
+
+/// What outlives a gateway: its stores and the world's clock.
+pub struct Site {
+    pub journal: MemoryJournal,
+    pub history: MemoryHistory,
+    clock: Arc<ManualClock>,
+}
+
+impl Site {
+    pub fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(Instant::from_s(1_800_000_000)));
+        Self { journal: MemoryJournal::default(), history: MemoryHistory::default(), clock }
+    }
+
+    fn log(&self) -> Arc<Log> {
+        Log::new(Arc::new(self.journal.clone()), Arc::new(self.history.clone()))
+    }
+
+    pub fn lose_what_is_not_durable(&self) {
+        self.journal.lose_what_is_not_durable();
+    }
+
+    pub fn seal(&self) {
+        seal_all(&self.log()).unwrap();
+    }
+
+    /// Seals the first `count` records, as when the gateway was at it a while ago.
+    pub fn seal_some(&self, count: usize) {
+        use crate::{History, Journal};
+        let records = self.journal.records();
+        self.history.seal(&records[..count]).unwrap();
+        self.journal.truncate(records[count - 1].lsn).unwrap();
+    }
+
+    pub fn records(&self) -> Vec<Record> {
+        let mut records = self.history.records();
+        records.extend(self.journal.records());
+        records
+    }
+
+    pub async fn replay(&self) -> ReplayReport {
+        replay(&self.log(), &PlainFactory, &plan()).await.unwrap()
+    }
+}
+
+fn plan() -> BindingPlan {
+    let signal = |i: u32| SignalInfo { id: SignalId(i), name: format!("s/{i}"), ..SignalInfo::default() };
+    let spec = BindingSpec {
+        name: "plain".into(),
+        plugin: "plain".into(),
+        signals: (0..3).map(signal).collect(),
+        config: "{}".into(),
+        seed: 0,
+        alarms: BTreeMap::new(),
+        quota: Quota::default(),
+    };
+    let areas = vec!["area".to_owned(); 3];
+    BindingPlan { spec, mode: Mode::Live, areas, area: "area".into(), sources: vec!["s".into()] }
+}
+
+/// Hands the test's arrivals on.
+struct Script(mpsc::UnboundedReceiver<Arrival>);
+
+#[async_trait]
+impl Source for Script {
+    fn name(&self) -> Arc<str> {
+        "s".into()
+    }
+
+    async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(arrival) = self.0.recv() => drop(inlet.push(arrival).await),
+            }
+        }
+    }
+}
+
+/// Remembers what was shown.
+#[derive(Default)]
+struct Screen(Mutex<Vec<ConditionView>>);
+
+impl Surface for Screen {
+    fn publish(&self, changes: Vec<ConditionView>) {
+        self.0.lock().extend(changes);
+    }
+}
+
+/// One life of the gateway.
+pub struct Rig {
+    pub log: Arc<Log>,
+    clock: Arc<ManualClock>,
+    script: mpsc::UnboundedSender<Arrival>,
+    screen: Arc<Screen>,
+    commands: Commands,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), GatewayError>>,
+}
+
+impl Rig {
+    pub async fn start(site: &Site) -> Self {
+        let log = site.log();
+        let (script, receiver) = mpsc::unbounded_channel();
+        let screen = Arc::new(Screen::default());
+        let (way, requests) = commands();
+        let gateway = Gateway {
+            clock: site.clock.clone(),
+            log: log.clone(),
+            factory: Arc::new(PlainFactory),
+            sources: vec![Box::new(Script(receiver))],
+            surfaces: vec![screen.clone()],
+            bindings: vec![plan()],
+            site: crate::Site::default(),
+            own_area: "own".into(),
+            latest: Arc::default(),
+            stats: Arc::new(Stats::default()),
+            commands: requests,
+            commit_interval: Duration::from_millis(100),
+            keep: Duration::from_secs(1 << 30),
+        };
+        let _: &Arc<Latest> = &gateway.latest;
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(gateway.run(stop.clone()));
+        let rig = Self { log, clock: site.clock.clone(), script, screen, commands: way, stop, task };
+        rig.until(|views| views.iter().any(|view| view.def.key.as_str() == "plain/high/s/0")).await;
+        rig.wait_ms(300).await;
+        rig
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// As SIGKILL: every task ends where it stands.
+    pub fn kill(self) {
+        self.task.abort();
+    }
+
+    pub async fn wait_ms(&self, ms: u64) {
+        self.clock.advance(Duration::from_millis(ms));
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    pub fn step_clock(&self, s: i64) {
+        self.clock.set(Instant::from_s(self.clock.now().ns() / 1_000_000_000 + s));
+    }
+
+    fn hand_in(&self, arrival: Arrival) {
+        self.script.send(arrival).unwrap();
+    }
+
+    pub async fn value(&self, signal: u32, value: f64) {
+        let mut rows = Rows::default();
+        rows.push(SignalId(signal), self.clock.now(), value, StatusCode::GOOD, Quality::NONE, 0);
+        self.hand_in(Arrival::Rows(rows));
+        self.wait_ms(11).await;
+    }
+
+    pub async fn source(&self, state: SourceState) {
+        self.hand_in(Arrival::State { source: "s".into(), state, reason: "test".into() });
+        self.wait_ms(11).await;
+    }
+
+    pub async fn gap(&self, signal: u32, cause: GapCause) {
+        let (since, until) = (self.clock.now(), self.clock.now().plus(Duration::from_secs(1)));
+        self.hand_in(Arrival::Gaps(vec![Gap { signal: Some(SignalId(signal)), since, until, cause }]));
+        self.wait_ms(11).await;
+    }
+
+    pub async fn command(&self, key: &ConditionKey, kind: CommandKind, event_id: &[u8]) -> Result<(), RefusedCommand> {
+        let (event_id, at) = (event_id.to_vec(), self.clock.now());
+        let comment = Some(("en".to_owned(), "seen".to_owned()));
+        self.commands.give(AlarmCommand { key: key.clone(), kind, event_id, comment, user: "op".into(), at }).await
+    }
+
+    /// Waits, for at most some simulated minutes, until the screen shows what is asked.
+    async fn until(&self, holds: impl Fn(&[ConditionView]) -> bool) {
+        for _ in 0..6_000 {
+            if holds(&self.screen.0.lock()) {
+                return;
+            }
+            self.wait_ms(10).await;
+        }
+        panic!("never shown; the log ends at {}", self.log.tail());
+    }
+
+    fn last(views: &[ConditionView], key: &str) -> Option<ConditionView> {
+        views.iter().rev().find(|view| view.def.key.as_str() == key).cloned()
+    }
+
+    async fn shown(&self, key: &str, active: bool) -> ConditionView {
+        self.until(|views| Self::last(views, key).is_some_and(|view| view.state.active.value == active)).await;
+        Self::last(&self.screen.0.lock(), key).unwrap()
+    }
+
+    pub async fn shown_active(&self, key: &str) -> ConditionView {
+        self.shown(key, true).await
+    }
+
+    pub async fn shown_normal(&self, key: &str) -> ConditionView {
+        self.shown(key, false).await
+    }
+
+    pub fn state_of(&self, key: &str) -> ConditionState {
+        Self::last(&self.screen.0.lock(), key).unwrap().state
+    }
+
+    pub fn state(&self, key: &ConditionKey) -> ConditionState {
+        self.state_of(key.as_str())
+    }
+
+    /// Some alarm that waits for acknowledgement.
+    pub fn unacknowledged(&self) -> Option<ConditionView> {
+        let views = self.screen.0.lock();
+        let latest: BTreeMap<_, _> = views.iter().map(|view| (view.def.key.clone(), view)).collect();
+        latest.into_values().find(|view| !view.state.acked.value).cloned()
+    }
+
+    /// Every event that was announced.
+    pub fn events(&self) -> Vec<(ConditionKey, EventId)> {
+        let views = self.screen.0.lock();
+        views.iter().filter(|v| v.notify).map(|v| (v.def.key.clone(), v.state.event_id)).collect()
+    }
+}
