@@ -178,7 +178,9 @@ class Apt:
         for folder in ("lists/partial", "cache/archives/partial"):
             (state / folder).mkdir(parents=True)
         # The system's own lists may be absent or old. A source that fails is not our concern unless packages lack.
-        self.update = last_line(subprocess.run(self.command("apt-get", "update"), capture_output=True, text=True).stderr)
+        said = subprocess.run(self.command("apt-get", "update"), capture_output=True, text=True).stderr
+        failed = re.search(r"Failed to fetch \S+\s+(.+)", said)
+        self.update = failed[1].strip() if failed else last_line(said)
 
     def command(self, tool: str, *args: str) -> list[str]:
         """The command line with the private folders."""

@@ -88,7 +88,7 @@ def prepare_python() -> None:
     run([sys.executable, "-m", "venv", str(VENV)],
         "no virtual environment can be made; on Debian and Ubuntu install the package `python3-venv`")
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    run(pip + ["install", "--no-deps", "--only-binary", ":all:", "--retries", "2", "-r", str(PEERS / "requirements.txt")],
+    run(pip + ["install", "--no-deps", "--only-binary", ":all:", "--retries", "1", "-r", str(PEERS / "requirements.txt")],
         "asyncua cannot be installed; see that pip reaches its package index, through a proxy if you need one")
     run(pip + ["check"], "`requirements.txt` does not pin what its packages need")
     (VENV / STAMP).write_text(wanted)
