@@ -1,1 +1,24 @@
-//! OPC UA values, node ids and security settings, shared by the rooms that speak OPC UA.
+//! OPC UA values and times to the model and back, node ids, status codes, security settings and the certificate
+//! folder: what `source`, `server` and `plant` share.
+//!
+//! It opens no connection, serves no node and keeps no task.
+
+mod error;
+mod identity;
+mod kinds;
+mod node_id;
+mod pki;
+mod security;
+mod status;
+mod time;
+mod values;
+
+pub use error::UaError;
+pub use identity::Application;
+pub use kinds::{DataTypeKind, Kinds, data_type_of_kind, kind_of_data_type, kind_of_value};
+pub use node_id::NodeAddress;
+pub use pki::{Pki, Trust};
+pub use security::Security;
+pub use status::{has_overflow, status_from_ua, status_name, status_to_ua};
+pub use time::{date_time_from_instant, instant_from_date_time, ns_from_ticks, ticks_from_ns};
+pub use values::{push_data_value, sample_to_data_value};
