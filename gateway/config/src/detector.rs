@@ -1,10 +1,14 @@
 //! `[[detector]]`: plugins bound to signals.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use watchfire_model::AlarmSettings;
+
+use crate::json;
+use crate::names::{self, Known, Unique};
+use crate::section::{Section, Text, shown};
 
 /// A plugin bound to signals.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,4 +83,108 @@ pub struct QuotaConfig {
     pub result_bytes: usize,
     /// What a snapshot may hold. Default 16 MiB.
     pub state_bytes: usize,
+}
+
+const MODES: [(&str, Mode); 3] = [("learning", Mode::Learning), ("shadow", Mode::Shadow), ("live", Mode::Live)];
+/// The name that the gateway's own findings bear.
+const RESERVED: &str = "gateway";
+/// A day.
+const HOLD_OFF_S_MAX: f64 = 86_400.0;
+
+impl DetectorConfig {
+    pub(crate) fn read(section: Section<'_>, base: &Path, unique: &mut Unique, known: &Known) -> Option<Self> {
+        let name = names::required(&section, "name", &['/'], unique);
+        if let Some(name) = name
+            && name.text == RESERVED
+        {
+            section.wrong(name.at, "`name` \"gateway\" is kept for the gateway's own alarms; choose another");
+        }
+        let plugin = section.required_text("plugin", "name a bundled plugin such as `\"limit\"`, or a file");
+        let plugin = plugin.map(|plugin| plugin_ref(&section, base, plugin));
+        let signals = section.required_texts("signals", "list signals by name or pattern, such as `[\"source/**\"]`");
+        let signals = signals.map(|patterns| {
+            let before = section.report.count();
+            let names = known.resolve(&section, &patterns);
+            if let (Some(first), true, true) = (patterns.first(), names.is_empty(), section.report.count() == before) {
+                section.missing(first.at, "`signals` takes out all that it puts in; leave one `!` pattern away");
+            }
+            names
+        });
+        let mode = section.choice_or("mode", Mode::default(), &MODES);
+        let config = config_json(&section);
+        let quota = QuotaConfig::read(section.table("quota", "[detector.quota]"));
+        let seed = section.integer_or("seed", 0..=u64::MAX, 0);
+        let alarms: BTreeMap<String, AlarmSettings> = section
+            .named_tables("alarm", "[detector.alarm.CONDITION]")
+            .into_iter()
+            .map(|(condition, alarm)| (condition.text.to_owned(), alarm_settings(condition, alarm)))
+            .collect();
+        section.close();
+        let (name, signals, quota) = (name?.text.to_owned(), signals?, quota?);
+        Some(Self { name, plugin: plugin?, signals, mode, config: config?, quota, seed, alarms })
+    }
+}
+
+/// A path has a `/` in it or ends in `.wasm`; anything else is a bundled plugin's name.
+fn plugin_ref(section: &Section<'_>, base: &Path, plugin: Text<'_>) -> PluginRef {
+    if plugin.text.contains('/') || plugin.text.ends_with(".wasm") {
+        let path = base.join(plugin.text);
+        names::check_file(section, "plugin", plugin.at, &path);
+        PluginRef::File(path)
+    } else {
+        PluginRef::Bundled(plugin.text.to_owned())
+    }
+}
+
+impl QuotaConfig {
+    fn read(section: Section<'_>) -> Option<Self> {
+        let fuel_per_row = section.integer_or("fuel_per_row", 0..=1_000_000_000, 100_000);
+        let fuel_per_call = section.integer_or("fuel_per_call", 1..=1_000_000_000_000, 200_000_000);
+        let memory_mb = section.integer_or("memory_mb", 1..=4096, 64);
+        let call_ms = section.integer_or("call_ms", 1..=600_000, 2000);
+        let result_kb = section.integer_or("result_kb", 1..=1_048_576, 4096);
+        let state_kb = section.integer_or("state_kb", 1..=1_048_576, 16_384);
+        section.close();
+        Some(Self {
+            fuel_per_row,
+            fuel_per_call,
+            memory_bytes: bytes(memory_mb, 20)?,
+            call: Duration::from_millis(call_ms),
+            result_bytes: bytes(result_kb, 10)?,
+            state_bytes: bytes(state_kb, 10)?,
+        })
+    }
+}
+
+fn bytes(count: u64, unit_bits: u32) -> Option<usize> {
+    usize::try_from(count.checked_mul(1 << unit_bits)?).ok()
+}
+
+fn alarm_settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettings {
+    if condition.text.is_empty() || condition.text.contains('/') {
+        let message = "is no condition; name one of the plugin's, or `\"*\"` for all that are not named";
+        section.wrong(condition.at, format_args!("\"{}\" {message}", condition.text.escape_debug()));
+    }
+    let severity = section.integer("severity", 1..=1000);
+    let settings = AlarmSettings {
+        severity: severity.and_then(|severity| u16::try_from(severity).ok()),
+        threshold: section.number("threshold", f64::MIN..=f64::MAX),
+        hold_off: section.number("hold_off_s", 0.0..=HOLD_OFF_S_MAX).map(Duration::from_secs_f64),
+        response: section.text("response").map(|response| response.text.to_owned()),
+        confirm: section.flag("confirm"),
+    };
+    section.close();
+    settings
+}
+
+/// The plugin's own table as JSON; an empty object when it is not there.
+fn config_json(section: &Section<'_>) -> Option<serde_json::Value> {
+    let Some(value) = section.value("config") else { return Some(serde_json::Value::Object(serde_json::Map::new())) };
+    if value.get_ref().as_table().is_none() {
+        let given = shown(value.get_ref());
+        let message = format_args!("`config` must be a table (begin it with `[detector.config]`), not {given}");
+        section.wrong(value.span().start, message);
+        return None;
+    }
+    json::from_toml(value, &mut |at, message| section.wrong(at, format_args!("`config`: {message}")))
 }

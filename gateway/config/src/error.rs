@@ -4,7 +4,6 @@ use std::fmt;
 
 /// One thing to put right.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[error("{file}:{line}: {message}")]
 pub struct ConfigError {
     /// The file as it was named.
     pub file: String,
@@ -12,6 +11,13 @@ pub struct ConfigError {
     pub line: usize,
     /// The section, the key, what is wrong with it and the way out.
     pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, message } = self;
+        if *line == 0 { write!(f, "{file}: {message}") } else { write!(f, "{file}:{line}: {message}") }
+    }
 }
 
 /// Everything that is wrong, in the order of the lines. Its text is one line each and a last line with the count.

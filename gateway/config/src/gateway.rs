@@ -1,7 +1,10 @@
 //! `[gateway]`: what concerns the whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::names::{self, Known};
+use crate::section::Section;
 
 /// The gateway's own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,4 +21,83 @@ pub struct GatewayConfig {
     pub mode_signal: Option<String>,
     /// The site's time zone: seconds east of UTC. Default 0.
     pub utc_offset_s: i32,
+}
+
+impl GatewayConfig {
+    pub(crate) fn read(section: Section<'_>, base: &Path, signals: &Known) -> Option<Self> {
+        let name = section.text_or("name", "watchfire");
+        names::check(&section, "name", name, &[]);
+        let data = section.text_or("data", "data");
+        let folder = base.join(data.text);
+        if folder.exists() && !folder.is_dir() {
+            section.wrong(data.at, format_args!("`data` is `{}`, which is no folder; name a folder", folder.display()));
+        }
+        let commit_interval_ms = section.integer_or("commit_interval_ms", 10..=1000, 100);
+        let retention_days = section.integer_or("retention_days", 1..=36_500, 90);
+        let mode_signal = section.text("mode_signal");
+        if let Some(wanted) = mode_signal
+            && !signals.has(wanted.text)
+        {
+            let message = format!(
+                "`mode_signal` is `{}`, but there is no such signal; {}",
+                wanted.text,
+                signals.offer(wanted.text)
+            );
+            section.missing(wanted.at, message);
+        }
+        let offset = section.text_or("utc_offset", "+00:00");
+        let utc_offset_s = seconds_east(offset.text);
+        if utc_offset_s.is_none() {
+            let message = "must be hours and minutes from UTC with their sign, such as `\"+01:00\"`, up to 14 hours";
+            section.wrong(offset.at, format_args!("`utc_offset` {message}, not \"{}\"", offset.text.escape_debug()));
+        }
+        section.close();
+        Some(Self {
+            name: name.text.to_owned(),
+            data: folder,
+            commit_interval: Duration::from_millis(commit_interval_ms),
+            retention_days: u32::try_from(retention_days).ok()?,
+            mode_signal: mode_signal.map(|signal| signal.text.to_owned()),
+            utc_offset_s: utc_offset_s?,
+        })
+    }
+}
+
+/// `+hh:mm` or `-hh:mm`.
+fn seconds_east(text: &str) -> Option<i32> {
+    let (sign, rest) = match text.strip_prefix('+') {
+        Some(rest) => (1, rest),
+        None => (-1, text.strip_prefix('-')?),
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    let two_digits = |part: &str| {
+        (part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse::<i32>().ok()).flatten()
+    };
+    let (hours, minutes) = (two_digits(hours)?, two_digits(minutes)?);
+    let total = hours * 60 + minutes;
+    (minutes < 60 && total <= 14 * 60).then_some(sign * total * 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds_east;
+
+    #[test]
+    fn offsets_are_hours_and_minutes() {
+        for (text, seconds) in [
+            ("+00:00", Some(0)),
+            ("+05:30", Some(19_800)),
+            ("-03:30", Some(-12_600)),
+            ("+14:00", Some(50_400)),
+            ("+14:01", None),
+            ("+01:60", None),
+            ("01:00", None),
+            ("+1:00", None),
+            ("+-1:00", None),
+            ("", None),
+            ("Z", None),
+        ] {
+            assert_eq!(seconds_east(text), seconds, "{text}");
+        }
+    }
 }

@@ -7,8 +7,14 @@ mod detector;
 mod endpoint;
 mod error;
 mod gateway;
+mod json;
+mod names;
+mod nearest;
 mod node;
+mod read;
+mod report;
 mod secret;
+mod section;
 mod server;
 mod source;
 

@@ -1,7 +1,10 @@
 //! `[[source]]` and `[[source.signal]]`: the OPC UA servers that are read, and which of their nodes.
 
+use std::path::Path;
 use std::time::Duration;
 
+use crate::names::{self, Known, Unique};
+use crate::section::{Section, Text};
 use crate::{EndpointUrl, NodeAddress, PasswordFrom, Secret, SecretError};
 
 /// Message security of a connection.
@@ -69,4 +72,159 @@ pub struct SignalConfig {
     pub group: u32,
     /// What it is, for people; empty when not given.
     pub description: String,
+}
+
+impl Security {
+    pub(crate) const WORDS: [(&str, Self); 2] = [("none", Self::None), ("basic256sha256", Self::Basic256Sha256)];
+}
+
+/// An hour.
+const INTERVAL_MS_MAX: u64 = 3_600_000;
+const QUEUE_MAX: u64 = 100_000;
+
+/// What signals take over from their source.
+struct Inherited<'t> {
+    source: Option<Text<'t>>,
+    area: &'t str,
+    sampling_interval_ms: u64,
+    queue_size: u64,
+}
+
+impl SourceConfig {
+    /// Reads a source. Puts the full names of its signals into `known`, those with errors too: what refers to them is
+    /// no error.
+    pub(crate) fn read(section: Section<'_>, base: &Path, unique: &mut Unique, known: &mut Known) -> Option<Self> {
+        let name = names::required(&section, "name", names::IN_PATTERNS, unique);
+        let url = section.required_text("url", "give the server's address, such as `url = \"opc.tcp://plc:4840\"`");
+        let url = url.and_then(|url| {
+            EndpointUrl::parse(url.text).map_err(|error| section.wrong(url.at, format_args!("`url`: {error}"))).ok()
+        });
+        let security = section.choice_or("security", Security::Basic256Sha256, &Security::WORDS);
+        let user = section.text("user");
+        let password_from = password_from(&section, base, user);
+        let area = section.text("area").map(|area| checked_area(&section, area).text);
+        let publishing_interval_ms = section.integer_or("publishing_interval_ms", 10..=INTERVAL_MS_MAX, 250);
+        let inherited = Inherited {
+            source: name,
+            area: area.or(name.map(|name| name.text)).unwrap_or_default(),
+            sampling_interval_ms: section.integer_or("sampling_interval_ms", 0..=INTERVAL_MS_MAX, 250),
+            queue_size: section.integer_or("queue_size", 1..=QUEUE_MAX, 10),
+        };
+        let trust_server_certificate = section.flag_or("trust_server_certificate", false);
+        let mut signal_names = Unique::new("signal");
+        let signals: Vec<Option<SignalConfig>> = section
+            .tables("signal", "[[source.signal]]")
+            .into_iter()
+            .map(|signal| SignalConfig::read(signal, &inherited, &mut signal_names, known))
+            .collect();
+        section.close();
+        Some(Self {
+            name: name?.text.to_owned(),
+            url: url?,
+            security,
+            user: user.map(|user| user.text.to_owned()),
+            password_from,
+            area: inherited.area.to_owned(),
+            publishing_interval: Duration::from_millis(publishing_interval_ms),
+            trust_server_certificate,
+            signals: signals.into_iter().collect::<Option<_>>()?,
+        })
+    }
+}
+
+fn password_from(section: &Section<'_>, base: &Path, user: Option<Text<'_>>) -> Option<PasswordFrom> {
+    let file = section.text("password_file");
+    let variable = section.text("password_env");
+    match (user, file, variable) {
+        (None, Some(from), _) | (None, None, Some(from)) => {
+            section.missing(from.at, "there is a password but no `user`; name the user or leave the password out");
+        }
+        (Some(user), None, None) => {
+            let message = "`user` needs a password; give `password_file = \"…\"` or `password_env = \"…\"`";
+            section.missing(user.at, message);
+        }
+        (Some(_), Some(_), Some(variable)) => {
+            section.wrong(variable.at, "`password_file` and `password_env` are both given; keep one");
+        }
+        (Some(_), Some(file), None) => {
+            let path = base.join(file.text);
+            names::check_file(section, "password_file", file.at, &path);
+            return Some(PasswordFrom::File(path));
+        }
+        (Some(_), None, Some(variable)) => {
+            if variable.text.contains(['=', '\0', '$']) {
+                let message = "`password_env` is the bare name of an environment variable, without `$` or `=`";
+                section.wrong(variable.at, message);
+            }
+            return Some(PasswordFrom::Environment(variable.text.to_owned()));
+        }
+        (None, None, None) => {}
+    }
+    None
+}
+
+fn checked_area<'t>(section: &Section<'_>, area: Text<'t>) -> Text<'t> {
+    names::check_path(section, "area", area, "a way through the areas such as `\"line/pump\"`");
+    area
+}
+
+impl SignalConfig {
+    fn read(section: Section<'_>, source: &Inherited<'_>, unique: &mut Unique, known: &mut Known) -> Option<Self> {
+        let name = section.required_text("name", "name the signal, such as `name = \"pump/speed\"`");
+        let name = name.filter(|name| names::check_path(&section, "name", *name, "a name such as `\"pump/speed\"`"));
+        let full = match (source.source, name) {
+            (Some(source), Some(name)) => {
+                unique.claim(&section, name);
+                let full = format!("{}/{}", source.text, name.text);
+                known.add(&full);
+                Some(full)
+            }
+            _ => None,
+        };
+        let node = section.required_text("node", "give the node, such as `node = \"ns=2;s=Pump.Speed\"`");
+        let node = node.and_then(|node| {
+            NodeAddress::parse(node.text).map_err(|error| section.wrong(node.at, format_args!("`node`: {error}"))).ok()
+        });
+        let unit = section.text("unit");
+        if let Some(unit) = unit {
+            check_unit(&section, unit);
+        }
+        let range = section.range("range");
+        let sampling_interval_ms = section.integer("sampling_interval_ms", 0..=INTERVAL_MS_MAX);
+        let queue_size = section.integer("queue_size", 1..=QUEUE_MAX);
+        let area = section.text("area").map(|area| checked_area(&section, area));
+        let role = section.text("role");
+        let group = section.integer_or("group", 0..=u64::from(u32::MAX), 0);
+        let description = section.text("description");
+        section.close();
+        Some(Self {
+            name: full?,
+            node: node?,
+            unit: unit.map(|unit| unit.text.to_owned()),
+            range,
+            sampling_interval: Duration::from_millis(sampling_interval_ms.unwrap_or(source.sampling_interval_ms)),
+            queue_size: u32::try_from(queue_size.unwrap_or(source.queue_size)).ok()?,
+            area: area.map_or_else(|| source.area.to_owned(), |area| format!("{}/{}", source.area, area.text)),
+            role: role.map_or_else(String::new, |role| role.text.to_owned()),
+            group: u32::try_from(group).ok()?,
+            description: description.map_or_else(String::new, |text| text.text.to_owned()),
+        })
+    }
+}
+
+/// UCUM codes are ASCII without blanks; which codes there are is not checked.
+fn check_unit(section: &Section<'_>, unit: Text<'_>) {
+    if unit.text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return;
+    }
+    let way_out = match unit.text.trim() {
+        "°C" | "℃" => "write `Cel`",
+        "°F" | "℉" => "write `[degF]`",
+        "m³" => "write `m3`",
+        "m³/h" => "write `m3/h`",
+        "µm" | "μm" => "write `um`",
+        "Ω" => "write `Ohm`",
+        _ => "codes are ASCII without blanks, such as `Cel`, `bar`, `m3/h`",
+    };
+    section.wrong(unit.at, format_args!("`unit` \"{}\" is no UCUM code; {way_out}", unit.text.escape_debug()));
 }

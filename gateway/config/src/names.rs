@@ -1,0 +1,180 @@
+//! Names: their form, that none is given twice, and finding signals by name or glob.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use globset::GlobBuilder;
+
+use crate::nearest::near;
+use crate::section::{Section, Text, listed};
+
+/// Characters that have a meaning in the patterns of `signals`.
+pub(crate) const IN_PATTERNS: &[char] = &['/', '*', '?', '[', ']', '{', '}', '!', '\\'];
+/// Names are put into NodeIds and certificates.
+const NAME_BYTES_MAX: usize = 128;
+/// Beyond so many errors, near names are no longer searched: it costs a pass over all names.
+const OFFERS_MAX: usize = 50;
+
+/// Names of one sort, each once.
+pub(crate) struct Unique {
+    sort: &'static str,
+    lines: HashMap<String, usize>,
+}
+
+impl Unique {
+    pub(crate) fn new(sort: &'static str) -> Self {
+        Self { sort, lines: HashMap::new() }
+    }
+
+    /// Reports a name that is taken.
+    pub(crate) fn claim(&mut self, section: &Section<'_>, name: Text<'_>) {
+        let line = section.report.line(name.at);
+        if let Some(first) = self.lines.get(name.text) {
+            let sort = self.sort;
+            let message = format!("`name`: the {sort} in line {first} is named `{}` too; names must differ", name.text);
+            section.wrong(name.at, message);
+        } else {
+            self.lines.insert(name.text.to_owned(), line);
+        }
+    }
+}
+
+/// A name that must be there, well-formed and not taken.
+pub(crate) fn required<'t>(
+    section: &Section<'t>,
+    key: &'static str,
+    forbidden: &[char],
+    unique: &mut Unique,
+) -> Option<Text<'t>> {
+    let name = section.required_text(key, &format!("give the {} a name", unique.sort))?;
+    if !check(section, key, name, forbidden) {
+        return None;
+    }
+    unique.claim(section, name);
+    Some(name)
+}
+
+/// Whether a name is well-formed; reports why not.
+pub(crate) fn check(section: &Section<'_>, key: &str, name: Text<'_>, forbidden: &[char]) -> bool {
+    let shown = name.text.escape_debug();
+    let found = name.text.chars().find(|c| c.is_control() || forbidden.contains(c));
+    if let Some(found) = found {
+        let message = format_args!("`{key}` \"{shown}\" has a `{}` in it; leave it out", found.escape_debug());
+        section.wrong(name.at, message);
+    } else if name.text.trim() != name.text {
+        section.wrong(name.at, format_args!("`{key}` \"{shown}\" begins or ends with a blank; leave it out"));
+    } else if name.text.len() > NAME_BYTES_MAX {
+        section.wrong(name.at, format_args!("`{key}` is longer than {NAME_BYTES_MAX} bytes; shorten it"));
+    } else {
+        return true;
+    }
+    false
+}
+
+/// Whether names joined by `/` are well-formed; reports why not.
+pub(crate) fn check_path(section: &Section<'_>, key: &str, path: Text<'_>, such: &str) -> bool {
+    if path.text.split('/').any(|part| part.is_empty() || part.trim() != part) {
+        let shown = path.text.escape_debug();
+        let message = format_args!("`{key}` \"{shown}\" has an empty part or blanks around a `/`; give {such}");
+        section.wrong(path.at, message);
+        return false;
+    }
+    check(section, key, path, &[])
+}
+
+/// Reports a file that cannot be read.
+pub(crate) fn check_file(section: &Section<'_>, key: &str, at: usize, path: &Path) {
+    let opened = std::fs::File::open(path).and_then(|file| file.metadata());
+    let shown = path.display();
+    match opened {
+        Ok(data) if data.is_dir() => {
+            section.wrong(at, format_args!("`{key}`: `{shown}` is a folder; name a file"));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            let message = "a relative path begins at the configuration file's folder";
+            section.wrong(at, format_args!("`{key}`: `{shown}` cannot be read: {error}; {message}"));
+        }
+    }
+}
+
+/// The full names of all signals, in the order of the file.
+#[derive(Default)]
+pub(crate) struct Known {
+    names: Vec<String>,
+    places: HashMap<String, usize>,
+}
+
+impl Known {
+    pub(crate) fn add(&mut self, name: &str) {
+        self.places.entry(name.to_owned()).or_insert(self.names.len());
+        self.names.push(name.to_owned());
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
+    /// What to write instead of a name or pattern that matches nothing.
+    pub(crate) fn offer(&self, wanted: &str) -> String {
+        let names = || self.names.iter().map(String::as_str);
+        if self.names.is_empty() {
+            return "there is no signal at all; add a `[[source.signal]]`".to_owned();
+        }
+        let tail = format!("/{wanted}");
+        let mut meant: Vec<&str> = names().filter(|name| name.ends_with(&tail)).take(3).collect();
+        if meant.is_empty() {
+            meant = near(wanted, names());
+        }
+        match (meant.is_empty(), self.names.len()) {
+            (false, _) => format!("nearest: {}", listed(meant)),
+            (true, count @ ..=3) => format!("known: {}", listed(names().take(count))),
+            (true, count) => format!("known: {} and {} more", listed(names().take(3)), count - 3),
+        }
+    }
+
+    /// The signals that the patterns name, in the order of the file. A pattern is a full name, a glob over full names
+    /// (`*` stops at a `/`, `**` does not), or either with `!` before it, which takes signals out again.
+    pub(crate) fn resolve(&self, section: &Section<'_>, patterns: &[Text<'_>]) -> Vec<String> {
+        let mut inside = vec![false; self.names.len()];
+        let is_out = |pattern: &Text<'_>| pattern.text.starts_with('!') && !self.has(pattern.text);
+        let (takes_out, puts_in): (Vec<Text<'_>>, Vec<Text<'_>>) = patterns.iter().copied().partition(is_out);
+        for (pattern, wanted) in puts_in.iter().map(|p| (p, true)).chain(takes_out.iter().map(|p| (p, false))) {
+            let text = if wanted { pattern.text } else { pattern.text.strip_prefix('!').unwrap_or(pattern.text) };
+            let Some(matched) = self.matched(section, pattern.at, text) else { continue };
+            if matched.is_empty() {
+                let way_out = if section.report.count() < OFFERS_MAX { self.offer(text) } else { String::new() };
+                let message = format!("`signals`: `{}` matches no signal; {way_out}", pattern.text.escape_debug());
+                section.missing(pattern.at, message.trim_end_matches("; "));
+            }
+            for place in matched {
+                if let Some(flag) = inside.get_mut(place) {
+                    *flag = wanted;
+                }
+            }
+        }
+        if let (Some(first), true) = (patterns.first(), puts_in.is_empty()) {
+            section.wrong(first.at, "`signals` only takes signals out; put some in first, such as `\"source/**\"`");
+        }
+        self.names.iter().zip(inside).filter(|(_, inside)| *inside).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn matched(&self, section: &Section<'_>, at: usize, pattern: &str) -> Option<Vec<usize>> {
+        if let Some(place) = self.places.get(pattern) {
+            return Some(vec![*place]);
+        }
+        let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build();
+        match glob {
+            Ok(glob) => {
+                let matcher = glob.compile_matcher();
+                let matches = self.names.iter().enumerate().filter(|(_, name)| matcher.is_match(name.as_str()));
+                Some(matches.map(|(place, _)| place).collect())
+            }
+            Err(error) => {
+                let message = format!("`signals`: `{}` is no pattern: {}", pattern.escape_debug(), error.kind());
+                section.wrong(at, format_args!("{message}; put a `\\` before a character that stands for itself"));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! From a file to a [`Config`]: text, then TOML with positions, then sections. Every stage that can go on after an
+//! error goes on.
+
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use crate::names::{Known, Unique};
+use crate::report::Report;
+use crate::section::Section;
+use crate::{Config, ConfigError, ConfigErrors, DetectorConfig, GatewayConfig, ServerConfig, SourceConfig};
+
+/// A hundred thousand signals take a fifth of it.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Dotted keys nest tables without bound, and dropping those takes stack.
+const DOTS_MAX: usize = 30;
+
+impl Config {
+    /// Reads and checks a configuration file. Relative paths in it begin at its folder. Blocks on files.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let file_name = path.display().to_string();
+        let whole = |message: String| ConfigErrors(vec![ConfigError { file: file_name.clone(), line: 0, message }]);
+        let unreadable = |error: std::io::Error| {
+            whole(format!("cannot be read: {error}; give the configuration with `--config FILE`"))
+        };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > FILE_BYTES_MAX {
+            return Err(whole(format!("has {size} bytes; {FILE_BYTES_MAX} are the most that is read")));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+            let line = 1 + good.filter(|byte| **byte == b'\n').count();
+            let message = "has bytes that are no UTF-8; save the file as UTF-8".to_owned();
+            ConfigErrors(vec![ConfigError { file: file_name.clone(), line, message }])
+        })?;
+        Self::parse(&text, &file_name, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Checks a configuration's text. `file_name` is for messages, relative paths begin at `base_dir`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, file_name: &str, base_dir: &Path) -> Result<Self, ConfigErrors> {
+        let report = Report::new(file_name, text);
+        let (config, unread) = read(&report, text, base_dir);
+        report.finish(unread)?;
+        // Whoever leaves out a value has reported why.
+        config.ok_or_else(|| {
+            let message = "cannot be used, for a reason that was not found".to_owned();
+            ConfigErrors(vec![ConfigError { file: file_name.to_owned(), line: 0, message }])
+        })
+    }
+}
+
+/// Reads what can be read; second, the lines that are no TOML.
+pub(crate) fn read(report: &Report<'_>, text: &str, base: &Path) -> (Option<Config>, Vec<(usize, String)>) {
+    if let Some(line) = line_with_too_many_dots(text) {
+        return (None, vec![(line, format!("not TOML: a key of more than {DOTS_MAX} parts; flatten it"))]);
+    }
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let unread: Vec<(usize, String)> = errors.iter().map(|error| syntax(report, text, error)).collect();
+    // Where a header cannot be read, the keys below it would be judged as those of the section above.
+    let header_lost = unread.iter().any(|(line, _)| {
+        text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.trim_start().starts_with('['))
+    });
+    if header_lost {
+        return (None, unread);
+    }
+    (sections(Section::root(report, root.get_ref()), base), unread)
+}
+
+fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
+    let mut known = Known::default();
+    let mut unique = Unique::new("source");
+    let given = root.tables("source", "[[source]]");
+    if given.is_empty() {
+        let message = "there is no `[[source]]`, so nothing would be watched; add one with `name` and `url`";
+        root.report.missing_from_file(message.to_owned());
+    }
+    let sources: Vec<Option<SourceConfig>> =
+        given.into_iter().map(|source| SourceConfig::read(source, base, &mut unique, &mut known)).collect();
+    let mut unique = Unique::new("detector");
+    let detectors: Vec<Option<DetectorConfig>> = root
+        .tables("detector", "[[detector]]")
+        .into_iter()
+        .map(|detector| DetectorConfig::read(detector, base, &mut unique, &known))
+        .collect();
+    let gateway = GatewayConfig::read(root.table("gateway", "[gateway]"), base, &known);
+    let server = ServerConfig::read(root.table("server", "[server]"));
+    root.close();
+    Some(Config {
+        gateway: gateway?,
+        server: server?,
+        sources: sources.into_iter().collect::<Option<_>>()?,
+        detectors: detectors.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn syntax(report: &Report<'_>, text: &str, error: &toml::de::Error) -> (usize, String) {
+    let span = error.span().unwrap_or(text.len()..text.len());
+    let near = text.get(span.clone()).map(str::trim).filter(|near| !near.is_empty() && near.len() <= 40);
+    let near = near.map(|near| format!(" at `{}`", near.escape_debug())).unwrap_or_default();
+    let way_out = if error.message() == "duplicate key" { "; keep one of them" } else { "" };
+    (report.line(span.start), format!("not TOML: {}{near}{way_out}", error.message()))
+}
+
+/// The first line with a key of too many parts. Counts single dots outside quotes; what cannot stand in a key ends one.
+fn line_with_too_many_dots(text: &str) -> Option<usize> {
+    text.lines().position(has_too_many_dots).map(|place| place + 1)
+}
+
+fn has_too_many_dots(line: &str) -> bool {
+    let (mut dots, mut quote, mut before) = (0_usize, None, ' ');
+    for c in line.chars() {
+        match (quote, c) {
+            (Some('"'), '"') if before == '\\' => {}
+            (Some(open), _) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '.') if before != '.' => dots += 1,
+            (None, '.' | '=' | ',' | '[' | ']' | '{' | '}') => dots = 0,
+            (None, '#') => return false,
+            (None, _) => {}
+        }
+        if dots > DOTS_MAX {
+            return true;
+        }
+        before = c;
+    }
+    false
+}
