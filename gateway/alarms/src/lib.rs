@@ -6,6 +6,8 @@
 mod definition;
 mod engine;
 mod event_id;
+#[cfg(test)]
+mod rules;
 mod state;
 
 pub use definition::{AlarmType, ConditionClass, ConditionDef};
