@@ -1,0 +1,156 @@
+//! A server of many signals that change at a rate, for load tests and benchmarks. Not a plant: the values are a ramp.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use opcua::nodes::VariableBuilder;
+use opcua::server::ServerHandle;
+use opcua::server::node_manager::memory::SimpleNodeManager;
+use opcua::types::{AttributeId, DataTypeId, DataValue, NodeId, ObjectId, StatusCode};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use watchfire_model::{Clock, SystemClock};
+use watchfire_ua::{Application, date_time_from_instant};
+
+use crate::PlantError;
+use crate::serve::{Serve, Served};
+
+/// The load server's namespace.
+pub const NAMESPACE: &str = "urn:watchfire:load";
+
+/// How often a share of the signals is updated.
+const SLICE_MS: u32 = 20;
+
+/// What load to make.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The address to listen on, also the host of its URL.
+    pub host: String,
+    /// The port; 0 takes any free one.
+    pub port: u16,
+    /// How many signals.
+    pub signals: u32,
+    /// How often each changes, a second.
+    pub rate_hz: f64,
+}
+
+/// A load server that runs until it is told to stop.
+#[derive(Debug)]
+pub struct LoadServer {
+    address: SocketAddr,
+    url: String,
+    sent: Arc<AtomicU64>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl LoadServer {
+    /// Starts it. 50,000 variables take about a second and 100 MB.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub async fn start(options: LoadOptions, stop: CancellationToken) -> Result<Self, PlantError> {
+        let serve = Serve {
+            application: Application::on_this_host("Watchfire load"),
+            namespace: NAMESPACE,
+            host: &options.host,
+            port: options.port,
+            pki_dir: None,
+            user: None,
+            stop: stop.clone(),
+        };
+        let Served { address, url, handle, nodes, namespace, task } = serve.start().await?;
+        let ids: Vec<NodeId> = (0..options.signals).map(|number| NodeId::new(namespace, number)).collect();
+        add_nodes(&nodes, namespace, &ids);
+        let sent = Arc::new(AtomicU64::new(0));
+        let changing = tokio::spawn(change(ids, options.rate_hz, handle, sent.clone(), stop));
+        Ok(Self { address, url, sent, tasks: vec![task, changing] })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The node id of a signal, as a configuration writes it.
+    #[must_use]
+    pub fn node(number: u32) -> String {
+        format!("nsu={NAMESPACE};i={number}")
+    }
+
+    /// How many changes it has offered to its subscriptions so far.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it has stopped.
+    pub async fn stopped(self) {
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::warn!(%error, "a task of the load server failed");
+            }
+        }
+    }
+}
+
+fn add_nodes(nodes: &SimpleNodeManager, namespace: u16, ids: &[NodeId]) {
+    let mut space = nodes.address_space().write();
+    let root = NodeId::new(namespace, "Load");
+    space.add_folder(&root, "Load", "Load", &ObjectId::ObjectsFolder.into());
+    for (number, id) in ids.iter().enumerate() {
+        let name = format!("signal{number}");
+        VariableBuilder::new(id, name.as_str(), name.as_str())
+            .data_type(DataTypeId::Double)
+            .value(0.0)
+            .organized_by(root.clone())
+            .insert(&mut *space);
+    }
+}
+
+/// Hands changes straight to the subscriptions, past the address space: a Read still gives the first value. Each slice
+/// changes its share of the signals, so that the load is even; a slice that comes late makes up for it.
+async fn change(ids: Vec<NodeId>, rate_hz: f64, handle: ServerHandle, sent: Arc<AtomicU64>, stop: CancellationToken) {
+    let Some(last) = ids.len().checked_sub(1) else { return };
+    let mut slices = tokio::time::interval(Duration::from_millis(u64::from(SLICE_MS)));
+    let begin = slices.tick().await;
+    let (mut done, mut next) = (0_u64, 0_usize);
+    loop {
+        let at = tokio::select! {
+            () = stop.cancelled() => return,
+            at = slices.tick() => at,
+        };
+        let due = due_changes(at.duration_since(begin), rate_hz, ids.len());
+        let (time, _) = date_time_from_instant(SystemClock.now());
+        let count = due.saturating_sub(done).min(ids.len() as u64);
+        let batch = (0..count).map_while(|step| {
+            let id = ids.get(next)?;
+            next = if next == last { 0 } else { next + 1 };
+            let value = f64::from(u32::try_from((done + step) % 1_000_000).unwrap_or(0)) / 8.0;
+            let data = DataValue {
+                value: Some(value.into()),
+                status: Some(StatusCode::Good),
+                source_timestamp: Some(time),
+                server_timestamp: Some(time),
+                ..Default::default()
+            };
+            Some((data, id, AttributeId::Value))
+        });
+        handle.subscriptions().notify_data_change(batch);
+        done = due;
+        sent.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a count")]
+fn due_changes(since_begin: Duration, rate_hz: f64, signals: usize) -> u64 {
+    (since_begin.as_secs_f64() * rate_hz * signals as f64) as u64
+}

@@ -1,0 +1,99 @@
+//! An OPC UA server of simulated variables: socket, endpoints, limits, end. Knows no variable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use opcua::server::diagnostics::NamespaceMetadata;
+use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
+use opcua::server::{ANONYMOUS_USER_TOKEN_ID, ServerBuilder, ServerEndpoint, ServerHandle, ServerUserToken};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use watchfire_ua::{Application, Pki, Security};
+
+use crate::PlantError;
+
+const USER_TOKEN_ID: &str = "user";
+/// How often the server looks whether a publishing interval is over: bounds the delay it adds to a value.
+const POLL_MS: u64 = 20;
+
+/// What a simulated server is to be.
+pub(crate) struct Serve<'a> {
+    pub application: Application,
+    pub namespace: &'a str,
+    pub host: &'a str,
+    pub port: u16,
+    pub pki_dir: Option<PathBuf>,
+    pub user: Option<(String, String)>,
+    pub stop: CancellationToken,
+}
+
+/// A simulated server that runs.
+pub(crate) struct Served {
+    pub address: SocketAddr,
+    pub url: String,
+    pub handle: ServerHandle,
+    pub nodes: Arc<SimpleNodeManager>,
+    pub namespace: u16,
+    pub task: JoinHandle<()>,
+}
+
+impl Serve<'_> {
+    /// Listens, makes the server and runs it until `stop`.
+    pub async fn start(self) -> Result<Served, PlantError> {
+        let address = format!("{}:{}", self.host, self.port);
+        let listener =
+            TcpListener::bind(&address).await.map_err(|cause| PlantError::Listen { address: address.clone(), cause })?;
+        let address = listener.local_addr().map_err(|cause| PlantError::Listen { address, cause })?;
+        let metadata = NamespaceMetadata { namespace_uri: self.namespace.to_owned(), ..Default::default() };
+        let (host, uri) = (self.host.to_owned(), self.namespace.to_owned());
+        let builder = self.builder(address.port())?.with_node_manager(simple_node_manager(metadata, "simulation"));
+        let (server, handle) = builder.build().map_err(PlantError::Server)?;
+        let missing = |what: &str| PlantError::Server(format!("it has no {what}"));
+        let nodes = handle.node_managers().get_of_type::<SimpleNodeManager>().ok_or_else(|| missing("node manager"))?;
+        let namespace = handle.get_namespace_index(&uri).ok_or_else(|| missing("namespace"))?;
+        let task = tokio::spawn(async move {
+            if let Err(reason) = server.run_with(listener).await {
+                tracing::error!(reason, "the simulated server ended");
+            }
+        });
+        Ok(Served { address, url: format!("opc.tcp://{host}:{}", address.port()), handle, nodes, namespace, task })
+    }
+
+    fn builder(self, port: u16) -> Result<ServerBuilder, PlantError> {
+        let tokens = match &self.user {
+            None => vec![ANONYMOUS_USER_TOKEN_ID.to_owned()],
+            Some(_) => vec![USER_TOKEN_ID.to_owned()],
+        };
+        let endpoint = |security: Security| ServerEndpoint::new("/", security.policy(), security.mode(), &tokens);
+        let mut builder = ServerBuilder::new()
+            .application_name(self.application.name.clone())
+            .application_uri(self.application.uri.clone())
+            .product_uri(self.namespace)
+            .host(self.host)
+            .port(port)
+            .token(self.stop)
+            .discovery_urls(vec!["/".to_owned()])
+            .add_endpoint("none", endpoint(Security::None))
+            .subscription_poll_interval_ms(POLL_MS);
+        if let Some((user, password)) = &self.user {
+            builder = builder.add_user_token(USER_TOKEN_ID, ServerUserToken::user_pass(user, password));
+        }
+        if let Some(dir) = self.pki_dir {
+            Pki::new(&dir).ensure_own(&self.application)?;
+            builder = builder
+                .pki_dir(dir)
+                .certificate_path(Pki::own_certificate())
+                .private_key_path(Pki::own_key())
+                .add_endpoint("secure", endpoint(Security::Basic256Sha256));
+        }
+        let limits = &mut builder.limits_mut().subscriptions;
+        limits.min_sampling_interval_ms = 10.0;
+        limits.min_publishing_interval_ms = 10.0;
+        limits.max_monitored_items_per_sub = 100_000;
+        limits.max_monitored_item_queue_size = 1_000;
+        limits.max_queued_notifications = 100;
+        Ok(builder)
+    }
+}
