@@ -15,6 +15,7 @@ mod own;
 mod ports;
 mod recover;
 mod replay;
+mod samples;
 mod seal;
 #[cfg(test)]
 mod simulation;
@@ -36,6 +37,7 @@ pub use ports::{
 };
 pub use recover::{Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};
+pub use samples::samples;
 pub use seal::seal_all;
 pub use stats::{DetectorHealth, Stats};
 pub use surface::{CommandRequest, Commands, ConditionView, Surface, commands};

@@ -108,6 +108,12 @@ pub trait History: RecordReader {
     /// When the store fails.
     fn signal_ids(&self, names: &[String]) -> Result<Vec<SignalId>, PortError>;
 
+    /// Every signal that was ever given an id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn known_signals(&self) -> Result<BTreeMap<String, SignalId>, PortError>;
+
     /// The last record that is sealed; 0 for none.
     fn sealed(&self) -> Lsn;
 

@@ -130,6 +130,10 @@ impl History for MemoryHistory {
         Ok((0..names.len()).map(|i| SignalId(u32::try_from(i).unwrap())).collect())
     }
 
+    fn known_signals(&self) -> Result<BTreeMap<String, SignalId>, PortError> {
+        Ok(BTreeMap::new())
+    }
+
     fn sealed(&self) -> Lsn {
         self.0.lock().records.last().map_or(Lsn(0), |record| record.lsn)
     }
