@@ -31,22 +31,6 @@ pub struct DetectorConfig {
     pub alarms: BTreeMap<String, AlarmSettings>,
 }
 
-impl DetectorConfig {
-    /// The settings of a condition: its own, each missing one taken from `*`.
-    #[must_use]
-    pub fn alarm(&self, condition: &str) -> AlarmSettings {
-        let own = self.alarms.get(condition).cloned().unwrap_or_default();
-        let all = self.alarms.get("*").cloned().unwrap_or_default();
-        AlarmSettings {
-            severity: own.severity.or(all.severity),
-            threshold: own.threshold.or(all.threshold),
-            hold_off: own.hold_off.or(all.hold_off),
-            response: own.response.or(all.response),
-            confirm: own.confirm.or(all.confirm),
-        }
-    }
-}
-
 /// Which plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PluginRef {

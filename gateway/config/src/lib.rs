@@ -6,17 +6,23 @@
 mod detector;
 mod endpoint;
 mod error;
+#[cfg(test)]
+mod error_tests;
 mod gateway;
 mod json;
 mod names;
 mod nearest;
 mod node;
+#[cfg(test)]
+mod page_tests;
 mod read;
 mod report;
 mod secret;
 mod section;
 mod server;
 mod source;
+#[cfg(test)]
+mod value_tests;
 
 pub use detector::{DetectorConfig, Mode, PluginRef, QuotaConfig};
 pub use endpoint::{EndpointError, EndpointUrl};

@@ -11,11 +11,16 @@ pub(crate) fn near<'n>(wanted: &str, names: impl IntoIterator<Item = &'n str>) -
     let mut near: Vec<(usize, &str)> = names
         .into_iter()
         .filter(|name| name.len().abs_diff(wanted.len()) <= 4 * allowed)
-        .map(|name| (distance(wanted, name), name))
+        .map(|name| (if is_without_unit(wanted, name) { 0 } else { distance(wanted, name) }, name))
         .filter(|(distance, _)| *distance <= allowed)
         .collect();
     near.sort_unstable();
     near.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+/// Whether `name` is `wanted` with more words: `memory` is meant to be `memory_mb`.
+fn is_without_unit(wanted: &str, name: &str) -> bool {
+    wanted.len() > 2 && name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('_'))
 }
 
 /// Insertions, deletions, substitutions and swaps of neighbours, ignoring case.
@@ -65,6 +70,7 @@ mod tests {
     fn only_what_is_near_is_offered() {
         let names = ["threshold", "severity", "hold_off_s"];
         assert_eq!(nearest("theshold", names), Some("threshold"));
+        assert_eq!(nearest("hold_off", names), Some("hold_off_s"));
         assert_eq!(nearest("colour", names), None);
     }
 }

@@ -77,7 +77,7 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
     let mut known = Known::default();
     let mut unique = Unique::new("source");
     let given = root.tables("source", "[[source]]");
-    if given.is_empty() {
+    if root.value("source").is_none_or(|source| source.get_ref().as_array().is_some_and(|all| all.is_empty())) {
         let message = "there is no `[[source]]`, so nothing would be watched; add one with `name` and `url`";
         root.report.missing_from_file(message.to_owned());
     }
@@ -104,8 +104,18 @@ fn syntax(report: &Report<'_>, text: &str, error: &toml::de::Error) -> (usize, S
     let span = error.span().unwrap_or(text.len()..text.len());
     let near = text.get(span.clone()).map(str::trim).filter(|near| !near.is_empty() && near.len() <= 40);
     let near = near.map(|near| format!(" at `{}`", near.escape_debug())).unwrap_or_default();
-    let way_out = if error.message() == "duplicate key" { "; keep one of them" } else { "" };
-    (report.line(span.start), format!("not TOML: {}{near}{way_out}", error.message()))
+    let line = report.line(span.start);
+    let what = match error.message() {
+        "duplicate key" => format!("duplicate key{near}; keep one of them"),
+        "string values must be quoted, expected literal string" if near.is_empty() => {
+            "there is no value after the `=`; write one or take the line out".to_owned()
+        }
+        "string values must be quoted, expected literal string" => {
+            format!("text without quotes{near}; put it in quotes")
+        }
+        message => format!("{message}{near}"),
+    };
+    (line, format!("not TOML: {what}"))
 }
 
 /// The first line with a key of too many parts. Counts single dots outside quotes; what cannot stand in a key ends one.

@@ -11,6 +11,9 @@ use toml::de::{DeTable, DeValue};
 use crate::nearest::nearest;
 use crate::report::Report;
 
+/// Stands in a header for the word that the user chooses.
+const CHOSEN: &str = "CONDITION";
+
 /// A text and where it stands.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'t> {
@@ -21,8 +24,10 @@ pub(crate) struct Text<'t> {
 /// One table.
 pub(crate) struct Section<'t> {
     pub(crate) report: &'t Report<'t>,
-    /// Its header as it is written in a file, such as `[[source]]`.
+    /// Its header as the documentation has it, such as `[[source]]`.
     title: &'static str,
+    /// The word in the header that the user chose, where it has one.
+    chosen: &'t str,
     /// What tells it from others with this header; empty for none.
     name: String,
     /// Where it begins.
@@ -43,7 +48,7 @@ impl<'t> Section<'t> {
         at: usize,
         table: Option<&'t DeTable<'t>>,
     ) -> Self {
-        Self { report, title, name, at, table, asked: RefCell::default() }
+        Self { report, title, chosen: "", name, at, table, asked: RefCell::default() }
     }
 
     /// Something wrong in this section, at a byte.
@@ -295,7 +300,7 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// The tables of a table whose keys the user chooses.
+    /// The tables of a table whose keys the user chooses; they stand for [`CHOSEN`] in `title`.
     pub(crate) fn named_tables(&self, key: &'static str, title: &'static str) -> Vec<(Text<'t>, Section<'t>)> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let DeValue::Table(table) = value.get_ref() else {
@@ -308,8 +313,9 @@ impl<'t> Section<'t> {
             let chosen: &'t str = chosen.get_ref();
             match inner.get_ref() {
                 DeValue::Table(inner) => {
-                    let name = format!("{}/{chosen}", self.name);
-                    sections.push((Text { text: chosen, at }, Section::new(self.report, title, name, at, Some(inner))));
+                    let mut section = Section::new(self.report, title, self.name.clone(), at, Some(inner));
+                    section.chosen = chosen;
+                    sections.push((Text { text: chosen, at }, section));
                 }
                 _ => self.wrong(at, format_args!("`{key}.{chosen}` is no table; begin one with `{title}`")),
             }
@@ -336,7 +342,12 @@ impl<'t> Section<'t> {
 
 impl Display for Section<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.title)?;
+        match (self.title.split_once(CHOSEN), self.chosen) {
+            (Some((before, after)), chosen) if !chosen.is_empty() => {
+                write!(f, "{before}{}{after}", chosen.escape_debug())?;
+            }
+            _ => f.write_str(self.title)?,
+        }
         if self.name.is_empty() { Ok(()) } else { write!(f, " \"{}\"", self.name.escape_debug()) }
     }
 }

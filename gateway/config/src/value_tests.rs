@@ -1,0 +1,234 @@
+//! What a right configuration is turned into, and that no text at all makes the reader panic.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::{Config, Mode, PasswordFrom, PluginRef, Role, Security};
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, "w.toml", Path::new("/base")).unwrap_or_else(|told| panic!("{told}"))
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config = parse("source = [{ name = 'p', url = 'opc.tcp://p', signal = [{ name = 't', node = 'i=1' }] }]");
+    assert_eq!(config.gateway.name, "watchfire");
+    assert_eq!(config.gateway.data, PathBuf::from("/base/data"));
+    assert_eq!(config.gateway.commit_interval, Duration::from_millis(100));
+    assert_eq!((config.gateway.retention_days, config.gateway.utc_offset_s), (90, 0));
+    assert_eq!((config.server.host.as_str(), config.server.port), ("0.0.0.0", 4840));
+    assert_eq!(config.server.security, vec![Security::Basic256Sha256]);
+    assert_eq!(config.server.anonymous, Some(Role::View));
+    let source = &config.sources[0];
+    assert_eq!((source.security, source.area.as_str()), (Security::Basic256Sha256, "p"));
+    assert!(!source.trust_server_certificate && source.password().unwrap().is_none());
+    let signal = &source.signals[0];
+    assert_eq!((signal.name.as_str(), signal.area.as_str(), signal.queue_size), ("p/t", "p", 10));
+    assert_eq!(signal.sampling_interval, Duration::from_millis(250));
+    assert!(config.detectors.is_empty());
+}
+
+#[test]
+fn signals_take_over_what_their_source_says_unless_they_say_it_themselves() {
+    let config = parse(
+        "[[source]]
+        name = 'p'
+        url = 'opc.tcp://p'
+        security = 'none'
+        user = 'me'
+        password_env = 'P'
+        area = 'line/p'
+        sampling_interval_ms = 1000
+        queue_size = 3
+        signal = [
+            { name = 'a', node = 'i=1' },
+            { name = 'b', node = 'i=2', sampling_interval_ms = 0, queue_size = 7, area = 'x/y', range = [-1, 2.5] },
+        ]",
+    );
+    let source = &config.sources[0];
+    assert_eq!((source.security, source.user.as_deref()), (Security::None, Some("me")));
+    assert_eq!(source.password_from, Some(PasswordFrom::Environment("P".into())));
+    let [a, b] = &source.signals[..] else { panic!("two signals") };
+    assert_eq!((a.sampling_interval.as_millis(), a.queue_size, a.area.as_str()), (1000, 3, "line/p"));
+    assert_eq!((b.sampling_interval.as_millis(), b.queue_size, b.area.as_str()), (0, 7, "line/p/x/y"));
+    assert_eq!((a.range, b.range), (None, Some((-1.0, 2.5))));
+}
+
+#[test]
+fn patterns_take_signals_in_the_order_of_the_file() {
+    let names = ["pump/speed", "pump/temp", "Tank[1].Level", "hall", "pump/deep/temp"];
+    let signals: Vec<String> =
+        names.iter().enumerate().map(|(n, name)| format!("{{ name = '{name}', node = 'i={n}' }}")).collect();
+    let source = format!("source = [{{ name = 'p', url = 'opc.tcp://p', signal = [{}] }}]", signals.join(","));
+    for (patterns, expected) in [
+        ("'p/hall', 'p/pump/speed'", vec![0, 3]),
+        ("'p/pump/*'", vec![0, 1]),
+        ("'p/pump/**'", vec![0, 1, 4]),
+        ("'**/temp'", vec![1, 4]),
+        ("'p/*'", vec![2, 3]),
+        ("'p/Tank[1].Level'", vec![2]),
+        ("'!p/hall', '**', '!p/pump/deep/*'", vec![0, 1, 2]),
+        ("'p/{hall,pump/speed}'", vec![0, 3]),
+    ] {
+        let text = format!("{source}\ndetector = [{{ name = 'd', plugin = 'limit', signals = [{patterns}] }}]");
+        let expected: Vec<String> = expected.into_iter().map(|n: usize| format!("p/{}", names[n])).collect();
+        assert_eq!(parse(&text).detectors[0].signals, expected, "{patterns}");
+    }
+}
+
+#[test]
+fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("own.wasm"), "").unwrap();
+    let text = "source = [{ name = 'p', url = 'opc.tcp://p', signal = [{ name = 't', node = 'i=1' }] }]
+        [[detector]]
+        name = 'd'
+        plugin = 'own.wasm'
+        signals = ['p/t']
+        mode = 'live'
+        seed = 0xffff
+        quota = { memory_mb = 2, call_ms = 50, result_kb = 3 }
+        [detector.config]
+        high = 80
+        hex = 0xff
+        share = 0.5
+        name = 'x'
+        on = true
+        since = 2026-01-01
+        list = [1, [2.0], {}]
+        deep.er = -1
+        [detector.alarm.high]
+        severity = 700
+        hold_off_s = 0.5
+        confirm = true
+        [detector.alarm.'*']
+        threshold = -1.5
+        response = 'run'";
+    let config = Config::parse(text, "w.toml", folder.path()).unwrap_or_else(|told| panic!("{told}"));
+    let detector = &config.detectors[0];
+    assert_eq!(detector.plugin, PluginRef::File(folder.path().join("own.wasm")));
+    assert_eq!((detector.mode, detector.seed), (Mode::Live, 65_535));
+    let quota = detector.quota;
+    assert_eq!((quota.memory_bytes, quota.call.as_millis(), quota.result_bytes), (2 << 20, 50, 3 << 10));
+    assert_eq!(
+        detector.config,
+        json!({ "high": 80, "hex": 255, "share": 0.5, "name": "x", "on": true, "since": "2026-01-01",
+                "list": [1, [2.0], {}], "deep": { "er": -1 } })
+    );
+    let high = &detector.alarms["high"];
+    assert_eq!((high.severity, high.hold_off, high.confirm), (Some(700), Some(Duration::from_millis(500)), Some(true)));
+    let all = &detector.alarms["*"];
+    assert_eq!((all.threshold, all.response.as_deref()), (Some(-1.5), Some("run")));
+}
+
+#[test]
+fn deep_nesting_is_refused_without_a_stack_overflow() {
+    let lists = format!("a = {}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let dots = format!("a{} = 1", ".a".repeat(200_000));
+    let quoted_dots = format!("a{} = 1", ".'a'".repeat(200_000));
+    let header = format!("[a{}]", ".a".repeat(200_000));
+    let both = format!("a = {}1{}", "{a.a.a.a.a.a.a.a.a.a.a.a = ".repeat(70), "}".repeat(70));
+    for text in [lists, dots, quoted_dots, header, both] {
+        assert!(Config::parse(&text, "w.toml", Path::new("/base")).is_err());
+    }
+    let config = format!(
+        "detector = [{{ name = 'd', plugin = 'limit', signals = ['x'], config = {}1{} }}]",
+        "{a.a.a.a.a.a.a.a.a.a.a.a = ".repeat(60),
+        "}".repeat(60)
+    );
+    let told = Config::parse(&config, "w.toml", Path::new("/base")).unwrap_err().to_string();
+    assert!(told.contains("`config`: is nested more than 32 deep"), "{told}");
+}
+
+/// Words that lead deep into the reader.
+fn fragment() -> impl Strategy<Value = String> {
+    let words = [
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "=",
+        " = ",
+        ",",
+        ".",
+        "\n",
+        "\r\n",
+        "#",
+        "'",
+        "\"",
+        "'''",
+        "\"\"\"",
+        "\\",
+        "\0",
+        "\u{feff}",
+        "é",
+        "gateway",
+        "server",
+        "server.user",
+        "source",
+        "source.signal",
+        "detector",
+        "detector.alarm.x",
+        "detector.config",
+        "name",
+        "url",
+        "node",
+        "signals",
+        "plugin",
+        "port",
+        "range",
+        "security",
+        "password_file",
+        "utc_offset",
+        "data",
+        "'opc.tcp://p'",
+        "'**'",
+        "'!'",
+        "'ns=1;s=x'",
+        "1",
+        "-1",
+        "0x",
+        "1e999",
+        "nan",
+        "1_0",
+        "99999999999999999999",
+        "true",
+        "2026-01-01",
+        "25:61:00",
+        "[1, 2]",
+        "['a']",
+        "''",
+        "'/'",
+    ];
+    prop_oneof![4 => proptest::sample::select(words.map(str::to_owned).to_vec()), 1 => "\\PC{0,6}"]
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic_and_every_error_has_a_line_of_it(
+        parts in proptest::collection::vec(fragment(), 0..60),
+    ) {
+        let text = parts.concat();
+        if let Err(errors) = Config::parse(&text, "w.toml", Path::new("/no/such/folder")) {
+            prop_assert!(!errors.0.is_empty());
+            let lines = text.matches('\n').count() + 1;
+            prop_assert!(errors.0.iter().all(|error| error.line <= lines), "{errors}\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_good_file_with_a_piece_cut_out_or_put_in_makes_no_panic(at in 0_usize..6000, cut in 0_usize..40, put in fragment()) {
+        let example = include_str!("../../../config/watchfire.toml");
+        let boundary = |at: usize| (at.min(example.len())..=example.len()).find(|at| example.is_char_boundary(*at));
+        let (from, to) = (boundary(at).unwrap(), boundary(at + cut).unwrap());
+        let text = format!("{}{put}{}", &example[..from], &example[to..]);
+        if let Err(errors) = Config::parse(&text, "w.toml", Path::new("/no/such/folder")) {
+            prop_assert!(!errors.0.is_empty());
+        }
+    }
+}
