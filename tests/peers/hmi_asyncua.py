@@ -1,0 +1,236 @@
+"""An HMI made with asyncua: subscribes to alarms just as asyncua does by default, and carries out what a test asks.
+
+    hmi_asyncua.py --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER]
+
+Two subscriptions, since asyncua's default for `subscribe_alarms_and_conditions` is ConditionType, which has no alarm
+states: `default` is that very default, `alarms` the same call with AlarmConditionType. Both have asyncua's own filter,
+which lists every field of the type and every subtype. Unasked lines are `{"event": {...}, "via": "alarms"}` and
+`{"marker": "RefreshStart", "via": ...}`. With `--pki` the connection is Basic256Sha256 SignAndEncrypt.
+
+Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`, `event` (hex) and `text` (null: none);
+`refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `write` with `node`, `value` (hex); `children` with `node`; `changes`
+with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
+Results are names of status codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+from asyncua import Client, ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from asyncua.ua.status_codes import get_name_and_doc
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from lines import answer_requests, say
+
+APPLICATION = "urn:watchfire:test:hmi-asyncua"
+PUBLISHING_MS = 100
+MARKERS = {
+    ua.ObjectIds.RefreshStartEventType: "RefreshStart",
+    ua.ObjectIds.RefreshEndEventType: "RefreshEnd",
+    ua.ObjectIds.RefreshRequiredEventType: "RefreshRequired",
+}
+FIELDS = {
+    "conditionId": "NodeId",
+    "conditionName": "ConditionName",
+    "conditionClass": "ConditionClassName",
+    "event": "EventId",
+    "type": "EventType",
+    "sourceNode": "SourceNode",
+    "source": "SourceName",
+    "time": "Time",
+    "received": "ReceiveTime",
+    "message": "Message",
+    "severity": "Severity",
+    "branch": "BranchId",
+    "retain": "Retain",
+    "enabled": "EnabledState/Id",
+    "active": "ActiveState/Id",
+    "acked": "AckedState/Id",
+    "confirmed": "ConfirmedState/Id",
+    "comment": "Comment",
+    "user": "ClientUserId",
+    "quality": "Quality",
+    "lastSeverity": "LastSeverity",
+}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON: NodeIds and status codes as text, bytes as hex, times as ISO 8601."""
+    if isinstance(value, ua.Variant):
+        value = value.Value
+    if isinstance(value, ua.NodeId):
+        return None if value.is_null() else value.to_string()
+    if isinstance(value, ua.StatusCode):
+        return value.name
+    if isinstance(value, ua.LocalizedText):
+        return value.Text
+    if isinstance(value, ua.QualifiedName):
+        return value.to_string()
+    if isinstance(value, bytes):
+        return value.hex()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+class Listener:
+    """What one subscription brings."""
+
+    def __init__(self, via: str) -> None:
+        self.via = via
+
+    def event_notification(self, event: Any) -> None:
+        """An event: a marker of a refresh, or a condition's."""
+        kind = event.EventType
+        if kind.NamespaceIndex == 0 and kind.Identifier in MARKERS:
+            say(marker=MARKERS[kind.Identifier], via=self.via)
+        else:
+            say(event={name: plain(getattr(event, field, None)) for name, field in FIELDS.items()}, via=self.via)
+
+    def datachange_notification(self, node: Any, value: Any, data: Any) -> None:
+        """A value; one on an event item would be the server's mistake."""
+        found = data.monitored_item.Value
+        say(change=node.nodeid.to_string(), value=plain(value), status=found.StatusCode.name)
+
+    def status_change_notification(self, status: Any) -> None:
+        """The subscription ended."""
+        say(subscription=str(status), via=self.via)
+
+
+def status_name(error: ua.UaError) -> str:
+    """The name of the status code that a call failed with."""
+    code = getattr(error, "code", None)
+    return get_name_and_doc(code)[0] if code is not None else f"{type(error).__name__}: {error}"
+
+
+class Hmi:
+    """The session and its subscriptions."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def run(self) -> None:
+        """Subscribes, then does what is asked."""
+        client = self.client
+        self.subscriptions, self.items = {}, {}
+        for via, kinds in (("default", {}), ("alarms", {"evtypes": ua.NodeId(ua.ObjectIds.AlarmConditionType)})):
+            subscription = await client.create_subscription(PUBLISHING_MS, Listener(via))
+            self.subscriptions[via] = subscription
+            self.items[via] = await subscription.subscribe_alarms_and_conditions(client.nodes.server, **kinds)
+        self.values = await client.create_subscription(PUBLISHING_MS, Listener("values"))
+        say(ready=True)
+        methods = ("acknowledge", "confirm", "comment", "refresh", "refresh_item", "read", "write", "children", "changes")
+        await answer_requests({name: getattr(self, name) for name in methods})
+
+    async def call(self, node: str | int, method: int, *arguments: ua.Variant) -> dict[str, Any]:
+        """Calls a method by its id in the standard; answers the name of the result."""
+        target = self.client.get_node(node if isinstance(node, str) else ua.NodeId(node))
+        try:
+            await target.call_method(ua.NodeId(method), *arguments)
+        except ua.UaError as error:
+            return {"result": status_name(error)}
+        return {"result": "Good"}
+
+    async def on_event(self, method: int, request: dict[str, Any]) -> dict[str, Any]:
+        """A method that takes an EventId and a comment."""
+        text = request.get("text")
+        comment = ua.LocalizedText() if text is None else ua.LocalizedText(text, "en")
+        event = ua.Variant(bytes.fromhex(request["event"]), ua.VariantType.ByteString)
+        return await self.call(request["condition"], method, event, ua.Variant(comment, ua.VariantType.LocalizedText))
+
+    async def acknowledge(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Acknowledge."""
+        return await self.on_event(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge, request)
+
+    async def confirm(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Confirm."""
+        return await self.on_event(ua.ObjectIds.AcknowledgeableConditionType_Confirm, request)
+
+    async def comment(self, request: dict[str, Any]) -> dict[str, Any]:
+        """AddComment."""
+        return await self.on_event(ua.ObjectIds.ConditionType_AddComment, request)
+
+    async def refresh(self, request: dict[str, Any]) -> dict[str, Any]:
+        """ConditionRefresh of the alarm subscription, or of one by number."""
+        subscription = request.get("subscription", self.subscriptions["alarms"].subscription_id)
+        number = ua.Variant(subscription, ua.VariantType.UInt32)
+        return await self.call(ua.ObjectIds.ConditionType, ua.ObjectIds.ConditionType_ConditionRefresh, number)
+
+    async def refresh_item(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """ConditionRefresh2 of the alarm item."""
+        numbers = (self.subscriptions["alarms"].subscription_id, self.items["alarms"])
+        arguments = [ua.Variant(number, ua.VariantType.UInt32) for number in numbers]
+        return await self.call(ua.ObjectIds.ConditionType, ua.ObjectIds.ConditionType_ConditionRefresh2, *arguments)
+
+    async def read(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Values of variables."""
+        nodes = [self.client.get_node(node) for node in request["nodes"]]
+        values = await self.client.uaclient.read_attributes([node.nodeid for node in nodes], ua.AttributeIds.Value)
+        return {"values": [{"value": plain(v.Value), "status": v.StatusCode.name} for v in values]}
+
+    async def write(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A byte string into a variable."""
+        value = ua.DataValue(ua.Variant(bytes.fromhex(request["value"]), ua.VariantType.ByteString))
+        try:
+            await self.client.get_node(request["node"]).write_attribute(ua.AttributeIds.Value, value)
+        except ua.UaError as error:
+            return {"result": status_name(error)}
+        return {"result": "Good"}
+
+    async def children(self, request: dict[str, Any]) -> dict[str, Any]:
+        """NodeIds of what is below a node."""
+        children = await self.client.get_node(request["node"]).get_children()
+        return {"nodes": [child.nodeid.to_string() for child in children]}
+
+    async def changes(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Subscribes to values."""
+        nodes = [self.client.get_node(node) for node in request["nodes"]]
+        results = await self.values.subscribe_data_change(nodes, queuesize=10_000)
+        return {"results": [result.name if isinstance(result, ua.StatusCode) else "Good" for result in results]}
+
+
+async def connect(options: argparse.Namespace) -> None:
+    """Connects, runs, disconnects."""
+    client = Client(options.url, timeout=10)
+    client.application_uri = APPLICATION
+    if options.user:
+        client.set_user(options.user[0])
+        client.set_password(options.user[1])
+    if options.pki:
+        options.pki.mkdir(parents=True, exist_ok=True)
+        key, certificate = options.pki / "key.pem", options.pki / "certificate.der"
+        use = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+        await setup_self_signed_certificate(key, certificate, APPLICATION, socket.gethostname(), use, {})
+        await client.set_security(SecurityPolicyBasic256Sha256, str(certificate), str(key))
+    try:
+        await client.connect()
+    except Exception as error:
+        # asyncua has many ways to say no, and what it says of the connection is what the test asks for.
+        say(refused=status_name(error))
+        return
+    try:
+        await Hmi(client).run()
+    finally:
+        await client.disconnect()
+
+
+def main() -> None:
+    """The command line."""
+    options = argparse.ArgumentParser(description="an HMI for alarms")
+    options.add_argument("--url", required=True)
+    options.add_argument("--user", nargs=2, metavar=("NAME", "PASSWORD"))
+    options.add_argument("--pki", type=Path)
+    asyncio.run(connect(options.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

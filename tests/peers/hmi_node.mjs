@@ -1,0 +1,173 @@
+// An HMI made with node-opcua: its own alarm list (`installAlarmMonitoring`), and what a test asks of it.
+//
+//     node hmi_node.mjs --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER]
+//
+// Speaks the same lines as `hmi_asyncua.py`. Events are what the alarm list makes of them (`alarmChanged`); the markers
+// of a refresh are seen on the monitored item below it. With `--pki` the connection is Basic256Sha256 SignAndEncrypt.
+
+import readline from "node:readline";
+import {
+  AttributeIds,
+  DataType,
+  MessageSecurityMode,
+  NodeId,
+  OPCUACertificateManager,
+  OPCUAClient,
+  SecurityPolicy,
+  UserTokenType,
+  Variant,
+  acknowledgeCondition,
+  callConditionRefresh,
+  callMethodCondition,
+  confirmCondition,
+  extractConditionFields,
+  installAlarmMonitoring,
+  resolveNodeId,
+} from "node-opcua";
+
+const MARKERS = { "ns=0;i=2787": "RefreshStart", "ns=0;i=2788": "RefreshEnd", "ns=0;i=2789": "RefreshRequired" };
+
+const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+
+/** A NodeId as everybody writes it: no `ns=0;`. */
+const nodeText = (id) => (!id || NodeId.sameNodeId(id, NodeId.nullNodeId) ? null : id.toString().replace(/^ns=0;/, ""));
+
+/** The value of a field as JSON; null where the server sent none. */
+const value = (field) => {
+  const found = field?.value;
+  if (found === undefined || found === null) return null;
+  if (found instanceof NodeId) return nodeText(found);
+  if (Buffer.isBuffer(found)) return found.toString("hex");
+  if (found instanceof Date) return found.toISOString();
+  if (typeof found === "object") return found.text !== undefined ? found.text : (found.name ?? found.toString());
+  return found;
+};
+
+const event = (fields) => ({
+  conditionId: value(fields.conditionId),
+  conditionName: value(fields.conditionName),
+  conditionClass: value(fields.conditionClassName),
+  event: value(fields.eventId),
+  type: value(fields.eventType),
+  sourceNode: value(fields.sourceNode),
+  source: value(fields.sourceName),
+  time: value(fields.time),
+  received: value(fields.receiveTime),
+  message: value(fields.message),
+  severity: value(fields.severity),
+  branch: value(fields.branchId),
+  retain: value(fields.retain),
+  enabled: value(fields.enabledState?.id),
+  active: value(fields.activeState?.id),
+  acked: value(fields.ackedState?.id),
+  confirmed: value(fields.confirmedState?.id),
+  comment: value(fields.comment),
+  user: value(fields.clientUserId),
+  quality: value(fields.quality),
+  lastSeverity: value(fields.lastSeverity),
+});
+
+function options() {
+  const given = { user: null, pki: null };
+  const words = process.argv.slice(2);
+  while (words.length > 0) {
+    const word = words.shift();
+    if (word === "--url") given.url = words.shift();
+    else if (word === "--pki") given.pki = words.shift();
+    else if (word === "--user") given.user = { type: UserTokenType.UserName, userName: words.shift(), password: words.shift() };
+    else throw new Error(`unknown option ${word}`);
+  }
+  return given;
+}
+
+async function connect({ url, user, pki }) {
+  const security = pki
+    ? { securityMode: MessageSecurityMode.SignAndEncrypt, securityPolicy: SecurityPolicy.Basic256Sha256 }
+    : { securityMode: MessageSecurityMode.None, securityPolicy: SecurityPolicy.None };
+  if (pki) {
+    security.clientCertificateManager = new OPCUACertificateManager({ rootFolder: pki, automaticallyAcceptUnknownCertificate: true });
+    await security.clientCertificateManager.initialize();
+  }
+  const client = OPCUAClient.create({
+    applicationName: "watchfire-test-hmi",
+    endpointMustExist: false,
+    connectionStrategy: { maxRetry: 0, initialDelay: 100 },
+    ...security,
+  });
+  await client.connect(url);
+  return { client, session: await client.createSession(user ?? undefined) };
+}
+
+/** Everything that a test can ask. */
+function handlers(session) {
+  const onEvent = (call) => async ({ condition, event: id, text }) => {
+    const result = await call(session, condition, Buffer.from(id, "hex"), text ?? "");
+    return { result: result.name };
+  };
+  const node = (text) => ({ nodeId: text, attributeId: AttributeIds.Value });
+  return {
+    acknowledge: onEvent(acknowledgeCondition),
+    confirm: onEvent(confirmCondition),
+    comment: onEvent((on, ...rest) => callMethodCondition(on, "AddComment", ...rest)),
+    refresh: async ({ subscription }) => {
+      const number = subscription ?? session.$subscriptionForAlarmList.subscriptionId;
+      return { result: (await callConditionRefresh(session, number)).name };
+    },
+    refresh_item: async () => {
+      const numbers = [session.$subscriptionForAlarmList.subscriptionId, session.$monitoredItemForAlarmList.monitoredItemId];
+      const called = await session.call({
+        objectId: resolveNodeId("ConditionType"),
+        methodId: resolveNodeId("ConditionType_ConditionRefresh2"),
+        inputArguments: numbers.map((number) => new Variant({ dataType: DataType.UInt32, value: number })),
+      });
+      return { result: called.statusCode.name };
+    },
+    read: async ({ nodes }) => {
+      const found = await session.read(nodes.map(node));
+      return { values: found.map((one) => ({ value: value(one.value), status: one.statusCode.name })) };
+    },
+    write: async ({ node: nodeId, value: hex }) => {
+      const written = { value: { dataType: DataType.ByteString, value: Buffer.from(hex, "hex") } };
+      return { result: (await session.write({ ...node(nodeId), value: written })).name };
+    },
+    children: async ({ node: nodeId }) => {
+      const found = await session.browse(nodeId);
+      return { nodes: found.references.map((reference) => nodeText(reference.nodeId)) };
+    },
+  };
+}
+
+async function main() {
+  let connected;
+  try {
+    connected = await connect(options());
+  } catch (error) {
+    say({ refused: error.message });
+    process.exit(0);
+  }
+  const { client, session } = connected;
+  const list = await installAlarmMonitoring(session);
+  const show = (alarm) => say({ event: event(alarm.fields), via: "alarms" });
+  list.alarms().forEach(show);
+  list.on("alarmChanged", show);
+  const type = (await extractConditionFields(session, "AlarmConditionType")).indexOf("EventType");
+  session.$monitoredItemForAlarmList.on("changed", (fields) => {
+    const marker = MARKERS[fields[type].value?.toString()];
+    if (marker) say({ marker, via: "alarms" });
+  });
+  say({ ready: true });
+  const able = handlers(session);
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const request = JSON.parse(line);
+    try {
+      say({ id: request.id, ...(await able[request.do](request)) });
+    } catch (error) {
+      say({ id: request.id, error: error.message });
+    }
+  }
+  await session.close(true);
+  await client.disconnect();
+  process.exit(0);
+}
+
+await main();

@@ -1,0 +1,168 @@
+"""An OPC UA server (asyncua) that serves a recording: each column of a CSV file as a variable `ns=2;s=<column>`.
+
+The first column is the time, either `timestamp` (ISO 8601, UTC) or `seconds` from the first row. Source time stamps keep
+the recording's spacing, whatever the rate at which rows are served. Nothing is served until it is asked for; before that
+each variable has the status BadWaitingForInitialData and no value.
+
+    recorded_server.py --port 4841 --csv run.csv --first 2024-01-01T00:00:00
+
+With `--pki FOLDER` it offers Basic256Sha256 SignAndEncrypt alone, with a certificate of its own made there, and trusts
+every client. With `--user NAME PASSWORD` nobody else may come in. Requests (see `lines.py`):
+
+    {"do": "serve", "rows": 100, "rate": 200}    the next rows, so many a second; answers when they are served
+    {"do": "set", "signal": "a", "value": 1.5, "status": 0, "seconds": 3600}    one value, by hand
+    {"do": "record"}                             all that was served: signal -> [[time ns, value or null, status], ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import datetime
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from asyncua import Server, ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.crypto.permission_rules import SimpleRoleRuleset
+from asyncua.server.user_managers import User, UserManager, UserRole
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from lines import answer_requests, say
+
+NAMESPACE = "urn:watchfire:test:recording"
+APPLICATION = "urn:watchfire:test:recorded-server"
+EPOCH = datetime.datetime(1970, 1, 1)
+
+
+class OneUser(UserManager):
+    """Lets in one user with a password."""
+
+    def __init__(self, name: str, password: str) -> None:
+        self.name, self.password = name, password
+
+    def get_user(self, iserver: Any, username: str | None = None, password: Any = None, certificate: Any = None) -> User | None:
+        """The user, or none."""
+        if (username, password) == (self.name, self.password):
+            return User(role=UserRole.Admin, name=username)
+        return None
+
+
+class Recording:
+    """The rows of a file and which of them comes next."""
+
+    def __init__(self, path: Path, first: datetime.datetime | None) -> None:
+        with open(path, newline="") as file:
+            header, *rows = csv.reader(file)
+        self.signals = header[1:]
+        self.rows = [[float(cell) for cell in row[1:]] for row in rows]
+        if header[0] == "seconds":
+            offsets = [float(row[0]) for row in rows]
+            self.first = first or EPOCH
+        else:
+            stamps = [datetime.datetime.fromisoformat(row[0]) for row in rows]
+            offsets = [(stamp - stamps[0]).total_seconds() for stamp in stamps]
+            self.first = first or stamps[0]
+        self.offsets = offsets
+        self.next = 0
+
+    def time(self, seconds: float) -> datetime.datetime:
+        """A source time stamp."""
+        return self.first + datetime.timedelta(seconds=seconds)
+
+
+class RecordedServer:
+    """The server with the recording in it."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.served: dict[str, list[list[Any]]] = {signal: [] for signal in recording.signals}
+
+    async def run(self, options: argparse.Namespace) -> None:
+        """Serves until standard input ends."""
+        users = OneUser(*options.user) if options.user else None
+        self.server = Server(user_manager=users)
+        await self.server.init()
+        self.server.set_endpoint(f"opc.tcp://127.0.0.1:{options.port}/recorded")
+        await self.server.set_application_uri(APPLICATION)
+        if options.pki:
+            await self.secure(options.pki)
+        else:
+            self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        index = await self.server.register_namespace(NAMESPACE)
+        waiting = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData))
+        self.nodes = {}
+        for signal in self.recording.signals:
+            node_id = ua.NodeId(signal, index)
+            await self.server.nodes.objects.add_variable(node_id, f"{index}:{signal}", 0.0)
+            await self.server.write_attribute_value(node_id, waiting)
+            self.nodes[signal] = node_id
+        async with self.server:
+            say(ready=options.port)
+            await answer_requests({"serve": self.serve, "set": self.set, "record": self.record})
+
+    async def secure(self, pki: Path) -> None:
+        """Encryption alone, with a certificate of its own."""
+        pki.mkdir(parents=True, exist_ok=True)
+        key, certificate = pki / "key.pem", pki / "certificate.der"
+        use = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+        await setup_self_signed_certificate(key, certificate, APPLICATION, socket.gethostname(), use, {})
+        self.server.set_security_policy(
+            [ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt], permission_ruleset=SimpleRoleRuleset()
+        )
+        await self.server.load_certificate(str(certificate))
+        await self.server.load_private_key(str(key))
+
+    async def write(self, signal: str, seconds: float, value: float | None, status: int) -> None:
+        """One value with its time and status."""
+        stamp = self.recording.time(seconds)
+        variant = None if value is None else ua.Variant(value, ua.VariantType.Double)
+        data = ua.DataValue(variant, ua.StatusCode(status), SourceTimestamp=stamp, ServerTimestamp=stamp)
+        await self.server.write_attribute_value(self.nodes[signal], data)
+        nanoseconds = (stamp - EPOCH) // datetime.timedelta(microseconds=1) * 1000
+        self.served[signal].append([nanoseconds, value, status])
+
+    async def serve(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The next rows, at an even rate."""
+        recording, began = self.recording, time.monotonic()
+        last = min(recording.next + request.get("rows", len(recording.rows)), len(recording.rows))
+        count = last - recording.next
+        for done in range(count):
+            due = began + done / request["rate"]
+            if (left := due - time.monotonic()) > 0.002:
+                await asyncio.sleep(left)
+            elif done % 20 == 0:
+                await asyncio.sleep(0)
+            seconds, row = recording.offsets[recording.next], recording.rows[recording.next]
+            recording.next += 1
+            for signal, value in zip(recording.signals, row):
+                await self.write(signal, seconds, value, 0)
+        return {"served": count, "next": recording.next}
+
+    async def set(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One value by hand."""
+        await self.write(request["signal"], request["seconds"], request["value"], request["status"])
+        return {"served": 1}
+
+    async def record(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """All that was served."""
+        return {"served": self.served}
+
+
+def main() -> None:
+    """The command line."""
+    options = argparse.ArgumentParser(description="serve a recording over OPC UA")
+    options.add_argument("--port", type=int, required=True)
+    options.add_argument("--csv", type=Path, required=True)
+    options.add_argument("--first", type=datetime.datetime.fromisoformat)
+    options.add_argument("--pki", type=Path)
+    options.add_argument("--user", nargs=2, metavar=("NAME", "PASSWORD"))
+    given = options.parse_args()
+    asyncio.run(RecordedServer(Recording(given.csv, given.first)).run(given))
+
+
+if __name__ == "__main__":
+    main()
