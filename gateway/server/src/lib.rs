@@ -1,1 +1,34 @@
 //! OPC UA server: condition nodes, methods, events, variables.
+//!
+//! Shows what the annunciator publishes, as HMIs expect it: Part 9 events and condition instances, and plain variables
+//! for clients that know no alarms. It decides nothing about alarms and keeps nothing: commands go to the annunciator,
+//! states come from it.
+
+mod browse;
+mod condition_values;
+mod core;
+mod error;
+mod event;
+mod fields;
+mod limits;
+mod manager;
+mod methods;
+mod names;
+mod nodes;
+mod publisher;
+mod references;
+mod refresh;
+mod rejected;
+mod server;
+mod shared;
+mod space;
+mod tally;
+mod users;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::ServerError;
+pub use server::{Server, ServerOptions};
+pub use space::SignalNode;

@@ -1,0 +1,214 @@
+//! What the fields of a condition hold: one function for its nodes and for its events, so that both always agree.
+
+use opcua::types::{
+    ByteString, DataValue, LocalizedText, NodeId, ObjectId, ObjectTypeId, StatusCode, UAString, Variant,
+};
+use watchfire_alarms::{ConditionClass, ConditionState, Evidence};
+use watchfire_model::{Instant, Level};
+use watchfire_ua::{date_time_from_instant, status_to_ua};
+
+use crate::fields::{Field, type_id};
+use crate::names::text;
+use crate::space::{Condition, limit_of};
+
+/// Pieces of evidence that are spelled out in a message.
+const EVIDENCE_MAX: usize = 3;
+
+/// The value of the field at `path`; `Variant::Empty` for what is not known.
+pub(crate) fn value(condition: &Condition, path: &str) -> Variant {
+    let Condition { def, state, .. } = condition;
+    match path {
+        "EventId" | "Values/EventId" => event_id(state).into(),
+        "EventType" => type_id(def.alarm_type).into(),
+        "SourceNode" => condition.source.clone().into(),
+        "SourceName" => UAString::from(def.source_name.as_str()).into(),
+        "Time" => time(state.time),
+        "ReceiveTime" => time(state.receive_time),
+        "Message" => text(&message(condition)).into(),
+        "Severity" | "Values/Severity" => state.severity.value.get().into(),
+        "ConditionClassId" => class_id(def.class).into(),
+        "ConditionClassName" => text(class_name(def.class)).into(),
+        "ConditionName" => UAString::from(format!("{}/{}", def.key.binding(), def.key.condition())).into(),
+        "BranchId" => NodeId::null().into(),
+        "Retain" => state.retain.into(),
+        "SupportsFilteredRetain" | "SuppressedOrShelved" => false.into(),
+        "ClientUserId" => UAString::from(state.user.as_str()).into(),
+        "EnabledState" | "EnabledState/EffectiveDisplayName" => two(state.enabled.value, "Enabled", "Disabled"),
+        "EnabledState/Id" => state.enabled.value.into(),
+        "EnabledState/TransitionTime" => time(state.enabled.since),
+        "Quality" => status_to_ua(state.quality.value).into(),
+        "Quality/SourceTimestamp" => time(state.quality.since),
+        "LastSeverity" => state.last_severity.value.get().into(),
+        "LastSeverity/SourceTimestamp" => time(state.last_severity.since),
+        "Comment" => LocalizedText::new(&state.comment.value.locale, &state.comment.value.text).into(),
+        "Comment/SourceTimestamp" => time(state.comment.since),
+        "AckedState" => two(state.acked.value, "Acknowledged", "Unacknowledged"),
+        "AckedState/Id" | "Values/Acknowledged" => state.acked.value.into(),
+        "AckedState/TransitionTime" => time(state.acked.since),
+        "ConfirmedState" => two(state.confirmed.value, "Confirmed", "Unconfirmed"),
+        "ConfirmedState/Id" => state.confirmed.value.into(),
+        "ConfirmedState/TransitionTime" => time(state.confirmed.since),
+        "ActiveState" => two(state.active.value, "Active", "Inactive"),
+        "ActiveState/Id" | "Values/Active" => state.active.value.into(),
+        "ActiveState/EffectiveDisplayName" => text(effective(state)).into(),
+        "ActiveState/TransitionTime" => time(state.active.since),
+        "InputNode" => condition.input.clone().into(),
+        "HighHighLimit" => limit(condition, Level::HighHigh),
+        "HighLimit" => limit(condition, Level::High),
+        "LowLimit" => limit(condition, Level::Low),
+        "LowLowLimit" => limit(condition, Level::LowLow),
+        "LimitState/CurrentState" => limit_state(state).map_or(Variant::Empty, |(_, name)| text(name).into()),
+        "LimitState/CurrentState/Id" => limit_state(state).map_or(Variant::Empty, |(id, _)| NodeId::from(id).into()),
+        "SetpointNode" | "NormalState" | "TargetValueNode" => NodeId::null().into(),
+        "Score" | "Values/Score" => state.score.map_or(Variant::Empty, Into::into),
+        "Detector" => UAString::from(def.detector.as_str()).into(),
+        "Response" => UAString::from(def.response.as_str()).into(),
+        "Values/Message" => UAString::from(message(condition)).into(),
+        "Values/LastChange" => time(state.receive_time),
+        "Values/AcknowledgeRequest" => ByteString::null().into(),
+        _ => Variant::Empty,
+    }
+}
+
+/// The value as a variable shows it: with a status that says why there is none.
+pub(crate) fn data_value(condition: &Condition, field: &Field) -> DataValue {
+    let value = value(condition, field.path);
+    let (at, _) = date_time_from_instant(condition.state.receive_time);
+    let status = if !condition.state.enabled.value && !valid_while_disabled(field.path) {
+        // OPC 10000-9 §5.5.2.
+        StatusCode::BadConditionDisabled
+    } else if value.is_empty() && field.path.starts_with("LimitState") {
+        StatusCode::BadStateNotActive
+    } else if value.is_empty() {
+        StatusCode::BadWaitingForInitialData
+    } else {
+        StatusCode::Good
+    };
+    DataValue {
+        value: Some(value),
+        status: Some(status),
+        source_timestamp: Some(at),
+        server_timestamp: Some(at),
+        ..DataValue::default()
+    }
+}
+
+/// What a disabled condition still vouches for: what it is, and that it is disabled.
+fn valid_while_disabled(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or(path);
+    match first {
+        "EventId" | "EventType" | "SourceNode" | "SourceName" | "Time" | "ReceiveTime" | "ConditionClassId"
+        | "ConditionClassName" | "ConditionName" | "BranchId" | "Retain" | "SupportsFilteredRetain" | "EnabledState"
+        | "Comment" | "ClientUserId" | "Detector" | "Response" => true,
+        _ => matches!(path, "Values/EventId" | "Values/LastChange" | "Values/AcknowledgeRequest"),
+    }
+}
+
+/// The EventId of the transition that led here.
+pub(crate) fn event_id(state: &ConditionState) -> ByteString {
+    ByteString::from(state.event_id.bytes().to_vec())
+}
+
+fn time(at: Instant) -> Variant {
+    date_time_from_instant(at).0.into()
+}
+
+fn two(value: bool, yes: &str, no: &str) -> Variant {
+    text(if value { yes } else { no }).into()
+}
+
+fn effective(state: &ConditionState) -> &'static str {
+    match state.level {
+        _ if !state.active.value => "Inactive",
+        Level::HighHigh => "Active: HighHigh",
+        Level::High => "Active: High",
+        Level::Low => "Active: Low",
+        Level::LowLow => "Active: LowLow",
+        Level::Active | Level::Normal | Level::Unknown => "Active",
+    }
+}
+
+fn limit(condition: &Condition, level: Level) -> Variant {
+    let known = limit_of(level).and_then(|at| condition.limits.get(at).copied().flatten());
+    known.map_or(Variant::Empty, Into::into)
+}
+
+fn limit_state(state: &ConditionState) -> Option<(ObjectId, &'static str)> {
+    match state.level {
+        _ if !state.active.value => None,
+        Level::HighHigh => Some((ObjectId::ExclusiveLimitStateMachineType_HighHigh, "HighHigh")),
+        Level::High => Some((ObjectId::ExclusiveLimitStateMachineType_High, "High")),
+        Level::Low => Some((ObjectId::ExclusiveLimitStateMachineType_Low, "Low")),
+        Level::LowLow => Some((ObjectId::ExclusiveLimitStateMachineType_LowLow, "LowLow")),
+        Level::Normal | Level::Active | Level::Unknown => None,
+    }
+}
+
+fn class_id(class: ConditionClass) -> NodeId {
+    match class {
+        ConditionClass::Process => ObjectTypeId::ProcessConditionClassType.into(),
+        ConditionClass::System => ObjectTypeId::SystemConditionClassType.into(),
+        ConditionClass::Statistical => ObjectTypeId::StatisticalConditionClassType.into(),
+    }
+}
+
+const fn class_name(class: ConditionClass) -> &'static str {
+    match class {
+        ConditionClass::Process => "ProcessConditionClassType",
+        ConditionClass::System => "SystemConditionClassType",
+        ConditionClass::Statistical => "StatisticalConditionClassType",
+    }
+}
+
+/// The message with its reason. Evidence is added where the sentence does not name the signal that drove it.
+fn message(condition: &Condition) -> String {
+    let Condition { def, state, .. } = condition;
+    let sentence = if state.message.is_empty() { &def.text } else { &state.message };
+    let named = |evidence: &Evidence| sentence.contains(evidence.signal.as_str());
+    if !state.active.value || state.evidence.is_empty() || state.evidence.first().is_some_and(named) {
+        return sentence.clone();
+    }
+    let reasons: Vec<String> = state.evidence.iter().take(EVIDENCE_MAX).map(reason).collect();
+    format!("{sentence} ({})", reasons.join("; "))
+}
+
+fn reason(evidence: &Evidence) -> String {
+    let Evidence { signal, observed, low, high, .. } = evidence;
+    let seen = format!("{signal} = {}", short(*observed));
+    match (low, high) {
+        (Some(low), Some(high)) => format!("{seen}, expected {} to {}", short(*low), short(*high)),
+        (Some(low), None) => format!("{seen}, expected at least {}", short(*low)),
+        (None, Some(high)) => format!("{seen}, expected at most {}", short(*high)),
+        (None, None) => seen,
+    }
+}
+
+/// Four significant digits: enough to act on.
+fn short(number: f64) -> String {
+    if number == 0.0 || !number.is_finite() {
+        return number.to_string();
+    }
+    let magnitude = number.abs().log10().floor();
+    if !(-4.0..7.0).contains(&magnitude) {
+        return format!("{number:.3e}");
+    }
+    // The magnitude lies within -4..7, so this is 0 to 7.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small non-negative number")]
+    let decimals = (3.0 - magnitude).max(0.0) as usize;
+    let digits = format!("{number:.decimals$}");
+    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.').to_owned() } else { digits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_stay_numbers() {
+        for (number, shown) in
+            [(0.0, "0"), (91.349, "91.35"), (85.0, "85"), (1234.56, "1235"), (-0.012_345, "-0.01235"), (1e9, "1.000e9")]
+        {
+            assert_eq!(short(number), shown);
+        }
+    }
+}

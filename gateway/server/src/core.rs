@@ -1,0 +1,137 @@
+//! The standard's own nodes, as the stack serves them, with the Condition methods answered by us: a call is handed to
+//! whoever owns the method's node, and instances share the methods of their type.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use opcua::nodes::DefaultTypeTree;
+use opcua::server::CreateMonitoredItem;
+use opcua::server::diagnostics::NamespaceMetadata;
+use opcua::server::node_manager::memory::{CoreNodeManagerBuilder, InMemoryNodeManagerBuilder};
+use opcua::server::node_manager::{
+    BrowseNode, BrowsePathItem, DynNodeManager, ExternalReferenceRequest, MethodCall, MonitoredItemRef,
+    MonitoredItemUpdateRef, NodeManager, NodeManagerBuilder, ReadNode, RequestContext, ServerContext, WriteNode,
+};
+use opcua::types::{ExpandedNodeId, MonitoringMode, NodeId, StatusCode, TimestampsToReturn};
+
+use crate::methods::{Call, Refusal};
+use crate::shared::Shared;
+
+/// Makes the node manager.
+pub(crate) struct CoreBuilder(pub Arc<Shared>);
+
+impl NodeManagerBuilder for CoreBuilder {
+    fn build(self: Box<Self>, context: ServerContext) -> Arc<DynNodeManager> {
+        let inner = Box::new(InMemoryNodeManagerBuilder::new(CoreNodeManagerBuilder)).build(context);
+        Arc::new(Core { inner, shared: self.0 })
+    }
+}
+
+struct Core {
+    inner: Arc<DynNodeManager>,
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl NodeManager for Core {
+    fn owns_node(&self, id: &NodeId) -> bool {
+        self.inner.owns_node(id)
+    }
+
+    fn name(&self) -> &'static str {
+        "core"
+    }
+
+    fn owns_server_events(&self) -> bool {
+        self.inner.owns_server_events()
+    }
+
+    fn handle_new_node(&self, parent: &ExpandedNodeId) -> bool {
+        self.inner.handle_new_node(parent)
+    }
+
+    fn namespaces_for_user(&self, context: &RequestContext) -> Vec<NamespaceMetadata> {
+        self.inner.namespaces_for_user(context)
+    }
+
+    async fn init(&self, types: &mut DefaultTypeTree, context: ServerContext) {
+        self.inner.init(types, context).await;
+    }
+
+    async fn resolve_external_references(
+        &self,
+        context: &RequestContext,
+        items: &mut [&mut ExternalReferenceRequest],
+    ) {
+        self.inner.resolve_external_references(context, items).await;
+    }
+
+    async fn read(
+        &self,
+        context: &RequestContext,
+        max_age: f64,
+        timestamps: TimestampsToReturn,
+        nodes: &mut [&mut ReadNode],
+    ) -> Result<(), StatusCode> {
+        self.inner.read(context, max_age, timestamps, nodes).await
+    }
+
+    async fn write(&self, context: &RequestContext, nodes: &mut [&mut WriteNode]) -> Result<(), StatusCode> {
+        self.inner.write(context, nodes).await
+    }
+
+    async fn browse(&self, context: &RequestContext, nodes: &mut [BrowseNode]) -> Result<(), StatusCode> {
+        self.inner.browse(context, nodes).await
+    }
+
+    async fn translate_browse_paths_to_node_ids(
+        &self,
+        context: &RequestContext,
+        nodes: &mut [&mut BrowsePathItem],
+    ) -> Result<(), StatusCode> {
+        self.inner.translate_browse_paths_to_node_ids(context, nodes).await
+    }
+
+    async fn create_monitored_items(
+        &self,
+        context: &RequestContext,
+        items: &mut [&mut CreateMonitoredItem],
+    ) -> Result<(), StatusCode> {
+        self.inner.create_monitored_items(context, items).await
+    }
+
+    async fn modify_monitored_items(&self, context: &RequestContext, items: &[&MonitoredItemUpdateRef]) {
+        self.inner.modify_monitored_items(context, items).await;
+    }
+
+    async fn set_monitoring_mode(&self, context: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {
+        self.inner.set_monitoring_mode(context, mode, items).await;
+    }
+
+    async fn delete_monitored_items(&self, context: &RequestContext, items: &[&MonitoredItemRef]) {
+        self.inner.delete_monitored_items(context, items).await;
+    }
+
+    async fn call(&self, context: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
+        self.shared.watch.saw_session(context.session_id, &context.subscriptions);
+        let mut ours: Vec<(&mut MethodCall, Call)> = Vec::new();
+        let mut others: Vec<&mut MethodCall> = Vec::new();
+        for method in methods {
+            match Call::of(method) {
+                Some(call) => ours.push((&mut **method, call)),
+                None => others.push(&mut **method),
+            }
+        }
+        // Together, since each waits for the next commit of the log.
+        let answers = join_all(ours.iter().map(|(_, call)| call.clone().answer(&self.shared, context))).await;
+        for ((method, _), answer) in ours.iter_mut().zip(answers) {
+            match answer {
+                Ok(()) => method.set_status(StatusCode::Good),
+                Err(Refusal::Status(status)) => method.set_status(status),
+                Err(Refusal::Arguments(statuses)) => method.set_argument_error(statuses),
+            }
+        }
+        if others.is_empty() { Ok(()) } else { self.inner.call(context, &mut others).await }
+    }
+}

@@ -1,0 +1,25 @@
+//! Why there is no server.
+
+use watchfire_ua::UaError;
+
+/// Why a server cannot be made or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be had; another program may have it.
+    #[error("cannot listen on `{address}`: {source}; set another `host` or `port` in `[server]`, or stop what uses it")]
+    Listen {
+        /// Host and port.
+        address: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] UaError),
+    /// The settings do not fit together.
+    #[error("the OPC UA server cannot be set up: {0}")]
+    Settings(String),
+    /// There is no Tokio runtime.
+    #[error("an OPC UA server is made on a Tokio runtime; call this from an async function")]
+    Runtime,
+}

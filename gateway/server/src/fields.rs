@@ -1,0 +1,231 @@
+//! What a condition instance consists of, as tables: the variables and properties of OPC 10000-9 that we serve, and
+//! the plain variables beside it. What their values are is not known here.
+
+use opcua::types::{DataTypeId, NodeId, ObjectTypeId, VariableTypeId};
+use watchfire_alarms::AlarmType;
+
+use crate::names::{STATISTICAL_TYPE, own};
+
+/// What a field is in the address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A property.
+    Property,
+    /// A component of this type.
+    Variable(VariableTypeId),
+    /// A component object of this type.
+    Object(ObjectTypeId),
+}
+
+/// A field of a condition: a node below its instance and, but for [`Field::plain`], a field of its events.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    /// Browse names from the instance on, joined by `/`.
+    pub path: &'static str,
+    pub shape: Shape,
+    pub data_type: DataTypeId,
+    /// Whether the last browse name is of our namespace.
+    pub own: bool,
+    /// The alarm types that have it.
+    pub of: Of,
+}
+
+/// Which alarm types have a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    All,
+    /// The exclusive limit alarms.
+    Limits,
+    Deviation,
+    /// OffNormalAlarmType and what is derived from it.
+    OffNormal,
+    Discrepancy,
+}
+
+impl Of {
+    fn has(self, alarm: AlarmType) -> bool {
+        use AlarmType::{
+            Discrepancy, ExclusiveDeviation, ExclusiveLevel, ExclusiveRateOfChange, OffNormal, SystemDiagnostic,
+            SystemOffNormal, Trip,
+        };
+        match self {
+            Self::All => true,
+            Self::Limits => matches!(alarm, ExclusiveLevel | ExclusiveRateOfChange | ExclusiveDeviation),
+            Self::Deviation => alarm == ExclusiveDeviation,
+            Self::OffNormal => matches!(alarm, OffNormal | Trip | SystemOffNormal | SystemDiagnostic),
+            Self::Discrepancy => alarm == Discrepancy,
+        }
+    }
+}
+
+impl Field {
+    /// The last browse name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.path.rsplit_once('/').map_or(self.path, |(_, name)| name)
+    }
+
+    /// The path of what it is part of; empty for the instance itself.
+    pub(crate) fn parent(&self) -> &'static str {
+        self.path.rsplit_once('/').map_or("", |(parent, _)| parent)
+    }
+
+    /// Whether instances of `alarm` have it.
+    pub(crate) fn is_in(&self, alarm: AlarmType) -> bool {
+        self.of.has(alarm)
+    }
+
+    /// Whether it is one of the plain variables, for clients that know no alarms; not part of events.
+    pub(crate) fn plain(&self) -> bool {
+        self.path.starts_with(PLAIN)
+    }
+}
+
+/// The object that holds a condition's plain variables. It is not below the instance but in its area's `AlarmValues`.
+pub(crate) const PLAIN: &str = "Values";
+/// The one variable that can be written.
+pub(crate) const ACKNOWLEDGE_REQUEST: &str = "Values/AcknowledgeRequest";
+
+const fn property(path: &'static str, data_type: DataTypeId) -> Field {
+    Field { path, shape: Shape::Property, data_type, own: false, of: Of::All }
+}
+
+const fn variable(path: &'static str, kind: VariableTypeId, data_type: DataTypeId) -> Field {
+    Field { path, shape: Shape::Variable(kind), data_type, own: false, of: Of::All }
+}
+
+const fn only(of: Of, field: Field) -> Field {
+    Field { of, ..field }
+}
+
+const fn ours(field: Field) -> Field {
+    Field { own: true, ..field }
+}
+
+const fn plain(path: &'static str, data_type: DataTypeId) -> Field {
+    ours(variable(path, VariableTypeId::BaseDataVariableType, data_type))
+}
+
+/// All fields.
+pub(crate) static FIELDS: &[Field] = {
+    use DataTypeId::{Boolean, ByteString, Double, Duration, LocalizedText, StatusCode, String, UInt16, UtcTime};
+    use VariableTypeId::{ConditionVariableType, FiniteStateVariableType, TwoStateVariableType};
+    &[
+        // BaseEventType (OPC 10000-5 §6.4.2).
+        property("EventId", ByteString),
+        property("EventType", DataTypeId::NodeId),
+        property("SourceNode", DataTypeId::NodeId),
+        property("SourceName", String),
+        property("Time", UtcTime),
+        property("ReceiveTime", UtcTime),
+        property("Message", LocalizedText),
+        property("Severity", UInt16),
+        // ConditionType (OPC 10000-9 §5.5.2).
+        property("ConditionClassId", DataTypeId::NodeId),
+        property("ConditionClassName", LocalizedText),
+        property("ConditionName", String),
+        property("BranchId", DataTypeId::NodeId),
+        property("Retain", Boolean),
+        property("SupportsFilteredRetain", Boolean),
+        property("ClientUserId", String),
+        variable("EnabledState", TwoStateVariableType, LocalizedText),
+        property("EnabledState/Id", Boolean),
+        property("EnabledState/EffectiveDisplayName", LocalizedText),
+        property("EnabledState/TransitionTime", UtcTime),
+        variable("Quality", ConditionVariableType, StatusCode),
+        property("Quality/SourceTimestamp", UtcTime),
+        variable("LastSeverity", ConditionVariableType, UInt16),
+        property("LastSeverity/SourceTimestamp", UtcTime),
+        variable("Comment", ConditionVariableType, LocalizedText),
+        property("Comment/SourceTimestamp", UtcTime),
+        // AcknowledgeableConditionType (§5.7.2).
+        variable("AckedState", TwoStateVariableType, LocalizedText),
+        property("AckedState/Id", Boolean),
+        property("AckedState/TransitionTime", UtcTime),
+        variable("ConfirmedState", TwoStateVariableType, LocalizedText),
+        property("ConfirmedState/Id", Boolean),
+        property("ConfirmedState/TransitionTime", UtcTime),
+        // AlarmConditionType (§5.8.2).
+        variable("ActiveState", TwoStateVariableType, LocalizedText),
+        property("ActiveState/Id", Boolean),
+        property("ActiveState/EffectiveDisplayName", LocalizedText),
+        property("ActiveState/TransitionTime", UtcTime),
+        property("InputNode", DataTypeId::NodeId),
+        property("SuppressedOrShelved", Boolean),
+        // LimitAlarmType, ExclusiveLimitAlarmType (§5.8.17, §5.8.19).
+        only(Of::Limits, property("HighHighLimit", Double)),
+        only(Of::Limits, property("HighLimit", Double)),
+        only(Of::Limits, property("LowLimit", Double)),
+        only(Of::Limits, property("LowLowLimit", Double)),
+        only(Of::Limits, Field {
+            path: "LimitState",
+            shape: Shape::Object(ObjectTypeId::ExclusiveLimitStateMachineType),
+            data_type: DataTypeId::BaseDataType,
+            own: false,
+            of: Of::Limits,
+        }),
+        only(Of::Limits, variable("LimitState/CurrentState", FiniteStateVariableType, LocalizedText)),
+        only(Of::Limits, property("LimitState/CurrentState/Id", DataTypeId::NodeId)),
+        // Mandatory properties of other subtypes (§5.8.20, §5.8.23, §5.8.26).
+        only(Of::Deviation, property("SetpointNode", DataTypeId::NodeId)),
+        only(Of::OffNormal, property("NormalState", DataTypeId::NodeId)),
+        only(Of::Discrepancy, property("TargetValueNode", DataTypeId::NodeId)),
+        only(Of::Discrepancy, property("ExpectedTime", Duration)),
+        // Ours: why, and what to do.
+        ours(property("Score", Double)),
+        ours(property("Detector", String)),
+        ours(property("Response", String)),
+        ours(Field {
+            path: PLAIN,
+            shape: Shape::Object(ObjectTypeId::BaseObjectType),
+            data_type: DataTypeId::BaseDataType,
+            own: true,
+            of: Of::All,
+        }),
+        plain("Values/Active", Boolean),
+        plain("Values/Acknowledged", Boolean),
+        plain("Values/Severity", UInt16),
+        plain("Values/Message", String),
+        plain("Values/LastChange", UtcTime),
+        plain("Values/Score", Double),
+        plain("Values/EventId", ByteString),
+        plain(ACKNOWLEDGE_REQUEST, ByteString),
+    ]
+};
+
+/// The field at a path.
+pub(crate) fn field(path: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.path == path)
+}
+
+/// The properties that our own type declares.
+pub(crate) fn declared() -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().filter(|field| field.own && !field.plain())
+}
+
+/// The type's node.
+pub(crate) fn type_id(alarm: AlarmType) -> NodeId {
+    match alarm {
+        AlarmType::ExclusiveLevel => ObjectTypeId::ExclusiveLevelAlarmType.into(),
+        AlarmType::ExclusiveRateOfChange => ObjectTypeId::ExclusiveRateOfChangeAlarmType.into(),
+        AlarmType::ExclusiveDeviation => ObjectTypeId::ExclusiveDeviationAlarmType.into(),
+        AlarmType::OffNormal => ObjectTypeId::OffNormalAlarmType.into(),
+        AlarmType::Trip => ObjectTypeId::TripAlarmType.into(),
+        AlarmType::Discrepancy => ObjectTypeId::DiscrepancyAlarmType.into(),
+        AlarmType::SystemOffNormal => ObjectTypeId::SystemOffNormalAlarmType.into(),
+        AlarmType::SystemDiagnostic => ObjectTypeId::SystemDiagnosticAlarmType.into(),
+        AlarmType::Statistical => own(STATISTICAL_TYPE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_has_its_parent_and_only_one_place() {
+        for (at, one) in FIELDS.iter().enumerate() {
+            assert!(one.parent().is_empty() || field(one.parent()).is_some(), "{}", one.path);
+            assert_eq!(FIELDS.iter().position(|other| other.path == one.path), Some(at));
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Bounds on what clients may ask for. Every queue is bounded; event queues are long, because a lost alarm is worse
+//! than memory.
+
+use opcua::server::{Limits, OperationalLimits, SubscriptionLimits};
+
+const MIB: usize = 1 << 20;
+
+/// The server's limits.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        max_array_length: 1_000_000,
+        max_string_length: MIB,
+        max_byte_string_length: MIB,
+        max_message_size: 16 * MIB,
+        max_chunk_count: 512,
+        max_sessions: 100,
+        // Each may keep the references of one large node.
+        max_browse_continuation_points: 100,
+        subscriptions: SubscriptionLimits {
+            max_subscriptions_per_session: 100,
+            max_pending_publish_requests: 100,
+            max_publish_requests_per_subscription: 10,
+            // 0: a condition's every change is told; signals are sampled at their own pace.
+            min_sampling_interval_ms: 0.0,
+            min_publishing_interval_ms: 10.0,
+            max_monitored_items_per_sub: 100_000,
+            max_monitored_item_queue_size: 100_000,
+            // An event takes about a kilobyte, and a message is held in memory whole.
+            max_notifications_per_publish: 1_000,
+            // As many as a full event queue makes for a client that takes one event at a time.
+            max_queued_notifications: 100_000,
+            ..SubscriptionLimits::default()
+        },
+        operational: OperationalLimits {
+            max_nodes_per_translate_browse_paths_to_node_ids: 1_000,
+            max_nodes_per_method_call: 1_000,
+            max_monitored_items_per_call: 10_000,
+            max_subscriptions_per_call: 100,
+            ..OperationalLimits::default()
+        },
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,294 @@
+//! The node manager of our namespace: the services over nodes that are computed. What nodes there are and how they hang
+//! together is known in `nodes` and `references`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use opcua::nodes::DefaultTypeTree;
+use opcua::server::diagnostics::NamespaceMetadata;
+use opcua::server::node_manager::{
+    BrowseNode, BrowsePathItem, ExternalReferenceRequest, MethodCall, MonitoredItemRef, MonitoredItemUpdateRef,
+    NodeManager, NodeManagersRef, NodeMetadata, ParsedReadValueId, ReadNode, RequestContext, ServerContext, SyncSampler,
+    WriteNode,
+};
+use opcua::server::CreateMonitoredItem;
+use opcua::types::{
+    AttributeId, ByteString, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId,
+    NumericRange, ObjectTypeId, QualifiedName, StatusCode, TimestampsToReturn, Variant,
+};
+use watchfire_model::{AlarmCommand, CommandKind};
+
+use crate::browse;
+use crate::fields;
+use crate::methods;
+use crate::names::{NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, own, own_text};
+use crate::nodes::{Node, signal_value};
+use crate::shared::Shared;
+use crate::users::name_of;
+
+/// How often watched signals are looked at; the shortest sampling interval there is.
+const SAMPLING: Duration = Duration::from_millis(100);
+
+/// Our namespace's nodes.
+pub(crate) struct Manager {
+    shared: Arc<Shared>,
+    managers: NodeManagersRef,
+    sampler: SyncSampler,
+}
+
+impl Manager {
+    pub(crate) fn new(shared: Arc<Shared>, context: &ServerContext) -> Self {
+        context.type_tree.write().namespaces_mut().add_namespace(NAMESPACE_URI);
+        Self { shared, managers: context.node_managers.clone(), sampler: SyncSampler::new() }
+    }
+
+    fn find(&self, id: &NodeId) -> Option<Node> {
+        Node::find(&self.shared.space.read(), own_text(id)?)
+    }
+
+    fn read_one(&self, context: &RequestContext, wanted: &ParsedReadValueId) -> DataValue {
+        let Some(name) = own_text(&wanted.node_id) else { return bad(StatusCode::BadNodeIdUnknown) };
+        let space = self.shared.space.read();
+        let Some(node) = Node::find(&space, name) else { return bad(StatusCode::BadNodeIdUnknown) };
+        let role = self.shared.users.role(&context.token);
+        let mut value = match node.attribute(&space, &self.shared.values(), wanted.attribute_id, role) {
+            Ok(value) => value,
+            Err(status) => return bad(status),
+        };
+        if !matches!(wanted.data_encoding, DataEncoding::Binary) {
+            return bad(StatusCode::BadDataEncodingInvalid);
+        }
+        if !matches!(wanted.index_range, NumericRange::None)
+            && let Some(whole) = value.value.take()
+        {
+            match whole.range_of(&wanted.index_range) {
+                Ok(part) => value.value = Some(part),
+                Err(status) => return bad(status),
+            }
+        }
+        value
+    }
+
+    /// Registers an item for values, or checks that events can be had.
+    fn watch(&self, context: &RequestContext, item: &mut CreateMonitoredItem) {
+        let wanted = item.item_to_monitor().clone();
+        let Some(node) = self.find(&wanted.node_id) else {
+            item.set_status(StatusCode::BadNodeIdUnknown);
+            return;
+        };
+        let name = own_text(&wanted.node_id).unwrap_or_default();
+        if wanted.attribute_id == AttributeId::EventNotifier {
+            if node.is_notifier() {
+                self.shared.watch.add_events(name, item.handle(), context.session_id);
+                item.set_status(StatusCode::Good);
+            } else {
+                item.set_status(StatusCode::BadAttributeIdInvalid);
+            }
+            return;
+        }
+        if wanted.attribute_id == AttributeId::Value {
+            if let Node::Signal(signal) = &node {
+                item.revise_sampling_interval(0.0);
+                let (shared, signal) = (self.shared.clone(), signal.clone());
+                let asked = if item.sampling_interval() > 0.0 { item.sampling_interval() } else { 0.0 };
+                let interval = Duration::try_from_secs_f64(asked / 1000.0).unwrap_or(SAMPLING).max(SAMPLING);
+                self.sampler.add_sampler(
+                    wanted.node_id.clone(),
+                    AttributeId::Value,
+                    move || Some(signal_value(&signal, &shared.values())),
+                    item.monitoring_mode(),
+                    item.handle(),
+                    interval,
+                );
+            } else {
+                self.shared.watch.add_value(name, item.handle());
+            }
+        }
+        let value = self.read_one(context, &wanted);
+        // A bad status of the value itself is a value to show; a wrong attribute is not.
+        if matches!(value.status, Some(StatusCode::BadAttributeIdInvalid | StatusCode::BadNodeIdUnknown)) {
+            self.shared.watch.remove(name, item.handle());
+            item.set_status(value.status());
+            return;
+        }
+        item.set_initial_value(value);
+        item.set_status(StatusCode::Good);
+    }
+
+    async fn write_one(&self, context: &RequestContext, id: &NodeId, attribute: AttributeId, value: Option<Variant>) -> StatusCode {
+        let Some(node) = self.find(id) else { return StatusCode::BadNodeIdUnknown };
+        let Some(condition) = node.takes_acknowledgement().filter(|_| attribute == AttributeId::Value) else {
+            return StatusCode::BadNotWritable;
+        };
+        if !self.shared.users.may_operate(&context.token) {
+            return StatusCode::BadUserAccessDenied;
+        }
+        let event_id = match value {
+            Some(Variant::ByteString(ByteString { value })) => value.unwrap_or_default(),
+            _ => return StatusCode::BadTypeMismatch,
+        };
+        let command = AlarmCommand {
+            key: condition.def.key.clone(),
+            kind: CommandKind::Acknowledge,
+            event_id,
+            comment: None,
+            user: name_of(&context.token).to_owned(),
+            at: self.shared.clock.now(),
+        };
+        methods::give(&self.shared, command).await.map_or_else(|status| status, |()| StatusCode::Good)
+    }
+}
+
+fn bad(status: StatusCode) -> DataValue {
+    DataValue { status: Some(status), ..DataValue::default() }
+}
+
+fn keep_timestamps(mut value: DataValue, wanted: TimestampsToReturn) -> DataValue {
+    if !matches!(wanted, TimestampsToReturn::Source | TimestampsToReturn::Both) {
+        (value.source_timestamp, value.source_picoseconds) = (None, None);
+    }
+    if !matches!(wanted, TimestampsToReturn::Server | TimestampsToReturn::Both) {
+        (value.server_timestamp, value.server_picoseconds) = (None, None);
+    }
+    value
+}
+
+#[async_trait]
+impl NodeManager for Manager {
+    fn owns_node(&self, id: &NodeId) -> bool {
+        id.namespace == NAMESPACE
+    }
+
+    fn name(&self) -> &'static str {
+        "watchfire"
+    }
+
+    fn namespaces_for_user(&self, context: &RequestContext) -> Vec<NamespaceMetadata> {
+        self.shared.watch.saw_session(context.session_id, &context.subscriptions);
+        vec![NamespaceMetadata {
+            namespace_uri: NAMESPACE_URI.to_owned(),
+            namespace_index: NAMESPACE,
+            is_namespace_subset: Some(false),
+            static_node_id_types: Some(vec![IdType::String]),
+            ..NamespaceMetadata::default()
+        }]
+    }
+
+    async fn init(&self, types: &mut DefaultTypeTree, context: ServerContext) {
+        let ours = own(STATISTICAL_TYPE);
+        types.add_type_node(&ours, &ObjectTypeId::AlarmConditionType.into(), NodeClass::ObjectType);
+        for field in fields::declared() {
+            let name: QualifiedName = browse_name(true, field.name());
+            types.add_type_property(&below(STATISTICAL_TYPE, field.path), &ours, &[&name], NodeClass::Variable);
+        }
+        self.sampler.run(SAMPLING, context.subscriptions.clone());
+    }
+
+    async fn resolve_external_references(&self, _: &RequestContext, items: &mut [&mut ExternalReferenceRequest]) {
+        for item in items {
+            if let Some(node) = self.find(item.node_id()) {
+                let description = node.description();
+                item.set(NodeMetadata {
+                    node_id: ExpandedNodeId::new(description.id),
+                    type_definition: ExpandedNodeId::new(description.type_definition),
+                    browse_name: description.browse_name,
+                    display_name: crate::names::text(&description.display),
+                    node_class: description.class,
+                });
+            }
+        }
+    }
+
+    async fn read(
+        &self,
+        context: &RequestContext,
+        _: f64,
+        timestamps: TimestampsToReturn,
+        nodes: &mut [&mut ReadNode],
+    ) -> Result<(), StatusCode> {
+        for node in nodes {
+            let value = self.read_one(context, node.node());
+            node.set_result(keep_timestamps(value, timestamps));
+        }
+        Ok(())
+    }
+
+    async fn write(&self, context: &RequestContext, nodes: &mut [&mut WriteNode]) -> Result<(), StatusCode> {
+        let answers = join_all(nodes.iter().map(|node| {
+            let wanted = node.value();
+            let value = wanted.value.value.clone();
+            let whole = matches!(wanted.index_range, NumericRange::None);
+            async move {
+                if whole {
+                    self.write_one(context, &wanted.node_id, wanted.attribute_id, value).await
+                } else {
+                    StatusCode::BadIndexRangeInvalid
+                }
+            }
+        }))
+        .await;
+        for (node, answer) in nodes.iter_mut().zip(answers) {
+            node.set_status(answer);
+        }
+        Ok(())
+    }
+
+    async fn browse(&self, context: &RequestContext, nodes: &mut [BrowseNode]) -> Result<(), StatusCode> {
+        browse::browse(&self.shared, &self.managers, context, nodes).await;
+        Ok(())
+    }
+
+    async fn translate_browse_paths_to_node_ids(
+        &self,
+        context: &RequestContext,
+        nodes: &mut [&mut BrowsePathItem],
+    ) -> Result<(), StatusCode> {
+        for item in nodes {
+            browse::follow(&self.shared, context, item);
+        }
+        Ok(())
+    }
+
+    async fn create_monitored_items(
+        &self,
+        context: &RequestContext,
+        items: &mut [&mut CreateMonitoredItem],
+    ) -> Result<(), StatusCode> {
+        self.shared.watch.saw_session(context.session_id, &context.subscriptions);
+        for item in items {
+            self.watch(context, item);
+        }
+        Ok(())
+    }
+
+    async fn modify_monitored_items(&self, _: &RequestContext, items: &[&MonitoredItemUpdateRef]) {
+        for item in items {
+            let asked = Duration::try_from_secs_f64(item.update().revised_sampling_interval / 1000.0).unwrap_or(SAMPLING);
+            self.sampler.update_sampler(item.node_id(), item.attribute(), item.handle(), asked.max(SAMPLING));
+        }
+    }
+
+    async fn set_monitoring_mode(&self, _: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {
+        for item in items {
+            self.sampler.set_sampler_mode(item.node_id(), item.attribute(), item.handle(), mode);
+        }
+    }
+
+    async fn delete_monitored_items(&self, _: &RequestContext, items: &[&MonitoredItemRef]) {
+        for item in items {
+            if let Some(name) = own_text(item.node_id()) {
+                self.shared.watch.remove(name, item.handle());
+            }
+            self.sampler.remove_sampler(item.node_id(), item.attribute(), item.handle());
+        }
+    }
+
+    async fn call(&self, _: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
+        for method in methods {
+            method.set_status(StatusCode::BadMethodInvalid);
+        }
+        Ok(())
+    }
+}

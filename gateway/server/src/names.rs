@@ -1,0 +1,53 @@
+//! The NodeIds of our namespace: strings that never change for as long as a thing keeps its name.
+//!
+//! | node | string |
+//! |---|---|
+//! | condition instance | its key, `detector/condition/signal` |
+//! | area, signal, source of conditions | `area:Press/Oil`, `signal:press/oil`, `source:press` |
+//! | anything below one of these | `OWNER#PATH`, such as `hot/high/press/oil#ActiveState/Id` |
+//! | our event type | `StatisticalAlarmType` |
+//!
+//! A key has a `/` before any `:` or `#` (the name of a detector allows neither), so none can be taken for another.
+
+use opcua::types::{Identifier, LocalizedText, NodeId, QualifiedName};
+
+/// The URI of our namespace.
+pub(crate) const NAMESPACE_URI: &str = "urn:watchfire:alarms";
+/// Its index: after the standard's and the application's own. Fixed, because HMIs are configured with it.
+pub(crate) const NAMESPACE: u16 = 2;
+/// Between an owner and the path of what is below it.
+pub(crate) const BELOW: char = '#';
+/// The type of learned findings.
+pub(crate) const STATISTICAL_TYPE: &str = "StatisticalAlarmType";
+
+pub(crate) const AREA: &str = "area:";
+pub(crate) const SIGNAL: &str = "signal:";
+pub(crate) const SOURCE: &str = "source:";
+
+/// Locale of all texts that are not given by people.
+const LOCALE: &str = "en";
+
+pub(crate) fn own(text: &str) -> NodeId {
+    NodeId::new(NAMESPACE, text)
+}
+
+pub(crate) fn below(owner: &str, path: &str) -> NodeId {
+    NodeId::new(NAMESPACE, format!("{owner}{BELOW}{path}"))
+}
+
+/// The string of a NodeId of our namespace.
+pub(crate) fn own_text(id: &NodeId) -> Option<&str> {
+    match &id.identifier {
+        Identifier::String(text) if id.namespace == NAMESPACE => Some(text.as_ref()),
+        _ => None,
+    }
+}
+
+/// A browse name, of our namespace or of the standard's.
+pub(crate) fn browse_name(own: bool, name: &str) -> QualifiedName {
+    QualifiedName::new(if own { NAMESPACE } else { 0 }, name)
+}
+
+pub(crate) fn text(text: &str) -> LocalizedText {
+    LocalizedText::new(LOCALE, text)
+}

@@ -1,0 +1,344 @@
+//! Nodes, computed from what there is to show: which one a NodeId means, and what its attributes are.
+
+use std::sync::Arc;
+
+use opcua::server::address_space::{AccessLevel, EventNotifier};
+use opcua::types::{
+    AttributeId, DataTypeId, DataValue, EUInformation, ExtensionObject, NodeClass, NodeId, ObjectTypeId, QualifiedName,
+    Range, StatusCode, VariableTypeId, Variant,
+};
+use watchfire_config::Role;
+use watchfire_pipeline::Latest;
+use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
+
+use crate::condition_values;
+use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
+use crate::names::{AREA, BELOW, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own, text};
+use crate::space::{Condition, SignalNode, Space};
+use crate::tally::Tally;
+
+/// Whose unit codes ours are.
+const UCUM_URI: &str = "http://unitsofmeasure.org";
+
+/// A node of our namespace.
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    Area(Arc<str>),
+    AreaPart(Arc<str>, AreaPart),
+    Signal(Arc<SignalNode>),
+    SignalPart(Arc<SignalNode>, SignalPart),
+    Source(Arc<str>),
+    Condition(Arc<Condition>),
+    Field(Arc<Condition>, &'static Field),
+    Type,
+    TypeField(&'static Field),
+}
+
+/// What is below an area besides what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AreaPart {
+    Alarms,
+    AlarmValues,
+    ActiveCount,
+    UnacknowledgedCount,
+    HighestSeverity,
+}
+
+impl AreaPart {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Alarms, Self::AlarmValues, Self::ActiveCount, Self::UnacknowledgedCount, Self::HighestSeverity];
+    pub(crate) const COUNTERS: [Self; 3] = [Self::ActiveCount, Self::UnacknowledgedCount, Self::HighestSeverity];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Alarms => "Alarms",
+            Self::AlarmValues => "AlarmValues",
+            Self::ActiveCount => "ActiveCount",
+            Self::UnacknowledgedCount => "UnacknowledgedCount",
+            Self::HighestSeverity => "HighestSeverity",
+        }
+    }
+
+    /// Its value and data type; `None` for the objects.
+    pub(crate) fn value(self, tally: &Tally) -> Option<(DataTypeId, Variant)> {
+        match self {
+            Self::Alarms | Self::AlarmValues => None,
+            Self::ActiveCount => Some((DataTypeId::UInt32, tally.active().into())),
+            Self::UnacknowledgedCount => Some((DataTypeId::UInt32, tally.unacknowledged().into())),
+            Self::HighestSeverity => Some((DataTypeId::UInt16, tally.highest_severity().into())),
+        }
+    }
+}
+
+/// The properties of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignalPart {
+    EuRange,
+    EngineeringUnits,
+}
+
+impl SignalPart {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::EuRange => "EURange",
+            Self::EngineeringUnits => "EngineeringUnits",
+        }
+    }
+
+    /// The properties that a signal has.
+    pub(crate) fn of(signal: &SignalNode) -> impl Iterator<Item = Self> {
+        let range = signal.range.map(|_| Self::EuRange);
+        range.into_iter().chain(signal.unit.as_ref().map(|_| Self::EngineeringUnits))
+    }
+
+    fn value(self, signal: &SignalNode) -> (DataTypeId, Variant) {
+        match self {
+            Self::EuRange => {
+                let (low, high) = signal.range.unwrap_or_default();
+                (DataTypeId::Range, ExtensionObject::from_message(Range { low, high }).into())
+            }
+            Self::EngineeringUnits => {
+                let unit = signal.unit.as_deref().unwrap_or_default();
+                let information = EUInformation {
+                    namespace_uri: UCUM_URI.into(),
+                    unit_id: -1,
+                    display_name: text(unit),
+                    description: text(unit),
+                };
+                (DataTypeId::EUInformation, ExtensionObject::from_message(information).into())
+            }
+        }
+    }
+}
+
+/// What browsing says of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    pub id: NodeId,
+    pub class: NodeClass,
+    pub browse_name: QualifiedName,
+    /// The text shown to people.
+    pub display: String,
+    /// Null for a type.
+    pub type_definition: NodeId,
+}
+
+/// Where the values of variables come from that are not kept with the nodes.
+pub(crate) struct Values<'a> {
+    pub latest: &'a Latest,
+    pub kinds: &'a Kinds,
+}
+
+impl Node {
+    /// The node that a string of our namespace means.
+    pub(crate) fn find(space: &Space, name: &str) -> Option<Self> {
+        if let Some(condition) = space.conditions.get(name) {
+            return Some(Self::Condition(condition.clone()));
+        }
+        if let Some(whole) = Self::find_whole(space, name) {
+            return Some(whole);
+        }
+        let (owner, path) = name.rsplit_once(BELOW)?;
+        if let Some(condition) = space.conditions.get(owner) {
+            let field = fields::field(path).filter(|field| field.is_in(condition.def.alarm_type))?;
+            return Some(Self::Field(condition.clone(), field));
+        }
+        match Self::find_whole(space, owner)? {
+            Self::Area(area) => {
+                AreaPart::ALL.into_iter().find(|part| part.name() == path).map(|part| Self::AreaPart(area, part))
+            }
+            Self::Signal(signal) => {
+                SignalPart::of(&signal).find(|part| part.name() == path).map(|part| Self::SignalPart(signal.clone(), part))
+            }
+            Self::Type => fields::declared().find(|field| field.path == path).map(Self::TypeField),
+            _ => None,
+        }
+    }
+
+    fn find_whole(space: &Space, name: &str) -> Option<Self> {
+        if let Some(path) = name.strip_prefix(AREA) {
+            space.areas.get_key_value(path).map(|(path, _)| Self::Area(path.clone()))
+        } else if let Some(signal) = name.strip_prefix(SIGNAL) {
+            space.signals.get(signal).map(|signal| Self::Signal(signal.clone()))
+        } else if let Some(source) = name.strip_prefix(SOURCE) {
+            space.sources.get_key_value(source).map(|(source, _)| Self::Source(source.clone()))
+        } else {
+            (name == STATISTICAL_TYPE).then_some(Self::Type)
+        }
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        match self {
+            Self::Area(path) => own(&format!("{AREA}{path}")),
+            Self::AreaPart(path, part) => below(&format!("{AREA}{path}"), part.name()),
+            Self::Signal(signal) => own(&format!("{SIGNAL}{}", signal.name)),
+            Self::SignalPart(signal, part) => below(&format!("{SIGNAL}{}", signal.name), part.name()),
+            Self::Source(name) => own(&format!("{SOURCE}{name}")),
+            Self::Condition(condition) => own(condition.key()),
+            Self::Field(condition, field) => below(condition.key(), field.path),
+            Self::Type => own(STATISTICAL_TYPE),
+            Self::TypeField(field) => below(STATISTICAL_TYPE, field.path),
+        }
+    }
+
+    pub(crate) fn description(&self) -> Description {
+        let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        let ours = |name: &str| browse_name(true, name);
+        let (class, browse_name, display, type_definition): (_, _, String, NodeId) = match self {
+            Self::Area(path) => (NodeClass::Object, ours(&last(path)), last(path), ObjectTypeId::FolderType.into()),
+            Self::AreaPart(_, part) => {
+                let object = matches!(part, AreaPart::Alarms | AreaPart::AlarmValues);
+                let (class, kind) = if object {
+                    (NodeClass::Object, ObjectTypeId::BaseObjectType.into())
+                } else {
+                    (NodeClass::Variable, VariableTypeId::BaseDataVariableType.into())
+                };
+                (class, ours(part.name()), part.name().to_owned(), kind)
+            }
+            Self::Signal(signal) => {
+                let kind = match signal.range {
+                    Some(_) => VariableTypeId::AnalogItemType,
+                    None => VariableTypeId::BaseDataVariableType,
+                };
+                (NodeClass::Variable, ours(&signal.name), signal.name.clone(), kind.into())
+            }
+            Self::SignalPart(_, part) => {
+                let name = QualifiedName::new(0, part.name());
+                (NodeClass::Variable, name, part.name().to_owned(), VariableTypeId::PropertyType.into())
+            }
+            Self::Source(name) => {
+                (NodeClass::Object, ours(name), name.to_string(), ObjectTypeId::BaseObjectType.into())
+            }
+            Self::Condition(condition) => {
+                let key = condition.key();
+                (NodeClass::Object, ours(key), key.to_owned(), fields::type_id(condition.def.alarm_type))
+            }
+            Self::Field(condition, field) if field.path == PLAIN => {
+                let key = condition.key();
+                (NodeClass::Object, ours(key), key.to_owned(), ObjectTypeId::BaseObjectType.into())
+            }
+            Self::Field(_, field) | Self::TypeField(field) => {
+                let (class, kind) = match field.shape {
+                    Shape::Property => (NodeClass::Variable, VariableTypeId::PropertyType.into()),
+                    Shape::Variable(kind) => (NodeClass::Variable, kind.into()),
+                    Shape::Object(kind) => (NodeClass::Object, kind.into()),
+                };
+                (class, browse_name(field.own, field.name()), field.name().to_owned(), kind)
+            }
+            Self::Type => (NodeClass::ObjectType, ours(STATISTICAL_TYPE), STATISTICAL_TYPE.to_owned(), NodeId::null()),
+        };
+        Description { id: self.id(), class, browse_name, display, type_definition }
+    }
+
+    /// Whether clients can subscribe to its events.
+    pub(crate) const fn is_notifier(&self) -> bool {
+        matches!(self, Self::Area(_) | Self::Source(_))
+    }
+
+    /// The value of a variable; `None` for what is none.
+    pub(crate) fn value(&self, space: &Space, values: &Values<'_>) -> Option<DataValue> {
+        match self {
+            Self::Signal(signal) => Some(signal_value(signal, values)),
+            Self::SignalPart(signal, part) => Some(DataValue::new_now(part.value(signal).1)),
+            Self::AreaPart(path, part) => {
+                let tally = &space.areas.get(path)?.tally;
+                part.value(tally).map(|(_, value)| DataValue::new_now(value))
+            }
+            Self::Field(_, field) if matches!(field.shape, Shape::Object(_)) => None,
+            Self::Field(condition, field) => Some(condition_values::data_value(condition, field)),
+            Self::TypeField(_) => Some(DataValue::new_now(Variant::Empty)),
+            Self::Area(_) | Self::Source(_) | Self::Condition(_) | Self::Type => None,
+        }
+    }
+
+    fn data_type(&self, values: &Values<'_>) -> NodeId {
+        match self {
+            Self::Signal(signal) => data_type_of_kind(values.kinds.get(signal.id).unwrap_or(signal.kind)).into(),
+            Self::SignalPart(signal, part) => part.value(signal).0.into(),
+            Self::AreaPart(_, part) => {
+                part.value(&Tally::default()).map_or_else(|| DataTypeId::BaseDataType.into(), |(kind, _)| kind.into())
+            }
+            Self::Field(_, field) | Self::TypeField(field) => field.data_type.into(),
+            Self::Area(_) | Self::Source(_) | Self::Condition(_) | Self::Type => NodeId::null(),
+        }
+    }
+
+    /// An attribute (OPC 10000-3 §5.9); the value itself as [`Node::value`] has it.
+    ///
+    /// # Errors
+    /// BadAttributeIdInvalid for one that nodes of this class do not have.
+    pub(crate) fn attribute(
+        &self,
+        space: &Space,
+        values: &Values<'_>,
+        attribute: AttributeId,
+        role: Option<Role>,
+    ) -> Result<DataValue, StatusCode> {
+        let description = self.description();
+        let variable = description.class == NodeClass::Variable;
+        let value: Variant = match attribute {
+            AttributeId::Value if variable => return self.value(space, values).ok_or(StatusCode::BadAttributeIdInvalid),
+            AttributeId::NodeId => description.id.into(),
+            AttributeId::NodeClass => (description.class as i32).into(),
+            AttributeId::BrowseName => description.browse_name.into(),
+            AttributeId::DisplayName => text(&description.display).into(),
+            AttributeId::Description => text(&self.explanation()).into(),
+            AttributeId::WriteMask | AttributeId::UserWriteMask => 0_u32.into(),
+            AttributeId::IsAbstract if description.class == NodeClass::ObjectType => false.into(),
+            AttributeId::EventNotifier if description.class == NodeClass::Object => {
+                let notifier = if self.is_notifier() { EventNotifier::SUBSCRIBE_TO_EVENTS } else { EventNotifier::empty() };
+                notifier.bits().into()
+            }
+            AttributeId::DataType if variable => self.data_type(values).into(),
+            AttributeId::ValueRank if variable => (-1_i32).into(),
+            AttributeId::AccessLevel if variable => self.access(true).into(),
+            AttributeId::UserAccessLevel if variable => self.access(role == Some(Role::Operate)).into(),
+            AttributeId::AccessLevelEx if variable => u32::from(self.access(true)).into(),
+            AttributeId::MinimumSamplingInterval if variable => 0.0_f64.into(),
+            AttributeId::Historizing if variable => false.into(),
+            _ => return Err(StatusCode::BadAttributeIdInvalid),
+        };
+        Ok(DataValue::new_now(value))
+    }
+
+    /// Whether it takes an EventId to acknowledge.
+    pub(crate) fn takes_acknowledgement(&self) -> Option<&Arc<Condition>> {
+        match self {
+            Self::Field(condition, field) if field.path == ACKNOWLEDGE_REQUEST => Some(condition),
+            _ => None,
+        }
+    }
+
+    fn access(&self, may_write: bool) -> u8 {
+        let write = may_write && self.takes_acknowledgement().is_some();
+        let level = if write { AccessLevel::CURRENT_READ | AccessLevel::CURRENT_WRITE } else { AccessLevel::CURRENT_READ };
+        level.bits()
+    }
+
+    fn explanation(&self) -> String {
+        match self {
+            Self::Signal(signal) => signal.description.clone(),
+            Self::Condition(condition) => condition.def.text.clone(),
+            Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST => {
+                "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
+            }
+            Self::Type => "A finding that was learned from data.".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// The latest sample; a bad status goes without a value, so that clients notice it whatever they compare.
+pub(crate) fn signal_value(signal: &SignalNode, values: &Values<'_>) -> DataValue {
+    let kind = values.kinds.get(signal.id).unwrap_or(signal.kind);
+    match values.latest.get(signal.id) {
+        Some(sample) => {
+            let mut value = sample_to_data_value(&sample, kind);
+            if sample.status.is_bad() {
+                value.value = None;
+            }
+            value
+        }
+        None => DataValue { status: Some(StatusCode::BadWaitingForInitialData), ..DataValue::default() },
+    }
+}

@@ -1,0 +1,214 @@
+//! ConditionRefresh and ConditionRefresh2 (OPC 10000-9 §5.5.7, §5.5.8): RefreshStart, every retained condition with
+//! the EventId and Time it had, RefreshEnd, to the asking subscription alone and only as fast as its queues empty.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::nodes::DefaultTypeTree;
+use opcua::server::node_manager::RequestContext;
+use opcua::server::{Subscription, SubscriptionCache};
+use opcua::sync::{Mutex, RwLock};
+use opcua::types::{AttributeId, NodeId, ObjectId, ObjectTypeId, StatusCode};
+
+use crate::event::{ConditionEvent, MarkerEvent};
+use crate::names::own_text;
+use crate::shared::Shared;
+use crate::space::Space;
+
+/// How often a paced refresh looks whether the queues are empty.
+const LOOK: Duration = Duration::from_millis(20);
+/// After so long without one being emptied, the rest is sent anyway: the client does not read.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Subscriptions that are being refreshed.
+#[derive(Debug, Default)]
+pub(crate) struct InProgress(Mutex<HashSet<u32>>);
+
+impl InProgress {
+    fn begin(&self, subscription: u32) -> bool {
+        self.0.lock().insert(subscription)
+    }
+
+    fn end(&self, subscription: u32) {
+        self.0.lock().remove(&subscription);
+    }
+}
+
+/// One event item that is to be refreshed.
+#[derive(Clone, Debug)]
+struct Item {
+    id: u32,
+    /// Server, an area or a source.
+    node: NodeId,
+    queue: usize,
+}
+
+/// A refresh under way.
+struct Refresh {
+    shared: Arc<Shared>,
+    subscriptions: Arc<SubscriptionCache>,
+    types: Arc<RwLock<DefaultTypeTree>>,
+    session: u32,
+    subscription: u32,
+    items: Vec<Item>,
+}
+
+/// Begins a refresh; one that fits the queues is done when this returns.
+///
+/// # Errors
+/// The status codes of OPC 10000-9 Tables 34 and 36.
+pub(crate) fn begin(
+    shared: &Arc<Shared>,
+    context: &RequestContext,
+    subscription: u32,
+    only: Option<u32>,
+) -> Result<(), StatusCode> {
+    let refresh = Refresh {
+        shared: shared.clone(),
+        subscriptions: context.subscriptions.clone(),
+        types: context.type_tree.clone(),
+        session: context.session_id,
+        subscription,
+        items: items(shared, context, subscription, only)?,
+    };
+    if !shared.refreshing.begin(subscription) {
+        return Err(StatusCode::BadRefreshInProgress);
+    }
+    let keys = refresh.retained();
+    // Room for the markers, and for what comes meanwhile.
+    let room = refresh.items.iter().map(|item| item.queue).min().unwrap_or(1);
+    if keys.len() + 2 <= room {
+        refresh.whole(&keys);
+        shared.refreshing.end(subscription);
+    } else {
+        tokio::spawn(async move {
+            refresh.paced(&keys, (room / 2).max(1)).await;
+            refresh.shared.refreshing.end(refresh.subscription);
+        });
+    }
+    Ok(())
+}
+
+fn items(
+    shared: &Shared,
+    context: &RequestContext,
+    subscription: u32,
+    only: Option<u32>,
+) -> Result<Vec<Item>, StatusCode> {
+    let own = context.subscriptions.get_session_subscriptions(context.session_id);
+    let own = own.as_ref().map(|own| own.lock());
+    let Some(own) = own.as_ref().and_then(|own| own.get(subscription)) else {
+        drop(own);
+        return Err(if shared.watch.is_anothers(context.session_id, subscription, &context.subscriptions) {
+            StatusCode::BadUserAccessDenied
+        } else {
+            StatusCode::BadSubscriptionIdInvalid
+        });
+    };
+    let all = own.items().filter(|item| item.item_to_monitor().attribute_id == AttributeId::EventNotifier);
+    let chosen = all.filter(|item| only.is_none_or(|only| item.id() == only)).map(|item| Item {
+        id: item.id(),
+        node: item.item_to_monitor().node_id.clone(),
+        queue: item.queue_size(),
+    });
+    match (chosen.collect::<Vec<_>>(), only) {
+        (items, _) if !items.is_empty() => Ok(items),
+        (_, Some(_)) => Err(StatusCode::BadMonitoredItemIdInvalid),
+        (_, None) => Err(StatusCode::BadNothingToDo),
+    }
+}
+
+impl Refresh {
+    /// The conditions to send, in the order in which they came to be.
+    fn retained(&self) -> Vec<Arc<str>> {
+        let space = self.shared.space.read();
+        let retained = |key: &&Arc<str>| space.conditions.get(*key).is_some_and(|condition| condition.state.retain);
+        space.order.iter().filter(retained).cloned().collect()
+    }
+
+    fn whole(&self, keys: &[Arc<str>]) {
+        let _in_order = self.shared.telling.lock();
+        self.mark(ObjectTypeId::RefreshStartEventType, "the alarm list follows");
+        self.send(keys);
+        self.mark(ObjectTypeId::RefreshEndEventType, "that was the alarm list");
+    }
+
+    async fn paced(&self, keys: &[Arc<str>], chunk: usize) {
+        {
+            let _in_order = self.shared.telling.lock();
+            self.mark(ObjectTypeId::RefreshStartEventType, "the alarm list follows");
+        }
+        for keys in keys.chunks(chunk) {
+            self.drained().await;
+            let _in_order = self.shared.telling.lock();
+            self.send(keys);
+        }
+        self.drained().await;
+        let _in_order = self.shared.telling.lock();
+        self.mark(ObjectTypeId::RefreshEndEventType, "that was the alarm list");
+    }
+
+    /// Waits until the items' queues are empty, or for as long as there is patience.
+    async fn drained(&self) {
+        let looks = PATIENCE.as_millis() / LOOK.as_millis();
+        for _ in 0..looks {
+            let waiting = self.with(|subscription| {
+                self.items.iter().any(|item| subscription.get(&item.id).is_some_and(opcua::server::MonitoredItem::has_notifications))
+            });
+            if waiting != Some(true) {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        tracing::warn!(subscription = self.subscription, "a client does not read its alarm list: the rest is sent at once");
+    }
+
+    /// Does something with the subscription, if the session still has it.
+    fn with<T>(&self, what: impl FnOnce(&mut Subscription) -> T) -> Option<T> {
+        let session = self.subscriptions.get_session_subscriptions(self.session)?;
+        let mut session = session.lock();
+        session.get_mut(self.subscription).map(what)
+    }
+
+    fn mark(&self, kind: ObjectTypeId, message: &'static str) {
+        let marker = MarkerEvent::new(kind, message, self.shared.clock.now());
+        let types = self.types.read();
+        self.with(|subscription| {
+            for item in &self.items {
+                subscription.notify_event(&item.id, &marker, &*types);
+            }
+        });
+    }
+
+    /// Sends conditions as they stand now; one that is no longer retained has told so itself.
+    fn send(&self, keys: &[Arc<str>]) {
+        let types = self.types.read();
+        let space = self.shared.space.read();
+        self.with(|subscription| {
+            for condition in keys.iter().filter_map(|key| space.conditions.get(key)) {
+                if !condition.state.retain {
+                    continue;
+                }
+                let seen = Seen::of(&space, condition);
+                let event = ConditionEvent::new(condition.clone());
+                for item in self.items.iter().filter(|item| seen.at(&item.node)) {
+                    subscription.notify_event(&item.id, &event, &*types);
+                }
+            }
+        });
+    }
+}
+
+/// Where a condition's events are seen.
+struct Seen(Vec<String>);
+
+impl Seen {
+    fn of(space: &Space, condition: &crate::space::Condition) -> Self {
+        Self(space.notifiers_of(condition))
+    }
+
+    fn at(&self, node: &NodeId) -> bool {
+        *node == ObjectId::Server || own_text(node).is_some_and(|name| self.0.iter().any(|notifier| notifier == name))
+    }
+}

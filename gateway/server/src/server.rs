@@ -1,0 +1,225 @@
+//! The server as a whole: made from its settings, run until it is told to stop.
+
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::crypto::X509Data;
+use opcua::server::diagnostics::DiagnosticsNodeManagerBuilder;
+use opcua::server::node_manager::ServerContext;
+use opcua::server::{ServerBuilder, ServerEndpoint};
+use opcua::sync::{Mutex, RwLock};
+use opcua::types::{BuildInfo, DateTime};
+use tokio_util::sync::CancellationToken;
+use watchfire_config::{Security, ServerConfig};
+use watchfire_model::Clock;
+use watchfire_pipeline::{Commands, Latest, Surface};
+use watchfire_ua::{Application, Kinds, Pki};
+
+use crate::core::CoreBuilder;
+use crate::error::ServerError;
+use crate::limits::limits;
+use crate::manager::Manager;
+use crate::names::{NAMESPACE, NAMESPACE_URI};
+use crate::publisher::{Publisher, Teller};
+use crate::rejected::Rejected;
+use crate::shared::Shared;
+use crate::space::{SignalNode, Space};
+use crate::users::Users;
+use crate::watch::Watch;
+
+/// How often subscriptions are looked at: a bound on how late an event is beyond its publishing interval.
+const SUBSCRIPTION_TICK_MS: u64 = 10;
+/// How long clients get to say goodbye.
+const GOODBYE: Duration = Duration::from_millis(1500);
+/// Passwords are encrypted so even where messages are not.
+const PASSWORD_POLICY: &str = "Basic256Sha256";
+
+/// What a server is made of.
+pub struct ServerOptions {
+    /// `[server]`.
+    pub config: ServerConfig,
+    /// The folder of certificates: `own`, `trusted`, `rejected`.
+    pub pki_dir: PathBuf,
+    /// Who we are; the certificate must say the same.
+    pub application: Application,
+    /// Areas that are there even while nothing is in them, parts separated by `/`.
+    pub areas: Vec<String>,
+    /// Where things without an area go.
+    pub default_area: String,
+    /// The signals.
+    pub signals: Vec<SignalNode>,
+    /// Their latest values.
+    pub latest: Arc<Latest>,
+    /// What their values are, as far as it was found out; before the kinds of `signals`.
+    pub kinds: Kinds,
+    /// The way to the annunciator.
+    pub commands: Commands,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The OPC UA server.
+pub struct Server {
+    stack: opcua::server::Server,
+    listener: TcpListener,
+    address: SocketAddr,
+    token: CancellationToken,
+    publisher: Arc<Publisher>,
+    teller: Teller,
+    rejected: Rejected,
+}
+
+impl Server {
+    /// Makes a server that listens already, and the surface that shows alarms on it. Must be called on a Tokio runtime;
+    /// blocks: the first time it makes a certificate, which takes about a second.
+    ///
+    /// # Errors
+    /// When the address cannot be had, the certificates cannot be used, or the settings do not fit together.
+    pub fn build(options: ServerOptions) -> Result<(Self, Arc<dyn Surface>), ServerError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(ServerError::Runtime);
+        }
+        let (listener, address) = listen(&options.config)?;
+        let pki = Pki::new(&options.pki_dir);
+        if pki.ensure_own(&options.application)? {
+            tracing::info!(certificate = %pki.own_certificate_path().display(), "made a certificate for this gateway");
+        }
+        let users = Arc::new(Users::new(&options.config));
+        let token = CancellationToken::new();
+        let builder = builder(&options, &pki, address, users.clone(), token.clone());
+        let shared = Arc::new(Shared {
+            space: RwLock::new(Space::new(&options.default_area, &options.areas, options.signals)),
+            watch: Watch::default(),
+            refreshing: crate::refresh::InProgress::default(),
+            latest: options.latest,
+            kinds: options.kinds,
+            commands: options.commands,
+            users,
+            clock: options.clock,
+            telling: Mutex::new(()),
+        });
+        let ours = shared.clone();
+        let (stack, handle) = builder
+            .with_node_manager(CoreBuilder(shared.clone()))
+            .with_node_manager(DiagnosticsNodeManagerBuilder)
+            .with_node_manager(move |context: ServerContext| Manager::new(ours, &context))
+            .build()
+            .map_err(ServerError::Settings)?;
+        if handle.get_namespace_index(NAMESPACE_URI) != Some(NAMESPACE) {
+            return Err(ServerError::Settings(format!("the namespace `{NAMESPACE_URI}` must have the index {NAMESPACE}")));
+        }
+        let publisher = Arc::new(Publisher::default());
+        let teller =
+            Teller { shared, subscriptions: handle.subscriptions().clone(), types: handle.info().type_tree.clone() };
+        let surface: Arc<dyn Surface> = publisher.clone();
+        let rejected = Rejected::new(pki);
+        Ok((Self { stack, listener, address, token, publisher, teller, rejected }, surface))
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves clients until it is told to stop; says goodbye to them within two seconds.
+    ///
+    /// # Errors
+    /// When the listening socket fails.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServerError> {
+        let Self { stack, listener, address, token, publisher, teller, rejected } = self;
+        let failed = |source| ServerError::Listen { address: address.to_string(), source };
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+        let _stops_with_us = token.clone().drop_guard();
+        let serving = stack.run_with(listener);
+        tokio::pin!(serving);
+        tokio::select! {
+            ended = &mut serving => return ended.map_err(ServerError::Settings),
+            () = publisher.run(teller) => {}
+            () = rejected.watch() => {}
+            () = stop.cancelled() => {}
+        }
+        token.cancel();
+        match tokio::time::timeout(GOODBYE, serving).await {
+            Ok(ended) => ended.map_err(ServerError::Settings),
+            Err(_) => {
+                tracing::warn!("some clients did not close in time: their connections are dropped");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn listen(config: &ServerConfig) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let named = || format!("{}:{}", config.host, config.port);
+    let failed = |source| ServerError::Listen { address: named(), source };
+    let addresses: Vec<SocketAddr> = (config.host.as_str(), config.port).to_socket_addrs().map_err(failed)?.collect();
+    let listener = TcpListener::bind(addresses.as_slice()).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// The host that clients are told to connect to: the configured one, or this machine's name for "every interface".
+fn advertised_host(config: &ServerConfig, address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        X509Data::computer_hostnames().into_iter().next().unwrap_or_else(|| "localhost".to_owned())
+    } else {
+        config.host.clone()
+    }
+}
+
+fn builder(
+    options: &ServerOptions,
+    pki: &Pki,
+    address: SocketAddr,
+    users: Arc<Users>,
+    token: CancellationToken,
+) -> ServerBuilder {
+    let host = advertised_host(&options.config, address);
+    let url = format!("opc.tcp://{host}:{}/", address.port());
+    let application = &options.application;
+    let mut builder = ServerBuilder::new()
+        .without_node_managers()
+        .application_name(&application.name)
+        .application_uri(&application.uri)
+        .product_uri("urn:watchfire")
+        .build_info(BuildInfo {
+            product_uri: "urn:watchfire".into(),
+            manufacturer_name: "Watchfire".into(),
+            product_name: "Watchfire".into(),
+            software_version: env!("CARGO_PKG_VERSION").into(),
+            build_number: env!("CARGO_PKG_VERSION").into(),
+            build_date: DateTime::null(),
+        })
+        .pki_dir(pki.dir())
+        .certificate_path(Pki::own_certificate())
+        .private_key_path(Pki::own_key())
+        .create_sample_keypair(false)
+        .trust_client_certs(false)
+        .with_authenticator(users)
+        .host(host)
+        .port(address.port())
+        .discovery_urls(vec![url])
+        .limits(limits())
+        .subscription_poll_interval_ms(SUBSCRIPTION_TICK_MS)
+        .max_session_timeout_ms(3_600_000)
+        .max_secure_channel_token_lifetime_ms(3_600_000)
+        .diagnostics_enabled(true)
+        .token(token);
+    for security in &options.config.security {
+        builder = match security {
+            Security::None => {
+                let mut endpoint = ServerEndpoint::new_none("/", &[]);
+                endpoint.password_security_policy = Some(PASSWORD_POLICY.to_owned());
+                builder.add_endpoint("none", endpoint)
+            }
+            Security::Basic256Sha256 => {
+                builder.add_endpoint("basic256sha256", ServerEndpoint::new_basic256sha256_sign_encrypt("/", &[]))
+            }
+        };
+    }
+    builder
+}

@@ -1,0 +1,35 @@
+//! What the parts of the server share: the space, who watches it, and the order in which it is told.
+
+use std::sync::Arc;
+
+use opcua::sync::{Mutex, RwLock};
+use watchfire_model::Clock;
+use watchfire_pipeline::{Commands, Latest};
+use watchfire_ua::Kinds;
+
+use crate::nodes::Values;
+use crate::refresh::InProgress;
+use crate::space::Space;
+use crate::users::Users;
+use crate::watch::Watch;
+
+/// Shared by the node managers, the methods and the publisher.
+pub(crate) struct Shared {
+    pub space: RwLock<Space>,
+    pub watch: Watch,
+    pub refreshing: InProgress,
+    pub latest: Arc<Latest>,
+    pub kinds: Kinds,
+    pub commands: Commands,
+    pub users: Arc<Users>,
+    pub clock: Arc<dyn Clock>,
+    /// Held while a state is taken over and told, and while a refresh reads and tells: or a refresh could bring an
+    /// older state after a newer one. Never across an await.
+    pub telling: Mutex<()>,
+}
+
+impl Shared {
+    pub(crate) fn values(&self) -> Values<'_> {
+        Values { latest: &self.latest, kinds: &self.kinds }
+    }
+}

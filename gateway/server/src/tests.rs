@@ -1,0 +1,7 @@
+//! The server over a real socket, with the real alarm engine behind it and the stack's own client before it.
+
+mod address_space;
+mod client;
+mod events;
+mod house;
+mod methods;

@@ -1,0 +1,1 @@
+//! What an HMI finds when it browses.

@@ -1,0 +1,222 @@
+//! An HMI: a client with the few calls that the tests need.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::client::{ClientBuilder, EventCallback, IdentityToken, Session};
+use opcua::types::{
+    AttributeId, BrowseDescription, BrowseDescriptionResultMask, BrowseDirection, ContentFilter, DataValue,
+    EventFilter, ExtensionObject, MessageSecurityMode, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters,
+    NodeId, ObjectId, ObjectTypeId, QualifiedName, ReadValueId, ReferenceDescription, ReferenceTypeId,
+    SimpleAttributeOperand, StatusCode, TimestampsToReturn, UserTokenPolicy, Variant,
+};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use crate::names::{NAMESPACE, own};
+
+/// Longer than anything takes: a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) struct Hmi {
+    pub session: Arc<Session>,
+    running: JoinHandle<StatusCode>,
+    _folder: TempDir,
+}
+
+/// Events of one item, as the selected fields.
+pub(super) struct Events {
+    pub subscription: u32,
+    pub item: u32,
+    pub clause_results: Vec<StatusCode>,
+    fields: Vec<&'static str>,
+    received: UnboundedReceiver<Vec<Variant>>,
+}
+
+/// The fields of one event.
+pub(super) struct Seen(Vec<(&'static str, Variant)>);
+
+impl Hmi {
+    pub(super) async fn connect(url: &str) -> Self {
+        Self::log_in(url, IdentityToken::Anonymous).await.unwrap()
+    }
+
+    pub(super) async fn log_in(url: &str, who: IdentityToken) -> Result<Self, StatusCode> {
+        let folder = TempDir::new().unwrap();
+        let mut client = ClientBuilder::new()
+            .application_name("hmi")
+            .application_uri("urn:test:hmi")
+            .pki_dir(folder.path())
+            .trust_server_certs(true)
+            .session_retry_limit(0)
+            .client()
+            .unwrap();
+        let endpoint = (url, "None", MessageSecurityMode::None, UserTokenPolicy::anonymous());
+        let (session, events) = match who {
+            IdentityToken::Anonymous => client.connect_to_endpoint_directly(endpoint, who).unwrap(),
+            // The server says how passwords are to be encrypted.
+            _ => {
+                let endpoints = client.get_server_endpoints_from_url(url).await.unwrap();
+                client.session_builder().with_endpoints(endpoints).user_identity_token(who).connect_to_best_endpoint(false).unwrap().build(client.certificate_store().clone()).unwrap()
+            }
+        };
+        let running = events.spawn();
+        if tokio::time::timeout(PATIENCE, session.wait_for_connection()).await.unwrap() {
+            Ok(Self { session, running, _folder: folder })
+        } else {
+            Err(running.await.unwrap())
+        }
+    }
+
+    pub(super) async fn close(self) {
+        self.session.disconnect().await.unwrap();
+        self.running.await.unwrap();
+    }
+
+    pub(super) async fn read(&self, id: NodeId) -> DataValue {
+        self.attribute(id, AttributeId::Value).await
+    }
+
+    pub(super) async fn attribute(&self, id: NodeId, attribute: AttributeId) -> DataValue {
+        let wanted = ReadValueId { node_id: id, attribute_id: attribute as u32, ..ReadValueId::default() };
+        self.session.read(&[wanted], TimestampsToReturn::Both, 0.0).await.unwrap().remove(0)
+    }
+
+    /// The value of a node of ours.
+    pub(super) async fn value(&self, id: &str) -> Variant {
+        self.read(own(id)).await.value.unwrap_or_default()
+    }
+
+    /// References of a node, as many at a time as `page` says (0: as many as there are).
+    pub(super) async fn browse(
+        &self,
+        id: NodeId,
+        kind: ReferenceTypeId,
+        direction: BrowseDirection,
+        page: u32,
+    ) -> Vec<ReferenceDescription> {
+        let wanted = BrowseDescription {
+            node_id: id,
+            browse_direction: direction,
+            reference_type_id: kind.into(),
+            include_subtypes: true,
+            node_class_mask: 0,
+            result_mask: BrowseDescriptionResultMask::all().bits(),
+        };
+        let mut answer = self.session.browse(&[wanted], page, None).await.unwrap().remove(0);
+        assert!(answer.status_code.is_good(), "{}", answer.status_code);
+        let mut all = answer.references.take().unwrap_or_default();
+        while !answer.continuation_point.is_null() {
+            assert!(page == 0 || all.len() % page as usize == 0, "a page is full before the next begins");
+            answer = self.session.browse_next(false, &[answer.continuation_point]).await.unwrap().remove(0);
+            all.extend(answer.references.take().unwrap_or_default());
+        }
+        all
+    }
+
+    /// Subscribes to the events of a notifier.
+    pub(super) async fn subscribe(&self, notifier: NodeId, fields: &[&'static str], filter: ContentFilter) -> Events {
+        let (sender, received) = unbounded_channel();
+        let callback = EventCallback::new(move |fields, _| drop(sender.send(fields.unwrap_or_default())));
+        let subscription = self
+            .session
+            .create_subscription(Duration::from_millis(20), 1000, 100, 0, 0, true, callback)
+            .await
+            .unwrap();
+        let (item, clause_results) = self.monitor_events(subscription, notifier, fields, filter, 0).await;
+        Events { subscription, item, clause_results, fields: fields.to_vec(), received }
+    }
+
+    pub(super) async fn monitor_events(
+        &self,
+        subscription: u32,
+        notifier: NodeId,
+        fields: &[&'static str],
+        filter: ContentFilter,
+        queue_size: u32,
+    ) -> (u32, Vec<StatusCode>) {
+        let select = fields.iter().map(|field| clause(field)).collect();
+        let filter = EventFilter { select_clauses: Some(select), where_clause: filter };
+        let request = MonitoredItemCreateRequest {
+            item_to_monitor: ReadValueId {
+                node_id: notifier,
+                attribute_id: AttributeId::EventNotifier as u32,
+                ..ReadValueId::default()
+            },
+            monitoring_mode: MonitoringMode::Reporting,
+            requested_parameters: MonitoringParameters {
+                sampling_interval: 0.0,
+                filter: ExtensionObject::from_message(filter),
+                queue_size,
+                discard_oldest: true,
+                ..MonitoringParameters::default()
+            },
+        };
+        let created =
+            self.session.create_monitored_items(subscription, TimestampsToReturn::Both, vec![request]).await.unwrap();
+        let result = &created[0].result;
+        assert!(result.status_code.is_good(), "{}", result.status_code);
+        let answer = result.filter_result.inner_as::<opcua::types::EventFilterResult>();
+        let clauses = answer.and_then(|answer| answer.select_clause_results.clone()).unwrap_or_default();
+        (result.monitored_item_id, clauses)
+    }
+
+    /// Calls a method; its status.
+    pub(super) async fn call(&self, object: NodeId, method: impl Into<NodeId>, arguments: Vec<Variant>) -> StatusCode {
+        self.session.call_one((object, method.into(), Some(arguments))).await.unwrap().status_code
+    }
+}
+
+/// A select clause: `ConditionId`, a path of the standard's names, or one of our names after a `+`.
+pub(super) fn clause(field: &str) -> SimpleAttributeOperand {
+    let (path, attribute) = match field {
+        "ConditionId" => (Vec::new(), AttributeId::NodeId),
+        _ => {
+            let name = |name: &str| match name.strip_prefix('+') {
+                Some(ours) => QualifiedName::new(NAMESPACE, ours),
+                None => QualifiedName::new(0, name),
+            };
+            (field.split('/').map(name).collect(), AttributeId::Value)
+        }
+    };
+    let kind = if field == "ConditionId" { ObjectTypeId::ConditionType } else { ObjectTypeId::BaseEventType };
+    SimpleAttributeOperand {
+        type_definition_id: kind.into(),
+        browse_path: Some(path),
+        attribute_id: attribute as u32,
+        ..SimpleAttributeOperand::default()
+    }
+}
+
+pub(super) fn server() -> NodeId {
+    ObjectId::Server.into()
+}
+
+impl Events {
+    /// The next event.
+    pub(super) async fn next(&mut self) -> Seen {
+        let fields = tokio::time::timeout(PATIENCE, self.received.recv()).await.expect("no event came").unwrap();
+        assert_eq!(fields.len(), self.fields.len(), "every select clause keeps its place");
+        Seen(self.fields.iter().copied().zip(fields).collect())
+    }
+
+    /// No event is waiting; ask for it after another client's or another item's event came.
+    pub(super) fn is_empty(&mut self) -> bool {
+        self.received.try_recv().is_err()
+    }
+}
+
+impl Seen {
+    pub(super) fn get(&self, field: &str) -> &Variant {
+        &self.0.iter().find(|(name, _)| *name == field).unwrap().1
+    }
+
+    pub(super) fn text(&self, field: &str) -> String {
+        match self.get(field) {
+            Variant::LocalizedText(text) => text.text.as_ref().to_owned(),
+            Variant::String(text) => text.as_ref().to_owned(),
+            other => format!("{other}"),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A running server with an annunciator of its own.
+
+use std::fs;
+use std::sync::{Arc, OnceLock};
+
+use opcua::sync::Mutex;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, ConditionState, Engine, Evidence, Finding};
+use watchfire_config::{Role, Security, ServerConfig, UserConfig};
+use watchfire_model::{
+    ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
+};
+use watchfire_pipeline::{ConditionView, Latest, Surface, commands};
+use watchfire_ua::{Application, Kinds, Pki};
+
+use crate::{Server, ServerError, ServerOptions, SignalNode};
+
+/// When the clock of these tests stands still.
+pub(super) const NOON: Instant = Instant::from_s(1_700_000_000);
+
+/// Argon2id of `oil`, cheap on purpose.
+pub(super) fn oil_hash() -> String {
+    use argon2::password_hash::{PasswordHasher, SaltString};
+    let cheap = argon2::Params::new(8, 1, 1, None).unwrap();
+    let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, cheap);
+    argon.hash_password(b"oil", &SaltString::from_b64("c29tZXNhbHQ").unwrap()).unwrap().to_string()
+}
+
+/// A server configuration on any free port, plain and open to all.
+pub(super) fn open() -> ServerConfig {
+    ServerConfig {
+        host: "127.0.0.1".into(),
+        port: 0,
+        security: vec![Security::None],
+        anonymous: Some(Role::Operate),
+        users: Vec::new(),
+    }
+}
+
+/// Anonymous may look; `ann` looks, `bob` operates, both with the password `oil`.
+pub(super) fn guarded() -> ServerConfig {
+    let user = |name: &str, role| UserConfig { name: name.into(), password_hash: oil_hash(), role };
+    ServerConfig {
+        anonymous: Some(Role::View),
+        users: vec![user("ann", Role::View), user("bob", Role::Operate)],
+        ..open()
+    }
+}
+
+/// The server and what stands behind it.
+pub(super) struct House {
+    pub engine: Arc<Mutex<Engine>>,
+    pub surface: Arc<dyn Surface>,
+    pub latest: Arc<Latest>,
+    pub clock: Arc<ManualClock>,
+    pub url: String,
+    pub pki: Pki,
+    stop: CancellationToken,
+    serving: JoinHandle<Result<(), ServerError>>,
+    _folder: TempDir,
+}
+
+/// One certificate for all tests: making one takes a second.
+fn own_pki(folder: &TempDir) -> Pki {
+    static OWN: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
+    let (certificate, key) = OWN.get_or_init(|| {
+        let made = TempDir::new().unwrap();
+        let pki = Pki::new(made.path());
+        pki.ensure_own(&application()).unwrap();
+        (fs::read(pki.own_certificate_path()).unwrap(), fs::read(made.path().join(Pki::own_key())).unwrap())
+    });
+    let pki = Pki::new(folder.path());
+    fs::create_dir_all(folder.path().join("own")).unwrap();
+    fs::write(pki.own_certificate_path(), certificate).unwrap();
+    fs::write(folder.path().join(Pki::own_key()), key).unwrap();
+    pki
+}
+
+fn application() -> Application {
+    Application { name: "Watchfire".into(), uri: "urn:test:watchfire".into() }
+}
+
+fn signal(id: u32, name: &str, area: &str, kind: Kind) -> SignalNode {
+    SignalNode {
+        id: SignalId(id),
+        name: name.into(),
+        area: area.into(),
+        kind,
+        unit: Some("bar".into()),
+        range: (kind == Kind::Real).then_some((0.0, 10.0)),
+        description: format!("what {name} measures"),
+    }
+}
+
+impl House {
+    pub(super) async fn open() -> Self {
+        Self::with(open()).await
+    }
+
+    #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
+    pub(super) async fn with(config: ServerConfig) -> Self {
+        let folder = TempDir::new().unwrap();
+        let pki = own_pki(&folder);
+        let (commands, mut requests) = commands();
+        let clock = Arc::new(ManualClock::at(NOON));
+        let latest = Arc::new(Latest::default());
+        let options = ServerOptions {
+            config,
+            pki_dir: pki.dir().to_owned(),
+            application: application(),
+            areas: vec!["Hall/Empty".into()],
+            default_area: "Gateway".into(),
+            signals: vec![
+                signal(1, "press/oil", "Hall/Press", Kind::Real),
+                signal(2, "press/door", "Hall/Press", Kind::Boolean),
+            ],
+            latest: latest.clone(),
+            kinds: Kinds::default(),
+            commands,
+            clock: clock.clone(),
+        };
+        let (server, surface) = Server::build(options).unwrap();
+        let url = format!("opc.tcp://{}/", server.address());
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(server.run(stop.clone()));
+        let engine = Arc::new(Mutex::new(Engine::default()));
+        let (annunciator, shown) = (engine.clone(), surface.clone());
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                let answer = annunciator.lock().command(&request.command).map(|transition| {
+                    shown.publish(vec![ConditionView { def: transition.def, state: transition.state, notify: true }]);
+                });
+                drop(request.reply.send(answer));
+            }
+        });
+        Self { engine, surface, latest, clock, url, pki, stop, serving, _folder: folder }
+    }
+
+    /// Makes a condition known; no event is sent.
+    pub(super) fn define(&self, def: ConditionDef) {
+        let transition = self.engine.lock().define(Arc::new(def), NOON);
+        self.surface.publish(vec![ConditionView { def: transition.def, state: transition.state, notify: false }]);
+    }
+
+    /// Applies a finding and publishes what follows.
+    pub(super) fn find(&self, key: &ConditionKey, level: Level, message: &str, evidence: Vec<Evidence>) {
+        let finding = Finding {
+            level,
+            message: message.into(),
+            score: level.is_active().then_some(4.5),
+            evidence,
+            at: NOON,
+            quality: StatusCode::GOOD,
+        };
+        if let Some(transition) = self.engine.lock().apply(key, Lsn(7), finding, NOON) {
+            self.surface.publish(vec![ConditionView { def: transition.def, state: transition.state, notify: true }]);
+        }
+    }
+
+    pub(super) fn raise(&self, key: &ConditionKey) {
+        self.find(key, Level::High, "too high", vec![oil_evidence()]);
+    }
+
+    pub(super) fn state(&self, key: &ConditionKey) -> ConditionState {
+        self.engine.lock().state(key).unwrap().clone()
+    }
+
+    pub(super) fn see(&self, signal: u32, value: f64, status: StatusCode) {
+        let mut rows = Rows::default();
+        rows.push(SignalId(signal), NOON, value, status, Quality::NONE, 0);
+        self.latest.update(&rows);
+    }
+
+    /// Stops it; the server must end by itself and without an error.
+    pub(super) async fn close(self) {
+        self.stop.cancel();
+        self.serving.await.unwrap().unwrap();
+    }
+}
+
+pub(super) fn oil_evidence() -> Evidence {
+    Evidence { signal: "press/oil".into(), observed: 9.25, low: None, high: Some(8.0), share: 1.0 }
+}
+
+pub(super) fn key(text: &str) -> ConditionKey {
+    ConditionKey::parse(text).unwrap()
+}
+
+/// A limit alarm of the oil pressure.
+pub(super) fn oil_high() -> ConditionDef {
+    ConditionDef {
+        key: key("hot/high/press/oil"),
+        area: "Hall/Press".into(),
+        source_name: "press/oil".into(),
+        signal: Some(SignalId(1)),
+        scope: Scope::Signal,
+        alarm_type: AlarmType::ExclusiveLevel,
+        class: ConditionClass::Process,
+        severity: Severity::clamped(700),
+        text: "the oil pressure is outside its limits".into(),
+        response: "stop the press".into(),
+        confirm: true,
+        detector: "limit 0.1.0".into(),
+    }
+}
+
+/// A learned finding about the whole press.
+pub(super) fn odd() -> ConditionDef {
+    ConditionDef {
+        key: key("watch/odd"),
+        source_name: "watch".into(),
+        signal: None,
+        scope: Scope::Binding,
+        alarm_type: AlarmType::Statistical,
+        class: ConditionClass::Statistical,
+        severity: Severity::clamped(400),
+        text: "the press is not as it was".into(),
+        confirm: false,
+        ..oil_high()
+    }
+}
