@@ -61,6 +61,9 @@ async fn a_killed_gateway_forgets_nothing_it_answered_for_and_repeats_nothing() 
             for _ in 0..60 {
                 rig.value(random.random_range(0..3), random.random_range(0.0..14.0)).await;
                 rig.wait_ms(random.random_range(0..30)).await;
+                if random.random_bool(0.02) {
+                    rig.wait_ms(61_000).await;
+                }
                 if random.random_bool(0.2)
                     && let Some(view) = rig.unacknowledged()
                 {
@@ -73,8 +76,13 @@ async fn a_killed_gateway_forgets_nothing_it_answered_for_and_repeats_nothing() 
             for (key, event) in rig.events() {
                 assert!(seen_events.insert((key.clone(), event)), "seed {seed}, life {life}: {key} told twice");
             }
-            rig.kill();
-            site.lose_what_is_not_durable();
+            if random.random_bool(0.7) {
+                rig.kill();
+                site.lose_what_is_not_durable();
+            } else {
+                rig.stop().await;
+            }
+            site.check();
         }
         let rig = Rig::start(&site).await;
         rig.wait_ms(500).await;

@@ -32,6 +32,11 @@ impl MemoryJournal {
         self.0.lock().records.clone()
     }
 
+    pub fn durable_tail(&self) -> Lsn {
+        let inner = self.0.lock();
+        Lsn(inner.first + inner.durable as u64)
+    }
+
     /// The durable state of each condition, by key.
     pub fn durable_states(&self) -> BTreeMap<String, ConditionState> {
         let inner = self.0.lock();
@@ -107,13 +112,23 @@ struct Sealed {
     decided: BTreeMap<String, Lsn>,
     checkpoints: BTreeMap<String, Checkpoint>,
     notes: BTreeMap<String, Vec<u8>>,
+    broken: Vec<String>,
 }
 
-/// The store of record.
+/// The store of record. It watches that nothing is saved that rests on what could still be lost.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryHistory(Arc<Mutex<Sealed>>);
+pub struct MemoryHistory(Arc<Mutex<Sealed>>, MemoryJournal);
 
 impl MemoryHistory {
+    pub fn beside(journal: &MemoryJournal) -> Self {
+        Self(Arc::default(), journal.clone())
+    }
+
+    /// Promises that were broken.
+    pub fn broken(&self) -> Vec<String> {
+        self.0.lock().broken.clone()
+    }
+
     pub fn records(&self) -> Vec<Record> {
         self.0.lock().records.clone()
     }
@@ -165,7 +180,12 @@ impl History for MemoryHistory {
     }
 
     fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), PortError> {
-        self.0.lock().checkpoints.insert(checkpoint.binding.clone(), checkpoint.clone());
+        let durable = self.1.durable_tail();
+        let mut inner = self.0.lock();
+        if checkpoint.frame > durable {
+            inner.broken.push(format!("a checkpoint of frame {} while only {durable} is durable", checkpoint.frame));
+        }
+        inner.checkpoints.insert(checkpoint.binding.clone(), checkpoint.clone());
         Ok(())
     }
 

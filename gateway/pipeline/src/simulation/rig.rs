@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_alarms::{ConditionState, EventId, RefusedCommand};
 use watchfire_model::{
-    AlarmCommand, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, Quality, Record, Rows,
-    SignalId, SignalInfo, SourceState, StatusCode,
+    AlarmCommand, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, Quality, Record, RecordBody,
+    Rows, SignalId, SignalInfo, SourceState, StatusCode,
 };
 
 use super::memory::{MemoryHistory, MemoryJournal};
@@ -32,7 +32,8 @@ pub struct Site {
 impl Site {
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock::at(Instant::from_s(1_800_000_000)));
-        Self { journal: MemoryJournal::default(), history: MemoryHistory::default(), clock }
+        let journal = MemoryJournal::default();
+        Self { history: MemoryHistory::beside(&journal), journal, clock }
     }
 
     fn log(&self) -> Arc<Log> {
@@ -53,6 +54,24 @@ impl Site {
         let records = self.journal.records();
         self.history.seal(&records[..count]).unwrap();
         self.journal.truncate(records[count - 1].lsn).unwrap();
+    }
+
+    /// What must hold after any life: nothing saved too early, nothing decided twice.
+    pub fn check(&self) {
+        assert_eq!(self.history.broken(), Vec::<String>::new());
+        let mut decided = std::collections::BTreeSet::new();
+        for record in self.records() {
+            if let RecordBody::Decided(d) = record.body
+                && d.binding != crate::OWN_BINDING
+            {
+                assert!(
+                    decided.insert((d.binding.clone(), d.frame)),
+                    "{} decided twice on frame {}",
+                    d.binding,
+                    d.frame
+                );
+            }
+        }
     }
 
     pub fn records(&self) -> Vec<Record> {
@@ -100,12 +119,16 @@ impl Source for Script {
     }
 }
 
-/// Remembers what was shown.
-#[derive(Default)]
-struct Screen(Mutex<Vec<ConditionView>>);
+/// Remembers what was shown, and checks that it was durable before.
+struct Screen(Mutex<Vec<ConditionView>>, MemoryJournal);
 
 impl Surface for Screen {
     fn publish(&self, changes: Vec<ConditionView>) {
+        let durable = self.1.durable_states();
+        for view in changes.iter().filter(|view| view.notify) {
+            let stored = durable.get(view.def.key.as_str()).map_or(0, |state| state.transitions);
+            assert!(stored >= view.state.transitions, "{} was shown before it was durable", view.def.key);
+        }
         self.0.lock().extend(changes);
     }
 }
@@ -125,7 +148,7 @@ impl Rig {
     pub async fn start(site: &Site) -> Self {
         let log = site.log();
         let (script, receiver) = mpsc::unbounded_channel();
-        let screen = Arc::new(Screen::default());
+        let screen = Arc::new(Screen(Mutex::default(), site.journal.clone()));
         let (way, requests) = commands();
         let gateway = Gateway {
             clock: site.clock.clone(),
