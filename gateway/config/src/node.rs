@@ -104,7 +104,7 @@ fn is_base64(text: &str) -> bool {
     let padded = text.len() - body.len();
     !body.is_empty()
         && padded <= 2
-        && text.len() % 4 == 0
+        && text.len().is_multiple_of(4)
         && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
 

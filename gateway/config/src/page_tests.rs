@@ -77,9 +77,9 @@ fn the_examples_comments_show_every_key_and_give_the_defaults() {
         }
     }
     for (key, default) in &keys {
-        let is_table = ["user", "signal", "config", "quota", "alarm"].contains(&key.1) && key.0 != "[[source]]"
-            || key.0 == "top level"
-            || *key == ("[[source]]", "signal");
+        let tables =
+            [("[server]", "user"), ("[[source]]", "signal"), ("[[detector]]", "config"), ("[[detector]]", "quota")];
+        let is_table = key.0 == "top level" || tables.contains(key) || *key == ("[[detector]]", "alarm");
         assert!(is_table || shown.contains_key(key), "{key:?} is missing from the example");
         assert!(default.is_none() || shown.get(key).is_some_and(Option::is_some), "{key:?}: show its default");
     }

@@ -328,7 +328,7 @@ impl<'t> Section<'t> {
         let known = self.asked.borrow();
         for (key, _) in self.table.into_iter().flat_map(|table| table.iter()) {
             let name: &str = key.get_ref();
-            if known.iter().any(|known| *known == name) {
+            if known.contains(&name) {
                 continue;
             }
             let way_out = match nearest(name, known.iter().copied()) {

@@ -101,7 +101,7 @@ impl ConditionKey {
     /// The condition's id within its detector.
     #[must_use]
     pub fn condition(&self) -> &str {
-        self.0.splitn(3, '/').nth(1).unwrap_or_default()
+        self.0.split('/').nth(1).unwrap_or_default()
     }
 
     /// The signal's name or group's number; empty for a condition of the whole binding.
