@@ -7,6 +7,8 @@ mod error;
 mod identity;
 mod kinds;
 mod node_id;
+#[cfg(test)]
+mod patches;
 mod pki;
 mod security;
 mod status;

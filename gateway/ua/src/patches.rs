@@ -1,0 +1,8 @@
+//! Tests of the patches in `gateway/ua/patches`: each mended defect has one that fails without its patch.
+//!
+//! They go through the public interface of the OPC UA crates alone and know nothing of how a patch mends what it mends.
+
+mod fetching;
+mod filters;
+mod notifications;
+mod select;
