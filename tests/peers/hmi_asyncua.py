@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime
 import socket
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,8 @@ def plain(value: Any) -> Any:
         return value.to_string()
     if isinstance(value, bytes):
         return value.hex()
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
+    if isinstance(value, datetime.datetime):
+        return value.replace(tzinfo=None).isoformat() + "Z"
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -3,9 +3,11 @@
 //     node hmi_node.mjs --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER]
 //
 // Speaks the same lines as `hmi_asyncua.py`. Events are what the alarm list makes of them (`alarmChanged`); the markers
-// of a refresh are seen on the monitored item below it. With `--pki` the connection is Basic256Sha256 SignAndEncrypt.
+// of a refresh are seen on the monitored item below it. With `--pki` the connection is Basic256Sha256 SignAndEncrypt;
+// without, the certificate that node-opcua makes all the same stays in the tests' own folder.
 
 import readline from "node:readline";
+import { fileURLToPath } from "node:url";
 import {
   AttributeIds,
   DataType,
@@ -26,6 +28,9 @@ import {
 } from "node-opcua";
 
 const MARKERS = { "ns=0;i=2787": "RefreshStart", "ns=0;i=2788": "RefreshEnd", "ns=0;i=2789": "RefreshRequired" };
+
+/** The alarm list takes up events after 10 ms. */
+const LIST_DELAY_MS = 60;
 
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
@@ -84,12 +89,12 @@ async function connect({ url, user, pki }) {
   const security = pki
     ? { securityMode: MessageSecurityMode.SignAndEncrypt, securityPolicy: SecurityPolicy.Basic256Sha256 }
     : { securityMode: MessageSecurityMode.None, securityPolicy: SecurityPolicy.None };
-  if (pki) {
-    security.clientCertificateManager = new OPCUACertificateManager({ rootFolder: pki, automaticallyAcceptUnknownCertificate: true });
-    await security.clientCertificateManager.initialize();
-  }
+  const rootFolder = pki ?? fileURLToPath(new URL("../../third_party/node-pki", import.meta.url));
+  const clientCertificateManager = new OPCUACertificateManager({ rootFolder, automaticallyAcceptUnknownCertificate: true });
+  await clientCertificateManager.initialize();
   const client = OPCUAClient.create({
     applicationName: "watchfire-test-hmi",
+    clientCertificateManager,
     endpointMustExist: false,
     connectionStrategy: { maxRetry: 0, initialDelay: 100 },
     ...security,
@@ -153,7 +158,8 @@ async function main() {
   const type = (await extractConditionFields(session, "AlarmConditionType")).indexOf("EventType");
   session.$monitoredItemForAlarmList.on("changed", (fields) => {
     const marker = MARKERS[fields[type].value?.toString()];
-    if (marker) say({ marker, via: "alarms" });
+    // The list shows what came before the end a little later than it comes.
+    if (marker) setTimeout(() => say({ marker, via: "alarms" }), marker === "RefreshEnd" ? LIST_DELAY_MS : 0);
   });
   say({ ready: true });
   const able = handlers(session);

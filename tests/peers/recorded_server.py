@@ -1,6 +1,6 @@
 """An OPC UA server (asyncua) that serves a recording: each column of a CSV file as a variable `ns=2;s=<column>`.
 
-The first column is the time, either `timestamp` (ISO 8601, UTC) or `seconds` from the first row. Source time stamps keep
+Beside them are `counter` (Int64), `recipe` (String) and `running` (Boolean), served by hand alone. The first column is the time, either `timestamp` (ISO 8601, UTC) or `seconds` from the first row. Source time stamps keep
 the recording's spacing, whatever the rate at which rows are served. Nothing is served until it is asked for; before that
 each variable has the status BadWaitingForInitialData and no value.
 
@@ -35,6 +35,8 @@ from lines import answer_requests, say
 
 NAMESPACE = "urn:watchfire:test:recording"
 APPLICATION = "urn:watchfire:test:recorded-server"
+EXTRAS = {"counter": ua.VariantType.Int64, "recipe": ua.VariantType.String, "running": ua.VariantType.Boolean}
+SERVER_LATER = datetime.timedelta(milliseconds=250)
 EPOCH = datetime.datetime(1970, 1, 1)
 
 
@@ -79,7 +81,8 @@ class RecordedServer:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.served: dict[str, list[list[Any]]] = {signal: [] for signal in recording.signals}
+        self.kinds = dict.fromkeys(recording.signals, ua.VariantType.Double) | EXTRAS
+        self.served: dict[str, list[list[Any]]] = {signal: [] for signal in self.kinds}
 
     async def run(self, options: argparse.Namespace) -> None:
         """Serves until standard input ends."""
@@ -95,9 +98,10 @@ class RecordedServer:
         index = await self.server.register_namespace(NAMESPACE)
         waiting = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData))
         self.nodes = {}
-        for signal in self.recording.signals:
+        for signal, kind in self.kinds.items():
             node_id = ua.NodeId(signal, index)
-            await self.server.nodes.objects.add_variable(node_id, f"{index}:{signal}", 0.0)
+            first = "" if kind == ua.VariantType.String else 0
+            await self.server.nodes.objects.add_variable(node_id, f"{index}:{signal}", first, varianttype=kind)
             await self.server.write_attribute_value(node_id, waiting)
             self.nodes[signal] = node_id
         async with self.server:
@@ -116,11 +120,11 @@ class RecordedServer:
         await self.server.load_certificate(str(certificate))
         await self.server.load_private_key(str(key))
 
-    async def write(self, signal: str, seconds: float, value: float | None, status: int) -> None:
-        """One value with its time and status."""
+    async def write(self, signal: str, seconds: float, value: Any, status: int) -> None:
+        """One value with its time and status; the server's own time is a little later."""
         stamp = self.recording.time(seconds)
-        variant = None if value is None else ua.Variant(value, ua.VariantType.Double)
-        data = ua.DataValue(variant, ua.StatusCode(status), SourceTimestamp=stamp, ServerTimestamp=stamp)
+        variant = None if value is None else ua.Variant(value, self.kinds[signal])
+        data = ua.DataValue(variant, ua.StatusCode(status), SourceTimestamp=stamp, ServerTimestamp=stamp + SERVER_LATER)
         await self.server.write_attribute_value(self.nodes[signal], data)
         nanoseconds = (stamp - EPOCH) // datetime.timedelta(microseconds=1) * 1000
         self.served[signal].append([nanoseconds, value, status])

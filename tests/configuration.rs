@@ -1,0 +1,76 @@
+//! What is wrong with a configuration is said at once, all of it, each with its line and the way out.
+
+use crate::harness::gateway::Site;
+
+const WRONG: &str = "\
+[[source]]
+name = \"plant\"
+url = \"http://127.0.0.1:4841\"
+securty = \"none\"
+
+[[source.signal]]
+name = \"flow\"
+node = \"ns=2;Flow\"
+
+[[detector]]
+name = \"low flow\"
+plugin = \"limit\"
+signals = [\"plant/flw\"]
+mode = \"lively\"
+
+[[detector]]
+name = \"own\"
+plugin = \"missing.wasm\"
+signals = [\"plant/*\"]
+";
+
+#[test]
+fn every_error_of_a_configuration_is_told_at_once() {
+    let site = Site::new();
+    site.configure(WRONG);
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let line_of = |part: &str| 1 + text.lines().position(|line| line.contains(part)).unwrap();
+    for command in ["check", "run"] {
+        let output = site.run(command, &[]);
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "`watchfire {command}`: {complaint}");
+        assert!(output.stdout.is_empty());
+        for (part, says) in [
+            ("http://", "opc.tcp://"),
+            ("securty", "security"),
+            ("ns=2;Flow", "ns=2;s="),
+            ("plant/flw", "plant/flow"),
+            ("lively", "live"),
+            ("missing.wasm", "cannot be read"),
+        ] {
+            let place = format!("gateway.toml:{}: ", line_of(part));
+            let told = complaint.lines().find(|line| line.contains(&place)).unwrap_or_else(|| panic!("{place}\n{complaint}"));
+            assert!(told.contains(says), "{told}");
+        }
+        assert!(complaint.trim_end().ends_with("6 errors"), "{complaint}");
+    }
+}
+
+#[test]
+fn a_good_configuration_is_called_good_and_a_missing_one_is_named() {
+    let site = Site::new();
+    let output = site.run("check", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("gateway.toml: cannot be read"));
+    site.configure(&crate::harness::gateway::source("plant", "opc.tcp://127.0.0.1:4841", &["flow"]));
+    let output = site.run("check", &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("1 sources with 1 signals, 0 detectors"));
+}
+
+#[test]
+fn a_second_gateway_on_the_same_data_is_refused() {
+    let site = Site::new();
+    site.configure(&crate::harness::gateway::source("plant", "opc.tcp://127.0.0.1:1", &["flow"]));
+    let gateway = site.start();
+    let output = site.run("run", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains(&site.data().display().to_string()), "it names the folder: {complaint}");
+    gateway.stop();
+}

@@ -1,0 +1,89 @@
+//! What is wrong outside: nodes that do not exist, sources that are down, plugins that fail. Each is named in the log and
+//! visible in the HMI, and nothing else stops.
+
+use serde_json::Value;
+
+use crate::end_to_end::{FIRST, value};
+use crate::harness::gateway::{Site, detector, signal_table, source, upper_limit};
+use crate::harness::hmi::{Hmi, Kind};
+use crate::harness::recording::Recorded;
+use crate::harness::{top, wait_for};
+
+#[test]
+fn a_node_that_does_not_exist_is_shown_as_bad_and_the_others_go_on() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let ghost = signal_table("ghost", "ns=2;s=no_such_node");
+    let rest = source("plant", &recorded.url(), &["a_feed"]) + &ghost + &signal_table("level", "ns=2;s=reactor_level");
+    site.configure(&(rest + &upper_limit("level", "plant/level", 80.0)));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    let told = gateway.logged(&["plant/ghost", "BadNodeIdUnknown"]);
+    assert!(told.contains("no_such_node"), "the log names the node: {told}");
+    wait_for("the signal's status to be bad", || {
+        (hmi.read(&["signal:plant/ghost"])[0]["status"] == "BadNodeIdUnknown").then_some(())
+    });
+    server.set("reactor_level", 10.0, 91.0, 0);
+    hmi.event(0, "level/limit/plant/level", |event| event["active"] == true);
+    wait_for("the other signal", || value(&mut hmi, "signal:plant/level", 91.0));
+    gateway.stop();
+}
+
+#[test]
+fn a_source_that_is_down_at_the_start_is_an_alarm_until_it_appears() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    site.configure(&source("plant", &recorded.url(), &["a_feed"]));
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    let condition = "gateway/source/plant";
+    let lost = hmi.event(0, condition, |event| event["active"] == true);
+    assert!(lost["message"].as_str().unwrap().contains(&recorded.port.to_string()), "it says where: {lost}");
+    assert_eq!(hmi.read(&["signal:plant/a_feed"])[0]["status"], "BadNoCommunication");
+    let mut server = recorded.start();
+    hmi.event(0, condition, |event| event["active"] == false);
+    server.set("a_feed", 1.0, 0.25, 0);
+    wait_for("a value", || value(&mut hmi, "signal:plant/a_feed", 0.25));
+    gateway.stop();
+}
+
+/// A plugin that fails: its name, its `plugin`, what follows, and what the alarm must say.
+type Failing = (&'static str, String, &'static str, &'static [&'static str]);
+
+#[test]
+fn failing_plugins_are_alarms_that_say_why_and_other_detectors_go_on() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    std::fs::write(site.folder().join("text.wasm"), "this is no component").unwrap();
+    let faulty = top().join("plugins/dist/faulty.wasm").display().to_string();
+    let failing: [Failing; 5] = [
+        ("text", "text.wasm".to_owned(), "", &["component"]),
+        ("unknown", "limits".to_owned(), "", &["limits"]),
+        ("traps", faulty.clone(), "[detector.config]\nfault = \"trap\"", &["trap"]),
+        ("loops", faulty.clone(), "[detector.quota]\nfuel_per_call = 5000000\n\n[detector.config]\nfault = \"loop\"", &["fuel"]),
+        ("eats", faulty, "[detector.config]\nfault = \"memory\"", &["memory"]),
+    ];
+    let mut rest = source("plant", &recorded.url(), &["a_feed", "reactor_level"]);
+    for (name, plugin, more, _) in &failing {
+        rest += &detector(name, plugin, &["plant/a_feed"], more);
+    }
+    site.configure(&(rest + &upper_limit("level", "plant/reactor_level", 80.0)));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    server.serve(20, 100);
+    for (name, _, _, says) in &failing {
+        let condition = format!("gateway/detector/{name}");
+        let failed = hmi.event(0, &condition, |event| event["active"] == true);
+        let message = failed["message"].as_str().unwrap();
+        assert!(says.iter().all(|word| message.contains(word)), "{name} says {message}");
+        assert_eq!(failed["source"], *name);
+        gateway.logged(&[name]);
+    }
+    server.set("reactor_level", 90_000.0, 91.0, 0);
+    let raised = hmi.event(0, "level/limit/plant/reactor_level", |event| event["active"] == true);
+    assert_eq!(raised["quality"], Value::from("Good"));
+    assert!(hmi.events("gateway/detector/level").iter().all(|event| event["active"] == false));
+    gateway.stop();
+}

@@ -1,0 +1,140 @@
+//! A gateway with a folder, a port and a configuration of its own.
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use super::process::{Process, Stream};
+use super::{free_port, wait_for};
+
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_watchfire");
+
+/// Where a gateway runs, again and again.
+#[derive(Debug)]
+pub struct Site {
+    folder: TempDir,
+    pub port: u16,
+}
+
+impl Site {
+    /// An empty folder and a port.
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), port: free_port() }
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The configuration's file.
+    pub fn config(&self) -> PathBuf {
+        self.folder().join("gateway.toml")
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder().join("data")
+    }
+
+    /// Writes a configuration: a quick gateway open to everyone on this machine, then `rest`.
+    pub fn configure(&self, rest: &str) {
+        self.configure_with("security = [\"none\"]\nanonymous = \"operate\"", rest);
+    }
+
+    /// The same with other settings of the server.
+    pub fn configure_with(&self, server: &str, rest: &str) {
+        let port = self.port;
+        let head = format!(
+            "[gateway]\nname = \"test gateway\"\ncommit_interval_ms = 20\nretention_days = 36500\n\n\
+             [server]\nhost = \"127.0.0.1\"\nport = {port}\n{server}\n\n"
+        );
+        std::fs::write(self.config(), head + rest).unwrap();
+    }
+
+    /// Where HMIs connect.
+    pub fn url(&self) -> String {
+        format!("opc.tcp://127.0.0.1:{}/", self.port)
+    }
+
+    /// Starts the gateway and waits until one can connect to it.
+    #[track_caller]
+    pub fn start(&self) -> Gateway {
+        let mut process = Process::start("watchfire run", self.command("run").args(["--log", LOG]));
+        wait_for("the gateway to listen", || {
+            assert!(process.ended().is_none(), "the gateway ended at its start");
+            TcpStream::connect(("127.0.0.1", self.port)).ok()
+        });
+        Gateway { process }
+    }
+
+    /// A command of the program with this configuration.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.arg(name).arg("--config").arg(self.config());
+        command
+    }
+
+    /// Runs a command of the program to its end.
+    #[track_caller]
+    pub fn run(&self, name: &str, arguments: &[&str]) -> Output {
+        self.command(name).args(arguments).output().unwrap()
+    }
+}
+
+const LOG: &str = "info";
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    pub process: Process,
+}
+
+impl Gateway {
+    /// Ends it with SIGKILL.
+    pub fn kill(mut self) {
+        self.process.kill();
+    }
+
+    /// Tells it to stop; it must do so without an error.
+    #[track_caller]
+    pub fn stop(mut self) {
+        let (status, _) = self.process.interrupt();
+        assert!(status.success(), "the gateway ended with {status}");
+    }
+
+    /// Waits until the log has a line with all of `words`.
+    #[track_caller]
+    pub fn logged(&self, words: &[&str]) -> String {
+        self.process.line(&format!("to log {words:?}"), 0, |stream, line| {
+            (stream == Stream::Error && words.iter().all(|word| line.contains(word))).then(|| line.to_owned())
+        })
+    }
+}
+
+/// The `[[source]]` of a configuration, with a `[[source.signal]]` for each name, served as `ns=2;s=<name>`.
+pub fn source(name: &str, url: &str, signals: &[&str]) -> String {
+    let head = format!(
+        "[[source]]\nname = \"{name}\"\nurl = \"{url}\"\nsecurity = \"none\"\npublishing_interval_ms = 50\n\
+         sampling_interval_ms = 0\nqueue_size = 10000\n\n"
+    );
+    signals.iter().fold(head, |text, signal| text + &signal_table(signal, &format!("ns=2;s={signal}")))
+}
+
+/// A `[[source.signal]]`.
+pub fn signal_table(name: &str, node: &str) -> String {
+    format!("[[source.signal]]\nname = \"{name}\"\nnode = \"{node}\"\n\n")
+}
+
+/// A live `[[detector]]`; `rest` is what follows its name, plugin and signals.
+pub fn detector(name: &str, plugin: &str, signals: &[&str], rest: &str) -> String {
+    format!("[[detector]]\nname = \"{name}\"\nplugin = \"{plugin}\"\nsignals = {signals:?}\nmode = \"live\"\n{rest}\n\n")
+}
+
+/// A detector `limit` with an upper limit.
+pub fn upper_limit(name: &str, signal: &str, high: f64) -> String {
+    detector(name, "limit", &[signal], &format!("[detector.config]\nhigh = {high}\ndeadband = 0.0"))
+}

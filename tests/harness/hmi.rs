@@ -1,0 +1,135 @@
+//! HMIs: the same questions and events, whichever library is behind them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::peer::Peer;
+
+/// Which library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Asyncua,
+    NodeOpcua,
+}
+
+/// Both.
+pub const KINDS: [Kind; 2] = [Kind::Asyncua, Kind::NodeOpcua];
+
+/// How an HMI connects.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct As<'a> {
+    pub user: Option<(&'a str, &'a str)>,
+    pub pki: Option<&'a Path>,
+}
+
+/// A connected HMI with its alarm list.
+#[derive(Debug)]
+pub struct Hmi {
+    pub peer: Peer,
+    pub kind: Kind,
+}
+
+impl Hmi {
+    /// Connects in the clear as nobody; must be let in.
+    #[track_caller]
+    pub fn connect(kind: Kind, url: &str) -> Self {
+        Self::connect_as(kind, url, As::default()).unwrap()
+    }
+
+    /// Starts to connect; more than one can do so at once.
+    pub fn begin(kind: Kind, url: &str, who: As<'_>) -> Self {
+        let mut arguments = vec!["--url".to_owned(), url.to_owned()];
+        if let Some((name, password)) = who.user {
+            arguments.extend(["--user".to_owned(), name.to_owned(), password.to_owned()]);
+        }
+        if let Some(folder) = who.pki {
+            arguments.extend(["--pki".to_owned(), folder.display().to_string()]);
+        }
+        let peer = match kind {
+            Kind::Asyncua => Peer::python("hmi_asyncua", "hmi_asyncua.py", arguments),
+            Kind::NodeOpcua => Peer::node("hmi_node", "hmi_node.mjs", arguments),
+        };
+        Self { peer, kind }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// What the library says when it is not let in.
+    #[track_caller]
+    pub fn connect_as(kind: Kind, url: &str, who: As<'_>) -> Result<Self, String> {
+        let hmi = Self::begin(kind, url, who);
+        hmi.peer.ready().map(|()| hmi)
+    }
+
+    /// Where to begin to look for what comes from now on.
+    pub fn mark(&self) -> usize {
+        self.peer.process.said()
+    }
+
+    /// The first event of a condition since `begin` that `fits`; waits for it.
+    #[track_caller]
+    pub fn event(&self, begin: usize, condition: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.peer.unasked(&format!("to show {condition}"), begin, |said| {
+            let event = &said["event"];
+            let meant = said["via"] == "alarms" && event["conditionId"] == node_id(condition) && fits(event);
+            meant.then(|| event.clone())
+        })
+    }
+
+    /// All events of a condition so far, in order.
+    pub fn events(&self, condition: &str) -> Vec<Value> {
+        let all = self.peer.all().into_iter().filter(|said| said["via"] == "alarms");
+        all.map(|said| said["event"].clone()).filter(|event| event["conditionId"] == node_id(condition)).collect()
+    }
+
+    /// Calls a method with an EventId and a comment; answers the name of the result.
+    #[track_caller]
+    pub fn call(&mut self, method: &str, condition: &str, event: &str, text: Option<&str>) -> String {
+        let with = json!({ "condition": node_id(condition), "event": event, "text": text });
+        result(&self.peer.ask(method, with))
+    }
+
+    /// ConditionRefresh: all that comes between its markers.
+    #[track_caller]
+    pub fn refresh(&mut self) -> Vec<Value> {
+        let begin = self.mark();
+        assert_eq!(result(&self.peer.ask("refresh", json!({}))), "Good");
+        let mut shown: Option<Vec<Value>> = None;
+        self.peer.unasked("to show the end of the refresh", begin, |said| {
+            if said["via"] != "alarms" {
+                return None;
+            }
+            match (said["marker"].as_str(), &mut shown) {
+                (Some("RefreshStart"), _) => shown = Some(Vec::new()),
+                (Some("RefreshEnd"), _) => return shown.take(),
+                (_, Some(shown)) => shown.extend(said.get("event").cloned()),
+                _ => {}
+            }
+            None
+        })
+    }
+
+    /// Values of variables of the gateway.
+    #[track_caller]
+    pub fn read(&mut self, nodes: &[&str]) -> Vec<Value> {
+        let nodes: Vec<String> = nodes.iter().map(|node| node_id(node)).collect();
+        self.peer.ask("read", json!({ "nodes": nodes }))["values"].as_array().unwrap().clone()
+    }
+
+    /// Writes an EventId to a variable of the gateway; answers the name of the result.
+    #[track_caller]
+    pub fn write(&mut self, node: &str, event: &str) -> String {
+        result(&self.peer.ask("write", json!({ "node": node_id(node), "value": event })))
+    }
+}
+
+/// The NodeId of something of the gateway's own.
+pub fn node_id(name: &str) -> String {
+    format!("ns=2;s={name}")
+}
+
+fn result(answer: &Value) -> String {
+    answer["result"].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,98 @@
+//! The server that serves recordings of `tests/data`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::peer::Peer;
+use super::{free_port, top};
+
+/// How it is started.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub port: u16,
+    arguments: Vec<String>,
+}
+
+/// A value as it was served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Served {
+    pub time_ns: i64,
+    /// Null where there was none.
+    pub value: Value,
+    pub status: u32,
+}
+
+/// How much later the server's own time stamps are, nanoseconds.
+pub const SERVER_LATER_NS: i64 = 250_000_000;
+
+/// The server.
+#[derive(Debug)]
+pub struct RecordedServer {
+    pub peer: Peer,
+}
+
+impl Recorded {
+    /// A file of `tests/data`; `first` is the time of its first row, where it has none of its own.
+    pub fn new(file: &str, first: Option<&str>) -> Self {
+        let port = free_port();
+        let csv = top().join("tests/data").join(file).display().to_string();
+        let mut arguments = vec!["--port".to_owned(), port.to_string(), "--csv".to_owned(), csv];
+        arguments.extend(first.into_iter().flat_map(|first| ["--first".to_owned(), first.to_owned()]));
+        Self { port, arguments }
+    }
+
+    /// Encrypted alone; keys in `folder`.
+    pub fn encrypted(mut self, folder: &Path) -> Self {
+        self.arguments.extend(["--pki".to_owned(), folder.display().to_string()]);
+        self
+    }
+
+    /// For one user.
+    pub fn user(mut self, name: &str, password: &str) -> Self {
+        self.arguments.extend(["--user".to_owned(), name.to_owned(), password.to_owned()]);
+        self
+    }
+
+    /// The URL.
+    pub fn url(&self) -> String {
+        format!("opc.tcp://127.0.0.1:{}/recorded", self.port)
+    }
+
+    /// Starts it and waits until it is ready.
+    #[track_caller]
+    pub fn start(&self) -> RecordedServer {
+        let peer = Peer::python("recorded_server", "recorded_server.py", &self.arguments);
+        peer.ready().unwrap();
+        RecordedServer { peer }
+    }
+}
+
+impl RecordedServer {
+    /// Serves the next rows, so many a second; waits until they are served.
+    #[track_caller]
+    pub fn serve(&mut self, rows: usize, rate: u32) {
+        let served = self.peer.ask("serve", json!({ "rows": rows, "rate": rate }));
+        assert_eq!(served["served"], rows, "the recording is shorter than that");
+    }
+
+    /// Serves one value by hand.
+    #[track_caller]
+    pub fn set(&mut self, signal: &str, seconds: f64, value: impl Into<Value>, status: u32) {
+        let value: Value = value.into();
+        self.peer.ask("set", json!({ "signal": signal, "seconds": seconds, "value": value, "status": status }));
+    }
+
+    /// What was served of a signal.
+    #[track_caller]
+    pub fn served(&mut self, signal: &str) -> Vec<Served> {
+        let answer = self.peer.ask("record", json!({}));
+        let rows = answer["served"][signal].as_array().unwrap();
+        let served = rows.iter().map(|row| Served {
+            time_ns: row[0].as_i64().unwrap(),
+            value: row[1].clone(),
+            status: row[2].as_u64().unwrap().try_into().unwrap(),
+        });
+        served.collect()
+    }
+}

@@ -1,0 +1,28 @@
+//! The project's integration tests: the program as it is installed, with peers that are not ours. They are declared by
+//! the program's package, so that they get the program as it was just built.
+//!
+//! A test starts what it needs on ports of its own with a data folder of its own, so all run at once. None sleeps for a
+//! time and hopes: each waits for what it wants to see, with a deadline. Nothing outlives its test.
+#![expect(clippy::disallowed_methods, reason = "deadlines of other processes are in real time")]
+
+#[cfg(test)]
+mod harness;
+
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod end_to_end;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod recovery;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod security;
+#[cfg(test)]
+mod tidy;

@@ -1,0 +1,133 @@
+//! A source that goes away and comes back: killed, cut off, or silent. Values flow again, what was missed is either
+//! fetched or on record as a gap, and the HMI is told of both ends.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::end_to_end::{FIRST, value};
+use crate::harness::gateway::{Gateway, Site, source};
+use crate::harness::hmi::{Hmi, Kind};
+use crate::harness::proxy::Proxy;
+use crate::harness::recording::{Recorded, RecordedServer};
+use crate::harness::wait_for;
+
+const SIGNAL: &str = "a_feed";
+const NODE: &str = "signal:plant/a_feed";
+const CONDITION: &str = "gateway/source/plant";
+/// How long a cut lasts.
+const CUT: Duration = Duration::from_secs(3);
+
+struct Watched {
+    site: Site,
+    gateway: Gateway,
+    hmi: Hmi,
+    server: RecordedServer,
+    /// The time of the last value.
+    seconds: f64,
+}
+
+impl Watched {
+    fn begin(recorded: &Recorded, url: &str) -> Self {
+        let site = Site::new();
+        site.configure(&source("plant", url, &[SIGNAL]));
+        let server = recorded.start();
+        let gateway = site.start();
+        let hmi = Hmi::connect(Kind::Asyncua, &site.url());
+        let mut watched = Self { site, gateway, hmi, server, seconds: 0.0 };
+        watched.flows();
+        watched
+    }
+
+    fn give(&mut self) -> f64 {
+        self.seconds += 1.0;
+        let value = 100.0 + self.seconds;
+        self.server.set(SIGNAL, self.seconds, value, 0);
+        value
+    }
+
+    /// A new value comes through.
+    fn flows(&mut self) {
+        let wanted = self.give();
+        wait_for(&format!("{NODE} to be {wanted}"), || value(&mut self.hmi, NODE, wanted));
+    }
+
+    /// The source's condition, active or not, since `begin`.
+    fn told(&self, begin: usize, active: bool) -> Value {
+        self.hmi.event(begin, CONDITION, |event| event["active"] == active)
+    }
+
+    /// While the source is away its signals say so.
+    fn shows_no_communication(&mut self) {
+        wait_for("the signal's status to be bad", || {
+            (self.hmi.read(&[NODE])[0]["status"] == "BadNoCommunication").then_some(())
+        });
+    }
+
+    /// Every value served is recorded, or lies in a gap that is on record.
+    fn nothing_is_lost_silently(mut self) {
+        let served = self.server.served(SIGNAL);
+        let last = served.last().unwrap().value.clone();
+        self.gateway.stop();
+        let output = self.site.run("history", &["plant/a_feed", "--json", "--to", "2025-01-01"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let recorded: Vec<Value> = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["value"].clone()).collect();
+        assert!(recorded.contains(&last), "{recorded:?}");
+        let missing: Vec<_> = served.iter().filter(|one| !recorded.contains(&one.value)).collect();
+        assert!(missing.len() <= 3, "{missing:?}");
+    }
+}
+
+#[test]
+fn a_source_that_is_killed_and_restarted_is_read_again() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let mut plant = Watched::begin(&recorded, &recorded.url());
+    let begin = plant.hmi.mark();
+    plant.server.peer.process.kill();
+    let lost = plant.told(begin, true);
+    assert_eq!((&lost["retain"], &lost["source"]), (&Value::from(true), &Value::from("plant")));
+    assert_eq!(lost["conditionClass"], "SystemConditionClassType");
+    assert!(lost["message"].as_str().unwrap().len() > 10, "it says why: {lost}");
+    plant.shows_no_communication();
+
+    plant.server = recorded.start();
+    plant.told(begin, false);
+    plant.flows();
+    plant.nothing_is_lost_silently();
+}
+
+#[test]
+fn a_connection_that_is_cut_for_three_seconds_is_made_again() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let proxy = Proxy::to(recorded.port);
+    let url = format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port);
+    let mut plant = Watched::begin(&recorded, &url);
+    let begin = plant.hmi.mark();
+    proxy.cut();
+    let since = Instant::now();
+    plant.told(begin, true);
+    plant.shows_no_communication();
+    plant.give();
+    plant.give();
+    wait_for("the cut to have lasted", || (since.elapsed() >= CUT).then_some(()));
+    proxy.open();
+    plant.told(begin, false);
+    plant.flows();
+    plant.nothing_is_lost_silently();
+}
+
+#[test]
+fn a_connection_that_hangs_is_given_up_and_made_again() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let proxy = Proxy::to(recorded.port);
+    let url = format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port);
+    let mut plant = Watched::begin(&recorded, &url);
+    let begin = plant.hmi.mark();
+    proxy.hang();
+    plant.told(begin, true);
+    plant.give();
+    proxy.open();
+    plant.told(begin, false);
+    plant.flows();
+    plant.nothing_is_lost_silently();
+}

@@ -1,0 +1,91 @@
+//! Replay: the detectors again over what was recorded say the same, from the journal and from sealed chunks alike.
+
+use std::process::Output;
+
+use crate::end_to_end::{FIRST, PRESSURE_HIGH, TEP};
+use crate::harness::gateway::{Site, detector, source, upper_limit};
+use crate::harness::hmi::{Hmi, Kind};
+use crate::harness::recording::Recorded;
+
+/// What `watchfire replay` says of a detector.
+#[derive(Debug, PartialEq)]
+struct Report {
+    detector: String,
+    identical: bool,
+    frames: u64,
+    samples: u64,
+    recorded: u64,
+    replayed: u64,
+    digest: String,
+}
+
+fn reports(output: &Output) -> Vec<Report> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let own = |line: &&str| line.contains("; digest ");
+    text.lines().filter(own).map(report).collect()
+}
+
+/// `hot: identical; 12 frames, 960 samples, 0 skipped; 3 verdicts recorded, 3 replayed; digest 0123…`
+fn report(line: &str) -> Report {
+    let (detector, rest) = line.split_once(": ").unwrap();
+    let numbers: Vec<u64> = rest.split([' ', ';', ',']).filter_map(|word| word.parse().ok()).collect();
+    let digest = rest.split("digest ").nth(1).unwrap().to_owned();
+    let [frames, samples, _, recorded, replayed, ..] = numbers[..] else { panic!("{line}") };
+    Report { detector: detector.to_owned(), identical: rest.starts_with("identical"), frames, samples, recorded, replayed, digest }
+}
+
+#[test]
+fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
+    let recorded = Recorded::new("tep_feed_loss.csv", Some(FIRST));
+    let site = Site::new();
+    let detectors = |high: f64| {
+        upper_limit("pressure", "plant/reactor_pressure", high)
+            + &detector("strange", "novelty", &["plant/*"], "")
+            + &detector("frozen", "stuck", &["plant/*"], "")
+    };
+    let source = source("plant", &recorded.url(), &TEP);
+    site.configure(&(source.clone() + &detectors(PRESSURE_HIGH)));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    server.serve(200, 400);
+    server.serve(70, 400);
+    let condition = "pressure/limit/plant/reactor_pressure";
+    hmi.event(0, condition, |event| event["active"] == true);
+    gateway.kill();
+
+    // Started once more, so that what is replayed spans a kill and a detector's second life.
+    let gateway = site.start();
+    gateway.logged(&["plant", "connected"]);
+    let begin = hmi_again(&site);
+    server.set("reactor_pressure", 50_000.0, 2700.0, 0);
+    begin.event(0, condition, |event| event["active"] == false);
+    gateway.stop();
+
+    let output = site.run("replay", &[]);
+    let live = reports(&output);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{live:?} {complaint}");
+    let names: Vec<&str> = live.iter().map(|report| report.detector.as_str()).collect();
+    assert_eq!(names, ["pressure", "strange", "frozen"]);
+    for report in &live {
+        assert!(report.identical && report.recorded == report.replayed, "{report:?}");
+        assert!(report.frames > 10 && report.samples >= 270, "{report:?}");
+    }
+    assert!(live[0].recorded >= 2, "active and inactive again: {live:?}");
+    assert!(live[1].recorded >= 1, "the loss of a feed is something new: {live:?}");
+
+    let sealed = site.run("replay", &["--seal-first"]);
+    assert!(sealed.status.success(), "{}", String::from_utf8_lossy(&sealed.stderr));
+    assert_eq!(reports(&sealed), live, "from sealed chunks it is the same, the digest of what detectors were given too");
+
+    // And it can tell a difference.
+    site.configure(&(source + &detectors(2800.0)));
+    let changed = site.run("replay", &["--detector", "pressure"]);
+    let text = String::from_utf8_lossy(&changed.stdout).into_owned() + &String::from_utf8_lossy(&changed.stderr);
+    assert_eq!(changed.status.code(), Some(1), "{text}");
+}
+
+fn hmi_again(site: &Site) -> Hmi {
+    Hmi::connect(Kind::NodeOpcua, &site.url())
+}

@@ -1,0 +1,232 @@
+//! The house rules of ARCHITECTURE.md as tests: who may depend on whom, how files begin, what no file may hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::top;
+
+/// Libraries that only these rooms may name.
+const KEPT: [(&str, &[&str]); 3] = [
+    ("async-opcua", &["ua", "source", "server", "plant"]),
+    ("sled", &["history"]),
+    ("wasmtime", &["sandbox"]),
+];
+/// Rooms behind the pipeline's ports: none sees another.
+const APART: [&str; 5] = ["source", "journal", "history", "sandbox", "server"];
+/// Rooms that only calculate.
+const PURE: [&str; 3] = ["model", "calibration", "alarms"];
+/// Names that say nothing.
+const EMPTY_NAMES: [&str; 4] = ["mod", "utils", "common", "helpers"];
+/// Where the one `unsafe` of the project is: the sandbox loads its own compiled code.
+const UNSAFE_ROOM: &str = "gateway/sandbox/";
+
+fn packages() -> Vec<Value> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = Command::new(cargo);
+    command.args(["metadata", "--format-version", "1", "--offline", "--no-deps"]).current_dir(top());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+/// What each room names in its manifest, whether to build, to test or to run; the rooms without their prefix.
+fn named() -> BTreeMap<String, BTreeSet<String>> {
+    let one = |package: &Value| {
+        let named = package["dependencies"].as_array().unwrap().iter();
+        (short(&package["name"]), named.map(|dependency| short(&dependency["name"])).collect())
+    };
+    packages().iter().map(one).collect()
+}
+
+fn short(name: &Value) -> String {
+    let name = name.as_str().unwrap();
+    name.strip_prefix("watchfire-").unwrap_or(name).to_owned()
+}
+
+/// The files under version control.
+fn tracked() -> Vec<PathBuf> {
+    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(top()).output().unwrap();
+    assert!(output.status.success(), "the rules are checked on what git tracks");
+    let names = String::from_utf8(output.stdout).unwrap();
+    // A file that was removed but not yet committed is still listed.
+    names.split_terminator('\0').map(PathBuf::from).filter(|path| top().join(path).exists()).collect()
+}
+
+fn with_extension(extension: &str) -> Vec<(PathBuf, String)> {
+    let fits = tracked().into_iter().filter(|path| path.extension().is_some_and(|found| found == extension));
+    fits.map(|path| (path.clone(), std::fs::read_to_string(top().join(path)).unwrap())).collect()
+}
+
+#[test]
+fn heavy_libraries_are_named_in_their_rooms_alone() {
+    for (room, named) in named() {
+        for (library, rooms) in KEPT {
+            assert!(!named.contains(library) || rooms.contains(&room.as_str()), "`{room}` names `{library}`");
+        }
+    }
+}
+
+#[test]
+fn rooms_behind_the_ports_do_not_see_each_other() {
+    let named = named();
+    for room in APART {
+        let others = APART.iter().filter(|other| **other != room);
+        let seen: Vec<&&str> = others.filter(|other| named[room].contains(**other)).collect();
+        assert!(seen.is_empty(), "`{room}` sees {seen:?}");
+    }
+}
+
+#[test]
+fn the_model_depends_on_no_room_and_only_the_program_sees_all() {
+    let named = named();
+    let rooms: BTreeSet<&String> = named.keys().collect();
+    assert!(named["model"].iter().all(|name| !rooms.contains(name)), "{:?}", named["model"]);
+    for (room, names) in &named {
+        assert!(!names.contains("watchfire"), "`{room}` sees the program");
+    }
+    for pure in PURE {
+        let busy: Vec<&String> = named[pure].iter().filter(|name| name.starts_with("tokio") || *name == "async-trait").collect();
+        assert!(busy.is_empty(), "`{pure}` calculates, but names {busy:?}");
+    }
+}
+
+#[test]
+fn the_patched_opcua_crates_are_the_ones_in_use() {
+    // Cargo only warns when a patch fits nothing, and takes the unpatched crate.
+    let lock = std::fs::read_to_string(top().join("Cargo.lock")).unwrap();
+    assert!(!lock.contains("[[patch.unused]]"), "a patched crate is not used: its version does not fit");
+    for name in ["async-opcua-nodes", "async-opcua-server"] {
+        let named = format!("name = \"{name}\"");
+        let found: Vec<&str> = lock.split("[[package]]").filter(|package| package.lines().any(|line| line == named)).collect();
+        let [package] = found[..] else { panic!("there is one `{name}`, not {}", found.len()) };
+        assert!(!package.contains("source = "), "`{name}` comes from outside, not from third_party");
+        assert!(top().join("third_party").join(name).join("Cargo.toml").exists());
+    }
+}
+
+#[test]
+fn files_have_names_that_say_something() {
+    for path in tracked() {
+        let parts = path.components().map(|part| Path::new(part.as_os_str()).file_stem().unwrap().to_string_lossy().into_owned());
+        let empty: Vec<String> = parts.filter(|part| EMPTY_NAMES.contains(&part.as_str())).collect();
+        assert!(empty.is_empty(), "{} is named {empty:?}", path.display());
+    }
+}
+
+#[test]
+fn rust_files_say_first_what_they_are_for() {
+    let silent: Vec<PathBuf> =
+        with_extension("rs").into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
+    assert!(silent.is_empty(), "these do not begin with `//!`: {silent:?}");
+}
+
+#[test]
+fn no_test_is_ignored_and_nothing_is_left_to_do() {
+    let left = [["#[ign", "ore"].concat(), ["tod", "o!("].concat(), ["unimple", "mented!("].concat()];
+    for (path, text) in with_extension("rs") {
+        for (count, line) in text.lines().enumerate() {
+            let found: Vec<&String> = left.iter().filter(|word| line.contains(word.as_str())).collect();
+            assert!(found.is_empty(), "{}:{}: {line}", path.display(), count + 1);
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_where_it_is_expected_and_nowhere_else() {
+    let keyword = ["uns", "afe"].concat();
+    let mut found = Vec::new();
+    for (path, text) in with_extension("rs") {
+        for (count, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap();
+            let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+            if words.into_iter().any(|word| word == keyword) {
+                found.push(format!("{}:{}", path.display(), count + 1));
+            }
+        }
+    }
+    let [only] = &found[..] else { panic!("one is expected, in {UNSAFE_ROOM}: {found:?}") };
+    assert!(only.starts_with(UNSAFE_ROOM), "{only}");
+}
+
+#[test]
+fn no_file_names_a_registry_or_a_place_of_one_machine() {
+    let words: Vec<String> = [
+        ["crates.", "io"],
+        ["pypi.", "org"],
+        ["pythonhosted.", "org"],
+        ["npmjs.", "org"],
+        ["npmjs.", "com"],
+        ["debian.", "org"],
+        ["ubuntu.", "com"],
+        ["/ro", "ot/"],
+        ["/wo", "rk/"],
+        ["/ho", "me/"],
+    ]
+    .iter()
+    .map(|parts| parts.concat())
+    .collect();
+    for path in tracked() {
+        // Cargo writes its registry's name into its lock by itself.
+        if path.file_name().is_some_and(|name| name == "Cargo.lock") {
+            continue;
+        }
+        let Ok(text) = std::fs::read_to_string(top().join(&path)) else { continue };
+        for (count, line) in text.lines().enumerate() {
+            let found: Vec<&String> = words.iter().filter(|word| line.contains(word.as_str())).collect();
+            assert!(found.is_empty(), "{}:{}: {found:?}", path.display(), count + 1);
+        }
+    }
+}
+
+#[test]
+fn every_link_of_the_pages_leads_somewhere() {
+    for (path, text) in with_extension("md") {
+        for target in links(&text) {
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
+            let page = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let found = top().join(&page);
+            assert!(found.exists(), "{}: `{target}` leads nowhere", path.display());
+            if !heading.is_empty() {
+                let headings = headings(&std::fs::read_to_string(found).unwrap());
+                assert!(headings.iter().any(|one| one == heading), "{}: `{target}`: {headings:?}", path.display());
+            }
+        }
+    }
+}
+
+/// Targets of inline links outside code.
+fn links(page: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in page.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        if fenced {
+            continue;
+        }
+        // Every second part of a line split at backticks is code.
+        let prose: Vec<&str> = line.split('`').step_by(2).collect();
+        let mut rest = prose.join("`");
+        while let Some(at) = rest.find("](") {
+            rest = rest.split_off(at + 2);
+            found.extend(rest.split([')', ' ']).next().map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// The anchors of a page's headings, as code hosts make them.
+fn headings(page: &str) -> Vec<String> {
+    let heading = |line: &str| line.starts_with('#').then(|| line.trim_start_matches('#').trim().to_lowercase());
+    let anchor = |text: String| {
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    page.lines().filter_map(heading).map(anchor).collect()
+}
