@@ -1,1 +1,21 @@
-//! Loads, limits and runs detector plugins.
+//! Loads, limits and runs detector plugins: WebAssembly components of the contract in `wit/`.
+//!
+//! The only room that names `wasmtime`. What a plugin gets is its configuration and batches; what it answers is checked
+//! before anyone sees it. It knows neither where batches come from nor what verdicts lead to.
+
+mod bindings;
+mod cache;
+mod check;
+mod detector;
+mod engine;
+mod error;
+mod executor;
+mod instance;
+mod log;
+mod lower;
+mod plugin;
+mod quota;
+mod sandbox;
+
+pub use error::SandboxError;
+pub use sandbox::{Sandbox, SandboxOptions};

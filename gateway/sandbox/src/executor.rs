@@ -1,0 +1,102 @@
+//! The detectors' own threads: however busy plugins are, the gateway's other tasks have theirs. Also the clock tick
+//! that ends a plugin's slice.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+use wasmtime::Engine;
+
+use crate::SandboxError;
+use crate::quota::SLICE_MS;
+
+/// Threads for plugins, as many as the machine has cores.
+pub(crate) struct Executor {
+    runtime: Option<Runtime>,
+    handle: Handle,
+}
+
+/// Why a piece of work has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lost {
+    #[error("the host panicked: {0}")]
+    Panic(String),
+    #[error("the detectors' threads have ended")]
+    Ended,
+}
+
+/// Ends the work with the one who waits for it.
+struct Abort<T>(JoinHandle<T>);
+
+impl<T> Drop for Abort<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Executor {
+    pub(crate) fn new(engine: &Engine) -> Result<Self, SandboxError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // A detector in a loop is always runnable: look for new work after each of its slices.
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(cores)
+            .max_blocking_threads(cores)
+            .global_queue_interval(1)
+            .thread_name("detector")
+            .build()
+            .map_err(SandboxError::Threads)?;
+        tick(engine)?;
+        let handle = runtime.handle().clone();
+        Ok(Self { runtime: Some(runtime), handle })
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Whether the caller already runs on the detectors' threads.
+    pub(crate) fn is_here(&self) -> bool {
+        Handle::try_current().is_ok_and(|current| current.id() == self.handle.id())
+    }
+
+    /// Runs a detector's work on the detectors' threads: at once for a caller who is there already.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Lost> {
+        if self.is_here() { Ok(work.await) } else { wait(self.handle.spawn(work)).await }
+    }
+
+    /// Runs work that blocks, such as compiling.
+    pub(crate) async fn block<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
+        wait(self.handle.spawn_blocking(work)).await
+    }
+}
+
+async fn wait<T>(work: JoinHandle<T>) -> Result<T, Lost> {
+    let mut work = Abort(work);
+    (&mut work.0).await.map_err(|error| if error.is_panic() { Lost::Panic(error.to_string()) } else { Lost::Ended })
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Ticks until the engine is gone.
+fn tick(engine: &Engine) -> Result<(), SandboxError> {
+    let engine = engine.weak();
+    let ticker = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(Duration::from_millis(SLICE_MS));
+        }
+    };
+    std::thread::Builder::new().name("slices".into()).spawn(ticker).map_err(SandboxError::Threads)?;
+    Ok(())
+}

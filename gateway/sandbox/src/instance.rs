@@ -1,0 +1,175 @@
+//! One instance of a plugin: its store, its bounds, and the calls into it. Knows neither threads nor files.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Instance as Raw, InstancePre};
+use wasmtime::{Engine, Store, Trap};
+use watchfire_model::{Batch, ConditionSpec, Outcome, SignalInfo, Verdict};
+use watchfire_pipeline::{BindingSpec, DetectorFault, Quota};
+
+use crate::bindings::{out, state, wit};
+use crate::check::Known;
+use crate::lower::Lowered;
+use crate::quota::{self, Exceeded, HostState};
+use crate::{check, log, lower};
+
+/// A plugin's interfaces, found once for all its instances.
+pub(crate) struct Interfaces {
+    pub pre: InstancePre<HostState>,
+    pub detector: out::GuestIndices,
+    pub state: Option<state::GuestIndices>,
+}
+
+/// A running instance. After a fault it must be dropped.
+pub(crate) struct Instance {
+    store: Store<HostState>,
+    detector: out::Guest,
+    state: Option<state::Guest>,
+    quota: Quota,
+    signals: Vec<SignalInfo>,
+    conditions: Vec<ConditionSpec>,
+}
+
+/// Why `init` gave no detector.
+pub(crate) enum NotStarted {
+    Refused(wit::Refusal),
+    Fault(DetectorFault),
+}
+
+impl From<DetectorFault> for NotStarted {
+    fn from(fault: DetectorFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Instance {
+    /// A new instance, not yet started. Costs some 10 µs and what its own start function does.
+    pub(crate) async fn new(
+        engine: &Engine,
+        interfaces: &Interfaces,
+        quota: Quota,
+        detector: Arc<str>,
+    ) -> Result<Self, DetectorFault> {
+        let mut store = Store::new(engine, HostState::new(&quota, detector));
+        quota::bound(&mut store);
+        begin(&mut store, &quota, 0)?;
+        let raw: Raw = interfaces.pre.instantiate_async(&mut store).await.map_err(|error| fault(&error))?;
+        let found = interfaces.detector.load(&mut store, &raw).map_err(|error| fault(&error))?;
+        let state = interfaces.state.as_ref().map(|indices| indices.load(&mut store, &raw));
+        let state = state.transpose().map_err(|error| fault(&error))?;
+        Ok(Self { store, detector: found, state, quota, signals: Vec::new(), conditions: Vec::new() })
+    }
+
+    /// Asks what the plugin is.
+    pub(crate) async fn describe(&mut self) -> Result<out::Description, DetectorFault> {
+        self.begin(0, self.quota.result_bytes)?;
+        let said = self.detector.call_describe(&mut self.store).await.map_err(|error| fault(&error))?;
+        check::description(said)
+    }
+
+    /// Starts it for a binding.
+    pub(crate) async fn init(&mut self, binding: &BindingSpec) -> Result<(), NotStarted> {
+        self.begin(binding.signals.len(), self.quota.result_bytes)?;
+        let signals: Vec<_> = binding.signals.iter().map(lower::signal).collect();
+        let setup = lower::setup(&binding.config, &signals, binding.seed);
+        let answer = self.detector.call_init(&mut self.store, setup).await.map_err(|error| fault(&error))?;
+        self.conditions = check::conditions(answer.map_err(NotStarted::Refused)?)?;
+        self.signals.clone_from(&binding.signals);
+        Ok(())
+    }
+
+    pub(crate) fn conditions(&self) -> &[ConditionSpec] {
+        &self.conditions
+    }
+
+    /// Judges a batch.
+    pub(crate) async fn process(&mut self, batch: &Batch) -> Result<Outcome, DetectorFault> {
+        self.begin(batch.len(), self.quota.result_bytes)?;
+        let lowered = Lowered::new(batch);
+        let answer = self.detector.call_process(&mut self.store, lowered.batch(batch)).await;
+        let outcome = answer.map_err(|error| fault(&error))?.map_err(|refusal| refused(&refusal))?;
+        self.known().outcome(outcome)
+    }
+
+    /// The reasons for a score.
+    pub(crate) async fn explain(&mut self, condition: u16, instance: u32) -> Result<Option<Verdict>, DetectorFault> {
+        self.begin(0, self.quota.result_bytes)?;
+        let answer = self.detector.call_explain(&mut self.store, condition, instance).await;
+        let verdict = answer.map_err(|error| fault(&error))?;
+        verdict.map(|verdict| self.known().verdict(verdict)).transpose()
+    }
+
+    /// Its state, `None` when it keeps none.
+    pub(crate) async fn save(&mut self) -> Result<Option<Vec<u8>>, DetectorFault> {
+        self.begin(self.signals.len(), self.quota.state_bytes)?;
+        let Some(state) = &self.state else { return Ok(None) };
+        state.call_save(&mut self.store).await.map(Some).map_err(|error| fault(&error))
+    }
+
+    /// Restores a state.
+    pub(crate) async fn load(&mut self, state_version: u32, bytes: &[u8]) -> Result<(), DetectorFault> {
+        self.begin(self.signals.len(), self.quota.result_bytes)?;
+        let Some(state) = &self.state else {
+            let message = format!("it keeps no state, and {} bytes are to be restored", bytes.len());
+            return Err(DetectorFault::Refused(message));
+        };
+        let answer = state.call_load(&mut self.store, state_version, bytes).await.map_err(|error| fault(&error))?;
+        answer.map_err(|refusal| refused(&refusal))
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known { conditions: &self.conditions, signals: &self.signals }
+    }
+
+    /// Fuel, slices and the cap on what comes back, for one call.
+    fn begin(&mut self, rows: usize, result_bytes: usize) -> Result<(), DetectorFault> {
+        self.store.set_hostcall_fuel(result_bytes);
+        begin(&mut self.store, &self.quota, rows)
+    }
+}
+
+fn begin(store: &mut Store<HostState>, quota: &Quota, rows: usize) -> Result<(), DetectorFault> {
+    let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+    let fuel = quota.fuel_per_call.saturating_add(rows.saturating_mul(quota.fuel_per_row));
+    store.set_fuel(fuel).map_err(|error| fault(&error))?;
+    store.set_epoch_deadline(1);
+    store.data_mut().begin();
+    Ok(())
+}
+
+/// What an error of wasmtime's means to the gateway.
+pub(crate) fn fault(error: &wasmtime::Error) -> DetectorFault {
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return DetectorFault::Quota(exceeded.to_string());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => DetectorFault::Quota("fuel: it computed more than one call may".into()),
+        Some(Trap::StackOverflow) => DetectorFault::Quota("stack".into()),
+        Some(trap) => DetectorFault::Trap(log::one_line(&trap.to_string())),
+        None => answer_fault(error),
+    }
+}
+
+/// An error that is no trap: what came back could not be read.
+fn answer_fault(error: &wasmtime::Error) -> DetectorFault {
+    let reason = log::one_line(&format!("{error:#}"));
+    // wasmtime has no public type for it.
+    if reason.contains("hostcalls has been exhausted") {
+        return DetectorFault::Quota("result: it answered with more bytes than one call may".into());
+    }
+    DetectorFault::Contract(reason)
+}
+
+/// A refusal in one sentence.
+pub(crate) fn refused(refusal: &wit::Refusal) -> DetectorFault {
+    DetectorFault::Refused(sentence(refusal))
+}
+
+/// The key and the message of a refusal.
+pub(crate) fn sentence(refusal: &wit::Refusal) -> String {
+    let message = log::one_line(&refusal.message);
+    match &refusal.key {
+        Some(key) => format!("`{}`: {message}", log::one_line(key)),
+        None => message,
+    }
+}

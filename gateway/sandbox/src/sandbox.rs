@@ -1,0 +1,181 @@
+//! The factory of detectors: finds a plugin's bytes, makes each component once, and starts an instance for a binding.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+use watchfire_model::SignalInfo;
+use watchfire_pipeline::{BindingSpec, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
+
+use crate::bindings::wit::Blame;
+use crate::cache::Cache;
+use crate::detector::Sandboxed;
+use crate::executor::{Executor, Lost};
+use crate::instance::{Instance, NotStarted, sentence};
+use crate::plugin::{Maker, Plugin};
+use crate::{SandboxError, engine};
+
+/// The largest plugin file, bytes; a Python component has 18 MB.
+const FILE_BYTES_MAX: u64 = 128 << 20;
+
+/// What the sandbox is made with.
+#[derive(Debug, Default)]
+pub struct SandboxOptions {
+    /// Where compiled plugins are kept, with the key that authenticates them; made where it is missing. `None` compiles
+    /// at each start.
+    pub cache_dir: Option<PathBuf>,
+    /// The plugins shipped inside the program, by name.
+    pub bundled: Vec<(String, Cow<'static, [u8]>)>,
+}
+
+/// Runs plugins. Its threads end with it.
+pub struct Sandbox {
+    maker: Arc<Maker>,
+    executor: Arc<Executor>,
+    bundled: HashMap<String, Arc<Cow<'static, [u8]>>>,
+    /// Each component by digest: compiled once, described once.
+    plugins: Mutex<HashMap<blake3::Hash, Arc<OnceCell<Plugin>>>>,
+}
+
+impl Sandbox {
+    /// A sandbox with its threads, one for each core. May be made outside a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the machine cannot run compiled plugins, or the cache's folder cannot be used.
+    pub fn new(options: SandboxOptions) -> Result<Arc<Self>, SandboxError> {
+        let engine = engine::engine()?;
+        let linker = engine::linker(&engine)?;
+        let cache = options.cache_dir.as_deref().map(Cache::open).transpose()?;
+        let executor = Arc::new(Executor::new(&engine)?);
+        let bundled = options.bundled.into_iter().map(|(name, bytes)| (name, Arc::new(bytes))).collect();
+        let maker = Arc::new(Maker { engine, linker, cache });
+        Ok(Arc::new(Self { maker, executor, bundled, plugins: Mutex::default() }))
+    }
+
+    /// The detectors' threads. A task that feeds a detector and runs here saves the batch's copy and the way there and
+    /// back.
+    #[must_use]
+    pub fn threads(&self) -> &tokio::runtime::Handle {
+        self.executor.handle()
+    }
+
+    /// The bundled plugin of that name, or the file.
+    async fn bytes(&self, name: &str) -> Result<Arc<Cow<'static, [u8]>>, CreateError> {
+        if let Some(bytes) = self.bundled.get(name) {
+            return Ok(bytes.clone());
+        }
+        let mut names: Vec<&str> = self.bundled.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let bundled = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let path = PathBuf::from(name);
+        let read = self.executor.block(move || read(&path)).await.map_err(lost)?;
+        let way_out = format!("name a component's file or a bundled plugin ({bundled})");
+        let bytes = read.map_err(|error| CreateError::Plugin(format!("plugin `{name}` cannot be read: {error}; {way_out}")))?;
+        Ok(Arc::new(Cow::Owned(bytes)))
+    }
+
+    async fn plugin(&self, binding: &BindingSpec) -> Result<Arc<OnceCell<Plugin>>, CreateError> {
+        let bytes = self.bytes(&binding.plugin).await?;
+        let digest = blake3::hash(&bytes);
+        let cell = self.plugins.lock().entry(digest).or_default().clone();
+        cell.get_or_try_init(|| self.make(binding, bytes, digest)).await?;
+        Ok(cell)
+    }
+
+    async fn make(
+        &self,
+        binding: &BindingSpec,
+        bytes: Arc<Cow<'static, [u8]>>,
+        digest: blake3::Hash,
+    ) -> Result<Plugin, CreateError> {
+        let (maker, name) = (self.maker.clone(), binding.plugin.clone());
+        let compile = move || maker.compile(&name, &bytes, &digest);
+        let interfaces = self.executor.block(compile).await.map_err(lost)??;
+        let (maker, name, quota) = (self.maker.clone(), binding.plugin.clone(), binding.quota);
+        let describe = async move { maker.describe(&name, interfaces, digest, quota).await };
+        self.executor.run(describe).await.map_err(lost)?
+    }
+}
+
+#[async_trait]
+impl DetectorFactory for Sandbox {
+    async fn create(&self, binding: &BindingSpec) -> Result<Box<dyn Detector>, CreateError> {
+        let cell = self.plugin(binding).await?;
+        let (maker, spec) = (self.maker.clone(), binding.clone());
+        let start = async move {
+            let Some(plugin) = cell.get() else { return Err(lost(Lost::Ended)) };
+            let engine = &maker.engine;
+            let detector: Arc<str> = spec.name.as_str().into();
+            let mut instance = Instance::new(engine, &plugin.interfaces, spec.quota, detector).await?;
+            instance.init(&spec).await.map_err(|not| not_started(&spec.plugin, not))?;
+            Ok((identity(plugin, &spec), Box::new(instance)))
+        };
+        let (identity, instance) = self.executor.run(start).await.map_err(lost)??;
+        let conditions = instance.conditions().to_vec();
+        let executor = self.executor.clone();
+        Ok(Box::new(Sandboxed { executor, identity, conditions, instance: Some(instance) }))
+    }
+}
+
+/// Reads a plugin's file, unless it is too large to be one.
+fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    let bytes = std::fs::metadata(path)?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(std::io::Error::other(format!("it has {bytes} bytes, a plugin has {FILE_BYTES_MAX} at the most")));
+    }
+    std::fs::read(path)
+}
+
+fn lost(lost: Lost) -> CreateError {
+    CreateError::Fault(DetectorFault::Trap(lost.to_string()))
+}
+
+fn not_started(plugin: &str, not: NotStarted) -> CreateError {
+    match not {
+        NotStarted::Fault(fault) => fault.into(),
+        NotStarted::Refused(refusal) => {
+            let what = match refusal.blame {
+                Blame::Config => "its configuration",
+                Blame::Signals => "its signals",
+                Blame::Model => "its model",
+                Blame::State => "its state",
+                Blame::Bug => "to start, by a mistake of its own",
+            };
+            CreateError::Refused(format!("plugin `{plugin}` refuses {what}: {}", sentence(&refusal)))
+        }
+    }
+}
+
+fn identity(plugin: &Plugin, binding: &BindingSpec) -> DetectorIdentity {
+    let said = &plugin.description;
+    DetectorIdentity {
+        id: said.id.clone(),
+        version: said.version.clone(),
+        title: said.title.clone(),
+        digest: plugin.digest.to_hex().to_string(),
+        state_version: said.state_version,
+        config_hash: config_hash(&binding.config, &binding.signals),
+        tick: said.tick_ns.map(Duration::from_nanos),
+        warm_up_samples: said.warm_up_samples,
+    }
+}
+
+/// What a saved state depends on: the configuration and what the signals are, not where they stand in the log.
+fn config_hash(config: &str, signals: &[SignalInfo]) -> String {
+    let described: Vec<_> = signals
+        .iter()
+        .map(|s| (&s.name, format!("{:?}", s.kind), &s.unit, s.range, s.sampling_ns, &s.role, s.group))
+        .collect();
+    let mut hasher = blake3::Hasher::new();
+    // JSON keeps the parts apart, and writes each number one way.
+    match serde_json::to_vec(&(config, described)) {
+        Ok(text) => hasher.update(&text),
+        Err(error) => hasher.update(error.to_string().as_bytes()),
+    };
+    hasher.finalize().to_hex().to_string()
+}

@@ -1,0 +1,51 @@
+//! What a Watchfire detector is written with: the contract's types in plain Rust, the trait [`Detector`], and
+//! [`export!`], which makes a component of it.
+//!
+//! A detector is a pure function of what it is handed: it has no clock, no files, no randomness but its seed. The same
+//! code runs on the host, for tests and for comparison; only `export!` knows WebAssembly.
+//!
+//! ```
+//! use watchfire_detector as wd;
+//!
+//! struct Quiet;
+//!
+//! impl wd::Detector for Quiet {
+//!     fn describe() -> wd::Description {
+//!         wd::Description { id: "quiet".into(), version: "0.1.0".into(), ..wd::Description::default() }
+//!     }
+//!     fn init(_setup: wd::Setup) -> Result<(Self, Vec<wd::Condition>), wd::Refusal> {
+//!         Ok((Self, Vec::new()))
+//!     }
+//!     fn process(&mut self, _batch: &wd::Batch) -> Result<wd::Outcome, wd::Refusal> {
+//!         Ok(wd::Outcome::default())
+//!     }
+//! }
+//! #[cfg(target_arch = "wasm32")]
+//! wd::export!(Quiet);
+//! # fn main() {}
+//! ```
+
+#[cfg(target_arch = "wasm32")]
+pub mod bindings;
+mod config;
+mod contract;
+mod detector;
+#[cfg(target_arch = "wasm32")]
+pub mod glue;
+mod show;
+mod state;
+
+pub use config::{config, refuse};
+pub use contract::{
+    Batch, Blame, Cause, Condition, Decides, Description, Finding, Gap, Kind, Level, Outcome, Phase, Progress, Refusal,
+    Row, Scale, Scope, Scores, Setup, Signal, Slot, Verdict, quality,
+};
+pub use detector::Detector;
+#[cfg(target_arch = "wasm32")]
+pub use glue::log;
+pub use show::number;
+pub use state::{Versioned, restore, snapshot};
+
+/// Writes a line to the gateway's log: 1 error, 2 warning, 3 information, 4 detail. On the host it goes nowhere.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn log(_level: u8, _message: &str) {}
