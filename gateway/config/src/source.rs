@@ -33,7 +33,7 @@ pub struct SourceConfig {
     pub area: String,
     /// The publishing interval asked for. Default 250 ms.
     pub publishing_interval: Duration,
-    /// Whether an unknown server certificate is trusted at the first connection and kept. Default: no.
+    /// Whether an unknown server certificate is trusted and kept, at any connection. Default: no.
     pub trust_server_certificate: bool,
     /// `[[source.signal]]`, in the file's order. May be empty.
     pub signals: Vec<SignalConfig>,
