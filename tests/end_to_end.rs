@@ -6,7 +6,7 @@ use watchfire_model::Instant;
 use crate::harness::gateway::{Gateway, Site, detector, source, upper_limit};
 use crate::harness::hmi::{As, Hmi, KINDS, Kind, node_id};
 use crate::harness::recording::{Recorded, RecordedServer};
-use crate::harness::wait_for;
+use crate::harness::{top, wait_for};
 
 /// The columns of the Tennessee Eastman recordings.
 pub const TEP: [&str; 6] = [
@@ -237,4 +237,67 @@ fn an_acknowledgement_is_durable_before_it_is_answered() {
         assert_eq!(hmi.call("acknowledge", condition, &text(&raised, "event"), Some(&said(round))), "Good");
         gateway.kill();
     }
+}
+
+#[test]
+fn a_step_in_the_cooling_is_something_new_and_told_with_its_evidence() {
+    let recorded = Recorded::new("tep_cooling_step.csv", Some(FIRST));
+    let site = Site::new();
+    let strange = detector("strange", "novelty", &["plant/cooling_water_flow"], "");
+    site.configure(&(source("plant", &recorded.url(), &["cooling_water_flow"]) + &strange));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    server.serve(QUIET_ROWS, 400);
+    server.serve(20, 100);
+    let raised = hmi.event_where(0, "something new", |event| is_of("strange", event) && event["active"] == true);
+    let served = server.served("cooling_water_flow");
+    let at = Instant::parse(&text(&raised, "time")).unwrap().ns();
+    assert!(served[QUIET_ROWS..QUIET_ROWS + 3].iter().any(|row| row.time_ns == at), "it is told of the step: {raised}");
+    assert_eq!(text(&raised, "conditionClass"), "StatisticalConditionClassType");
+    assert!(text(&raised, "message").contains("cooling_water_flow"), "{raised}");
+    gateway.stop();
+}
+
+/// When the cooling failed, as those who published the recording have it.
+const FAILURES: [(&str, &str); 2] = [("2013-12-15 07", "2013-12-30 09"), ("2014-03-29 15", "2014-04-20 22")];
+
+#[test]
+fn both_failures_in_a_year_of_an_offices_temperature_are_found_and_nothing_between_them() {
+    let file = std::fs::read_to_string(top().join("tests/data/nab_ambient_temperature.csv")).unwrap();
+    let times: Vec<&str> = file.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    let rows_before = |time: &str| times.iter().filter(|row| **row < time).count();
+
+    let recorded = Recorded::new("nab_ambient_temperature.csv", None);
+    let site = Site::new();
+    let strange = detector("strange", "novelty", &["office/value"], "[detector.alarm.\"*\"]\nthreshold = 2.2");
+    site.configure(&(source("office", &recorded.url(), &["value"]) + &strange));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    let mut served = 0;
+    let mut serve_until = |time: &str| {
+        let until = rows_before(time);
+        server.serve(until - served, 3000);
+        served = until;
+    };
+
+    // The first days are all new; an event ends once nothing new was seen for ten seconds of the gateway's time.
+    serve_until(FAILURES[0].0);
+    let is_strange = |active: bool| move |event: &Value| is_of("strange", event) && event["active"] == active;
+    hmi.event_where(0, "the first alarm", is_strange(true));
+    let mut begin = hmi.mark();
+    for (at, (from, to)) in FAILURES.into_iter().enumerate() {
+        hmi.event_where(begin, "the end of the alarm before", is_strange(false));
+        begin = hmi.mark();
+        serve_until(to);
+        let raised = hmi.event_where(begin, "the failure", is_strange(true));
+        let time = text(&raised, "time").replace('T', " ");
+        assert!((from..=to).contains(&time.as_str()), "failure {at}, from {from} to {to}, is told at {time}");
+    }
+    gateway.stop();
+}
+
+fn is_of(detector: &str, event: &Value) -> bool {
+    text(event, "conditionId").starts_with(&node_id(&format!("{detector}/")))
 }

@@ -71,10 +71,15 @@ impl Hmi {
     /// The first event of a condition since `begin` that `fits`; waits for it.
     #[track_caller]
     pub fn event(&self, begin: usize, condition: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        self.peer.unasked(&format!("to show {condition}"), begin, |said| {
+        self.event_where(begin, condition, |event| event["conditionId"] == node_id(condition) && fits(event))
+    }
+
+    /// The first event since `begin` that `fits`, whichever condition it is of; waits for it.
+    #[track_caller]
+    pub fn event_where(&self, begin: usize, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.peer.unasked(&format!("to show {what}"), begin, |said| {
             let event = &said["event"];
-            let meant = said["via"] == "alarms" && event["conditionId"] == node_id(condition) && fits(event);
-            meant.then(|| event.clone())
+            (said["via"] == "alarms" && event.is_object() && fits(event)).then(|| event.clone())
         })
     }
 
