@@ -15,5 +15,5 @@ mod serve;
 pub use catalog::{NAMESPACE, PlantSignal, signals};
 pub use error::PlantError;
 pub use fault::{Fault, FaultSchedule, FaultWindow};
-pub use plant::{Plant, PlantOptions};
+pub use plant::{Plant, PlantLimits, PlantOptions};
 pub use process::{Mode, Process};

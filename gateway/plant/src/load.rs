@@ -15,7 +15,7 @@ use watchfire_model::{Clock, SystemClock};
 use watchfire_ua::{Application, date_time_from_instant};
 
 use crate::PlantError;
-use crate::serve::{Serve, Served};
+use crate::serve::{Running, Serve};
 
 /// The load server's namespace.
 pub const NAMESPACE: &str = "urn:watchfire:load";
@@ -58,11 +58,15 @@ impl LoadServer {
             port: options.port,
             pki_dir: None,
             user: None,
+            limits: crate::PlantLimits::default(),
             stop: stop.clone(),
         };
-        let Served { address, url, handle, nodes, namespace, task } = serve.start().await?;
+        let served = serve.listen().await?;
+        let namespace = served.namespace;
         let ids: Vec<NodeId> = (0..options.signals).map(|number| NodeId::new(namespace, number)).collect();
-        add_nodes(&nodes, namespace, &ids);
+        add_nodes(&served.nodes, namespace, &ids);
+        let handle = served.handle.clone();
+        let Running { address, url, task } = served.run();
         let sent = Arc::new(AtomicU64::new(0));
         let changing = tokio::spawn(change(ids, options.rate_hz, handle, sent.clone(), stop));
         Ok(Self { address, url, sent, tasks: vec![task, changing] })

@@ -17,7 +17,7 @@ use watchfire_model::{Clock, Kind, SystemClock};
 use watchfire_ua::{Application, date_time_from_instant};
 
 use crate::catalog::{NAMESPACE, PlantSignal, signals};
-use crate::serve::{Serve, Served};
+use crate::serve::{Running, Serve};
 use crate::{FaultSchedule, PlantError, Process};
 
 /// How often the simulation goes on and the variables that are due are updated.
@@ -40,8 +40,27 @@ pub struct PlantOptions {
     pub pki_dir: Option<PathBuf>,
     /// User and password; with them anonymous access ends.
     pub user: Option<(String, String)>,
+    /// How much the server allows at once.
+    pub limits: PlantLimits,
     /// The clock of the time stamps.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Limits of the plant's server; small ones make it behave like a small controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlantLimits {
+    /// MaxNodesPerRead.
+    pub nodes_per_read: usize,
+    /// MaxMonitoredItemsPerCall.
+    pub items_per_call: usize,
+    /// Monitored items of one subscription.
+    pub items_per_subscription: usize,
+}
+
+impl Default for PlantLimits {
+    fn default() -> Self {
+        Self { nodes_per_read: 10_000, items_per_call: 1_000, items_per_subscription: 100_000 }
+    }
 }
 
 impl Default for PlantOptions {
@@ -54,6 +73,7 @@ impl Default for PlantOptions {
             faults: FaultSchedule::demo(),
             pki_dir: None,
             user: None,
+            limits: PlantLimits::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -80,15 +100,21 @@ impl Plant {
             port: options.port,
             pki_dir: options.pki_dir.clone(),
             user: options.user.clone(),
+            limits: options.limits,
             stop: stop.clone(),
         };
-        let Served { address, url, handle, nodes, namespace, task } = serve.start().await?;
+        let served = serve.listen().await?;
+        let (nodes, namespace) = (served.nodes.clone(), served.namespace);
         add_nodes(&nodes, namespace);
         let process = Process::new(options.seed, options.faults);
         let ids = signals().iter().map(|signal| NodeId::new(namespace, signal.name)).collect();
         let time_scale = if options.time_scale > 0.0 { options.time_scale } else { 1.0 };
-        let mover = Mover { process, ids, nodes, handle, clock: options.clock, time_scale };
+        let handle = served.handle.clone();
+        let mut mover = Mover { process, ids, nodes, handle, clock: options.clock, time_scale };
+        // Before anybody can ask, so that nobody sees a plant of zeros.
+        mover.show(0);
         let moving = tokio::spawn(mover.run(stop));
+        let Running { address, url, task } = served.run();
         tracing::info!(url, signals = signals().len(), "the plant runs");
         Ok(Self { address, url, tasks: vec![task, moving] })
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
-use opcua::server::{ANONYMOUS_USER_TOKEN_ID, ServerBuilder, ServerEndpoint, ServerHandle, ServerUserToken};
+use opcua::server::{ANONYMOUS_USER_TOKEN_ID, Server, ServerBuilder, ServerEndpoint, ServerHandle, ServerUserToken};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_ua::{Application, Pki, Security};
 
-use crate::PlantError;
+use crate::{PlantError, PlantLimits};
 
 const USER_TOKEN_ID: &str = "user";
 /// How often the server looks whether a publishing interval is over: bounds the delay it adds to a value.
@@ -26,22 +26,44 @@ pub(crate) struct Serve<'a> {
     pub port: u16,
     pub pki_dir: Option<PathBuf>,
     pub user: Option<(String, String)>,
+    pub limits: PlantLimits,
     pub stop: CancellationToken,
 }
 
-/// A simulated server that runs.
+/// A simulated server whose socket listens; nobody is answered before it runs.
 pub(crate) struct Served {
-    pub address: SocketAddr,
-    pub url: String,
     pub handle: ServerHandle,
     pub nodes: Arc<SimpleNodeManager>,
     pub namespace: u16,
+    server: Server,
+    listener: TcpListener,
+    address: SocketAddr,
+    url: String,
+}
+
+/// A simulated server that runs.
+pub(crate) struct Running {
+    pub address: SocketAddr,
+    pub url: String,
     pub task: JoinHandle<()>,
 }
 
+impl Served {
+    /// Answers clients until the server is stopped.
+    pub fn run(self) -> Running {
+        let (server, listener) = (self.server, self.listener);
+        let task = tokio::spawn(async move {
+            if let Err(reason) = server.run_with(listener).await {
+                tracing::error!(reason, "the simulated server ended");
+            }
+        });
+        Running { address: self.address, url: self.url, task }
+    }
+}
+
 impl Serve<'_> {
-    /// Listens, makes the server and runs it until `stop`.
-    pub async fn start(self) -> Result<Served, PlantError> {
+    /// Listens and makes the server, so that its nodes can be made.
+    pub async fn listen(self) -> Result<Served, PlantError> {
         let address = format!("{}:{}", self.host, self.port);
         let listener =
             TcpListener::bind(&address).await.map_err(|cause| PlantError::Listen { address: address.clone(), cause })?;
@@ -53,12 +75,8 @@ impl Serve<'_> {
         let missing = |what: &str| PlantError::Server(format!("it has no {what}"));
         let nodes = handle.node_managers().get_of_type::<SimpleNodeManager>().ok_or_else(|| missing("node manager"))?;
         let namespace = handle.get_namespace_index(&uri).ok_or_else(|| missing("namespace"))?;
-        let task = tokio::spawn(async move {
-            if let Err(reason) = server.run_with(listener).await {
-                tracing::error!(reason, "the simulated server ended");
-            }
-        });
-        Ok(Served { address, url: format!("opc.tcp://{host}:{}", address.port()), handle, nodes, namespace, task })
+        let url = format!("opc.tcp://{host}:{}", address.port());
+        Ok(Served { handle, nodes, namespace, server, listener, address, url })
     }
 
     fn builder(self, port: u16) -> Result<ServerBuilder, PlantError> {
@@ -88,12 +106,14 @@ impl Serve<'_> {
                 .private_key_path(Pki::own_key())
                 .add_endpoint("secure", endpoint(Security::Basic256Sha256));
         }
-        let limits = &mut builder.limits_mut().subscriptions;
-        limits.min_sampling_interval_ms = 10.0;
-        limits.min_publishing_interval_ms = 10.0;
-        limits.max_monitored_items_per_sub = 100_000;
-        limits.max_monitored_item_queue_size = 1_000;
-        limits.max_queued_notifications = 100;
+        let limits = builder.limits_mut();
+        limits.operational.max_nodes_per_read = self.limits.nodes_per_read;
+        limits.operational.max_monitored_items_per_call = self.limits.items_per_call;
+        limits.subscriptions.max_monitored_items_per_sub = self.limits.items_per_subscription;
+        limits.subscriptions.min_sampling_interval_ms = 10.0;
+        limits.subscriptions.min_publishing_interval_ms = 10.0;
+        limits.subscriptions.max_monitored_item_queue_size = 1_000;
+        limits.subscriptions.max_queued_notifications = 100;
         Ok(builder)
     }
 }

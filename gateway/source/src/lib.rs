@@ -1,1 +1,26 @@
-//! OPC UA client: connect, subscribe, recover.
+//! OPC UA client: connects to a server, subscribes to the configured signals, and hands what it receives to the inlet,
+//! for ever; every trouble is told and outlived.
+//!
+//! It only reads: of the services that change a server it uses none. It knows no log, no detector and no alarm. The
+//! library's own publish loop and recovery are left aside (they lose values silently): Publish requests are issued
+//! here, so that they can be held back while the gateway is behind, and every sequence number is checked.
+
+mod connect;
+mod convert;
+mod discover;
+mod error;
+mod examine;
+mod items;
+mod ledger;
+mod publish;
+mod report;
+mod sequence;
+mod server_info;
+mod setup;
+mod source;
+mod timing;
+mod watched;
+
+pub use error::SourceError;
+pub use source::OpcUaSource;
+pub use timing::Timing;

@@ -1,0 +1,117 @@
+//! Notifications to rows and gaps. Knows no connection; the cost of a row is two table look-ups and its conversion.
+
+use opcua::types::DataChangeNotification;
+use watchfire_model::{Gap, GapCause, Instant, Rows, SignalId};
+use watchfire_ua::{Kinds, has_overflow, push_data_value};
+
+use crate::ledger::Ledger;
+
+/// What is received is turned into this.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    pub rows: Rows,
+    pub gaps: Vec<Gap>,
+}
+
+/// Turns notifications into rows. Lives as long as its source: what it knows of each signal outlasts connections.
+pub(crate) struct Converter {
+    signals: Vec<SignalId>,
+    ledger: Ledger,
+    kinds: Kinds,
+    /// Signals whose DataType left the kind open until a value tells.
+    open: Vec<bool>,
+}
+
+/// The client handle of the signal at a place; 0 is not used, since servers and libraries give it a meaning.
+pub(crate) fn client_handle(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+impl Converter {
+    pub(crate) fn new(signals: Vec<SignalId>, kinds: Kinds) -> Self {
+        let ledger = Ledger::new(signals.iter().copied());
+        let open = vec![true; signals.len()];
+        Self { signals, ledger, kinds, open }
+    }
+
+    /// Values of every signal may be missing from now on.
+    pub(crate) fn owe_all(&mut self, cause: GapCause) {
+        self.ledger.owe_all(cause);
+    }
+
+    /// Values of these signals may be missing from now on.
+    pub(crate) fn owe(&mut self, places: &[usize], cause: GapCause) {
+        for at in places {
+            self.ledger.owe(*at, cause);
+        }
+    }
+
+    /// Says whether the kind of a signal is left to its values.
+    pub(crate) fn set_open(&mut self, at: usize, open: bool) {
+        if let Some(entry) = self.open.get_mut(at) {
+            *entry = open;
+        }
+    }
+
+    /// Appends a notification's values. Handles that nobody gave out are skipped.
+    pub(crate) fn data_change(&mut self, notification: DataChangeNotification, now: Instant, into: &mut Received) {
+        for item in notification.monitored_items.into_iter().flatten() {
+            let at = (item.client_handle as usize).wrapping_sub(1);
+            let Some(signal) = self.signals.get(at).copied() else { continue };
+            let kind = push_data_value(&mut into.rows, signal, item.value, now);
+            if let Some(open) = self.open.get_mut(at)
+                && *open
+                && let Some(kind) = kind
+            {
+                self.kinds.set(signal, kind);
+                *open = false;
+            }
+            let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { continue };
+            into.gaps.extend(self.ledger.value(at, *time, has_overflow(*status)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opcua::types::{DataValue, DateTime, MonitoredItemNotification, StatusCode, Variant};
+    use watchfire_model::{Kind, Quality};
+
+    fn item(at: usize, second: u16, status: u32) -> MonitoredItemNotification {
+        let value = DataValue {
+            value: Some(Variant::Int32(5)),
+            status: Some(StatusCode::from(status)),
+            source_timestamp: Some(DateTime::ymd_hms(2026, 1, 1, 0, 0, second)),
+            ..Default::default()
+        };
+        MonitoredItemNotification { client_handle: client_handle(at), value }
+    }
+
+    fn receive(converter: &mut Converter, items: Vec<MonitoredItemNotification>) -> Received {
+        let notification = DataChangeNotification { monitored_items: Some(items), diagnostic_infos: None };
+        let mut received = Received::default();
+        converter.data_change(notification, Instant::default(), &mut received);
+        received
+    }
+
+    #[test]
+    fn rows_bear_their_signals_and_gaps_their_causes() {
+        let kinds = Kinds::default();
+        let mut converter = Converter::new(vec![SignalId(40), SignalId(41)], kinds.clone());
+        converter.set_open(1, false);
+        let first = receive(&mut converter, vec![item(0, 1, 0), item(1, 1, 0), item(2, 1, 0)]);
+        assert_eq!(first.rows.signal, vec![SignalId(40), SignalId(41)], "the third handle is nobody's");
+        assert!(first.gaps.is_empty());
+        assert_eq!((kinds.get(SignalId(40)), kinds.get(SignalId(41))), (Some(Kind::Signed), None));
+
+        let overflow = receive(&mut converter, vec![item(1, 3, 0x480)]);
+        assert_eq!(overflow.rows.quality, vec![Quality::OVERFLOW]);
+        assert_eq!(overflow.gaps.len(), 1);
+        assert_eq!((overflow.gaps[0].signal, overflow.gaps[0].cause), (Some(SignalId(41)), GapCause::Overflow));
+
+        converter.owe(&[0], GapCause::SourceLost);
+        let after = receive(&mut converter, vec![item(0, 9, 0), item(1, 9, 0)]);
+        assert_eq!(after.gaps.iter().map(|gap| gap.signal).collect::<Vec<_>>(), vec![Some(SignalId(40))]);
+    }
+}

@@ -1,0 +1,104 @@
+//! Why a source is not connected: each with its way out, since the text is what people see.
+
+use std::path::PathBuf;
+
+use opcua::types::{Error, StatusCode};
+use watchfire_config::SecretError;
+use watchfire_ua::UaError;
+
+/// What keeps a source from being read, or ended a connection.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Nobody answers.
+    #[error("cannot reach `{url}`: {detail}")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// What happened.
+        detail: String,
+    },
+    /// The server does not offer the configured security.
+    #[error("`{url}` does not offer security `{wanted}` with this login; it offers {offered}; set `security` or `user` to match")]
+    NotOffered {
+        /// Where.
+        url: String,
+        /// The configured security.
+        wanted: String,
+        /// What the server offers.
+        offered: String,
+    },
+    /// The server's certificate is unknown.
+    #[error(
+        "the server's certificate is not trusted: look at `{}`, and if it is the server's, move it to `{}`; or set \
+         `trust_server_certificate = true` for the first connection", file.display(), trusted.display()
+    )]
+    Untrusted {
+        /// Where it was put.
+        file: PathBuf,
+        /// Where it has to go.
+        trusted: PathBuf,
+    },
+    /// The server's certificate cannot be used.
+    #[error("the server's certificate cannot be used: {0}; renew it on the server")]
+    Certificate(String),
+    /// The server does not trust us.
+    #[error("the server refuses our certificate ({status}): trust `{}` on the server", file.display())]
+    RefusesUs {
+        /// The server's answer.
+        status: StatusCode,
+        /// Our certificate.
+        file: PathBuf,
+    },
+    /// The server does not accept the user.
+    #[error("the server refuses to log in {user} ({status}); check `user` and its password")]
+    Login {
+        /// Who.
+        user: String,
+        /// The server's answer.
+        status: StatusCode,
+    },
+    /// The password cannot be read.
+    #[error(transparent)]
+    Password(#[from] SecretError),
+    /// Certificates or node ids of ours.
+    #[error(transparent)]
+    Ua(#[from] UaError),
+    /// A request failed.
+    #[error("{doing} failed: {status}")]
+    Request {
+        /// What was asked.
+        doing: &'static str,
+        /// The answer.
+        status: StatusCode,
+    },
+    /// The connection ended or fell silent.
+    #[error("connection lost: {0}")]
+    Lost(String),
+}
+
+impl SourceError {
+    /// For `map_err` of a request.
+    pub(crate) fn request(doing: &'static str) -> impl FnOnce(Error) -> Self {
+        move |error| Self::Request { doing, status: error.status() }
+    }
+
+    /// Whether nothing but a person's work can end it.
+    #[must_use]
+    pub const fn needs_person(&self) -> bool {
+        matches!(
+            self,
+            Self::NotOffered { .. }
+                | Self::Untrusted { .. }
+                | Self::Certificate(_)
+                | Self::RefusesUs { .. }
+                | Self::Login { .. }
+                | Self::Password(_)
+                | Self::Ua(_)
+        )
+    }
+
+    /// Whether the other side may still listen, so that a goodbye makes sense.
+    pub(crate) const fn can_say_goodbye(&self) -> bool {
+        !matches!(self, Self::Lost(_) | Self::Unreachable { .. })
+    }
+}

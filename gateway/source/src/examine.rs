@@ -1,0 +1,54 @@
+//! Finds out what the configured nodes are on this server: namespaces, existence, kinds.
+
+use std::sync::Arc;
+
+use opcua::client::Session;
+use opcua::types::StatusCode;
+use watchfire_model::Kind;
+use watchfire_ua::NodeAddress;
+
+use crate::SourceError;
+use crate::server_info::{Limits, TypeKinds, data_types, namespaces};
+use crate::watched::{Found, Refused};
+
+/// What is known of nodes on a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Examined {
+    /// Those that can be watched, each with its kind where the server tells it.
+    pub found: Vec<(Found, Option<Kind>)>,
+    /// Those that cannot.
+    pub refused: Vec<Refused>,
+    /// How many nodes may be in one request.
+    pub limits: Limits,
+}
+
+/// Examines nodes, each named by its place among the watched. Fails only if the server answers nothing at all: a node
+/// that is not there concerns no other.
+pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<(usize, NodeAddress)>) -> Result<Examined, SourceError> {
+    let mut examined = Examined { limits: Limits::of(&session).await?, ..Examined::default() };
+    let namespaces = namespaces(&session).await?;
+    let mut known = Vec::with_capacity(nodes.len());
+    for (at, address) in nodes {
+        match address.resolve(&namespaces) {
+            Ok(node) => known.push(Found { at, node }),
+            Err(error) => {
+                tracing::debug!(%error, node = %address, "the namespace is not there");
+                examined.refused.push(Refused { at, status: StatusCode::BadNodeIdUnknown });
+            }
+        }
+    }
+    let nodes: Vec<_> = known.iter().map(|found| found.node.clone()).collect();
+    let types = data_types(&session, &nodes, examined.limits).await?;
+    let mut kinds = TypeKinds::default();
+    for (found, data_type) in known.into_iter().zip(types) {
+        match data_type {
+            Err(status) => examined.refused.push(Refused { at: found.at, status }),
+            Ok(None) => examined.found.push((found, None)),
+            Ok(Some(data_type)) => {
+                let kind = kinds.kind(&session, &data_type).await;
+                examined.found.push((found, kind));
+            }
+        }
+    }
+    Ok(examined)
+}

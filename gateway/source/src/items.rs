@@ -1,0 +1,198 @@
+//! Requests that make subscriptions and monitored items, and what they answer. Keeps no state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::client::services::{CreateMonitoredItems, CreateSubscription};
+use opcua::client::{Session, UARequest};
+use opcua::types::{
+    AttributeId, DataChangeFilter, DataChangeTrigger, ExtensionObject, MonitoredItemCreateRequest, MonitoringMode,
+    MonitoringParameters, NodeId, ReadValueId, StatusCode, TimestampsToReturn,
+};
+use tokio::time::Instant as Timer;
+
+use crate::convert::client_handle;
+use crate::sequence::Sequence;
+use crate::watched::{Found, Refused, Watched};
+use crate::{SourceError, Timing};
+
+/// No subscription holds more items: a single one of 50,000 makes some servers slow.
+pub(crate) const ITEMS_PER_SUBSCRIPTION_MAX: usize = 10_000;
+/// With more in one message, servers with small limits answer BadResponseTooLarge.
+const NOTIFICATIONS_PER_PUBLISH: u32 = 2_000;
+/// A subscription lives so long without Publish requests, as when the gateway holds them back.
+const LIFETIME: Duration = Duration::from_secs(120);
+
+/// A subscription of ours on the server.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub id: u32,
+    /// How long the server is silent at the most.
+    pub keep_alive: Duration,
+    pub sequence: Sequence,
+    /// When something last came of it.
+    pub heard: Timer,
+    /// Places of its signals.
+    pub items: Vec<usize>,
+    /// How many it may hold.
+    pub items_max: usize,
+}
+
+/// Makes a subscription.
+pub(crate) async fn subscribe(
+    session: &Session,
+    publishing_interval: Duration,
+    timing: &Timing,
+) -> Result<Subscription, SourceError> {
+    let interval_s = publishing_interval.as_secs_f64().max(0.001);
+    let keep_alive_count = count(timing.keep_alive.as_secs_f64() / interval_s);
+    let lifetime_count = count(LIFETIME.as_secs_f64() / interval_s).max(keep_alive_count.saturating_mul(3));
+    let response = CreateSubscription::new(session)
+        .publishing_interval(publishing_interval)
+        .max_keep_alive_count(keep_alive_count)
+        .max_lifetime_count(lifetime_count)
+        .max_notifications_per_publish(NOTIFICATIONS_PER_PUBLISH)
+        .publishing_enabled(true)
+        .send(session.channel())
+        .await
+        .map_err(SourceError::request("making a subscription"))?;
+    let revised_ms = response.revised_publishing_interval.clamp(1.0, 3_600_000.0);
+    let keep_alive = Duration::from_secs_f64(revised_ms / 1000.0).saturating_mul(response.revised_max_keep_alive_count);
+    Ok(Subscription {
+        id: response.subscription_id,
+        keep_alive: keep_alive.max(timing.keep_alive),
+        sequence: Sequence::new(),
+        heard: Timer::now(),
+        items: Vec::new(),
+        items_max: ITEMS_PER_SUBSCRIPTION_MAX,
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+fn count(intervals: f64) -> u32 {
+    intervals.ceil().clamp(1.0, 1e6) as u32
+}
+
+/// A monitored item to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub at: usize,
+    node: NodeId,
+    sampling_interval: Duration,
+    queue_size: u32,
+}
+
+impl Wanted {
+    pub(crate) fn new(found: Found, watched: &Watched) -> Self {
+        Self {
+            at: found.at,
+            node: found.node,
+            sampling_interval: watched.config.sampling_interval,
+            queue_size: watched.config.queue_size,
+        }
+    }
+
+    /// Every sample is wanted, equal values as well: a sensor that repeats itself is worth knowing.
+    fn request(&self, every_sample: bool) -> MonitoredItemCreateRequest {
+        let filter = if every_sample {
+            ExtensionObject::from_message(DataChangeFilter {
+                trigger: DataChangeTrigger::StatusValueTimestamp,
+                ..Default::default()
+            })
+        } else {
+            ExtensionObject::null()
+        };
+        MonitoredItemCreateRequest {
+            item_to_monitor: ReadValueId {
+                node_id: self.node.clone(),
+                attribute_id: AttributeId::Value as u32,
+                ..Default::default()
+            },
+            monitoring_mode: MonitoringMode::Reporting,
+            requested_parameters: MonitoringParameters {
+                client_handle: client_handle(self.at),
+                sampling_interval: self.sampling_interval.as_secs_f64() * 1000.0,
+                filter,
+                queue_size: self.queue_size,
+                discard_oldest: true,
+            },
+        }
+    }
+}
+
+/// What became of a chunk of items.
+#[derive(Debug, Default)]
+pub(crate) struct Created {
+    pub made: Vec<usize>,
+    pub refused: Vec<Refused>,
+    /// The subscription is full: these belong into another one.
+    pub no_room: Vec<Wanted>,
+    /// The request was too large as a whole: none was made, try fewer at once.
+    pub too_many: Vec<Wanted>,
+}
+
+/// Makes items; those whose server cannot report every sample are made to report changes.
+pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -> Result<Created, SourceError> {
+    let mut created = Created::default();
+    let mut again = Vec::new();
+    let Some(results) = send(&session, id, &chunk, true).await? else {
+        created.too_many = chunk;
+        return Ok(created);
+    };
+    for (wanted, status) in chunk.into_iter().zip(results) {
+        match status {
+            StatusCode::BadMonitoredItemFilterUnsupported
+            | StatusCode::BadMonitoredItemFilterInvalid
+            | StatusCode::BadFilterNotAllowed => again.push(wanted),
+            _ => created.sort_in(wanted, status),
+        }
+    }
+    if !again.is_empty() {
+        let results = send(&session, id, &again, false).await?.unwrap_or_default();
+        for (wanted, status) in again.into_iter().zip(results) {
+            created.sort_in(wanted, status);
+        }
+    }
+    Ok(created)
+}
+
+impl Created {
+    fn sort_in(&mut self, wanted: Wanted, status: StatusCode) {
+        match status {
+            status if status.is_good() => self.made.push(wanted.at),
+            StatusCode::BadTooManyMonitoredItems => self.no_room.push(wanted),
+            status => self.refused.push(Refused { at: wanted.at, status }),
+        }
+    }
+}
+
+/// One request; `None` when it was too large for the server.
+async fn send(
+    session: &Session,
+    id: u32,
+    chunk: &[Wanted],
+    every_sample: bool,
+) -> Result<Option<Vec<StatusCode>>, SourceError> {
+    let items = chunk.iter().map(|wanted| wanted.request(every_sample)).collect();
+    let request = CreateMonitoredItems::new(id, session)
+        .timestamps_to_return(TimestampsToReturn::Both)
+        .items_to_create(items);
+    match request.send(session.channel()).await {
+        Ok(response) => Ok(Some(response.results.into_iter().map(|item| item.result.status_code).collect())),
+        Err(error) => match error.status() {
+            StatusCode::BadTooManyOperations
+            | StatusCode::BadRequestTooLarge
+            | StatusCode::BadResponseTooLarge
+            | StatusCode::BadEncodingLimitsExceeded
+                if chunk.len() > 1 =>
+            {
+                Ok(None)
+            }
+            // Some servers refuse the whole request when the subscription is full.
+            StatusCode::BadTooManyMonitoredItems => {
+                Ok(Some(vec![StatusCode::BadTooManyMonitoredItems; chunk.len()]))
+            }
+            status => Err(SourceError::Request { doing: "making monitored items", status }),
+        },
+    }
+}

@@ -1,0 +1,150 @@
+//! What is asked of a server before anything is subscribed: its namespaces, its limits, and what the nodes are.
+
+use std::collections::HashMap;
+
+use opcua::client::Session;
+use opcua::types::{
+    AttributeId, BrowseDescription, BrowseDirection, DataValue, NodeId, ReadValueId, ReferenceTypeId, StatusCode,
+    TimestampsToReturn, VariableId, Variant,
+};
+use watchfire_model::Kind;
+use watchfire_ua::{DataTypeKind, kind_of_data_type};
+
+use crate::SourceError;
+
+/// No request is larger than this, whatever the server allows: an answer should come within a second.
+const CHUNK_MAX: usize = 1_000;
+/// Type hierarchies are shallow; this only bounds a fault.
+const SUPERTYPES_MAX: usize = 16;
+
+/// How many nodes may be in one request (OPC 10000-5 §6.3.11). Never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub read: usize,
+    pub create: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { read: CHUNK_MAX, create: CHUNK_MAX }
+    }
+}
+
+impl Limits {
+    /// Asks the server. What it does not tell, or tells to be 0, is unlimited.
+    pub(crate) async fn of(session: &Session) -> Result<Self, SourceError> {
+        let nodes = [
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+        ];
+        let values = read(session, &nodes.map(|node| to_read(node.into(), AttributeId::Value))).await?;
+        let limit = |at: usize| values.get(at).and_then(whole).filter(|limit| *limit > 0).unwrap_or(CHUNK_MAX);
+        Ok(Self { read: limit(0).min(CHUNK_MAX), create: limit(1).min(CHUNK_MAX) })
+    }
+}
+
+fn whole(value: &DataValue) -> Option<usize> {
+    match value.value {
+        Some(Variant::UInt32(limit)) => usize::try_from(limit).ok(),
+        Some(Variant::UInt16(limit)) => Some(usize::from(limit)),
+        _ => None,
+    }
+}
+
+/// The server's NamespaceArray.
+pub(crate) async fn namespaces(session: &Session) -> Result<Vec<String>, SourceError> {
+    let values = read(session, &[to_read(VariableId::Server_NamespaceArray.into(), AttributeId::Value)]).await?;
+    let Some(Variant::Array(array)) = values.into_iter().next().and_then(|value| value.value) else {
+        return Err(SourceError::Request {
+            doing: "reading the namespaces",
+            status: StatusCode::BadUnexpectedError,
+        });
+    };
+    Ok(array
+        .values
+        .into_iter()
+        .map(|name| if let Variant::String(name) = name { name.as_ref().to_owned() } else { String::new() })
+        .collect())
+}
+
+/// The DataType of each node: `Ok(None)` where the server keeps it to itself, an error where there is no such variable.
+pub(crate) async fn data_types(
+    session: &Session,
+    nodes: &[NodeId],
+    limits: Limits,
+) -> Result<Vec<Result<Option<NodeId>, StatusCode>>, SourceError> {
+    let mut types = Vec::with_capacity(nodes.len());
+    for chunk in nodes.chunks(limits.read) {
+        let wanted: Vec<_> = chunk.iter().map(|node| to_read(node.clone(), AttributeId::DataType)).collect();
+        let values = read(session, &wanted).await?;
+        types.extend(chunk.iter().enumerate().map(|(at, _)| data_type(values.get(at))));
+    }
+    Ok(types)
+}
+
+fn data_type(value: Option<&DataValue>) -> Result<Option<NodeId>, StatusCode> {
+    let status = value.and_then(|value| value.status).unwrap_or(StatusCode::Good);
+    match (value.and_then(|value| value.value.as_ref()), status) {
+        (
+            _,
+            StatusCode::BadNodeIdUnknown
+            | StatusCode::BadNodeIdInvalid
+            | StatusCode::BadAttributeIdInvalid
+            | StatusCode::BadNodeIdRejected,
+        ) => Err(status),
+        (Some(Variant::NodeId(node)), _) => Ok(Some((**node).clone())),
+        _ => Ok(None),
+    }
+}
+
+/// Kinds of DataTypes, each asked for once a connection.
+#[derive(Debug, Default)]
+pub(crate) struct TypeKinds(HashMap<NodeId, Option<Kind>>);
+
+impl TypeKinds {
+    /// The kind of a DataType; `None` where only a value can tell. Follows the supertypes on the server.
+    pub(crate) async fn kind(&mut self, session: &Session, data_type: &NodeId) -> Option<Kind> {
+        if let Some(known) = self.0.get(data_type) {
+            return *known;
+        }
+        let mut current = data_type.clone();
+        let mut kind = None;
+        for _ in 0..SUPERTYPES_MAX {
+            match kind_of_data_type(&current) {
+                DataTypeKind::Known(known) => {
+                    kind = Some(known);
+                    break;
+                }
+                DataTypeKind::Open => break,
+                DataTypeKind::Derived => match supertype(session, current).await {
+                    Some(parent) => current = parent,
+                    None => break,
+                },
+            }
+        }
+        self.0.insert(data_type.clone(), kind);
+        kind
+    }
+}
+
+async fn supertype(session: &Session, data_type: NodeId) -> Option<NodeId> {
+    let wanted = BrowseDescription {
+        node_id: data_type,
+        browse_direction: BrowseDirection::Inverse,
+        reference_type_id: ReferenceTypeId::HasSubtype.into(),
+        include_subtypes: false,
+        node_class_mask: 0,
+        result_mask: 0,
+    };
+    let results = session.browse(&[wanted], 1, None).await.ok()?;
+    let reference = results.into_iter().next()?.references?.into_iter().next()?;
+    Some(reference.node_id.node_id)
+}
+
+fn to_read(node_id: NodeId, attribute: AttributeId) -> ReadValueId {
+    ReadValueId { node_id, attribute_id: attribute as u32, ..Default::default() }
+}
+
+async fn read(session: &Session, nodes: &[ReadValueId]) -> Result<Vec<DataValue>, SourceError> {
+    session.read(nodes, TimestampsToReturn::Neither, 0.0).await.map_err(SourceError::request("reading attributes"))
+}

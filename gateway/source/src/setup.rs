@@ -1,0 +1,216 @@
+//! What is to be watched on a connection, and how far its making has come: examine nodes, make subscriptions, make
+//! items, one request at a time beside the publishing.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use opcua::client::Session;
+use opcua::types::StatusCode;
+use tokio::time::Instant as Timer;
+use watchfire_model::SourceState;
+use watchfire_pipeline::{Arrival, Inlet};
+use watchfire_ua::{Kinds, NodeAddress, status_from_ua};
+
+use crate::examine::{Examined, examine};
+use crate::items::{self, Created, Subscription, Wanted};
+use crate::publish::Lent;
+use crate::watched::Refused;
+use crate::{SourceError, Timing};
+
+/// An answer to a request of the set-up.
+pub(crate) enum Job {
+    Examined(Result<Examined, SourceError>),
+    Subscribed(Result<Subscription, SourceError>),
+    Created { subscription: u32, result: Result<Created, SourceError> },
+}
+
+/// The making of what is watched.
+pub(crate) struct Setup {
+    session: Arc<Session>,
+    timing: Timing,
+    publishing_interval: Duration,
+    kinds: Kinds,
+    url: String,
+    pending: VecDeque<Wanted>,
+    chunk: usize,
+    job: Option<BoxFuture<'static, Job>>,
+    retry_at: Timer,
+    told: bool,
+}
+
+impl Setup {
+    pub(crate) fn new(session: Arc<Session>, timing: Timing, publishing_interval: Duration, kinds: Kinds, url: String) -> Self {
+        let retry_at = Timer::now() + timing.refused_retry;
+        Self {
+            session,
+            timing,
+            publishing_interval,
+            kinds,
+            url,
+            pending: VecDeque::new(),
+            chunk: 1,
+            job: None,
+            retry_at,
+            told: false,
+        }
+    }
+
+    /// Begins with these nodes.
+    pub(crate) fn examine(&mut self, nodes: Vec<(usize, NodeAddress)>) {
+        let examination = examine(self.session.clone(), nodes);
+        self.job = Some(async move { Job::Examined(examination.await) }.boxed());
+    }
+
+    /// Examines again what was refused.
+    pub(crate) fn retry(&mut self, refused: Vec<(usize, NodeAddress)>) {
+        self.retry_at = Timer::now() + self.timing.refused_retry;
+        if !refused.is_empty() && self.job.is_none() {
+            self.examine(refused);
+        }
+    }
+
+    pub(crate) const fn retry_at(&self) -> Timer {
+        self.retry_at
+    }
+
+    pub(crate) const fn is_working(&self) -> bool {
+        self.job.is_some()
+    }
+
+    /// Waits for the request that is under way. Cancel-safe.
+    pub(crate) async fn job(&mut self) -> Job {
+        let done = match &mut self.job {
+            Some(job) => job.await,
+            None => pending().await,
+        };
+        self.job = None;
+        done
+    }
+
+    /// Makes the next request, if there is anything left and none under way.
+    pub(crate) fn go_on(&mut self, subscriptions: &[Subscription]) {
+        if self.job.is_some() || self.pending.is_empty() {
+            return;
+        }
+        let session = self.session.clone();
+        match subscriptions.iter().find(|s| s.items.len() < s.items_max) {
+            None => {
+                let (interval, timing) = (self.publishing_interval, self.timing);
+                let subscribing = async move { items::subscribe(&session, interval, &timing).await };
+                self.job = Some(subscribing.map(Job::Subscribed).boxed());
+            }
+            Some(subscription) => {
+                let id = subscription.id;
+                let room = subscription.items_max - subscription.items.len();
+                let count = self.chunk.min(room).min(self.pending.len());
+                let chunk = self.pending.drain(..count).collect();
+                let creating = items::create(session, id, chunk);
+                self.job = Some(creating.map(move |result| Job::Created { subscription: id, result }).boxed());
+            }
+        }
+    }
+
+    /// Takes an answer over. An error ends the connection.
+    pub(crate) async fn done(
+        &mut self,
+        job: Job,
+        subscriptions: &mut Vec<Subscription>,
+        lent: &mut Lent<'_>,
+        inlet: &Inlet,
+    ) -> Result<(), SourceError> {
+        match job {
+            Job::Examined(examined) => {
+                let examined = examined?;
+                self.chunk = examined.limits.create.max(1);
+                for (found, kind) in examined.found {
+                    let Some(watched) = lent.roster.get(found.at) else { continue };
+                    lent.converter.set_open(found.at, kind.is_none());
+                    if let Some(kind) = kind {
+                        self.kinds.set(watched.id, kind);
+                    }
+                    self.pending.push_back(Wanted::new(found, watched));
+                }
+                refuse(examined.refused, lent, inlet).await?;
+            }
+            Job::Subscribed(Ok(subscription)) => subscriptions.push(subscription),
+            Job::Subscribed(Err(error)) if subscriptions.is_empty() => return Err(error),
+            Job::Subscribed(Err(error)) => {
+                tracing::warn!(%error, "the server gives no further subscription");
+                let status = StatusCode::BadTooManySubscriptions;
+                let refused = self.pending.drain(..).map(|wanted| Refused { at: wanted.at, status }).collect();
+                refuse(refused, lent, inlet).await?;
+            }
+            Job::Created { subscription, result } => {
+                let created = result?;
+                if let Some(subscription) = subscriptions.iter_mut().find(|s| s.id == subscription) {
+                    self.created(created, subscription, lent, inlet).await?;
+                }
+            }
+        }
+        self.tell(subscriptions, lent, inlet).await
+    }
+
+    async fn created(
+        &mut self,
+        created: Created,
+        subscription: &mut Subscription,
+        lent: &mut Lent<'_>,
+        inlet: &Inlet,
+    ) -> Result<(), SourceError> {
+        for at in created.made {
+            lent.roster.accept(at);
+            subscription.items.push(at);
+        }
+        if !created.too_many.is_empty() {
+            self.chunk = (created.too_many.len() / 2).max(1);
+            self.put_back(created.too_many);
+        }
+        let mut refused = created.refused;
+        if !created.no_room.is_empty() {
+            subscription.items_max = subscription.items.len();
+            if subscription.items.is_empty() {
+                let status = StatusCode::BadTooManyMonitoredItems;
+                refused.extend(created.no_room.into_iter().chain(self.pending.drain(..)).map(|wanted| Refused { at: wanted.at, status }));
+            } else {
+                self.put_back(created.no_room);
+            }
+        }
+        refuse(refused, lent, inlet).await
+    }
+
+    fn put_back(&mut self, wanted: Vec<Wanted>) {
+        for wanted in wanted.into_iter().rev() {
+            self.pending.push_front(wanted);
+        }
+    }
+
+    /// Says that the source is up, as soon as values can come; and how many signals are watched once all is made.
+    async fn tell(&mut self, subscriptions: &[Subscription], lent: &mut Lent<'_>, inlet: &Inlet) -> Result<(), SourceError> {
+        if !subscriptions.is_empty() || self.pending.is_empty() {
+            lent.reporter.report(inlet, SourceState::Up, format!("connected to `{}`", self.url)).await;
+        }
+        if self.pending.is_empty() && !self.told {
+            self.told = true;
+            let watched: usize = subscriptions.iter().map(|s| s.items.len()).sum();
+            let (signals, subscriptions) = (lent.roster.len(), subscriptions.len());
+            tracing::info!(source = lent.reporter.source(), url = self.url, signals, watched, subscriptions, "watching");
+        }
+        Ok(())
+    }
+}
+
+/// Tells of each signal that it cannot be watched.
+async fn refuse(refused: Vec<Refused>, lent: &mut Lent<'_>, inlet: &Inlet) -> Result<(), SourceError> {
+    for refused in refused {
+        let Some(signal) = lent.roster.refuse(refused) else { continue };
+        let arrival = Arrival::Signal { signal, status: status_from_ua(refused.status), at: lent.clock.now() };
+        if !inlet.push(arrival).await {
+            return Err(SourceError::Lost("the gateway is stopping".to_owned()));
+        }
+    }
+    Ok(())
+}

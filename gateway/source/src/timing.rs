@@ -1,0 +1,69 @@
+//! How long things may take, and how long to wait before the next attempt.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// The intervals of a source. The defaults suit a plant; tests shorten them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// The first wait before connecting again.
+    pub retry_min: Duration,
+    /// The longest wait before connecting again.
+    pub retry_max: Duration,
+    /// For each step of connecting.
+    pub connect: Duration,
+    /// For one request.
+    pub request: Duration,
+    /// How often each side says that it is there when there is nothing else to say. A connection that hangs is noticed
+    /// after three of them, or after one and the request's time, whichever is first.
+    pub keep_alive: Duration,
+    /// How often nodes that could not be watched are tried again.
+    pub refused_retry: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            retry_min: Duration::from_millis(500),
+            retry_max: Duration::from_secs(10),
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(6),
+            keep_alive: Duration::from_secs(3),
+            refused_retry: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Timing {
+    /// The wait before attempt `attempt` (0 for the first again): doubled each time, less up to a quarter that
+    /// depends on `salt`, so that many gateways do not come back at one moment.
+    #[must_use]
+    pub fn retry_after(&self, attempt: u32, salt: impl Hash) -> Duration {
+        let doubled = self.retry_min.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX));
+        let wait = doubled.min(self.retry_max);
+        let mut hasher = DefaultHasher::new();
+        (attempt, salt).hash(&mut hasher);
+        let share = u32::try_from(hasher.finish() % 256).unwrap_or(0);
+        wait - wait.saturating_mul(share) / 1024
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_their_bound_and_differ() {
+        let timing = Timing::default();
+        let mut seen = std::collections::HashSet::new();
+        for attempt in 0..40 {
+            for salt in 0..10 {
+                let wait = timing.retry_after(attempt, salt);
+                let nominal = Duration::from_millis(500 << attempt.min(6)).min(Duration::from_secs(10));
+                assert!(wait <= nominal && wait >= nominal * 3 / 4, "attempt {attempt}: {wait:?}");
+                seen.insert(wait);
+            }
+        }
+        assert!(seen.len() > 50);
+    }
+}

@@ -1,0 +1,143 @@
+//! The signals of a source, and which of them are refused; outlasts connections, so that each trouble is told once.
+
+use std::sync::Arc;
+
+use opcua::types::{NodeId, StatusCode};
+use watchfire_config::SignalConfig;
+use watchfire_model::SignalId;
+use watchfire_ua::{NodeAddress, UaError};
+
+/// A signal and its node.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub id: SignalId,
+    pub config: SignalConfig,
+    pub address: NodeAddress,
+    /// Why it cannot be watched now.
+    refused: Option<StatusCode>,
+}
+
+/// A signal whose node is known on this connection: its place among the watched, and the node.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub at: usize,
+    pub node: NodeId,
+}
+
+/// A signal that cannot be watched on this connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused {
+    pub at: usize,
+    pub status: StatusCode,
+}
+
+/// Every signal of a source, in the order of the configuration.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    source: Arc<str>,
+    watched: Vec<Watched>,
+}
+
+impl Roster {
+    pub(crate) fn new(source: Arc<str>, signals: Vec<(SignalId, SignalConfig)>) -> Result<Self, UaError> {
+        let watched = signals
+            .into_iter()
+            .map(|(id, config)| Ok(Watched { id, address: config.node.to_string().parse()?, config, refused: None }))
+            .collect::<Result<_, UaError>>()?;
+        Ok(Self { source, watched })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.watched.len()
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&Watched> {
+        self.watched.get(at)
+    }
+
+    pub(crate) fn ids(&self) -> Vec<SignalId> {
+        self.watched.iter().map(|watched| watched.id).collect()
+    }
+
+    /// Every signal's place and address.
+    pub(crate) fn all(&self) -> Vec<(usize, NodeAddress)> {
+        self.watched.iter().enumerate().map(|(at, watched)| (at, watched.address.clone())).collect()
+    }
+
+    /// The places and addresses of those that are refused.
+    pub(crate) fn refused(&self) -> Vec<(usize, NodeAddress)> {
+        let refused = self.watched.iter().enumerate().filter(|(_, watched)| watched.refused.is_some());
+        refused.map(|(at, watched)| (at, watched.address.clone())).collect()
+    }
+
+    /// Notes that a signal cannot be watched, and logs it unless the same has been logged.
+    pub(crate) fn refuse(&mut self, refused: Refused) -> Option<SignalId> {
+        let watched = self.watched.get_mut(refused.at)?;
+        let before = watched.refused.replace(refused.status);
+        if before != Some(refused.status) {
+            tracing::error!(
+                signal = watched.config.name,
+                node = %watched.address,
+                source = &*self.source,
+                status = %refused.status,
+                "{}",
+                way_out(refused.status),
+            );
+        }
+        Some(watched.id)
+    }
+
+    /// Notes that a signal is watched.
+    pub(crate) fn accept(&mut self, at: usize) {
+        if let Some(watched) = self.watched.get_mut(at)
+            && watched.refused.take().is_some()
+        {
+            tracing::info!(signal = watched.config.name, node = %watched.address, source = &*self.source, "the node can be watched now");
+        }
+    }
+}
+
+/// What happened and what to do, by the server's answer.
+fn way_out(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BadNodeIdUnknown | StatusCode::BadNodeIdInvalid => "the node does not exist; check the node id",
+        StatusCode::BadAttributeIdInvalid => "the node has no value; check that the node id names a variable",
+        StatusCode::BadUserAccessDenied | StatusCode::BadNotReadable => {
+            "the node may not be read; give the gateway's user the right on the server"
+        }
+        StatusCode::BadTooManyMonitoredItems | StatusCode::BadTooManySubscriptions => {
+            "the server has no room for more items; watch fewer nodes or raise its limit"
+        }
+        _ => "the server does not let the node be watched; see its status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn refused_signals_are_known_until_they_are_accepted() {
+        let config = |name: &str| SignalConfig {
+            name: format!("plant/{name}"),
+            node: watchfire_config::NodeAddress::parse(&format!("nsu=urn:a;s={name}")).unwrap(),
+            unit: None,
+            range: None,
+            sampling_interval: Duration::from_millis(100),
+            queue_size: 1,
+            area: String::new(),
+            role: String::new(),
+            group: 0,
+            description: String::new(),
+        };
+        let signals = vec![(SignalId(5), config("a")), (SignalId(6), config("b"))];
+        let mut roster = Roster::new("plant".into(), signals).unwrap();
+        assert_eq!(roster.refuse(Refused { at: 1, status: StatusCode::BadNodeIdUnknown }), Some(SignalId(6)));
+        assert_eq!(roster.refused(), vec![(1, "nsu=urn:a;s=b".parse().unwrap())]);
+        roster.accept(1);
+        assert!(roster.refused().is_empty());
+        assert_eq!(roster.refuse(Refused { at: 9, status: StatusCode::BadNodeIdUnknown }), None);
+        assert_eq!((roster.len(), roster.all().len()), (2, 2));
+    }
+}
