@@ -44,7 +44,8 @@ fn every_error_of_a_configuration_is_told_at_once() {
             ("missing.wasm", "cannot be read"),
         ] {
             let place = format!("gateway.toml:{}: ", line_of(part));
-            let told = complaint.lines().find(|line| line.contains(&place)).unwrap_or_else(|| panic!("{place}\n{complaint}"));
+            let told =
+                complaint.lines().find(|line| line.contains(&place)).unwrap_or_else(|| panic!("{place}\n{complaint}"));
             assert!(told.contains(says), "{told}");
         }
         assert!(complaint.trim_end().ends_with("6 errors"), "{complaint}");

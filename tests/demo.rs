@@ -39,7 +39,9 @@ fn the_demo_catches_its_three_faults_within_a_minute_and_ends_by_itself() {
 #[test]
 fn an_interrupt_ends_the_demo_within_two_seconds() {
     let (mut demo, _) = demo(&[]);
-    demo.line("to receive values", 0, |stream, line| (stream == Stream::Out && line.contains("values/s")).then_some(()));
+    demo.line("to receive values", 0, |stream, line| {
+        (stream == Stream::Out && line.contains("values/s")).then_some(())
+    });
     let (status, took) = demo.interrupt();
     assert!(status.success() && took < STOP_MAX, "{status} after {took:?}");
 }

@@ -42,7 +42,9 @@ impl FeedLoss {
         let low = "[detector.config]\nlow = 0.05\ndeadband = 0.0";
         let confirm = "[detector.alarm.limit]\nconfirm = true\nseverity = 800\n\n[detector.config]\nhigh = 2895.0\ndeadband = 0.0";
         let pressure = detector("pressure", "limit", &["plant/reactor_pressure"], confirm);
-        site.configure(&(source("plant", &recorded.url(), &TEP) + &pressure + &detector("feed", "limit", &["plant/a_feed"], low)));
+        site.configure(
+            &(source("plant", &recorded.url(), &TEP) + &pressure + &detector("feed", "limit", &["plant/a_feed"], low)),
+        );
         let server = recorded.start();
         let gateway = site.start();
         let hmis = connect_both(&site.url());
@@ -76,8 +78,22 @@ pub fn value(hmi: &mut Hmi, node: &str, wanted: f64) -> Option<()> {
 /// What must be the same after a restart.
 fn lasting(event: &Value) -> Vec<(&'static str, Value)> {
     let fields = [
-        "conditionId", "event", "type", "source", "time", "received", "message", "severity", "retain", "active", "acked",
-        "confirmed", "comment", "user", "quality", "lastSeverity",
+        "conditionId",
+        "event",
+        "type",
+        "source",
+        "time",
+        "received",
+        "message",
+        "severity",
+        "retain",
+        "active",
+        "acked",
+        "confirmed",
+        "comment",
+        "user",
+        "quality",
+        "lastSeverity",
     ];
     fields.into_iter().map(|field| (field, event[field].clone())).collect()
 }
@@ -138,7 +154,10 @@ fn a_recorded_fault_is_acknowledged_in_one_hmi_confirmed_in_another_and_survives
     }
     assert_eq!(raised[0], raised[1], "both are shown the same EventId");
     let by_default = plant.hmis[0].peer.all().into_iter().filter(|said| said["via"] == "default");
-    assert!(by_default.into_iter().any(|said| said["event"]["conditionId"] == node_id(PRESSURE)), "asyncua's own default");
+    assert!(
+        by_default.into_iter().any(|said| said["event"]["conditionId"] == node_id(PRESSURE)),
+        "asyncua's own default"
+    );
 
     acknowledge_and_confirm(&mut plant.hmis, &raised[0]);
     plain_variables_tell_the_same_and_acknowledge(&mut plant.hmis);
@@ -156,7 +175,10 @@ fn a_recorded_fault_is_acknowledged_in_one_hmi_confirmed_in_another_and_survives
         assert_eq!(standing(hmi), before, "{:?} after the kill", hmi.kind);
         for condition in [PRESSURE, FEED] {
             let events = hmi.events(condition);
-            assert!(events.iter().all(|event| event["event"] == events[0]["event"]), "nothing alarms again: {events:?}");
+            assert!(
+                events.iter().all(|event| event["event"] == events[0]["event"]),
+                "nothing alarms again: {events:?}"
+            );
         }
     }
     restarted.stop();
@@ -200,10 +222,20 @@ fn acknowledge_and_confirm(hmis: &mut [Hmi], raised: &str) {
 fn plain_variables_tell_the_same_and_acknowledge(hmis: &mut [Hmi]) {
     let raised = hmis[0].event(0, FEED, |event| event["active"] == true);
     let reader = &mut hmis[0];
-    let names = ["Active", "Acknowledged", "Severity", "EventId", "Message"].map(|name| format!("{FEED}#Values/{name}"));
+    let names =
+        ["Active", "Acknowledged", "Severity", "EventId", "Message"].map(|name| format!("{FEED}#Values/{name}"));
     let nodes: Vec<&str> = names.iter().map(String::as_str).collect();
     let values: Vec<Value> = reader.read(&nodes).into_iter().map(|read| read["value"].clone()).collect();
-    assert_eq!(values, [Value::from(true), Value::from(false), raised["severity"].clone(), raised["event"].clone(), raised["message"].clone()]);
+    assert_eq!(
+        values,
+        [
+            Value::from(true),
+            Value::from(false),
+            raised["severity"].clone(),
+            raised["event"].clone(),
+            raised["message"].clone()
+        ]
+    );
     let request = format!("{FEED}#Values/AcknowledgeRequest");
     assert_eq!(reader.write(&request, "00112233445566778899aabbccddeeff"), "BadEventIdUnknown");
     assert_eq!(reader.write(&format!("{FEED}#Values/Active"), "00"), "BadNotWritable");
@@ -217,7 +249,9 @@ fn plain_variables_tell_the_same_and_acknowledge(hmis: &mut [Hmi]) {
 fn an_acknowledgement_is_durable_before_it_is_answered() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
     let site = Site::new();
-    site.configure(&(source("plant", &recorded.url(), &["reactor_level"]) + &upper_limit("level", "plant/reactor_level", 80.0)));
+    site.configure(
+        &(source("plant", &recorded.url(), &["reactor_level"]) + &upper_limit("level", "plant/reactor_level", 80.0)),
+    );
     let mut server = recorded.start();
     let condition = "level/limit/plant/reactor_level";
     let said = |round: i32| format!("round {round}");
@@ -227,7 +261,11 @@ fn an_acknowledgement_is_durable_before_it_is_answered() {
         let seconds = f64::from(round) * 10.0;
         if round > 0 {
             let shown = hmi.event(0, condition, |event| event["active"] == true);
-            assert_eq!((&shown["acked"], &shown["comment"]), (&Value::from(true), &Value::from(said(round - 1))), "{shown}");
+            assert_eq!(
+                (&shown["acked"], &shown["comment"]),
+                (&Value::from(true), &Value::from(said(round - 1))),
+                "{shown}"
+            );
             server.set("reactor_level", seconds, 70.0, 0);
             hmi.event(0, condition, |event| event["active"] == false);
         }

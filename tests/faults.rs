@@ -61,7 +61,12 @@ fn failing_plugins_are_alarms_that_say_why_and_other_detectors_go_on() {
         ("text", "text.wasm".to_owned(), "", &["component"]),
         ("unknown", "limits".to_owned(), "", &["limits"]),
         ("traps", faulty.clone(), "[detector.config]\nfault = \"trap\"", &["trap"]),
-        ("loops", faulty.clone(), "[detector.quota]\nfuel_per_call = 5000000\n\n[detector.config]\nfault = \"loop\"", &["fuel"]),
+        (
+            "loops",
+            faulty.clone(),
+            "[detector.quota]\nfuel_per_call = 5000000\n\n[detector.config]\nfault = \"loop\"",
+            &["fuel"],
+        ),
         ("eats", faulty, "[detector.config]\nfault = \"memory\"", &["memory"]),
     ];
     let mut rest = source("plant", &recorded.url(), &["a_feed", "reactor_level"]);

@@ -71,7 +71,8 @@ impl Watched {
         self.gateway.stop();
         let output = self.site.run("history", &["plant/a_feed", "--json", "--to", "2025-01-01"]);
         let text = String::from_utf8(output.stdout).unwrap();
-        let recorded: Vec<Value> = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["value"].clone()).collect();
+        let recorded: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["value"].clone()).collect();
         assert!(recorded.contains(&last), "{recorded:?}");
         let missing: Vec<_> = served.iter().filter(|one| !recorded.contains(&one.value)).collect();
         assert!(missing.len() <= 3, "{missing:?}");

@@ -31,7 +31,15 @@ fn report(line: &str) -> Report {
     let numbers: Vec<u64> = rest.split([' ', ';', ',']).filter_map(|word| word.parse().ok()).collect();
     let digest = rest.split("digest ").nth(1).unwrap().to_owned();
     let [frames, samples, _, recorded, replayed, ..] = numbers[..] else { panic!("{line}") };
-    Report { detector: detector.to_owned(), identical: rest.starts_with("identical"), frames, samples, recorded, replayed, digest }
+    Report {
+        detector: detector.to_owned(),
+        identical: rest.starts_with("identical"),
+        frames,
+        samples,
+        recorded,
+        replayed,
+        digest,
+    }
 }
 
 #[test]
@@ -77,7 +85,11 @@ fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
 
     let sealed = site.run("replay", &["--seal-first"]);
     assert!(sealed.status.success(), "{}", String::from_utf8_lossy(&sealed.stderr));
-    assert_eq!(reports(&sealed), live, "from sealed chunks it is the same, the digest of what detectors were given too");
+    assert_eq!(
+        reports(&sealed),
+        live,
+        "from sealed chunks it is the same, the digest of what detectors were given too"
+    );
 
     // And it can tell a difference.
     site.configure(&(source + &detectors(2800.0)));

@@ -14,8 +14,7 @@ const CONDITION: &str = "level/limit/plant/reactor_level";
 
 /// The hash of a password, as the program makes it.
 fn hash(password: &str) -> String {
-    let mut child =
-        Command::new(PROGRAM).arg("password").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(PROGRAM).arg("password").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
@@ -38,14 +37,16 @@ fn acknowledge(hmi: &mut Hmi) -> String {
 fn a_wrong_password_is_refused_and_a_viewer_may_not_acknowledge() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
     let site = Site::new();
-    let rest = source("plant", &recorded.url(), &["reactor_level"]) + &upper_limit("level", "plant/reactor_level", 80.0);
+    let rest =
+        source("plant", &recorded.url(), &["reactor_level"]) + &upper_limit("level", "plant/reactor_level", 80.0);
     site.configure_with("security = [\"none\"]\nanonymous = \"none\"", &(users() + &rest));
     let mut server = recorded.start();
     let gateway = site.start();
     server.set("reactor_level", 1.0, 90.0, 0);
     let as_user = |user| As { user, pki: None };
     for kind in KINDS {
-        let hmis = [None, Some(("operator", "open sesame 2")), Some(("nobody", "open sesame 1"))].map(|user| Hmi::begin(kind, &site.url(), as_user(user)));
+        let hmis = [None, Some(("operator", "open sesame 2")), Some(("nobody", "open sesame 1"))]
+            .map(|user| Hmi::begin(kind, &site.url(), as_user(user)));
         for hmi in hmis {
             hmi.peer.ready().expect_err("refused");
         }
@@ -53,7 +54,8 @@ fn a_wrong_password_is_refused_and_a_viewer_may_not_acknowledge() {
         assert_eq!(acknowledge(&mut viewer), "BadUserAccessDenied", "{kind:?}");
     }
     gateway.logged(&["log-in", "nobody"]);
-    let mut operator = Hmi::connect_as(Kind::Asyncua, &site.url(), as_user(Some(("operator", "open sesame 1")))).unwrap();
+    let mut operator =
+        Hmi::connect_as(Kind::Asyncua, &site.url(), as_user(Some(("operator", "open sesame 1")))).unwrap();
     let mut viewer = Hmi::connect_as(Kind::Asyncua, &site.url(), as_user(Some(("viewer", "only looking")))).unwrap();
     let raised = viewer.event(0, CONDITION, |event| event["active"] == true);
     let request = format!("{CONDITION}#Values/AcknowledgeRequest");

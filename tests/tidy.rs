@@ -9,11 +9,8 @@ use serde_json::Value;
 use crate::harness::top;
 
 /// Libraries that only these rooms may name.
-const KEPT: [(&str, &[&str]); 3] = [
-    ("async-opcua", &["ua", "source", "server", "plant"]),
-    ("sled", &["history"]),
-    ("wasmtime", &["sandbox"]),
-];
+const KEPT: [(&str, &[&str]); 3] =
+    [("async-opcua", &["ua", "source", "server", "plant"]), ("sled", &["history"]), ("wasmtime", &["sandbox"])];
 /// Rooms behind the pipeline's ports: none sees another.
 const APART: [&str; 5] = ["source", "journal", "history", "sandbox", "server"];
 /// Rooms that only calculate.
@@ -89,7 +86,8 @@ fn the_model_depends_on_no_room_and_only_the_program_sees_all() {
         assert!(!names.contains("watchfire"), "`{room}` sees the program");
     }
     for pure in PURE {
-        let busy: Vec<&String> = named[pure].iter().filter(|name| name.starts_with("tokio") || *name == "async-trait").collect();
+        let busy: Vec<&String> =
+            named[pure].iter().filter(|name| name.starts_with("tokio") || *name == "async-trait").collect();
         assert!(busy.is_empty(), "`{pure}` calculates, but names {busy:?}");
     }
 }
@@ -101,7 +99,8 @@ fn the_patched_opcua_crates_are_the_ones_in_use() {
     assert!(!lock.contains("[[patch.unused]]"), "a patched crate is not used: its version does not fit");
     for name in ["async-opcua-nodes", "async-opcua-server"] {
         let named = format!("name = \"{name}\"");
-        let found: Vec<&str> = lock.split("[[package]]").filter(|package| package.lines().any(|line| line == named)).collect();
+        let found: Vec<&str> =
+            lock.split("[[package]]").filter(|package| package.lines().any(|line| line == named)).collect();
         let [package] = found[..] else { panic!("there is one `{name}`, not {}", found.len()) };
         assert!(!package.contains("source = "), "`{name}` comes from outside, not from third_party");
         assert!(top().join("third_party").join(name).join("Cargo.toml").exists());
@@ -111,7 +110,9 @@ fn the_patched_opcua_crates_are_the_ones_in_use() {
 #[test]
 fn files_have_names_that_say_something() {
     for path in tracked() {
-        let parts = path.components().map(|part| Path::new(part.as_os_str()).file_stem().unwrap().to_string_lossy().into_owned());
+        let parts = path
+            .components()
+            .map(|part| Path::new(part.as_os_str()).file_stem().unwrap().to_string_lossy().into_owned());
         let empty: Vec<String> = parts.filter(|part| EMPTY_NAMES.contains(&part.as_str())).collect();
         assert!(empty.is_empty(), "{} is named {empty:?}", path.display());
     }

@@ -131,7 +131,9 @@ pub fn signal_table(name: &str, node: &str) -> String {
 
 /// A live `[[detector]]`; `rest` is what follows its name, plugin and signals.
 pub fn detector(name: &str, plugin: &str, signals: &[&str], rest: &str) -> String {
-    format!("[[detector]]\nname = \"{name}\"\nplugin = \"{plugin}\"\nsignals = {signals:?}\nmode = \"live\"\n{rest}\n\n")
+    format!(
+        "[[detector]]\nname = \"{name}\"\nplugin = \"{plugin}\"\nsignals = {signals:?}\nmode = \"live\"\n{rest}\n\n"
+    )
 }
 
 /// A detector `limit` with an upper limit.

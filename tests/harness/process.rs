@@ -38,7 +38,8 @@ impl Process {
     /// Starts a program.
     pub fn start(name: &str, command: &mut Command) -> Self {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}; run `make test`"));
+        let mut child =
+            piped.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}; run `make test`"));
         let said = Arc::new(Said::default());
         let (out, error) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let readers = vec![read(Stream::Out, out, said.clone()), read(Stream::Error, error, said.clone())];
@@ -127,7 +128,11 @@ impl Process {
     fn show(&self) {
         let lines = self.said.lines.lock().unwrap();
         let hidden = lines.len().saturating_sub(SHOWN_LINES);
-        eprintln!("---- {} said{}", self.name, if hidden > 0 { format!(" ({hidden} lines before)") } else { String::new() });
+        eprintln!(
+            "---- {} said{}",
+            self.name,
+            if hidden > 0 { format!(" ({hidden} lines before)") } else { String::new() }
+        );
         for (stream, line) in lines.iter().skip(hidden) {
             eprintln!("{} {line}", if *stream == Stream::Out { '>' } else { '!' });
         }
