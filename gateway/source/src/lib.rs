@@ -24,3 +24,6 @@ mod watched;
 pub use error::SourceError;
 pub use source::OpcUaSource;
 pub use timing::Timing;
+
+#[cfg(test)]
+mod tests;

@@ -103,13 +103,16 @@ impl OpcUaSource {
             clock: &*connector.clock,
         };
         let publisher = Publisher::new(session.clone(), setup, lent);
-        let ended = tokio::select! {
+        let (ended, connected) = tokio::select! {
             biased;
-            () = stop.cancelled() => None,
-            error = &mut driving => Some(error),
-            error = work(&session, timing, publisher) => Some(error),
+            () = stop.cancelled() => (None, true),
+            error = &mut driving => (Some(error), false),
+            error = work(&session, timing, publisher) => {
+                let connected = error.can_say_goodbye();
+                (Some(error), connected)
+            }
         };
-        if ended.as_ref().is_none_or(SourceError::can_say_goodbye) {
+        if connected {
             // The server frees what it held for us; if it does not listen, its own timeouts do.
             tokio::select! {
                 _ = tokio::time::timeout(GOODBYE, session.disconnect()) => {}

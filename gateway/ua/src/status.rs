@@ -3,9 +3,7 @@
 use opcua::types::StatusCode as UaStatusCode;
 use watchfire_model::StatusCode;
 
-/// InfoType DataValue and the Overflow bit (OPC 10000-4 §7.39.1, Tables 168 and 169).
-const INFO_TYPE_MASK: u32 = 0b11 << 10;
-const INFO_TYPE_DATA_VALUE: u32 = 0b01 << 10;
+/// The Overflow bit (OPC 10000-4 §7.39.1, Table 169).
 const OVERFLOW: u32 = 1 << 7;
 
 /// The model's status.
@@ -26,10 +24,11 @@ pub fn status_name(status: StatusCode) -> String {
     status_to_ua(status).to_string()
 }
 
-/// Whether the server says that its queue overflowed at this value: values next to it are missing.
+/// Whether the server says that its queue overflowed at this value: values next to it are missing. The standard sets
+/// the info type as well; servers that forget it mean the same.
 #[must_use]
 pub const fn has_overflow(status: StatusCode) -> bool {
-    status.0 & INFO_TYPE_MASK == INFO_TYPE_DATA_VALUE && status.0 & OVERFLOW != 0
+    status.0 & OVERFLOW != 0
 }
 
 #[cfg(test)]
@@ -41,7 +40,7 @@ mod tests {
         let status = StatusCode(0x4090_0480);
         assert_eq!(status_from_ua(status_to_ua(status)), status);
         assert!(has_overflow(status));
-        assert!(!has_overflow(StatusCode(0x80)), "without the info type the bit means something else");
+        assert!(has_overflow(StatusCode(0x80)), "as some servers write it, without the info type");
         assert!(!has_overflow(StatusCode::GOOD));
         assert_eq!(status_name(StatusCode::BAD_NODE_ID_UNKNOWN), "BadNodeIdUnknown");
     }

@@ -1,0 +1,9 @@
+//! The source against the simulated plant over real sockets. Waits are for events, each with a deadline.
+
+mod backpressure;
+mod certificates;
+mod harness;
+mod nodes;
+mod outages;
+mod proxy;
+mod read_only;

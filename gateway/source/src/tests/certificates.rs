@@ -1,0 +1,82 @@
+//! Secured connections and logins: what is refused says what to do, and works once it is done.
+
+use std::fs;
+use std::path::Path;
+
+use watchfire_config::{PasswordFrom, Security};
+use watchfire_model::SourceState;
+use watchfire_plant::PlantOptions;
+
+use super::harness::{config, healthy, of_plant, quick, start_plant, start_source};
+
+/// Does what a person does: moves the one file of a `rejected` folder to `trusted`.
+fn trust_what_was_rejected(pki: &Path) {
+    let files: Vec<_> = fs::read_dir(pki.join("rejected")).unwrap().flatten().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    fs::rename(files[0].path(), pki.join("trusted").join(files[0].file_name())).unwrap();
+}
+
+#[tokio::test]
+async fn both_sides_refuse_unknown_certificates_until_a_person_trusts_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (dir.path().join("gateway/pki"), dir.path().join("plant/pki"));
+    let plant = start_plant(PlantOptions { pki_dir: Some(theirs.clone()), ..healthy(0) }).await;
+    let mut config = config(&plant.url, of_plant(&["pump/flow"]));
+    config.security = Security::Basic256Sha256;
+    let mut source = start_source(config, ours.clone(), quick());
+
+    let reason = source.until_down_with("not trusted").await;
+    assert!(reason.contains(&*ours.join("trusted").to_string_lossy()), "{reason}");
+    trust_what_was_rejected(&ours);
+
+    let reason = source.until_down_with("refuses our certificate").await;
+    assert!(reason.contains(&*ours.join("own/cert.der").to_string_lossy()), "{reason}");
+    trust_what_was_rejected(&theirs);
+
+    source.until_state(SourceState::Up).await;
+    source.until_values(1).await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_needs_the_right_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (dir.path().join("gateway/pki"), dir.path().join("plant/pki"));
+    let user = Some(("reader".to_owned(), "right".to_owned()));
+    let options = PlantOptions { user, pki_dir: Some(theirs.clone()), ..healthy(0) };
+    let plant = start_plant(options).await;
+    let password = dir.path().join("password");
+    let mut config = config(&plant.url, of_plant(&["pump/flow"]));
+    let anonymous = start_source(config.clone(), ours.clone(), quick());
+    let mut anonymous = anonymous;
+    let reason = anonymous.until_down_with("does not offer").await;
+    assert!(reason.contains("(user)"), "{reason}");
+    anonymous.stop().await;
+
+    config.user = Some("reader".to_owned());
+    config.password_from = Some(PasswordFrom::File(password.clone()));
+    config.security = Security::Basic256Sha256;
+    config.trust_server_certificate = true;
+    let mut source = start_source(config, ours, quick());
+    source.until_down_with("password file").await;
+    fs::write(&password, "wrong").unwrap();
+    source.until_down_with("refuses our certificate").await;
+    trust_what_was_rejected(&theirs);
+    source.until_down_with("refuses to log in user `reader`").await;
+    fs::write(&password, "right").unwrap();
+    source.until_state(SourceState::Up).await;
+    source.until_values(1).await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_without_the_wanted_security_says_what_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let plant = start_plant(healthy(0)).await;
+    let mut config = config(&plant.url, of_plant(&["pump/flow"]));
+    config.security = Security::Basic256Sha256;
+    let mut source = start_source(config, dir.path().join("pki"), quick());
+    let reason = source.until_down_with("does not offer security `basic256sha256`").await;
+    assert!(reason.contains("None/None (anonymous)"), "{reason}");
+    source.stop().await;
+}

@@ -1,0 +1,197 @@
+//! A plant in a thread of its own that can be killed, a source on it, and what the source hands in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use watchfire_config::{EndpointUrl, NodeAddress, Security, SignalConfig, SourceConfig};
+use watchfire_model::{Gap, Rows, SignalId, SourceState, StatusCode, SystemClock};
+use watchfire_pipeline::{Arrival, ArrivalReceiver, Source, inlet};
+use watchfire_plant::{FaultSchedule, Plant, PlantOptions};
+use watchfire_ua::Kinds;
+
+use crate::{OpcUaSource, Timing};
+
+/// No test waits longer for one event.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Short intervals, so that an outage of tests is over in a second.
+pub(super) fn quick() -> Timing {
+    Timing {
+        retry_min: Duration::from_millis(50),
+        retry_max: Duration::from_millis(400),
+        connect: Duration::from_secs(3),
+        request: Duration::from_millis(1500),
+        keep_alive: Duration::from_millis(500),
+        refused_retry: Duration::from_millis(300),
+    }
+}
+
+/// A plant on a runtime of its own.
+pub(super) struct RunningPlant {
+    runtime: Option<Runtime>,
+    pub(super) url: String,
+    pub(super) port: u16,
+}
+
+pub(super) fn healthy(port: u16) -> PlantOptions {
+    PlantOptions { host: "127.0.0.1".to_owned(), port, faults: FaultSchedule::none(), ..PlantOptions::default() }
+}
+
+pub(super) async fn start_plant(options: PlantOptions) -> RunningPlant {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let plant = runtime.spawn(Plant::start(options, CancellationToken::new())).await.unwrap().unwrap();
+    RunningPlant { runtime: Some(runtime), url: plant.url().to_owned(), port: plant.address().port() }
+}
+
+impl RunningPlant {
+    /// Ends the plant as a power cut would: no goodbye, the sockets are closed by the system.
+    pub(super) fn kill(mut self) -> u16 {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        self.port
+    }
+}
+
+impl Drop for RunningPlant {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(super) fn signal(name: &str, node: &str) -> SignalConfig {
+    SignalConfig {
+        name: format!("plant/{name}"),
+        node: NodeAddress::parse(node).unwrap(),
+        unit: None,
+        range: None,
+        sampling_interval: Duration::ZERO,
+        queue_size: 20,
+        area: "plant".to_owned(),
+        role: String::new(),
+        group: 0,
+        description: String::new(),
+    }
+}
+
+/// Signals of the plant by their names.
+pub(super) fn of_plant(names: &[&str]) -> Vec<SignalConfig> {
+    names.iter().map(|name| signal(name, &format!("nsu=urn:watchfire:plant;s={name}"))).collect()
+}
+
+pub(super) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
+    SourceConfig {
+        name: "plant".to_owned(),
+        url: EndpointUrl::parse(url).unwrap(),
+        security: Security::None,
+        user: None,
+        password_from: None,
+        area: "plant".to_owned(),
+        publishing_interval: Duration::from_millis(50),
+        trust_server_certificate: false,
+        signals,
+    }
+}
+
+/// A source that runs. Signal ids are the places in its configuration.
+pub(super) struct RunningSource {
+    pub(super) arrivals: ArrivalReceiver,
+    pub(super) kinds: Kinds,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+pub(super) fn start_source(config: SourceConfig, pki_dir: PathBuf, timing: Timing) -> RunningSource {
+    let signals = (0..).map(SignalId).zip(config.signals.clone()).collect();
+    let source = OpcUaSource::new(config, signals, pki_dir, Arc::new(SystemClock)).unwrap().with_timing(timing);
+    let kinds = source.kinds();
+    let (inlet, arrivals) = inlet();
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(Box::new(source).run(inlet, stop.clone()));
+    RunningSource { arrivals, kinds, stop, task }
+}
+
+impl RunningSource {
+    pub(super) async fn next(&mut self) -> Arrival {
+        tokio::time::timeout(PATIENCE, self.arrivals.recv()).await.expect("nothing comes").expect("the source ended")
+    }
+
+    /// The first arrival of which `pick` makes something; what comes before is dropped.
+    pub(super) async fn until<T>(&mut self, mut pick: impl FnMut(Arrival) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                if let Some(found) = pick(self.next().await) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.expect("what is awaited does not come")
+    }
+
+    pub(super) async fn until_state(&mut self, wanted: SourceState) -> String {
+        self.until(|arrival| match arrival {
+            Arrival::State { state, reason, .. } if state == wanted => Some(reason),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until the source is down with a reason that has `part` in it.
+    pub(super) async fn until_down_with(&mut self, part: &str) -> String {
+        self.until(|arrival| match arrival {
+            Arrival::State { state: SourceState::Down, reason, .. } if reason.contains(part) => Some(reason),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for good values of every one of the first `signals` signals.
+    pub(super) async fn until_values(&mut self, signals: u32) -> Vec<Gap> {
+        let mut missing: Vec<SignalId> = (0..signals).map(SignalId).collect();
+        let mut gaps = Vec::new();
+        self.until(|arrival| {
+            match arrival {
+                Arrival::Rows(rows) => missing.retain(|signal| !has_good_value(&rows, *signal)),
+                Arrival::Gaps(more) => gaps.extend(more),
+                _ => {}
+            }
+            missing.is_empty().then_some(())
+        })
+        .await;
+        gaps
+    }
+
+    /// Waits until each of the first signals has changed since now.
+    pub(super) async fn until_all_changed(&mut self, signals: u32) {
+        while self.arrivals.try_recv().is_some() {}
+        // What was already on its way may be old: the second value is new.
+        for _ in 0..2 {
+            self.until_values(signals).await;
+        }
+    }
+
+    /// The status of the next signal that cannot be watched.
+    pub(super) async fn until_refused(&mut self) -> (SignalId, StatusCode) {
+        self.until(|arrival| match arrival {
+            Arrival::Signal { signal, status, .. } => Some((signal, status)),
+            _ => None,
+        })
+        .await
+    }
+
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(2), self.task).await.expect("a source stops within two seconds").unwrap();
+    }
+}
+
+fn has_good_value(rows: &Rows, wanted: SignalId) -> bool {
+    rows.check().unwrap();
+    rows.signal.iter().zip(&rows.status).any(|(signal, status)| *signal == wanted && status.is_good())
+}

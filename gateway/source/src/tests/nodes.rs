@@ -1,0 +1,81 @@
+//! What is watched: every kind of value, nodes that are not there, servers with small limits.
+
+use opcua::types::StatusCode as UaStatusCode;
+use watchfire_model::{Kind, Quality, SignalId, SourceState, StatusCode};
+use watchfire_pipeline::Arrival;
+use watchfire_plant::{PlantLimits, PlantOptions, signals};
+
+use super::harness::{config, healthy, of_plant, quick, signal, start_plant, start_source};
+
+#[tokio::test]
+async fn values_arrive_with_their_times_kinds_and_text() {
+    let plant = start_plant(healthy(0)).await;
+    let names = ["pump/flow", "line/mode", "pump/running", "line/product", "pump/starts"];
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = start_source(config(&plant.url, of_plant(&names)), dir.path().join("pki"), quick());
+    source.until_state(SourceState::Up).await;
+
+    let flow = source
+        .until(|arrival| match arrival {
+            Arrival::Rows(rows) => {
+                let at = rows.signal.iter().rposition(|signal| *signal == SignalId(0))?;
+                Some((rows.value[at], rows.time[at], rows.status[at], rows.quality[at]))
+            }
+            _ => None,
+        })
+        .await;
+    assert!((0.0..=100.0).contains(&flow.0));
+    assert_eq!((flow.2, flow.3), (StatusCode::GOOD, Quality::NONE));
+    let product = source
+        .until(|arrival| match arrival {
+            Arrival::Rows(rows) => rows.text.first().cloned(),
+            _ => None,
+        })
+        .await;
+    assert!(product.1.starts_with("syrup") || product.1.starts_with("cleaning") || product.1 == "none");
+    source.until_values(5).await;
+    let kinds: Vec<_> = (0..5).map(|id| source.kinds.get(SignalId(id)).unwrap()).collect();
+    assert_eq!(kinds, [Kind::Real, Kind::Enumeration, Kind::Boolean, Kind::Text, Kind::Unsigned]);
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_exist_is_told_and_holds_up_no_other() {
+    let plant = start_plant(healthy(0)).await;
+    let mut watched = of_plant(&["pump/flow", "pump/speed"]);
+    watched.push(signal("gone", "nsu=urn:watchfire:plant;s=pump/gone"));
+    watched.push(signal("elsewhere", "nsu=urn:elsewhere;s=pump/flow"));
+    watched.push(signal("folder", "nsu=urn:watchfire:plant;s=pump"));
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = start_source(config(&plant.url, watched), dir.path().join("pki"), quick());
+    let mut refused = Vec::new();
+    for _ in 0..3 {
+        refused.push(source.until_refused().await);
+    }
+    refused.sort_by_key(|(signal, _)| *signal);
+    let no_value = StatusCode(UaStatusCode::BadAttributeIdInvalid.bits());
+    assert_eq!(
+        refused,
+        [
+            (SignalId(2), StatusCode::BAD_NODE_ID_UNKNOWN),
+            (SignalId(3), StatusCode::BAD_NODE_ID_UNKNOWN),
+            (SignalId(4), no_value)
+        ]
+    );
+    source.until_values(2).await;
+    // And they are tried again, without end.
+    source.until_refused().await;
+    source.until_values(2).await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_small_server_is_asked_in_small_requests_and_several_subscriptions() {
+    let limits = PlantLimits { nodes_per_read: 5, items_per_call: 4, items_per_subscription: 10 };
+    let plant = start_plant(PlantOptions { limits, ..healthy(0) }).await;
+    let names: Vec<&str> = signals().iter().map(|signal| signal.name).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = start_source(config(&plant.url, of_plant(&names)), dir.path().join("pki"), quick());
+    source.until_values(u32::try_from(names.len()).unwrap()).await;
+    source.stop().await;
+}

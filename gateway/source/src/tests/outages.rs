@@ -1,0 +1,81 @@
+//! Outages of every sort: each is told at once, outlived, and leaves a gap.
+
+use watchfire_model::{Gap, GapCause, SignalId, SourceState};
+
+use super::harness::{config, healthy, of_plant, quick, start_plant, start_source};
+use super::proxy::Proxy;
+
+const SIGNALS: [&str; 3] = ["pump/flow", "tank/level", "motor/bearing_temp"];
+
+fn assert_one_gap_each(gaps: &[Gap]) {
+    for id in 0..3 {
+        let of_signal: Vec<_> = gaps.iter().filter(|gap| gap.signal == Some(SignalId(id))).collect();
+        assert_eq!(of_signal.len(), 1, "signal {id}: {of_signal:?}");
+        assert_eq!(of_signal[0].cause, GapCause::SourceLost);
+        assert!(of_signal[0].since < of_signal[0].until);
+    }
+}
+
+#[tokio::test]
+async fn a_killed_server_is_read_again_once_it_is_back() {
+    let plant = start_plant(healthy(0)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = start_source(config(&plant.url, of_plant(&SIGNALS)), dir.path().join("pki"), quick());
+    source.until_values(3).await;
+    let port = plant.kill();
+    source.until_state(SourceState::Down).await;
+    source.until_down_with("cannot reach").await;
+    let _plant = start_plant(healthy(port)).await;
+    source.until_state(SourceState::Up).await;
+    assert_one_gap_each(&source.until_values(3).await);
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_cut_line_is_told_at_once_and_leaves_one_gap_of_each_signal() {
+    let plant = start_plant(healthy(0)).await;
+    let proxy = Proxy::start(plant.port).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = start_source(config(&proxy.url(), of_plant(&SIGNALS)), dir.path().join("pki"), quick());
+    let mut witness = start_source(config(&plant.url, of_plant(&SIGNALS)), dir.path().join("witness"), quick());
+    for _ in 0..2 {
+        source.until_values(3).await;
+        proxy.cut();
+        source.until_state(SourceState::Down).await;
+        witness.until_all_changed(3).await;
+        proxy.open();
+        source.until_state(SourceState::Up).await;
+        assert_one_gap_each(&source.until_values(3).await);
+    }
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_line_that_hangs_in_silence_is_noticed() {
+    let plant = start_plant(healthy(0)).await;
+    let proxy = Proxy::start(plant.port).await;
+    let dir = tempfile::tempdir().unwrap();
+    let timing = quick();
+    let mut source = start_source(config(&proxy.url(), of_plant(&SIGNALS)), dir.path().join("pki"), timing);
+    source.until_values(3).await;
+    let begin = tokio::time::Instant::now();
+    proxy.hang();
+    let reason = source.until_state(SourceState::Down).await;
+    let noticed = begin.elapsed();
+    assert!(noticed < timing.keep_alive * 3 + timing.request, "after {noticed:?}: {reason}");
+    // While it hangs, no attempt hangs for ever.
+    source.until_down_with("no answer within").await;
+    proxy.open();
+    source.until_state(SourceState::Up).await;
+    assert_one_gap_each(&source.until_values(3).await);
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_never_answers_stops_when_told() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("opc.tcp://127.0.0.1:{}", nobody.local_addr().unwrap().port());
+    let dir = tempfile::tempdir().unwrap();
+    let source = start_source(config(&url, of_plant(&SIGNALS)), dir.path().join("pki"), quick());
+    source.stop().await;
+}
