@@ -1,1 +1,18 @@
-//! Append-only frames with group commit and recovery.
+//! The journal: append-only records in files, made durable in groups, read back exactly as they were written.
+//!
+//! Layout of a data folder's `wal/<first place>.wal`: a head (magic, version, first place), then records, each
+//! `length | CRC-32 | kind | place | payload`, little endian. A torn record at the very end is what a kill leaves and is
+//! cut off at the next start; anything else that does not fit is damage, and is told, never skipped. Knows nothing of
+//! what records mean.
+
+mod codec;
+mod columns;
+mod file;
+mod folder_lock;
+mod journal;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use folder_lock::FolderLock;
+pub use journal::FileJournal;

@@ -1,0 +1,93 @@
+//! A record as bytes: `length | CRC-32 | kind | place | payload`.
+
+use watchfire_model::{Lsn, Record, RecordBody};
+
+use crate::columns;
+
+/// Bytes before the payload.
+pub const HEAD_BYTES: usize = 17;
+/// The longest record; a longer length can only be damage.
+pub const RECORD_BYTES_MAX: usize = 256 << 20;
+
+/// Kinds: a change of a payload's form is a new kind, so that old files stay readable.
+const KIND_DATA: u8 = 1;
+const KIND_OTHER: u8 = 2;
+
+/// What stands at a place in a file.
+#[derive(Debug, PartialEq)]
+pub enum Parsed<'b> {
+    /// A record whose checksum fits: its place, its payload and its length with the head.
+    Whole(Raw<'b>),
+    /// More bytes are needed.
+    Short,
+    /// No record.
+    Bad,
+}
+
+/// A record whose checksum fits, not yet decoded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Raw<'b> {
+    /// Its place.
+    pub lsn: Lsn,
+    /// Its length with the head.
+    pub bytes: usize,
+    kind: u8,
+    payload: &'b [u8],
+}
+
+/// Writes a record into `out`, which is emptied first. False when it is too long, or cannot be written.
+pub fn encode(lsn: Lsn, body: &RecordBody, out: &mut Vec<u8>) -> bool {
+    out.clear();
+    out.extend([0; HEAD_BYTES]);
+    let kind = match body {
+        RecordBody::Data(frame) => {
+            columns::write(frame, out);
+            KIND_DATA
+        }
+        RecordBody::Control(_) | RecordBody::Decided(_) | RecordBody::Commanded { .. } => {
+            match postcard::to_extend(body, std::mem::take(out)) {
+                Ok(written) => *out = written,
+                Err(_) => return false,
+            }
+            KIND_OTHER
+        }
+    };
+    let Ok(length) = u32::try_from(out.len() - HEAD_BYTES) else { return false };
+    let Some((head, _)) = out.split_first_chunk_mut::<HEAD_BYTES>() else { return false };
+    let [l0, l1, l2, l3] = length.to_le_bytes();
+    let [p0, p1, p2, p3, p4, p5, p6, p7] = lsn.0.to_le_bytes();
+    *head = [l0, l1, l2, l3, 0, 0, 0, 0, kind, p0, p1, p2, p3, p4, p5, p6, p7];
+    let crc = out.get(8..).map(crc32fast::hash).unwrap_or_default();
+    if let Some(field) = out.get_mut(4..8) {
+        field.copy_from_slice(&crc.to_le_bytes());
+    }
+    out.len() <= RECORD_BYTES_MAX
+}
+
+/// Looks at the bytes at a record's beginning.
+pub fn parse(bytes: &[u8]) -> Parsed<'_> {
+    let Some((head, rest)) = bytes.split_first_chunk::<HEAD_BYTES>() else { return Parsed::Short };
+    let [l0, l1, l2, l3, c0, c1, c2, c3, kind, place @ ..] = *head;
+    let Ok(length) = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])) else { return Parsed::Bad };
+    if length > RECORD_BYTES_MAX {
+        return Parsed::Bad;
+    }
+    let Some(payload) = rest.get(..length) else { return Parsed::Short };
+    let checked = bytes.get(8..HEAD_BYTES + length).map(crc32fast::hash);
+    if checked != Some(u32::from_le_bytes([c0, c1, c2, c3])) {
+        return Parsed::Bad;
+    }
+    Parsed::Whole(Raw { lsn: Lsn(u64::from_le_bytes(place)), bytes: HEAD_BYTES + length, kind, payload })
+}
+
+impl Raw<'_> {
+    /// Decodes the payload; `None` when it is of a kind or form that this program does not know.
+    pub fn decode(&self) -> Option<Record> {
+        let body = match self.kind {
+            KIND_DATA => RecordBody::Data(columns::read(self.payload)?),
+            KIND_OTHER => postcard::from_bytes(self.payload).ok()?,
+            _ => return None,
+        };
+        Some(Record { lsn: self.lsn, body })
+    }
+}

@@ -1,0 +1,200 @@
+//! What the journal promises: what was appended is read back, whatever a kill left at the end.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use proptest::prelude::*;
+use watchfire_model::{
+    AlarmState, ConditionKey, Control, Decided, Frame, Gap, GapCause, Instant, Lsn, Quality, Record, RecordBody, Rows,
+    SignalId, StatusCode,
+};
+use watchfire_pipeline::{Journal, PortError, RecordReader};
+
+use crate::{FileJournal, FolderLock};
+
+fn frame(rows_wanted: usize, seed: u64) -> Frame {
+    let mut rows = Rows::default();
+    for i in 0..rows_wanted as u64 {
+        let x = seed.wrapping_mul(31).wrapping_add(i);
+        let value = if x.is_multiple_of(7) { f64::NAN } else { f64::from_bits(x.wrapping_mul(0x9e37_79b9_7f4a_7c15)) };
+        let status = StatusCode(if x.is_multiple_of(5) { 0x8000_0000 } else { 0 });
+        let time = Instant::from_ns(i64::MIN.wrapping_add(i64::try_from(i).unwrap()));
+        let skew = if x.is_multiple_of(3) { -5 } else { 0 };
+        rows.push(
+            SignalId(u32::try_from(i).unwrap()),
+            time,
+            value,
+            status,
+            Quality(u8::try_from(x % 2).unwrap()),
+            skew,
+        );
+        if x.is_multiple_of(4) {
+            rows.set_text(format!("text {x} ü"));
+        }
+        if x.is_multiple_of(6) {
+            rows.set_exact(i64::MAX);
+        }
+    }
+    let gap = Gap { signal: Some(SignalId(7)), since: Instant::MIN, until: Instant::MAX, cause: GapCause::Overflow };
+    let gaps = if seed.is_multiple_of(2) {
+        vec![gap, Gap { signal: None, cause: GapCause::NotRecorded, ..gap }]
+    } else {
+        vec![]
+    };
+    Frame { now: Instant::from_ns(i64::try_from(seed).unwrap()), utc_offset_s: -3600, mode: 3, rows, gaps }
+}
+
+fn body(seed: u64) -> RecordBody {
+    match seed % 3 {
+        0 => RecordBody::Control(Control::DetectorFault {
+            binding: "hot".into(),
+            frame: Lsn(seed),
+            reason: "trapped".into(),
+            skip: true,
+        }),
+        1 => RecordBody::Decided(Decided {
+            binding: "hot".into(),
+            frame: Lsn(seed),
+            verdicts: vec![],
+            transitions: vec![AlarmState { key: ConditionKey::new("a", "b", "c"), state: vec![1, 2, 3] }],
+        }),
+        _ => RecordBody::Data(frame(usize::try_from(seed % 40).unwrap(), seed)),
+    }
+}
+
+/// Bit for bit: NaNs are equal to themselves here.
+fn same(a: &Record, b: &Record) -> bool {
+    format!("{a:?}") == format!("{b:?}")
+}
+
+fn all(journal: &FileJournal) -> Result<Vec<Record>, PortError> {
+    let mut records: Vec<Record> = Vec::new();
+    loop {
+        let next = records.last().map_or(Lsn(1), |last| last.lsn.next());
+        let read = journal.read(next, 100)?;
+        if read.is_empty() {
+            return Ok(records);
+        }
+        records.extend(read);
+    }
+}
+
+fn filled(folder: &Path, count: u64) -> Vec<Record> {
+    let journal = FileJournal::open(folder).unwrap();
+    let records = (1..=count).map(|i| Record { lsn: journal.append(&body(i)).unwrap(), body: body(i) }).collect();
+    assert_eq!(journal.syncer().sync().unwrap(), Lsn(count));
+    records
+}
+
+#[test]
+fn what_was_appended_is_read_back_before_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = filled(folder.path(), 500);
+    for _ in 0..2 {
+        let journal = FileJournal::open(folder.path()).unwrap();
+        assert_eq!(journal.tail(), Lsn(500));
+        let read = all(&journal).unwrap();
+        assert_eq!(read.len(), written.len());
+        assert!(read.iter().zip(&written).all(|(a, b)| same(a, b)));
+        assert_eq!(journal.read(Lsn(250), 1).unwrap()[0].lsn, Lsn(250));
+        assert!(journal.read(Lsn(501), 1).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_kill_at_every_byte_leaves_a_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = filled(folder.path(), 12);
+    let file = folder.path().join("wal/00000000000000000001.wal");
+    let bytes = std::fs::read(&file).unwrap();
+    for length in (0..bytes.len()).rev() {
+        std::fs::write(&file, &bytes[..length]).unwrap();
+        let journal = FileJournal::open(folder.path()).unwrap();
+        let read = all(&journal).unwrap();
+        assert!(read.len() < written.len() && read.iter().zip(&written).all(|(a, b)| same(a, b)), "cut at {length}");
+        let next = journal.append(&body(1)).unwrap();
+        assert_eq!(next.0, read.len() as u64 + 1, "cut at {length}");
+        assert_eq!(all(&journal).unwrap().len(), read.len() + 1, "cut at {length}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_before_the_last_record_is_told_and_nothing_is_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), 30);
+    let file = folder.path().join("wal/00000000000000000001.wal");
+    let bytes = std::fs::read(&file).unwrap();
+    let last = bytes.len() - 600;
+    for at in (16..last).step_by(7) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        std::fs::write(&file, &damaged).unwrap();
+        let error = FileJournal::open(folder.path()).unwrap_err();
+        assert!(matches!(&error, PortError::Damaged { what, .. } if what.contains(".wal")), "byte {at}: {error}");
+        assert_eq!(std::fs::read(&file).unwrap(), damaged);
+    }
+}
+
+#[test]
+fn damage_while_it_runs_is_told_by_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = FileJournal::open(folder.path()).unwrap();
+    (1..40).for_each(|i| assert!(journal.append(&body(i)).is_ok()));
+    let file = OpenOptions::new().write(true).open(folder.path().join("wal/00000000000000000001.wal")).unwrap();
+    file.write_all_at(&[0xff; 4], 40).unwrap();
+    assert!(matches!(journal.read(Lsn(1), 10_000), Err(PortError::Damaged { .. })));
+}
+
+#[test]
+fn sealed_files_go_and_the_last_one_keeps_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = FileJournal::open(folder.path()).unwrap();
+    let big = RecordBody::Data(frame(200_000, 1));
+    let mut syncer = journal.syncer();
+    for _ in 0..60 {
+        journal.append(&big).unwrap();
+    }
+    assert_eq!(syncer.sync().unwrap(), Lsn(60));
+    let files = || std::fs::read_dir(folder.path().join("wal")).unwrap().count();
+    assert!(files() > 2);
+    journal.truncate(Lsn(60)).unwrap();
+    assert_eq!(files(), 1);
+    drop(journal);
+    let journal = FileJournal::open(folder.path()).unwrap();
+    assert_eq!(journal.tail(), Lsn(60));
+    assert!(journal.read(Lsn(1), 1).unwrap()[0].lsn > Lsn(1), "older places are gone, and that shows");
+}
+
+#[test]
+fn a_folder_belongs_to_one_process_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = FolderLock::take(folder.path()).unwrap();
+    let refused = FolderLock::take(folder.path()).unwrap_err().to_string();
+    assert!(refused.contains(&std::process::id().to_string()), "{refused}");
+    drop(held);
+    assert!(FolderLock::take(folder.path()).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn any_record_survives_its_bytes(seed in any::<u32>(), rows in 0..200_usize) {
+        let seed = u64::from(seed);
+        for body in [body(seed), RecordBody::Data(frame(rows, seed))] {
+            let mut bytes = Vec::new();
+            prop_assert!(crate::codec::encode(Lsn(seed), &body, &mut bytes));
+            let crate::codec::Parsed::Whole(raw) = crate::codec::parse(&bytes) else { panic!("not whole") };
+            let record = raw.decode().unwrap();
+            let written = Record { lsn: Lsn(seed), body };
+            prop_assert!(same(&record, &written));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let crate::codec::Parsed::Whole(raw) = crate::codec::parse(&bytes) {
+            drop(raw.decode());
+        }
+        drop(crate::columns::read(&bytes));
+    }
+}
