@@ -23,6 +23,7 @@ mod server;
 mod shared;
 mod space;
 mod tally;
+mod teller;
 mod users;
 mod watch;
 

@@ -26,10 +26,13 @@ use crate::methods;
 use crate::names::{NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, own, own_text};
 use crate::nodes::{Node, signal_value};
 use crate::shared::Shared;
+use crate::teller;
 use crate::users::name_of;
 
 /// How often watched signals are looked at; the shortest sampling interval there is.
 const SAMPLING: Duration = Duration::from_millis(100);
+/// After so long a monitored item that was being created is there.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// Our namespace's nodes.
 pub(crate) struct Manager {
@@ -257,9 +260,21 @@ impl NodeManager for Manager {
         items: &mut [&mut CreateMonitoredItem],
     ) -> Result<(), StatusCode> {
         self.shared.watch.saw_session(context.session_id, &context.subscriptions);
+        let mut created = Vec::new();
         for item in items {
             self.watch(context, item);
+            let value = item.item_to_monitor().attribute_id == AttributeId::Value;
+            if value && item.status_code().is_good() {
+                created.push(item.item_to_monitor().node_id.clone());
+            }
         }
+        // A change between the initial value and the item's birth would reach nobody: say it again. Whoever has it
+        // already is not told twice.
+        let (shared, subscriptions) = (self.shared.clone(), context.subscriptions.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(SETTLED).await;
+            teller::tell_values(&shared, &subscriptions, &created);
+        });
         Ok(())
     }
 

@@ -47,7 +47,6 @@ pub(crate) enum AreaPart {
 impl AreaPart {
     pub(crate) const ALL: [Self; 5] =
         [Self::Alarms, Self::AlarmValues, Self::ActiveCount, Self::UnacknowledgedCount, Self::HighestSeverity];
-    pub(crate) const COUNTERS: [Self; 3] = [Self::ActiveCount, Self::UnacknowledgedCount, Self::HighestSeverity];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use opcua::crypto::CertificateStore;
@@ -31,35 +31,34 @@ impl Rejected {
         let mut looks = tokio::time::interval(LOOK);
         loop {
             looks.tick().await;
-            let looked = tokio::task::spawn_blocking(move || {
-                self.look();
-                self
-            });
+            let looked = tokio::task::spawn_blocking(move || (self.look(), self));
             match looked.await {
-                Ok(again) => self = again,
+                Ok((refused, again)) => {
+                    self = again;
+                    self.tell(&refused);
+                }
                 Err(_) => return std::future::pending().await,
             }
         }
     }
 
-    fn look(&mut self) {
-        let dir = self.pki.rejected_dir();
-        let mut found = names(&dir);
-        for (_, name) in &found {
-            if self.told.contains(name) {
-                continue;
-            }
-            let file = dir.join(name);
-            if self.is_trusted_under_another_name(&file) {
-                tracing::info!(file = %file.display(), "a client's certificate is trusted under another file name; its next connection will succeed");
-                continue;
-            }
+    fn tell(&self, refused: &[PathBuf]) {
+        for file in refused {
             tracing::warn!(
                 file = %file.display(),
                 to = %self.pki.trusted_dir().display(),
                 "a client was refused, its certificate is not trusted; to trust it, move the file"
             );
         }
+    }
+
+    /// The certificates that were refused since the last look. Those that lie in `trusted` under another name are put
+    /// right instead.
+    pub(crate) fn look(&mut self) -> Vec<PathBuf> {
+        let dir = self.pki.rejected_dir();
+        let mut found = names(&dir);
+        let new = found.iter().map(|(_, name)| name).filter(|name| !self.told.contains(*name)).map(|name| dir.join(name));
+        let refused = new.filter(|file| !self.is_trusted_under_another_name(file)).collect();
         found.sort();
         let excess = found.len().saturating_sub(KEPT_MAX);
         for (_, name) in found.drain(..excess) {
@@ -67,10 +66,11 @@ impl Rejected {
             drop(std::fs::remove_file(dir.join(name)));
         }
         self.told = found.into_iter().map(|(_, name)| name).collect();
+        refused
     }
 
     /// The stack looks for a certificate under one name only; people choose others.
-    fn is_trusted_under_another_name(&self, file: &std::path::Path) -> bool {
+    fn is_trusted_under_another_name(&self, file: &Path) -> bool {
         let Ok(certificate) = CertificateStore::read_cert(file) else { return false };
         // Judging trusts nothing new: it copies within `trusted`, and takes the file out of `rejected`.
         matches!(self.pki.judge(&certificate, false), Ok(Trust::Trusted))
@@ -78,7 +78,7 @@ impl Rejected {
 }
 
 /// Files and when they were written, unsorted.
-fn names(dir: &PathBuf) -> Vec<(SystemTime, OsString)> {
+fn names(dir: &Path) -> Vec<(SystemTime, OsString)> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let dated = |entry: std::fs::DirEntry| {
         let written = entry.metadata().and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);

@@ -22,10 +22,11 @@ use crate::error::ServerError;
 use crate::limits::limits;
 use crate::manager::Manager;
 use crate::names::{NAMESPACE, NAMESPACE_URI};
-use crate::publisher::{Publisher, Teller};
+use crate::publisher::Publisher;
 use crate::rejected::Rejected;
 use crate::shared::Shared;
 use crate::space::{SignalNode, Space};
+use crate::teller::Teller;
 use crate::users::Users;
 use crate::watch::Watch;
 
@@ -66,7 +67,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     token: CancellationToken,
-    publisher: Arc<Publisher>,
+    pub(crate) publisher: Arc<Publisher>,
     teller: Teller,
     rejected: Rejected,
 }

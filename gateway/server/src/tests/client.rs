@@ -1,20 +1,22 @@
 //! An HMI: a client with the few calls that the tests need.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcua::client::{ClientBuilder, EventCallback, IdentityToken, Session};
+use opcua::client::{ClientBuilder, DataChangeCallback, EventCallback, IdentityToken, Session};
 use opcua::types::{
-    AttributeId, BrowseDescription, BrowseDescriptionResultMask, BrowseDirection, ContentFilter, DataValue,
+    AttributeId, BrowseDescription, BrowseDescriptionResultMask, BrowseDirection, BrowsePath, ContentFilter, DataValue,
     EventFilter, ExtensionObject, MessageSecurityMode, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters,
     NodeId, ObjectId, ObjectTypeId, QualifiedName, ReadValueId, ReferenceDescription, ReferenceTypeId,
-    SimpleAttributeOperand, StatusCode, TimestampsToReturn, UserTokenPolicy, Variant,
+    RelativePath, RelativePathElement,
+    SimpleAttributeOperand, StatusCode, TimestampsToReturn, UserTokenPolicy, Variant, WriteValue,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use crate::names::{NAMESPACE, own};
+use crate::names::{NAMESPACE, own, own_text};
 
 /// Longer than anything takes: a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -162,6 +164,59 @@ impl Hmi {
         (result.monitored_item_id, clauses)
     }
 
+    /// Watches values; each change with the string of its node.
+    pub(super) async fn watch(&self, ids: &[NodeId]) -> Changes {
+        let (sender, received) = unbounded_channel();
+        let callback = DataChangeCallback::new(move |value, item| {
+            let name = own_text(&item.item_to_monitor().node_id).unwrap_or_default().to_owned();
+            drop(sender.send((name, value)));
+        });
+        let every = Duration::from_millis(20);
+        let subscription = self.session.create_subscription(every, 1000, 100, 0, 0, true, callback).await.unwrap();
+        let item = |id: &NodeId| {
+            let mut item = MonitoredItemCreateRequest::from(id.clone());
+            item.requested_parameters.queue_size = 10;
+            item
+        };
+        let items = ids.iter().map(item).collect();
+        let created =
+            self.session.create_monitored_items(subscription, TimestampsToReturn::Both, items).await.unwrap();
+        for item in created {
+            assert!(item.result.status_code.is_good(), "{}", item.result.status_code);
+        }
+        Changes(received)
+    }
+
+    /// Writes a value; its status.
+    pub(super) async fn write(&self, id: NodeId, value: impl Into<Variant>) -> StatusCode {
+        let value = WriteValue {
+            node_id: id,
+            attribute_id: AttributeId::Value as u32,
+            value: DataValue::value_only(value),
+            ..WriteValue::default()
+        };
+        self.session.write(&[value]).await.unwrap()[0]
+    }
+
+    /// Where a browse path of our names (or, after a `.`, of the standard's) leads from a node.
+    pub(super) async fn follow(&self, from: NodeId, names: &[&str], inverse: bool) -> Vec<NodeId> {
+        let element = |name: &&str| RelativePathElement {
+            reference_type_id: ReferenceTypeId::HierarchicalReferences.into(),
+            is_inverse: inverse,
+            include_subtypes: true,
+            target_name: match name.strip_prefix('.') {
+                Some(standard) => QualifiedName::new(0, standard),
+                None => QualifiedName::new(NAMESPACE, *name),
+            },
+        };
+        let path = BrowsePath {
+            starting_node: from,
+            relative_path: RelativePath { elements: Some(names.iter().map(element).collect()) },
+        };
+        let answer = self.session.translate_browse_paths_to_node_ids(&[path]).await.unwrap().remove(0);
+        answer.targets.unwrap_or_default().into_iter().map(|target| target.target_id.node_id).collect()
+    }
+
     /// Calls a method; its status.
     pub(super) async fn call(&self, object: NodeId, method: impl Into<NodeId>, arguments: Vec<Variant>) -> StatusCode {
         self.session.call_one((object, method.into(), Some(arguments))).await.unwrap().status_code
@@ -191,6 +246,25 @@ pub(super) fn clause(field: &str) -> SimpleAttributeOperand {
 
 pub(super) fn server() -> NodeId {
     ObjectId::Server.into()
+}
+
+/// Changes of values.
+pub(super) struct Changes(UnboundedReceiver<(String, DataValue)>);
+
+impl Changes {
+    pub(super) async fn next(&mut self) -> (String, DataValue) {
+        tokio::time::timeout(PATIENCE, self.0.recv()).await.expect("no value came").unwrap()
+    }
+
+    /// The next values, one of each node, by node; what was there before is told once each.
+    pub(super) async fn round(&mut self, count: usize) -> BTreeMap<String, DataValue> {
+        let mut round = BTreeMap::new();
+        while round.len() < count {
+            let (name, value) = self.next().await;
+            assert!(round.insert(name.clone(), value).is_none(), "{name} is told twice");
+        }
+        round
+    }
 }
 
 impl Events {

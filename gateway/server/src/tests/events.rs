@@ -1,10 +1,12 @@
 //! What reaches an HMI as events.
 
-use opcua::types::{ByteString, ContentFilter, DateTime, NodeId, ObjectId, ObjectTypeId, StatusCode, Variant};
+use opcua::types::{
+    ByteString, ContentFilter, ContentFilterBuilder, DateTime, NodeId, ObjectId, ObjectTypeId, Operand, StatusCode, Variant,
+};
 use watchfire_model::Level;
 
-use super::client::{Hmi, server};
-use super::house::{House, NOON, key, oil_evidence, oil_high};
+use super::client::{Hmi, clause, server};
+use super::house::{House, NOON, key, odd, oil_evidence, oil_high};
 use crate::names::own;
 
 /// What HMIs select.
@@ -71,6 +73,120 @@ async fn an_alarm_reaches_an_hmi_with_every_field_it_reads() {
     let event = events.next().await;
     assert_eq!(event.text("Message"), "press/oil is far too high", "a sentence that names the signal is left alone");
     assert_eq!((event.get("HighLimit"), event.get("HighHighLimit")), (&8.0.into(), &8.0.into()));
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_event_is_seen_once_at_every_level_and_nowhere_else() {
+    let house = House::open().await;
+    house.define(oil_high());
+    house.define(odd());
+    let hmi = Hmi::connect(&house.url).await;
+    let all = ContentFilter::default;
+    let fields = ["ConditionId", "EventId"];
+    let mut at_server = hmi.subscribe(server(), &fields, all()).await;
+    let mut at_hall = hmi.subscribe(own("area:Hall"), &fields, all()).await;
+    let mut at_press = hmi.subscribe(own("area:Hall/Press"), &fields, all()).await;
+    let mut at_source = hmi.subscribe(own("source:watch"), &fields, all()).await;
+    let mut at_empty = hmi.subscribe(own("area:Hall/Empty"), &fields, all()).await;
+    house.find(&key("watch/odd"), Level::Active, "odd", Vec::new());
+    house.raise(&key("hot/high/press/oil"));
+    house.find(&key("watch/odd"), Level::Normal, "as ever", Vec::new());
+    let (odd, oil) = (Variant::from(own("watch/odd")), Variant::from(own("hot/high/press/oil")));
+    for (events, expected) in [
+        (&mut at_server, vec![&odd, &oil, &odd]),
+        (&mut at_hall, vec![&odd, &oil, &odd]),
+        (&mut at_press, vec![&odd, &oil, &odd]),
+        (&mut at_source, vec![&odd, &odd]),
+    ] {
+        for condition in expected {
+            assert_eq!(events.next().await.get("ConditionId"), condition);
+        }
+        assert!(events.is_empty());
+    }
+    assert!(at_empty.is_empty());
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn filters_know_our_types_and_values() {
+    let house = House::open().await;
+    house.define(oil_high());
+    house.define(odd());
+    let hmi = Hmi::connect(&house.url).await;
+    let operand = |field: &str| Operand::from(clause(field));
+    let ours = own("StatisticalAlarmType");
+    let filters = [
+        ContentFilterBuilder::new().of_type(Operand::literal(ours.clone())).build(),
+        ContentFilterBuilder::new().eq(operand("EventType"), Operand::literal(ours.clone())).build(),
+        ContentFilterBuilder::new().eq(operand("SourceName"), Operand::literal("watch")).build(),
+        ContentFilterBuilder::new().eq(operand("ConditionId"), Operand::literal(own("watch/odd"))).build(),
+        ContentFilterBuilder::new().lt(operand("Severity"), Operand::literal(500_u16)).build(),
+        ContentFilterBuilder::new().in_list(operand("EventType"), vec![Operand::literal(ours)]).build(),
+    ];
+    let mut only_odd = Vec::new();
+    for filter in filters {
+        only_odd.push(hmi.subscribe(server(), &["ConditionId"], filter).await);
+    }
+    let of_all_alarms = ContentFilterBuilder::new()
+        .of_type(Operand::literal(NodeId::from(ObjectTypeId::AlarmConditionType)))
+        .build();
+    let mut all = hmi.subscribe(server(), &["ConditionId"], of_all_alarms).await;
+    house.raise(&key("hot/high/press/oil"));
+    house.find(&key("watch/odd"), Level::Active, "odd", Vec::new());
+    for events in &mut only_odd {
+        assert_eq!(*events.next().await.get("ConditionId"), own("watch/odd").into());
+        assert!(events.is_empty());
+    }
+    assert_eq!(*all.next().await.get("ConditionId"), own("hot/high/press/oil").into());
+    assert_eq!(*all.next().await.get("ConditionId"), own("watch/odd").into());
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_client_is_told_which_of_its_clauses_mean_nothing() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let fields = ["ConditionId", "ActiveState/Id", "Message"];
+    let events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
+    assert_eq!(events.clause_results, vec![StatusCode::Good; 3]);
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn when_events_are_left_out_the_newest_state_is_shown_and_a_refresh_required() {
+    let (surface, house) = House::with_room(4).await;
+    house.define(oil_high());
+    house.define(odd());
+    let hmi = Hmi::connect(&house.url).await;
+    let mut events = hmi.subscribe(server(), &["EventType", "EventId"], ContentFilter::default()).await;
+    let mut below = hmi.subscribe(own("area:Hall"), &["EventType"], ContentFilter::default()).await;
+    // More changes than there is room for, before the server can take one: both run on this thread.
+    let oil = key("hot/high/press/oil");
+    for _ in 0..10 {
+        house.raise(&oil);
+        house.find(&oil, Level::Normal, "well again", Vec::new());
+    }
+    house.find(&key("watch/odd"), Level::Active, "odd", Vec::new());
+    assert!(surface.is_stale());
+    let level: Variant = NodeId::from(ObjectTypeId::ExclusiveLevelAlarmType).into();
+    let required: Variant = NodeId::from(ObjectTypeId::RefreshRequiredEventType).into();
+    for expected in [&level, &level, &level, &level, &required] {
+        assert_eq!(events.next().await.get("EventType"), expected);
+        assert_eq!(below.next().await.get("EventType"), expected);
+    }
+    assert!(!surface.is_stale());
+    assert_eq!(hmi.value("watch/odd#ActiveState/Id").await, true.into());
+    assert_eq!(hmi.value("hot/high/press/oil#ActiveState/Id").await, false.into());
+    let newest: Variant = ByteString::from(house.state(&oil).event_id.bytes().to_vec()).into();
+    assert_eq!(hmi.value("hot/high/press/oil#EventId").await, newest);
+    // And then it goes on as before.
+    house.raise(&oil);
+    assert_eq!(*events.next().await.get("EventType"), level);
     hmi.close().await;
     house.close().await;
 }

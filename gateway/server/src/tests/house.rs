@@ -15,6 +15,7 @@ use watchfire_model::{
 use watchfire_pipeline::{ConditionView, Latest, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
 
+use crate::publisher::Publisher;
 use crate::{Server, ServerError, ServerOptions, SignalNode};
 
 /// When the clock of these tests stands still.
@@ -99,8 +100,21 @@ impl House {
         Self::with(open()).await
     }
 
-    #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
     pub(super) async fn with(config: ServerConfig) -> Self {
+        Self::start(config, |_| {}).await
+    }
+
+    /// A server whose queue has room for a few states only.
+    pub(super) async fn with_room(room: usize) -> (Arc<Publisher>, Self) {
+        let publisher = Arc::new(Publisher::with_room(room));
+        let small = publisher.clone();
+        let mut house = Self::start(open(), move |server| server.publisher = small).await;
+        house.surface = publisher.clone();
+        (publisher, house)
+    }
+
+    #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
+    async fn start(config: ServerConfig, change: impl FnOnce(&mut Server)) -> Self {
         let folder = TempDir::new().unwrap();
         let pki = own_pki(&folder);
         let (commands, mut requests) = commands();
@@ -121,7 +135,8 @@ impl House {
             commands,
             clock: clock.clone(),
         };
-        let (server, surface) = Server::build(options).unwrap();
+        let (mut server, surface) = Server::build(options).unwrap();
+        change(&mut server);
         let url = format!("opc.tcp://{}/", server.address());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run(stop.clone()));
@@ -132,7 +147,7 @@ impl House {
                 let answer = annunciator.lock().command(&request.command).map(|transition| {
                     shown.publish(vec![ConditionView { def: transition.def, state: transition.state, notify: true }]);
                 });
-                drop(request.reply.send(answer));
+                let _gone = request.reply.send(answer);
             }
         });
         Self { engine, surface, latest, clock, url, pki, stop, serving, _folder: folder }

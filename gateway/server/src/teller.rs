@@ -1,0 +1,112 @@
+//! Tells clients of new states: nodes first, then events at every level, then the values that somebody watches.
+
+use std::sync::Arc;
+
+use opcua::nodes::DefaultTypeTree;
+use opcua::server::SubscriptionCache;
+use opcua::sync::RwLock;
+use opcua::types::{AttributeId, NodeId, ObjectId, ObjectTypeId};
+use watchfire_pipeline::ConditionView;
+
+use crate::event::{ConditionEvent, MarkerEvent};
+use crate::names::{AREA, below, own_text};
+use crate::nodes::Node;
+use crate::shared::Shared;
+use crate::space::Condition;
+
+/// States that are told in one go; about half a millisecond with one client.
+pub(crate) const CHUNK: usize = 64;
+
+/// Takes over states and tells those who watch.
+pub(crate) struct Teller {
+    pub shared: Arc<Shared>,
+    pub subscriptions: Arc<SubscriptionCache>,
+    pub types: Arc<RwLock<DefaultTypeTree>>,
+}
+
+impl Teller {
+    /// Takes over states in order, with an event for each that is to be told.
+    pub(crate) fn tell(&self, views: Vec<ConditionView>, with_events: bool) {
+        let _in_order = self.shared.telling.lock();
+        let mut changed: Vec<Arc<Condition>> = Vec::with_capacity(views.len());
+        let mut events: Vec<(ConditionEvent, Vec<String>)> = Vec::new();
+        {
+            let below_server = self.shared.watch.has_notifiers();
+            let mut space = self.shared.space.write();
+            for view in views {
+                let notify = view.notify && with_events;
+                let condition = space.show(view);
+                if notify {
+                    let notifiers = if below_server { space.notifiers_of(&condition) } else { Vec::new() };
+                    events.push((ConditionEvent::new(condition.clone()), notifiers));
+                }
+                changed.push(condition);
+            }
+        }
+        {
+            let mut server = self.subscriptions.event_notifier();
+            for (event, _) in &events {
+                server.notify(ObjectId::Server, event);
+            }
+        }
+        let below = events.iter().map(|(event, notifiers)| (event, notifiers.as_slice()));
+        self.shared.watch.deliver(below, &self.subscriptions, &*self.types.read());
+        tell_values(&self.shared, &self.subscriptions, &self.watched(&changed));
+    }
+
+    /// Takes over the newest states without events, then asks for a refresh.
+    pub(crate) async fn catch_up(&self, views: Vec<ConditionView>) {
+        let mut views = views.into_iter().peekable();
+        while views.peek().is_some() {
+            self.tell(views.by_ref().take(CHUNK).collect(), false);
+            tokio::task::yield_now().await;
+        }
+        self.require_refresh();
+    }
+
+    /// RefreshRequired to every event item (OPC 10000-9 §5.11.4).
+    fn require_refresh(&self) {
+        let marker = MarkerEvent::new(
+            ObjectTypeId::RefreshRequiredEventType,
+            "events were left out; call ConditionRefresh",
+            self.shared.clock.now(),
+        );
+        let _in_order = self.shared.telling.lock();
+        self.subscriptions.event_notifier().notify(ObjectId::Server, &marker);
+        let notifiers = self.shared.watch.notifiers();
+        self.shared.watch.deliver(std::iter::once((&marker, notifiers.as_slice())), &self.subscriptions, &*self.types.read());
+    }
+
+    /// The nodes of changed conditions and of their areas whose values somebody watches.
+    fn watched(&self, changed: &[Arc<Condition>]) -> Vec<NodeId> {
+        let watch = &self.shared.watch;
+        let space = self.shared.space.read();
+        let mut owners: Vec<String> = Vec::with_capacity(changed.len() + 4);
+        for condition in changed {
+            owners.push(condition.key().to_owned());
+            for area in space.areas_of(condition).into_iter().map(|path| format!("{AREA}{path}")) {
+                if !owners.contains(&area) {
+                    owners.push(area);
+                }
+            }
+        }
+        owners.iter().flat_map(|owner| watch.paths_of(owner).into_iter().map(|path| below(owner, &path))).collect()
+    }
+}
+
+/// Sends the values that variables of ours have now to whoever watches them.
+pub(crate) fn tell_values(shared: &Shared, subscriptions: &SubscriptionCache, ids: &[NodeId]) {
+    if ids.is_empty() {
+        return;
+    }
+    let space = shared.space.read();
+    let mut notifier = subscriptions.data_notifier();
+    for id in ids {
+        let node = own_text(id).and_then(|name| Node::find(&space, name));
+        if let Some(value) = node.and_then(|node| node.value(&space, &shared.values()))
+            && let Some(mut items) = notifier.notify_for(id, AttributeId::Value)
+        {
+            items.data_value(value);
+        }
+    }
+}
