@@ -79,6 +79,14 @@ impl Default for PlantOptions {
     }
 }
 
+impl PlantOptions {
+    /// The demonstration's plant: the default one, with faults.
+    #[must_use]
+    pub fn demo() -> Self {
+        Self { faults: FaultSchedule::demo(), ..Self::default() }
+    }
+}
+
 /// A plant that runs until it is told to stop.
 #[derive(Debug)]
 pub struct Plant {

@@ -65,8 +65,9 @@ impl Serve<'_> {
     /// Listens and makes the server, so that its nodes can be made.
     pub async fn listen(self) -> Result<Served, PlantError> {
         let address = format!("{}:{}", self.host, self.port);
-        let listener =
-            TcpListener::bind(&address).await.map_err(|cause| PlantError::Listen { address: address.clone(), cause })?;
+        let listener = TcpListener::bind(&address)
+            .await
+            .map_err(|cause| PlantError::Listen { address: address.clone(), cause })?;
         let address = listener.local_addr().map_err(|cause| PlantError::Listen { address, cause })?;
         let metadata = NamespaceMetadata { namespace_uri: self.namespace.to_owned(), ..Default::default() };
         let (host, uri) = (self.host.to_owned(), self.namespace.to_owned());

@@ -5,18 +5,18 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use opcua::client::transport::TcpConnector;
 use opcua::client::{
-    ClientBuilder, ClientConfig, ConnectionSource, IdentityToken, Session, SessionActivity, SessionBuilder,
-    SessionEventLoop, SessionPollResult,
+    ClientBuilder, ClientConfig, IdentityToken, Session, SessionActivity, SessionBuilder, SessionEventLoop,
+    SessionPollResult,
 };
 use opcua::crypto::{CertificateStore, X509};
 use opcua::sync::RwLock;
-use opcua::types::{EndpointDescription, Error, StatusCode};
+use opcua::types::{EndpointDescription, StatusCode};
 use watchfire_config::SourceConfig;
 use watchfire_model::Clock;
 use watchfire_ua::{Application, Pki, Security, Trust};
 
+use crate::dial::Dial;
 use crate::{SourceError, Timing, discover};
 
 /// A whole message of 2,000 values with long texts has room in this.
@@ -34,21 +34,10 @@ pub(crate) struct Connector {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Connects to the configured URL, whatever address the server believes to have.
-struct At(String);
-
-impl ConnectionSource for At {
-    type Builder = String;
-
-    fn get_connector(&self, _endpoint: &EndpointDescription) -> Result<String, Error> {
-        Ok(self.0.clone())
-    }
-}
-
 /// A session that is not connected yet, and what has to be polled for it to live.
 pub(crate) struct Opened {
     pub session: Arc<Session>,
-    pub event_loop: SessionEventLoop<TcpConnector>,
+    pub event_loop: SessionEventLoop<Dial>,
 }
 
 impl Connector {
@@ -66,11 +55,11 @@ impl Connector {
     /// Finds the endpoint, checks its certificate, and makes a session for it.
     pub(crate) async fn open(&self) -> Result<Opened, SourceError> {
         let (store, identity) = self.credentials().await?;
-        let url = self.url();
+        let dial = Dial(self.config.url.clone());
         let client = self.client_config();
-        let endpoints = discover::endpoints(&client, store.clone(), &url, &self.timing).await?;
+        let endpoints = discover::endpoints(&client, store.clone(), &dial, &self.timing).await?;
         let security = self.security();
-        let endpoint = discover::choose(&endpoints, security, self.config.user.is_some(), &url)?;
+        let endpoint = discover::choose(&endpoints, security, self.config.user.is_some(), &self.url())?;
         if security == Security::None {
             if self.config.user.is_some() {
                 tracing::warn!(source = self.config.name, "security is none: the password may travel unencrypted");
@@ -79,7 +68,7 @@ impl Connector {
             self.judge(&endpoint).await?;
         }
         let (session, event_loop) = SessionBuilder::new(&client)
-            .with_connector(At(url))
+            .with_connector(dial)
             .connect_to_endpoint_directly(endpoint)
             .map(|builder| builder.user_identity_token(identity))
             .and_then(|builder| builder.build(store))
@@ -177,10 +166,7 @@ impl Connector {
     }
 
     /// Polls a session until it is lost; returns why. Nothing of the session moves unless this is polled.
-    pub(crate) fn drive(
-        &self,
-        event_loop: SessionEventLoop<TcpConnector>,
-    ) -> impl Future<Output = SourceError> + Send + '_ {
+    pub(crate) fn drive(&self, event_loop: SessionEventLoop<Dial>) -> impl Future<Output = SourceError> + Send + '_ {
         let events = event_loop.enter();
         async move { self.follow(pin!(events)).await }
     }

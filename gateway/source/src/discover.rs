@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use opcua::client::transport::{TcpConnector, TransportPollResult};
+use opcua::client::transport::TransportPollResult;
 use opcua::client::{ClientConfig, SessionBuilder};
 use opcua::core::ResponseMessage;
 use opcua::crypto::CertificateStore;
@@ -10,17 +10,18 @@ use opcua::sync::RwLock;
 use opcua::types::{EndpointDescription, Error, GetEndpointsRequest, RequestHeader, StatusCode, UserTokenType};
 use watchfire_ua::Security;
 
+use crate::dial::Dial;
 use crate::{SourceError, Timing};
 
 /// The server's endpoints.
 pub(crate) async fn endpoints(
     client: &ClientConfig,
     store: Arc<RwLock<CertificateStore>>,
-    url: &str,
+    dial: &Dial,
     timing: &Timing,
 ) -> Result<Vec<EndpointDescription>, SourceError> {
-    let unreachable = |detail: String| SourceError::Unreachable { url: url.to_owned(), detail };
-    match tokio::time::timeout(timing.connect, ask(client, store, url, timing)).await {
+    let unreachable = |detail: String| SourceError::Unreachable { url: dial.0.to_string(), detail };
+    match tokio::time::timeout(timing.connect, ask(client, store, dial, timing)).await {
         Ok(Ok(endpoints)) => Ok(endpoints),
         Ok(Err(error)) => Err(unreachable(error.to_string())),
         Err(_) => Err(unreachable(format!("no answer within {} s", timing.connect.as_secs_f32()))),
@@ -30,13 +31,13 @@ pub(crate) async fn endpoints(
 async fn ask(
     client: &ClientConfig,
     store: Arc<RwLock<CertificateStore>>,
-    url: &str,
+    dial: &Dial,
     timing: &Timing,
 ) -> Result<Vec<EndpointDescription>, Error> {
-    let connector = TcpConnector::new(url)?;
-    let endpoint = EndpointDescription::from(url);
+    let url = dial.0.to_string();
+    let endpoint = EndpointDescription::from(url.as_str());
     let channel = SessionBuilder::new(client).connect_to_endpoint_directly(endpoint)?.build_channel(store)?;
-    let mut transport = channel.connect_no_retry(&connector).await?;
+    let mut transport = channel.connect_no_retry(dial).await?;
     let request = GetEndpointsRequest {
         request_header: RequestHeader { request_handle: channel.request_handle(), ..RequestHeader::dummy() },
         endpoint_url: url.into(),

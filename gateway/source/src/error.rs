@@ -18,7 +18,9 @@ pub enum SourceError {
         detail: String,
     },
     /// The server does not offer the configured security.
-    #[error("`{url}` does not offer security `{wanted}` with this login; it offers {offered}; set `security` or `user` to match")]
+    #[error(
+        "`{url}` does not offer security `{wanted}` with this login; it offers {offered}; set `security` or `user` to match"
+    )]
     NotOffered {
         /// Where.
         url: String,

@@ -174,9 +174,8 @@ async fn send(
     every_sample: bool,
 ) -> Result<Option<Vec<StatusCode>>, SourceError> {
     let items = chunk.iter().map(|wanted| wanted.request(every_sample)).collect();
-    let request = CreateMonitoredItems::new(id, session)
-        .timestamps_to_return(TimestampsToReturn::Both)
-        .items_to_create(items);
+    let request =
+        CreateMonitoredItems::new(id, session).timestamps_to_return(TimestampsToReturn::Both).items_to_create(items);
     match request.send(session.channel()).await {
         Ok(response) => Ok(Some(response.results.into_iter().map(|item| item.result.status_code).collect())),
         Err(error) => match error.status() {
@@ -189,9 +188,7 @@ async fn send(
                 Ok(None)
             }
             // Some servers refuse the whole request when the subscription is full.
-            StatusCode::BadTooManyMonitoredItems => {
-                Ok(Some(vec![StatusCode::BadTooManyMonitoredItems; chunk.len()]))
-            }
+            StatusCode::BadTooManyMonitoredItems => Ok(Some(vec![StatusCode::BadTooManyMonitoredItems; chunk.len()])),
             status => Err(SourceError::Request { doing: "making monitored items", status }),
         },
     }

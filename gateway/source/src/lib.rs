@@ -7,6 +7,7 @@
 
 mod connect;
 mod convert;
+mod dial;
 mod discover;
 mod error;
 mod examine;
@@ -24,6 +25,7 @@ mod watched;
 pub use error::SourceError;
 pub use source::OpcUaSource;
 pub use timing::Timing;
+pub use watchfire_ua::Kinds;
 
 #[cfg(test)]
 mod tests;

@@ -55,10 +55,7 @@ fn whole(value: &DataValue) -> Option<usize> {
 pub(crate) async fn namespaces(session: &Session) -> Result<Vec<String>, SourceError> {
     let values = read(session, &[to_read(VariableId::Server_NamespaceArray.into(), AttributeId::Value)]).await?;
     let Some(Variant::Array(array)) = values.into_iter().next().and_then(|value| value.value) else {
-        return Err(SourceError::Request {
-            doing: "reading the namespaces",
-            status: StatusCode::BadUnexpectedError,
-        });
+        return Err(SourceError::Request { doing: "reading the namespaces", status: StatusCode::BadUnexpectedError });
     };
     Ok(array
         .values

@@ -43,7 +43,13 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    pub(crate) fn new(session: Arc<Session>, timing: Timing, publishing_interval: Duration, kinds: Kinds, url: String) -> Self {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        timing: Timing,
+        publishing_interval: Duration,
+        kinds: Kinds,
+        url: String,
+    ) -> Self {
         let retry_at = Timer::now() + timing.refused_retry;
         Self {
             session,
@@ -174,7 +180,13 @@ impl Setup {
             subscription.items_max = subscription.items.len();
             if subscription.items.is_empty() {
                 let status = StatusCode::BadTooManyMonitoredItems;
-                refused.extend(created.no_room.into_iter().chain(self.pending.drain(..)).map(|wanted| Refused { at: wanted.at, status }));
+                refused.extend(
+                    created
+                        .no_room
+                        .into_iter()
+                        .chain(self.pending.drain(..))
+                        .map(|wanted| Refused { at: wanted.at, status }),
+                );
             } else {
                 self.put_back(created.no_room);
             }
@@ -189,7 +201,12 @@ impl Setup {
     }
 
     /// Says that the source is up, as soon as values can come; and how many signals are watched once all is made.
-    async fn tell(&mut self, subscriptions: &[Subscription], lent: &mut Lent<'_>, inlet: &Inlet) -> Result<(), SourceError> {
+    async fn tell(
+        &mut self,
+        subscriptions: &[Subscription],
+        lent: &mut Lent<'_>,
+        inlet: &Inlet,
+    ) -> Result<(), SourceError> {
         if !subscriptions.is_empty() || self.pending.is_empty() {
             lent.reporter.report(inlet, SourceState::Up, format!("connected to `{}`", self.url)).await;
         }
@@ -197,7 +214,14 @@ impl Setup {
             self.told = true;
             let watched: usize = subscriptions.iter().map(|s| s.items.len()).sum();
             let (signals, subscriptions) = (lent.roster.len(), subscriptions.len());
-            tracing::info!(source = lent.reporter.source(), url = self.url, signals, watched, subscriptions, "watching");
+            tracing::info!(
+                source = lent.reporter.source(),
+                url = self.url,
+                signals,
+                watched,
+                subscriptions,
+                "watching"
+            );
         }
         Ok(())
     }

@@ -39,22 +39,21 @@ pub struct OpcUaSource {
 
 impl OpcUaSource {
     /// A source for a server and its signals, each with its id. Certificates lie in `pki_dir`; ours is made there when
-    /// a secured connection is first needed. Connects only when it runs.
-    ///
-    /// # Errors
-    /// When a node id of the configuration cannot be read.
+    /// a secured connection is first needed. What the signals' values are is filled into `kinds` at each connection.
+    /// Connects only when it runs.
+    #[must_use]
     pub fn new(
         config: SourceConfig,
         signals: Vec<(SignalId, SignalConfig)>,
         pki_dir: PathBuf,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, SourceError> {
+        kinds: Kinds,
+    ) -> Self {
         let name: Arc<str> = config.name.as_str().into();
-        let roster = Roster::new(name.clone(), signals)?;
-        let kinds = Kinds::default();
+        let roster = Roster::new(name.clone(), signals);
         let converter = Converter::new(roster.ids(), kinds.clone());
         let connector = Connector { config, pki: Pki::new(pki_dir), timing: Timing::default(), clock };
-        Ok(Self { name, connector, roster, converter, kinds })
+        Self { name, connector, roster, converter, kinds }
     }
 
     /// With other intervals than the default ones.
@@ -62,12 +61,6 @@ impl OpcUaSource {
     pub const fn with_timing(mut self, timing: Timing) -> Self {
         self.connector.timing = timing;
         self
-    }
-
-    /// What the signals' values are, as the server tells it; filled in at each connection.
-    #[must_use]
-    pub fn kinds(&self) -> Kinds {
-        self.kinds.clone()
     }
 
     /// One connection from its beginning to its end. `None` when told to stop.

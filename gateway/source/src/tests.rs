@@ -2,6 +2,7 @@
 
 mod backpressure;
 mod certificates;
+mod demo;
 mod harness;
 mod nodes;
 mod outages;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opcua::types::{NodeId, StatusCode};
 use watchfire_config::SignalConfig;
 use watchfire_model::SignalId;
-use watchfire_ua::{NodeAddress, UaError};
+use watchfire_ua::NodeAddress;
 
 /// A signal and its node.
 #[derive(Debug)]
@@ -39,12 +39,14 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    pub(crate) fn new(source: Arc<str>, signals: Vec<(SignalId, SignalConfig)>) -> Result<Self, UaError> {
+    pub(crate) fn new(source: Arc<str>, signals: Vec<(SignalId, SignalConfig)>) -> Self {
+        // The configuration has checked the text; were it wrong all the same, no server has the null node.
+        let address = |config: &SignalConfig| config.node.to_string().parse().unwrap_or_else(|_| NodeAddress::null());
         let watched = signals
             .into_iter()
-            .map(|(id, config)| Ok(Watched { id, address: config.node.to_string().parse()?, config, refused: None }))
-            .collect::<Result<_, UaError>>()?;
-        Ok(Self { source, watched })
+            .map(|(id, config)| Watched { id, address: address(&config), config, refused: None })
+            .collect();
+        Self { source, watched }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -77,7 +79,7 @@ impl Roster {
         if before != Some(refused.status) {
             tracing::error!(
                 signal = watched.config.name,
-                node = %watched.address,
+                node = %watched.config.node,
                 source = &*self.source,
                 status = %refused.status,
                 "{}",
@@ -92,7 +94,7 @@ impl Roster {
         if let Some(watched) = self.watched.get_mut(at)
             && watched.refused.take().is_some()
         {
-            tracing::info!(signal = watched.config.name, node = %watched.address, source = &*self.source, "the node can be watched now");
+            tracing::info!(signal = watched.config.name, node = %watched.config.node, source = &*self.source, "the node can be watched now");
         }
     }
 }
@@ -132,7 +134,7 @@ mod tests {
             description: String::new(),
         };
         let signals = vec![(SignalId(5), config("a")), (SignalId(6), config("b"))];
-        let mut roster = Roster::new("plant".into(), signals).unwrap();
+        let mut roster = Roster::new("plant".into(), signals);
         assert_eq!(roster.refuse(Refused { at: 1, status: StatusCode::BadNodeIdUnknown }), Some(SignalId(6)));
         assert_eq!(roster.refused(), vec![(1, "nsu=urn:a;s=b".parse().unwrap())]);
         roster.accept(1);

@@ -23,6 +23,12 @@ enum Namespace {
 }
 
 impl NodeAddress {
+    /// The null node id, which no server has.
+    #[must_use]
+    pub const fn null() -> Self {
+        Self { namespace: Namespace::Index(0), identifier: Identifier::Numeric(0) }
+    }
+
     /// The node id on a server with this NamespaceArray.
     ///
     /// # Errors
@@ -62,9 +68,9 @@ impl FromStr for NodeAddress {
         } else {
             (Namespace::Index(0), text)
         };
-        let has_form = identifier.split_once('=').is_some_and(|(form, value)| {
-            matches!(form, "i" | "s" | "g" | "b") && !value.is_empty()
-        });
+        let has_form = identifier
+            .split_once('=')
+            .is_some_and(|(form, value)| matches!(form, "i" | "s" | "g" | "b") && !value.is_empty());
         if !has_form || matches!(&namespace, Namespace::Uri(uri) if uri.is_empty()) {
             return Err(wrong());
         }
@@ -109,7 +115,20 @@ mod tests {
 
     #[test]
     fn what_is_no_node_id_is_refused() {
-        for text in ["", "pump", "ns=2", "ns=2;", "ns=x;i=1", "ns=70000;i=1", "i=", "i=x", "nsu=;i=1", "nsu=urn:a", "q=1", "é=1"] {
+        for text in [
+            "",
+            "pump",
+            "ns=2",
+            "ns=2;",
+            "ns=x;i=1",
+            "ns=70000;i=1",
+            "i=",
+            "i=x",
+            "nsu=;i=1",
+            "nsu=urn:a",
+            "q=1",
+            "é=1",
+        ] {
             assert!(text.parse::<NodeAddress>().is_err(), "{text}");
         }
     }

@@ -92,7 +92,8 @@ impl Pki {
         match (certificate.exists(), key.exists()) {
             (true, true) => return Ok(false),
             (true, false) => {
-                let detail = "its private key `own/private.pem` is missing; put it back, or remove both to get new ones";
+                let detail =
+                    "its private key `own/private.pem` is missing; put it back, or remove both to get new ones";
                 return Err(UaError::Pki { doing: "use", path: certificate, detail: detail.to_owned() });
             }
             (false, _) => {}
@@ -165,7 +166,8 @@ impl Pki {
         let entries = fs::read_dir(&dir).map_err(|error| pki_error("read the folder", &dir, &error))?;
         for entry in entries.flatten() {
             let Ok(bytes) = fs::read(entry.path()) else { continue };
-            let der = if bytes == wanted { Some(bytes) } else { X509::from_pem(&bytes).ok().and_then(|c| c.to_der().ok()) };
+            let der =
+                if bytes == wanted { Some(bytes) } else { X509::from_pem(&bytes).ok().and_then(|c| c.to_der().ok()) };
             if der.is_some_and(|der| der == wanted) {
                 return Ok(true);
             }

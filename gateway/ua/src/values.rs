@@ -116,7 +116,11 @@ fn signed(value: i64) -> Cell {
     Cell { number, exact, text: None }
 }
 
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the exact column keeps what the double loses")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "the exact column keeps what the double loses"
+)]
 fn unsigned(value: u64) -> Cell {
     let number = value as f64;
     let exact = (number as i128 != i128::from(value)).then_some(value.cast_signed());
@@ -215,7 +219,10 @@ mod tests {
             (Variant::DateTime(Box::new(time)), Variant::DateTime(Box::new(time))),
             (Variant::from("on"), Variant::from("on")),
             (Variant::from(LocalizedText::new("de", "Pumpe")), Variant::from("Pumpe")),
-            (Variant::StatusCode(UaStatusCode::BadTimeout), Variant::UInt64(u64::from(UaStatusCode::BadTimeout.bits()))),
+            (
+                Variant::StatusCode(UaStatusCode::BadTimeout),
+                Variant::UInt64(u64::from(UaStatusCode::BadTimeout.bits())),
+            ),
             (Variant::Variant(Box::new(Variant::Int32(3))), Variant::Int64(3)),
         ] {
             let kind = kind_of_value(&value).unwrap();
@@ -227,7 +234,8 @@ mod tests {
 
     #[test]
     fn whole_numbers_that_a_double_holds_need_no_exact_column() {
-        for value in [Variant::Int64(1 << 53), Variant::Int64(-(1 << 53)), Variant::UInt64(1 << 62), Variant::Int64(0)] {
+        for value in [Variant::Int64(1 << 53), Variant::Int64(-(1 << 53)), Variant::UInt64(1 << 62), Variant::Int64(0)]
+        {
             assert_eq!(row_of(data_value(value)).1.exact, None);
         }
     }
@@ -263,7 +271,8 @@ mod tests {
         let bad = DataValue { value: None, status: Some(UaStatusCode::BadSensorFailure), ..data_value(Variant::Empty) };
         let (rows, sample) = row_of(bad);
         assert!(rows.value[0].is_nan() && rows.status[0].is_bad());
-        for kind in [Kind::Real, Kind::Signed, Kind::Unsigned, Kind::Boolean, Kind::Enumeration, Kind::Text, Kind::Time] {
+        for kind in [Kind::Real, Kind::Signed, Kind::Unsigned, Kind::Boolean, Kind::Enumeration, Kind::Text, Kind::Time]
+        {
             assert_eq!(sample_to_data_value(&sample, kind).value, None);
         }
 

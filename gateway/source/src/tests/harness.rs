@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_config::{EndpointUrl, NodeAddress, Security, SignalConfig, SourceConfig};
 use watchfire_model::{Gap, Rows, SignalId, SourceState, StatusCode, SystemClock};
-use watchfire_pipeline::{Arrival, ArrivalReceiver, Source, inlet};
+use watchfire_pipeline::{Arrival, ArrivalReceiver, Inlet, Source, inlet};
 use watchfire_plant::{FaultSchedule, Plant, PlantOptions};
 use watchfire_ua::Kinds;
 
@@ -102,6 +102,7 @@ pub(super) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
 /// A source that runs. Signal ids are the places in its configuration.
 pub(super) struct RunningSource {
     pub(super) arrivals: ArrivalReceiver,
+    pub(super) inlet: Inlet,
     pub(super) kinds: Kinds,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -109,12 +110,12 @@ pub(super) struct RunningSource {
 
 pub(super) fn start_source(config: SourceConfig, pki_dir: PathBuf, timing: Timing) -> RunningSource {
     let signals = (0..).map(SignalId).zip(config.signals.clone()).collect();
-    let source = OpcUaSource::new(config, signals, pki_dir, Arc::new(SystemClock)).unwrap().with_timing(timing);
-    let kinds = source.kinds();
+    let kinds = Kinds::default();
+    let source = OpcUaSource::new(config, signals, pki_dir, Arc::new(SystemClock), kinds.clone()).with_timing(timing);
     let (inlet, arrivals) = inlet();
     let stop = CancellationToken::new();
-    let task = tokio::spawn(Box::new(source).run(inlet, stop.clone()));
-    RunningSource { arrivals, kinds, stop, task }
+    let task = tokio::spawn(Box::new(source).run(inlet.clone(), stop.clone()));
+    RunningSource { arrivals, inlet, kinds, stop, task }
 }
 
 impl RunningSource {
@@ -187,7 +188,10 @@ impl RunningSource {
 
     pub(super) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(2), self.task).await.expect("a source stops within two seconds").unwrap();
+        tokio::time::timeout(Duration::from_secs(2), self.task)
+            .await
+            .expect("a source stops within two seconds")
+            .unwrap();
     }
 }
 

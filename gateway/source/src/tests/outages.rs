@@ -1,9 +1,12 @@
 //! Outages of every sort: each is told at once, outlived, and leaves a gap.
 
+use std::time::Duration;
+
 use watchfire_model::{Gap, GapCause, SignalId, SourceState};
 
 use super::harness::{config, healthy, of_plant, quick, start_plant, start_source};
 use super::proxy::Proxy;
+use crate::Timing;
 
 const SIGNALS: [&str; 3] = ["pump/flow", "tank/level", "motor/bearing_temp"];
 
@@ -55,7 +58,7 @@ async fn a_line_that_hangs_in_silence_is_noticed() {
     let plant = start_plant(healthy(0)).await;
     let proxy = Proxy::start(plant.port).await;
     let dir = tempfile::tempdir().unwrap();
-    let timing = quick();
+    let timing = Timing { connect: Duration::from_secs(1), request: Duration::from_millis(800), ..quick() };
     let mut source = start_source(config(&proxy.url(), of_plant(&SIGNALS)), dir.path().join("pki"), timing);
     source.until_values(3).await;
     let begin = tokio::time::Instant::now();
