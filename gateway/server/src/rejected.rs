@@ -13,17 +13,22 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Certificates that are kept for a person to decide on; anybody can send one.
 const KEPT_MAX: usize = 200;
 
+/// A file and when it was written.
+type Written = (SystemTime, OsString);
+
 /// Watches the folder of rejected certificates.
 #[derive(Debug)]
 pub(crate) struct Rejected {
     pki: Pki,
-    told: BTreeSet<OsString>,
+    told: BTreeSet<Written>,
+    /// When a person last put something into `trusted`.
+    trusted_at: Option<SystemTime>,
 }
 
 impl Rejected {
     pub(crate) fn new(pki: Pki) -> Self {
-        let told = names(&pki.rejected_dir()).into_iter().map(|(_, name)| name).collect();
-        Self { pki, told }
+        let told = files(&pki.rejected_dir());
+        Self { pki, told, trusted_at: None }
     }
 
     /// Looks for ever.
@@ -56,16 +61,23 @@ impl Rejected {
     /// right instead.
     pub(crate) fn look(&mut self) -> Vec<PathBuf> {
         let dir = self.pki.rejected_dir();
-        let mut found = names(&dir);
-        let new = found.iter().map(|(_, name)| name).filter(|name| !self.told.contains(*name)).map(|name| dir.join(name));
-        let refused = new.filter(|file| !self.is_trusted_under_another_name(file)).collect();
-        found.sort();
-        let excess = found.len().saturating_sub(KEPT_MAX);
-        for (_, name) in found.drain(..excess) {
-            // Fails only if it is gone already, or the folder cannot be written; the next look tries again.
-            drop(std::fs::remove_file(dir.join(name)));
+        let trusted_at = std::fs::metadata(self.pki.trusted_dir()).and_then(|data| data.modified()).ok();
+        let trust_has_changed = trusted_at != std::mem::replace(&mut self.trusted_at, trusted_at);
+        let mut found = files(&dir);
+        let mut refused = Vec::new();
+        for written in &found {
+            let (file, is_new) = (dir.join(&written.1), !self.told.contains(written));
+            if (is_new || trust_has_changed) && !self.is_trusted_under_another_name(&file) && is_new {
+                refused.push(file);
+            }
         }
-        self.told = found.into_iter().map(|(_, name)| name).collect();
+        while found.len() > KEPT_MAX
+            && let Some((_, oldest)) = found.pop_first()
+        {
+            // Fails only if it is gone already, or the folder cannot be written; the next look tries again.
+            drop(std::fs::remove_file(dir.join(oldest)));
+        }
+        self.told = found;
         refused
     }
 
@@ -77,12 +89,33 @@ impl Rejected {
     }
 }
 
-/// Files and when they were written, unsorted.
-fn names(dir: &Path) -> Vec<(SystemTime, OsString)> {
+/// The files of a folder, the oldest first.
+fn files(dir: &Path) -> BTreeSet<Written> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let dated = |entry: std::fs::DirEntry| {
         let written = entry.metadata().and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
         (written, entry.file_name())
     };
     entries.map(dated).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_are_kept_and_the_newest() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let pki = Pki::new(folder.path());
+        std::fs::create_dir_all(pki.rejected_dir()).unwrap();
+        let mut rejected = Rejected::new(pki.clone());
+        for at in 0..KEPT_MAX + 3 {
+            let file = std::fs::File::create(pki.rejected_dir().join(format!("{at}.der"))).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(at as u64)).unwrap();
+        }
+        assert_eq!(rejected.look().len(), KEPT_MAX + 3);
+        assert_eq!(files(&pki.rejected_dir()).len(), KEPT_MAX);
+        assert!(!pki.rejected_dir().join("2.der").exists() && pki.rejected_dir().join("3.der").exists());
+        assert!(rejected.look().is_empty());
+    }
 }

@@ -1,7 +1,9 @@
 //! The server over a real socket, with the real alarm engine behind it and the stack's own client before it.
 
+mod access;
 mod address_space;
 mod client;
 mod events;
 mod house;
 mod methods;
+mod refresh;

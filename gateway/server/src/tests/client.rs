@@ -10,7 +10,7 @@ use opcua::types::{
     EventFilter, ExtensionObject, MessageSecurityMode, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters,
     NodeId, ObjectId, ObjectTypeId, QualifiedName, ReadValueId, ReferenceDescription, ReferenceTypeId,
     RelativePath, RelativePathElement,
-    SimpleAttributeOperand, StatusCode, TimestampsToReturn, UserTokenPolicy, Variant, WriteValue,
+    SimpleAttributeOperand, StatusCode, TimestampsToReturn, Variant, WriteValue,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -45,29 +45,44 @@ impl Hmi {
     }
 
     pub(super) async fn log_in(url: &str, who: IdentityToken) -> Result<Self, StatusCode> {
-        let folder = TempDir::new().unwrap();
-        let mut client = ClientBuilder::new()
+        Self::log_in_with(url, who, MessageSecurityMode::None, TempDir::new().unwrap()).await.map_err(|(status, _)| status)
+    }
+
+    /// Logs in with the certificate in `folder`, which is made there if messages are secured and it has none.
+    pub(super) async fn log_in_with(
+        url: &str,
+        who: IdentityToken,
+        mode: MessageSecurityMode,
+        folder: TempDir,
+    ) -> Result<Self, (StatusCode, TempDir)> {
+        let client = ClientBuilder::new()
             .application_name("hmi")
             .application_uri("urn:test:hmi")
             .pki_dir(folder.path())
+            .create_sample_keypair(mode != MessageSecurityMode::None)
             .trust_server_certs(true)
             .session_retry_limit(0)
             .client()
             .unwrap();
-        let endpoint = (url, "None", MessageSecurityMode::None, UserTokenPolicy::anonymous());
-        let (session, events) = match who {
-            IdentityToken::Anonymous => client.connect_to_endpoint_directly(endpoint, who).unwrap(),
-            // The server says how passwords are to be encrypted.
-            _ => {
-                let endpoints = client.get_server_endpoints_from_url(url).await.unwrap();
-                client.session_builder().with_endpoints(endpoints).user_identity_token(who).connect_to_best_endpoint(false).unwrap().build(client.certificate_store().clone()).unwrap()
-            }
+        let endpoints = client.get_server_endpoints_from_url(url).await.unwrap();
+        // The endpoint says how passwords are to be encrypted.
+        let endpoint = endpoints.into_iter().find(|endpoint| endpoint.security_mode == mode).unwrap();
+        let (session, events) = client
+            .session_builder()
+            .user_identity_token(who)
+            .connect_to_endpoint_directly(endpoint)
+            .unwrap()
+            .build(client.certificate_store().clone())
+            .unwrap();
+        let mut running = events.spawn();
+        let refused = tokio::select! {
+            ended = &mut running => Some(ended.unwrap()),
+            _ = session.wait_for_connection() => None,
+            () = tokio::time::sleep(PATIENCE) => panic!("neither in nor out"),
         };
-        let running = events.spawn();
-        if tokio::time::timeout(PATIENCE, session.wait_for_connection()).await.unwrap() {
-            Ok(Self { session, running, _folder: folder })
-        } else {
-            Err(running.await.unwrap())
+        match refused {
+            None => Ok(Self { session, running, _folder: folder }),
+            Some(status) => Err((status, folder)),
         }
     }
 
@@ -119,14 +134,24 @@ impl Hmi {
 
     /// Subscribes to the events of a notifier.
     pub(super) async fn subscribe(&self, notifier: NodeId, fields: &[&'static str], filter: ContentFilter) -> Events {
+        self.subscribe_with(notifier, fields, filter, 0, true).await
+    }
+
+    /// Subscribes with a queue of this size, and with publishing switched off if it is not to begin yet.
+    pub(super) async fn subscribe_with(
+        &self,
+        notifier: NodeId,
+        fields: &[&'static str],
+        filter: ContentFilter,
+        queue_size: u32,
+        publishing: bool,
+    ) -> Events {
         let (sender, received) = unbounded_channel();
         let callback = EventCallback::new(move |fields, _| drop(sender.send(fields.unwrap_or_default())));
-        let subscription = self
-            .session
-            .create_subscription(Duration::from_millis(20), 1000, 100, 0, 0, true, callback)
-            .await
-            .unwrap();
-        let (item, clause_results) = self.monitor_events(subscription, notifier, fields, filter, 0).await;
+        let every = Duration::from_millis(20);
+        let subscription =
+            self.session.create_subscription(every, 1000, 100, 0, 0, publishing, callback).await.unwrap();
+        let (item, clause_results) = self.monitor_events(subscription, notifier, fields, filter, queue_size).await;
         Events { subscription, item, clause_results, fields: fields.to_vec(), received }
     }
 
@@ -184,7 +209,7 @@ impl Hmi {
         for item in created {
             assert!(item.result.status_code.is_good(), "{}", item.result.status_code);
         }
-        Changes(received)
+        Changes { subscription, received }
     }
 
     /// Writes a value; its status.
@@ -223,7 +248,8 @@ impl Hmi {
     }
 }
 
-/// A select clause: `ConditionId`, a path of the standard's names, or one of our names after a `+`.
+/// A select clause: `ConditionId`, a path of the standard's names (after an `@` those of AlarmConditionType), or one of
+/// our names after a `+`.
 pub(super) fn clause(field: &str) -> SimpleAttributeOperand {
     let (path, attribute) = match field {
         "ConditionId" => (Vec::new(), AttributeId::NodeId),
@@ -232,10 +258,14 @@ pub(super) fn clause(field: &str) -> SimpleAttributeOperand {
                 Some(ours) => QualifiedName::new(NAMESPACE, ours),
                 None => QualifiedName::new(0, name),
             };
-            (field.split('/').map(name).collect(), AttributeId::Value)
+            (field.trim_start_matches('@').split('/').map(name).collect(), AttributeId::Value)
         }
     };
-    let kind = if field == "ConditionId" { ObjectTypeId::ConditionType } else { ObjectTypeId::BaseEventType };
+    let kind = match field {
+        "ConditionId" => ObjectTypeId::ConditionType,
+        _ if field.starts_with('@') => ObjectTypeId::AlarmConditionType,
+        _ => ObjectTypeId::BaseEventType,
+    };
     SimpleAttributeOperand {
         type_definition_id: kind.into(),
         browse_path: Some(path),
@@ -249,11 +279,14 @@ pub(super) fn server() -> NodeId {
 }
 
 /// Changes of values.
-pub(super) struct Changes(UnboundedReceiver<(String, DataValue)>);
+pub(super) struct Changes {
+    pub subscription: u32,
+    received: UnboundedReceiver<(String, DataValue)>,
+}
 
 impl Changes {
     pub(super) async fn next(&mut self) -> (String, DataValue) {
-        tokio::time::timeout(PATIENCE, self.0.recv()).await.expect("no value came").unwrap()
+        tokio::time::timeout(PATIENCE, self.received.recv()).await.expect("no value came").unwrap()
     }
 
     /// The next values, one of each node, by node; what was there before is told once each.

@@ -149,10 +149,20 @@ async fn filters_know_our_types_and_values() {
 #[tokio::test]
 async fn a_client_is_told_which_of_its_clauses_mean_nothing() {
     let house = House::open().await;
+    house.define(odd());
     let hmi = Hmi::connect(&house.url).await;
-    let fields = ["ConditionId", "ActiveState/Id", "Message"];
-    let events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
-    assert_eq!(events.clause_results, vec![StatusCode::Good; 3]);
+    // A name after an `@` is asked of AlarmConditionType, where it must exist.
+    let fields = ["@NoSuchField", "ConditionId", "@ActiveState/Id", "@ShelvingState/CurrentState", "Message"];
+    let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
+    let good = StatusCode::Good;
+    assert_eq!(events.clause_results, vec![StatusCode::BadNodeIdUnknown, good, good, good, good]);
+    house.find(&key("watch/odd"), Level::Active, "odd", Vec::new());
+    let event = events.next().await;
+    assert_eq!(*event.get("@NoSuchField"), Variant::Empty);
+    assert_eq!(*event.get("ConditionId"), own("watch/odd").into());
+    assert_eq!(*event.get("@ActiveState/Id"), true.into());
+    assert_eq!(*event.get("@ShelvingState/CurrentState"), Variant::Empty);
+    assert_eq!(event.text("Message"), "odd");
     hmi.close().await;
     house.close().await;
 }

@@ -12,7 +12,7 @@ use watchfire_config::{Role, Security, ServerConfig, UserConfig};
 use watchfire_model::{
     ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
 };
-use watchfire_pipeline::{ConditionView, Latest, Surface, commands};
+use watchfire_pipeline::{Commands, ConditionView, Latest, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use crate::publisher::Publisher;
@@ -55,11 +55,11 @@ pub(super) struct House {
     pub engine: Arc<Mutex<Engine>>,
     pub surface: Arc<dyn Surface>,
     pub latest: Arc<Latest>,
-    pub clock: Arc<ManualClock>,
     pub url: String,
     pub pki: Pki,
     stop: CancellationToken,
     serving: JoinHandle<Result<(), ServerError>>,
+    annunciating: JoinHandle<()>,
     _folder: TempDir,
 }
 
@@ -95,6 +95,24 @@ fn signal(id: u32, name: &str, area: &str, kind: Kind) -> SignalNode {
     }
 }
 
+fn options(config: ServerConfig, pki: &Pki, commands: Commands, latest: Arc<Latest>) -> ServerOptions {
+    ServerOptions {
+        config,
+        pki_dir: pki.dir().to_owned(),
+        application: application(),
+        areas: vec!["Hall/Empty".into()],
+        default_area: "Gateway".into(),
+        signals: vec![
+            signal(1, "press/oil", "Hall/Press", Kind::Real),
+            signal(2, "press/door", "Hall/Press", Kind::Boolean),
+        ],
+        latest,
+        kinds: Kinds::default(),
+        commands,
+        clock: Arc::new(ManualClock::at(NOON)),
+    }
+}
+
 impl House {
     pub(super) async fn open() -> Self {
         Self::with(open()).await
@@ -113,36 +131,26 @@ impl House {
         (publisher, house)
     }
 
+    /// Tries to make a server, and drops it.
+    pub(super) fn try_build(config: ServerConfig) -> Result<(), ServerError> {
+        let folder = TempDir::new().unwrap();
+        Server::build(options(config, &own_pki(&folder), commands().0, Arc::default())).map(drop)
+    }
+
     #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
     async fn start(config: ServerConfig, change: impl FnOnce(&mut Server)) -> Self {
         let folder = TempDir::new().unwrap();
         let pki = own_pki(&folder);
         let (commands, mut requests) = commands();
-        let clock = Arc::new(ManualClock::at(NOON));
         let latest = Arc::new(Latest::default());
-        let options = ServerOptions {
-            config,
-            pki_dir: pki.dir().to_owned(),
-            application: application(),
-            areas: vec!["Hall/Empty".into()],
-            default_area: "Gateway".into(),
-            signals: vec![
-                signal(1, "press/oil", "Hall/Press", Kind::Real),
-                signal(2, "press/door", "Hall/Press", Kind::Boolean),
-            ],
-            latest: latest.clone(),
-            kinds: Kinds::default(),
-            commands,
-            clock: clock.clone(),
-        };
-        let (mut server, surface) = Server::build(options).unwrap();
+        let (mut server, surface) = Server::build(options(config, &pki, commands, latest.clone())).unwrap();
         change(&mut server);
         let url = format!("opc.tcp://{}/", server.address());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run(stop.clone()));
         let engine = Arc::new(Mutex::new(Engine::default()));
         let (annunciator, shown) = (engine.clone(), surface.clone());
-        tokio::spawn(async move {
+        let annunciating = tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 let answer = annunciator.lock().command(&request.command).map(|transition| {
                     shown.publish(vec![ConditionView { def: transition.def, state: transition.state, notify: true }]);
@@ -150,7 +158,7 @@ impl House {
                 let _gone = request.reply.send(answer);
             }
         });
-        Self { engine, surface, latest, clock, url, pki, stop, serving, _folder: folder }
+        Self { engine, surface, latest, url, pki, stop, serving, annunciating, _folder: folder }
     }
 
     /// Makes a condition known; no event is sent.
@@ -186,6 +194,14 @@ impl House {
         let mut rows = Rows::default();
         rows.push(SignalId(signal), NOON, value, status, Quality::NONE, 0);
         self.latest.update(&rows);
+    }
+
+    /// Stops taking commands.
+    pub(super) async fn close_annunciator(&self) {
+        self.annunciating.abort();
+        while !self.annunciating.is_finished() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Stops it; the server must end by itself and without an error.

@@ -1,0 +1,164 @@
+//! ConditionRefresh: exact, to the one who asks, and no faster than it is read.
+
+use opcua::types::{ContentFilter, ContentFilterBuilder, MethodId, NodeId, ObjectTypeId, Operand, StatusCode, Variant};
+use watchfire_alarms::ConditionDef;
+use watchfire_model::Level;
+
+use super::client::{Events, Hmi, clause, server};
+use super::house::{House, key, odd, oil_high};
+use crate::names::own;
+
+const REFRESH: MethodId = MethodId::ConditionType_ConditionRefresh;
+const REFRESH_ITEM: MethodId = MethodId::ConditionType_ConditionRefresh2;
+const FIELDS: [&str; 5] = ["EventType", "ConditionId", "EventId", "Time", "Retain"];
+
+fn condition_type() -> NodeId {
+    ObjectTypeId::ConditionType.into()
+}
+
+async fn refresh(hmi: &Hmi, subscription: u32) -> StatusCode {
+    hmi.call(condition_type(), REFRESH, vec![subscription.into()]).await
+}
+
+/// Ten alarms, of which the even ones are active.
+async fn ten() -> House {
+    let house = House::open().await;
+    for at in 0..10 {
+        let key = key(&format!("watch/odd/{at}"));
+        house.define(ConditionDef { key: key.clone(), ..odd() });
+        if at % 2 == 0 {
+            house.find(&key, Level::Active, "odd", Vec::new());
+        }
+    }
+    house
+}
+
+async fn expect_list(house: &House, events: &mut Events, numbers: &[usize]) {
+    let kind = |kind: ObjectTypeId| Variant::from(NodeId::from(kind));
+    assert_eq!(*events.next().await.get("EventType"), kind(ObjectTypeId::RefreshStartEventType));
+    for number in numbers {
+        let event = events.next().await;
+        let state = house.state(&key(&format!("watch/odd/{number}")));
+        assert_eq!(*event.get("ConditionId"), own(&format!("watch/odd/{number}")).into());
+        assert_eq!(*event.get("EventId"), crate::condition_values::event_id(&state).into(), "the one it had");
+        assert_eq!(*event.get("Time"), watchfire_ua::date_time_from_instant(state.time).0.into());
+        assert_eq!(*event.get("Retain"), true.into());
+    }
+    assert_eq!(*events.next().await.get("EventType"), kind(ObjectTypeId::RefreshEndEventType));
+}
+
+/// Waits until the server has taken over all states.
+async fn settled(house: &House, hmi: &Hmi) {
+    let mut events = hmi.subscribe(server(), &["ConditionId"], ContentFilter::default()).await;
+    house.define(oil_high());
+    house.raise(&key("hot/high/press/oil"));
+    while *events.next().await.get("ConditionId") != own("hot/high/press/oil").into() {}
+    house.find(&key("hot/high/press/oil"), Level::Normal, "well", Vec::new());
+    events.next().await;
+    let raised = house.state(&key("hot/high/press/oil")).event_id;
+    for method in [MethodId::AcknowledgeableConditionType_Acknowledge, MethodId::AcknowledgeableConditionType_Confirm] {
+        let id = opcua::types::ByteString::from(raised.bytes().to_vec());
+        let status = hmi.call(own("hot/high/press/oil"), method, vec![id.into(), Variant::Empty]).await;
+        assert_eq!(status, StatusCode::Good);
+        events.next().await;
+    }
+}
+
+#[tokio::test]
+async fn the_list_comes_whole_and_exact_to_the_one_who_asks() {
+    let house = ten().await;
+    let hmi = Hmi::connect(&house.url).await;
+    settled(&house, &hmi).await;
+    let mut asking = hmi.subscribe(server(), &FIELDS, ContentFilter::default()).await;
+    let mut silent = hmi.subscribe(server(), &FIELDS, ContentFilter::default()).await;
+    assert_eq!(refresh(&hmi, asking.subscription).await, StatusCode::Good);
+    expect_list(&house, &mut asking, &[0, 2, 4, 6, 8]).await;
+    assert_eq!(refresh(&hmi, asking.subscription).await, StatusCode::Good, "and again");
+    expect_list(&house, &mut asking, &[0, 2, 4, 6, 8]).await;
+    house.find(&key("watch/odd/1"), Level::Active, "odd", Vec::new());
+    for events in [&mut asking, &mut silent] {
+        assert_eq!(*events.next().await.get("ConditionId"), own("watch/odd/1").into());
+        assert!(events.is_empty());
+    }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_markers_pass_a_filter_that_lets_nothing_through() {
+    let house = ten().await;
+    let hmi = Hmi::connect(&house.url).await;
+    settled(&house, &hmi).await;
+    let only_one = ContentFilterBuilder::new()
+        .eq(Operand::from(clause("ConditionId")), Operand::literal(own("watch/odd/4")))
+        .build();
+    let mut events = hmi.subscribe(server(), &FIELDS, only_one).await;
+    assert_eq!(refresh(&hmi, events.subscription).await, StatusCode::Good);
+    expect_list(&house, &mut events, &[4]).await;
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn one_item_is_refreshed_alone_and_with_what_it_watches() {
+    let house = ten().await;
+    let hmi = Hmi::connect(&house.url).await;
+    settled(&house, &hmi).await;
+    let mut events = hmi.subscribe(own("area:Hall/Empty"), &FIELDS, ContentFilter::default()).await;
+    let (other, _) = hmi.monitor_events(events.subscription, own("area:Hall"), &FIELDS, ContentFilter::default(), 0).await;
+    let (subscription, item) = (events.subscription, events.item);
+    let refresh_item = |item: u32| hmi.call(condition_type(), REFRESH_ITEM, vec![subscription.into(), item.into()]);
+    assert_eq!(refresh_item(item).await, StatusCode::Good);
+    expect_list(&house, &mut events, &[]).await;
+    assert_eq!(refresh_item(other).await, StatusCode::Good);
+    expect_list(&house, &mut events, &[0, 2, 4, 6, 8]).await;
+    assert_eq!(refresh_item(999_999).await, StatusCode::BadMonitoredItemIdInvalid);
+    assert!(events.is_empty());
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_list_longer_than_the_queue_is_paced() {
+    let house = ten().await;
+    let hmi = Hmi::connect(&house.url).await;
+    settled(&house, &hmi).await;
+    let mut events = hmi.subscribe_with(server(), &FIELDS, ContentFilter::default(), 2, false).await;
+    assert_eq!(refresh(&hmi, events.subscription).await, StatusCode::Good);
+    assert_eq!(refresh(&hmi, events.subscription).await, StatusCode::BadRefreshInProgress);
+    hmi.session.set_publishing_mode(&[events.subscription], true).await.unwrap();
+    expect_list(&house, &mut events, &[0, 2, 4, 6, 8]).await;
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_refreshed_is_refused() {
+    use StatusCode as S;
+    let house = ten().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let other = Hmi::connect(&house.url).await;
+    let events = hmi.subscribe(server(), &FIELDS, ContentFilter::default()).await;
+    let others = other.subscribe(server(), &FIELDS, ContentFilter::default()).await;
+    let values = hmi.watch(&[own("area:Hall#ActiveCount")]).await;
+    let mine: Variant = events.subscription.into();
+    let cases: Vec<(NodeId, MethodId, Vec<Variant>, StatusCode)> = vec![
+        (condition_type(), REFRESH, Vec::new(), S::BadArgumentsMissing),
+        (condition_type(), REFRESH, vec![mine.clone(), 1_u32.into()], S::BadTooManyArguments),
+        (condition_type(), REFRESH_ITEM, vec![mine.clone()], S::BadArgumentsMissing),
+        (condition_type(), REFRESH, vec!["one".into()], S::BadInvalidArgument),
+        (condition_type(), REFRESH, vec![987_654_u32.into()], S::BadSubscriptionIdInvalid),
+        (condition_type(), REFRESH, vec![others.subscription.into()], S::BadUserAccessDenied),
+        (condition_type(), REFRESH, vec![values.subscription.into()], S::BadNothingToDo),
+        (condition_type(), REFRESH_ITEM, vec![mine.clone(), 0_u32.into()], S::BadMonitoredItemIdInvalid),
+        (ObjectTypeId::AlarmConditionType.into(), REFRESH, vec![mine.clone()], S::BadNodeIdInvalid),
+        (own("watch/odd/1"), REFRESH, vec![mine.clone()], S::BadMethodInvalid),
+        (own("no/such"), REFRESH, vec![mine], S::BadNodeIdUnknown),
+    ];
+    for (at, (object, method, arguments, status)) in cases.into_iter().enumerate() {
+        assert_eq!(hmi.call(object.clone(), method, arguments).await, status, "case {at}: {object} {method:?}");
+    }
+    other.close().await;
+    hmi.close().await;
+    house.close().await;
+}
