@@ -1,0 +1,80 @@
+//! The scores of this implementation against those of an independent one, number by number.
+
+use watchfire_detector::{Batch, Detector, Row, Setup, Signal};
+use watchfire_detector_novelty::{Nova, Novelty};
+
+const GOLDEN: &str = include_str!("data/nab_art_daily_jumpsup_scores.csv");
+const HOLD_OFF: u64 = 260;
+
+/// Time, value, and the scores of the three channels and of the whole.
+fn golden() -> Vec<[f64; 6]> {
+    let row = |line: &str| {
+        let numbers: Vec<f64> = line.split(',').map(|number| number.parse().unwrap()).collect();
+        <[f64; 6]>::try_from(numbers).unwrap()
+    };
+    GOLDEN.lines().skip(1).map(row).collect()
+}
+
+fn agrees(ours: f64, golden: f64) -> bool {
+    (ours - golden).abs() <= 1e-8 * golden.abs().max(1.0)
+}
+
+#[test]
+fn every_score_agrees_with_the_reference() {
+    let mut nova = Nova::default();
+    for (row, [time, value, scores @ ..]) in golden().into_iter().enumerate() {
+        let judged = nova.offer(value, time as i64, HOLD_OFF);
+        let [a, b, c] = judged.channels.map(|seen| seen.score);
+        for (ours, golden) in [a, b, c, judged.score].into_iter().zip(scores) {
+            assert!(agrees(ours, golden), "row {row}: {ours} against {golden}");
+        }
+    }
+}
+
+fn batch(time: f64, value: f64) -> Batch {
+    let time = time as i64 * 1_000_000_000;
+    let mut batch = Batch { now: time, ..Batch::default() };
+    batch.push(Row { signal: 0, time, value, status: 0, quality: 0 });
+    batch
+}
+
+fn novelty() -> Novelty {
+    let signal = Signal { name: "plant/load".into(), unit: Some("kW".into()), ..Signal::default() };
+    Novelty::init(Setup { signals: vec![signal], ..Setup::default() }).unwrap().0
+}
+
+#[test]
+fn the_detector_reports_the_jump_and_says_why() {
+    let mut detector = novelty();
+    let mut found = Vec::new();
+    for [time, value, .., score] in golden() {
+        let outcome = detector.process(&batch(time, value)).unwrap();
+        let reported = outcome.scores.score.first().copied().unwrap_or_default();
+        assert!(reported == 0.0 || agrees(reported, score));
+        if reported >= 1.2 {
+            found.push(detector.explain(0, 0).unwrap());
+        }
+    }
+    let [jump] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(jump.why, "127.882 kW is unusual on a Friday between 9 and 10 h, when about 68.1714 kW is usual");
+    assert!(jump.evidence[0].observed > jump.evidence[0].high.unwrap(), "{jump:?}");
+}
+
+#[test]
+fn a_state_taken_anywhere_changes_nothing() {
+    let rows = golden();
+    let mut whole = novelty();
+    let scores = |detector: &mut Novelty, rows: &[[f64; 6]]| -> Vec<_> {
+        rows.iter().map(|[time, value, ..]| detector.process(&batch(*time, *value)).unwrap()).collect()
+    };
+    let expected = scores(&mut whole, &rows);
+    for cut in [0, 1, 50, 749, 750, 2_000, 4_000] {
+        let mut first = novelty();
+        scores(&mut first, &rows[..cut]);
+        let mut second = novelty();
+        second.load(Novelty::describe().state_version, &first.save()).unwrap();
+        assert_eq!(second.save(), first.save());
+        assert_eq!(scores(&mut second, &rows[cut..]), expected[cut..], "cut at {cut}");
+        assert_eq!(second.save(), whole.save());
+    }
+}
