@@ -97,9 +97,23 @@ pub(crate) fn data_value(condition: &Condition, field: &Field) -> DataValue {
 fn valid_while_disabled(path: &str) -> bool {
     let first = path.split('/').next().unwrap_or(path);
     match first {
-        "EventId" | "EventType" | "SourceNode" | "SourceName" | "Time" | "ReceiveTime" | "ConditionClassId"
-        | "ConditionClassName" | "ConditionName" | "BranchId" | "Retain" | "SupportsFilteredRetain" | "EnabledState"
-        | "Comment" | "ClientUserId" | "Detector" | "Response" => true,
+        "EventId"
+        | "EventType"
+        | "SourceNode"
+        | "SourceName"
+        | "Time"
+        | "ReceiveTime"
+        | "ConditionClassId"
+        | "ConditionClassName"
+        | "ConditionName"
+        | "BranchId"
+        | "Retain"
+        | "SupportsFilteredRetain"
+        | "EnabledState"
+        | "Comment"
+        | "ClientUserId"
+        | "Detector"
+        | "Response" => true,
         _ => matches!(path, "Values/EventId" | "Values/LastChange" | "Values/AcknowledgeRequest"),
     }
 }

@@ -59,11 +59,7 @@ impl NodeManager for Core {
         self.inner.init(types, context).await;
     }
 
-    async fn resolve_external_references(
-        &self,
-        context: &RequestContext,
-        items: &mut [&mut ExternalReferenceRequest],
-    ) {
+    async fn resolve_external_references(&self, context: &RequestContext, items: &mut [&mut ExternalReferenceRequest]) {
         self.inner.resolve_external_references(context, items).await;
     }
 

@@ -156,13 +156,16 @@ pub(crate) static FIELDS: &[Field] = {
         only(Of::Limits, property("HighLimit", Double)),
         only(Of::Limits, property("LowLimit", Double)),
         only(Of::Limits, property("LowLowLimit", Double)),
-        only(Of::Limits, Field {
-            path: "LimitState",
-            shape: Shape::Object(ObjectTypeId::ExclusiveLimitStateMachineType),
-            data_type: DataTypeId::BaseDataType,
-            own: false,
-            of: Of::Limits,
-        }),
+        only(
+            Of::Limits,
+            Field {
+                path: "LimitState",
+                shape: Shape::Object(ObjectTypeId::ExclusiveLimitStateMachineType),
+                data_type: DataTypeId::BaseDataType,
+                own: false,
+                of: Of::Limits,
+            },
+        ),
         only(Of::Limits, variable("LimitState/CurrentState", FiniteStateVariableType, LocalizedText)),
         only(Of::Limits, property("LimitState/CurrentState/Id", DataTypeId::NodeId)),
         // Mandatory properties of other subtypes (§5.8.20, §5.8.23, §5.8.26).

@@ -7,13 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::join_all;
 use opcua::nodes::DefaultTypeTree;
+use opcua::server::CreateMonitoredItem;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::{
     BrowseNode, BrowsePathItem, ExternalReferenceRequest, MethodCall, MonitoredItemRef, MonitoredItemUpdateRef,
-    NodeManager, NodeManagersRef, NodeMetadata, ParsedReadValueId, ReadNode, RequestContext, ServerContext, SyncSampler,
-    WriteNode,
+    NodeManager, NodeManagersRef, NodeMetadata, ParsedReadValueId, ReadNode, RequestContext, ServerContext,
+    SyncSampler, WriteNode,
 };
-use opcua::server::CreateMonitoredItem;
 use opcua::types::{
     AttributeId, ByteString, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId,
     NumericRange, ObjectTypeId, QualifiedName, StatusCode, TimestampsToReturn, Variant,
@@ -120,7 +120,13 @@ impl Manager {
         item.set_status(StatusCode::Good);
     }
 
-    async fn write_one(&self, context: &RequestContext, id: &NodeId, attribute: AttributeId, value: Option<Variant>) -> StatusCode {
+    async fn write_one(
+        &self,
+        context: &RequestContext,
+        id: &NodeId,
+        attribute: AttributeId,
+        value: Option<Variant>,
+    ) -> StatusCode {
         let Some(node) = self.find(id) else { return StatusCode::BadNodeIdUnknown };
         let Some(condition) = node.takes_acknowledgement().filter(|_| attribute == AttributeId::Value) else {
             return StatusCode::BadNotWritable;
@@ -280,7 +286,8 @@ impl NodeManager for Manager {
 
     async fn modify_monitored_items(&self, _: &RequestContext, items: &[&MonitoredItemUpdateRef]) {
         for item in items {
-            let asked = Duration::try_from_secs_f64(item.update().revised_sampling_interval / 1000.0).unwrap_or(SAMPLING);
+            let asked =
+                Duration::try_from_secs_f64(item.update().revised_sampling_interval / 1000.0).unwrap_or(SAMPLING);
             self.sampler.update_sampler(item.node_id(), item.attribute(), item.handle(), asked.max(SAMPLING));
         }
     }

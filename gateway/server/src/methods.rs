@@ -29,6 +29,9 @@ impl From<StatusCode> for Refusal {
     }
 }
 
+/// Locale and text.
+type CommentText = (String, String);
+
 /// A call, apart from where its answer goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -44,9 +47,13 @@ impl Call {
             return None;
         }
         let method = call.method_id().as_method_id().ok()?;
-        let refresh = matches!(method, MethodId::ConditionType_ConditionRefresh | MethodId::ConditionType_ConditionRefresh2);
-        (refresh || changes_conditions(call.method_id()))
-            .then(|| Self { object: call.object_id().clone(), method, arguments: call.arguments().to_vec() })
+        let refresh =
+            matches!(method, MethodId::ConditionType_ConditionRefresh | MethodId::ConditionType_ConditionRefresh2);
+        (refresh || changes_conditions(call.method_id())).then(|| Self {
+            object: call.object_id().clone(),
+            method,
+            arguments: call.arguments().to_vec(),
+        })
     }
 
     /// Carries it out.
@@ -72,8 +79,14 @@ impl Call {
             }
             CommandKind::Acknowledge | CommandKind::Confirm | CommandKind::AddComment => self.event_and_comment()?,
         };
-        let command =
-            AlarmCommand { key, kind, event_id, comment, user: name_of(&context.token).to_owned(), at: shared.clock.now() };
+        let command = AlarmCommand {
+            key,
+            kind,
+            event_id,
+            comment,
+            user: name_of(&context.token).to_owned(),
+            at: shared.clock.now(),
+        };
         give(shared, command).await.map_err(Refusal::Status)
     }
 
@@ -103,7 +116,7 @@ impl Call {
         }
     }
 
-    fn event_and_comment(&self) -> Result<(Vec<u8>, Option<(String, String)>), Refusal> {
+    fn event_and_comment(&self) -> Result<(Vec<u8>, Option<CommentText>), Refusal> {
         self.expect(2)?;
         let event_id = match self.arguments.first() {
             Some(Variant::ByteString(ByteString { value })) => Some(value.clone().unwrap_or_default()),
@@ -125,8 +138,8 @@ impl Call {
     }
 }
 
-/// Locale and text; `None` for a null text, which changes nothing. An empty text with a locale takes a comment away.
-fn comment(text: &LocalizedText) -> Option<(String, String)> {
+/// `None` for a null text, which changes nothing. An empty text with a locale takes a comment away.
+fn comment(text: &LocalizedText) -> Option<CommentText> {
     let (locale, text) = (text.locale.as_ref(), text.text.as_ref());
     (!locale.is_empty() || !text.is_empty()).then(|| (locale.to_owned(), text.to_owned()))
 }

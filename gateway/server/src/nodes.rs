@@ -146,9 +146,9 @@ impl Node {
             Self::Area(area) => {
                 AreaPart::ALL.into_iter().find(|part| part.name() == path).map(|part| Self::AreaPart(area, part))
             }
-            Self::Signal(signal) => {
-                SignalPart::of(&signal).find(|part| part.name() == path).map(|part| Self::SignalPart(signal.clone(), part))
-            }
+            Self::Signal(signal) => SignalPart::of(&signal)
+                .find(|part| part.name() == path)
+                .map(|part| Self::SignalPart(signal.clone(), part)),
             Self::Type => fields::declared().find(|field| field.path == path).map(Self::TypeField),
             _ => None,
         }
@@ -276,7 +276,9 @@ impl Node {
         let description = self.description();
         let variable = description.class == NodeClass::Variable;
         let value: Variant = match attribute {
-            AttributeId::Value if variable => return self.value(space, values).ok_or(StatusCode::BadAttributeIdInvalid),
+            AttributeId::Value if variable => {
+                return self.value(space, values).ok_or(StatusCode::BadAttributeIdInvalid);
+            }
             AttributeId::NodeId => description.id.into(),
             AttributeId::NodeClass => (description.class as i32).into(),
             AttributeId::BrowseName => description.browse_name.into(),
@@ -285,7 +287,8 @@ impl Node {
             AttributeId::WriteMask | AttributeId::UserWriteMask => 0_u32.into(),
             AttributeId::IsAbstract if description.class == NodeClass::ObjectType => false.into(),
             AttributeId::EventNotifier if description.class == NodeClass::Object => {
-                let notifier = if self.is_notifier() { EventNotifier::SUBSCRIBE_TO_EVENTS } else { EventNotifier::empty() };
+                let notifier =
+                    if self.is_notifier() { EventNotifier::SUBSCRIBE_TO_EVENTS } else { EventNotifier::empty() };
                 notifier.bits().into()
             }
             AttributeId::DataType if variable => self.data_type(values).into(),
@@ -310,7 +313,8 @@ impl Node {
 
     fn access(&self, may_write: bool) -> u8 {
         let write = may_write && self.takes_acknowledgement().is_some();
-        let level = if write { AccessLevel::CURRENT_READ | AccessLevel::CURRENT_WRITE } else { AccessLevel::CURRENT_READ };
+        let level =
+            if write { AccessLevel::CURRENT_READ | AccessLevel::CURRENT_WRITE } else { AccessLevel::CURRENT_READ };
         level.bits()
     }
 

@@ -40,19 +40,19 @@ pub(crate) enum Target {
 struct List(Vec<Reference>);
 
 impl List {
-    fn to(&mut self, kind: ReferenceTypeId, node: Node) {
+    fn leads_to(&mut self, kind: ReferenceTypeId, node: Node) {
         self.0.push(Reference { kind, forward: true, target: Target::Own(node) });
     }
 
-    fn from(&mut self, kind: ReferenceTypeId, node: Node) {
+    fn comes_from(&mut self, kind: ReferenceTypeId, node: Node) {
         self.0.push(Reference { kind, forward: false, target: Target::Own(node) });
     }
 
-    fn to_core(&mut self, kind: ReferenceTypeId, id: impl Into<NodeId>) {
+    fn leads_to_core(&mut self, kind: ReferenceTypeId, id: impl Into<NodeId>) {
         self.0.push(Reference { kind, forward: true, target: Target::Core(id.into()) });
     }
 
-    fn from_core(&mut self, kind: ReferenceTypeId, id: impl Into<NodeId>) {
+    fn comes_from_core(&mut self, kind: ReferenceTypeId, id: impl Into<NodeId>) {
         self.0.push(Reference { kind, forward: false, target: Target::Core(id.into()) });
     }
 }
@@ -66,12 +66,12 @@ pub(crate) fn of_core_node(space: &Space, id: &NodeId) -> Vec<Reference> {
         ReferenceTypeId::HasNotifier
     } else {
         if *id == ObjectTypeId::AlarmConditionType {
-            list.to(ReferenceTypeId::HasSubtype, Node::Type);
+            list.leads_to(ReferenceTypeId::HasSubtype, Node::Type);
         }
         return list.0;
     };
     for area in &space.top {
-        list.to(kind, Node::Area(area.clone()));
+        list.leads_to(kind, Node::Area(area.clone()));
     }
     list.0
 }
@@ -82,9 +82,9 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
     let type_definition = node.description().type_definition;
     if !type_definition.is_null() {
         if type_definition.namespace == 0 {
-            list.to_core(ReferenceTypeId::HasTypeDefinition, type_definition);
+            list.leads_to_core(ReferenceTypeId::HasTypeDefinition, type_definition);
         } else {
-            list.to(ReferenceTypeId::HasTypeDefinition, Node::Type);
+            list.leads_to(ReferenceTypeId::HasTypeDefinition, Node::Type);
         }
     }
     match node {
@@ -94,39 +94,39 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             }
         }
         Node::AreaPart(path, part) => {
-            list.from(ReferenceTypeId::HasComponent, Node::Area(path.clone()));
+            list.comes_from(ReferenceTypeId::HasComponent, Node::Area(path.clone()));
             of_list(space, path, *part, &mut list);
         }
         Node::Signal(signal) => {
             if let Some(path) = space.area_of_signal.get(signal.name.as_str()) {
-                list.from(ReferenceTypeId::Organizes, Node::Area(path.clone()));
-                list.from(ReferenceTypeId::HasEventSource, Node::Area(path.clone()));
+                list.comes_from(ReferenceTypeId::Organizes, Node::Area(path.clone()));
+                list.comes_from(ReferenceTypeId::HasEventSource, Node::Area(path.clone()));
             }
             for part in SignalPart::of(signal) {
-                list.to(ReferenceTypeId::HasProperty, Node::SignalPart(signal.clone(), part));
+                list.leads_to(ReferenceTypeId::HasProperty, Node::SignalPart(signal.clone(), part));
             }
             conditions_of(space, space.of_signal.get(signal.name.as_str()), &mut list);
         }
-        Node::SignalPart(signal, _) => list.from(ReferenceTypeId::HasProperty, Node::Signal(signal.clone())),
+        Node::SignalPart(signal, _) => list.comes_from(ReferenceTypeId::HasProperty, Node::Signal(signal.clone())),
         Node::Source(name) => {
             let source = space.sources.get(name);
             for area in source.into_iter().flat_map(|source| &source.areas) {
-                list.from(ReferenceTypeId::Organizes, Node::Area(area.clone()));
-                list.from(ReferenceTypeId::HasNotifier, Node::Area(area.clone()));
+                list.comes_from(ReferenceTypeId::Organizes, Node::Area(area.clone()));
+                list.comes_from(ReferenceTypeId::HasNotifier, Node::Area(area.clone()));
             }
             conditions_of(space, source.map(|source| &source.conditions), &mut list);
         }
         Node::Condition(condition) => of_condition(space, condition, &mut list),
         Node::Field(condition, field) => of_field(condition, field, &mut list),
         Node::Type => {
-            list.from_core(ReferenceTypeId::HasSubtype, ObjectTypeId::AlarmConditionType);
+            list.comes_from_core(ReferenceTypeId::HasSubtype, ObjectTypeId::AlarmConditionType);
             for field in fields::declared() {
-                list.to(ReferenceTypeId::HasProperty, Node::TypeField(field));
+                list.leads_to(ReferenceTypeId::HasProperty, Node::TypeField(field));
             }
         }
         Node::TypeField(_) => {
-            list.from(ReferenceTypeId::HasProperty, Node::Type);
-            list.to_core(ReferenceTypeId::HasModellingRule, ObjectId::ModellingRule_Mandatory);
+            list.comes_from(ReferenceTypeId::HasProperty, Node::Type);
+            list.leads_to_core(ReferenceTypeId::HasModellingRule, ObjectId::ModellingRule_Mandatory);
         }
     }
     list.0
@@ -135,28 +135,28 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
 fn of_area(space: &Space, path: &Arc<str>, area: &Area, list: &mut List) {
     match &area.parent {
         Some(parent) => {
-            list.from(ReferenceTypeId::Organizes, Node::Area(parent.clone()));
-            list.from(ReferenceTypeId::HasNotifier, Node::Area(parent.clone()));
+            list.comes_from(ReferenceTypeId::Organizes, Node::Area(parent.clone()));
+            list.comes_from(ReferenceTypeId::HasNotifier, Node::Area(parent.clone()));
         }
         None => {
-            list.from_core(ReferenceTypeId::Organizes, ObjectId::ObjectsFolder);
-            list.from_core(ReferenceTypeId::HasNotifier, ObjectId::Server);
+            list.comes_from_core(ReferenceTypeId::Organizes, ObjectId::ObjectsFolder);
+            list.comes_from_core(ReferenceTypeId::HasNotifier, ObjectId::Server);
         }
     }
     for part in AreaPart::ALL {
-        list.to(ReferenceTypeId::HasComponent, Node::AreaPart(path.clone(), part));
+        list.leads_to(ReferenceTypeId::HasComponent, Node::AreaPart(path.clone(), part));
     }
     for below in &area.areas {
-        list.to(ReferenceTypeId::Organizes, Node::Area(below.clone()));
-        list.to(ReferenceTypeId::HasNotifier, Node::Area(below.clone()));
+        list.leads_to(ReferenceTypeId::Organizes, Node::Area(below.clone()));
+        list.leads_to(ReferenceTypeId::HasNotifier, Node::Area(below.clone()));
     }
     for source in &area.sources {
-        list.to(ReferenceTypeId::Organizes, Node::Source(source.clone()));
-        list.to(ReferenceTypeId::HasNotifier, Node::Source(source.clone()));
+        list.leads_to(ReferenceTypeId::Organizes, Node::Source(source.clone()));
+        list.leads_to(ReferenceTypeId::HasNotifier, Node::Source(source.clone()));
     }
     for signal in area.signals.iter().filter_map(|name| space.signals.get(name)) {
-        list.to(ReferenceTypeId::Organizes, Node::Signal(signal.clone()));
-        list.to(ReferenceTypeId::HasEventSource, Node::Signal(signal.clone()));
+        list.leads_to(ReferenceTypeId::Organizes, Node::Signal(signal.clone()));
+        list.leads_to(ReferenceTypeId::HasEventSource, Node::Signal(signal.clone()));
     }
 }
 
@@ -165,10 +165,10 @@ fn of_list(space: &Space, path: &Arc<str>, part: AreaPart, list: &mut List) {
     let conditions = space.areas.get(path).into_iter().flat_map(|area| &area.conditions);
     for condition in conditions.filter_map(|key| space.conditions.get(key)) {
         match part {
-            AreaPart::Alarms => list.to(ReferenceTypeId::HasComponent, Node::Condition(condition.clone())),
+            AreaPart::Alarms => list.leads_to(ReferenceTypeId::HasComponent, Node::Condition(condition.clone())),
             AreaPart::AlarmValues => {
                 if let Some(values) = fields::field(PLAIN) {
-                    list.to(ReferenceTypeId::HasComponent, Node::Field(condition.clone(), values));
+                    list.leads_to(ReferenceTypeId::HasComponent, Node::Field(condition.clone(), values));
                 }
             }
             AreaPart::ActiveCount | AreaPart::UnacknowledgedCount | AreaPart::HighestSeverity => return,
@@ -178,29 +178,30 @@ fn of_list(space: &Space, path: &Arc<str>, part: AreaPart, list: &mut List) {
 
 fn conditions_of(space: &Space, keys: Option<&Vec<Arc<str>>>, list: &mut List) {
     for condition in keys.into_iter().flatten().filter_map(|key| space.conditions.get(key)) {
-        list.to(ReferenceTypeId::HasCondition, Node::Condition(condition.clone()));
+        list.leads_to(ReferenceTypeId::HasCondition, Node::Condition(condition.clone()));
     }
 }
 
 fn of_condition(space: &Space, condition: &Arc<Condition>, list: &mut List) {
-    list.from(ReferenceTypeId::HasComponent, Node::AreaPart(condition.area.clone(), AreaPart::Alarms));
+    list.comes_from(ReferenceTypeId::HasComponent, Node::AreaPart(condition.area.clone(), AreaPart::Alarms));
     if let Some(source) = own_text(&condition.source).and_then(|name| Node::find(space, name)) {
-        list.from(ReferenceTypeId::HasCondition, source);
+        list.comes_from(ReferenceTypeId::HasCondition, source);
     }
     for method in METHODS {
-        list.to_core(ReferenceTypeId::HasComponent, method);
+        list.leads_to_core(ReferenceTypeId::HasComponent, method);
     }
     children(condition, "", list);
 }
 
 fn of_field(condition: &Arc<Condition>, field: &'static fields::Field, list: &mut List) {
-    let kind = if field.shape == Shape::Property { ReferenceTypeId::HasProperty } else { ReferenceTypeId::HasComponent };
+    let kind =
+        if field.shape == Shape::Property { ReferenceTypeId::HasProperty } else { ReferenceTypeId::HasComponent };
     if field.path == PLAIN {
-        list.from(kind, Node::AreaPart(condition.area.clone(), AreaPart::AlarmValues));
+        list.comes_from(kind, Node::AreaPart(condition.area.clone(), AreaPart::AlarmValues));
     } else if let Some(parent) = fields::field(field.parent()) {
-        list.from(kind, Node::Field(condition.clone(), parent));
+        list.comes_from(kind, Node::Field(condition.clone(), parent));
     } else {
-        list.from(kind, Node::Condition(condition.clone()));
+        list.comes_from(kind, Node::Condition(condition.clone()));
     }
     children(condition, field.path, list);
 }
@@ -208,7 +209,8 @@ fn of_field(condition: &Arc<Condition>, field: &'static fields::Field, list: &mu
 fn children(condition: &Arc<Condition>, path: &str, list: &mut List) {
     let below = FIELDS.iter().filter(|field| field.parent() == path && field.path != PLAIN);
     for field in below.filter(|field| field.is_in(condition.def.alarm_type)) {
-        let kind = if field.shape == Shape::Property { ReferenceTypeId::HasProperty } else { ReferenceTypeId::HasComponent };
-        list.to(kind, Node::Field(condition.clone(), field));
+        let kind =
+            if field.shape == Shape::Property { ReferenceTypeId::HasProperty } else { ReferenceTypeId::HasComponent };
+        list.leads_to(kind, Node::Field(condition.clone(), field));
     }
 }

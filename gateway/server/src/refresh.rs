@@ -154,14 +154,19 @@ impl Refresh {
         let looks = PATIENCE.as_millis() / LOOK.as_millis();
         for _ in 0..looks {
             let waiting = self.with(|subscription| {
-                self.items.iter().any(|item| subscription.get(&item.id).is_some_and(opcua::server::MonitoredItem::has_notifications))
+                self.items
+                    .iter()
+                    .any(|item| subscription.get(&item.id).is_some_and(opcua::server::MonitoredItem::has_notifications))
             });
             if waiting != Some(true) {
                 return;
             }
             tokio::time::sleep(LOOK).await;
         }
-        tracing::warn!(subscription = self.subscription, "a client does not read its alarm list: the rest is sent at once");
+        tracing::warn!(
+            subscription = self.subscription,
+            "a client does not read its alarm list: the rest is sent at once"
+        );
     }
 
     /// Does something with the subscription, if the session still has it.

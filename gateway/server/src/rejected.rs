@@ -67,7 +67,11 @@ impl Rejected {
         let mut refused = Vec::new();
         for written in &found {
             let (file, is_new) = (dir.join(&written.1), !self.told.contains(written));
-            if (is_new || trust_has_changed) && !self.is_trusted_under_another_name(&file) && is_new {
+            if !is_new && !trust_has_changed {
+                continue;
+            }
+            let put_right = self.is_trusted_under_another_name(&file);
+            if is_new && !put_right {
                 refused.push(file);
             }
         }

@@ -109,7 +109,9 @@ impl Server {
             .build()
             .map_err(ServerError::Settings)?;
         if handle.get_namespace_index(NAMESPACE_URI) != Some(NAMESPACE) {
-            return Err(ServerError::Settings(format!("the namespace `{NAMESPACE_URI}` must have the index {NAMESPACE}")));
+            return Err(ServerError::Settings(format!(
+                "the namespace `{NAMESPACE_URI}` must have the index {NAMESPACE}"
+            )));
         }
         let publisher = Arc::new(Publisher::default());
         let teller =

@@ -214,7 +214,8 @@ impl Space {
     /// The areas of a condition, from its own upwards.
     pub(crate) fn areas_of(&self, condition: &Condition) -> Vec<Arc<str>> {
         let mut areas = vec![condition.area.clone()];
-        while let Some(parent) = areas.last().and_then(|path| self.areas.get(path)).and_then(|area| area.parent.clone()) {
+        while let Some(parent) = areas.last().and_then(|path| self.areas.get(path)).and_then(|area| area.parent.clone())
+        {
             areas.push(parent);
         }
         areas

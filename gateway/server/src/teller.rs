@@ -74,7 +74,11 @@ impl Teller {
         let _in_order = self.shared.telling.lock();
         self.subscriptions.event_notifier().notify(ObjectId::Server, &marker);
         let notifiers = self.shared.watch.notifiers();
-        self.shared.watch.deliver(std::iter::once((&marker, notifiers.as_slice())), &self.subscriptions, &*self.types.read());
+        self.shared.watch.deliver(
+            std::iter::once((&marker, notifiers.as_slice())),
+            &self.subscriptions,
+            &*self.types.read(),
+        );
     }
 
     /// The nodes of changed conditions and of their areas whose values somebody watches.

@@ -33,8 +33,8 @@ impl Watch {
         let mut watched = self.0.lock();
         watched.sessions.insert(session);
         if watched.sessions.len() > IDLE_SESSIONS_MAX {
-            let newest = watched.sessions.iter().rev().take(IDLE_SESSIONS_MAX / 2).last().copied().unwrap_or(session);
-            watched.sessions.retain(|id| *id >= newest || subscriptions.get_session_subscriptions(*id).is_some());
+            let recent = watched.sessions.iter().rev().nth(IDLE_SESSIONS_MAX / 2).copied().unwrap_or(session);
+            watched.sessions.retain(|id| *id >= recent || subscriptions.get_session_subscriptions(*id).is_some());
         }
     }
 
@@ -88,14 +88,12 @@ impl Watch {
     }
 
     /// Queues each event at the event items of its notifiers, in order. Holds each session's lock for its events.
-    pub(crate) fn deliver<'a, E: Event>(
+    pub(crate) fn deliver<'a, E: Event + 'a>(
         &self,
         events: impl Iterator<Item = (&'a E, &'a [String])>,
         subscriptions: &SubscriptionCache,
         types: &dyn TypeTree,
-    ) where
-        E: 'a,
-    {
+    ) {
         let mut watched = self.0.lock();
         let Watched { sessions, events: items, .. } = &mut *watched;
         for (event, notifiers) in events {
@@ -103,7 +101,10 @@ impl Watch {
                 for (item, session) in items.get_mut(notifier).into_iter().flatten() {
                     let (subscription, id) = *item;
                     let holder = session_with(*session, subscription, subscriptions).or_else(|| {
-                        let moved = sessions.iter().rev().find(|id| session_with(**id, subscription, subscriptions).is_some())?;
+                        let moved = sessions
+                            .iter()
+                            .rev()
+                            .find(|id| session_with(**id, subscription, subscriptions).is_some())?;
                         *session = *moved;
                         session_with(*moved, subscription, subscriptions)
                     });

@@ -50,7 +50,8 @@ async fn an_unknown_certificate_waits_for_a_person_who_is_told_where_it_lies() {
         .map(|_| ())
         .expect_err("the stack knows it by another name");
     assert!(rejected.look().is_empty(), "it is put right, not refused");
-    let hmi = Hmi::log_in_with(&house.url, IdentityToken::Anonymous, encrypted, folder).await.map_err(|(e, _)| e).unwrap();
+    let hmi =
+        Hmi::log_in_with(&house.url, IdentityToken::Anonymous, encrypted, folder).await.map_err(|(e, _)| e).unwrap();
     assert!(hmi.value("area:Hall#ActiveCount").await == 0_u32.into());
     hmi.close().await;
     house.close().await;

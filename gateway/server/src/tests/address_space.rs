@@ -26,7 +26,9 @@ fn names(list: &[&str]) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn everything_hangs_together_in_both_directions() {
-    use ReferenceTypeId::{HasComponent, HasCondition, HasEventSource, HasNotifier, HasProperty, HasSubtype, Organizes};
+    use ReferenceTypeId::{
+        HasComponent, HasCondition, HasEventSource, HasNotifier, HasProperty, HasSubtype, Organizes,
+    };
     let house = House::open().await;
     house.define(oil_high());
     house.define(odd());
@@ -41,12 +43,7 @@ async fn everything_hangs_together_in_both_directions() {
         (own("area:Hall"), Organizes, INVERSE, &["i=85"]),
         (own("area:Hall"), HasNotifier, FORWARD, &["area:Hall/Empty", "area:Hall/Press"]),
         (own("area:Hall/Press"), HasNotifier, INVERSE, &["area:Hall"]),
-        (
-            own("area:Hall/Press"),
-            HasEventSource,
-            FORWARD,
-            &["signal:press/door", "signal:press/oil", "source:watch"],
-        ),
+        (own("area:Hall/Press"), HasEventSource, FORWARD, &["signal:press/door", "signal:press/oil", "source:watch"]),
         (
             own("area:Hall/Press"),
             HasComponent,
@@ -67,13 +64,13 @@ async fn everything_hangs_together_in_both_directions() {
         (own("source:watch"), HasCondition, FORWARD, &["watch/odd"]),
         (own("watch/odd"), HasCondition, INVERSE, &["source:watch"]),
         (own("source:watch"), HasNotifier, INVERSE, &["area:Hall/Press"]),
-        (own("signal:press/oil"), HasProperty, FORWARD, &["signal:press/oil#EURange", "signal:press/oil#EngineeringUnits"]),
         (
-            own("hot/high/press/oil#LimitState"),
-            HasComponent,
+            own("signal:press/oil"),
+            HasProperty,
             FORWARD,
-            &["hot/high/press/oil#LimitState/CurrentState"],
+            &["signal:press/oil#EURange", "signal:press/oil#EngineeringUnits"],
         ),
+        (own("hot/high/press/oil#LimitState"), HasComponent, FORWARD, &["hot/high/press/oil#LimitState/CurrentState"]),
         (own("StatisticalAlarmType"), HasSubtype, INVERSE, &["i=2915"]),
     ];
     for (id, kind, direction, expected) in cases {
@@ -161,8 +158,10 @@ async fn a_long_list_comes_in_pages_and_once() {
         assert_eq!((found.len(), different.len()), (25, 25), "page {page}");
     }
     // Objects has nodes of the standard and of ours.
-    let objects = hmi.browse(ObjectId::ObjectsFolder.into(), ReferenceTypeId::References, BrowseDirection::Both, 1).await;
-    let different: BTreeSet<_> = objects.iter().map(|found| (found.node_id.node_id.to_string(), found.is_forward)).collect();
+    let objects =
+        hmi.browse(ObjectId::ObjectsFolder.into(), ReferenceTypeId::References, BrowseDirection::Both, 1).await;
+    let different: BTreeSet<_> =
+        objects.iter().map(|found| (found.node_id.node_id.to_string(), found.is_forward)).collect();
     assert_eq!(different.len(), objects.len());
     assert!(different.contains(&("ns=2;s=area:Hall".to_owned(), true)));
     hmi.close().await;
@@ -226,7 +225,10 @@ async fn signals_show_their_latest_value_and_their_trouble() {
     let hmi = Hmi::connect(&house.url).await;
     let oil = own("signal:press/oil");
     assert_eq!(hmi.read(oil.clone()).await.status(), StatusCode::BadWaitingForInitialData);
-    assert_eq!(hmi.attribute(oil.clone(), AttributeId::DataType).await.value, Some(NodeId::from(DataTypeId::Double).into()));
+    assert_eq!(
+        hmi.attribute(oil.clone(), AttributeId::DataType).await.value,
+        Some(NodeId::from(DataTypeId::Double).into())
+    );
     let found = hmi.browse(oil.clone(), ReferenceTypeId::HasTypeDefinition, FORWARD, 0).await;
     assert_eq!(found[0].node_id.node_id, VariableTypeId::AnalogItemType);
     let range = hmi.read(own("signal:press/oil#EURange")).await.value;
@@ -238,7 +240,10 @@ async fn signals_show_their_latest_value_and_their_trouble() {
     assert!(first.values().all(|value| value.status() == StatusCode::BadWaitingForInitialData));
     house.see(1, 4.5, watchfire_model::StatusCode::GOOD);
     let (name, value) = changes.next().await;
-    assert_eq!((name.as_str(), value.value, value.status), ("signal:press/oil", Some(4.5.into()), Some(StatusCode::Good)));
+    assert_eq!(
+        (name.as_str(), value.value, value.status),
+        ("signal:press/oil", Some(4.5.into()), Some(StatusCode::Good))
+    );
     assert_eq!(value.source_timestamp.map(|at| at.ticks()), Some(133_444_736_000_000_000));
     house.latest.mark(&[SignalId(1)], watchfire_model::StatusCode::BAD_NO_COMMUNICATION, super::house::NOON);
     let (name, value) = changes.next().await;
@@ -269,8 +274,7 @@ async fn values_beside_an_alarm_and_counters_of_its_areas_follow_it() {
     let values = |round: std::collections::BTreeMap<String, opcua::types::DataValue>| {
         names.map(|name| round.get(name).and_then(|value| value.value.clone()).unwrap_or_default())
     };
-    let before: [Variant; 6] =
-        [false.into(), true.into(), false.into(), 0_u32.into(), 0_u32.into(), 0_u16.into()];
+    let before: [Variant; 6] = [false.into(), true.into(), false.into(), 0_u32.into(), 0_u32.into(), 0_u16.into()];
     assert_eq!(values(changes.round(6).await), before);
     house.raise(&oil);
     let raised: [Variant; 6] = [true.into(), false.into(), true.into(), 1_u32.into(), 1_u32.into(), 700_u16.into()];

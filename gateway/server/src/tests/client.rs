@@ -7,10 +7,10 @@ use std::time::Duration;
 use opcua::client::{ClientBuilder, DataChangeCallback, EventCallback, IdentityToken, Session};
 use opcua::types::{
     AttributeId, BrowseDescription, BrowseDescriptionResultMask, BrowseDirection, BrowsePath, ContentFilter, DataValue,
-    EventFilter, ExtensionObject, MessageSecurityMode, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters,
-    NodeId, ObjectId, ObjectTypeId, QualifiedName, ReadValueId, ReferenceDescription, ReferenceTypeId,
-    RelativePath, RelativePathElement,
-    SimpleAttributeOperand, StatusCode, TimestampsToReturn, Variant, WriteValue,
+    EventFilter, ExtensionObject, MessageSecurityMode, MonitoredItemCreateRequest, MonitoringMode,
+    MonitoringParameters, NodeId, ObjectId, ObjectTypeId, QualifiedName, ReadValueId, ReferenceDescription,
+    ReferenceTypeId, RelativePath, RelativePathElement, SimpleAttributeOperand, StatusCode, TimestampsToReturn,
+    Variant, WriteValue,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -45,7 +45,9 @@ impl Hmi {
     }
 
     pub(super) async fn log_in(url: &str, who: IdentityToken) -> Result<Self, StatusCode> {
-        Self::log_in_with(url, who, MessageSecurityMode::None, TempDir::new().unwrap()).await.map_err(|(status, _)| status)
+        Self::log_in_with(url, who, MessageSecurityMode::None, TempDir::new().unwrap())
+            .await
+            .map_err(|(status, _)| status)
     }
 
     /// Logs in with the certificate in `folder`, which is made there if messages are secured and it has none.
@@ -204,8 +206,7 @@ impl Hmi {
             item
         };
         let items = ids.iter().map(item).collect();
-        let created =
-            self.session.create_monitored_items(subscription, TimestampsToReturn::Both, items).await.unwrap();
+        let created = self.session.create_monitored_items(subscription, TimestampsToReturn::Both, items).await.unwrap();
         for item in created {
             assert!(item.result.status_code.is_good(), "{}", item.result.status_code);
         }

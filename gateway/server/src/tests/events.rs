@@ -1,7 +1,8 @@
 //! What reaches an HMI as events.
 
 use opcua::types::{
-    ByteString, ContentFilter, ContentFilterBuilder, DateTime, NodeId, ObjectId, ObjectTypeId, Operand, StatusCode, Variant,
+    ByteString, ContentFilter, ContentFilterBuilder, DateTime, NodeId, ObjectId, ObjectTypeId, Operand, StatusCode,
+    Variant,
 };
 use watchfire_model::Level;
 
@@ -11,12 +12,40 @@ use crate::names::own;
 
 /// What HMIs select.
 const FIELDS: [&str; 34] = [
-    "EventId", "EventType", "SourceNode", "SourceName", "Time", "ReceiveTime", "Message", "Severity", "ConditionId",
-    "ConditionName", "ConditionClassId", "ConditionClassName", "BranchId", "Retain", "EnabledState/Id",
-    "ActiveState/Id", "ActiveState/TransitionTime", "ActiveState/EffectiveDisplayName", "AckedState/Id",
-    "ConfirmedState/Id", "Comment", "Comment/SourceTimestamp", "ClientUserId", "Quality", "LastSeverity",
-    "SuppressedOrShelved", "LimitState/CurrentState", "LimitState/CurrentState/Id", "HighLimit", "HighHighLimit",
-    "InputNode", "ShelvingState/CurrentState", "NoSuchField", "+Score",
+    "EventId",
+    "EventType",
+    "SourceNode",
+    "SourceName",
+    "Time",
+    "ReceiveTime",
+    "Message",
+    "Severity",
+    "ConditionId",
+    "ConditionName",
+    "ConditionClassId",
+    "ConditionClassName",
+    "BranchId",
+    "Retain",
+    "EnabledState/Id",
+    "ActiveState/Id",
+    "ActiveState/TransitionTime",
+    "ActiveState/EffectiveDisplayName",
+    "AckedState/Id",
+    "ConfirmedState/Id",
+    "Comment",
+    "Comment/SourceTimestamp",
+    "ClientUserId",
+    "Quality",
+    "LastSeverity",
+    "SuppressedOrShelved",
+    "LimitState/CurrentState",
+    "LimitState/CurrentState/Id",
+    "HighLimit",
+    "HighHighLimit",
+    "InputNode",
+    "ShelvingState/CurrentState",
+    "NoSuchField",
+    "+Score",
 ];
 
 #[tokio::test]
@@ -130,9 +159,8 @@ async fn filters_know_our_types_and_values() {
     for filter in filters {
         only_odd.push(hmi.subscribe(server(), &["ConditionId"], filter).await);
     }
-    let of_all_alarms = ContentFilterBuilder::new()
-        .of_type(Operand::literal(NodeId::from(ObjectTypeId::AlarmConditionType)))
-        .build();
+    let of_all_alarms =
+        ContentFilterBuilder::new().of_type(Operand::literal(NodeId::from(ObjectTypeId::AlarmConditionType))).build();
     let mut all = hmi.subscribe(server(), &["ConditionId"], of_all_alarms).await;
     house.raise(&key("hot/high/press/oil"));
     house.find(&key("watch/odd"), Level::Active, "odd", Vec::new());

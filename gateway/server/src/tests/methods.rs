@@ -2,7 +2,8 @@
 
 use opcua::client::IdentityToken;
 use opcua::types::{
-    AttributeId, ByteString, ContentFilter, LocalizedText, MethodId, NodeId, ObjectId, ObjectTypeId, StatusCode, Variant,
+    AttributeId, ByteString, ContentFilter, LocalizedText, MethodId, NodeId, ObjectId, ObjectTypeId, StatusCode,
+    Variant,
 };
 use watchfire_alarms::ConditionDef;
 use watchfire_model::Level;
@@ -184,7 +185,10 @@ async fn a_client_that_knows_no_alarms_acknowledges_by_writing_what_it_saw() {
     assert_eq!(hmi.write(request(), seen.clone()).await, StatusCode::Good);
     assert!(house.state(&key(OIL)).acked.value, "good is said when it is done");
     assert_eq!(hmi.write(request(), seen).await, StatusCode::BadConditionBranchAlreadyAcked);
-    assert_eq!(hmi.write(own("hot/high/press/oil#Values/EventId"), ByteString::null()).await, StatusCode::BadNotWritable);
+    assert_eq!(
+        hmi.write(own("hot/high/press/oil#Values/EventId"), ByteString::null()).await,
+        StatusCode::BadNotWritable
+    );
     hmi.close().await;
     house.close().await;
 }
@@ -226,7 +230,10 @@ async fn who_may_only_look_changes_nothing() {
         looking.close().await;
     }
     assert!(!house.state(&key(OIL)).acked.value);
-    assert_eq!(bob.attribute(own("hot/high/press/oil#Values/AcknowledgeRequest"), AttributeId::UserAccessLevel).await.value, Some(3_u8.into()));
+    assert_eq!(
+        bob.attribute(own("hot/high/press/oil#Values/AcknowledgeRequest"), AttributeId::UserAccessLevel).await.value,
+        Some(3_u8.into())
+    );
     let seen = vec![event_id(&house, OIL), comment("seen")];
     assert_eq!(bob.call(own(OIL), ACKNOWLEDGE, seen).await, StatusCode::Good);
     assert_eq!(events.next().await.text("ClientUserId"), "bob");

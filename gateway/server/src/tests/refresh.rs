@@ -105,7 +105,8 @@ async fn one_item_is_refreshed_alone_and_with_what_it_watches() {
     let hmi = Hmi::connect(&house.url).await;
     settled(&house, &hmi).await;
     let mut events = hmi.subscribe(own("area:Hall/Empty"), &FIELDS, ContentFilter::default()).await;
-    let (other, _) = hmi.monitor_events(events.subscription, own("area:Hall"), &FIELDS, ContentFilter::default(), 0).await;
+    let (other, _) =
+        hmi.monitor_events(events.subscription, own("area:Hall"), &FIELDS, ContentFilter::default(), 0).await;
     let (subscription, item) = (events.subscription, events.item);
     let refresh_item = |item: u32| hmi.call(condition_type(), REFRESH_ITEM, vec![subscription.into(), item.into()]);
     assert_eq!(refresh_item(item).await, StatusCode::Good);
