@@ -1,2 +1,54 @@
-//! The program: command line and wiring.
-fn main() {}
+//! The program: reads the command line and calls what it names. Everything else lives in the rooms.
+
+mod assemble;
+mod cli;
+mod data;
+mod demo;
+mod history;
+mod query;
+mod replay;
+mod run;
+mod terminal;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+// Detectors are caught at their task when one of our own panics: unwinding is part of the design.
+#[cfg(panic = "abort")]
+compile_error!("watchfire contains faults by unwinding; build it with `panic = \"unwind\"`");
+
+/// Exit code for a configuration that is refused.
+const REFUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = if matches!(cli.command, Command::Demo(_) | Command::History(_) | Command::Replay(_)) {
+        "warn"
+    } else {
+        "info"
+    };
+    terminal::log_to_stderr(cli.log.as_deref().unwrap_or(level));
+    let done = match cli.command {
+        Command::Run(options) => run::run(&options),
+        Command::Demo(options) => demo::demo(&options),
+        Command::Check(options) => run::check(&options),
+        Command::History(options) => history::history(&options),
+        Command::Replay(options) => replay::replay(&options),
+        Command::Password => terminal::password(),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) if error.is::<watchfire_config::ConfigErrors>() => {
+            eprintln!("{error}");
+            ExitCode::from(REFUSED)
+        }
+        Err(error) => {
+            eprintln!("watchfire: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

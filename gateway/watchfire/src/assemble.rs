@@ -1,0 +1,217 @@
+//! From a validated configuration to the gateway's parts: which signal has which id, which detector gets which signals,
+//! who lives in which area.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use watchfire_config::{
+    Config, DetectorConfig, Mode as ConfiguredMode, PluginRef, QuotaConfig, SignalConfig, SourceConfig,
+};
+use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
+use watchfire_pipeline::{BindingPlan, BindingSpec, Commands, Latest, Mode, Quota, Site, Source, Surface};
+use watchfire_sandbox::{Sandbox, SandboxOptions};
+use watchfire_server::{Server, ServerOptions, SignalNode};
+use watchfire_source::{Kinds, OpcUaSource};
+use watchfire_ua::Application;
+
+use crate::data::Data;
+
+mod bundled {
+    //! The bundled plugins.
+    include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+}
+
+/// Days to a retention span.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A signal with its id.
+struct Placed<'c> {
+    id: SignalId,
+    source: Arc<str>,
+    config: &'c SignalConfig,
+}
+
+/// A configuration whose signals have their ids.
+pub struct Assembly<'c> {
+    config: &'c Config,
+    signals: Vec<Placed<'c>>,
+    kinds: Kinds,
+}
+
+impl<'c> Assembly<'c> {
+    /// Gives every signal its id; blocks.
+    ///
+    /// # Errors
+    /// When the store of record fails.
+    pub fn new(config: &'c Config, data: &Data) -> Result<Self> {
+        let named = |source: &'c SourceConfig| {
+            let name: Arc<str> = source.name.as_str().into();
+            source.signals.iter().map(move |signal| (name.clone(), signal))
+        };
+        let all: Vec<(Arc<str>, &SignalConfig)> = config.sources.iter().flat_map(named).collect();
+        let names: Vec<String> = all.iter().map(|(_, signal)| signal.name.clone()).collect();
+        let ids = data.log.history().signal_ids(&names).context("cannot give the signals their ids")?;
+        let placed = all.into_iter().zip(ids);
+        let signals = placed.map(|((source, config), id)| Placed { id, source, config }).collect();
+        Ok(Self { config, signals, kinds: Kinds::default() })
+    }
+
+    /// What the pipeline needs to know of the site.
+    pub fn site(&self) -> Site {
+        let mut signals_of: BTreeMap<Arc<str>, Vec<SignalId>> = BTreeMap::new();
+        for signal in &self.signals {
+            signals_of.entry(signal.source.clone()).or_default().push(signal.id);
+        }
+        let mode_signal =
+            self.config.gateway.mode_signal.as_ref().and_then(|name| self.find(name)).map(|signal| signal.id);
+        Site { utc_offset_s: self.config.gateway.utc_offset_s, mode_signal, signals_of }
+    }
+
+    fn find(&self, name: &str) -> Option<&Placed<'c>> {
+        self.signals.iter().find(|signal| signal.config.name == name)
+    }
+
+    /// The detectors.
+    pub fn bindings(&self) -> Vec<BindingPlan> {
+        self.config.detectors.iter().map(|detector| self.binding(detector)).collect()
+    }
+
+    fn binding(&self, detector: &DetectorConfig) -> BindingPlan {
+        let signals: Vec<&Placed<'_>> = detector.signals.iter().filter_map(|name| self.find(name)).collect();
+        let areas: Vec<String> = signals.iter().map(|signal| signal.config.area.clone()).collect();
+        let mut sources: Vec<Arc<str>> = signals.iter().map(|signal| signal.source.clone()).collect();
+        sources.dedup();
+        let spec = BindingSpec {
+            name: detector.name.clone(),
+            plugin: match &detector.plugin {
+                PluginRef::Bundled(name) => name.clone(),
+                PluginRef::File(path) => path.display().to_string(),
+            },
+            signals: signals.iter().map(|signal| info(signal)).collect(),
+            config: detector.config.to_string(),
+            seed: detector.seed,
+            alarms: detector.alarms.clone(),
+            quota: quota(&detector.quota),
+        };
+        let mode = match detector.mode {
+            ConfiguredMode::Learning => Mode::Learning,
+            ConfiguredMode::Shadow => Mode::Shadow,
+            ConfiguredMode::Live => Mode::Live,
+        };
+        BindingPlan { spec, mode, area: shared_area(&areas), areas, sources }
+    }
+
+    /// The servers that are read.
+    pub fn sources(&self, data: &Data, clock: &Arc<dyn Clock>) -> Vec<Box<dyn Source>> {
+        let one = |source: &SourceConfig| -> Box<dyn Source> {
+            let own = self.signals.iter().filter(|signal| *signal.source == *source.name);
+            let signals = own.map(|signal| (signal.id, signal.config.clone())).collect();
+            Box::new(OpcUaSource::new(source.clone(), signals, data.pki(), clock.clone(), self.kinds.clone()))
+        };
+        self.config.sources.iter().map(one).collect()
+    }
+
+    /// The OPC UA server and its surface.
+    ///
+    /// # Errors
+    /// When the address is taken, or the certificates cannot be used.
+    pub fn server(
+        &self,
+        data: &Data,
+        latest: &Arc<Latest>,
+        commands: Commands,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(Server, Arc<dyn Surface>)> {
+        let node = |signal: &Placed<'_>| SignalNode {
+            id: signal.id,
+            name: signal.config.name.clone(),
+            area: signal.config.area.clone(),
+            kind: Kind::Real,
+            unit: signal.config.unit.clone(),
+            range: signal.config.range,
+            description: signal.config.description.clone(),
+        };
+        let options = ServerOptions {
+            config: self.config.server.clone(),
+            pki_dir: data.pki(),
+            application: Application::gateway(),
+            areas: self.config.sources.iter().map(|source| source.area.clone()).collect(),
+            default_area: self.config.gateway.name.clone(),
+            signals: self.signals.iter().map(node).collect(),
+            kinds: self.kinds.clone(),
+            latest: latest.clone(),
+            commands,
+            clock: clock.clone(),
+        };
+        Server::build(options).context("the OPC UA server cannot be started")
+    }
+
+    /// The sandbox that runs the detectors.
+    ///
+    /// # Errors
+    /// When its cache folder cannot be made.
+    pub fn sandbox(data: &Data) -> Result<Arc<Sandbox>> {
+        let bundled = bundled::BUNDLED.iter().map(|(name, _, bytes)| ((*name).to_owned(), (*bytes).into())).collect();
+        Sandbox::new(SandboxOptions { cache_dir: Some(data.cache()), bundled }).context("the sandbox cannot be started")
+    }
+
+    /// How long data is kept.
+    pub fn keep(&self) -> Duration {
+        DAY * self.config.gateway.retention_days
+    }
+}
+
+fn info(signal: &Placed<'_>) -> SignalInfo {
+    let config = signal.config;
+    SignalInfo {
+        id: signal.id,
+        name: config.name.clone(),
+        kind: Kind::Real,
+        unit: config.unit.clone(),
+        range: config.range,
+        sampling_ns: u64::try_from(config.sampling_interval.as_nanos()).ok(),
+        role: config.role.clone(),
+        group: config.group,
+    }
+}
+
+fn quota(config: &QuotaConfig) -> Quota {
+    Quota {
+        fuel_per_row: config.fuel_per_row,
+        fuel_per_call: config.fuel_per_call,
+        memory_bytes: config.memory_bytes,
+        call: config.call,
+        result_bytes: config.result_bytes,
+        state_bytes: config.state_bytes,
+    }
+}
+
+/// The deepest area that holds all of `areas`; empty when they have none in common.
+fn shared_area(areas: &[String]) -> String {
+    let mut shared: Vec<&str> = areas.first().map(|area| area.split('/').collect()).unwrap_or_default();
+    for area in areas {
+        let same = shared.iter().zip(area.split('/')).take_while(|(a, b)| **a == *b).count();
+        shared.truncate(same);
+    }
+    shared.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detector_over_several_areas_belongs_to_the_one_that_holds_them() {
+        for (areas, shared) in [
+            (vec!["line/pump", "line/pump"], "line/pump"),
+            (vec!["line/pump", "line/tank"], "line"),
+            (vec!["line", "other"], ""),
+            (vec![], ""),
+        ] {
+            let areas: Vec<String> = areas.into_iter().map(str::to_owned).collect();
+            assert_eq!(shared_area(&areas), shared);
+        }
+    }
+}

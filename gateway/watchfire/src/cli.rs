@@ -1,0 +1,134 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use watchfire_model::Instant;
+
+/// OPC UA gateway that watches process values, runs sandboxed detectors and publishes their alarms.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What to log: a level, or levels by room, such as `info,watchfire_source=debug` (default: info; demo: warn).
+    #[arg(long, global = true, env = "WATCHFIRE_LOG")]
+    pub log: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway until it is told to stop.
+    Run(ConfigFile),
+    /// Run a simulated plant with the gateway on it, and watch faults being caught.
+    Demo(Demo),
+    /// Check a configuration and say everything that is wrong with it.
+    Check(ConfigFile),
+    /// Print what was recorded of a signal, while the gateway runs or afterwards.
+    History(History),
+    /// Run the detectors again over what was recorded, and compare with what they said then.
+    Replay(Replay),
+    /// Make the hash of a password for `[[server.user]]`; the password is read from standard input.
+    Password,
+}
+
+/// Which configuration.
+#[derive(Args, Debug)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = "watchfire.toml")]
+    pub config: PathBuf,
+}
+
+/// Options of the demo.
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// End after so long, such as `90s` or `5m`.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub lasting: Option<Duration>,
+    /// Port of the gateway's OPC UA server, to which HMIs connect.
+    #[arg(long, default_value_t = 4840)]
+    pub port: u16,
+    /// Port of the simulated plant's OPC UA server.
+    #[arg(long, default_value_t = 4841)]
+    pub plant_port: u16,
+    /// Keep the data here instead of in a temporary folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+}
+
+/// Options of `history`.
+#[derive(Args, Debug)]
+pub struct History {
+    /// The signal, as `source/name`.
+    pub signal: String,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// From this time on, RFC 3339 or a date (default: the beginning).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<Instant>,
+    /// Up to, and without, this time (default: everything).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<Instant>,
+    /// Comma-separated values.
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `replay`.
+#[derive(Args, Debug)]
+pub struct Replay {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// This detector only (default: all).
+    #[arg(long, value_name = "NAME")]
+    pub detector: Option<String>,
+    /// Move everything from the journal into the store of record first.
+    #[arg(long)]
+    pub seal_first: bool,
+}
+
+fn time(text: &str) -> Result<Instant, String> {
+    Instant::parse(text).ok_or_else(|| format!("`{text}` is no time; write it as 2026-03-01T12:00:00Z or 2026-03-01"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "s" | "" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => return Err(format!("`{text}` is no time span; write it as 90s, 5m or 1h")),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("`{text}` is no time span; write it as 90s, 5m or 1h"))?;
+    Ok(Duration::from_secs(number.saturating_mul(factor)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn time_spans_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(duration("soon").is_err());
+        assert!(duration("5 fortnights").is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! Questions to a running gateway, over a socket in its data folder: the stores can be open in one process only.
+//! Answers the same as reading the stores directly; changes nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use watchfire_model::{Instant, Rows};
+use watchfire_pipeline::{Log, samples};
+
+/// What can be asked: the samples of a signal.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Question {
+    /// The signal, `source/name`.
+    pub signal: String,
+    /// From this time on.
+    pub from: Instant,
+    /// Up to, and without, this time.
+    pub to: Instant,
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// The samples.
+    Rows(Rows),
+    /// Why there is none.
+    Error(String),
+}
+
+/// Answers a question from the stores; blocks.
+///
+/// # Errors
+/// When the signal is unknown or a store fails.
+pub fn ask_stores(log: &Log, question: &Question) -> Result<Rows> {
+    let known = log.history().known_signals().context("cannot read the list of signals")?;
+    let id = known.get(&question.signal).copied().with_context(|| {
+        let name = &question.signal;
+        format!("there is no signal `{name}` in this data; names read `source/name`, as in the configuration")
+    })?;
+    Ok(samples(log, id, question.from, question.to)?)
+}
+
+#[cfg(unix)]
+mod socket {
+    //! The socket itself.
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::{Answer, Arc, Log, Path, Question, Result, ask_stores};
+    use crate::data::Data;
+
+    /// The longest question, bytes.
+    const QUESTION_BYTES_MAX: u64 = 1 << 16;
+
+    /// Answers for as long as it is polled.
+    pub async fn answer(folder: &Path, log: Arc<Log>) {
+        let path = Data::socket(folder);
+        // The folder is ours alone (its lock is held), so a socket that is there is left from a killed gateway.
+        drop(std::fs::remove_file(&path));
+        let listener = match UnixListener::bind(&path) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "`watchfire history` works only while the gateway is stopped");
+                return std::future::pending().await;
+            }
+        };
+        if let Err(error) = std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)) {
+            tracing::warn!(path = %path.display(), %error, "the socket's permissions could not be set");
+        }
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => drop(tokio::spawn(one(stream, log.clone()))),
+                Err(error) => {
+                    tracing::warn!(%error, "a question could not be taken");
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn one(mut stream: UnixStream, log: Arc<Log>) {
+        let mut bytes = Vec::new();
+        if (&mut stream).take(QUESTION_BYTES_MAX).read_to_end(&mut bytes).await.is_err() {
+            return;
+        }
+        let answered = tokio::task::spawn_blocking(move || {
+            let answer = match serde_json::from_slice::<Question>(&bytes) {
+                Ok(question) => {
+                    ask_stores(&log, &question).map_or_else(|e| Answer::Error(format!("{e:#}")), Answer::Rows)
+                }
+                Err(error) => Answer::Error(format!("not a question: {error}")),
+            };
+            postcard::to_allocvec(&answer).unwrap_or_default()
+        });
+        if let Ok(answer) = answered.await
+            && let Err(error) = stream.write_all(&answer).await
+        {
+            tracing::debug!(%error, "whoever asked has gone");
+        }
+    }
+
+    /// Asks the gateway that runs on `folder`; `None` when none does.
+    ///
+    /// # Errors
+    /// When it refuses or its answer is cut short.
+    pub async fn ask(folder: &Path, question: &Question) -> Result<Option<Answer>> {
+        let Ok(mut stream) = UnixStream::connect(Data::socket(folder)).await else { return Ok(None) };
+        stream.write_all(&serde_json::to_vec(question)?).await?;
+        stream.shutdown().await?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await?;
+        Ok(Some(postcard::from_bytes(&bytes)?))
+    }
+}
+
+#[cfg(not(unix))]
+mod socket {
+    //! Where there are no such sockets, a running gateway is not asked.
+
+    use super::{Answer, Arc, Log, Path, Question, Result};
+
+    /// Never answers.
+    pub async fn answer(_: &Path, _: Arc<Log>) {
+        std::future::pending().await
+    }
+
+    /// Never has an answer.
+    pub async fn ask(_: &Path, _: &Question) -> Result<Option<Answer>> {
+        Ok(None)
+    }
+}
+
+pub use socket::{answer, ask};

@@ -1,0 +1,98 @@
+//! What touches the terminal and the process: logging, signals, reading a password.
+
+use std::io::{self, IsTerminal, Read};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use argon2::Argon2;
+use argon2::password_hash::rand_core::OsRng;
+use argon2::password_hash::{PasswordHasher, SaltString};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The OPC UA stack tells what it meets in passing as if it were news; what matters of it our rooms tell themselves.
+const QUIET: &str = "opcua=off,async_opcua=off";
+/// The shortest password.
+const PASSWORD_CHARS_MIN: usize = 8;
+
+/// Logs to standard error, as `filter` says.
+pub fn log_to_stderr(filter: &str) {
+    let directives = format!("{QUIET},{filter}");
+    let parsed = EnvFilter::try_new(&directives).unwrap_or_else(|error| {
+        eprintln!("watchfire: `--log {filter}` is not understood ({error}); logging at `info`");
+        EnvFilter::new(format!("{QUIET},info"))
+    });
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(parsed).with_writer(io::stderr).with_ansi(colours).init();
+}
+
+/// Makes the first interrupt or termination signal cancel `stop`; a second one ends the process at once.
+///
+/// # Errors
+/// When the system refuses to tell of signals.
+pub fn stop_on_signal(stop: &CancellationToken) -> Result<()> {
+    let stop = stop.clone();
+    let mut signals = Signals::new().context("cannot listen for the signal to stop")?;
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::info!("told to stop");
+        stop.cancel();
+        signals.next().await;
+        std::process::exit(130);
+    });
+    Ok(())
+}
+
+#[cfg(unix)]
+struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        drop(tokio::signal::ctrl_c().await);
+    }
+}
+
+/// `watchfire password`: reads a password from standard input and prints its hash (Argon2id, RFC 9106).
+///
+/// # Errors
+/// When it is too short or cannot be read.
+pub fn password() -> Result<ExitCode> {
+    if io::stdin().is_terminal() {
+        eprintln!("type the password, then end the input (Ctrl-D); it is shown while you type");
+    }
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text).context("cannot read the password")?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.chars().count() < PASSWORD_CHARS_MIN {
+        bail!("a password has at least {PASSWORD_CHARS_MIN} characters");
+    }
+    let salt = SaltString::generate(&mut OsRng);
+    match Argon2::default().hash_password(password.as_bytes(), &salt) {
+        Ok(hash) => println!("{hash}"),
+        Err(error) => bail!("the password cannot be hashed: {error}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
