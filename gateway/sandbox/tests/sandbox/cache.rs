@@ -1,0 +1,77 @@
+//! The cache of compiled plugins: used when it is ours, never when it is not.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use watchfire_pipeline::DetectorFactory;
+use watchfire_sandbox::{Sandbox, SandboxError, SandboxOptions};
+
+use crate::setup::{batch, binding, bundled};
+
+/// Makes a sandbox with this cache and runs a detector in it.
+async fn run(cache: &Path) {
+    let options = SandboxOptions { cache_dir: Some(cache.to_owned()), bundled: bundled() };
+    let sandbox = Sandbox::new(options).unwrap();
+    let mut detector = sandbox.create(&binding("limit", r#"{"high":10}"#, 1)).await.unwrap();
+    assert_eq!(detector.process(&batch(1, &[11.0])).await.unwrap().verdicts.len(), 1);
+}
+
+fn compiled(cache: &Path) -> PathBuf {
+    let files = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+    let mut compiled: Vec<_> = files.filter(|path| path.extension().is_some_and(|ext| ext == "compiled")).collect();
+    assert_eq!(compiled.len(), 1);
+    compiled.remove(0)
+}
+
+/// A file that is written anew is another file.
+fn written(cache: &Path) -> u64 {
+    std::fs::metadata(compiled(cache)).unwrap().ino()
+}
+
+#[tokio::test]
+async fn compiled_code_is_used_again_only_while_it_is_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("made/here");
+    run(&cache).await;
+    let key = cache.join("key");
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+
+    let first = written(&cache);
+    run(&cache).await;
+    assert_eq!(written(&cache), first, "a second start compiles nothing");
+
+    let code = std::fs::read(compiled(&cache)).unwrap();
+    for (what, changed) in [
+        ("code", { let mut c = code.clone(); let last = c.len() - 100; c[last] ^= 1; c }),
+        ("mac", { let mut c = code.clone(); c[40] ^= 1; c }),
+        ("entry", { let mut c = code.clone(); c[0] ^= 1; c }),
+        ("length", code[..code.len() - 1].to_vec()),
+        ("nothing", Vec::new()),
+    ] {
+        // The hard link keeps the changed file's number from being given out again.
+        std::fs::write(compiled(&cache), changed).unwrap();
+        let link = folder.path().join(what);
+        std::fs::hard_link(compiled(&cache), &link).unwrap();
+        let before = written(&cache);
+        run(&cache).await;
+        assert_ne!(written(&cache), before, "{what}: what was changed is compiled again");
+        assert_eq!(std::fs::read(compiled(&cache)).unwrap().len(), code.len());
+    }
+
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let secret = std::fs::read(&key).unwrap();
+    run(&cache).await;
+    assert_ne!(std::fs::read(&key).unwrap(), secret, "a key that others could read is one no more");
+}
+
+#[test]
+fn a_cache_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let Err(error) = Sandbox::new(SandboxOptions { cache_dir: Some(file.join("cache")), bundled: Vec::new() }) else {
+        panic!("a file is no folder");
+    };
+    assert!(matches!(&error, SandboxError::Cache { path, .. } if *path == file.join("cache")), "{error}");
+}

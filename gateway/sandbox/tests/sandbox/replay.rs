@@ -1,0 +1,102 @@
+//! Same input, same answers, bit for bit; and a state saved anywhere carries all that a detector knows.
+
+use watchfire_model::{Batch, BatchGap, GapCause, Instant};
+use watchfire_pipeline::Detector;
+
+use crate::setup::{batch, create};
+
+const SIGNALS: u32 = 3;
+const DETECTORS: [(&str, &str); 3] = [
+    ("limit", r#"{"high":8,"low":2,"deadband":0.5,"rate_per_s":3}"#),
+    ("stuck", r#"{"learn_dwells":20,"least_s":3}"#),
+    ("novelty", r#"{"warm_up_samples":100,"hold_off_samples":20}"#),
+];
+
+/// Batches that look like a plant on a bad day: noise, jumps, bad values, silence, gaps. Same every time.
+fn batches() -> Vec<Batch> {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let one = |s: i64| {
+        let wave = 5.0 + 3.0 * (s as f64 / 40.0).sin();
+        let mut values: Vec<f64> = (0..SIGNALS).map(|_| wave + random()).collect();
+        match s {
+            _ if s % 97 == 0 => values[0] = f64::NAN,
+            _ if s % 131 == 0 => values[1] = 50.0 * random(),
+            300..330 => values[2] = 4.0,
+            _ => {}
+        }
+        let mut batch = batch(s, &values);
+        if s % 61 == 0 {
+            batch.status[1] = 0x8000_0000;
+            let at = Instant::from_s(s);
+            batch.gaps.push(BatchGap { signal: Some(2), since: at, until: at, cause: GapCause::Overflow });
+        }
+        if s % 89 == 0 {
+            batch.text.push((0, "text beside".into()));
+            batch.exact.push((1, i64::MIN));
+            batch.skew_ns = vec![-5; 3];
+        }
+        batch
+    };
+    (1..700).map(one).collect()
+}
+
+/// What a detector answers, explanations of each reported score included, as bytes.
+async fn answers(detector: &mut Box<dyn Detector>, batches: &[Batch]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for batch in batches {
+        let outcome = detector.process(batch).await.unwrap();
+        let scored = outcome.scores.condition.iter().zip(&outcome.scores.instance);
+        for (condition, instance) in scored {
+            let why = detector.explain(*condition, *instance).await.unwrap();
+            assert!(why.is_some());
+            serde_json::to_writer(&mut all, &why).unwrap();
+        }
+        serde_json::to_writer(&mut all, &outcome).unwrap();
+    }
+    all
+}
+
+#[tokio::test]
+async fn the_same_batches_give_the_same_bytes() {
+    let batches = batches();
+    for (plugin, config) in DETECTORS {
+        let (mut first, mut second) = (create(plugin, config, SIGNALS).await, create(plugin, config, SIGNALS).await);
+        let answer = answers(&mut first, &batches).await;
+        assert!(answer.len() > 1_000);
+        assert_eq!(answer, answers(&mut second, &batches).await, "{plugin}");
+        assert_eq!(first.save().await.unwrap(), second.save().await.unwrap(), "{plugin}");
+    }
+}
+
+#[tokio::test]
+async fn going_on_from_a_saved_state_is_as_never_having_stopped() {
+    let batches = batches();
+    for (plugin, config) in DETECTORS {
+        let mut whole = create(plugin, config, SIGNALS).await;
+        for cut in [1, 150, 400] {
+            let (before, after) = batches.split_at(cut);
+            let mut first = create(plugin, config, SIGNALS).await;
+            answers(&mut first, before).await;
+            let state = first.save().await.unwrap().unwrap();
+            let mut second = create(plugin, config, SIGNALS).await;
+            second.load(first.identity().state_version, &state).await.unwrap();
+            // The first call tells standing levels again; from then on both say the same.
+            let (next, rest) = after.split_first().unwrap();
+            first.process(next).await.unwrap();
+            second.process(next).await.unwrap();
+            assert_eq!(answers(&mut first, rest).await, answers(&mut second, rest).await, "{plugin} cut at {cut}");
+            let end = second.save().await.unwrap();
+            assert_eq!(first.save().await.unwrap(), end, "{plugin} cut at {cut}");
+            if cut == 1 {
+                answers(&mut whole, &batches).await;
+                assert_eq!(whole.save().await.unwrap(), end, "{plugin}: saving and explaining changed something");
+            }
+        }
+    }
+}
