@@ -63,7 +63,7 @@ fn records(seed: u64, count: u64, step_s: i64) -> Vec<Record> {
             binding: "hot".into(),
             digest: "d".into(),
             config_hash: "c".repeat(7_000),
-            origin: DetectorOrigin::Fresh,
+            origin: DetectorOrigin::Fresh(Lsn(0)),
             seed: 1,
         }),
         1 => RecordBody::Decided(Decided {

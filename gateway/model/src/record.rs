@@ -103,8 +103,10 @@ pub enum Control {
 /// Where a detector's state comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DetectorOrigin {
-    /// From nothing; the first frame it sees is the next one of the log.
-    Fresh,
+    /// From nothing; the first frame it sees is the next one after this record. That may lie before its own start:
+    /// the end of the log when the gateway was started, so that it sees the sources' first values however long it took
+    /// to make it.
+    Fresh(Lsn),
     /// From the checkpoint taken after this frame.
     Checkpoint(Lsn),
 }

@@ -32,6 +32,8 @@ const BACKOFF: Duration = Duration::from_millis(200);
 pub(crate) struct Detection {
     pub factory: Arc<dyn DetectorFactory>,
     pub log: Arc<Log>,
+    /// The end of the log before the sources began: where a detector without a past begins.
+    pub begin: Lsn,
     pub notices: Notices,
     pub clock: Arc<dyn Clock>,
     pub stats: Arc<Stats>,
@@ -192,7 +194,7 @@ impl Run {
         }
     }
 
-    /// Makes the detector and finds its place: after its checkpoint, or at the end of the log.
+    /// Makes the detector and finds its place: after its checkpoint, or where the log ended when the gateway began.
     async fn start(&self) -> Result<Running, Ended> {
         let Detection { factory, log, notices, clock, .. } = &*self.detection;
         let spec = &self.plan.spec;
@@ -206,12 +208,14 @@ impl Run {
         let (stores, name) = (log.clone(), spec.name.clone());
         let load = tokio::task::spawn_blocking(move || stores.history().load_checkpoint(&name)).await;
         let saved = load.map_err(CursorError::Ended)??.filter(|checkpoint| judge.fits(checkpoint));
-        let mut origin = DetectorOrigin::Fresh;
+        let mut origin = DetectorOrigin::Fresh(self.detection.begin);
         if let Some(checkpoint) = &saved {
             if judge.restore(checkpoint).await {
                 origin = DetectorOrigin::Checkpoint(checkpoint.frame);
             } else {
                 judge = Judge::create(&**factory, spec).await?;
+                // What it judged before is on record and is not judged again.
+                origin = DetectorOrigin::Fresh(log.tail());
             }
         }
         let identity = judge.identity();
@@ -232,10 +236,10 @@ impl Run {
         };
         let started = log.put(RecordBody::Control(control)).await?.lsn;
         notices.detector(started, clock.now(), &spec.name, None, keys).await;
-        let seen = if let DetectorOrigin::Checkpoint(frame) = origin { frame } else { started };
+        let (DetectorOrigin::Checkpoint(seen) | DetectorOrigin::Fresh(seen)) = origin;
         let indexes = self.plan.indexes();
         let mut running = Running { judge, cursor: log.cursor(seen.next()), conditions, indexes, seen, saved: Lsn(0) };
-        if origin == DetectorOrigin::Fresh {
+        if let DetectorOrigin::Fresh(_) = origin {
             // From here a kill before the first regular checkpoint can be made good by replaying the log.
             self.save(self.header(&running)).await?;
             running.saved = seen;

@@ -100,6 +100,7 @@ impl Gateway {
         let detection = Arc::new(Detection {
             factory: self.factory,
             log: self.log.clone(),
+            begin: self.log.tail(),
             notices: notices.clone(),
             clock: self.clock.clone(),
             stats: self.stats.clone(),

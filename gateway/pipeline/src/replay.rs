@@ -134,8 +134,8 @@ impl Recorded {
             RecordBody::Control(Control::DetectorStarted { binding, config_hash: hash, origin, .. })
                 if binding == name =>
             {
-                if *origin == DetectorOrigin::Fresh {
-                    *self = Self { start: (hash == config_hash).then_some(record.lsn), ..Self::default() };
+                if let DetectorOrigin::Fresh(after) = origin {
+                    *self = Self { start: (hash == config_hash).then_some(*after), ..Self::default() };
                 }
             }
             RecordBody::Control(Control::DetectorFault { binding, frame, skip: true, .. }) if binding == name => {
