@@ -134,7 +134,10 @@ impl Known<'_> {
             return Err(broken(format!("the score {score} is no number")));
         }
         if verdict.evidence.len() > EVIDENCE_MAX {
-            return Err(broken(format!("{} findings in one verdict, {EVIDENCE_MAX} are allowed", verdict.evidence.len())));
+            return Err(broken(format!(
+                "{} findings in one verdict, {EVIDENCE_MAX} are allowed",
+                verdict.evidence.len()
+            )));
         }
         Ok(Verdict {
             condition: verdict.condition,

@@ -3,9 +3,9 @@
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine};
 
-use wasmtime::component::HasSelf;
 use crate::quota::HostState;
 use crate::{SandboxError, bindings};
+use wasmtime::component::HasSelf;
 
 /// Stack of a guest, bytes.
 const STACK_BYTES: usize = 1 << 20;

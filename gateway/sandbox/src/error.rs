@@ -13,7 +13,9 @@ pub enum SandboxError {
     #[error("the detectors' threads cannot be started: {0}")]
     Threads(std::io::Error),
     /// The folder of compiled plugins cannot be used.
-    #[error("the folder `{path}` of compiled plugins cannot be used: {source}; make it writable for the gateway's user")]
+    #[error(
+        "the folder `{path}` of compiled plugins cannot be used: {source}; make it writable for the gateway's user"
+    )]
     Cache {
         /// The folder, or the file in it.
         path: PathBuf,

@@ -75,7 +75,8 @@ impl Sandbox {
         let path = PathBuf::from(name);
         let read = self.executor.block(move || read(&path)).await.map_err(lost)?;
         let way_out = format!("name a component's file or a bundled plugin ({bundled})");
-        let bytes = read.map_err(|error| CreateError::Plugin(format!("plugin `{name}` cannot be read: {error}; {way_out}")))?;
+        let bytes =
+            read.map_err(|error| CreateError::Plugin(format!("plugin `{name}` cannot be read: {error}; {way_out}")))?;
         Ok(Arc::new(Cow::Owned(bytes)))
     }
 

@@ -123,8 +123,7 @@ impl Detector for Faulty {
         self.batches += 1;
         let mut outcome = Outcome::default();
         for row in batch.rows().filter(|row| row.value > ABOVE) {
-            let finding =
-                Finding { signal: row.signal, observed: row.value, low: None, high: Some(ABOVE), share: 1.0 };
+            let finding = Finding { signal: row.signal, observed: row.value, low: None, high: Some(ABOVE), share: 1.0 };
             outcome.verdicts.push(Verdict {
                 instance: row.signal,
                 at: row.time,
@@ -168,7 +167,9 @@ impl Faulty {
                 outcome.verdicts.push(Verdict { evidence: vec![finding], ..verdict(0, 0) });
             }
             Fault::BadText => outcome.verdicts.push(Verdict { why: "a\u{1b}[31mred".into(), ..verdict(0, 0) }),
-            Fault::LogFlood => (0..100_000).for_each(|line| watchfire_detector::log(2, &format!("line {line}\nforged"))),
+            Fault::LogFlood => {
+                (0..100_000).for_each(|line| watchfire_detector::log(2, &format!("line {line}\nforged")))
+            }
             Fault::HugeResult => outcome.verdicts.push(Verdict { why: "x".repeat(32 << 20), ..verdict(0, 0) }),
             Fault::RefuseBatch => return Err(refuse("fault", "this is what was asked for".into())),
             Fault::None | Fault::Refuse | Fault::TrapAtInit | Fault::TwinConditions | Fault::HugeState => {}

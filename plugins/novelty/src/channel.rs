@@ -77,7 +77,8 @@ impl Channel {
         let to_above = above.map_or(f64::INFINITY, |above| above - x);
         let nearest = below.map_or(to_above, |below| to_above.min(x - below));
         let range = self.stored.first().copied().zip(self.stored.last().copied());
-        let score = if self.count >= SKIPPED { self.score(x, nearest, below.zip(above), deviation, shape) } else { 0.0 };
+        let score =
+            if self.count >= SKIPPED { self.score(x, nearest, below.zip(above), deviation, shape) } else { 0.0 };
         self.learn(x, deviation);
         if self.stored.is_empty() || nearest > self.apart {
             self.stored.insert(place, x);

@@ -60,8 +60,7 @@ impl Histogram {
             above += count;
             bin -= 1;
         }
-        let edge =
-            if bin > 0 { (((bin + 1) as f64) / PER_DOUBLING - FIRST_EXPONENT).exp2() } else { 0.0 };
+        let edge = if bin > 0 { (((bin + 1) as f64) / PER_DOUBLING - FIRST_EXPONENT).exp2() } else { 0.0 };
         // Ties at the edge count as exceedances of size zero: magnitude, not rarity, drives the score.
         let exceedances = allowed.max(EXCEEDANCES_LEAST);
         if r <= edge {
@@ -70,7 +69,9 @@ impl Histogram {
         }
         let (mut m1, mut m2) = (0.0, 0.0);
         for i in bin + 1..=self.top {
-            let (Some(n), Some(s1), Some(s2)) = (self.count.get(i), self.first.get(i), self.second.get(i)) else { break };
+            let (Some(n), Some(s1), Some(s2)) = (self.count.get(i), self.first.get(i), self.second.get(i)) else {
+                break;
+            };
             m1 += s1 - n * edge;
             m2 += s2 - 2.0 * edge * s1 + n * edge * edge;
         }

@@ -118,7 +118,10 @@ impl Detector for Novelty {
         let settings: Settings = config(&setup.config)?;
         if settings.warm_up_samples < WARM_UP_LEAST {
             let given = settings.warm_up_samples;
-            return Err(refuse("warm_up_samples", format!("{given} is below {WARM_UP_LEAST}, the least it can judge by")));
+            return Err(refuse(
+                "warm_up_samples",
+                format!("{given} is below {WARM_UP_LEAST}, the least it can judge by"),
+            ));
         }
         if settings.hold_off_samples > 100_000 {
             let given = settings.hold_off_samples;

@@ -187,7 +187,10 @@ mod tests {
             let x = if i < 100 { calm } else { wild[(i % 8) as usize] * (i as f64) };
             let x = x.clamp(-f64::MAX, f64::MAX);
             let judged = nova.offer(x, i * 60, 10);
-            assert!(judged.score.is_finite() && judged.channels.iter().all(|seen| seen.score.is_finite()), "{i}: {judged:?}");
+            assert!(
+                judged.score.is_finite() && judged.channels.iter().all(|seen| seen.score.is_finite()),
+                "{i}: {judged:?}"
+            );
         }
     }
 

@@ -57,7 +57,8 @@ impl Reported {
         let (low, high) = usual(seen, self.value - self.judged.hour_mean, self.judged.hour_mean);
         let day = DAYS.get(self.judged.slot / 24).copied().unwrap_or_default();
         let (shown, mean, hour) = (signal.show(self.value), signal.show(self.judged.hour_mean), self.judged.slot % 24);
-        let why = format!("{shown} is unusual on a {day} between {hour} and {} h, when about {mean} is usual", hour + 1);
+        let why =
+            format!("{shown} is unusual on a {day} between {hour} and {} h, when about {mean} is usual", hour + 1);
         (why, self.value, low, high)
     }
 
@@ -66,10 +67,16 @@ impl Reported {
         let now = number(self.judged.deviation);
         let why = match seen.range {
             Some((_, most)) if self.judged.deviation > most => {
-                format!("the value jumps: a standard deviation of {now} over 3 samples, at most {} was learned", number(most))
+                format!(
+                    "the value jumps: a standard deviation of {now} over 3 samples, at most {} was learned",
+                    number(most)
+                )
             }
             Some((least, _)) if self.judged.deviation < least => {
-                format!("the value is too still: a standard deviation of {now} over 3 samples, at least {} was learned", number(least))
+                format!(
+                    "the value is too still: a standard deviation of {now} over 3 samples, at least {} was learned",
+                    number(least)
+                )
             }
             _ => format!("the value moves as never seen: a standard deviation of {now} over 3 samples"),
         };
@@ -121,7 +128,11 @@ mod tests {
 
         let by_day = |hour: i32| steady(hour) + if (8..18).contains(&(hour % 24)) { 40.0 } else { 0.0 };
         let hour = told(Which::Hour, (0..1_200).map(by_day), 52.3);
-        assert!(hour.why.starts_with("52.3 °C is unusual on a Friday between 14 and 15 h, when about 9"), "{}", hour.why);
+        assert!(
+            hour.why.starts_with("52.3 °C is unusual on a Friday between 14 and 15 h, when about 9"),
+            "{}",
+            hour.why
+        );
         assert!(hour.evidence[0].low.is_some_and(|low| low > 52.3), "{hour:?}");
 
         let jump = told(Which::Volatility, (0..400).map(steady), 95.0);

@@ -1,5 +1,7 @@
 //! The scores of this implementation against those of an independent one, number by number.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use watchfire_detector::{Batch, Detector, Row, Setup, Signal};
 use watchfire_detector_novelty::{Nova, Novelty};
 

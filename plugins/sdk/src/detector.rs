@@ -38,7 +38,8 @@ pub trait Detector: Sized {
         if bytes.is_empty() {
             return Ok(());
         }
-        let message = format!("this detector keeps no state, and was handed {} bytes of version {state_version}", bytes.len());
+        let message =
+            format!("this detector keeps no state, and was handed {} bytes of version {state_version}", bytes.len());
         Err(Refusal { blame: Blame::State, key: None, message })
     }
 }

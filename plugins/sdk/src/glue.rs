@@ -47,7 +47,7 @@ macro_rules! export {
                     DETECTOR.with(|cell| glue::load(cell, state_version, &bytes))
                 }
             }
-            $crate::bindings::export_component!(Component with_types_in $crate::bindings);
+    $crate::bindings::export_component!(Component with_types_in $crate::bindings);
         };
     };
 }

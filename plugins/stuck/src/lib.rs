@@ -10,8 +10,8 @@ mod source;
 
 use serde::{Deserialize, Serialize};
 use watchfire_detector::{
-    Batch, Blame, Condition, Description, Detector, Finding, Kind, Level, Outcome, Phase, Progress, Refusal, Row, Setup,
-    Signal, Slot, Verdict, Versioned, config, number, restore, snapshot,
+    Batch, Blame, Condition, Description, Detector, Finding, Kind, Level, Outcome, Phase, Progress, Refusal, Row,
+    Setup, Signal, Slot, Verdict, Versioned, config, number, restore, snapshot,
 };
 
 use dwell::{Dwell, Moment};

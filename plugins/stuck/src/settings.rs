@@ -41,7 +41,10 @@ impl Settings {
     /// Refuses what makes no sense, naming the key.
     pub fn check(&self) -> Result<(), Refusal> {
         if self.factor <= 1.0 {
-            return Err(refuse("factor", format!("{} is not above 1: what was learned would be a finding", self.factor)));
+            return Err(refuse(
+                "factor",
+                format!("{} is not above 1: what was learned would be a finding", self.factor),
+            ));
         }
         if self.least_s < 0.0 {
             return Err(refuse("least_s", format!("{} is below 0", self.least_s)));

@@ -43,9 +43,22 @@ async fn compiled_code_is_used_again_only_while_it_is_ours() {
 
     let code = std::fs::read(compiled(&cache)).unwrap();
     for (what, changed) in [
-        ("code", { let mut c = code.clone(); let last = c.len() - 100; c[last] ^= 1; c }),
-        ("mac", { let mut c = code.clone(); c[40] ^= 1; c }),
-        ("entry", { let mut c = code.clone(); c[0] ^= 1; c }),
+        ("code", {
+            let mut c = code.clone();
+            let last = c.len() - 100;
+            c[last] ^= 1;
+            c
+        }),
+        ("mac", {
+            let mut c = code.clone();
+            c[40] ^= 1;
+            c
+        }),
+        ("entry", {
+            let mut c = code.clone();
+            c[0] ^= 1;
+            c
+        }),
         ("length", code[..code.len() - 1].to_vec()),
         ("nothing", Vec::new()),
     ] {

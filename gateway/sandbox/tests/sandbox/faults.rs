@@ -62,7 +62,10 @@ async fn what_goes_wrong_at_the_start_is_told_apart() {
     assert_eq!(refused.to_string(), "plugin `faulty` refuses its configuration: `fault`: this is what was asked for");
     assert!(matches!(of("trap-at-init").await, CreateError::Fault(DetectorFault::Trap(_))));
     let twins = of("twin-conditions").await;
-    assert!(matches!(&twins, CreateError::Fault(DetectorFault::Contract(why)) if why.contains("named `above`")), "{twins}");
+    assert!(
+        matches!(&twins, CreateError::Fault(DetectorFault::Contract(why)) if why.contains("named `above`")),
+        "{twins}"
+    );
     let severity = create("faulty", "{}", 1).await.conditions()[0].severity;
     assert_eq!(severity.get(), 1_000, "a severity out of range is clamped");
 }

@@ -34,7 +34,10 @@ async fn what_is_no_plugin_is_refused_with_the_way_out() {
         assert!(said.contains(name) && expected.iter().all(|part| said.contains(part)), "{name}: {said}");
     }
     let missing = refusal(&sandbox(), &binding("nowhere/x.wasm", "{}", 1)).await.to_string();
-    assert!(missing.contains("`nowhere/x.wasm` cannot be read") && missing.contains("faulty, limit, novelty"), "{missing}");
+    assert!(
+        missing.contains("`nowhere/x.wasm` cannot be read") && missing.contains("faulty, limit, novelty"),
+        "{missing}"
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,167 @@
+//! Nanoseconds a sample through the sandbox, against the same detector compiled natively: `cargo bench -p
+//! watchfire-sandbox`, after `python3 plugins/build.py`. Prints a table in Markdown.
+//!
+//! "native" calls the detector's Rust code with columns at hand. "sandboxed" is the port `Detector` called on the
+//! detectors' own threads. "from outside" is the same port called on another runtime: a copy of the batch and two
+//! wake-ups more.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use watchfire_detector::{Batch as Columns, Detector as Native, Row, Setup, Signal};
+use watchfire_detector_limit::Limit;
+use watchfire_detector_novelty::Novelty;
+use watchfire_model::{Batch, Instant as Time, Lsn, SignalId, SignalInfo};
+use watchfire_pipeline::{BindingSpec, Detector, DetectorFactory, Quota};
+use watchfire_sandbox::{Sandbox, SandboxOptions};
+
+const SIZES: [u32; 4] = [1, 16, 256, 4096];
+const ROUNDS: usize = 9;
+const ROUND: Duration = Duration::from_millis(60);
+/// Different batches of one size, so that nothing is the same each time.
+const BATCHES: usize = 64;
+/// Samples that each signal has learned before anything is measured.
+const LEARNED: usize = 1_000;
+
+const LIMIT: &str = r#"{"high_high":95,"high":90,"low":10,"low_low":5}"#;
+const NOVELTY: &str = r#"{"warm_up_samples":100}"#;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    println!("| detector | samples a batch | native ns/sample | sandboxed ns/sample | from outside ns/sample |");
+    println!("|---|---:|---:|---:|---:|");
+    for rows in SIZES {
+        row::<Limit>(&runtime, "limit", LIMIT, rows)?;
+    }
+    for rows in SIZES {
+        row::<Novelty>(&runtime, "novelty", NOVELTY, rows)?;
+    }
+    Ok(())
+}
+
+/// One row of the table.
+fn row<D: Native>(
+    runtime: &tokio::runtime::Runtime,
+    plugin: &str,
+    config: &str,
+    rows: u32,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let batches: Arc<Vec<Batch>> = Arc::new((0..BATCHES).map(|number| batch(number, rows)).collect());
+    let learn = if plugin == "limit" { 1 } else { LEARNED / BATCHES };
+
+    let columns: Vec<Columns> = batches.iter().map(columns).collect();
+    let signals = (0..rows).map(|id| Signal { name: format!("plant/s{id}"), ..Signal::default() }).collect();
+    let setup = Setup { config: config.to_owned(), signals, seed: 7, model: None };
+    let (mut native, _) = D::init(setup).map_err(|refusal| refusal.message)?;
+    let mut next = columns.iter().cycle();
+    let native_ns = measure(learn, || {
+        black_box(next.next().map(|columns| native.process(black_box(columns))).is_some());
+    });
+
+    let sandbox = sandbox(plugin)?;
+    let binding = binding(plugin, config, rows);
+    let inside = runtime.block_on(sandbox.create(&binding))?;
+    let feeding = batches.clone();
+    let inside_ns = runtime.block_on(sandbox.threads().spawn(async move { feed(inside, &feeding, learn).await }))?;
+    let outside = runtime.block_on(sandbox.create(&binding))?;
+    let outside_ns = runtime.block_on(runtime.spawn(async move { feed(outside, &batches, learn).await }))?;
+
+    let a_sample = |ns: f64| format!("{:.1}", ns / f64::from(rows));
+    let (native_ns, inside_ns, outside_ns) = (a_sample(native_ns), a_sample(inside_ns), a_sample(outside_ns));
+    println!("| {plugin} | {rows} | {native_ns} | {inside_ns} | {outside_ns} |");
+    Ok(())
+}
+
+/// Nanoseconds for one batch, the median of the rounds.
+fn measure(learn: usize, mut batch: impl FnMut()) -> f64 {
+    (0..learn * BATCHES).for_each(|_| batch());
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let (began, mut done) = (Instant::now(), 0_u32);
+        while began.elapsed() < ROUND {
+            (0..BATCHES).for_each(|_| batch());
+            done += u32::try_from(BATCHES).unwrap_or(u32::MAX);
+        }
+        rounds.push(began.elapsed().as_nanos() as f64 / f64::from(done));
+    }
+    median(rounds)
+}
+
+/// As [`measure`], through the port.
+async fn feed(mut detector: Box<dyn Detector>, batches: &[Batch], learn: usize) -> f64 {
+    let mut rounds = Vec::new();
+    for _ in 0..learn {
+        pass(&mut detector, batches).await;
+    }
+    for _ in 0..ROUNDS {
+        let (began, mut done) = (Instant::now(), 0_u32);
+        while began.elapsed() < ROUND {
+            pass(&mut detector, batches).await;
+            done += u32::try_from(batches.len()).unwrap_or(u32::MAX);
+        }
+        rounds.push(began.elapsed().as_nanos() as f64 / f64::from(done));
+    }
+    median(rounds)
+}
+
+#[expect(clippy::panic, reason = "a benchmark that fails measures nothing")]
+async fn pass(detector: &mut Box<dyn Detector>, batches: &[Batch]) {
+    for batch in batches {
+        if let Err(fault) = detector.process(batch).await {
+            panic!("{fault}");
+        }
+    }
+}
+
+fn median(mut rounds: Vec<f64>) -> f64 {
+    rounds.sort_by(f64::total_cmp);
+    rounds.get(rounds.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// One value of each signal, noise around 50.
+fn batch(number: usize, rows: u32) -> Batch {
+    let now = Time::from_s(1_700_000_000 + i64::try_from(number).unwrap_or_default());
+    let mut batch = Batch { frame: Lsn(1), now, ..Batch::default() };
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(number as u64 + 1);
+    for signal in 0..rows {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        batch.signal.push(signal);
+        batch.time.push(now.ns());
+        batch.value.push(40.0 + (state >> 40) as f64 / (1 << 24) as f64 * 20.0);
+        batch.status.push(0);
+        batch.quality.push(0);
+    }
+    batch
+}
+
+fn columns(batch: &Batch) -> Columns {
+    let mut columns = Columns { frame: batch.frame.0, now: batch.now.ns(), ..Columns::default() };
+    for ((signal, time), value) in batch.signal.iter().zip(&batch.time).zip(&batch.value) {
+        columns.push(Row { signal: *signal, time: *time, value: *value, status: 0, quality: 0 });
+    }
+    columns
+}
+
+fn sandbox(plugin: &str) -> Result<Arc<Sandbox>, Box<dyn std::error::Error>> {
+    let file = format!("{}/../../plugins/dist/{plugin}.wasm", env!("CARGO_MANIFEST_DIR"));
+    let bytes = std::fs::read(&file).map_err(|error| format!("{file}: {error}; run `python3 plugins/build.py`"))?;
+    Ok(Sandbox::new(SandboxOptions { cache_dir: None, bundled: vec![(plugin.to_owned(), bytes.into())] })?)
+}
+
+fn binding(plugin: &str, config: &str, count: u32) -> BindingSpec {
+    let signal = |id| SignalInfo { id: SignalId(id), name: format!("plant/s{id}"), ..SignalInfo::default() };
+    BindingSpec {
+        name: plugin.to_owned(),
+        plugin: plugin.to_owned(),
+        signals: (0..count).map(signal).collect(),
+        config: config.to_owned(),
+        seed: 7,
+        alarms: BTreeMap::new(),
+        quota: Quota { memory_bytes: 1 << 30, ..Quota::default() },
+    }
+}
