@@ -31,6 +31,22 @@ fn a_node_that_does_not_exist_is_shown_as_bad_and_the_others_go_on() {
 }
 
 #[test]
+fn a_value_that_was_beyond_its_limit_before_the_gateway_started_is_an_alarm() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    // Nothing is compiled yet: the source is connected long before the detector is there.
+    let site = Site::bare();
+    site.configure(
+        &(source("plant", &recorded.url(), &["reactor_level"]) + &upper_limit("level", "plant/reactor_level", 80.0)),
+    );
+    let mut server = recorded.start();
+    server.set("reactor_level", 10.0, 91.0, 0);
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    hmi.event(0, "level/limit/plant/reactor_level", |event| event["active"] == true);
+    gateway.stop();
+}
+
+#[test]
 fn a_source_that_is_down_at_the_start_is_an_alarm_until_it_appears() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
     let site = Site::new();

@@ -10,29 +10,61 @@ use crate::harness::recording::{Recorded, SERVER_LATER_NS, Served};
 use crate::harness::wait_for;
 
 const ROWS: usize = 300;
+/// The signal of whole numbers, which a double cannot hold.
+const COUNTER: &str = "plant/counter";
 const UNCERTAIN: u32 = 0x4000_0000;
 const BAD_SENSOR_FAILURE: u32 = 0x808C_0000;
 
-/// What `watchfire history` prints of a signal, with the server's times where they are known.
-fn history(site: &Site, signal: &str, more: &[&str]) -> Vec<(Served, i64)> {
+/// A sample to the last bit, with the server's time.
+#[derive(Debug, PartialEq)]
+struct Sample {
+    time_ns: i64,
+    server_time_ns: i64,
+    status: u32,
+    value: Exact,
+}
+
+/// A value; numbers are the same if they have the same bits, however JSON writes them.
+#[derive(Debug, PartialEq)]
+enum Exact {
+    Real(u64),
+    Whole(i64),
+    Other(Value),
+}
+
+/// What `watchfire history` prints of a signal.
+fn history(site: &Site, signal: &str, more: &[&str]) -> Vec<Sample> {
     let arguments = [&[signal, "--json", "--to", "2025-01-01"], more].concat();
     let output = site.run("history", &arguments);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}");
-    String::from_utf8(output.stdout).unwrap().lines().map(sample).collect()
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| sample(line, signal == COUNTER)).collect()
 }
 
-fn sample(line: &str) -> (Served, i64) {
+fn exact(value: &Value, whole: bool) -> Exact {
+    match (whole, value.as_i64(), value.as_f64()) {
+        (true, Some(whole), _) => Exact::Whole(whole),
+        (_, _, Some(real)) => Exact::Real(real.to_bits()),
+        _ => Exact::Other(value.clone()),
+    }
+}
+
+fn sample(line: &str, whole: bool) -> Sample {
     let said: Value = serde_json::from_str(line).unwrap();
     let time = |field: &str| Instant::parse(said[field].as_str().unwrap()).unwrap().ns();
-    let status = said["status"].as_str().unwrap().trim_start_matches("0x");
-    let status = u32::from_str_radix(status, 16).unwrap();
-    (Served { time_ns: time("source_time"), value: said["value"].clone(), status }, time("server_time"))
+    let status = u32::from_str_radix(said["status"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+    Sample { time_ns: time("source_time"), server_time_ns: time("server_time"), status, value: exact(&said["value"], whole) }
 }
 
 /// What was served, as it must come back.
-fn expected(served: &[Served]) -> Vec<(Served, i64)> {
-    served.iter().map(|one| (one.clone(), one.time_ns + SERVER_LATER_NS)).collect()
+fn expected(served: &[Served], whole: bool) -> Vec<Sample> {
+    let one = |served: &Served| Sample {
+        time_ns: served.time_ns,
+        server_time_ns: served.time_ns + SERVER_LATER_NS,
+        status: served.status,
+        value: exact(&served.value, whole),
+    };
+    served.iter().map(one).collect()
 }
 
 #[test]
@@ -43,7 +75,7 @@ fn history_is_what_was_served_while_the_gateway_runs_after_a_kill_and_after_a_st
     site.configure(&source("plant", &recorded.url(), &[&TEP[..], &extras[..]].concat()));
     let mut server = recorded.start();
     let gateway = site.start();
-    gateway.logged(&["plant", "connected"]);
+    gateway.logged(&["watching", "plant"]);
 
     server.serve(ROWS, 600);
     let hour = |count: f64| 60_000.0 + count * 3600.0;
@@ -68,17 +100,17 @@ fn history_is_what_was_served_while_the_gateway_runs_after_a_kill_and_after_a_st
 
     let mut all = Vec::new();
     for signal in TEP.iter().chain(&extras[..2]) {
-        let wanted = expected(&server.served(signal));
         let name = format!("plant/{signal}");
+        let wanted = expected(&server.served(signal), name == COUNTER);
         wait_for(&format!("{} samples of {name}", wanted.len()), || {
             (history(&site, &name, &["--from", "2024-01-01"]).len() >= wanted.len()).then_some(())
         });
         assert_eq!(history(&site, &name, &["--from", "2024-01-01"]), wanted, "{name} while the gateway runs");
         all.push((name, wanted));
     }
-    let running: Vec<Value> =
-        history(&site, "plant/running", &["--from", "2024-01-01"]).into_iter().map(|(one, _)| one.value).collect();
-    assert!(running == [json!(1), json!(0)] || running == [json!(true), json!(false)], "{running:?}");
+    let running: Vec<Exact> =
+        history(&site, "plant/running", &["--from", "2024-01-01"]).into_iter().map(|sample| sample.value).collect();
+    assert_eq!(running, [Exact::Real(1.0_f64.to_bits()), Exact::Real(0.0_f64.to_bits())]);
 
     gateway.kill();
     for (name, wanted) in &all {
@@ -91,16 +123,16 @@ fn history_is_what_was_served_while_the_gateway_runs_after_a_kill_and_after_a_st
 
     // A part of it: from a row on, up to and without another.
     let (name, wanted) = &all[0];
-    let at = |row: usize| Instant::from_ns(wanted[row].0.time_ns).to_string();
+    let at = |row: usize| Instant::from_ns(wanted[row].time_ns).to_string();
     let part = site.run("history", &[name, "--json", "--from", &at(10), "--to", &at(20)]);
-    let part: Vec<_> = String::from_utf8(part.stdout).unwrap().lines().map(sample).collect();
+    let part: Vec<_> = String::from_utf8(part.stdout).unwrap().lines().map(|line| sample(line, false)).collect();
     assert_eq!(part, wanted[10..20]);
 }
 
 #[test]
 fn history_of_an_unknown_signal_says_what_is_missing() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
-    let site = Site::new();
+    let site = Site::bare();
     site.configure(&source("plant", &recorded.url(), &TEP));
     let asked = |words: &[&str]| {
         let output = site.run("history", &["plant/a_feedd"]);

@@ -64,7 +64,7 @@ fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
 
     // Started once more, so that what is replayed spans a kill and a detector's second life.
     let gateway = site.start();
-    gateway.logged(&["plant", "connected"]);
+    gateway.logged(&["watching", "plant"]);
     let begin = hmi_again(&site);
     server.set("reactor_pressure", 50_000.0, 2700.0, 0);
     begin.event(0, condition, |event| event["active"] == false);

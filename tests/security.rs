@@ -108,7 +108,7 @@ fn encrypted_at_both_ends_a_certificate_is_refused_until_a_person_trusts_it() {
     let (rejected, trusted) = (site.data().join("pki/rejected"), site.data().join("pki/trusted"));
 
     trust_as_the_log_says(&gateway, &["plant", "not trusted"], &rejected, &trusted);
-    gateway.logged(&["plant", "connected"]);
+    gateway.logged(&["watching", "plant"]);
     server.set("reactor_level", 1.0, 90.0, 0);
 
     for kind in KINDS {

@@ -10,6 +10,8 @@ use super::{PATIENCE, wait_for};
 
 /// Lines of a failed test's process that are printed.
 const SHOWN_LINES: usize = 150;
+/// How much of each.
+const SHOWN_CHARS: usize = 600;
 
 /// Where a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +136,8 @@ impl Process {
             if hidden > 0 { format!(" ({hidden} lines before)") } else { String::new() }
         );
         for (stream, line) in lines.iter().skip(hidden) {
-            eprintln!("{} {line}", if *stream == Stream::Out { '>' } else { '!' });
+            let shown: String = line.chars().take(SHOWN_CHARS).collect();
+            eprintln!("{} {shown}", if *stream == Stream::Out { '>' } else { '!' });
         }
     }
 }

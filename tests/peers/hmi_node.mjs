@@ -29,8 +29,10 @@ import {
 
 const MARKERS = { "ns=0;i=2787": "RefreshStart", "ns=0;i=2788": "RefreshEnd", "ns=0;i=2789": "RefreshRequired" };
 
-/** The alarm list takes up events after 10 ms. */
+/** The alarm list takes up events 10 ms after they come: so much later is told that a refresh is over. */
 const LIST_DELAY_MS = 60;
+/** How long the first refresh may take before the list is taken as it is. */
+const LIST_WHOLE_MS_MAX = 3000;
 
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
@@ -151,15 +153,20 @@ async function main() {
     process.exit(0);
   }
   const { client, session } = connected;
+  const type = (await extractConditionFields(session, "AlarmConditionType")).indexOf("EventType");
   const list = await installAlarmMonitoring(session);
   const show = (alarm) => say({ event: event(alarm.fields), via: "alarms" });
   list.alarms().forEach(show);
   list.on("alarmChanged", show);
-  const type = (await extractConditionFields(session, "AlarmConditionType")).indexOf("EventType");
-  session.$monitoredItemForAlarmList.on("changed", (fields) => {
-    const marker = MARKERS[fields[type].value?.toString()];
-    // The list shows what came before the end a little later than it comes.
-    if (marker) setTimeout(() => say({ marker, via: "alarms" }), marker === "RefreshEnd" ? LIST_DELAY_MS : 0);
+  const tell = (marker) => say({ marker, via: "alarms" });
+  // Installing the list refreshes it: ready is who has it whole.
+  await new Promise((whole) => {
+    setTimeout(whole, LIST_WHOLE_MS_MAX);
+    session.$monitoredItemForAlarmList.on("changed", (fields) => {
+      const marker = MARKERS[fields[type].value?.toString()];
+      if (marker === "RefreshEnd") setTimeout(() => (tell(marker), whole()), LIST_DELAY_MS);
+      else if (marker) tell(marker);
+    });
   });
   say({ ready: true });
   const able = handlers(session);
