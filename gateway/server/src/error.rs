@@ -19,6 +19,9 @@ pub enum ServerError {
     /// The settings do not fit together.
     #[error("the OPC UA server cannot be set up: {0}")]
     Settings(String),
+    /// The task that tells clients of alarms has failed.
+    #[error("alarms are no longer told to clients: {0}; start the gateway again, and report this")]
+    Publisher(String),
     /// There is no Tokio runtime.
     #[error("an OPC UA server is made on a Tokio runtime; call this from an async function")]
     Runtime,

@@ -151,7 +151,7 @@ pub(crate) static FIELDS: &[Field] = {
         property("ActiveState/TransitionTime", UtcTime),
         property("InputNode", DataTypeId::NodeId),
         property("SuppressedOrShelved", Boolean),
-        // LimitAlarmType, ExclusiveLimitAlarmType (§5.8.17, §5.8.19).
+        // LimitAlarmType and ExclusiveLimitAlarmType.
         only(Of::Limits, property("HighHighLimit", Double)),
         only(Of::Limits, property("HighLimit", Double)),
         only(Of::Limits, property("LowLimit", Double)),
@@ -168,7 +168,7 @@ pub(crate) static FIELDS: &[Field] = {
         ),
         only(Of::Limits, variable("LimitState/CurrentState", FiniteStateVariableType, LocalizedText)),
         only(Of::Limits, property("LimitState/CurrentState/Id", DataTypeId::NodeId)),
-        // Mandatory properties of other subtypes (§5.8.20, §5.8.23, §5.8.26).
+        // Mandatory properties of other subtypes.
         only(Of::Deviation, property("SetpointNode", DataTypeId::NodeId)),
         only(Of::OffNormal, property("NormalState", DataTypeId::NodeId)),
         only(Of::Discrepancy, property("TargetValueNode", DataTypeId::NodeId)),

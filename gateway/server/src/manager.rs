@@ -93,7 +93,6 @@ impl Manager {
         }
         if wanted.attribute_id == AttributeId::Value {
             if let Node::Signal(signal) = &node {
-                item.revise_sampling_interval(0.0);
                 let (shared, signal) = (self.shared.clone(), signal.clone());
                 let asked = if item.sampling_interval() > 0.0 { item.sampling_interval() } else { 0.0 };
                 let interval = Duration::try_from_secs_f64(asked / 1000.0).unwrap_or(SAMPLING).max(SAMPLING);
@@ -276,11 +275,13 @@ impl NodeManager for Manager {
         }
         // A change between the initial value and the item's birth would reach nobody: say it again. Whoever has it
         // already is not told twice.
-        let (shared, subscriptions) = (self.shared.clone(), context.subscriptions.clone());
-        tokio::spawn(async move {
-            tokio::time::sleep(SETTLED).await;
-            teller::tell_values(&shared, &subscriptions, &created);
-        });
+        if !created.is_empty() {
+            let (shared, subscriptions) = (self.shared.clone(), context.subscriptions.clone());
+            self.shared.spawn(async move {
+                tokio::time::sleep(SETTLED).await;
+                teller::tell_values(&shared, &subscriptions, &created);
+            });
+        }
         Ok(())
     }
 

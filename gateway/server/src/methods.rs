@@ -1,4 +1,4 @@
-//! The Condition methods (OPC 10000-9 §5.5.3 to §5.5.8, §5.7.3, §5.7.4). A call answers Good only after its effect is
+//! The Condition methods (OPC 10000-9 §5.5.4 to §5.5.8, §5.7.3, §5.7.4). A call answers Good only after its effect is
 //! durable. What a method changes is decided by the alarm engine, not here.
 
 use std::sync::Arc;

@@ -57,7 +57,7 @@ struct Refresh {
 /// Begins a refresh; one that fits the queues is done when this returns.
 ///
 /// # Errors
-/// The status codes of OPC 10000-9 Tables 34 and 36.
+/// The status codes that OPC 10000-9 gives for the two methods.
 pub(crate) fn begin(
     shared: &Arc<Shared>,
     context: &RequestContext,
@@ -82,7 +82,7 @@ pub(crate) fn begin(
         refresh.whole(&keys);
         shared.refreshing.end(subscription);
     } else {
-        tokio::spawn(async move {
+        shared.spawn(async move {
             refresh.paced(&keys, (room / 2).max(1)).await;
             refresh.shared.refreshing.end(refresh.subscription);
         });

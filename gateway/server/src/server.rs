@@ -12,6 +12,7 @@ use opcua::server::{ServerBuilder, ServerEndpoint};
 use opcua::sync::{Mutex, RwLock};
 use opcua::types::{BuildInfo, DateTime};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use watchfire_config::{Security, ServerConfig};
 use watchfire_model::Clock;
 use watchfire_pipeline::{Commands, Latest, Surface};
@@ -34,6 +35,8 @@ use crate::watch::Watch;
 const SUBSCRIPTION_TICK_MS: u64 = 10;
 /// How long clients get to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(1500);
+/// The longest time for which a session that is silent keeps its place: anybody can ask for one.
+const SESSION_TIMEOUT_MS: u64 = 300_000;
 /// Passwords are encrypted so even where messages are not.
 const PASSWORD_POLICY: &str = "Basic256Sha256";
 
@@ -100,6 +103,7 @@ impl Server {
             users,
             clock: options.clock,
             telling: Mutex::new(()),
+            stop: token.clone(),
         });
         let ours = shared.clone();
         let (stack, handle) = builder
@@ -137,20 +141,22 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         let _stops_with_us = token.clone().drop_guard();
+        // Tasks of their own, so that telling a flood of alarms holds up neither requests nor publishing.
+        let mut publishing = AbortOnDropHandle::new(tokio::spawn(async move { publisher.run(teller).await }));
+        let _watching = AbortOnDropHandle::new(tokio::spawn(rejected.watch()));
         let serving = stack.run_with(listener);
         tokio::pin!(serving);
-        tokio::select! {
+        let outcome = tokio::select! {
             ended = &mut serving => return ended.map_err(ServerError::Settings),
-            () = publisher.run(teller) => {}
-            () = rejected.watch() => {}
-            () = stop.cancelled() => {}
-        }
+            ended = &mut publishing => Err(ServerError::Publisher(ended.err().map_or_else(String::new, |why| why.to_string()))),
+            () = stop.cancelled() => Ok(()),
+        };
         token.cancel();
         match tokio::time::timeout(GOODBYE, serving).await {
-            Ok(ended) => ended.map_err(ServerError::Settings),
+            Ok(ended) => outcome.and(ended.map_err(ServerError::Settings)),
             Err(_) => {
                 tracing::warn!("some clients did not close in time: their connections are dropped");
-                Ok(())
+                outcome
             }
         }
     }
@@ -159,7 +165,10 @@ impl Server {
 fn listen(config: &ServerConfig) -> Result<(TcpListener, SocketAddr), ServerError> {
     let named = || format!("{}:{}", config.host, config.port);
     let failed = |source| ServerError::Listen { address: named(), source };
-    let addresses: Vec<SocketAddr> = (config.host.as_str(), config.port).to_socket_addrs().map_err(failed)?.collect();
+    let mut addresses: Vec<SocketAddr> =
+        (config.host.as_str(), config.port).to_socket_addrs().map_err(failed)?.collect();
+    // `localhost` has both; more HMIs can do the older.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
     let listener = TcpListener::bind(addresses.as_slice()).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
@@ -169,6 +178,8 @@ fn listen(config: &ServerConfig) -> Result<(TcpListener, SocketAddr), ServerErro
 fn advertised_host(config: &ServerConfig, address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         X509Data::computer_hostnames().into_iter().next().unwrap_or_else(|| "localhost".to_owned())
+    } else if config.host.contains(':') {
+        format!("[{}]", config.host)
     } else {
         config.host.clone()
     }
@@ -208,7 +219,7 @@ fn builder(
         .discovery_urls(vec![url])
         .limits(limits())
         .subscription_poll_interval_ms(SUBSCRIPTION_TICK_MS)
-        .max_session_timeout_ms(3_600_000)
+        .max_session_timeout_ms(SESSION_TIMEOUT_MS)
         .max_secure_channel_token_lifetime_ms(3_600_000)
         .diagnostics_enabled(true)
         .token(token);

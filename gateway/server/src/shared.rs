@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use opcua::sync::{Mutex, RwLock};
+use tokio_util::sync::CancellationToken;
 use watchfire_model::Clock;
 use watchfire_pipeline::{Commands, Latest};
 use watchfire_ua::Kinds;
@@ -26,9 +27,17 @@ pub(crate) struct Shared {
     /// Held while a state is taken over and told, and while a refresh reads and tells: or a refresh could bring an
     /// older state after a newer one. Never across an await.
     pub telling: Mutex<()>,
+    /// Ends the small tasks of [`Shared::spawn`].
+    pub stop: CancellationToken,
 }
 
 impl Shared {
+    /// Does something beside the requests, until it is done or the server stops.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(work).await });
+    }
+
     pub(crate) fn values(&self) -> Values<'_> {
         Values { latest: &self.latest, kinds: &self.kinds }
     }

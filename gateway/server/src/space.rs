@@ -31,6 +31,9 @@ pub struct SignalNode {
     pub description: String,
 }
 
+/// The area of what has none, where not even a default is given.
+const NO_AREA: &str = "Gateway";
+
 /// Limits as they were last seen in evidence, by [`Limits::at`].
 pub(crate) type LimitValues = [Option<f64>; 4];
 
@@ -106,6 +109,8 @@ pub(crate) struct Space {
 
 impl Space {
     pub(crate) fn new(default_area: &str, areas: &[String], signals: Vec<SignalNode>) -> Self {
+        let default_area =
+            if default_area.split('/').all(|part| part.trim().is_empty()) { NO_AREA } else { default_area };
         let mut space = Self { default_area: default_area.to_owned(), ..Self::default() };
         for area in areas {
             space.area(area);
@@ -125,13 +130,16 @@ impl Space {
 
     /// The area's path as it is kept; makes it and those above it where they are missing.
     fn area(&mut self, path: &str) -> Arc<str> {
-        let parts: Vec<&str> = path.split('/').map(str::trim).filter(|part| !part.is_empty()).collect();
-        if parts.is_empty() && !self.default_area.is_empty() {
-            return self.area(&std::mem::take(&mut self.default_area.clone()));
+        let named =
+            |path: &str| path.split('/').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let mut parts: Vec<String> = named(path);
+        if parts.is_empty() {
+            parts = named(&self.default_area);
         }
         let mut above: Option<Arc<str>> = None;
         for part in parts {
-            let path: Arc<str> = above.as_ref().map_or_else(|| part.into(), |above| format!("{above}/{part}").into());
+            let path: Arc<str> =
+                above.as_ref().map_or_else(|| part.as_str().into(), |above| format!("{above}/{part}").into());
             if !self.areas.contains_key(&path) {
                 match above.as_ref().and_then(|above| self.areas.get_mut(above)) {
                     Some(parent) => parent.areas.push(path.clone()),

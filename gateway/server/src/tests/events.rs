@@ -1,13 +1,15 @@
 //! What reaches an HMI as events.
 
+use opcua::client::services::Publish;
+use opcua::client::{IdentityToken, UARequest};
 use opcua::types::{
-    ByteString, ContentFilter, ContentFilterBuilder, DateTime, NodeId, ObjectId, ObjectTypeId, Operand, StatusCode,
-    Variant,
+    ByteString, ContentFilter, ContentFilterBuilder, DateTime, EventNotificationList, NodeId, ObjectId, ObjectTypeId,
+    Operand, StatusCode, Variant,
 };
 use watchfire_model::Level;
 
 use super::client::{Hmi, clause, server};
-use super::house::{House, NOON, key, odd, oil_evidence, oil_high};
+use super::house::{House, NOON, guarded, key, odd, oil_evidence, oil_high};
 use crate::names::own;
 
 /// What HMIs select.
@@ -226,5 +228,31 @@ async fn when_events_are_left_out_the_newest_state_is_shown_and_a_refresh_requir
     house.raise(&oil);
     assert_eq!(*events.next().await.get("EventType"), level);
     hmi.close().await;
+    house.close().await;
+}
+
+/// The stack says nothing to node managers when a subscription moves to another session.
+#[tokio::test]
+async fn a_subscription_that_moves_to_another_session_keeps_its_areas_events() {
+    let house = House::with(guarded()).await;
+    house.define(oil_high());
+    let bob = || IdentityToken::UserName("bob".into(), "oil".to_owned().into());
+    let before = Hmi::log_in(&house.url, bob()).await.unwrap();
+    let after = Hmi::log_in(&house.url, bob()).await.unwrap();
+    let events = before.subscribe(own("area:Hall"), &["ConditionId"], ContentFilter::default()).await;
+    let moved = after.session.transfer_subscriptions(&[events.subscription], false).await.unwrap();
+    assert_eq!(moved[0].status_code, StatusCode::Good);
+    house.raise(&key("hot/high/press/oil"));
+    let event = loop {
+        let answer = Publish::new(&after.session).send(after.session.channel()).await.unwrap();
+        let data = answer.notification_message.notification_data.unwrap_or_default();
+        let list = data.iter().find_map(|data| data.inner_as::<EventNotificationList>());
+        if let Some(list) = list {
+            break list.events.clone().unwrap();
+        }
+    };
+    assert_eq!(event[0].event_fields, Some(vec![own("hot/high/press/oil").into()]));
+    after.close().await;
+    before.close().await;
     house.close().await;
 }
