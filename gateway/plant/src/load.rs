@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use opcua::nodes::VariableBuilder;
 use opcua::server::ServerHandle;
+use opcua::server::address_space::AddressSpace;
 use opcua::server::node_manager::memory::SimpleNodeManager;
 use opcua::types::{AttributeId, DataTypeId, DataValue, NodeId, ObjectId, StatusCode};
 use tokio::task::JoinHandle;
@@ -20,6 +21,7 @@ use crate::serve::{Running, Serve};
 /// The load server's namespace.
 pub const NAMESPACE: &str = "urn:watchfire:load";
 
+const ROOT: &str = "Load";
 /// How often a share of the signals is updated.
 const SLICE_MS: u32 = 20;
 
@@ -37,10 +39,11 @@ pub struct LoadOptions {
 }
 
 /// A load server that runs until it is told to stop.
-#[derive(Debug)]
 pub struct LoadServer {
     address: SocketAddr,
     url: String,
+    nodes: Arc<SimpleNodeManager>,
+    namespace: u16,
     sent: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -65,11 +68,11 @@ impl LoadServer {
         let namespace = served.namespace;
         let ids: Vec<NodeId> = (0..options.signals).map(|number| NodeId::new(namespace, number)).collect();
         add_nodes(&served.nodes, namespace, &ids);
-        let handle = served.handle.clone();
+        let (handle, nodes) = (served.handle.clone(), served.nodes.clone());
         let Running { address, url, task } = served.run();
         let sent = Arc::new(AtomicU64::new(0));
         let changing = tokio::spawn(change(ids, options.rate_hz, handle, sent.clone(), stop));
-        Ok(Self { address, url, sent, tasks: vec![task, changing] })
+        Ok(Self { address, url, nodes, namespace, sent, tasks: vec![task, changing] })
     }
 
     /// Where it listens.
@@ -90,6 +93,12 @@ impl LoadServer {
         format!("nsu={NAMESPACE};i={number}")
     }
 
+    /// Adds a signal that does not change while the server runs, as a controller does after a download.
+    pub fn add_signal(&self, number: u32) {
+        let id = NodeId::new(self.namespace, number);
+        insert(&mut self.nodes.address_space().write(), &NodeId::new(self.namespace, ROOT), &id, number as usize);
+    }
+
     /// How many changes it has offered to its subscriptions so far.
     #[must_use]
     pub fn changes(&self) -> u64 {
@@ -108,16 +117,20 @@ impl LoadServer {
 
 fn add_nodes(nodes: &SimpleNodeManager, namespace: u16, ids: &[NodeId]) {
     let mut space = nodes.address_space().write();
-    let root = NodeId::new(namespace, "Load");
-    space.add_folder(&root, "Load", "Load", &ObjectId::ObjectsFolder.into());
+    let root = NodeId::new(namespace, ROOT);
+    space.add_folder(&root, ROOT, ROOT, &ObjectId::ObjectsFolder.into());
     for (number, id) in ids.iter().enumerate() {
-        let name = format!("signal{number}");
-        VariableBuilder::new(id, name.as_str(), name.as_str())
-            .data_type(DataTypeId::Double)
-            .value(0.0)
-            .organized_by(root.clone())
-            .insert(&mut *space);
+        insert(&mut space, &root, id, number);
     }
+}
+
+fn insert(space: &mut AddressSpace, root: &NodeId, id: &NodeId, number: usize) {
+    let name = format!("signal{number}");
+    VariableBuilder::new(id, name.as_str(), name.as_str())
+        .data_type(DataTypeId::Double)
+        .value(0.0)
+        .organized_by(root.clone())
+        .insert(space);
 }
 
 /// Hands changes straight to the subscriptions, past the address space: a Read still gives the first value. Each slice

@@ -34,6 +34,8 @@ const PUBLISHES_MAX: usize = 10;
 const REPUBLISH_MAX: u32 = 64;
 /// A connection is dead after so many keep-alives without any sign.
 const SILENT_KEEP_ALIVES: u32 = 3;
+/// A subscription is lost after so many without one of its own: a server under load may neglect one for another.
+const NEGLECTED_KEEP_ALIVES: u32 = 10;
 /// A wait for the inlet that is longer than this is no sign of the server's silence.
 const HELD_UP: Duration = Duration::from_millis(100);
 
@@ -80,6 +82,7 @@ impl<'a> Publisher<'a> {
 
     /// Works until the connection fails; returns why.
     pub(crate) async fn run(mut self) -> SourceError {
+        self.lent.roster.connected();
         self.setup.examine(self.lent.roster.all());
         loop {
             if let Err(error) = self.step().await {
@@ -113,7 +116,7 @@ impl<'a> Publisher<'a> {
     async fn next_event(&mut self) -> Event {
         let publishing = !self.publishes.is_empty();
         let held_back = !publishing && !self.subscriptions.is_empty();
-        let silent_at = self.subscriptions.iter().map(|s| s.heard + s.keep_alive * SILENT_KEEP_ALIVES).min();
+        let silent_at = self.silent_at();
         let working = self.setup.is_working();
         let retry_at = self.setup.retry_at();
         tokio::select! {
@@ -123,6 +126,13 @@ impl<'a> Publisher<'a> {
             () = tokio::time::sleep_until(retry_at), if !working => Event::RetryRefused,
             () = self.lent.inlet.room(), if held_back => Event::Room,
         }
+    }
+
+    /// When the connection is to be given up unless something comes; `None` before the first subscription.
+    fn silent_at(&self) -> Option<Timer> {
+        let all = self.subscriptions.iter().map(|s| s.heard + s.keep_alive * SILENT_KEEP_ALIVES).max()?;
+        let one = self.subscriptions.iter().map(|s| s.heard + s.keep_alive * NEGLECTED_KEEP_ALIVES).min()?;
+        Some(all.min(one))
     }
 
     /// Keeps a few Publish requests at the server, none while the inlet is more than half full: then the server

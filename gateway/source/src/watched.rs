@@ -15,6 +15,8 @@ pub(crate) struct Watched {
     pub address: NodeAddress,
     /// Why it cannot be watched now.
     refused: Option<StatusCode>,
+    /// Whether that has been told on this connection.
+    told: bool,
 }
 
 /// A signal whose node is known on this connection: its place among the watched, and the node.
@@ -44,7 +46,7 @@ impl Roster {
         let address = |config: &SignalConfig| config.node.to_string().parse().unwrap_or_else(|_| NodeAddress::null());
         let watched = signals
             .into_iter()
-            .map(|(id, config)| Watched { id, address: address(&config), config, refused: None })
+            .map(|(id, config)| Watched { id, address: address(&config), config, refused: None, told: false })
             .collect();
         Self { source, watched }
     }
@@ -72,11 +74,20 @@ impl Roster {
         refused.map(|(at, watched)| (at, watched.address.clone())).collect()
     }
 
-    /// Notes that a signal cannot be watched, and logs it unless the same has been logged.
+    /// A connection begins: what is refused on it must be told anew, since its loss has covered it.
+    pub(crate) fn connected(&mut self) {
+        for watched in &mut self.watched {
+            watched.told = false;
+        }
+    }
+
+    /// Notes that a signal cannot be watched, and logs it unless the same has been logged. Returns the signal if it
+    /// must be told.
     pub(crate) fn refuse(&mut self, refused: Refused) -> Option<SignalId> {
         let watched = self.watched.get_mut(refused.at)?;
         let before = watched.refused.replace(refused.status);
-        if before != Some(refused.status) {
+        let new = before != Some(refused.status);
+        if new {
             tracing::error!(
                 signal = watched.config.name,
                 node = %watched.config.node,
@@ -86,7 +97,8 @@ impl Roster {
                 way_out(refused.status),
             );
         }
-        Some(watched.id)
+        let told = std::mem::replace(&mut watched.told, true);
+        (new || !told).then_some(watched.id)
     }
 
     /// Notes that a signal is watched.
@@ -136,6 +148,10 @@ mod tests {
         let signals = vec![(SignalId(5), config("a")), (SignalId(6), config("b"))];
         let mut roster = Roster::new("plant".into(), signals);
         assert_eq!(roster.refuse(Refused { at: 1, status: StatusCode::BadNodeIdUnknown }), Some(SignalId(6)));
+        assert_eq!(roster.refuse(Refused { at: 1, status: StatusCode::BadNodeIdUnknown }), None, "told once");
+        roster.connected();
+        let again = roster.refuse(Refused { at: 1, status: StatusCode::BadNodeIdUnknown });
+        assert_eq!(again, Some(SignalId(6)), "and once on each connection");
         assert_eq!(roster.refused(), vec![(1, "nsu=urn:a;s=b".parse().unwrap())]);
         roster.accept(1);
         assert!(roster.refused().is_empty());

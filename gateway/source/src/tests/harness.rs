@@ -1,5 +1,6 @@
 //! A plant in a thread of its own that can be killed, a source on it, and what the source hands in.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,11 +155,11 @@ impl RunningSource {
 
     /// Waits for good values of every one of the first `signals` signals.
     pub(super) async fn until_values(&mut self, signals: u32) -> Vec<Gap> {
-        let mut missing: Vec<SignalId> = (0..signals).map(SignalId).collect();
+        let mut missing: HashSet<SignalId> = (0..signals).map(SignalId).collect();
         let mut gaps = Vec::new();
         self.until(|arrival| {
             match arrival {
-                Arrival::Rows(rows) => missing.retain(|signal| !has_good_value(&rows, *signal)),
+                Arrival::Rows(rows) => remove_good(&rows, &mut missing),
                 Arrival::Gaps(more) => gaps.extend(more),
                 _ => {}
             }
@@ -195,7 +196,11 @@ impl RunningSource {
     }
 }
 
-fn has_good_value(rows: &Rows, wanted: SignalId) -> bool {
+fn remove_good(rows: &Rows, missing: &mut HashSet<SignalId>) {
     rows.check().unwrap();
-    rows.signal.iter().zip(&rows.status).any(|(signal, status)| *signal == wanted && status.is_good())
+    for (signal, status) in rows.signal.iter().zip(&rows.status) {
+        if status.is_good() {
+            missing.remove(signal);
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! What is watched: every kind of value, nodes that are not there, servers with small limits.
 
 use opcua::types::StatusCode as UaStatusCode;
+use tokio_util::sync::CancellationToken;
 use watchfire_model::{Kind, Quality, SignalId, SourceState, StatusCode};
 use watchfire_pipeline::Arrival;
+use watchfire_plant::load::{LoadOptions, LoadServer};
 use watchfire_plant::{PlantLimits, PlantOptions, signals};
 
 use super::harness::{config, healthy, of_plant, quick, signal, start_plant, start_source};
@@ -63,10 +65,23 @@ async fn a_node_that_does_not_exist_is_told_and_holds_up_no_other() {
         ]
     );
     source.until_values(2).await;
-    // And they are tried again, without end.
-    source.until_refused().await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_appears_later_is_watched() {
+    let stop = CancellationToken::new();
+    let options = LoadOptions { host: "127.0.0.1".to_owned(), port: 0, signals: 1, rate_hz: 20.0 };
+    let server = LoadServer::start(options, stop.clone()).await.unwrap();
+    let watched = vec![signal("now", &LoadServer::node(0)), signal("later", &LoadServer::node(1))];
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = start_source(config(server.url(), watched), dir.path().join("pki"), quick());
+    assert_eq!(source.until_refused().await, (SignalId(1), StatusCode::BAD_NODE_ID_UNKNOWN));
+    source.until_values(1).await;
+    server.add_signal(1);
     source.until_values(2).await;
     source.stop().await;
+    stop.cancel();
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use watchfire_model::{Gap, GapCause, SignalId, SourceState};
+use watchfire_plant::Plant;
 
 use super::harness::{config, healthy, of_plant, quick, start_plant, start_source};
 use super::proxy::Proxy;
@@ -31,6 +33,19 @@ async fn a_killed_server_is_read_again_once_it_is_back() {
     let _plant = start_plant(healthy(port)).await;
     source.until_state(SourceState::Up).await;
     assert_one_gap_each(&source.until_values(3).await);
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_in_order_is_down_at_once() {
+    let stop = CancellationToken::new();
+    let plant = Plant::start(healthy(0), stop.clone()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = start_source(config(plant.url(), of_plant(&SIGNALS)), dir.path().join("pki"), quick());
+    source.until_values(3).await;
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(2), plant.stopped()).await.expect("a plant stops within two seconds");
+    source.until_state(SourceState::Down).await;
     source.stop().await;
 }
 
