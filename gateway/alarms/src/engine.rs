@@ -35,6 +35,9 @@ pub struct Transition {
     pub def: Arc<ConditionDef>,
     /// How it stands now.
     pub state: ConditionState,
+    /// Whether an event tells of it. A change that concerns neither a listed condition nor one that just left the list
+    /// (an inactive one whose inputs are lost) only shows in its nodes, and keeps its EventId.
+    pub notify: bool,
 }
 
 /// Why a command is refused; each has a status code of OPC 10000-9.
@@ -108,7 +111,7 @@ impl Engine {
         let mut state =
             known.or_else(|| self.orphans.remove(&def.key)).unwrap_or_else(|| ConditionState::normal(&def, at));
         state.retain = state.must_retain(&def);
-        let transition = Transition { def: def.clone(), state: state.clone() };
+        let transition = Transition { def: def.clone(), state: state.clone(), notify: false };
         self.conditions.insert(def.key.clone(), Condition { def, state });
         transition
     }
@@ -138,9 +141,7 @@ impl Engine {
         if unseen || !after.enabled.value {
             return None;
         }
-        after.decided = cause;
-        condition.transition(cause.0, finding.at, now);
-        Some(condition.announced())
+        Some(condition.changed(before.retain, cause, finding.at, now))
     }
 
     /// Says how far the findings of a condition can be believed, without touching its state otherwise: a detector
@@ -157,9 +158,8 @@ impl Engine {
             return None;
         }
         condition.state.quality.set(quality, now);
-        condition.state.decided = cause;
-        condition.transition(cause.0, now, now);
-        Some(condition.announced())
+        let was_listed = condition.state.retain;
+        Some(condition.changed(was_listed, cause, now, now))
     }
 
     /// Carries out a command.
@@ -231,8 +231,18 @@ impl Condition {
         state.retain = state.must_retain(&self.def);
     }
 
+    /// After a finding changed the state: a transition, unless the condition neither was nor is listed.
+    fn changed(&mut self, was_listed: bool, cause: Lsn, at: Instant, now: Instant) -> Transition {
+        self.state.decided = cause;
+        if was_listed || self.state.must_retain(&self.def) {
+            self.transition(cause.0, at, now);
+            return self.announced();
+        }
+        Transition { notify: false, ..self.announced() }
+    }
+
     fn announced(&self) -> Transition {
-        Transition { def: self.def.clone(), state: self.state.clone() }
+        Transition { def: self.def.clone(), state: self.state.clone(), notify: true }
     }
 }
 

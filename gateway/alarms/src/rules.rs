@@ -164,6 +164,17 @@ fn what_a_detector_cannot_tell_clears_nothing() {
 }
 
 #[test]
+fn an_inactive_condition_that_cannot_be_judged_shows_it_without_an_event() {
+    let mut bench = Bench::new(false);
+    let quality = StatusCode::UNCERTAIN;
+    let unsure = bench.engine.apply_quality(&bench.key, Lsn(1), quality, Instant::from_s(1)).unwrap();
+    assert!(!unsure.notify && unsure.state.quality.value == quality);
+    assert!(bench.find(Level::High).unwrap().notify);
+    let unsure = bench.engine.apply_quality(&bench.key, Lsn(2), quality, Instant::from_s(9)).unwrap();
+    assert!(unsure.notify, "a listed one tells");
+}
+
+#[test]
 fn two_gateways_fed_the_same_log_agree_on_every_event_id() {
     let life = |_: u8| {
         let mut bench = Bench::new(true);
@@ -246,7 +257,10 @@ proptest! {
                     None
                 }
             };
-            if let Some(Transition { state, .. }) = reached {
+            if let Some(Transition { state, notify: false, .. }) = &reached {
+                prop_assert!(!before.retain && !state.retain, "what is or was listed is told");
+                prop_assert_eq!((state.event_id, state.acked.value), (before.event_id, before.acked.value));
+            } else if let Some(Transition { state, .. }) = reached {
                 prop_assert_eq!(&state, bench.state());
                 check_transition(&before, &state, confirm);
                 prop_assert!(seen.insert(state.event_id), "an EventId is never used twice");

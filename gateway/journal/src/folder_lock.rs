@@ -29,11 +29,10 @@ impl FolderLock {
                 let mut holder = String::new();
                 let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
                 let holder = if known { format!("process {}", holder.trim()) } else { "another process".to_owned() };
-                let doing = format!(
+                return Err(PortError::InUse(format!(
                     "the data folder `{}` is in use by {holder}; stop that first, or name another folder",
                     folder.display()
-                );
-                return Err(PortError::Io { doing, source: std::io::ErrorKind::WouldBlock.into() });
+                )));
             }
         }
         file.set_len(0)

@@ -211,8 +211,11 @@ impl Annunciator {
 
     fn define(&mut self, defs: Vec<Arc<ConditionDef>>) -> Unpublished {
         let now = self.clock.now();
-        let shown =
-            |transition: Transition| ConditionView { def: transition.def, state: transition.state, notify: false };
+        let shown = |transition: Transition| ConditionView {
+            def: transition.def,
+            state: transition.state,
+            notify: transition.notify,
+        };
         let views = defs.into_iter().map(|def| shown(self.engine.define(def, now))).collect();
         Unpublished { lsn: Lsn(0), views, answer: None }
     }
@@ -258,7 +261,7 @@ fn states(transitions: &[Transition]) -> Vec<AlarmState> {
 }
 
 fn views(transitions: Vec<Transition>) -> Vec<ConditionView> {
-    transitions.into_iter().map(|t| ConditionView { def: t.def, state: t.state, notify: true }).collect()
+    transitions.into_iter().map(|t| ConditionView { def: t.def, state: t.state, notify: t.notify }).collect()
 }
 
 /// Publishes and answers in order, each as soon as it is durable. What never becomes durable is never published.

@@ -31,6 +31,9 @@ pub enum PortError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Another process holds it.
+    #[error("{0}")]
+    InUse(String),
     /// Stored bytes are not what was written.
     #[error("{what} is damaged: {detail}")]
     Damaged {

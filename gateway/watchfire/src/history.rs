@@ -47,21 +47,29 @@ pub fn history(options: &History) -> Result<ExitCode> {
 struct Line<'r> {
     time: Instant,
     server_time: Instant,
-    value: String,
+    value: f64,
+    /// All 64 bits where a double could not hold them.
+    exact: Option<i64>,
     text: Option<&'r str>,
     status: u32,
     quality: String,
 }
 
+impl Line<'_> {
+    /// `{}` of a double reads back as the same bits.
+    fn number(&self) -> String {
+        self.exact.map_or_else(|| self.value.to_string(), |bits| bits.to_string())
+    }
+}
+
 fn lines(rows: &Rows) -> impl Iterator<Item = Line<'_>> {
     let columns = rows.time.iter().zip(&rows.value).zip(&rows.status).zip(&rows.quality);
     columns.enumerate().map(|(row, (((time, value), status), quality))| {
-        // All 64 bits where a double could not hold them; `{}` of a double reads back as the same bits.
-        let exact = rows.exact_at(row).map(|bits| bits.to_string());
         Line {
             time: *time,
             server_time: Instant::from_ns(time.ns().saturating_add(rows.skew_ns_at(row))),
-            value: exact.unwrap_or_else(|| value.to_string()),
+            value: *value,
+            exact: rows.exact_at(row),
             text: rows.text_at(row),
             status: status.0,
             quality: marks(*quality),
@@ -85,7 +93,7 @@ fn csv(out: &mut dyn Write, rows: &Rows) -> io::Result<()> {
     for line in lines(rows) {
         let value = match line.text {
             Some(text) => format!("\"{}\"", text.replace('"', "\"\"")),
-            None => line.value,
+            None => line.number(),
         };
         writeln!(out, "{},{},{value},0x{:08X},{}", line.time, line.server_time, line.status, line.quality)?;
     }
@@ -94,7 +102,8 @@ fn csv(out: &mut dyn Write, rows: &Rows) -> io::Result<()> {
 
 fn json(out: &mut dyn Write, rows: &Rows) -> io::Result<()> {
     for line in lines(rows) {
-        let number = || line.value.parse::<serde_json::Number>().map_or(serde_json::Value::Null, Into::into);
+        // A double is written so that it reads back as the same bits; what is no number is null.
+        let number = || line.exact.map_or_else(|| line.value.into(), serde_json::Value::from);
         let value = line.text.map_or_else(number, Into::into);
         let object = serde_json::json!({
             "source_time": line.time.to_string(),
@@ -110,7 +119,7 @@ fn json(out: &mut dyn Write, rows: &Rows) -> io::Result<()> {
 
 fn table(out: &mut dyn Write, rows: &Rows) -> io::Result<()> {
     for line in lines(rows) {
-        let value = line.text.unwrap_or(&line.value);
+        let value = line.text.map_or_else(|| line.number(), str::to_owned);
         let status = if line.status == 0 { String::new() } else { format!("0x{:08X}", line.status) };
         writeln!(out, "{:<30} {value:>22} {status} {}", line.time.to_string(), line.quality)?;
     }

@@ -47,8 +47,21 @@ fn main() -> ExitCode {
             ExitCode::from(REFUSED)
         }
         Err(error) => {
-            eprintln!("watchfire: {error:#}");
+            eprintln!("watchfire: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, without those that the one before has already told.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.is_empty() {
+            cause
+        } else if told.ends_with(&cause) {
+            told
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
 }

@@ -55,21 +55,25 @@ mod socket {
     /// The longest question, bytes.
     const QUESTION_BYTES_MAX: u64 = 1 << 16;
 
-    /// Answers for as long as it is polled.
-    pub async fn answer(folder: &Path, log: Arc<Log>) {
+    /// The door at which questions arrive.
+    pub struct Door(Option<UnixListener>);
+
+    /// Opens the door, before anyone can notice that the folder is held. Must be called on a Tokio runtime.
+    pub fn open(folder: &Path) -> Door {
         let path = Data::socket(folder);
         // The folder is ours alone (its lock is held), so a socket that is there is left from a killed gateway.
         drop(std::fs::remove_file(&path));
-        let listener = match UnixListener::bind(&path) {
-            Ok(listener) => listener,
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "`watchfire history` works only while the gateway is stopped");
-                return std::future::pending().await;
-            }
-        };
-        if let Err(error) = std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)) {
-            tracing::warn!(path = %path.display(), %error, "the socket's permissions could not be set");
+        let only_us = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        let bound = UnixListener::bind(&path).and_then(|door| std::fs::set_permissions(&path, only_us).map(|()| door));
+        if let Err(error) = &bound {
+            tracing::warn!(path = %path.display(), %error, "`watchfire history` works only while the gateway is stopped");
         }
+        Door(bound.ok())
+    }
+
+    /// Answers for as long as it is polled.
+    pub async fn answer(door: Door, log: Arc<Log>) {
+        let Some(listener) = door.0 else { return std::future::pending().await };
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => drop(tokio::spawn(one(stream, log.clone()))),
@@ -122,8 +126,16 @@ mod socket {
 
     use super::{Answer, Arc, Log, Path, Question, Result};
 
+    /// No door.
+    pub struct Door;
+
+    /// Opens none.
+    pub fn open(_: &Path) -> Door {
+        Door
+    }
+
     /// Never answers.
-    pub async fn answer(_: &Path, _: Arc<Log>) {
+    pub async fn answer(_: Door, _: Arc<Log>) {
         std::future::pending().await
     }
 
@@ -133,4 +145,4 @@ mod socket {
     }
 }
 
-pub use socket::{answer, ask};
+pub use socket::{answer, ask, open};

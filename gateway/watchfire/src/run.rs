@@ -67,6 +67,7 @@ pub async fn gateway(
 ) -> Result<()> {
     let folder = config.gateway.data.clone();
     let data = open(&folder).await?;
+    let door = query::open(&folder);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let assembly = Assembly::new(config, &data)?;
     let (way_in, requests) = commands();
@@ -96,7 +97,7 @@ pub async fn gateway(
     );
     let server_stop = stop.child_token();
     let serving = tokio::spawn(server.run(server_stop.clone()));
-    let answering = query::answer(&folder, data.log.clone());
+    let answering = query::answer(door, data.log.clone());
     let ended = tokio::select! {
         ended = gateway.run(stop.clone()) => ended.map_err(anyhow::Error::from),
         () = answering => Ok(()),
