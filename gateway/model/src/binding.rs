@@ -72,13 +72,8 @@ impl Batch {
     /// detector's learning, never its live state. Costs one pass over the rows.
     pub fn cut(lsn: Lsn, frame: &Frame, index_of: impl Fn(SignalId) -> Option<u32>) -> Self {
         let rows = &frame.rows;
-        let mut batch = Self {
-            frame: lsn,
-            now: frame.now,
-            utc_offset_s: frame.utc_offset_s,
-            mode: frame.mode,
-            ..Self::default()
-        };
+        let mut batch =
+            Self { frame: lsn, now: frame.now, utc_offset_s: frame.utc_offset_s, mode: frame.mode, ..Self::default() };
         let columns = rows.signal.iter().zip(&rows.time).zip(&rows.value).zip(&rows.status).zip(&rows.quality);
         for (row, ((((id, time), value), status), quality)) in columns.enumerate() {
             if quality.has(Quality::LATE) {

@@ -53,7 +53,15 @@ impl Rows {
     }
 
     /// Appends a plain number. NaNs become the canonical one.
-    pub fn push(&mut self, signal: SignalId, time: Instant, value: f64, status: StatusCode, quality: Quality, skew_ns: i64) {
+    pub fn push(
+        &mut self,
+        signal: SignalId,
+        time: Instant,
+        value: f64,
+        status: StatusCode,
+        quality: Quality,
+        skew_ns: i64,
+    ) {
         if skew_ns != 0 && self.skew_ns.is_empty() {
             self.skew_ns.resize(self.len(), 0);
         }
@@ -224,7 +232,14 @@ mod tests {
     #[test]
     fn a_nan_is_canonical_whatever_it_carried() {
         let mut rows = Rows::default();
-        rows.push(SignalId(0), Instant::default(), f64::from_bits(0xfff8_dead_beef_0001), StatusCode::GOOD, Quality::NONE, 0);
+        rows.push(
+            SignalId(0),
+            Instant::default(),
+            f64::from_bits(0xfff8_dead_beef_0001),
+            StatusCode::GOOD,
+            Quality::NONE,
+            0,
+        );
         assert_eq!(rows.value[0].to_bits(), f64::NAN.to_bits());
     }
 

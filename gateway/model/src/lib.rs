@@ -17,7 +17,9 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use frame::{Frame, Gap, GapCause, Rows, RowsError};
 pub use ids::{ConditionKey, KeyError, Kind, Lsn, SignalId};
 pub use quality::{Quality, StatusCode};
-pub use record::{AlarmCommand, AlarmState, CommandKind, Control, Decided, DetectorOrigin, Phase, Record, RecordBody, SourceState};
+pub use record::{
+    AlarmCommand, AlarmState, CommandKind, Control, Decided, DetectorOrigin, Phase, Record, RecordBody, SourceState,
+};
 pub use sample::Sample;
 pub use time::Instant;
 pub use verdict::{

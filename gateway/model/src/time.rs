@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn what_is_not_a_time_is_refused() {
-        for text in ["", "now", "2026-13-01", "2026-02-29", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00", "9999-01-01"] {
+        for text in ["", "now", "2026-13-01", "2026-02-29", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00", "9999-01-01"]
+        {
             assert_eq!(Instant::parse(text), None, "{text}");
         }
     }

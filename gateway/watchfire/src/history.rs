@@ -64,16 +64,14 @@ impl Line<'_> {
 
 fn lines(rows: &Rows) -> impl Iterator<Item = Line<'_>> {
     let columns = rows.time.iter().zip(&rows.value).zip(&rows.status).zip(&rows.quality);
-    columns.enumerate().map(|(row, (((time, value), status), quality))| {
-        Line {
-            time: *time,
-            server_time: Instant::from_ns(time.ns().saturating_add(rows.skew_ns_at(row))),
-            value: *value,
-            exact: rows.exact_at(row),
-            text: rows.text_at(row),
-            status: status.0,
-            quality: marks(*quality),
-        }
+    columns.enumerate().map(|(row, (((time, value), status), quality))| Line {
+        time: *time,
+        server_time: Instant::from_ns(time.ns().saturating_add(rows.skew_ns_at(row))),
+        value: *value,
+        exact: rows.exact_at(row),
+        text: rows.text_at(row),
+        status: status.0,
+        quality: marks(*quality),
     })
 }
 
