@@ -48,9 +48,6 @@ impl Versioned for State {
 
 /// A signal and how it stands.
 struct Watched {
-    /// Values in here change nothing: the one thing that is asked for most rows. Holds nothing while the level is not
-    /// known.
-    stay: Band,
     limits: Limits,
     kept: Kept,
     signal: Signal,
@@ -61,6 +58,9 @@ pub struct Limit {
     settings: Settings,
     places: Places,
     watched: Vec<Watched>,
+    /// For each signal the values that change nothing: all that most rows are asked, so they stand close together.
+    /// Nothing while the level is not known.
+    stays: Vec<Band>,
     restate: bool,
 }
 
@@ -99,9 +99,11 @@ impl Detector for Limit {
         }
         let watched = setup.signals.into_iter().map(|signal| {
             let limits = settings.limits(deadband::of(&settings, &signal));
-            Watched { stay: Band::NOTHING, limits, kept: Kept::default(), signal }
+            Watched { limits, kept: Kept::default(), signal }
         });
-        Ok((Self { watched: watched.collect(), settings, places, restate: false }, conditions))
+        let watched: Vec<Watched> = watched.collect();
+        let stays = vec![Band::NOTHING; watched.len()];
+        Ok((Self { watched, stays, settings, places, restate: false }, conditions))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Outcome, Refusal> {
@@ -112,11 +114,11 @@ impl Detector for Limit {
         if let Some(place) = self.places.limit {
             let columns = batch.signal.iter().zip(&batch.value).zip(&batch.status);
             for (row, ((signal, value), status)) in columns.enumerate() {
-                let Some(watched) = self.watched.get_mut(*signal as usize) else { continue };
-                if *status >> 31 != 0 || !watched.stay.holds(*value) {
+                let stay = self.stays.get(*signal as usize).copied().unwrap_or(Band::NOTHING);
+                if *status >> 31 != 0 || !stay.holds(*value) {
                     let at = batch.time.get(row).copied().unwrap_or(batch.now);
                     let row = Row { signal: *signal, time: at, value: *value, status: *status, quality: 0 };
-                    outcome.verdicts.extend(watched.judge(place, row));
+                    outcome.verdicts.extend(self.judge(place, row));
                 }
             }
         }
@@ -136,9 +138,9 @@ impl Detector for Limit {
             let message = format!("the state is of {} signals, the binding has {}", kept.len(), self.watched.len());
             return Err(Refusal { blame: Blame::State, key: None, message });
         }
-        for (watched, kept) in self.watched.iter_mut().zip(kept) {
+        for ((watched, stay), kept) in self.watched.iter_mut().zip(&mut self.stays).zip(kept) {
             let known = kept.told.is_some_and(|told| told != Level::Unknown);
-            watched.stay = if known { watched.limits.stay(kept.level) } else { Band::NOTHING };
+            *stay = if known { watched.limits.stay(kept.level) } else { Band::NOTHING };
             watched.kept = kept;
         }
         self.restate = true;
@@ -147,6 +149,27 @@ impl Detector for Limit {
 }
 
 impl Limit {
+    /// The level of a row that may change it; a verdict if it does.
+    #[cold]
+    fn judge(&mut self, place: u16, row: Row) -> Option<Verdict> {
+        let index = row.signal as usize;
+        let (watched, stay) = self.watched.get_mut(index).zip(self.stays.get_mut(index))?;
+        let level = if row.status >> 31 != 0 || row.value.is_nan() {
+            *stay = Band::NOTHING;
+            Level::Unknown
+        } else {
+            watched.kept.level = watched.limits.next(watched.kept.level, row.value);
+            *stay = watched.limits.stay(watched.kept.level);
+            watched.kept.level
+        };
+        if watched.kept.told == Some(level) {
+            return None;
+        }
+        watched.kept.told = Some(level);
+        watched.kept.value = row.value;
+        Some(watched.verdict(place, row, level))
+    }
+
     /// After a load: every level that is not normal once more.
     fn restate(&mut self, now: i64, verdicts: &mut Vec<Verdict>) {
         for (instance, watched) in (0..).zip(&self.watched) {
@@ -184,25 +207,6 @@ impl Limit {
 }
 
 impl Watched {
-    /// The level of a row that may change it; a verdict if it does.
-    #[cold]
-    fn judge(&mut self, place: u16, row: Row) -> Option<Verdict> {
-        let level = if row.status >> 31 != 0 || row.value.is_nan() {
-            self.stay = Band::NOTHING;
-            Level::Unknown
-        } else {
-            self.kept.level = self.limits.next(self.kept.level, row.value);
-            self.stay = self.limits.stay(self.kept.level);
-            self.kept.level
-        };
-        if self.kept.told == Some(level) {
-            return None;
-        }
-        self.kept.told = Some(level);
-        self.kept.value = row.value;
-        Some(self.verdict(place, row, level))
-    }
-
     fn verdict(&self, place: u16, row: Row, level: Level) -> Verdict {
         let Row { signal, value, .. } = row;
         let shown = self.signal.show(value);

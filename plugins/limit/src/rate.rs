@@ -71,17 +71,15 @@ impl Rate {
 
 /// A verdict on a rate.
 pub fn verdict(place: u16, row: Row, level: Level, per_s: f64, most_per_s: f64, signal: &Signal) -> Verdict {
-    let unit = signal.unit.as_deref().unwrap_or_default();
     let why = match level {
         Level::Unknown => "there is no good value to judge".to_owned(),
-        Level::Normal => format!("changes by {} {unit} a second, as allowed", number(per_s)),
+        Level::Normal => format!("changes by {} a second, as allowed", signal.show(per_s)),
         _ => {
             let way = if per_s < 0.0 { "falls" } else { "rises" };
-            let (fast, most) = (number(per_s.abs()), number(most_per_s));
-            format!("{way} by {fast} {unit} a second, faster than the {most} allowed")
+            let (fast, most) = (signal.show(per_s.abs()), number(most_per_s));
+            format!("{way} by {fast} a second, faster than the {most} allowed")
         }
     };
-    let why = why.replace("  ", " ");
     let finding =
         Finding { signal: row.signal, observed: per_s, low: Some(-most_per_s), high: Some(most_per_s), share: 1.0 };
     Verdict { condition: place, instance: row.signal, at: row.time, level, score: None, why, evidence: vec![finding] }

@@ -79,6 +79,8 @@ pub fn describe<D: Detector>() -> out::Description {
 
 #[doc(hidden)]
 pub fn init<D: Detector>(cell: &Cell<D>, setup: out::Setup) -> Result<Vec<out::Condition>, wit::Refusal> {
+    // A trap tells the host nothing: what a panic says goes to the log first.
+    std::panic::set_hook(Box::new(|panic| log(1, &panic.to_string())));
     let signals = setup.signals.into_iter().map(signal).collect();
     let setup = crate::Setup { config: setup.config, signals, seed: setup.seed, model: setup.model };
     let (detector, conditions) = D::init(setup).map_err(refusal)?;
