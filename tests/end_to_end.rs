@@ -193,7 +193,7 @@ fn acknowledge_and_confirm(hmis: &mut [Hmi], raised: &str) {
     assert_eq!(hmis[0].call("acknowledge", PRESSURE, raised, Some("valve checked")), "Good");
     let mut acknowledged = String::new();
     for hmi in hmis.iter() {
-        let event = hmi.event(0, PRESSURE, |event| event["acked"] == true);
+        let event = hmi.event(0, PRESSURE, |event| event["acked"] == true && event["active"] == true);
         assert_eq!((&event["confirmed"], &event["retain"]), (&Value::from(false), &Value::from(true)), "{event}");
         assert_eq!(text(&event, "comment"), "valve checked");
         acknowledged = text(&event, "event");
@@ -203,11 +203,12 @@ fn acknowledge_and_confirm(hmis: &mut [Hmi], raised: &str) {
         let again = hmi.call("acknowledge", PRESSURE, &acknowledged, Some("again"));
         assert_eq!(again, "BadConditionBranchAlreadyAcked", "{:?}", hmi.kind);
     }
+    let marks: Vec<usize> = hmis.iter().map(Hmi::mark).collect();
     let confirmer = hmis.iter_mut().find(|hmi| hmi.kind == Kind::NodeOpcua).unwrap();
     assert_eq!(confirmer.call("confirm", PRESSURE, &acknowledged, Some("feed restored")), "Good");
     let mut confirmed = String::new();
-    for hmi in hmis.iter() {
-        let event = hmi.event(0, PRESSURE, |event| event["confirmed"] == true && event["acked"] == true);
+    for (hmi, begin) in hmis.iter().zip(marks) {
+        let event = hmi.event(begin, PRESSURE, |event| event["confirmed"] == true && event["acked"] == true);
         assert_eq!(text(&event, "comment"), "feed restored");
         confirmed = text(&event, "event");
     }
@@ -241,7 +242,7 @@ fn plain_variables_tell_the_same_and_acknowledge(hmis: &mut [Hmi]) {
     assert_eq!(reader.write(&format!("{FEED}#Values/Active"), "00"), "BadNotWritable");
     assert_eq!(reader.write(&request, &text(&raised, "event")), "Good");
     for hmi in hmis {
-        hmi.event(0, FEED, |event| event["acked"] == true);
+        hmi.event(0, FEED, |event| event["acked"] == true && event["active"] == true);
     }
 }
 
@@ -281,7 +282,8 @@ fn an_acknowledgement_is_durable_before_it_is_answered() {
 fn a_step_in_the_cooling_is_something_new_and_told_with_its_evidence() {
     let recorded = Recorded::new("tep_cooling_step.csv", Some(FIRST));
     let site = Site::new();
-    let strange = detector("strange", "novelty", &["plant/cooling_water_flow"], "");
+    let learn = "[detector.config]\nwarm_up_samples = 100";
+    let strange = detector("strange", "novelty", &["plant/cooling_water_flow"], learn);
     site.configure(&(source("plant", &recorded.url(), &["cooling_water_flow"]) + &strange));
     let mut server = recorded.start();
     let gateway = site.start();

@@ -10,8 +10,6 @@ use crate::harness::recording::{Recorded, SERVER_LATER_NS, Served};
 use crate::harness::wait_for;
 
 const ROWS: usize = 300;
-/// The signal of whole numbers, which a double cannot hold.
-const COUNTER: &str = "plant/counter";
 const UNCERTAIN: u32 = 0x4000_0000;
 const BAD_SENSOR_FAILURE: u32 = 0x808C_0000;
 
@@ -21,50 +19,49 @@ struct Sample {
     time_ns: i64,
     server_time_ns: i64,
     status: u32,
-    value: Exact,
+    value: String,
 }
 
-/// A value; numbers are the same if they have the same bits, however JSON writes them.
-#[derive(Debug, PartialEq)]
-enum Exact {
-    Real(u64),
-    Whole(i64),
-    Other(Value),
-}
-
-/// What `watchfire history` prints of a signal.
+/// What `watchfire history --csv` prints of a signal.
 fn history(site: &Site, signal: &str, more: &[&str]) -> Vec<Sample> {
-    let arguments = [&[signal, "--json", "--to", "2025-01-01"], more].concat();
-    let output = site.run("history", &arguments);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaint}");
-    String::from_utf8(output.stdout).unwrap().lines().map(|line| sample(line, signal == COUNTER)).collect()
+    let output = site.run("history", &[&[signal, "--csv", "--to", "2025-01-01"], more].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().skip(1).map(sample).collect()
 }
 
-fn exact(value: &Value, whole: bool) -> Exact {
-    match (whole, value.as_i64(), value.as_f64()) {
-        (true, Some(whole), _) => Exact::Whole(whole),
-        (_, _, Some(real)) => Exact::Real(real.to_bits()),
-        _ => Exact::Other(value.clone()),
-    }
-}
-
-fn sample(line: &str, whole: bool) -> Sample {
-    let said: Value = serde_json::from_str(line).unwrap();
-    let time = |field: &str| Instant::parse(said[field].as_str().unwrap()).unwrap().ns();
-    let status = u32::from_str_radix(said["status"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
-    Sample { time_ns: time("source_time"), server_time_ns: time("server_time"), status, value: exact(&said["value"], whole) }
+/// `source_time,server_time,value,status,quality`; a text may hold commas.
+fn sample(line: &str) -> Sample {
+    let (source_time, rest) = line.split_once(',').unwrap();
+    let (server_time, rest) = rest.split_once(',').unwrap();
+    let (rest, quality) = rest.rsplit_once(',').unwrap();
+    let (value, status) = rest.rsplit_once(',').unwrap();
+    // Rounded is a double beside which all 64 bits are kept.
+    assert!(quality.is_empty() || quality == "rounded", "nothing is wrong with {line}");
+    let time = |text: &str| Instant::parse(text).unwrap().ns();
+    let status = u32::from_str_radix(status.trim_start_matches("0x"), 16).unwrap();
+    Sample { time_ns: time(source_time), server_time_ns: time(server_time), status, value: value.to_owned() }
 }
 
 /// What was served, as it must come back.
-fn expected(served: &[Served], whole: bool) -> Vec<Sample> {
+fn expected(served: &[Served]) -> Vec<Sample> {
     let one = |served: &Served| Sample {
         time_ns: served.time_ns,
         server_time_ns: served.time_ns + SERVER_LATER_NS,
         status: served.status,
-        value: exact(&served.value, whole),
+        value: written(served),
     };
     served.iter().map(one).collect()
+}
+
+/// A value as the program writes it: the shortest text that reads back as the same bits.
+fn written(served: &Served) -> String {
+    match &served.value {
+        Value::Null => "NaN".to_owned(),
+        Value::Bool(value) => u8::from(*value).to_string(),
+        Value::String(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+        Value::Number(_) => served.number.clone().unwrap(),
+        other => panic!("{other} was not served"),
+    }
 }
 
 #[test]
@@ -101,16 +98,16 @@ fn history_is_what_was_served_while_the_gateway_runs_after_a_kill_and_after_a_st
     let mut all = Vec::new();
     for signal in TEP.iter().chain(&extras[..2]) {
         let name = format!("plant/{signal}");
-        let wanted = expected(&server.served(signal), name == COUNTER);
+        let wanted = expected(&server.served(signal));
         wait_for(&format!("{} samples of {name}", wanted.len()), || {
             (history(&site, &name, &["--from", "2024-01-01"]).len() >= wanted.len()).then_some(())
         });
         assert_eq!(history(&site, &name, &["--from", "2024-01-01"]), wanted, "{name} while the gateway runs");
         all.push((name, wanted));
     }
-    let running: Vec<Exact> =
+    let running: Vec<String> =
         history(&site, "plant/running", &["--from", "2024-01-01"]).into_iter().map(|sample| sample.value).collect();
-    assert_eq!(running, [Exact::Real(1.0_f64.to_bits()), Exact::Real(0.0_f64.to_bits())]);
+    assert_eq!(running, ["1", "0"]);
 
     gateway.kill();
     for (name, wanted) in &all {
@@ -121,12 +118,15 @@ fn history_is_what_was_served_while_the_gateway_runs_after_a_kill_and_after_a_st
         assert_eq!(history(&site, name, &["--from", "2024-01-01"]), *wanted, "{name} after a stop");
     }
 
-    // A part of it: from a row on, up to and without another.
+    // A part of it, from a row on, up to and without another; and as JSON.
     let (name, wanted) = &all[0];
     let at = |row: usize| Instant::from_ns(wanted[row].time_ns).to_string();
     let part = site.run("history", &[name, "--json", "--from", &at(10), "--to", &at(20)]);
-    let part: Vec<_> = String::from_utf8(part.stdout).unwrap().lines().map(|line| sample(line, false)).collect();
-    assert_eq!(part, wanted[10..20]);
+    let lines: Vec<Value> =
+        String::from_utf8(part.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let values: Vec<f64> = lines.iter().map(|line| line["value"].as_f64().unwrap()).collect();
+    assert_eq!(values, wanted[10..20].iter().map(|sample| sample.value.parse().unwrap()).collect::<Vec<f64>>());
+    assert_eq!((&lines[0]["source_time"], &lines[0]["status"]), (&json!(at(10)), &json!("0x00000000")));
 }
 
 #[test]

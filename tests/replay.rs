@@ -6,6 +6,7 @@ use crate::end_to_end::{FIRST, PRESSURE_HIGH, TEP};
 use crate::harness::gateway::{Site, detector, source, upper_limit};
 use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::recording::Recorded;
+use crate::harness::top;
 
 /// What `watchfire replay` says of a detector.
 #[derive(Debug, PartialEq)]
@@ -46,9 +47,13 @@ fn report(line: &str) -> Report {
 fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
     let recorded = Recorded::new("tep_feed_loss.csv", Some(FIRST));
     let site = Site::new();
+    // A plugin from a file that finds values above 100.
+    let own = site.folder().join("own.wasm");
+    std::fs::copy(top().join("plugins/dist/faulty.wasm"), &own).unwrap();
     let detectors = |high: f64| {
         upper_limit("pressure", "plant/reactor_pressure", high)
-            + &detector("strange", "novelty", &["plant/*"], "")
+            + &detector("own", "own.wasm", &["plant/reactor_pressure"], "")
+            + &detector("strange", "novelty", &["plant/*"], "[detector.config]\nwarm_up_samples = 100")
             + &detector("frozen", "stuck", &["plant/*"], "")
     };
     let source = source("plant", &recorded.url(), &TEP);
@@ -65,9 +70,9 @@ fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
     // Started once more, so that what is replayed spans a kill and a detector's second life.
     let gateway = site.start();
     gateway.logged(&["watching", "plant"]);
-    let begin = hmi_again(&site);
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
     server.set("reactor_pressure", 50_000.0, 2700.0, 0);
-    begin.event(0, condition, |event| event["active"] == false);
+    hmi.event(0, condition, |event| event["active"] == false);
     gateway.stop();
 
     let output = site.run("replay", &[]);
@@ -75,13 +80,13 @@ fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{live:?} {complaint}");
     let names: Vec<&str> = live.iter().map(|report| report.detector.as_str()).collect();
-    assert_eq!(names, ["pressure", "strange", "frozen"]);
+    assert_eq!(names, ["pressure", "own", "strange", "frozen"]);
     for report in &live {
         assert!(report.identical && report.recorded == report.replayed, "{report:?}");
         assert!(report.frames > 10 && report.samples >= 270, "{report:?}");
     }
     assert!(live[0].recorded >= 2, "active and inactive again: {live:?}");
-    assert!(live[1].recorded >= 1, "the loss of a feed is something new: {live:?}");
+    assert!(live[1].recorded >= 1 && live[2].recorded >= 1, "the loss of a feed is something new: {live:?}");
 
     let sealed = site.run("replay", &["--seal-first"]);
     assert!(sealed.status.success(), "{}", String::from_utf8_lossy(&sealed.stderr));
@@ -91,13 +96,16 @@ fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
         "from sealed chunks it is the same, the digest of what detectors were given too"
     );
 
-    // And it can tell a difference.
-    site.configure(&(source + &detectors(2800.0)));
-    let changed = site.run("replay", &["--detector", "pressure"]);
-    let text = String::from_utf8_lossy(&changed.stdout).into_owned() + &String::from_utf8_lossy(&changed.stderr);
-    assert_eq!(changed.status.code(), Some(1), "{text}");
-}
+    // It can tell a difference: another plugin in the file's place judges otherwise.
+    std::fs::copy(top().join("plugins/dist/stuck.wasm"), &own).unwrap();
+    let changed = site.run("replay", &["--detector", "own"]);
+    let told = reports(&changed);
+    assert_eq!(changed.status.code(), Some(1), "{told:?} {}", String::from_utf8_lossy(&changed.stderr));
+    assert!(!told[0].identical, "{told:?}");
 
-fn hmi_again(site: &Site) -> Hmi {
-    Hmi::connect(Kind::NodeOpcua, &site.url())
+    // And that with another configuration there is nothing to compare.
+    site.configure(&(source + &detectors(2800.0)));
+    let other = site.run("replay", &["--detector", "pressure"]);
+    assert!(reports(&other).is_empty());
+    assert!(String::from_utf8_lossy(&other.stdout).contains("has never run with this configuration"));
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::end_to_end::{FIRST, value};
 use crate::harness::gateway::{Gateway, PROGRAM, Site, source, upper_limit};
-use crate::harness::hmi::{As, Hmi, KINDS, Kind};
+use crate::harness::hmi::{As, Hmi, KINDS, Kind, node_id};
 use crate::harness::recording::Recorded;
 use crate::harness::wait_for;
 
@@ -28,9 +28,16 @@ fn users() -> String {
     user("operator", "open sesame 1", "operate") + &user("viewer", "only looking", "view")
 }
 
+/// The EventId of the alarm, which was there before the HMI.
+fn raised(hmi: &mut Hmi) -> String {
+    let shown = hmi.refresh();
+    let event = shown.iter().find(|event| event["conditionId"] == node_id(CONDITION)).unwrap();
+    event["event"].as_str().unwrap().to_owned()
+}
+
 fn acknowledge(hmi: &mut Hmi) -> String {
-    let raised = hmi.event(0, CONDITION, |event| event["active"] == true);
-    hmi.call("acknowledge", CONDITION, raised["event"].as_str().unwrap(), Some("seen"))
+    let raised = raised(hmi);
+    hmi.call("acknowledge", CONDITION, &raised, Some("seen"))
 }
 
 #[test]
@@ -43,6 +50,7 @@ fn a_wrong_password_is_refused_and_a_viewer_may_not_acknowledge() {
     let mut server = recorded.start();
     let gateway = site.start();
     server.set("reactor_level", 1.0, 90.0, 0);
+    gateway.logged(&["detector started", "level"]);
     let as_user = |user| As { user, pki: None };
     for kind in KINDS {
         let hmis = [None, Some(("operator", "open sesame 2")), Some(("nobody", "open sesame 1"))]
@@ -57,9 +65,9 @@ fn a_wrong_password_is_refused_and_a_viewer_may_not_acknowledge() {
     let mut operator =
         Hmi::connect_as(Kind::Asyncua, &site.url(), as_user(Some(("operator", "open sesame 1")))).unwrap();
     let mut viewer = Hmi::connect_as(Kind::Asyncua, &site.url(), as_user(Some(("viewer", "only looking")))).unwrap();
-    let raised = viewer.event(0, CONDITION, |event| event["active"] == true);
     let request = format!("{CONDITION}#Values/AcknowledgeRequest");
-    assert_eq!(viewer.write(&request, raised["event"].as_str().unwrap()), "BadUserAccessDenied");
+    let raised = raised(&mut viewer);
+    assert_eq!(viewer.write(&request, &raised), "BadUserAccessDenied");
     assert_eq!(acknowledge(&mut operator), "Good");
     let acknowledged = viewer.event(0, CONDITION, |event| event["acked"] == true);
     assert_eq!(acknowledged["user"], "operator");

@@ -20,6 +20,8 @@ pub struct Served {
     pub time_ns: i64,
     /// Null where there was none.
     pub value: Value,
+    /// The digits of a number, as [`f64`] or [`i64`] writes it.
+    pub number: Option<String>,
     pub status: u32,
 }
 
@@ -91,8 +93,14 @@ impl RecordedServer {
         let served = rows.iter().map(|row| Served {
             time_ns: row[0].as_i64().unwrap(),
             value: row[1].clone(),
+            number: row[3].as_str().map(digits),
             status: row[2].as_u64().unwrap().try_into().unwrap(),
         });
         served.collect()
     }
+}
+
+/// A number as the peer writes it, as this language writes it: JSON's own numbers would lose the last bit.
+fn digits(text: &str) -> String {
+    text.parse::<i64>().map_or_else(|_| text.parse::<f64>().unwrap().to_string(), |whole| whole.to_string())
 }

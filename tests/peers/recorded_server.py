@@ -11,7 +11,7 @@ every client. With `--user NAME PASSWORD` nobody else may come in. Requests (see
 
     {"do": "serve", "rows": 100, "rate": 200}    the next rows, so many a second; answers when they are served
     {"do": "set", "signal": "a", "value": 1.5, "status": 0, "seconds": 3600}    one value, by hand
-    {"do": "record"}                             all that was served: signal -> [[time ns, value or null, status], ...]
+    {"do": "record"}        all that was served: signal -> [[time ns, value or null, status, digits of a number], ...]
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from lines import answer_requests, say
 NAMESPACE = "urn:watchfire:test:recording"
 APPLICATION = "urn:watchfire:test:recorded-server"
 EXTRAS = {"counter": ua.VariantType.Int64, "recipe": ua.VariantType.String, "running": ua.VariantType.Boolean}
+NUMBERS = {ua.VariantType.Int64, ua.VariantType.Double}
 SERVER_LATER = datetime.timedelta(milliseconds=250)
 EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -127,7 +128,8 @@ class RecordedServer:
         data = ua.DataValue(variant, ua.StatusCode(status), SourceTimestamp=stamp, ServerTimestamp=stamp + SERVER_LATER)
         await self.server.write_attribute_value(self.nodes[signal], data)
         nanoseconds = (stamp - EPOCH) // datetime.timedelta(microseconds=1) * 1000
-        self.served[signal].append([nanoseconds, value, status])
+        number = repr(variant.Value) if variant and self.kinds[signal] in NUMBERS else None
+        self.served[signal].append([nanoseconds, value, status, number])
 
     async def serve(self, request: dict[str, Any]) -> dict[str, Any]:
         """The next rows, at an even rate."""
