@@ -1,7 +1,7 @@
 //! What a sample costs in the store of record: bytes on disk and time to seal and read back, beside the plain columns.
 //! `cargo bench -p watchfire-history`
 
-#![expect(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark ends at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark ends at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "it measures real time")]
 
 use std::path::Path;

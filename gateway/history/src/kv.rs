@@ -26,6 +26,9 @@ pub struct Database {
 /// Writes to one tree; `None` removes the key.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 impl Database {
     /// Opens a database, making it where it is missing.
     ///
@@ -97,7 +100,7 @@ impl Database {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn range(&self, tree: &str, from: &[u8], to: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, PortError> {
+    pub fn range(&self, tree: &str, from: &[u8], to: &[u8]) -> Result<Vec<Entry>, PortError> {
         self.collect(self.tree(tree)?.range(from..to))
     }
 
@@ -105,11 +108,11 @@ impl Database {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn prefix(&self, tree: &str, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, PortError> {
+    pub fn prefix(&self, tree: &str, prefix: &[u8]) -> Result<Vec<Entry>, PortError> {
         self.collect(self.tree(tree)?.scan_prefix(prefix))
     }
 
-    fn collect(&self, entries: sled::Iter) -> Result<Vec<(Vec<u8>, Vec<u8>)>, PortError> {
+    fn collect(&self, entries: sled::Iter) -> Result<Vec<Entry>, PortError> {
         let each = entries.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
         each.collect::<Result<_, _>>().map_err(|error| failed(&self.path, "reading", error))
     }

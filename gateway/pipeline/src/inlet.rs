@@ -75,6 +75,7 @@ impl Inlet {
     /// # Errors
     /// Gives the arrival back when the inlet is full or closed. The caller then owes a gap with cause `Overflow` for
     /// each signal in it, handed in by [`Inlet::push`] once there is room.
+    #[expect(clippy::result_large_err, reason = "the rows are given back without an allocation, under a foreign lock")]
     pub fn try_push(&self, arrival: Arrival) -> Result<(), Arrival> {
         let rows = arrival.rows();
         let full = rows > 0 && self.waiting.load(Ordering::Relaxed) >= ROWS_MAX;

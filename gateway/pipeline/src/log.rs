@@ -97,6 +97,7 @@ impl Log {
         }
     }
 
+    #[expect(clippy::result_large_err, reason = "a refused record is given back, to be tried again")]
     fn append(&self, body: RecordBody) -> Result<Arc<Record>, (PortError, RecordBody)> {
         let mut ring = self.ring.lock();
         let lsn = match self.journal.append(&body) {

@@ -131,12 +131,13 @@ pub async fn replay(
 impl Recorded {
     fn note(&mut self, name: &str, config_hash: &str, record: &Record) {
         match &record.body {
-            RecordBody::Control(Control::DetectorStarted { binding, config_hash: hash, origin, .. })
-                if binding == name =>
-            {
-                if let DetectorOrigin::Fresh(after) = origin {
-                    *self = Self { start: (hash == config_hash).then_some(*after), ..Self::default() };
-                }
+            RecordBody::Control(Control::DetectorStarted {
+                binding,
+                config_hash: hash,
+                origin: DetectorOrigin::Fresh(after),
+                ..
+            }) if binding == name => {
+                *self = Self { start: (hash == config_hash).then_some(*after), ..Self::default() };
             }
             RecordBody::Control(Control::DetectorFault { binding, frame, skip: true, .. }) if binding == name => {
                 self.skips.insert(*frame);
