@@ -109,13 +109,16 @@ fn earlier_events_of_an_occurrence_can_be_acknowledged_but_not_those_of_the_one_
     assert!(!bench.state().acked.value);
 }
 
+/// What is asked, with which comment.
+type Asked<'a> = (CommandKind, Option<&'a str>);
+
 #[test]
 fn every_refusal_has_its_reason_and_changes_nothing() {
     use CommandKind::{Acknowledge, AddComment, Confirm, Disable, Enable};
     let long = "x".repeat(5000);
-    let acked: &[(CommandKind, Option<&str>)] = &[(Acknowledge, None)];
-    let disabled: &[(CommandKind, Option<&str>)] = &[(Disable, None)];
-    let cases: &[(&[(CommandKind, Option<&str>)], CommandKind, Option<&str>, RefusedCommand)] = &[
+    let acked: &[Asked<'_>] = &[(Acknowledge, None)];
+    let disabled: &[Asked<'_>] = &[(Disable, None)];
+    let cases: &[(&[Asked<'_>], CommandKind, Option<&str>, RefusedCommand)] = &[
         (acked, Acknowledge, None, RefusedCommand::AlreadyAcked),
         (&[], Confirm, None, RefusedCommand::AlreadyConfirmed),
         (&[], Enable, None, RefusedCommand::AlreadyEnabled),
