@@ -66,23 +66,10 @@ impl Bucket {
             let chunk = self.chunks.entry(*rows.signal.get(row)?).or_default();
             chunk.record.push(record);
             chunk.row.push(number);
-            copy(rows, row, &mut chunk.rows)?;
+            chunk.rows.push_row(rows, row);
         }
         Some(())
     }
-}
-
-/// Appends a row of `from` to `to`.
-pub fn copy(from: &Rows, row: usize, to: &mut Rows) -> Option<()> {
-    let (signal, time, value) = (*from.signal.get(row)?, *from.time.get(row)?, *from.value.get(row)?);
-    to.push(signal, time, value, *from.status.get(row)?, *from.quality.get(row)?, from.skew_ns_at(row));
-    if let Some(bits) = from.exact_at(row) {
-        to.set_exact(bits);
-    }
-    if let Some(text) = from.text_at(row) {
-        to.set_text(text.to_owned());
-    }
-    Some(())
 }
 
 impl Table {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, RecordBody, Rows, SignalId};
 use watchfire_pipeline::{Checkpoint, History, PortError, RecordReader};
 
-use crate::bucket::{Bucket, Table, copy};
+use crate::bucket::{Bucket, Table};
 use crate::chunk::Chunk;
 use crate::kv::{Database, Writes, damaged};
 use crate::slots::{Day, Slots, day_of};
@@ -328,7 +328,7 @@ impl History for SledHistory {
         found.sort_by_key(|(time, lsn, at, _)| (*time, *lsn, *at));
         let mut rows = Rows::default();
         for (_, _, at, chunk) in &found {
-            copy(&chunk.rows, *at, &mut rows).ok_or_else(|| damaged(&self.folder, "a chunk's columns do not fit"))?;
+            rows.push_row(&chunk.rows, *at);
         }
         Ok(rows)
     }

@@ -75,6 +75,22 @@ impl Rows {
         self.quality.push(quality);
     }
 
+    /// Appends a row of `from`, with its side columns. Nothing is appended when `from` has no such row.
+    pub fn push_row(&mut self, from: &Self, row: usize) {
+        let columns = (from.signal.get(row), from.time.get(row), from.value.get(row), from.status.get(row));
+        let ((Some(signal), Some(time), Some(value), Some(status)), Some(quality)) = (columns, from.quality.get(row))
+        else {
+            return;
+        };
+        self.push(*signal, *time, *value, *status, *quality, from.skew_ns_at(row));
+        if let Some(bits) = from.exact_at(row) {
+            self.set_exact(bits);
+        }
+        if let Some(text) = from.text_at(row) {
+            self.set_text(text.to_owned());
+        }
+    }
+
     /// Says that the last row's integer is exactly `bits`, which its value column could not hold.
     pub fn set_exact(&mut self, bits: i64) {
         if let Some(row) = self.last_row() {

@@ -97,6 +97,20 @@ pub struct AlarmSettings {
     pub confirm: Option<bool>,
 }
 
+impl AlarmSettings {
+    /// These settings, with what they leave open taken from `others`.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            severity: self.severity.or(others.severity),
+            threshold: self.threshold.or(others.threshold),
+            hold_off: self.hold_off.or(others.hold_off),
+            response: self.response.or(others.response),
+            confirm: self.confirm.or(others.confirm),
+        }
+    }
+}
+
 /// The state of a condition as a detector sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {

@@ -224,13 +224,6 @@ fn gate_of(spec: &BindingSpec, condition: &ConditionSpec) -> Result<Option<GateS
 
 /// What the configuration says of a condition: its own table over the one for all, `*`.
 pub(crate) fn settings_of(spec: &BindingSpec, condition: &str) -> AlarmSettings {
-    let own = spec.alarms.get(condition).cloned().unwrap_or_default();
-    let all = spec.alarms.get("*").cloned().unwrap_or_default();
-    AlarmSettings {
-        severity: own.severity.or(all.severity),
-        threshold: own.threshold.or(all.threshold),
-        hold_off: own.hold_off.or(all.hold_off),
-        response: own.response.or(all.response),
-        confirm: own.confirm.or(all.confirm),
-    }
+    let of = |name: &str| spec.alarms.get(name).cloned().unwrap_or_default();
+    of(condition).or(of("*"))
 }

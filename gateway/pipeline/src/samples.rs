@@ -39,7 +39,7 @@ fn unsealed(log: &Log, sealed: Lsn, signal: SignalId, from: Instant, to: Instant
                 let rows = &frame.rows;
                 let wanted =
                     rows.signal.iter().zip(&rows.time).map(|(id, time)| *id == signal && (from..to).contains(time));
-                wanted.enumerate().filter(|(_, wanted)| *wanted).for_each(|(row, _)| copy(rows, row, &mut found));
+                wanted.enumerate().filter(|(_, wanted)| *wanted).for_each(|(row, _)| found.push_row(rows, row));
             }
         }
     }
@@ -51,22 +51,9 @@ fn merge(sealed: &Rows, tail: &Rows) -> Rows {
     let mut merged = Rows::default();
     for (_, at) in order {
         match at.checked_sub(sealed.len()) {
-            None => copy(sealed, at, &mut merged),
-            Some(at) => copy(tail, at, &mut merged),
+            None => merged.push_row(sealed, at),
+            Some(at) => merged.push_row(tail, at),
         }
     }
     merged
-}
-
-fn copy(from: &Rows, row: usize, to: &mut Rows) {
-    let columns =
-        (from.signal.get(row), from.time.get(row), from.value.get(row), from.status.get(row), from.quality.get(row));
-    let (Some(signal), Some(time), Some(value), Some(status), Some(quality)) = columns else { return };
-    to.push(*signal, *time, *value, *status, *quality, from.skew_ns_at(row));
-    if let Some(bits) = from.exact_at(row) {
-        to.set_exact(bits);
-    }
-    if let Some(text) = from.text_at(row) {
-        to.set_text(text.to_owned());
-    }
 }
