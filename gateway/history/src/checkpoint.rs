@@ -1,92 +1,105 @@
-//! Detectors' states: parts first, the manifest that names them last, the earlier parts removed after. A kill at any
-//! point leaves the earlier checkpoint or the new one, whole.
+//! Checkpoints: a detector's state in pieces that fit the database. Pieces first, durably, then the manifest with
+//! their hash, then the pieces of the one before go; so a kill leaves the old one or the new one, whole.
 
 use serde::{Deserialize, Serialize};
 use watchfire_model::Lsn;
 use watchfire_pipeline::{Checkpoint, PortError};
 
-use crate::kv::{Database, Writes};
-use crate::parts;
+use crate::ctl::{Ctl, Kind, named};
+use crate::store::{Change, Group, VALUE_BYTES_MAX};
 
-const TREE: &str = "checkpoints";
-
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Manifest {
-    generation: u64,
     plugin: String,
     state_version: u32,
     config_hash: String,
     frame: Lsn,
-    bytes: u64,
-    digest: [u8; 32],
+    /// Which of the binding's sets of pieces.
+    generation: u64,
+    bytes: u32,
+    host: u32,
+    hash: [u8; 32],
 }
 
-fn manifest_key(binding: &str) -> Vec<u8> {
-    [b"m", binding.as_bytes()].concat()
+fn pieces_key(binding: &str, generation: u64) -> Vec<u8> {
+    [named(Kind::Piece, binding).as_slice(), &generation.to_be_bytes()].concat()
 }
 
-/// The binding's name cannot hold a zero, so no prefix is another's.
-fn parts_key(binding: &str, generation: u64) -> Vec<u8> {
-    [b"p", binding.as_bytes(), &[0], &generation.to_be_bytes()].concat()
+fn piece_key(pieces: &[u8], number: u32) -> Vec<u8> {
+    [pieces, &number.to_be_bytes()].concat()
 }
 
-fn manifest(db: &Database, binding: &str) -> Result<Option<Manifest>, PortError> {
-    let bytes = db.get(TREE, &manifest_key(binding))?;
-    Ok(bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
+fn length(bytes: &[u8], binding: &str) -> Result<u32, PortError> {
+    u32::try_from(bytes.len()).map_err(|_| refused(binding, "it is larger than 4 GB"))
+}
+
+fn refused(binding: &str, why: &str) -> PortError {
+    let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, why.to_owned());
+    PortError::Io { doing: format!("saving the checkpoint of `{binding}`"), source }
+}
+
+fn manifest(ctl: &Ctl, binding: &str) -> Result<Option<Manifest>, PortError> {
+    let Some(bytes) = ctl.value(&named(Kind::Checkpoint, binding))? else { return Ok(None) };
+    match postcard::from_bytes(&bytes) {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(error) => {
+            tracing::error!(detector = binding, %error, "the saved state is unreadable; the detector begins anew");
+            Ok(None)
+        }
+    }
 }
 
 /// Saves a checkpoint in place of the binding's earlier one.
-pub fn save(db: &Database, checkpoint: &Checkpoint) -> Result<(), PortError> {
-    let Checkpoint { binding, plugin, state_version, config_hash, frame, bytes, host } = checkpoint;
-    let earlier = manifest(db, binding)?.map(|manifest| manifest.generation);
-    let generation = earlier.map_or(0, |generation| generation.wrapping_add(1));
-    let whole = [bytes.as_slice(), host.as_slice()].concat();
-    let too_long = || PortError::Damaged {
-        what: format!("the state of detector `{binding}`"),
-        detail: "it is too long to be saved".into(),
-    };
-    let mut writes = Writes::new();
-    parts::split(&parts_key(binding, generation), &whole, &mut writes).ok_or_else(too_long)?;
-    db.write(TREE, &writes)?;
-    db.flush()?;
-    let manifest = Manifest {
+///
+/// # Errors
+/// When the store fails; the earlier one then stays.
+pub fn save(ctl: &Ctl, checkpoint: &Checkpoint) -> Result<(), PortError> {
+    let binding = checkpoint.binding.as_str();
+    let generation = manifest(ctl, binding)?.map_or(0, |before| before.generation.wrapping_add(1));
+    let pieces = pieces_key(binding, generation);
+    let whole = [checkpoint.bytes.as_slice(), &checkpoint.host].concat();
+    let saved = Manifest {
+        plugin: checkpoint.plugin.clone(),
+        state_version: checkpoint.state_version,
+        config_hash: checkpoint.config_hash.clone(),
+        frame: checkpoint.frame,
         generation,
-        plugin: plugin.clone(),
-        state_version: *state_version,
-        config_hash: config_hash.clone(),
-        frame: *frame,
-        bytes: bytes.len() as u64,
-        digest: *blake3::hash(&whole).as_bytes(),
+        bytes: length(&checkpoint.bytes, binding)?,
+        host: length(&checkpoint.host, binding)?,
+        hash: *blake3::hash(&whole).as_bytes(),
     };
-    let manifest = postcard::to_allocvec(&manifest).map_err(|_| too_long())?;
-    db.write(TREE, &Writes::from([(manifest_key(binding), Some(manifest))]))?;
-    db.flush()?;
-    if let Some(earlier) = earlier {
-        let old = db.prefix(TREE, &parts_key(binding, earlier))?;
-        db.write(TREE, &old.into_iter().map(|(key, _)| (key, None)).collect())?;
-    }
-    Ok(())
+    // What a kill left of an earlier try would otherwise stand among the new pieces.
+    let mut groups = ctl.remove_under(&pieces, None)?;
+    groups.extend(
+        whole
+            .chunks(VALUE_BYTES_MAX)
+            .zip(0_u32..)
+            .map(|(piece, number)| -> Group { vec![Change::Put(piece_key(&pieces, number), piece.to_vec())] }),
+    );
+    ctl.commit(groups, ctl.sealed())?;
+    let encoded = postcard::to_stdvec(&saved).map_err(|error| refused(binding, &error.to_string()))?;
+    ctl.commit(vec![ctl.replace(&named(Kind::Checkpoint, binding), &encoded)?], ctl.sealed())?;
+    // Not urgent: durable with whatever is committed next.
+    ctl.write(ctl.remove_under(&named(Kind::Piece, binding), Some(&pieces))?)
 }
 
-/// The binding's checkpoint; one whose bytes do not fit its digest counts as none, and is told.
-pub fn load(db: &Database, binding: &str) -> Result<Option<Checkpoint>, PortError> {
-    let Some(manifest) = manifest(db, binding)? else { return Ok(None) };
-    let found = db.prefix(TREE, &parts_key(binding, manifest.generation))?;
-    let whole = parts::join(found.iter().map(|(_, value)| value.as_slice()));
-    let whole = whole.filter(|whole| *blake3::hash(whole).as_bytes() == manifest.digest);
-    let split = usize::try_from(manifest.bytes).ok();
-    let halves = whole.as_ref().zip(split).and_then(|(whole, at)| whole.split_at_checked(at));
-    let Some((bytes, host)) = halves else {
+/// The binding's checkpoint; one that is not what was saved counts as none, and is told.
+///
+/// # Errors
+/// When the store fails.
+pub fn load(ctl: &Ctl, binding: &str) -> Result<Option<Checkpoint>, PortError> {
+    let Some(manifest) = manifest(ctl, binding)? else { return Ok(None) };
+    let pieces = pieces_key(binding, manifest.generation);
+    let mut bytes: Vec<u8> = Vec::new();
+    for (_, piece) in ctl.under(&pieces)? {
+        bytes.extend(piece);
+    }
+    let whole = bytes.len() as u64 == u64::from(manifest.bytes) + u64::from(manifest.host);
+    if !whole || *blake3::hash(&bytes).as_bytes() != manifest.hash {
         tracing::error!(detector = binding, "the saved state is damaged; the detector begins anew");
         return Ok(None);
-    };
-    Ok(Some(Checkpoint {
-        binding: binding.to_owned(),
-        plugin: manifest.plugin,
-        state_version: manifest.state_version,
-        config_hash: manifest.config_hash,
-        frame: manifest.frame,
-        bytes: bytes.to_vec(),
-        host: host.to_vec(),
-    }))
+    }
+    let host = bytes.split_off(manifest.bytes as usize);
+    let Manifest { plugin, state_version, config_hash, frame, .. } = manifest;
+    Ok(Some(Checkpoint { binding: binding.to_owned(), plugin, state_version, config_hash, frame, bytes, host }))
 }

@@ -1,166 +1,286 @@
-//! One signal's samples of a bucket as bytes: numbers by `pco`, statuses and marks as runs, text and exact integers as
-//! they are. Every chunk is decoded again when it is written: what is stored is bit for bit what was received.
+//! A chunk: the rows of one signal in one bucket, in the order of the log.
+//!
+//! Long chunks carry a head, so that a range need not decode what it does not touch and an aggregate need not decode
+//! at all; for short ones decoding is cheaper than the head's bytes.
 
-use pco::ChunkConfig;
-use pco::standalone::{simple_compress, simple_decompress};
-use serde::{Deserialize, Serialize};
-use watchfire_model::{Instant, Quality, Rows, StatusCode};
+use watchfire_model::{Instant, Quality, StatusCode};
 
-/// The form's version.
+use crate::bytes::{Reader, put_count, put_signed};
+use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
+use crate::floats::{put_floats, read_floats};
+
 const VERSION: u8 = 1;
+/// From so many rows on a chunk has a head.
+const HEAD_FROM_ROWS: usize = 128;
 
-/// One signal's samples, with the record and row of each.
+const HAS_HEAD: u8 = 1;
+const HAS_STATUS: u8 = 2;
+const HAS_QUALITY: u8 = 4;
+const HAS_SKEW: u8 = 8;
+const HAS_EXACT: u8 = 16;
+const HAS_TEXT: u8 = 32;
+
+/// Rows of one signal. The first four columns have one length; `skew_ns` too, or none; `exact` and `text` are sparse.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chunk {
-    /// Which record of the bucket: its distance from the bucket's first place.
-    pub record: Vec<u32>,
-    /// Which row of that record.
-    pub row: Vec<u32>,
-    /// The samples; their signal column repeats the one signal.
-    pub rows: Rows,
+    /// Source times.
+    pub time: Vec<Instant>,
+    /// Values.
+    pub value: Vec<f64>,
+    /// Status codes.
+    pub status: Vec<StatusCode>,
+    /// Our marks.
+    pub quality: Vec<Quality>,
+    /// Server minus source time, nanoseconds; empty when all are zero.
+    pub skew_ns: Vec<i64>,
+    /// Row of the chunk and exact bits.
+    pub exact: Vec<(u32, i64)>,
+    /// Row of the chunk and text.
+    pub text: Vec<(u32, String)>,
 }
 
-/// What a chunk says of itself before it is decoded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What can be known of a chunk without decoding it. Values are those of rows that are not bad and hold a number; NaN
+/// where there is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Head {
-    version: u8,
-    /// Samples.
-    pub count: u32,
-    /// Samples of good status.
-    pub good: u32,
-    /// The earliest source time.
-    pub time_min: Instant,
-    /// The latest.
-    pub time_max: Instant,
-    /// Least, greatest and sum of the good values that are numbers.
+    /// The earliest time.
+    pub earliest: Instant,
+    /// The latest time.
+    pub latest: Instant,
+    /// The least value.
     pub min: f64,
-    /// Greatest good value.
+    /// The greatest value.
     pub max: f64,
-    /// Sum of the good values.
+    /// The value at the earliest time.
+    pub first: f64,
+    /// The value at the latest time.
+    pub last: f64,
+    /// The sum of the values.
     pub sum: f64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Body {
-    record: Vec<u8>,
-    row: Vec<u8>,
-    time: Vec<u8>,
-    value: Vec<u8>,
-    value_raw: bool,
-    status: Vec<(u32, StatusCode)>,
-    quality: Vec<(u32, Quality)>,
-    skew_ns: Vec<u8>,
-    exact: Vec<(u32, i64)>,
-    text: Vec<(u32, String)>,
+    /// Rows with a good status.
+    pub good: usize,
+    /// Rows with a bad status.
+    pub bad: usize,
 }
 
 impl Chunk {
-    /// The chunk as bytes; `None` only if it cannot be read back bit for bit.
-    pub fn encode(&self) -> Option<Vec<u8>> {
-        let packed = self.pack(false)?;
-        if Self::decode(&packed, self.rows.signal.first().copied()?).is_some_and(|back| same(&back, self)) {
-            return Some(packed);
+    /// Appends a row.
+    pub fn push(&mut self, time: Instant, value: f64, status: StatusCode, quality: Quality, skew_ns: i64) {
+        if skew_ns != 0 && self.skew_ns.is_empty() {
+            self.skew_ns.resize(self.time.len(), 0);
         }
-        self.pack(true)
+        if skew_ns != 0 || !self.skew_ns.is_empty() {
+            self.skew_ns.push(skew_ns);
+        }
+        self.time.push(time);
+        self.value.push(value);
+        self.status.push(status);
+        self.quality.push(quality);
     }
 
-    fn pack(&self, value_raw: bool) -> Option<Vec<u8>> {
-        let rows = &self.rows;
-        let bits = || rows.value.iter().flat_map(|value| value.to_bits().to_le_bytes()).collect();
-        let body = Body {
-            record: numbers(&self.record)?,
-            row: numbers(&self.row)?,
-            time: numbers(&rows.time.iter().map(|time| time.ns()).collect::<Vec<_>>())?,
-            value: if value_raw { bits() } else { numbers(&rows.value)? },
-            value_raw,
-            status: runs(&rows.status)?,
-            quality: runs(&rows.quality)?,
-            skew_ns: if rows.skew_ns.is_empty() { Vec::new() } else { numbers(&rows.skew_ns)? },
-            exact: rows.exact.clone(),
-            text: rows.text.clone(),
-        };
-        let head = postcard::to_allocvec(&self.head()?).ok()?;
-        postcard::to_extend(&body, head).ok()
+    /// The number of the last row.
+    pub fn last_row(&self) -> u32 {
+        u32::try_from(self.time.len().saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
-    fn head(&self) -> Option<Head> {
-        let rows = &self.rows;
-        let good: Vec<f64> = rows
-            .value
-            .iter()
-            .zip(&rows.status)
-            .filter(|(_, status)| status.is_good())
-            .map(|(value, _)| *value)
-            .collect();
-        let numbers = || good.iter().copied().filter(|value| !value.is_nan());
-        Some(Head {
-            version: VERSION,
-            count: u32::try_from(rows.len()).ok()?,
-            good: u32::try_from(good.len()).ok()?,
-            time_min: rows.time.iter().min().copied()?,
-            time_max: rows.time.iter().max().copied()?,
-            min: numbers().fold(f64::INFINITY, f64::min),
-            max: numbers().fold(f64::NEG_INFINITY, f64::max),
-            sum: numbers().sum(),
-        })
+    /// The chunk's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let parts = self.parts();
+        let mut out = vec![VERSION, parts];
+        put_count(self.time.len(), &mut out);
+        if parts & HAS_HEAD != 0 {
+            self.head().put(&mut out);
+        }
+        put_ints(&self.time.iter().map(|time| time.ns()).collect::<Vec<_>>(), &mut out);
+        put_floats(&self.value, &mut out);
+        if parts & HAS_STATUS != 0 {
+            put_runs(self.status.iter().map(|status| u64::from(status.0)), &mut out);
+        }
+        if parts & HAS_QUALITY != 0 {
+            put_runs(self.quality.iter().map(|quality| u64::from(quality.0)), &mut out);
+        }
+        put_ints(&self.skew_ns, &mut out);
+        if parts & HAS_EXACT != 0 {
+            put_count(self.exact.len(), &mut out);
+            put_ints(&self.exact.iter().map(|(row, _)| i64::from(*row)).collect::<Vec<_>>(), &mut out);
+            put_ints(&self.exact.iter().map(|(_, bits)| *bits).collect::<Vec<_>>(), &mut out);
+        }
+        if parts & HAS_TEXT != 0 {
+            put_count(self.text.len(), &mut out);
+            put_ints(&self.text.iter().map(|(row, _)| i64::from(*row)).collect::<Vec<_>>(), &mut out);
+            for (_, text) in &self.text {
+                put_count(text.len(), &mut out);
+                out.extend(text.as_bytes());
+            }
+        }
+        out
     }
 
-    /// What the bytes say of themselves, and the rest of them.
-    pub fn read_head(bytes: &[u8]) -> Option<(Head, &[u8])> {
-        let (head, rest) = postcard::take_from_bytes::<Head>(bytes).ok()?;
-        (head.version == VERSION).then_some((head, rest))
+    fn parts(&self) -> u8 {
+        let part = |has: bool, bit: u8| if has { bit } else { 0 };
+        part(self.time.len() >= HEAD_FROM_ROWS, HAS_HEAD)
+            | part(self.status.iter().any(|status| *status != StatusCode::GOOD), HAS_STATUS)
+            | part(self.quality.iter().any(|quality| *quality != Quality::NONE), HAS_QUALITY)
+            | part(!self.skew_ns.is_empty(), HAS_SKEW)
+            | part(!self.exact.is_empty(), HAS_EXACT)
+            | part(!self.text.is_empty(), HAS_TEXT)
     }
 
-    /// Reads a chunk of `signal` back.
-    pub fn decode(bytes: &[u8], signal: watchfire_model::SignalId) -> Option<Self> {
-        let (head, rest) = Self::read_head(bytes)?;
-        let body: Body = postcard::from_bytes(rest).ok()?;
-        let count = usize::try_from(head.count).ok()?;
-        let value = if body.value_raw {
-            let (whole, _) = body.value.as_chunks::<8>();
-            whole.iter().map(|bits| f64::from_bits(u64::from_le_bytes(*bits))).collect()
+    /// Reads a chunk; `None` when the bytes are none.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let (parts, n) = begin(&mut reader)?;
+        if parts & HAS_HEAD != 0 {
+            Head::read(&mut reader)?;
+        }
+        let time = read_ints(&mut reader, n)?.into_iter().map(Instant::from_ns).collect();
+        let value = read_floats(&mut reader, n)?;
+        let status = if parts & HAS_STATUS != 0 {
+            let each = read_runs(&mut reader, n)?.into_iter();
+            each.map(|status| u32::try_from(status).ok().map(StatusCode)).collect::<Option<_>>()?
         } else {
-            simple_decompress(&body.value).ok()?
+            vec![StatusCode::GOOD; n]
         };
-        let time: Vec<i64> = simple_decompress(&body.time).ok()?;
-        let rows = Rows {
-            signal: vec![signal; count],
-            time: time.into_iter().map(Instant::from_ns).collect(),
-            value,
-            status: unroll(&body.status, count),
-            quality: unroll(&body.quality, count),
-            skew_ns: if body.skew_ns.is_empty() { Vec::new() } else { simple_decompress(&body.skew_ns).ok()? },
-            exact: body.exact,
-            text: body.text,
+        let quality = if parts & HAS_QUALITY != 0 {
+            let each = read_runs(&mut reader, n)?.into_iter();
+            each.map(|quality| u8::try_from(quality).ok().map(Quality)).collect::<Option<_>>()?
+        } else {
+            vec![Quality::NONE; n]
         };
-        rows.check().ok()?;
-        let (record, row): (Vec<u32>, Vec<u32>) =
-            (simple_decompress(&body.record).ok()?, simple_decompress(&body.row).ok()?);
-        (record.len() == count && row.len() == count).then_some(Self { record, row, rows })
+        let skew_ns = if parts & HAS_SKEW != 0 { read_ints(&mut reader, n)? } else { Vec::new() };
+        let exact = if parts & HAS_EXACT != 0 {
+            let rows = sparse_rows(&mut reader, n)?;
+            let bits = read_ints(&mut reader, rows.len())?;
+            rows.into_iter().zip(bits).collect()
+        } else {
+            Vec::new()
+        };
+        let text = if parts & HAS_TEXT != 0 {
+            let rows = sparse_rows(&mut reader, n)?;
+            rows.into_iter().map(|row| Some((row, read_text(&mut reader)?))).collect::<Option<_>>()?
+        } else {
+            Vec::new()
+        };
+        reader.0.is_empty().then_some(Self { time, value, status, quality, skew_ns, exact, text })
+    }
+
+    /// Reads a chunk's head only; `None` when it has none.
+    pub fn decode_head(bytes: &[u8]) -> Option<Head> {
+        let mut reader = Reader(bytes);
+        let (parts, _) = begin(&mut reader)?;
+        if parts & HAS_HEAD != 0 { Head::read(&mut reader) } else { None }
+    }
+
+    /// The head, from the rows.
+    fn head(&self) -> Head {
+        let mut head = Head {
+            earliest: self.time.iter().copied().min().unwrap_or_default(),
+            latest: self.time.iter().copied().max().unwrap_or_default(),
+            min: f64::NAN,
+            max: f64::NAN,
+            first: f64::NAN,
+            last: f64::NAN,
+            sum: 0.0,
+            good: self.status.iter().filter(|status| status.is_good()).count(),
+            bad: self.status.iter().filter(|status| status.is_bad()).count(),
+        };
+        let (mut first, mut last) = (Instant::MAX, Instant::MIN);
+        for ((time, value), status) in self.time.iter().zip(&self.value).zip(&self.status) {
+            if status.is_bad() || value.is_nan() {
+                continue;
+            }
+            head.min = head.min.min(*value);
+            head.max = head.max.max(*value);
+            head.sum += value;
+            if *time < first || head.first.is_nan() {
+                (first, head.first) = (*time, *value);
+            }
+            if *time >= last {
+                (last, head.last) = (*time, *value);
+            }
+        }
+        head
     }
 }
 
-fn numbers<T: pco::data_types::Number>(values: &[T]) -> Option<Vec<u8>> {
-    simple_compress(values, &ChunkConfig::default()).ok()
+fn begin(reader: &mut Reader) -> Option<(u8, usize)> {
+    reader.byte().filter(|version| *version == VERSION)?;
+    let parts = reader.byte()?;
+    let n = reader.count().filter(|n| *n <= VALUES_MAX)?;
+    Some((parts, n))
 }
 
-/// Bit for bit: a NaN equals itself and −0 is not 0.
-fn same(a: &Chunk, b: &Chunk) -> bool {
-    let bits = |chunk: &Chunk| chunk.rows.value.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    let blank = |chunk: &Chunk| Chunk {
-        rows: Rows { value: vec![0.0; chunk.rows.len()], ..chunk.rows.clone() },
-        ..chunk.clone()
-    };
-    bits(a) == bits(b) && blank(a) == blank(b)
+fn sparse_rows(reader: &mut Reader, n: usize) -> Option<Vec<u32>> {
+    let count = reader.count().filter(|count| *count <= n)?;
+    let rows = read_ints(reader, count)?;
+    rows.into_iter().map(|row| u32::try_from(row).ok().filter(|row| (*row as usize) < n)).collect()
 }
 
-/// Runs of equal values: how many, which.
-fn runs<T: Copy + PartialEq>(values: &[T]) -> Option<Vec<(u32, T)>> {
-    let each = values.chunk_by(|a, b| a == b);
-    each.map(|run| Some((u32::try_from(run.len()).ok()?, *run.first()?))).collect()
+fn read_text(reader: &mut Reader) -> Option<String> {
+    let length = reader.count()?;
+    str::from_utf8(reader.take(length)?).ok().map(str::to_owned)
 }
 
-fn unroll<T: Copy>(runs: &[(u32, T)], count: usize) -> Vec<T> {
-    let values = runs.iter().flat_map(|(n, value)| std::iter::repeat_n(*value, usize::try_from(*n).unwrap_or(0)));
-    values.take(count).collect()
+impl Head {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_signed(self.earliest.ns(), out);
+        put_signed(self.latest.ns().wrapping_sub(self.earliest.ns()), out);
+        for value in [self.min, self.max, self.first, self.last, self.sum] {
+            out.extend(value.to_bits().to_le_bytes());
+        }
+        put_count(self.good, out);
+        put_count(self.bad, out);
+    }
+
+    fn read(reader: &mut Reader) -> Option<Self> {
+        let earliest = reader.signed()?;
+        let latest = earliest.wrapping_add(reader.signed()?);
+        let mut value = || Some(f64::from_bits(u64::from_le_bytes(reader.array()?)));
+        let (min, max, first, last, sum) = (value()?, value()?, value()?, value()?, value()?);
+        let (good, bad) = (reader.count()?, reader.count()?);
+        let (earliest, latest) = (Instant::from_ns(earliest), Instant::from_ns(latest));
+        Some(Self { earliest, latest, min, max, first, last, sum, good, bad })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_says_what_the_rows_say() {
+        let mut chunk = Chunk::default();
+        for i in 0..200_i64 {
+            let status = StatusCode(if i == 7 { 0x8000_0000 } else { 0 });
+            let value = if i == 9 { f64::NAN } else { i as f64 };
+            // Not in the order of time.
+            chunk.push(Instant::from_s((i * 37) % 200), value, status, Quality::NONE, 0);
+        }
+        let head = Chunk::decode_head(&chunk.encode()).unwrap();
+        assert_eq!((head.earliest, head.latest), (Instant::from_s(0), Instant::from_s(199)));
+        assert_eq!((head.min, head.max, head.first, head.last), (0.0, 199.0, 0.0, 27.0));
+        assert_eq!((head.sum, head.good, head.bad), (f64::from((0..200).sum::<i32>()) - 16.0, 199, 1));
+        let mut short = Chunk::default();
+        short.push(Instant::MIN, -0.0, StatusCode::GOOD, Quality::NONE, 0);
+        assert_eq!(Chunk::decode_head(&short.encode()), None);
+    }
+
+    #[test]
+    fn damaged_chunks_are_refused_or_wrong_but_never_panic() {
+        let mut chunk = Chunk::default();
+        for i in 0..150_i64 {
+            let status = StatusCode(u32::try_from(i / 50).unwrap());
+            chunk.push(Instant::from_ns(i * i), (i as f64).sqrt(), status, Quality(u8::from(i % 2 == 0)), i);
+        }
+        chunk.exact.push((3, 7));
+        chunk.text.push((4, "four".into()));
+        let bytes = chunk.encode();
+        assert_eq!(Chunk::decode(&bytes), Some(chunk));
+        for at in 0..bytes.len() {
+            assert_eq!(Chunk::decode(&bytes[..at]), None);
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            drop(Chunk::decode(&damaged));
+        }
+    }
 }

@@ -1,27 +1,30 @@
-//! The store of record, in sled: sealed samples, the last state of every alarm, checkpoints, ids.
+//! The store of record, in sled: seal, range, replay, checkpoints.
 //!
-//! The only room that names `sled`, pinned to 0.34.7, which is safe under these rules, each kept in one place:
+//! `<data>/ctl` holds what is known by name or place: ids of signals, states of alarms, checkpoints, control records,
+//! and up to which record everything is sealed. `<data>/ts/<UTC day>` holds the samples of frames cut on that day, so
+//! that a day is dropped by removing its folder. Nothing is stored by the sample: a bucket of frames becomes one chunk
+//! of columns for each signal, and a table from which the frames are put together again exactly.
 //!
-//! 1. `flush` alone is not durable against a power cut: `kv::Database::flush` follows it with an `fdatasync` of our own.
-//! 2. A page must never become a blob (blobs are not synced): `kv` refuses values over 6,000 bytes, so larger ones are
-//!    cut into parts (`parts`), and watches that the blob folder stays empty.
-//! 3. Never a key for each sample: a signal's samples of some minutes are one chunk (`chunk`).
-//! 4. Opening a damaged file can panic or give an older state: it is opened under `catch_unwind`, and a mark outside
-//!    (`mark`) tells when what is found is older than what was promised.
-//!
-//! Layout: `<data>/ctl` (ids, states, checkpoints, control records, the list of buckets), `<data>/ts/<UTC day>` (chunks),
-//! `<data>/sealed` (the mark). A bucket is a run of records sealed together; chunks carry the record and row of every
-//! sample, so that reading a bucket back gives the very same frames. Knows nothing of the journal.
+//! Knows nothing of the journal before it, nor of what a record means beyond the states it carries.
 
 mod bucket;
+mod bytes;
 mod checkpoint;
 mod chunk;
-mod kv;
+mod column;
+mod ctl;
+mod days;
+mod floats;
+mod frames;
+mod history;
 mod mark;
-mod parts;
-mod slots;
+mod pages;
+mod reads;
+mod seal;
+mod sizes;
 mod store;
 #[cfg(test)]
 mod tests;
 
-pub use store::SledHistory;
+pub use history::SledHistory;
+pub use sizes::Sizes;

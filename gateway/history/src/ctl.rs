@@ -1,0 +1,330 @@
+//! The database `ctl`: everything that is found by name or place, under keys `kind | name or number | part`.
+//!
+//! Each commit is counted, in the database and in the mark outside it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use parking_lot::Mutex;
+use watchfire_model::{Instant, Lsn, Record, RecordBody};
+use watchfire_pipeline::PortError;
+
+use crate::bytes::{Reader, put_count, put_signed, put_varint};
+use crate::days::{Day, DayEntry};
+use crate::mark::{Mark, Promise};
+use crate::store::{Change, Group, Pair, Store, VALUE_BYTES_MAX};
+
+/// The layout of the data folder.
+const SCHEMA: u64 = 1;
+const CACHE_BYTES: u64 = 16 << 20;
+const PART_BYTES: usize = 2;
+
+/// What a key is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A condition's last state.
+    Alarm = b'a',
+    /// A checkpoint's manifest.
+    Checkpoint = b'c',
+    /// The last frame a binding decided on.
+    Decided = b'd',
+    /// A few numbers about the whole.
+    Meta = b'm',
+    /// A note of the program.
+    Note = b'n',
+    /// A piece of a checkpoint.
+    Piece = b'p',
+    /// A record that holds no samples.
+    Record = b'r',
+    /// A signal's id.
+    Signal = b's',
+    /// A day of samples.
+    Day = b'y',
+}
+
+/// The database.
+#[derive(Debug)]
+pub struct Ctl {
+    store: Store,
+    mark: Mutex<(Mark, Promise)>,
+    fresh: bool,
+}
+
+/// The key of what has a name, without the part.
+pub fn named(kind: Kind, name: &str) -> Vec<u8> {
+    let mut key = vec![kind as u8];
+    // The length first: no name is then the beginning of another key. A name that is too long is refused when written.
+    key.extend(u16::try_from(name.len()).unwrap_or(u16::MAX).to_be_bytes());
+    key.extend(name.as_bytes());
+    key
+}
+
+/// The key of what has a place in the log, without the part.
+pub fn placed(kind: Kind, lsn: Lsn) -> Vec<u8> {
+    let mut key = vec![kind as u8];
+    key.extend(lsn.0.to_be_bytes());
+    key
+}
+
+fn day_key(day: Day) -> Vec<u8> {
+    let mut key = vec![Kind::Day as u8];
+    // Negative days sort before positive ones.
+    key.extend((i64::from(day) - i64::from(Day::MIN)).to_be_bytes());
+    key
+}
+
+fn part(key: &[u8], part: u16) -> Vec<u8> {
+    [key, &part.to_be_bytes()].concat()
+}
+
+/// Sets a value of any length, in parts. Parts of a longer one before it stay: see [`Ctl::replace`].
+pub fn set(key: &[u8], value: &[u8]) -> Group {
+    let mut head = Vec::new();
+    put_count(value.len(), &mut head);
+    head.extend(value);
+    head.chunks(VALUE_BYTES_MAX)
+        .zip(0_u16..=u16::MAX)
+        .map(|(piece, number)| Change::Put(part(key, number), piece.to_vec()))
+        .collect()
+}
+
+/// Joins parts; `None` when one is missing. Parts beyond the value's length do not count.
+fn join<'p>(parts: impl Iterator<Item = &'p Pair>) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    for ((key, bytes), number) in parts.zip(0_u16..=u16::MAX) {
+        key.ends_with(&number.to_be_bytes()).then_some(())?;
+        whole.extend(bytes);
+    }
+    let mut reader = Reader(&whole);
+    let length = reader.count()?;
+    (reader.0.len() == length).then(|| reader.0.to_vec())
+}
+
+fn without_part(key: &[u8]) -> &[u8] {
+    key.get(..key.len().saturating_sub(PART_BYTES)).unwrap_or_default()
+}
+
+impl Ctl {
+    /// Opens the database of a data folder.
+    ///
+    /// # Errors
+    /// [`PortError::Damaged`] when it cannot be read, or is older than what was promised; both with the way out.
+    pub fn open(data: &Path) -> Result<Self, PortError> {
+        let store = Store::open(&data.join("ctl"), CACHE_BYTES)?;
+        let mark_path = data.join("ctl.mark");
+        let (mark, promised) = Mark::open(&mark_path)?;
+        let mut ctl = Self { store, mark: Mutex::new((mark, Promise::default())), fresh: false };
+        let found = Promise { commits: ctl.number("commits")?, sealed: Lsn(ctl.number("sealed")?) };
+        if let Some(promised) = promised
+            && found < promised
+        {
+            return Err(PortError::Damaged {
+                what: format!("the database `{}`", ctl.store.folder().display()),
+                detail: format!(
+                    "it is sealed up to record {} in commit {}, but `{}` knows of record {} in commit {}: it is older \
+                     than what was durable; restore the whole data folder from one backup, or remove the mark to go on \
+                     from the older state",
+                    found.sealed,
+                    found.commits,
+                    mark_path.display(),
+                    promised.sealed,
+                    promised.commits
+                ),
+            });
+        }
+        ctl.mark.get_mut().1 = found;
+        match ctl.number("schema")? {
+            0 => {
+                ctl.fresh = true;
+                let mut schema = Vec::new();
+                put_varint(SCHEMA, &mut schema);
+                ctl.commit(vec![vec![Change::Put(named(Kind::Meta, "schema"), schema)]], found.sealed)?;
+            }
+            SCHEMA => {}
+            other => {
+                return Err(PortError::Damaged {
+                    what: format!("the data folder `{}`", data.display()),
+                    detail: format!(
+                        "it is of layout {other}, this program knows {SCHEMA}; use the program that wrote it"
+                    ),
+                });
+            }
+        }
+        Ok(ctl)
+    }
+
+    fn number(&self, name: &str) -> Result<u64, PortError> {
+        let Some(bytes) = self.store.get(&named(Kind::Meta, name))? else { return Ok(0) };
+        Reader(&bytes).varint().ok_or_else(|| self.damaged(name))
+    }
+
+    fn damaged(&self, key: &str) -> PortError {
+        PortError::Damaged {
+            what: format!("`{key}` in `{}`", self.store.folder().display()),
+            detail: "it cannot be decoded; restore the data folder from a backup".to_owned(),
+        }
+    }
+
+    /// Whether it was made just now.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// The last record sealed, as committed.
+    pub fn sealed(&self) -> Lsn {
+        self.mark.lock().1.sealed
+    }
+
+    /// Applies changes and makes them durable, with `sealed` the last to be written.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn commit(&self, mut groups: Vec<Group>, sealed: Lsn) -> Result<(), PortError> {
+        let mut mark = self.mark.lock();
+        let promise = Promise { commits: mark.1.commits + 1, sealed };
+        let number = |name: &str, value: u64| {
+            let mut bytes = Vec::new();
+            put_varint(value, &mut bytes);
+            Change::Put(named(Kind::Meta, name), bytes)
+        };
+        groups.push(vec![number("commits", promise.commits), number("sealed", promise.sealed.0)]);
+        self.store.write(groups)?;
+        self.store.commit()?;
+        mark.1 = promise;
+        mark.0.set(promise)
+    }
+
+    /// A value set by [`set`].
+    pub fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError> {
+        let parts = self.store.range(&part(key, 0), &part(key, u16::MAX), usize::MAX)?;
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        join(parts.iter()).map(Some).ok_or_else(|| self.damaged(&String::from_utf8_lossy(key)))
+    }
+
+    /// Sets a value in place of an earlier one, which may have had more parts.
+    pub fn replace(&self, key: &[u8], value: &[u8]) -> Result<Group, PortError> {
+        let mut group = set(key, value);
+        if let Ok(next) = u16::try_from(group.len()) {
+            let old = self.store.range(&part(key, next), &part(key, u16::MAX), usize::MAX)?;
+            group.extend(old.into_iter().map(|(key, _)| Change::Remove(key)));
+        }
+        Ok(group)
+    }
+
+    /// Applies changes that are made durable with the next commit.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn write(&self, groups: Vec<Group>) -> Result<(), PortError> {
+        self.store.write(groups)
+    }
+
+    /// Every pair whose key begins with `key`, at most 16 bytes longer, in order.
+    pub fn under(&self, key: &[u8]) -> Result<Vec<Pair>, PortError> {
+        self.store.range(key, &[key, &[u8::MAX; 16]].concat(), usize::MAX)
+    }
+
+    /// Removals of everything under a key that does not begin with `but`.
+    pub fn remove_under(&self, key: &[u8], but: Option<&[u8]>) -> Result<Vec<Group>, PortError> {
+        let found = self.under(key)?;
+        let stays = |found: &[u8]| but.is_some_and(|but| found.starts_with(but));
+        Ok(found.into_iter().filter(|(key, _)| !stays(key)).map(|(key, _)| vec![Change::Remove(key)]).collect())
+    }
+
+    /// Every name of a kind and its value.
+    pub fn all(&self, kind: Kind) -> Result<BTreeMap<String, Vec<u8>>, PortError> {
+        let pairs = self.store.range(&[kind as u8], &[kind as u8 + 1], usize::MAX)?;
+        let each = pairs.chunk_by(|(a, _), (b, _)| without_part(a) == without_part(b)).map(|parts| {
+            let (key, _) = parts.first()?;
+            let name = String::from_utf8(without_part(key).get(3..)?.to_vec()).ok()?;
+            Some((name, join(parts.iter())?))
+        });
+        each.collect::<Option<_>>().ok_or_else(|| self.damaged(&format!("{kind:?}")))
+    }
+
+    /// The records without samples from `from` to `to`, the first `most` of them or a few less, but one if there is any.
+    pub fn records(&self, from: Lsn, to: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
+        let (first, last) = (part(&placed(Kind::Record, from), 0), part(&placed(Kind::Record, to), u16::MAX));
+        let mut most = most.max(2);
+        loop {
+            let pairs = self.store.range(&first, &last, most)?;
+            let mut runs: Vec<&[Pair]> = pairs.chunk_by(|(a, _), (b, _)| without_part(a) == without_part(b)).collect();
+            if pairs.len() == most {
+                // More parts of the last one may follow.
+                runs.pop();
+                if runs.is_empty() {
+                    most = most.saturating_mul(8);
+                    continue;
+                }
+            }
+            return runs.into_iter().map(|parts| self.record(parts)).collect();
+        }
+    }
+
+    fn record(&self, parts: &[Pair]) -> Result<Record, PortError> {
+        let place = parts.first().and_then(|(key, _)| without_part(key).get(1..)?.try_into().ok());
+        let lsn = Lsn(place.map(u64::from_be_bytes).unwrap_or_default());
+        let body = join(parts.iter()).and_then(|bytes| read_body(&bytes));
+        Ok(Record { lsn, body: body.ok_or_else(|| self.damaged(&format!("record {lsn}")))? })
+    }
+
+    /// Removals of the records without samples before `lsn`.
+    pub fn remove_records_before(&self, lsn: Lsn) -> Result<Vec<Group>, PortError> {
+        let last = part(&placed(Kind::Record, Lsn(lsn.0.saturating_sub(1))), u16::MAX);
+        let found = self.store.range(&[Kind::Record as u8], &last, usize::MAX)?;
+        Ok(found.into_iter().map(|(key, _)| vec![Change::Remove(key)]).collect())
+    }
+
+    /// The days of which samples are kept.
+    pub fn days(&self) -> Result<BTreeMap<Day, DayEntry>, PortError> {
+        let pairs = self.store.range(&[Kind::Day as u8], &[Kind::Day as u8 + 1], usize::MAX)?;
+        let each = pairs.iter().map(|(key, bytes)| {
+            let number = i64::from_be_bytes(key.get(1..)?.try_into().ok()?) + i64::from(Day::MIN);
+            let mut reader = Reader(bytes);
+            let (first, last) = (Lsn(reader.varint()?), Lsn(reader.varint()?));
+            let span = if reader.0.is_empty() {
+                None
+            } else {
+                Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
+            };
+            Some((Day::try_from(number).ok()?, DayEntry { first, last, span }))
+        });
+        each.collect::<Option<_>>().ok_or_else(|| self.damaged("days"))
+    }
+}
+
+/// Sets a day's entry.
+pub fn set_day(day: Day, entry: &DayEntry) -> Change {
+    let mut bytes = Vec::new();
+    put_varint(entry.first.0, &mut bytes);
+    put_varint(entry.last.0, &mut bytes);
+    if let Some((earliest, latest)) = entry.span {
+        put_signed(earliest.ns(), &mut bytes);
+        put_signed(latest.ns(), &mut bytes);
+    }
+    Change::Put(day_key(day), bytes)
+}
+
+/// Removes a day's entry.
+pub fn remove_day(day: Day) -> Change {
+    Change::Remove(day_key(day))
+}
+
+/// The form of a record's body.
+const BODY: u8 = 1;
+
+/// A record's body as bytes.
+pub fn body(body: &RecordBody) -> Result<Vec<u8>, PortError> {
+    postcard::to_extend(body, vec![BODY]).map_err(|error| PortError::Io {
+        doing: "encoding a record".to_owned(),
+        source: std::io::Error::other(error.to_string()),
+    })
+}
+
+fn read_body(bytes: &[u8]) -> Option<RecordBody> {
+    let (form, rest) = bytes.split_first()?;
+    (*form == BODY).then(|| postcard::from_bytes(rest).ok()).flatten()
+}

@@ -1,0 +1,163 @@
+//! The table of a bucket's frames: everything of them but the rows, and in which order the rows of the signals came.
+//! With it the frames are put together again exactly.
+//!
+//! The order is stored as surprises: a row of the signal that came after the same one last time is a 0. Servers sample
+//! in a fixed order, so there are few others; and one such column for all signals costs less than two in each chunk.
+
+use watchfire_model::{Frame, Gap, Instant, Lsn};
+
+use crate::bytes::{Reader, put_count};
+use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
+
+const VERSION: u8 = 1;
+
+/// A frame without its rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// Its place.
+    pub lsn: Lsn,
+    /// The frame, its rows empty.
+    pub frame: Frame,
+    /// How many rows it has.
+    pub rows: usize,
+    /// Whether it has a column of skews.
+    pub has_skew: bool,
+}
+
+/// The table's bytes. `order` has the rank of each row's signal among the bucket's signals.
+pub fn encode(frames: &[(Lsn, &Frame)], order: &[u32]) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    put_count(frames.len(), &mut out);
+    put_ints(&frames.iter().map(|(lsn, _)| lsn.0 as i64).collect::<Vec<_>>(), &mut out);
+    put_ints(&frames.iter().map(|(_, frame)| frame.now.ns()).collect::<Vec<_>>(), &mut out);
+    put_runs(frames.iter().map(|(_, frame)| u64::from(frame.utc_offset_s as u32)), &mut out);
+    put_runs(frames.iter().map(|(_, frame)| u64::from(frame.mode)), &mut out);
+    put_ints(&frames.iter().map(|(_, frame)| frame.rows.len() as i64).collect::<Vec<_>>(), &mut out);
+    put_runs(frames.iter().map(|(_, frame)| u64::from(!frame.rows.skew_ns.is_empty())), &mut out);
+    let gaps: Vec<(usize, &Vec<Gap>)> =
+        frames.iter().map(|(_, frame)| &frame.gaps).enumerate().filter(|(_, gaps)| !gaps.is_empty()).collect();
+    put_count(gaps.len(), &mut out);
+    for (at, gaps) in gaps {
+        put_count(at, &mut out);
+        // Writing to memory cannot fail, and nothing in a gap is of unknown length.
+        let encoded = postcard::to_stdvec(gaps).unwrap_or_default();
+        put_count(encoded.len(), &mut out);
+        out.extend(encoded);
+    }
+    put_ints(&surprises(order), &mut out);
+    out
+}
+
+/// Reads a table; `None` when the bytes are none.
+pub fn decode(bytes: &[u8]) -> Option<(Vec<Shape>, Vec<u32>)> {
+    let mut reader = Reader(bytes);
+    reader.byte().filter(|version| *version == VERSION)?;
+    let n = reader.count().filter(|n| *n <= VALUES_MAX)?;
+    let lsns = read_ints(&mut reader, n)?;
+    let nows = read_ints(&mut reader, n)?;
+    let offsets = read_runs(&mut reader, n)?;
+    let modes = read_runs(&mut reader, n)?;
+    let rows = read_ints(&mut reader, n)?;
+    let skews = read_runs(&mut reader, n)?;
+    let mut shapes = Vec::with_capacity(n);
+    for (((((lsn, now), offset), mode), rows), skew) in
+        lsns.into_iter().zip(nows).zip(offsets).zip(modes).zip(rows).zip(skews)
+    {
+        let frame = Frame {
+            now: Instant::from_ns(now),
+            utc_offset_s: u32::try_from(offset).ok()? as i32,
+            mode: u32::try_from(mode).ok()?,
+            ..Frame::default()
+        };
+        let rows = usize::try_from(rows).ok().filter(|rows| *rows <= VALUES_MAX)?;
+        shapes.push(Shape { lsn: Lsn(lsn as u64), frame, rows, has_skew: skew != 0 });
+    }
+    for _ in 0..reader.count()? {
+        let at = reader.count()?;
+        let length = reader.count()?;
+        shapes.get_mut(at)?.frame.gaps = postcard::from_bytes(reader.take(length)?).ok()?;
+    }
+    let total = shapes.iter().map(|shape| shape.rows).sum();
+    let order = order(&read_ints(&mut reader, total)?)?;
+    reader.0.is_empty().then_some((shapes, order))
+}
+
+/// Which rank came after each rank the last time; learned the same way when written and when read.
+#[derive(Default)]
+struct Habit {
+    after: Vec<u32>,
+    last: u32,
+}
+
+impl Habit {
+    fn expected(&self) -> Option<u32> {
+        self.after.get(self.last as usize).copied().filter(|rank| *rank != u32::MAX)
+    }
+
+    fn learn(&mut self, rank: u32) {
+        let last = self.last as usize;
+        if self.after.len() <= last {
+            self.after.resize(last + 1, u32::MAX);
+        }
+        if let Some(after) = self.after.get_mut(last) {
+            *after = rank;
+        }
+        self.last = rank;
+    }
+}
+
+fn surprises(order: &[u32]) -> Vec<i64> {
+    let mut habit = Habit::default();
+    let surprise = |rank: &u32| {
+        let surprise = if habit.expected() == Some(*rank) { 0 } else { i64::from(*rank) + 1 };
+        habit.learn(*rank);
+        surprise
+    };
+    order.iter().map(surprise).collect()
+}
+
+fn order(surprises: &[i64]) -> Option<Vec<u32>> {
+    let mut habit = Habit::default();
+    let rank = |surprise: &i64| {
+        let rank = match *surprise {
+            0 => habit.expected()?,
+            other => u32::try_from(other - 1).ok().filter(|rank| (*rank as usize) < VALUES_MAX)?,
+        };
+        habit.learn(rank);
+        Some(rank)
+    };
+    surprises.iter().map(rank).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use watchfire_model::{GapCause, Quality, Rows, SignalId, StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn a_table_gives_frames_and_order_back() {
+        let mut rows = Rows::default();
+        for _ in 0..3 {
+            rows.push(SignalId(1), Instant::MIN, 1.0, StatusCode::GOOD, Quality::NONE, 9);
+        }
+        let gap = Gap { signal: None, since: Instant::MIN, until: Instant::MAX, cause: GapCause::NotRecorded };
+        let first = Frame { now: Instant::MIN, utc_offset_s: -3600, mode: u32::MAX, rows, gaps: vec![gap; 2] };
+        let second = Frame { now: Instant::MAX, ..Frame::default() };
+        let bytes = encode(&[(Lsn(5), &first), (Lsn(u64::MAX), &second)], &[2, 0, 2]);
+        let (shapes, order) = decode(&bytes).unwrap();
+        assert_eq!(order, [2, 0, 2]);
+        let empty = |frame: &Frame| Frame { rows: Rows::default(), ..frame.clone() };
+        assert_eq!(shapes[0], Shape { lsn: Lsn(5), frame: empty(&first), rows: 3, has_skew: true });
+        assert_eq!(shapes[1], Shape { lsn: Lsn(u64::MAX), frame: second, rows: 0, has_skew: false });
+        for at in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..at]), None);
+        }
+    }
+
+    #[test]
+    fn rows_that_come_in_a_fixed_order_cost_nothing() {
+        let order: Vec<u32> = (0..30_000).map(|i| i % 30).collect();
+        assert!(encode(&[], &order).len() < 200);
+    }
+}

@@ -1,0 +1,211 @@
+//! Reading sealed samples: by place in the log, as the very frames they came in, and by signal and time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use watchfire_model::{Instant, Lsn, Record, RecordBody, Rows, SignalId};
+use watchfire_pipeline::PortError;
+
+use crate::bucket::{self, Head};
+use crate::chunk::Chunk;
+use crate::ctl::Ctl;
+use crate::days::{Day, DayEntry, Days, name};
+
+/// Rows of decoded buckets that are kept for the next read; the newest is kept whatever it holds.
+const RECENT_ROWS_MAX: u64 = 1 << 20;
+
+/// Buckets that were decoded last: whoever replays reads a bucket in many steps.
+#[derive(Debug, Default)]
+pub struct Recent(VecDeque<(Head, Arc<Vec<Record>>)>);
+
+impl Recent {
+    fn get(&self, head: &Head) -> Option<Arc<Vec<Record>>> {
+        self.0.iter().find(|(held, _)| held == head).map(|(_, records)| records.clone())
+    }
+
+    fn keep(&mut self, head: Head, records: Arc<Vec<Record>>) {
+        self.0.push_back((head, records));
+        while self.0.len() > 1 && self.0.iter().map(|(head, _)| head.rows).sum::<u64>() > RECENT_ROWS_MAX {
+            self.0.pop_front();
+        }
+    }
+}
+
+/// Where sealed samples lie.
+pub struct Reads<'h> {
+    /// Records without samples.
+    pub ctl: &'h Ctl,
+    /// Samples.
+    pub days: &'h Days,
+    /// The days there are.
+    pub known: BTreeMap<Day, DayEntry>,
+    /// The last record that counts.
+    pub sealed: Lsn,
+}
+
+fn rows_of(record: &Record) -> usize {
+    if let RecordBody::Data(frame) = &record.body { frame.rows.len() } else { 0 }
+}
+
+impl Reads<'_> {
+    /// Records from `from` on, at least one if there is any.
+    pub fn records(
+        &self,
+        from: Lsn,
+        rows_max: usize,
+        recent: &parking_lot::Mutex<Recent>,
+    ) -> Result<Vec<Record>, PortError> {
+        let (mut records, mut rows, mut next) = (Vec::new(), 0, Lsn(from.0.max(1)));
+        while next <= self.sealed && (records.is_empty() || rows < rows_max) {
+            let Some((day, head)) = self.bucket_from(next)? else {
+                let left = self.ctl.records(next, self.sealed, rows_max)?;
+                records.extend(left);
+                break;
+            };
+            let frames = self.bucket(day, head, recent)?;
+            let begin = frames.partition_point(|frame| frame.lsn < next);
+            let mut upto = head.last;
+            let mut taken = Vec::new();
+            for frame in frames.get(begin..).unwrap_or_default() {
+                if !(records.is_empty() && taken.is_empty()) && rows + rows_of(frame) > rows_max {
+                    upto = Lsn(frame.lsn.0 - 1);
+                    rows = rows.max(rows_max);
+                    break;
+                }
+                rows += rows_of(frame);
+                taken.push(frame.clone());
+            }
+            // Not one of them may be missing among the frames, so all are read, however many.
+            taken.extend(self.ctl.records(next, upto, usize::MAX)?);
+            taken.sort_unstable_by_key(|record| record.lsn);
+            records.extend(taken);
+            next = upto.next();
+        }
+        Ok(records)
+    }
+
+    /// The bucket that holds the record at `lsn`, or else the first one after it.
+    fn bucket_from(&self, lsn: Lsn) -> Result<Option<(Day, Head)>, PortError> {
+        let mut days: Vec<_> = self.known.iter().filter(|(_, entry)| entry.last >= lsn).collect();
+        days.sort_unstable_by_key(|(_, entry)| entry.first);
+        let mut best: Option<(Day, Head)> = None;
+        for (day, entry) in days {
+            if best.is_some_and(|(_, head)| head.first < entry.first) {
+                break;
+            }
+            let Some(store) = self.days.reading(*day, entry)? else { continue };
+            let found = bucket::find(&store, lsn)?.filter(|head| head.last <= self.sealed);
+            if let Some(head) = found
+                && best.is_none_or(|(_, best)| head.first < best.first)
+            {
+                best = Some((*day, head));
+            }
+        }
+        Ok(best)
+    }
+
+    fn bucket(&self, day: Day, head: Head, recent: &parking_lot::Mutex<Recent>) -> Result<Arc<Vec<Record>>, PortError> {
+        if let Some(held) = recent.lock().get(&head) {
+            return Ok(held);
+        }
+        let entry =
+            self.known.get(&day).copied().unwrap_or(DayEntry { first: head.first, last: head.last, span: None });
+        let Some(store) = self.days.reading(day, &entry)? else { return Ok(Arc::default()) };
+        let records = Arc::new(bucket::records(&store, head.first)?);
+        recent.lock().keep(head, records.clone());
+        Ok(records)
+    }
+
+    /// The samples of a signal whose time lies in `from..to`, by time, then by place in the log.
+    pub fn range(&self, signal: SignalId, from: Instant, to: Instant) -> Result<Rows, PortError> {
+        let touches = |span: Option<(Instant, Instant)>| {
+            span.is_some_and(|(earliest, latest)| earliest < to && from <= latest && from < to)
+        };
+        let mut found: Vec<(Lsn, Chunk)> = Vec::new();
+        for (day, entry) in self.known.iter().filter(|(_, entry)| touches(entry.span)) {
+            let Some(store) = self.days.reading(*day, entry)? else { continue };
+            let mut at = bucket::after(&store, Lsn(0))?;
+            while let Some(head) = at.filter(|head| head.last <= self.sealed) {
+                if touches(head.span)
+                    && let Some(bytes) = bucket::chunk(&store, head.first, signal)?
+                    && Chunk::decode_head(&bytes).is_none_or(|chunk| touches(Some((chunk.earliest, chunk.latest))))
+                {
+                    let chunk = Chunk::decode(&bytes).ok_or_else(|| damaged(*day, head.first, signal))?;
+                    found.push((head.first, chunk));
+                }
+                at = bucket::after(&store, head.last)?;
+            }
+        }
+        found.sort_by_key(|(first, _)| *first);
+        let mut rows = Rows::default();
+        found.iter().for_each(|(_, chunk)| take(chunk, signal, from, to, &mut rows));
+        Ok(sorted(rows))
+    }
+}
+
+fn damaged(day: Day, first: Lsn, signal: SignalId) -> PortError {
+    PortError::Damaged {
+        what: format!("the chunk of signal {signal} in bucket {first} of day {}", name(day)),
+        detail: "it cannot be decoded; restore the day from a backup".to_owned(),
+    }
+}
+
+fn take(chunk: &Chunk, signal: SignalId, from: Instant, to: Instant, rows: &mut Rows) {
+    let (mut exact, mut text) = (chunk.exact.iter().peekable(), chunk.text.iter().peekable());
+    let columns = chunk.time.iter().zip(&chunk.value).zip(&chunk.status).zip(&chunk.quality);
+    for ((at, (((time, value), status), quality)), number) in columns.enumerate().zip(0_u32..) {
+        let wanted = (from..to).contains(time);
+        let here = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        while let Some((_, bits)) = exact.next_if(|(row, _)| *row == number) {
+            rows.exact.extend(wanted.then_some((here, *bits)));
+        }
+        while let Some((_, said)) = text.next_if(|(row, _)| *row == number) {
+            rows.text.extend(wanted.then(|| (here, said.clone())));
+        }
+        if wanted {
+            rows.signal.push(signal);
+            rows.time.push(*time);
+            rows.value.push(*value);
+            rows.status.push(*status);
+            rows.quality.push(*quality);
+            rows.skew_ns.push(chunk.skew_ns.get(at).copied().unwrap_or(0));
+        }
+    }
+}
+
+/// Sorts rows by time, equal times staying in their order.
+fn sorted(mut rows: Rows) -> Rows {
+    if rows.skew_ns.iter().all(|skew| *skew == 0) {
+        rows.skew_ns.clear();
+    }
+    if rows.time.is_sorted() {
+        return rows;
+    }
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|row| rows.time.get(*row).copied());
+    let mut place = vec![0_u32; rows.len()];
+    for (at, row) in (0_u32..).zip(&order) {
+        if let Some(place) = place.get_mut(*row) {
+            *place = at;
+        }
+    }
+    let moved = |row: u32| place.get(row as usize).copied().unwrap_or_default();
+    rows.exact.iter_mut().for_each(|(row, _)| *row = moved(*row));
+    rows.exact.sort_by_key(|(row, _)| *row);
+    rows.text.iter_mut().for_each(|(row, _)| *row = moved(*row));
+    rows.text.sort_by_key(|(row, _)| *row);
+    Rows {
+        signal: rows.signal,
+        time: permuted(&rows.time, &order),
+        value: permuted(&rows.value, &order),
+        status: permuted(&rows.status, &order),
+        quality: permuted(&rows.quality, &order),
+        skew_ns: if rows.skew_ns.is_empty() { Vec::new() } else { permuted(&rows.skew_ns, &order) },
+        exact: rows.exact,
+        text: rows.text,
+    }
+}
+
+fn permuted<T: Copy>(column: &[T], order: &[usize]) -> Vec<T> {
+    order.iter().filter_map(|row| column.get(*row).copied()).collect()
+}

@@ -1,0 +1,147 @@
+//! What a kill, a lost write or a damaged file leaves, and what is said of it.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use watchfire_model::{Instant, Lsn, SignalId};
+use watchfire_pipeline::{History, PortError, RecordReader};
+
+use super::made::{START_S, all, bits, copy_folder, records};
+use crate::SledHistory;
+use crate::days::{day_of, name};
+
+fn today(folder: &Path) -> std::path::PathBuf {
+    folder.join("ts").join(name(day_of(Instant::from_s(START_S))))
+}
+
+/// A folder with 30 records sealed, and what `ctl` was after 20.
+fn half_way(seed: u64) -> (tempfile::TempDir, tempfile::TempDir) {
+    let (folder, before) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let written = records(seed, 30, 1);
+    SledHistory::open(folder.path()).unwrap().seal(&written[..20]).unwrap();
+    copy_folder(folder.path(), before.path());
+    SledHistory::open(folder.path()).unwrap().seal(&written[20..]).unwrap();
+    (folder, before)
+}
+
+#[test]
+fn a_seal_that_was_killed_before_it_counted_is_done_again_however_it_is_cut() {
+    for again in [21, 25, 30, 40] {
+        let (folder, before) = half_way(1);
+        // The samples of 21 to 30 are on disk, but nothing says that they count.
+        copy_folder(&before.path().join("ctl"), &folder.path().join("ctl"));
+        std::fs::copy(before.path().join("ctl.mark"), folder.path().join("ctl.mark")).unwrap();
+        let history = SledHistory::open(folder.path()).unwrap();
+        let written = records(1, 50, 1);
+        assert_eq!(history.sealed(), Lsn(20));
+        assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written[..20]));
+        let rows = history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap().len();
+        history.seal(&written[20..again]).unwrap();
+        history.seal(&written[again..]).unwrap();
+        assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written), "sealed again up to {again}");
+        assert!(history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap().len() > rows);
+    }
+}
+
+#[test]
+fn days_that_nobody_knows_are_set_aside_and_dropped_ones_go() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SledHistory::open(folder.path()).unwrap());
+    let at = |name: &str| folder.path().join("ts").join(name);
+    for name in ["2020-02-01.damaged", "2020-02-02", "2020-02-03.dropped"] {
+        std::fs::create_dir_all(at(name)).unwrap();
+        std::fs::write(at(name).join("db"), "x").unwrap();
+    }
+    drop(SledHistory::open(folder.path()).unwrap());
+    assert!(at("2020-02-01.damaged").exists() && at("2020-02-02.stray0/db").exists());
+    assert!(!at("2020-02-02").exists() && !at("2020-02-03.dropped").exists());
+}
+
+#[test]
+fn samples_without_an_index_are_never_taken_for_nothing() {
+    let (folder, _) = half_way(7);
+    std::fs::remove_dir_all(folder.path().join("ctl")).unwrap();
+    assert!(SledHistory::open(folder.path()).is_err(), "the mark knows better");
+    std::fs::remove_dir_all(folder.path().join("ctl")).unwrap();
+    std::fs::remove_file(folder.path().join("ctl.mark")).unwrap();
+    let refused = SledHistory::open(folder.path()).unwrap_err().to_string();
+    assert!(refused.contains("`ctl`") && today(folder.path()).join("db").exists(), "{refused}");
+}
+
+#[test]
+fn a_database_that_has_gone_back_in_time_is_refused_with_both_places_and_the_way_out() {
+    let (folder, before) = half_way(2);
+    copy_folder(&before.path().join("ctl"), &folder.path().join("ctl"));
+    let refused = SledHistory::open(folder.path()).unwrap_err().to_string();
+    for part in ["record 20", "record 30", "ctl.mark", "backup"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    std::fs::remove_file(folder.path().join("ctl.mark")).unwrap();
+    assert_eq!(SledHistory::open(folder.path()).unwrap().sealed(), Lsn(20));
+}
+
+#[test]
+fn a_day_that_has_gone_back_in_time_is_refused_until_it_is_set_aside() {
+    let (folder, before) = half_way(3);
+    let day = today(folder.path());
+    copy_folder(&today(before.path()), &day);
+    let written = records(3, 60, 1);
+    let history = SledHistory::open(folder.path()).unwrap();
+    let refused = history.read(Lsn(1), 1).unwrap_err().to_string();
+    assert!(refused.contains(".damaged") && refused.contains("older"), "{refused}");
+    assert!(history.seal(&written[30..]).is_err());
+    drop(history);
+    let aside = day.with_extension("damaged");
+    std::fs::rename(&day, &aside).unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    assert!(
+        history.read(Lsn(1), 10_000).unwrap().iter().all(|r| !matches!(r.body, watchfire_model::RecordBody::Data(_)))
+    );
+    history.seal(&written[30..]).unwrap();
+    let read = all(&history, Lsn(31), 1000);
+    assert_eq!(bits(&read), bits(&written[30..]));
+    assert!(aside.exists());
+}
+
+#[test]
+fn a_missing_day_is_told() {
+    let (folder, _) = half_way(4);
+    std::fs::remove_dir_all(today(folder.path())).unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let refused = history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap_err();
+    assert!(matches!(&refused, PortError::Damaged { detail, .. } if detail.contains("missing")), "{refused}");
+}
+
+#[test]
+fn a_truncated_database_never_opens_as_if_nothing_were() {
+    for file in ["ctl/db", &format!("ts/{}/db", name(day_of(Instant::from_s(START_S))))] {
+        let (folder, _) = half_way(5);
+        let written = records(5, 30, 1);
+        let path = folder.path().join(file);
+        let length = std::fs::metadata(&path).unwrap().len();
+        for part in [0, 1, 2, 3] {
+            OpenOptions::new().write(true).open(&path).unwrap().set_len(length * (3 - part) / 4).unwrap();
+            let read = SledHistory::open(folder.path()).and_then(|history| history.read(Lsn(1), 1_000_000));
+            // What was cut off may have been room that nothing stood in.
+            assert!(read.is_err() || read.is_ok_and(|read| bits(&read) == bits(&written)), "{file} cut by {part}");
+        }
+        assert!(
+            SledHistory::open(folder.path()).and_then(|history| history.read(Lsn(1), 1)).is_err(),
+            "{file} is empty"
+        );
+    }
+}
+
+#[test]
+fn records_out_of_order_or_with_a_hole_are_refused_and_nothing_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let mut written = records(6, 20, 1);
+    assert!(history.seal(&written[3..]).is_err());
+    written.swap(4, 5);
+    assert!(history.seal(&written).is_err());
+    assert_eq!(history.sealed(), Lsn(0));
+    written.swap(4, 5);
+    history.seal(&written).unwrap();
+    assert_eq!(history.sealed(), Lsn(20));
+}

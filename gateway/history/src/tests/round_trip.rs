@@ -1,0 +1,167 @@
+//! Sealed records are read back as they were, by place and by time.
+
+use proptest::prelude::*;
+use watchfire_model::{Instant, Lsn, Record, RecordBody, SignalId};
+use watchfire_pipeline::{History, RecordReader};
+
+use super::made::{START_S, all, bits, records};
+use crate::SledHistory;
+
+const DAY_S: i64 = 86_400;
+
+fn sealed_in(folder: &std::path::Path, written: &[Record], cut: usize) -> SledHistory {
+    let history = SledHistory::open(folder).unwrap();
+    written.chunks(cut).for_each(|part| history.seal(part).unwrap());
+    history
+}
+
+#[test]
+fn records_read_back_bit_for_bit_across_days_restarts_and_repeated_seals() {
+    for (seed, step_s) in [(1, 1), (2, 20_000), (3, 40_000)] {
+        let folder = tempfile::tempdir().unwrap();
+        let written = records(seed, 120, step_s);
+        for part in written.chunks(37) {
+            let history = SledHistory::open(folder.path()).unwrap();
+            history.seal(part).unwrap();
+            history.seal(part).unwrap();
+            let read = all(&history, Lsn(1), 50);
+            assert_eq!(bits(&read), bits(&written[..read.len()]), "seed {seed}");
+        }
+        let history = SledHistory::open(folder.path()).unwrap();
+        assert_eq!(history.sealed(), Lsn(120));
+        for (from, step) in [(1, 50), (1, 0), (77, 1), (77, usize::MAX), (120, 5)] {
+            assert_eq!(
+                bits(&all(&history, Lsn(from as u64), step)),
+                bits(&written[from - 1..]),
+                "seed {seed} from {from}"
+            );
+        }
+        assert!(history.read(Lsn(121), 10).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_read_holds_about_as_many_rows_as_were_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = sealed_in(folder.path(), &records(8, 200, 1), 60);
+    let rows = |records: &[Record]| -> usize {
+        records.iter().map(|r| if let RecordBody::Data(frame) = &r.body { frame.rows.len() } else { 0 }).sum()
+    };
+    for most in [1, 40, 300] {
+        let read = history.read(Lsn(1), most).unwrap();
+        assert!(rows(&read) <= most.max(30) && rows(&read) + 30 >= most.min(rows(&read) + 30), "{most}");
+    }
+    assert!(history.read(Lsn(1), 300).unwrap().len() > history.read(Lsn(1), 40).unwrap().len());
+}
+
+#[test]
+fn a_range_is_what_a_plain_search_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = records(5, 200, 600);
+    let history = sealed_in(folder.path(), &written, 40);
+    let ns = |s: i64| (START_S + s) * 1_000_000_000;
+    let day = DAY_S * 1_000_000_000;
+    for (from, to) in [
+        (i64::MIN, i64::MAX),
+        (ns(600), ns(2_000)),
+        (ns(0) - day, ns(0) + day),
+        (0, 1),
+        (i64::MIN, i64::MIN + 1),
+        (5, 5),
+        (9, 1),
+    ] {
+        let (from, to) = (Instant::from_ns(from), Instant::from_ns(to));
+        for signal in (0..6).map(|id| SignalId(id * 1000)) {
+            let mut expected = Vec::new();
+            for record in &written {
+                let RecordBody::Data(frame) = &record.body else { continue };
+                for row in 0..frame.rows.len() {
+                    let time = frame.rows.time[row];
+                    if frame.rows.signal[row] == signal && time >= from && time < to {
+                        expected.push((time, record.lsn, row, row_of(&frame.rows, row)));
+                    }
+                }
+            }
+            expected.sort_by_key(|found| (found.0, found.1, found.2));
+            let rows = history.range(signal, from, to).unwrap();
+            rows.check().unwrap();
+            let found: Vec<_> = (0..rows.len()).map(|row| row_of(&rows, row)).collect();
+            assert_eq!(found, expected.into_iter().map(|expected| expected.3).collect::<Vec<_>>());
+        }
+    }
+}
+
+fn row_of(rows: &watchfire_model::Rows, row: usize) -> impl PartialEq + std::fmt::Debug + use<> {
+    let text = rows.text_at(row).map(str::to_owned);
+    let marks = (rows.status[row], rows.quality[row], rows.skew_ns_at(row), rows.exact_at(row), text);
+    (rows.signal[row], rows.time[row], rows.value[row].to_bits(), marks)
+}
+
+#[test]
+fn what_is_too_old_goes_by_whole_days_and_its_control_records_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = records(4, 60, 20_000);
+    let history = sealed_in(folder.path(), &written, 10);
+    let states = history.alarm_states().unwrap();
+    let days = || std::fs::read_dir(folder.path().join("ts")).unwrap().count();
+    let before = days();
+    history.read(Lsn(1), 1).unwrap();
+    history.retain(Instant::from_s(START_S + 4 * DAY_S)).unwrap();
+    assert!(days() < before && days() > 0);
+    let oldest = history.read(Lsn(1), 1).unwrap()[0].lsn;
+    assert!(
+        matches!(written[usize::try_from(oldest.0).unwrap() - 1].body, RecordBody::Data(_)),
+        "a frame is the oldest"
+    );
+    assert!(oldest > Lsn(1));
+    let kept = &written[usize::try_from(oldest.0 - 1).unwrap()..];
+    assert_eq!(bits(&all(&history, oldest, 50)), bits(kept));
+    assert_eq!(history.alarm_states().unwrap(), states);
+    let left = days();
+    drop(history);
+    let history = SledHistory::open(folder.path()).unwrap();
+    assert_eq!(history.read(Lsn(1), 1).unwrap()[0].lsn, oldest);
+    assert_eq!(days(), left);
+    history.retain(Instant::MAX).unwrap();
+    assert_eq!((days(), history.sealed()), (0, Lsn(60)));
+    assert!(history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap().is_empty());
+}
+
+#[test]
+fn readers_and_a_writer_do_not_disturb_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = records(11, 300, 2_000);
+    let history = SledHistory::open(folder.path()).unwrap();
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    while history.sealed() < Lsn(300) {
+                        let sealed = history.sealed();
+                        let read = all(&history, Lsn(1), 500);
+                        assert!(read.len() as u64 >= sealed.0);
+                        assert_eq!(bits(&read), bits(&written[..read.len()]));
+                        history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap();
+                    }
+                })
+            })
+            .collect();
+        written.chunks(30).for_each(|part| history.seal(part).unwrap());
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    #[test]
+    fn any_records_cut_anywhere_are_read_back(seed: u64, cut in 5..40_usize, step_s in prop_oneof![Just(0), 0..100_000_i64, any::<i64>()]) {
+        let folder = tempfile::tempdir().unwrap();
+        let written = records(seed, 40, step_s);
+        let history = sealed_in(folder.path(), &written, cut);
+        prop_assert_eq!(bits(&all(&history, Lsn(1), 64)), bits(&written));
+        let rows: usize = written.iter().map(|r| if let RecordBody::Data(frame) = &r.body { frame.rows.len() } else { 0 }).sum();
+        let found = (0..5).map(|id| history.range(SignalId(id * 1000), Instant::MIN, Instant::MAX).unwrap().len());
+        prop_assert_eq!(found.sum::<usize>(), rows);
+    }
+}
