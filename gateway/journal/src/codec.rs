@@ -1,11 +1,14 @@
-//! A record as bytes: `length | CRC-32 | kind | place | payload`.
+//! A record as bytes: `length | CRC-32 | kind | place | synced | payload`, where `synced` is the last place that was
+//! durable when the record was written: it tells a torn end from damage after a power cut.
 
 use watchfire_model::{Lsn, Record, RecordBody};
 
 use crate::columns;
 
 /// Bytes before the payload.
-pub const HEAD_BYTES: usize = 17;
+pub const HEAD_BYTES: usize = 25;
+/// Where the place stands in the head.
+pub const PLACE_AT: std::ops::Range<usize> = 9..17;
 /// The longest record; a longer length can only be damage.
 pub const RECORD_BYTES_MAX: usize = 256 << 20;
 
@@ -29,6 +32,8 @@ pub enum Parsed<'b> {
 pub struct Raw<'b> {
     /// Its place.
     pub lsn: Lsn,
+    /// The last place that was durable when it was written.
+    pub synced: Lsn,
     /// Its length with the head.
     pub bytes: usize,
     kind: u8,
@@ -36,7 +41,7 @@ pub struct Raw<'b> {
 }
 
 /// Writes a record into `out`, which is emptied first. False when it is too long, or cannot be written.
-pub fn encode(lsn: Lsn, body: &RecordBody, out: &mut Vec<u8>) -> bool {
+pub fn encode(lsn: Lsn, synced: Lsn, body: &RecordBody, out: &mut Vec<u8>) -> bool {
     out.clear();
     out.extend([0; HEAD_BYTES]);
     let kind = match body {
@@ -54,9 +59,17 @@ pub fn encode(lsn: Lsn, body: &RecordBody, out: &mut Vec<u8>) -> bool {
     };
     let Ok(length) = u32::try_from(out.len() - HEAD_BYTES) else { return false };
     let Some((head, _)) = out.split_first_chunk_mut::<HEAD_BYTES>() else { return false };
-    let [l0, l1, l2, l3] = length.to_le_bytes();
-    let [p0, p1, p2, p3, p4, p5, p6, p7] = lsn.0.to_le_bytes();
-    *head = [l0, l1, l2, l3, 0, 0, 0, 0, kind, p0, p1, p2, p3, p4, p5, p6, p7];
+    for (field, byte) in head.iter_mut().zip(
+        length
+            .to_le_bytes()
+            .into_iter()
+            .chain([0; 4])
+            .chain([kind])
+            .chain(lsn.0.to_le_bytes())
+            .chain(synced.0.to_le_bytes()),
+    ) {
+        *field = byte;
+    }
     let crc = out.get(8..).map(crc32fast::hash).unwrap_or_default();
     if let Some(field) = out.get_mut(4..8) {
         field.copy_from_slice(&crc.to_le_bytes());
@@ -67,7 +80,9 @@ pub fn encode(lsn: Lsn, body: &RecordBody, out: &mut Vec<u8>) -> bool {
 /// Looks at the bytes at a record's beginning.
 pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     let Some((head, rest)) = bytes.split_first_chunk::<HEAD_BYTES>() else { return Parsed::Short };
-    let [l0, l1, l2, l3, c0, c1, c2, c3, kind, place @ ..] = *head;
+    let [l0, l1, l2, l3, c0, c1, c2, c3, kind, places @ ..] = *head;
+    let [p0, p1, p2, p3, p4, p5, p6, p7, synced @ ..] = places;
+    let place = [p0, p1, p2, p3, p4, p5, p6, p7];
     let Ok(length) = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])) else { return Parsed::Bad };
     if length > RECORD_BYTES_MAX {
         return Parsed::Bad;
@@ -77,7 +92,8 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     if checked != Some(u32::from_le_bytes([c0, c1, c2, c3])) {
         return Parsed::Bad;
     }
-    Parsed::Whole(Raw { lsn: Lsn(u64::from_le_bytes(place)), bytes: HEAD_BYTES + length, kind, payload })
+    let (lsn, synced) = (Lsn(u64::from_le_bytes(place)), Lsn(u64::from_le_bytes(synced)));
+    Parsed::Whole(Raw { lsn, synced, bytes: HEAD_BYTES + length, kind, payload })
 }
 
 impl Raw<'_> {

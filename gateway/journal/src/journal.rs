@@ -16,7 +16,7 @@ use crate::file::{Segment, failed};
 use crate::scan::scan;
 
 /// A file is closed and the next begun at this size.
-const ROLL_BYTES: u64 = 64 << 20;
+const ROLL_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -30,11 +30,13 @@ struct Inner {
     /// Never empty; the last is appended to.
     segments: VecDeque<Segment>,
     tail: Lsn,
+    /// The last place known to be durable.
+    synced: Lsn,
     /// Files that were closed since the last sync.
     rolled: Vec<Arc<File>>,
     folder_changed: bool,
     buffer: Vec<u8>,
-    /// Set when a write failed in a way that leaves its extent unknown.
+    /// Set when a write or a sync failed in a way that leaves its extent unknown.
     broken: bool,
 }
 
@@ -70,6 +72,8 @@ impl FileJournal {
             folder,
             segments,
             tail,
+            // What a scan has read back may still be in the page cache only: nothing is promised before the first sync.
+            synced: Lsn(0),
             rolled: Vec::new(),
             folder_changed: true,
             buffer: Vec::new(),
@@ -99,7 +103,7 @@ impl Inner {
     fn append(&mut self, body: &RecordBody) -> Result<Lsn, PortError> {
         let lsn = self.tail.next();
         let mut buffer = std::mem::take(&mut self.buffer);
-        let fits = encode(lsn, body, &mut buffer);
+        let fits = encode(lsn, self.synced, body, &mut buffer);
         let written = if fits { self.write(&buffer) } else { Err(self.too_long(buffer.len())) };
         let bytes = buffer.len();
         self.buffer = buffer;
@@ -124,7 +128,7 @@ impl Inner {
         let Some(segment) = self.segments.back() else { return Ok(()) };
         let io = |error| failed("appending to the journal file", &segment.path, error);
         if self.broken {
-            return Err(io(std::io::Error::other("an earlier write failed half-way")));
+            return Err(io(std::io::Error::other("an earlier write or sync failed")));
         }
         (&*segment.file).write_all(bytes).map_err(|error| {
             // What was written in part must not stand before what comes next.
@@ -238,10 +242,14 @@ impl JournalSync for Syncer {
         drop(inner);
         let synced = files.iter().try_for_each(|file| file.sync_data());
         let synced = synced.and_then(|()| folder.map_or(Ok(()), |folder| File::open(folder)?.sync_all()));
+        let mut inner = self.0.lock();
+        // After a failed sync nothing is known of what reached the disk: nothing more is taken.
+        inner.broken |= synced.is_err();
         synced.map_err(|source| PortError::Io {
             doing: format!("making the journal in `{}` durable", path.display()),
             source,
         })?;
+        inner.synced = tail;
         Ok(tail)
     }
 }

@@ -1,8 +1,9 @@
 //! The journal: append-only records in files, made durable in groups, read back exactly as they were written.
 //!
 //! Layout of a data folder's `wal/<first place>.wal`: a head (magic, version, first place), then records, each
-//! `length | CRC-32 | kind | place | payload`, little endian. A torn record at the very end is what a kill leaves and is
-//! cut off at the next start; anything else that does not fit is damage, and is told, never skipped. Knows nothing of
+//! `length | CRC-32 | kind | place | synced | payload`, little endian. An end that was never durable and does not fit is what
+//! a kill or a power cut leaves, and is cut off at the next start; anything else that does not fit is damage, and is told,
+//! never skipped. Knows nothing of
 //! what records mean.
 
 mod codec;

@@ -4,7 +4,7 @@
 use watchfire_model::Lsn;
 use watchfire_pipeline::PortError;
 
-use crate::codec::{HEAD_BYTES, Parsed, parse};
+use crate::codec::{HEAD_BYTES, PLACE_AT, Parsed, parse};
 use crate::file::{FILE_HEAD_BYTES, Segment, failed};
 
 /// How far behind a bad record a later one is believed to belong to the same file.
@@ -34,8 +34,9 @@ pub fn scan(mut segment: Segment, last: bool) -> Result<Scanned, PortError> {
         ),
     };
     if !segment.head_fits(&bytes) {
-        // A kill between making the file and writing its head leaves less than a head, and no record.
-        if last && (bytes.len() as u64) < FILE_HEAD_BYTES {
+        // A kill between making the file and writing its head leaves less than a head, a power cut perhaps zeros, and no
+        // record that was promised.
+        if last && ((bytes.len() as u64) < FILE_HEAD_BYTES || bytes.iter().all(|byte| *byte == 0)) {
             let folder = path.parent().unwrap_or(&path).to_owned();
             std::fs::remove_file(&path)
                 .map_err(|error| failed("removing the unfinished journal file", &path, error))?;
@@ -54,7 +55,7 @@ pub fn scan(mut segment: Segment, last: bool) -> Result<Scanned, PortError> {
                 rest = rest.get(raw.bytes..).unwrap_or_default();
                 next = next.next();
             }
-            _ if last && !continues(rest, next) => break,
+            _ if last && !was_durable(rest, next) => break,
             Parsed::Whole(raw) => {
                 return Err(damaged(segment.end, &format!("record {} stands where {next} must", raw.lsn)));
             }
@@ -69,13 +70,14 @@ pub fn scan(mut segment: Segment, last: bool) -> Result<Scanned, PortError> {
 
 const HEAD: usize = FILE_HEAD_BYTES as usize;
 
-/// Whether a later record follows somewhere: then the bad one before it is damage, not a torn end.
-fn continues(rest: &[u8], next: Lsn) -> bool {
+/// Whether the bad record at `next` had been durable: a later record says so. Otherwise it is what a kill or a power cut
+/// leaves of an end that nobody was promised, even if pieces after it did reach the disk.
+fn was_durable(rest: &[u8], next: Lsn) -> bool {
     (1..rest.len().saturating_sub(HEAD_BYTES)).any(|at| {
         let Some(here) = rest.get(at..) else { return false };
         // Looking at the place first keeps checksums to a few.
-        let place = here.get(9..HEAD_BYTES).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+        let place = here.get(PLACE_AT).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
         let plausible = place.is_some_and(|place| place > next.0 && place - next.0 < AHEAD_MAX);
-        plausible && matches!(parse(here), Parsed::Whole(_))
+        plausible && matches!(parse(here), Parsed::Whole(raw) if raw.synced >= next)
     })
 }
