@@ -1,0 +1,147 @@
+"""What a value costs: the gateway that subscribes, persists and judges each value by `limit`, against a client that
+only counts, one after the other on the same loaded server with the same subscriptions."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from statistics import median
+
+from children import Child, Failed, Gateway, Programs, Reading, cpu_s, limit, memory_mb, say, source
+
+WARM_UP_S = 4.0
+FLOOR_RATIO = 2.0
+FLOOR_SIGNALS = 10_000
+QUEUE_SIZE = 10
+NEVER = 1e9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was measured in a window."""
+
+    values: int
+    offered: int
+    seconds: float
+    cpu_us: float
+    memory_mb: float
+    written: float
+    frames: float
+    gaps: int
+    judged: int
+
+
+def rate_of(signals: int) -> float:
+    """Changes of a signal a second: fewer signals are read more often."""
+    if signals <= 1_000:
+        return 10.0
+    return 2.0 if signals <= 10_000 else 1.0
+
+
+def publishing_ms_of(rate: float) -> int:
+    """An interval in which each signal changes about once at the most."""
+    return 100 if rate > 4 else 250
+
+
+def cost(first: Reading, last: Reading, offered: int, memory: float) -> Cost:
+    """The costs between two readings."""
+    values = last.values - first.values
+    if values <= 0:
+        raise Failed("no values came")
+    return Cost(
+        values=values,
+        offered=offered,
+        seconds=last.at - first.at,
+        cpu_us=(last.cpu_s - first.cpu_s) / values * 1e6,
+        memory_mb=memory,
+        written=(last.written - first.written) / values,
+        frames=(last.frames - first.frames) / (last.at - first.at),
+        gaps=last.gaps - first.gaps,
+        judged=last.judged - first.judged,
+    )
+
+
+def bare(programs: Programs, server: Child, url: str, signals: int, rate: float, window: float) -> Cost:
+    """The client that only counts."""
+    publishing_ms = publishing_ms_of(rate)
+    arguments = [url, signals, publishing_ms, publishing_ms // 4, QUEUE_SIZE]
+    command = [str(programs.bench), "count", *(str(argument) for argument in arguments)]
+    with Child("the bare client", command) as client:
+        client.line()
+        time.sleep(WARM_UP_S)
+
+        def reading() -> Reading:
+            return Reading(time.monotonic(), client.ask(), cpu_s(client.pid), 0)
+
+        first, offered = reading(), server.ask()
+        time.sleep(window)
+        last, offered = reading(), server.ask() - offered
+        return cost(first, last, offered, memory_mb(client.pid))
+
+
+def gateway(programs: Programs, server: Child, url: str, signals: int, rate: float, window: float) -> Cost:
+    """The gateway with a detector on every signal."""
+    publishing_ms = publishing_ms_of(rate)
+    configuration = source("load", url, signals, publishing_ms, publishing_ms // 4, QUEUE_SIZE)
+    with Gateway(programs, configuration + limit("limits", "load/*", -NEVER, NEVER)) as process:
+        begun = time.monotonic()
+        reading = process.reading()
+        while reading.values < signals or reading.judged < signals:
+            reading = process.reading()
+            if time.monotonic() - begun > 120:
+                raise Failed(f"after two minutes {reading.values} values had come and {reading.judged} were judged")
+        warm = time.monotonic() + WARM_UP_S
+        while reading.at < warm:
+            reading = process.reading()
+        first, offered = reading, server.ask()
+        while reading.at < first.at + window:
+            reading = process.reading()
+        return cost(first, reading, server.ask() - offered, memory_mb(process.pid))
+
+
+def middle(costs: list[Cost]) -> Cost:
+    """The one with the median CPU."""
+    return sorted(costs, key=lambda one: one.cpu_us)[len(costs) // 2]
+
+
+def run(programs: Programs, options: argparse.Namespace) -> None:
+    """Measures each size and prints the table."""
+    rows, floor = [], None
+    for signals in options.signals:
+        rate = options.rate or rate_of(signals)
+        clients, gateways = [], []
+        with Child("the load server", [str(programs.bench), "serve", str(signals), str(rate)]) as server:
+            url = server.line()
+            for turn in range(options.rounds):
+                say(f"bench: cost: {signals} signals at {rate:g} Hz, round {turn + 1} of {options.rounds}")
+                clients.append(bare(programs, server, url, signals, rate, options.window))
+                gateways.append(gateway(programs, server, url, signals, rate, options.window))
+        ratios = [ours.cpu_us / theirs.cpu_us for ours, theirs in zip(gateways, clients)]
+        rows.append(row(signals, rate, middle(clients), middle(gateways), ratios))
+        if signals == FLOOR_SIGNALS:
+            floor = median(ratios)
+    print("\n## CPU, memory and bytes written for a value\n")
+    print(
+        "The gateway (subscribe, persist, `limit` on every signal, live) against a client that decodes and counts; one "
+        "after the other on the same server.\n"
+    )
+    print(
+        "| signals | changes/s each | values/s | client µs/value | gateway µs/value | ratio (each round) | client MiB "
+        "| gateway MiB | bytes written/value | frames/s | received | judged | gaps |"
+    )
+    print("|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("\n".join(rows))
+    if floor is not None:
+        held = "held" if floor <= FLOOR_RATIO else "MISSED"
+        print(f"\nFloor: at most {FLOOR_RATIO:g} × the client at {FLOOR_SIGNALS:,} signals: {floor:.2f} ×, {held}.")
+
+
+def row(signals: int, rate: float, client: Cost, ours: Cost, ratios: list[float]) -> str:
+    """One row of the table."""
+    rounds = f"{median(ratios):.2f} ({', '.join(f'{ratio:.2f}' for ratio in ratios)})"
+    return (
+        f"| {signals:,} | {rate:g} | {ours.values / ours.seconds:,.0f} | {client.cpu_us:.2f} | {ours.cpu_us:.2f} "
+        f"| {rounds} | {client.memory_mb:.0f} | {ours.memory_mb:.0f} | {ours.written:.1f} | {ours.frames:.0f} "
+        f"| {ours.values / max(ours.offered, 1):.1%} | {ours.judged / ours.values:.1%} | {ours.gaps} |"
+    )

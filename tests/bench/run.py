@@ -1,0 +1,148 @@
+"""The benchmarks: each a table in Markdown on standard output, each with what it is measured against in the same run.
+
+    make bench                          all of it, about 15 minutes and as much again for the first build
+    make bench ARGS=--quick             smaller and shorter, about 4 minutes
+    make bench ARGS="cost --signals 10000"
+
+Parts: `cost` (CPU, memory and bytes written for a value, against a client that only counts), `sandbox` (a sample in the
+sandbox against the same detector compiled natively), `disk` (bytes a value in the store of record), `latency` (from a
+change at the source to the alarm's event at a client).
+
+It builds with the release profile, honours CARGO_TARGET_DIR, runs on loopback alone and writes only there and into a
+temporary folder (TMPDIR), which should lie on a disk for the bytes written to mean anything. What it starts it ends.
+Linux only: it reads /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import cost
+import latency
+from children import Failed, Programs, say
+
+TOP = Path(__file__).resolve().parent.parent.parent
+PARTS = ("cost", "sandbox", "disk", "latency")
+SANDBOX_FLOOR_NS = 15.0
+
+
+def main() -> int:
+    """Runs the parts that were asked for; 1 when one of them could not be measured. A missed floor is only told."""
+    options = read_options()
+    print(f"Measured on {machine()}.")
+    failures = 0
+    programs = None
+    for part in PARTS:
+        if part not in options.parts:
+            continue
+        try:
+            if part in ("cost", "latency") and programs is None:
+                programs = build()
+            if part == "cost":
+                cost.run(programs, options)
+            elif part == "latency":
+                latency.run(programs, options)
+            elif part == "sandbox":
+                sandbox()
+            else:
+                disk()
+        except Failed as failed:
+            say(f"bench: {part}: {failed}")
+            failures += 1
+        sys.stdout.flush()
+    return 1 if failures else 0
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="The benchmarks; see the head of this file.")
+    parser.add_argument("parts", nargs="*", help=f"any of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="one round, short windows, no 50,000 signals")
+    parser.add_argument("--signals", type=int, nargs="+", help="sizes of `cost` (default: 1000 10000 50000)")
+    parser.add_argument("--rate", type=float, help="changes of a signal a second (default: by size)")
+    parser.add_argument("--window", type=float, help="seconds measured in each round of `cost` (default: 20)")
+    parser.add_argument("--rounds", type=int, help="rounds of `cost`, their median is shown (default: 3)")
+    parser.add_argument("--changes", type=int, help="changes of each row of `latency` (default: 200)")
+    options = parser.parse_args()
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    options.parts = options.parts or list(PARTS)
+    quick = options.quick
+    options.signals = options.signals or ([1_000, 10_000] if quick else [1_000, 10_000, 50_000])
+    options.window = options.window or (8.0 if quick else 20.0)
+    options.rounds = options.rounds or (1 if quick else 3)
+    options.changes = options.changes or (40 if quick else 200)
+    return options
+
+
+def machine() -> str:
+    """What it is measured on, in a few words."""
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    load = os.getloadavg()[0]
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, load {load:.1f} at the start"
+
+
+def cargo(arguments: list[str], **how: object) -> subprocess.CompletedProcess:
+    """Runs cargo at the top of the project."""
+    command = [os.environ.get("CARGO", "cargo"), *arguments]
+    done = subprocess.run(command, cwd=TOP, text=True, stdout=subprocess.PIPE, check=False, **how)
+    if done.returncode:
+        raise Failed(f"`{' '.join(command)}` failed")
+    return done
+
+
+def build() -> Programs:
+    """The program and the bench helper, as cargo says where they lie."""
+    say("bench: building (release)")
+    messages = cargo(["build", "--release", "--quiet", "--message-format=json-render-diagnostics",
+                      "--package", "watchfire", "--bin", "watchfire",
+                      "--package", "watchfire-plant", "--example", "bench"]).stdout
+    found = {}
+    for line in messages.splitlines():
+        message = json.loads(line) if line.startswith("{") else {}
+        if message.get("executable"):
+            found[message["target"]["name"]] = Path(message["executable"])
+    if not {"watchfire", "bench"} <= found.keys():
+        raise Failed(f"cargo built {sorted(found)}, not `watchfire` and `bench`")
+    return Programs(gateway=found["watchfire"], bench=found["bench"])
+
+
+def sandbox() -> None:
+    """Nanoseconds a sample, as the sandbox's own benchmark says."""
+    say("bench: sandbox")
+    table = cargo(["bench", "--quiet", "--package", "watchfire-sandbox", "--bench", "sandbox"]).stdout
+    print("\n## A sample through the sandbox\n")
+    print("The same detector compiled natively, in the sandbox, and in the sandbox called from another runtime.\n")
+    print(table.strip())
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        if cells[:2] == ["limit", "256"]:
+            held = "held" if float(cells[3]) <= SANDBOX_FLOOR_NS else "MISSED"
+            print(f"\nFloor: `limit` at 256 samples within {SANDBOX_FLOOR_NS:.0f} ns a sample: {cells[3]} ns, {held}.")
+
+
+def disk() -> None:
+    """Bytes a value, as the store's own benchmark says."""
+    say("bench: disk")
+    table = cargo(["bench", "--quiet", "--package", "watchfire-history", "--bench", "store"]).stdout
+    print("\n## A value in the store of record\n")
+    print("Sealed a minute or ten minutes at a time, against its plain columns.\n")
+    print(table.strip())
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="watchfire-bench-") as folder:
+        os.environ["WATCHFIRE_BENCH_FOLDER"] = folder
+        sys.exit(main())
