@@ -9,10 +9,10 @@ use opcua::nodes::VariableBuilder;
 use opcua::server::ServerHandle;
 use opcua::server::address_space::AddressSpace;
 use opcua::server::node_manager::memory::SimpleNodeManager;
-use opcua::types::{AttributeId, DataTypeId, DataValue, NodeId, ObjectId, StatusCode};
+use opcua::types::{AttributeId, DataTypeId, DataValue, DateTime, NodeId, ObjectId, StatusCode};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use watchfire_model::{Clock, SystemClock};
+use watchfire_model::{Clock, Instant, SystemClock};
 use watchfire_ua::{Application, date_time_from_instant};
 
 use crate::PlantError;
@@ -43,6 +43,7 @@ pub struct LoadServer {
     address: SocketAddr,
     url: String,
     nodes: Arc<SimpleNodeManager>,
+    handle: ServerHandle,
     namespace: u16,
     sent: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
@@ -71,8 +72,8 @@ impl LoadServer {
         let (handle, nodes) = (served.handle.clone(), served.nodes.clone());
         let Running { address, url, task } = served.run();
         let sent = Arc::new(AtomicU64::new(0));
-        let changing = tokio::spawn(change(ids, options.rate_hz, handle, sent.clone(), stop));
-        Ok(Self { address, url, nodes, namespace, sent, tasks: vec![task, changing] })
+        let changing = tokio::spawn(change(ids, options.rate_hz, handle.clone(), sent.clone(), stop));
+        Ok(Self { address, url, nodes, handle, namespace, sent, tasks: vec![task, changing] })
     }
 
     /// Where it listens.
@@ -97,6 +98,20 @@ impl LoadServer {
     pub fn add_signal(&self, number: u32) {
         let id = NodeId::new(self.namespace, number);
         insert(&mut self.nodes.address_space().write(), &NodeId::new(self.namespace, ROOT), &id, number as usize);
+    }
+
+    /// Gives a signal another value now, beside the changes at the rate; returns the value's source time stamp.
+    pub fn change(&self, number: u32, value: f64) -> Instant {
+        let now = SystemClock.now();
+        let (time, _) = date_time_from_instant(now);
+        let id = NodeId::new(self.namespace, number);
+        self.handle.subscriptions().notify_data_change(std::iter::once((
+            data_value(value, time),
+            &id,
+            AttributeId::Value,
+        )));
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        now
     }
 
     /// How many changes it has offered to its subscriptions so far.
@@ -152,18 +167,21 @@ async fn change(ids: Vec<NodeId>, rate_hz: f64, handle: ServerHandle, sent: Arc<
             let id = ids.get(next)?;
             next = if next == last { 0 } else { next + 1 };
             let value = f64::from(u32::try_from((done + step) % 1_000_000).unwrap_or(0)) / 8.0;
-            let data = DataValue {
-                value: Some(value.into()),
-                status: Some(StatusCode::Good),
-                source_timestamp: Some(time),
-                server_timestamp: Some(time),
-                ..Default::default()
-            };
-            Some((data, id, AttributeId::Value))
+            Some((data_value(value, time), id, AttributeId::Value))
         });
         handle.subscriptions().notify_data_change(batch);
         done = due;
         sent.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+fn data_value(value: f64, time: DateTime) -> DataValue {
+    DataValue {
+        value: Some(value.into()),
+        status: Some(StatusCode::Good),
+        source_timestamp: Some(time),
+        server_timestamp: Some(time),
+        ..Default::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod cli;
+mod counts;
 mod data;
 mod demo;
 mod history;

@@ -13,7 +13,7 @@ use watchfire_pipeline::{Gateway, Latest, Stats, Surface, commands};
 use crate::assemble::Assembly;
 use crate::cli::ConfigFile;
 use crate::data::Data;
-use crate::{query, terminal};
+use crate::{counts, query, terminal};
 
 /// Runs the gateway until a signal ends it.
 ///
@@ -84,7 +84,7 @@ pub async fn gateway(
         site: assembly.site(),
         own_area: config.gateway.name.clone(),
         latest,
-        stats,
+        stats: stats.clone(),
         commands: requests,
         commit_interval: config.gateway.commit_interval,
         keep: assembly.keep(),
@@ -101,6 +101,7 @@ pub async fn gateway(
     let ended = tokio::select! {
         ended = gateway.run(stop.clone()) => ended.map_err(anyhow::Error::from),
         () = answering => Ok(()),
+        () = counts::tell(stats) => Ok(()),
     };
     server_stop.cancel();
     let served = tokio::time::timeout(std::time::Duration::from_millis(300), serving).await;
