@@ -129,16 +129,15 @@ impl Engine {
 
     /// Applies a finding that rests on the record at `cause`. `now` is the receive time. Answers the transition, if
     /// there is one: a finding that changes nothing that an operator sees is none, and neither is one for a condition
-    /// that is disabled (its level is kept for when it is enabled) or unknown.
+    /// that is unknown. A disabled condition keeps its level for when it is enabled, without an event.
     pub fn apply(&mut self, key: &ConditionKey, cause: Lsn, finding: Finding, now: Instant) -> Option<Transition> {
         let condition = self.conditions.get_mut(key)?;
         let before = condition.state.clone();
         condition.state.take(&condition.def, &finding);
         let after = &mut condition.state;
-        let unseen = after.level == before.level
-            && after.active.value == before.active.value
-            && after.quality.value == before.quality.value;
-        if unseen || !after.enabled.value {
+        let same_reason = after.message == before.message || !before.retain;
+        let unseen = after.level == before.level && after.quality.value == before.quality.value && same_reason;
+        if unseen {
             return None;
         }
         Some(condition.changed(before.retain, cause, finding.at, now))

@@ -72,6 +72,13 @@ impl Gate {
         Some(GateEvent::Ended)
     }
 
+    /// Says that nothing could be known up to `now`: an event that is going on is kept going.
+    pub fn resume(&mut self, now: Instant) {
+        if self.open {
+            self.kept = Some(now);
+        }
+    }
+
     /// Whether an event is going on.
     #[must_use]
     pub const fn is_open(&self) -> bool {

@@ -68,12 +68,20 @@ impl FileJournal {
             segments.push_back(Segment::create(&folder, next)?);
         }
         let tail = Lsn(next.0 - 1);
+        // What was read back may be in the page cache only; from here on it counts as durable.
+        for segment in &segments {
+            segment
+                .file
+                .sync_data()
+                .map_err(|error| failed("making durable the journal file", &segment.path, error))?;
+        }
+        let synced = File::open(&folder).and_then(|opened| opened.sync_all());
+        synced.map_err(|error| failed("making durable the journal folder", &folder, error))?;
         let inner = Inner {
             folder,
             segments,
             tail,
-            // What a scan has read back may still be in the page cache only: nothing is promised before the first sync.
-            synced: Lsn(0),
+            synced: tail,
             rolled: Vec::new(),
             folder_changed: true,
             buffer: Vec::new(),

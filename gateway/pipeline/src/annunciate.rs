@@ -37,6 +37,8 @@ pub(crate) enum Notice {
         /// The same for the engine; empty while the detector is in shadow.
         findings: Vec<(ConditionKey, Finding)>,
     },
+    /// Asks how far the log reaches once everything told before is in it.
+    Settled(oneshot::Sender<Lsn>),
     /// A finding of the gateway's own.
     Own {
         /// The control record it rests on.
@@ -189,6 +191,12 @@ impl Annunciator {
     async fn notice(&mut self, notice: Notice) -> Result<Option<Unpublished>, PortError> {
         match notice {
             Notice::Define(defs) => Ok(Some(self.define(defs))),
+            Notice::Settled(answer) => {
+                if answer.send(self.log.tail()).is_err() {
+                    tracing::debug!("a detector that asked has ended");
+                }
+                Ok(None)
+            }
             Notice::Found { binding, frame, now, verdicts, findings } => {
                 if self.decided.get(&*binding).is_some_and(|last| frame <= *last) {
                     return Ok(None);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -181,7 +182,12 @@ impl Run {
                     self.checkpoint(&mut running).await?;
                     return Ok(());
                 }
-                _ = checkpoints.tick() => self.checkpoint(&mut running).await?,
+                _ = checkpoints.tick() => match self.checkpoint(&mut running).await {
+                    Err(Ended::Log(error)) => {
+                        tracing::warn!(detector = name, %error, "the state could not be saved; the earlier one stays");
+                    }
+                    saved => saved?,
+                },
                 record = running.cursor.next() => match record {
                     Ok(record) => self.record(&mut running, &record).await?,
                     Err(CursorError::Gone { oldest }) => {
@@ -263,7 +269,12 @@ impl Run {
     async fn record(&self, running: &mut Running, record: &Record) -> Result<(), Ended> {
         let (lsn, frame) = match &record.body {
             RecordBody::Data(frame) if !self.skips.contains(&record.lsn) => (record.lsn, frame),
-            _ => {
+            other => {
+                if let RecordBody::Control(Control::Source { source, state, .. }) = other
+                    && self.plan.sources.iter().any(|own| **own == **source)
+                {
+                    running.judge.source(source, *state);
+                }
                 running.seen = record.lsn;
                 return Ok(());
             }
@@ -308,11 +319,15 @@ impl Run {
         Ok(())
     }
 
-    /// Saves once what it rests on is durable: a state must never know more than the log.
+    /// Saves once everything it rests on and everything it led to is durable: a state must never know more than the log,
+    /// or a level that it remembers as told would never be told.
     async fn save(&self, checkpoint: Checkpoint) -> Result<(), Ended> {
         let log = self.detection.log.clone();
+        let (answer, told) = oneshot::channel();
+        self.detection.notices.send(Notice::Settled(answer)).await;
+        let Ok(decided) = told.await else { return Ok(()) };
         log.hurry();
-        if !log.durable(checkpoint.frame).await {
+        if !log.durable(decided.max(checkpoint.frame)).await {
             return Ok(());
         }
         let saved = tokio::task::spawn_blocking(move || log.history().save_checkpoint(&checkpoint)).await;

@@ -147,7 +147,10 @@ impl Gateway {
         finish("detectors", async { while detectors.join_next().await.is_some() {} }).await;
         detectors.shutdown().await;
         if let Some((result, task)) = failed {
-            return result.map_err(|_| GatewayError::Task(task))?.map_err(GatewayError::Store);
+            return Err(match result {
+                Ok(Err(error)) => GatewayError::Store(error),
+                Ok(Ok(())) | Err(_) => GatewayError::Task(task),
+            });
         }
         finish("annunciator", async { drop(annunciate.await) }).await;
         seal_stop.cancel();

@@ -1,12 +1,13 @@
 //! A detector and the gateway's half of it: scores become events, repeated levels are dropped. What live detection and
 //! replay share, so that both decide the same; everything in it that lasts can be saved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use watchfire_calibration::{Gate, GateEvent, GateSettings};
 use watchfire_model::{
-    AlarmSettings, Batch, ConditionSpec, Decides, Instant, Level, Lsn, Outcome, Phase, Progress, Scale, Verdict,
+    AlarmSettings, Batch, ConditionSpec, Decides, Instant, Level, Lsn, Outcome, Phase, Progress, Scale, SourceState,
+    Verdict,
 };
 
 use crate::{BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
@@ -21,6 +22,10 @@ struct HostHalf {
     levels: BTreeMap<Place, Level>,
     phase: Option<Phase>,
     last_call: Instant,
+    /// Sources of the binding that are lost.
+    down: BTreeSet<String>,
+    /// Whether the last of them has come back since the gates were last looked at.
+    resumed: bool,
 }
 
 /// A detector with the gateway's half.
@@ -129,7 +134,9 @@ impl Judge {
             let outcome = self.detector.process(batch).await?;
             self.take(batch, outcome, &mut judgement).await?;
         }
-        self.settle(batch.now, &mut judgement);
+        if self.host.down.is_empty() {
+            self.settle(batch.now, &mut judgement);
+        }
         Ok(judgement)
     }
 
@@ -151,6 +158,7 @@ impl Judge {
         let columns = scores.condition.iter().zip(&scores.instance).zip(&scores.at).zip(&scores.score);
         for (((condition, instance), at), score) in columns {
             let Some(settings) = self.gate(*condition) else { continue };
+            let first = !self.host.gates.contains_key(&(*condition, *instance));
             let gate = self.host.gates.entry((*condition, *instance)).or_default();
             if let Some(GateEvent::Began(score)) = gate.offer(&settings, batch.now, *score) {
                 let reasons = self.detector.explain(*condition, *instance).await?;
@@ -164,6 +172,8 @@ impl Judge {
                     ..reasons
                 };
                 self.level(began, judgement);
+            } else if first {
+                self.level(normal(*condition, *instance, *at), judgement);
             }
         }
         Ok(())
@@ -171,14 +181,30 @@ impl Judge {
 
     /// Keeps a verdict if its level is new for its instance.
     fn level(&mut self, verdict: Verdict, judgement: &mut Judgement) {
-        let last = self.host.levels.entry((verdict.condition, verdict.instance)).or_default();
-        if *last != verdict.level {
-            *last = verdict.level;
+        // What was never told counts as unknown: the first "normal" ends an alarm that an earlier configuration left.
+        let place = (verdict.condition, verdict.instance);
+        if self.host.levels.insert(place, verdict.level) != Some(verdict.level) {
             judgement.verdicts.push(verdict);
         }
     }
 
+    /// Says that one of the binding's sources came or went. While one is lost nothing is known, so no event ends; the
+    /// time without it does not count.
+    pub fn source(&mut self, source: &str, state: SourceState) {
+        match state {
+            SourceState::Down => {
+                self.host.down.insert(source.to_owned());
+            }
+            SourceState::Up => {
+                self.host.resumed |= self.host.down.remove(source) && self.host.down.is_empty();
+            }
+        }
+    }
+
     fn settle(&mut self, now: Instant, judgement: &mut Judgement) {
+        if std::mem::take(&mut self.host.resumed) {
+            self.host.gates.values_mut().for_each(|gate| gate.resume(now));
+        }
         let mut ended = Vec::new();
         for (place, gate) in self.host.gates.iter_mut().filter(|(_, gate)| gate.is_open()) {
             let settings = self.gates.get(usize::from(place.0)).copied().flatten().unwrap_or_default();
@@ -187,14 +213,18 @@ impl Judge {
             }
         }
         for (condition, instance) in ended {
-            let why = "nothing unusual for a while".to_owned();
-            self.level(Verdict { level: Level::Normal, why, ..plain(condition, instance, now) }, judgement);
+            self.level(normal(condition, instance, now), judgement);
         }
     }
 
     fn gate(&self, condition: u16) -> Option<GateSettings> {
         self.gates.get(usize::from(condition)).copied().flatten()
     }
+}
+
+fn normal(condition: u16, instance: u32, at: Instant) -> Verdict {
+    let why = "nothing unusual for a while".to_owned();
+    Verdict { level: Level::Normal, why, ..plain(condition, instance, at) }
 }
 
 fn plain(condition: u16, instance: u32, at: Instant) -> Verdict {

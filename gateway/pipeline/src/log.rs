@@ -171,7 +171,10 @@ impl Log {
             };
             if self.durable_tail() < self.tail() {
                 let synced = tokio::task::spawn_blocking(move || (syncer.sync(), syncer)).await;
-                let Ok((durable, back)) = synced else { return Ok(()) };
+                let (durable, back) = synced.map_err(|panic| PortError::Io {
+                    doing: "making the journal durable".to_owned(),
+                    source: std::io::Error::other(panic),
+                })?;
                 syncer = back;
                 self.durable.send_replace(durable?);
             }
@@ -219,9 +222,14 @@ pub fn read_stores(
 ) -> Result<Vec<Record>, CursorError> {
     let sealed = history.sealed();
     let mut records = if from <= sealed { history.read(from, rows_max)? } else { journal.read(from, rows_max)? };
-    if records.is_empty() && from > sealed && from <= history.sealed() {
+    let begins = records.first().is_some_and(|first| first.lsn == from);
+    if !begins && from > sealed && from <= history.sealed() {
         // Sealed and truncated between the two looks.
         records = history.read(from, rows_max)?;
+    }
+    if records.is_empty() && from <= sealed {
+        // Everything sealed is too old to be kept: what is not sealed tells where the log begins now.
+        records = journal.read(sealed.next(), rows_max)?;
     }
     match records.first() {
         Some(first) if first.lsn > from => Err(CursorError::Gone { oldest: first.lsn }),

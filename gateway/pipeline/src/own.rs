@@ -1,6 +1,6 @@
 //! The gateway's own conditions: a source is lost, a detector has failed. Made like any other, found by no plugin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ const DETECTOR_SEVERITY: u16 = 600;
 #[derive(Debug, Default)]
 pub struct OwnConditions {
     area: String,
-    resting: Mutex<BTreeMap<Arc<str>, Vec<ConditionKey>>>,
+    resting: Mutex<BTreeMap<Arc<str>, BTreeSet<ConditionKey>>>,
 }
 
 impl OwnConditions {
@@ -100,10 +100,7 @@ impl OwnConditions {
                 Scope::Group | Scope::Binding => true,
             });
             for source in own {
-                let keys = resting.entry(source.clone()).or_default();
-                if !keys.contains(&def.key) {
-                    keys.push(def.key.clone());
-                }
+                resting.entry(source.clone()).or_default().insert(def.key.clone());
             }
         }
     }
@@ -117,6 +114,6 @@ impl OwnConditions {
     }
 
     pub(crate) fn resting_on(&self, source: &str) -> Vec<ConditionKey> {
-        self.resting.lock().get(source).cloned().unwrap_or_default()
+        self.resting.lock().get(source).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
     }
 }

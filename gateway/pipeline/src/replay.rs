@@ -106,10 +106,15 @@ pub async fn replay(
     let mut hasher = blake3::Hasher::new();
     let indexes = plan.indexes();
     each(log, start.next(), async |record| {
-        let RecordBody::Data(frame) = &record.body else { return Ok(()) };
         if record.lsn > end {
             return Ok(());
         }
+        if let RecordBody::Control(Control::Source { source, state, .. }) = &record.body
+            && plan.sources.iter().any(|own| **own == **source)
+        {
+            judge.source(source, *state);
+        }
+        let RecordBody::Data(frame) = &record.body else { return Ok(()) };
         if recorded.skips.contains(&record.lsn) {
             report.skipped += 1;
             return Ok(());

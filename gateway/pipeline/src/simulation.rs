@@ -174,6 +174,23 @@ async fn a_lost_source_makes_its_alarms_uncertain_and_clears_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_made_of_scores_does_not_end_while_its_source_is_lost() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 15.0).await;
+    rig.shown_active("plain/odd/s/0").await;
+    rig.source(SourceState::Down).await;
+    rig.wait_ms(30_000).await;
+    assert!(rig.state_of("plain/odd/s/0").active.value, "nothing is known while the source is lost");
+    rig.source(SourceState::Up).await;
+    rig.wait_ms(5_000).await;
+    assert!(rig.state_of("plain/odd/s/0").active.value, "the time without it does not count");
+    rig.shown_normal("plain/odd/s/0").await;
+    rig.stop().await;
+    assert_eq!(site.replay().await.differences, vec![]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_command_says_why_and_leaves_no_record() {
     let site = Site::new();
     let rig = Rig::start(&site).await;

@@ -1,7 +1,7 @@
 //! From a validated configuration to the gateway's parts: which signal has which id, which detector gets which signals,
 //! who lives in which area.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ struct Placed<'c> {
 pub struct Assembly<'c> {
     config: &'c Config,
     signals: Vec<Placed<'c>>,
+    by_name: HashMap<&'c str, usize>,
     kinds: Kinds,
 }
 
@@ -54,8 +55,9 @@ impl<'c> Assembly<'c> {
         let names: Vec<String> = all.iter().map(|(_, signal)| signal.name.clone()).collect();
         let ids = data.log.history().signal_ids(&names).context("cannot give the signals their ids")?;
         let placed = all.into_iter().zip(ids);
-        let signals = placed.map(|((source, config), id)| Placed { id, source, config }).collect();
-        Ok(Self { config, signals, kinds: Kinds::default() })
+        let signals: Vec<Placed<'c>> = placed.map(|((source, config), id)| Placed { id, source, config }).collect();
+        let by_name = signals.iter().enumerate().map(|(at, signal)| (signal.config.name.as_str(), at)).collect();
+        Ok(Self { config, signals, by_name, kinds: Kinds::default() })
     }
 
     /// What the pipeline needs to know of the site.
@@ -70,7 +72,7 @@ impl<'c> Assembly<'c> {
     }
 
     fn find(&self, name: &str) -> Option<&Placed<'c>> {
-        self.signals.iter().find(|signal| signal.config.name == name)
+        self.by_name.get(name).and_then(|at| self.signals.get(*at))
     }
 
     /// The detectors.
@@ -82,6 +84,7 @@ impl<'c> Assembly<'c> {
         let signals: Vec<&Placed<'_>> = detector.signals.iter().filter_map(|name| self.find(name)).collect();
         let areas: Vec<String> = signals.iter().map(|signal| signal.config.area.clone()).collect();
         let mut sources: Vec<Arc<str>> = signals.iter().map(|signal| signal.source.clone()).collect();
+        sources.sort();
         sources.dedup();
         let spec = BindingSpec {
             name: detector.name.clone(),
