@@ -13,7 +13,7 @@ impl Band {
     /// Whether the value lies in it. NaN never does.
     #[inline]
     pub fn holds(self, value: f64) -> bool {
-        self.0 <= value && value <= self.1
+        (self.0 <= value) & (value <= self.1)
     }
 }
 

@@ -112,15 +112,7 @@ impl Detector for Limit {
             self.restate(batch.now, &mut outcome.verdicts);
         }
         if let Some(place) = self.places.limit {
-            let columns = batch.signal.iter().zip(&batch.value).zip(&batch.status);
-            for (row, ((signal, value), status)) in columns.enumerate() {
-                let stay = self.stays.get(*signal as usize).copied().unwrap_or(Band::NOTHING);
-                if *status >> 31 != 0 || !stay.holds(*value) {
-                    let at = batch.time.get(row).copied().unwrap_or(batch.now);
-                    let row = Row { signal: *signal, time: at, value: *value, status: *status, quality: 0 };
-                    outcome.verdicts.extend(self.judge(place, row));
-                }
-            }
+            self.levels(place, batch, &mut outcome.verdicts);
         }
         if let (Some(place), Some(most_per_s)) = (self.places.rate, self.settings.rate_per_s) {
             self.rates(place, most_per_s, batch, &mut outcome.verdicts);
@@ -149,6 +141,49 @@ impl Detector for Limit {
 }
 
 impl Limit {
+    /// Looks at the rows by eights: a loop costs a check of fuel and time each turn, and most rows change nothing.
+    fn levels(&mut self, place: u16, batch: &Batch, verdicts: &mut Vec<Verdict>) {
+        let (signals, signals_left) = batch.signal.as_chunks::<8>();
+        let (values, values_left) = batch.value.as_chunks::<8>();
+        let (statuses, statuses_left) = batch.status.as_chunks::<8>();
+        for (eight, ((signal, value), status)) in signals.iter().zip(values).zip(statuses).enumerate() {
+            if !self.changes_nothing(signal, value, status) {
+                self.each(place, batch, 8 * eight, (signal, value, status), verdicts);
+            }
+        }
+        let left = (signals_left, values_left, statuses_left);
+        self.each(place, batch, batch.signal.len() - signals_left.len(), left, verdicts);
+    }
+
+    /// Whether eight rows leave all levels as they are. Without a branch.
+    #[inline]
+    fn changes_nothing(&self, signal: &[u32; 8], value: &[f64; 8], status: &[u32; 8]) -> bool {
+        let rows = signal.iter().zip(value).zip(status);
+        rows.fold(true, |calm, ((signal, value), status)| {
+            let stay = self.stays.get(*signal as usize).unwrap_or(&Band::NOTHING);
+            calm & stay.holds(*value) & (*status >> 31 == 0)
+        })
+    }
+
+    /// Looks at each of some rows, which begin at row `first` of the batch.
+    fn each(
+        &mut self,
+        place: u16,
+        batch: &Batch,
+        first: usize,
+        (signals, values, statuses): (&[u32], &[f64], &[u32]),
+        verdicts: &mut Vec<Verdict>,
+    ) {
+        for (row, ((signal, value), status)) in (first..).zip(signals.iter().zip(values).zip(statuses)) {
+            let stay = self.stays.get(*signal as usize).copied().unwrap_or(Band::NOTHING);
+            if *status >> 31 != 0 || !stay.holds(*value) {
+                let time = batch.time.get(row).copied().unwrap_or(batch.now);
+                let row = Row { signal: *signal, time, value: *value, status: *status, quality: 0 };
+                verdicts.extend(self.judge(place, row));
+            }
+        }
+    }
+
     /// The level of a row that may change it; a verdict if it does.
     #[cold]
     fn judge(&mut self, place: u16, row: Row) -> Option<Verdict> {

@@ -188,6 +188,13 @@ impl Channel {
     }
 }
 
+/// `x` to the exponent of a [`Shape`]; roots are an instruction, powers are not.
 fn power(x: f64, exponent: f64) -> f64 {
-    if exponent == 1.0 { x } else { x.powf(exponent) }
+    if exponent == 1.0 {
+        x
+    } else if exponent == 0.75 {
+        (x * x.sqrt()).sqrt()
+    } else {
+        x.powf(exponent)
+    }
 }

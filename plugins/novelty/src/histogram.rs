@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 /// Bins: eight for each doubling, from 2⁻²⁴ on.
 const BINS: usize = 560;
-const PER_DOUBLING: f64 = 8.0;
-const FIRST_EXPONENT: f64 = 24.0;
+/// Bins whose counts are also kept summed up, so that a tail is summed in a few steps.
+const BLOCK: usize = 16;
+const FIRST_EXPONENT: u64 = 24;
 /// Before so many counts there is no probability.
 const COUNTS_LEAST: f64 = 50.0;
 /// The least number of exceedances that a tail is fitted to.
@@ -24,6 +25,8 @@ pub struct Histogram {
     first: Vec<f64>,
     second: Vec<f64>,
     total: f64,
+    /// Counts of [`BLOCK`] bins each.
+    blocks: Vec<f64>,
     /// No bin above this one has a count: where scans begin.
     top: usize,
 }
@@ -34,16 +37,42 @@ pub struct Bin(u16, f64, f64, f64);
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { count: vec![0.0; BINS], first: vec![0.0; BINS], second: vec![0.0; BINS], total: 0.0, top: 0 }
+        let blocks = vec![0.0; BINS / BLOCK];
+        Self { count: vec![0.0; BINS], first: vec![0.0; BINS], second: vec![0.0; BINS], total: 0.0, blocks, top: 0 }
     }
 }
 
+/// The eighths of a doubling: 2^(k/8).
+const EIGHTHS: [f64; 8] = [
+    1.0,
+    1.090_507_732_665_257_7,
+    1.189_207_115_002_721,
+    1.296_839_554_651_009_6,
+    std::f64::consts::SQRT_2,
+    1.542_210_825_407_940_7,
+    1.681_792_830_507_429,
+    1.834_008_086_409_342_4,
+];
+const EXPONENT_BIAS: u64 = 1_023;
+const FRACTION_BITS: u32 = 52;
+
+/// The bin of a novelty: ⌊8·(log2 r + 24)⌋, read off the number's own exponent and fraction.
 fn bin_of(r: f64) -> usize {
-    if r <= 0.0 {
+    let bits = r.to_bits();
+    let exponent = bits >> FRACTION_BITS & 0x7FF;
+    if r <= 0.0 || exponent < EXPONENT_BIAS - FIRST_EXPONENT {
         return 0;
     }
-    // Saturates at both ends.
-    (((r.log2() + FIRST_EXPONENT) * PER_DOUBLING) as usize).min(BINS - 1)
+    let fraction = f64::from_bits(bits & ((1 << FRACTION_BITS) - 1) | EXPONENT_BIAS << FRACTION_BITS);
+    let eighth = EIGHTHS.iter().filter(|eighth| **eighth <= fraction).count() - 1;
+    let doublings = exponent + FIRST_EXPONENT - EXPONENT_BIAS;
+    (doublings as usize * EIGHTHS.len() + eighth).min(BINS - 1)
+}
+
+/// The lower edge of a bin: 2^(bin/8 − 24).
+fn edge_of(bin: usize) -> f64 {
+    let power = (bin / EIGHTHS.len()) as u64 + EXPONENT_BIAS - FIRST_EXPONENT;
+    f64::from_bits(power << FRACTION_BITS) * EIGHTHS.get(bin % EIGHTHS.len()).copied().unwrap_or(1.0)
 }
 
 impl Histogram {
@@ -55,16 +84,12 @@ impl Histogram {
             return 0.0;
         }
         let allowed = (1.0 - q) * self.total;
-        let (mut above, mut bin) = (0.0, self.top);
-        while let Some(count) = self.count.get(bin).filter(|count| bin > 0 && above + **count <= allowed) {
-            above += count;
-            bin -= 1;
-        }
-        let edge = if bin > 0 { (((bin + 1) as f64) / PER_DOUBLING - FIRST_EXPONENT).exp2() } else { 0.0 };
+        let bin = self.quantile_bin(allowed);
+        let edge = if bin > 0 { edge_of(bin + 1) } else { 0.0 };
         // Ties at the edge count as exceedances of size zero: magnitude, not rarity, drives the score.
         let exceedances = allowed.max(EXCEEDANCES_LEAST);
         if r <= edge {
-            let as_large: f64 = self.count.iter().skip(bin_of(r)).sum();
+            let as_large = self.from(bin_of(r));
             return -((as_large.max(exceedances) + 1.0) / (self.total + 1.0)).min(1.0).log10();
         }
         let (mut m1, mut m2) = (0.0, 0.0);
@@ -90,6 +115,32 @@ impl Histogram {
         tail - ((exceedances + 1.0) / (self.total + 1.0)).log10()
     }
 
+    /// The highest bin above which at most `allowed` counts lie, but more with its own.
+    fn quantile_bin(&self, allowed: f64) -> usize {
+        let (mut above, mut bin) = (0.0, self.top);
+        loop {
+            let block = self.blocks.get(bin / BLOCK).copied().unwrap_or_default();
+            if bin % BLOCK == BLOCK - 1 && bin >= BLOCK && above + block <= allowed {
+                above += block;
+                bin -= BLOCK;
+                continue;
+            }
+            let count = self.count.get(bin).copied().unwrap_or_default();
+            if bin == 0 || above + count > allowed {
+                return bin;
+            }
+            above += count;
+            bin -= 1;
+        }
+    }
+
+    /// How many counts lie in this bin and above. Counts are whole, so the order of the sum does not matter.
+    fn from(&self, bin: usize) -> f64 {
+        let next = bin / BLOCK + 1;
+        let own: f64 = self.count.get(bin..next * BLOCK).unwrap_or_default().iter().sum();
+        own + self.blocks.get(next..).unwrap_or_default().iter().sum::<f64>()
+    }
+
     /// Counts a novelty.
     pub fn add(&mut self, r: f64) {
         let r = r.min(NOVELTY_MAX);
@@ -100,6 +151,9 @@ impl Histogram {
             *n += 1.0;
             *s1 += r;
             *s2 += r * r;
+        }
+        if let Some(block) = self.blocks.get_mut(bin / BLOCK) {
+            *block += 1.0;
         }
         self.total += 1.0;
         self.top = self.top.max(bin);
@@ -122,6 +176,9 @@ impl Histogram {
             {
                 (*count, *first, *second) = (*n, *s1, *s2);
                 histogram.total += n;
+                if let Some(block) = histogram.blocks.get_mut(bin / BLOCK) {
+                    *block += n;
+                }
                 histogram.top = histogram.top.max(bin);
             }
         }
@@ -140,6 +197,41 @@ mod tests {
             histogram.add(f64::from(i * i) / 7.0);
         }
         assert_eq!(Histogram::from_bins(&histogram.bins()), histogram);
+    }
+
+    #[test]
+    fn bins_are_eighths_of_a_doubling() {
+        for bin in 0..BINS {
+            let (low, high) = (edge_of(bin), edge_of(bin + 1));
+            assert!((low.log2() - (bin as f64 / 8.0 - 24.0)).abs() < 1e-12);
+            assert_eq!((bin_of(low), bin_of(low * 1.000_1), bin_of(high * 0.999_9)), (bin, bin, bin));
+        }
+        for (r, bin) in [(0.0, 0), (5e-324, 0), (1e-9, 0), (-1.0, 0), (1.0, 192), (1e300, BINS - 1)] {
+            assert_eq!(bin_of(r), bin, "{r}");
+        }
+    }
+
+    #[test]
+    fn a_quantile_is_found_as_by_counting_down() {
+        let mut histogram = Histogram::default();
+        (0..5_000).for_each(|i| histogram.add((f64::from(i * 7 % 71) - 20.0).exp2()));
+        for allowed in [0.0, 1.0, 70.0, 71.0, 500.0, 4_999.0, 5_000.0, 9_999.0] {
+            let (mut above, mut bin) = (0.0, BINS - 1);
+            while bin > 0 && above + histogram.count[bin] <= allowed {
+                above += histogram.count[bin];
+                bin -= 1;
+            }
+            assert_eq!(histogram.quantile_bin(allowed), bin, "{allowed}");
+        }
+    }
+
+    #[test]
+    fn a_tail_is_the_sum_of_its_bins() {
+        let mut histogram = Histogram::default();
+        (0..5_000).for_each(|i| histogram.add((f64::from(i % 71) - 20.0).exp2()));
+        for bin in 0..BINS {
+            assert_eq!(histogram.from(bin), histogram.count[bin..].iter().sum::<f64>(), "{bin}");
+        }
     }
 
     #[test]

@@ -77,6 +77,10 @@ pub struct Novelty {
     watched: Vec<Watched>,
     /// Signals that have something in `reported`.
     reported: Vec<u32>,
+    /// Samples of the signal that has most.
+    most: u64,
+    /// Signals that have been learned.
+    ready: usize,
     /// Progress last told: tenths of the warm-up, signals ready.
     told: Option<(u64, u32)>,
 }
@@ -128,7 +132,8 @@ impl Detector for Novelty {
             return Err(refuse("hold_off_samples", format!("{given} is above 100000; take less")));
         }
         let watched = setup.signals.into_iter().map(|signal| Watched { signal, nova: Nova::default(), reported: None });
-        let detector = Self { settings, watched: watched.collect(), reported: Vec::new(), told: None };
+        let detector =
+            Self { settings, watched: watched.collect(), reported: Vec::new(), most: 0, ready: 0, told: None };
         Ok((detector, vec![condition()]))
     }
 
@@ -143,7 +148,10 @@ impl Detector for Novelty {
             let Some(watched) = self.watched.get_mut(row.signal as usize) else { continue };
             let local_s = row.time.div_euclid(NS_PER_S) + i64::from(batch.utc_offset_s);
             let judged = watched.nova.offer(row.value, local_s, self.settings.hold_off_samples);
-            if judged.score <= 0.0 || watched.nova.count() <= self.settings.warm_up_samples {
+            let (count, need) = (watched.nova.count(), self.settings.warm_up_samples);
+            self.most = self.most.max(count);
+            self.ready += usize::from(count == need);
+            if judged.score <= 0.0 || count <= need {
                 continue;
             }
             outcome.scores.push(0, row.signal, row.time, judged.score);
@@ -174,6 +182,9 @@ impl Detector for Novelty {
         for (watched, saved) in self.watched.iter_mut().zip(signals) {
             watched.nova = Nova::restored(saved);
         }
+        self.most = self.watched.iter().map(|watched| watched.nova.count()).max().unwrap_or_default();
+        let need = self.settings.warm_up_samples;
+        self.ready = self.watched.iter().filter(|watched| watched.nova.count() >= need).count();
         self.told = told;
         Ok(())
     }
@@ -183,8 +194,7 @@ impl Novelty {
     /// Progress, when it is another: ready with the first signal that is, since each is judged for itself.
     fn progress(&mut self) -> Option<Progress> {
         let need = self.settings.warm_up_samples;
-        let have = self.watched.iter().map(|watched| watched.nova.count()).max().unwrap_or_default().min(need);
-        let ready = self.watched.iter().filter(|watched| watched.nova.count() >= need).count();
+        let (have, ready) = (self.most.min(need), self.ready);
         let now = (have * 10 / need.max(1), u32::try_from(ready).unwrap_or(u32::MAX));
         if self.told == Some(now) {
             return None;
