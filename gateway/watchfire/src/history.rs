@@ -43,6 +43,9 @@ pub fn history(options: &History) -> Result<ExitCode> {
     }
 }
 
+/// Whole numbers of 64 bits lie below.
+const WHOLE_MAX: f64 = 18_446_744_073_709_551_616.0;
+
 /// One sample, ready to be written.
 struct Line<'r> {
     time: Instant,
@@ -56,9 +59,14 @@ struct Line<'r> {
 }
 
 impl Line<'_> {
-    /// `{}` of a double reads back as the same bits.
+    /// Reads back as the same bits of a double. What may have been a whole number of 64 bits is written with all its
+    /// digits, not with the fewest that tell it from other doubles.
     fn number(&self) -> String {
-        self.exact.map_or_else(|| self.value.to_string(), |bits| bits.to_string())
+        match self.exact {
+            Some(bits) => bits.to_string(),
+            None if self.value.abs() < WHOLE_MAX && self.value.fract() == 0.0 => format!("{:.0}", self.value),
+            None => self.value.to_string(),
+        }
     }
 }
 
@@ -140,6 +148,7 @@ mod tests {
         rows.set_exact(i64::MAX);
         rows.push(SignalId(1), at, f64::NAN, StatusCode::GOOD, Quality::NONE, 0);
         rows.set_text("a \"b\"".into());
+        rows.push(SignalId(1), at, -9_223_372_036_854_775_808.0, StatusCode::GOOD, Quality::NONE, 0);
         let written = |write: fn(&mut dyn Write, &Rows) -> io::Result<()>| {
             let mut out = Vec::new();
             write(&mut out, &rows).unwrap();
@@ -150,8 +159,9 @@ mod tests {
             "2026-03-01T12:00:00.000000001Z,2026-03-01T12:00:00.001000001Z,0.30000000000000004,0x00000000,\n"
         ));
         assert!(as_csv.contains(",9223372036854775807,0x80310000,rounded\n") && as_csv.contains(",\"a \"\"b\"\"\","));
+        assert!(as_csv.contains(",-9223372036854775808,0x00000000,\n"));
         let as_json = written(json);
         assert!(as_json.contains("\"value\":0.30000000000000004") && as_json.contains("\"value\":9223372036854775807"));
-        assert!(written(table).ends_with("3 samples\n"));
+        assert!(written(table).ends_with("4 samples\n"));
     }
 }
