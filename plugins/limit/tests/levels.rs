@@ -97,12 +97,12 @@ fn rows_in_one_batch_are_judged_as_in_many() {
         Limit::init(Setup { config: config.into(), signals, ..Setup::default() }).unwrap().0
     };
     let row = |number: u32| {
-        let value = if number % 37 == 0 { f64::NAN } else { f64::from(number * 31 % 110) };
+        let value = if number.is_multiple_of(37) { f64::NAN } else { f64::from(number * 31 % 110) };
         Row {
             signal: number * 7 % 5,
             time: i64::from(number),
             value,
-            status: u32::from(number % 41 == 0) << 31,
+            status: u32::from(number.is_multiple_of(41)) << 31,
             quality: 0,
         }
     };

@@ -151,10 +151,14 @@ impl Detector for Novelty {
             let (count, need) = (watched.nova.count(), self.settings.warm_up_samples);
             self.most = self.most.max(count);
             self.ready += usize::from(count == need);
-            if judged.score <= 0.0 || count <= need {
+            // The first judgement is told whatever it is: it ends what an earlier detector may have left standing.
+            if count <= need || (judged.score <= 0.0 && count > need + 1) {
                 continue;
             }
-            outcome.scores.push(0, row.signal, row.time, judged.score);
+            outcome.scores.push(0, row.signal, row.time, judged.score.max(0.0));
+            if judged.score <= 0.0 {
+                continue;
+            }
             if watched.reported.is_none() {
                 self.reported.push(row.signal);
             }

@@ -48,15 +48,17 @@ fn novelty() -> Novelty {
 #[test]
 fn the_detector_reports_the_jump_and_says_why() {
     let mut detector = novelty();
-    let mut found = Vec::new();
-    for [time, value, .., score] in golden() {
+    let (mut found, mut told) = (Vec::new(), Vec::new());
+    for (row, [time, value, .., score]) in golden().into_iter().enumerate() {
         let outcome = detector.process(&batch(time, value)).unwrap();
         let reported = outcome.scores.score.first().copied().unwrap_or_default();
+        told.extend(outcome.scores.score.first().map(|_| row));
         assert!(reported == 0.0 || agrees(reported, score));
         if reported >= 1.2 {
             found.push(detector.explain(0, 0).unwrap());
         }
     }
+    assert_eq!(told.first(), Some(&750), "the first judgement is told, and none before it");
     let [jump] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(jump.why, "127.882 kW is unusual on a Friday between 9 and 10 h, when about 68.1714 kW is usual");
     assert!(jump.evidence[0].observed > jump.evidence[0].high.unwrap(), "{jump:?}");

@@ -51,10 +51,10 @@ async fn answers(detector: &mut Box<dyn Detector>, batches: &[Batch]) -> Vec<u8>
     let mut all = Vec::new();
     for batch in batches {
         let outcome = detector.process(batch).await.unwrap();
-        let scored = outcome.scores.condition.iter().zip(&outcome.scores.instance);
-        for (condition, instance) in scored {
+        let scores = &outcome.scores;
+        for ((condition, instance), score) in scores.condition.iter().zip(&scores.instance).zip(&scores.score) {
             let why = detector.explain(*condition, *instance).await.unwrap();
-            assert!(why.is_some());
+            assert_eq!(why.is_some(), *score > 0.0);
             serde_json::to_writer(&mut all, &why).unwrap();
         }
         serde_json::to_writer(&mut all, &outcome).unwrap();
