@@ -25,6 +25,8 @@ peers:
 demo: setup
 	@cargo run --quiet --package watchfire -- demo $(ARGS)
 
+# The integration tests wait more than they compute: more of them at once than there are processors.
+test: export RUST_TEST_THREADS ?= 6
 test: setup peers
 	cargo test --workspace
 	cargo test --manifest-path plugins/Cargo.toml --workspace --target-dir plugins/target/host

@@ -40,7 +40,7 @@ fn the_demo_catches_its_three_faults_within_a_minute_and_ends_by_itself() {
 fn an_interrupt_ends_the_demo_within_two_seconds() {
     let (mut demo, _) = demo(&[]);
     demo.line("to receive values", 0, |stream, line| {
-        (stream == Stream::Out && line.contains("values/s")).then_some(())
+        (stream == Stream::Out && line.contains("1 of 1 sources up")).then_some(())
     });
     let (status, took) = demo.interrupt();
     assert!(status.success() && took < STOP_MAX, "{status} after {took:?}");
