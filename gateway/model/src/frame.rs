@@ -128,6 +128,25 @@ impl Rows {
         self.skew_ns.append(&mut other.skew_ns);
     }
 
+    /// Keeps the first `at` rows and answers the others. Costs a copy of the others.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let at = at.min(self.len());
+        let base = u32::try_from(at).unwrap_or(u32::MAX);
+        let exact = self.exact.split_off(self.exact.partition_point(|(row, _)| *row < base));
+        let text = self.text.split_off(self.text.partition_point(|(row, _)| *row < base));
+        Self {
+            signal: self.signal.split_off(at),
+            time: self.time.split_off(at),
+            value: self.value.split_off(at),
+            status: self.status.split_off(at),
+            quality: self.quality.split_off(at),
+            skew_ns: if self.skew_ns.is_empty() { Vec::new() } else { self.skew_ns.split_off(at) },
+            exact: exact.into_iter().map(|(row, bits)| (row.saturating_sub(base), bits)).collect(),
+            text: text.into_iter().map(|(row, text)| (row.saturating_sub(base), text)).collect(),
+        }
+    }
+
     /// The skew of a row, nanoseconds.
     #[must_use]
     pub fn skew_ns_at(&self, row: usize) -> i64 {
@@ -242,6 +261,22 @@ mod tests {
                 assert_eq!(a.text_at(all.len() - 1), Some("last"));
                 assert_eq!(a.exact_at(all.len() - 1), Some(i64::MAX));
             }
+        }
+    }
+
+    #[test]
+    fn split_rows_joined_again_are_the_rows_they_were() {
+        let mut whole = rows(&[0, 5, 0, 7, 0]);
+        whole.value = vec![1.0, 2.0, 3.0, 4.0, 5.0];
+        whole.set_text("last".into());
+        for at in 0..=6 {
+            let mut first = whole.clone();
+            let mut rest = first.split_off(at);
+            assert_eq!(first.len(), at.min(5));
+            first.check().unwrap();
+            rest.check().unwrap();
+            first.append(&mut rest);
+            assert_eq!(first, whole, "split at {at}");
         }
     }
 

@@ -70,6 +70,8 @@ pub enum Control {
         origin: DetectorOrigin,
         /// Seed handed to it.
         seed: u64,
+        /// Whether its verdicts are recorded; not while it only learns.
+        recorded: bool,
     },
     /// A detector failed on a frame; `skip` when it is to be left out from now on.
     DetectorFault {
@@ -97,6 +99,15 @@ pub enum Control {
         state: SourceState,
         /// Why, one sentence.
         reason: String,
+    },
+    /// A detector fell so far behind that what it would have read next is no longer kept.
+    DetectorSkipped {
+        /// The binding's name.
+        binding: String,
+        /// The first record that it did not see.
+        from: Lsn,
+        /// The record where it goes on.
+        to: Lsn,
     },
 }
 

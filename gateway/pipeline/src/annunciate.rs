@@ -14,8 +14,11 @@ use watchfire_model::{
 
 use crate::{CommandRequest, ConditionView, Log, OwnConditions, PortError, Stats, Surface};
 
-/// Messages that may wait for the annunciator; more makes detectors wait, never ingestion of values.
+/// Messages that may wait for the annunciator; more makes detectors wait, and ingestion only when it has to tell of a
+/// source that came or went.
 const MESSAGES_MAX: usize = 4096;
+/// Conditions whose quality is changed in one record: a lost source may concern tens of thousands.
+const QUALITY_MAX: usize = 1000;
 /// Transitions that may wait to become durable.
 const UNPUBLISHED_MAX: usize = 1 << 16;
 
@@ -49,9 +52,27 @@ pub(crate) enum Notice {
         key: ConditionKey,
         /// What.
         finding: Finding,
-        /// Conditions whose findings can be believed no more (or again), and how far.
-        quality: Option<(Vec<ConditionKey>, StatusCode)>,
+        /// What it means for the conditions of detectors.
+        change: Option<Change>,
     },
+    /// How a detector's conditions stand, told once it has caught up with the log.
+    Standing {
+        /// The last record it has seen.
+        cause: Lsn,
+        /// When.
+        now: Instant,
+        /// Its conditions; those that stand so already stay as they are.
+        findings: Vec<(ConditionKey, Finding)>,
+    },
+}
+
+/// What makes conditions uncertain, or certain again.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A source was lost (`true`) or came back.
+    Source(Arc<str>, bool),
+    /// A binding's detector failed (`true`) or runs.
+    Detector(String, bool),
 }
 
 /// The way to the annunciator.
@@ -64,14 +85,18 @@ pub struct Notices {
 
 /// The annunciator's end.
 #[derive(Debug)]
-pub struct NoticeReceiver(mpsc::Receiver<Notice>);
+pub struct NoticeReceiver {
+    receiver: mpsc::Receiver<Notice>,
+    own: Arc<OwnConditions>,
+}
 
 impl Notices {
     /// A new way, which also knows the gateway's own conditions.
     #[must_use]
     pub fn new(own: OwnConditions, stats: Arc<Stats>) -> (Self, NoticeReceiver) {
         let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
-        (Self { sender, own: Arc::new(own), stats }, NoticeReceiver(receiver))
+        let own = Arc::new(own);
+        (Self { sender, own: own.clone(), stats }, NoticeReceiver { receiver, own })
     }
 
     pub(crate) async fn send(&self, notice: Notice) {
@@ -86,31 +111,25 @@ impl Notices {
         let down = state == SourceState::Down;
         let quality = if down { StatusCode::BAD_NO_COMMUNICATION } else { StatusCode::GOOD };
         let finding = own_finding(down, reason, now, quality);
-        let held = if down { StatusCode::UNCERTAIN_LAST_USABLE } else { StatusCode::GOOD };
-        let quality = Some((self.own.resting_on(source), held));
-        self.send(Notice::Own { cause, now, key: OwnConditions::source_key(source), finding, quality }).await;
+        let change = Some(Change::Source(source.clone(), down));
+        self.send(Notice::Own { cause, now, key: OwnConditions::source_key(source), finding, change }).await;
     }
 
-    /// Tells of a detector that failed or runs again; `keys` are its conditions, which keep their state meanwhile.
-    pub async fn detector(
-        &self,
-        cause: Lsn,
-        now: Instant,
-        binding: &str,
-        fault: Option<String>,
-        keys: Vec<ConditionKey>,
-    ) {
+    /// Tells of a detector that failed, or runs again (`fault` is `None`); its conditions keep their state meanwhile.
+    pub async fn detector(&self, cause: Lsn, now: Instant, binding: &str, fault: Option<String>) {
         let failed = fault.is_some();
         let reason = fault.unwrap_or_else(|| "runs again".to_owned());
         let finding = own_finding(failed, reason, now, StatusCode::GOOD);
-        let held = if failed { StatusCode::UNCERTAIN_LAST_USABLE } else { StatusCode::GOOD };
-        let quality = Some((keys, held));
-        self.send(Notice::Own { cause, now, key: OwnConditions::detector_key(binding), finding, quality }).await;
+        let change = Some(Change::Detector(binding.to_owned(), failed));
+        self.send(Notice::Own { cause, now, key: OwnConditions::detector_key(binding), finding, change }).await;
     }
 
-    /// The conditions that a binding's detector has told of.
-    pub(crate) fn conditions_of(&self, binding: &str) -> Vec<ConditionKey> {
-        self.own.conditions_of(binding)
+    /// Tells that the machine's clock lies behind the log's time, or does so no longer (`behind` is `None`).
+    pub(crate) async fn clock(&self, cause: Lsn, now: Instant, behind: Option<String>) {
+        let active = behind.is_some();
+        let reason = behind.unwrap_or_else(|| "the machine's clock agrees with the log again".to_owned());
+        let finding = own_finding(active, reason, now, StatusCode::GOOD);
+        self.send(Notice::Own { cause, now, key: OwnConditions::clock_key(), finding, change: None }).await;
     }
 
     /// Notes which conditions rest on which sources, so that a lost source makes them uncertain.
@@ -165,8 +184,8 @@ impl Annunciator {
         let mut commands_open = true;
         loop {
             let ready = tokio::select! {
-                notice = notices.0.recv() => match notice {
-                    Some(notice) => self.notice(notice).await?,
+                notice = notices.receiver.recv() => match notice {
+                    Some(notice) => self.notice(&notices.own, notice).await?,
                     None => break,
                 },
                 request = commands.recv(), if commands_open => match request {
@@ -188,7 +207,7 @@ impl Annunciator {
         Ok(())
     }
 
-    async fn notice(&mut self, notice: Notice) -> Result<Option<Unpublished>, PortError> {
+    async fn notice(&mut self, own: &OwnConditions, notice: Notice) -> Result<Option<Unpublished>, PortError> {
         match notice {
             Notice::Define(defs) => Ok(Some(self.define(defs))),
             Notice::Settled(answer) => {
@@ -206,15 +225,55 @@ impl Annunciator {
                 let transitions: Vec<_> = found.collect();
                 self.decide(binding.to_string(), frame, verdicts, transitions).await
             }
-            Notice::Own { cause, now, key, finding, quality } => {
-                let mut transitions: Vec<_> = self.engine.apply(&key, cause, finding, now).into_iter().collect();
-                if let Some((keys, status)) = quality {
-                    let held = keys.iter().filter_map(|key| self.engine.apply_quality(key, cause, status, now));
-                    transitions.extend(held);
+            Notice::Own { cause, now, key, finding, change } => {
+                let transitions = self.engine.apply(&key, cause, finding, now).into_iter().collect();
+                let ready = self.decide(crate::OWN_BINDING.to_owned(), cause, Vec::new(), transitions).await?;
+                let held = match change {
+                    None => Vec::new(),
+                    Some(Change::Source(source, down)) => own.source(&source, down),
+                    Some(Change::Detector(binding, failed)) => own.detector(&binding, failed),
+                };
+                self.hold(cause, now, &held, ready).await
+            }
+            Notice::Standing { cause, now, findings } => {
+                let differs = |engine: &Engine, key: &ConditionKey, finding: &Finding| {
+                    finding.level != Level::Unknown
+                        && engine.state(key).is_some_and(|state| state.level != finding.level)
+                };
+                let mut transitions = Vec::new();
+                for (key, finding) in findings {
+                    if differs(&self.engine, &key, &finding) {
+                        transitions.extend(self.engine.apply(&key, cause, finding, now));
+                    }
                 }
                 self.decide(crate::OWN_BINDING.to_owned(), cause, Vec::new(), transitions).await
             }
         }
+    }
+
+    /// Says how far conditions can be believed, in records of bounded size; adds what is to be shown to `ready`.
+    async fn hold(
+        &mut self,
+        cause: Lsn,
+        now: Instant,
+        held: &[(ConditionKey, StatusCode)],
+        mut ready: Option<Unpublished>,
+    ) -> Result<Option<Unpublished>, PortError> {
+        for held in held.chunks(QUALITY_MAX) {
+            let changed = held.iter().filter_map(|(key, status)| self.engine.apply_quality(key, cause, *status, now));
+            let transitions = changed.collect();
+            let more = self.decide(crate::OWN_BINDING.to_owned(), cause, Vec::new(), transitions).await?;
+            ready = match (ready, more) {
+                (Some(mut ready), Some(more)) => {
+                    ready.lsn = more.lsn;
+                    ready.views.extend(more.views);
+                    Some(ready)
+                }
+                (ready, more) => ready.or(more),
+            };
+            tokio::task::yield_now().await;
+        }
+        Ok(ready)
     }
 
     fn define(&mut self, defs: Vec<Arc<ConditionDef>>) -> Unpublished {
@@ -287,7 +346,7 @@ async fn publish(
         stats.transitions.fetch_add(announced as u64, Ordering::Relaxed);
         if !views.is_empty() {
             for surface in &surfaces {
-                surface.publish(views.clone());
+                show(&**surface, views.clone());
             }
         }
         if let Some(answer) = answer
@@ -295,5 +354,12 @@ async fn publish(
         {
             tracing::debug!("whoever gave the command no longer waits");
         }
+    }
+}
+
+/// A surface that panics costs its own news, never anyone else's.
+fn show(surface: &dyn Surface, views: Vec<ConditionView>) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| surface.publish(views))).is_err() {
+        tracing::error!("a surface failed to show a change; what it shows may be old until the gateway starts again");
     }
 }

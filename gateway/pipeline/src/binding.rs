@@ -1,6 +1,5 @@
 //! A binding as the pipeline runs it: which conditions it can raise, and how its verdicts read to an operator.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding};
@@ -47,8 +46,15 @@ pub(crate) struct Conditions {
 
 impl BindingPlan {
     /// Where each signal stands in the binding.
-    pub(crate) fn indexes(&self) -> HashMap<SignalId, u32> {
-        self.spec.signals.iter().zip(0..).map(|(signal, index)| (signal.id, index)).collect()
+    pub(crate) fn indexes(&self) -> Indexes {
+        let ids = self.spec.signals.iter().map(|signal| signal.id.0 as usize);
+        let mut indexes = vec![NOT_WATCHED; ids.max().map_or(0, |last| last + 1)];
+        for (signal, index) in self.spec.signals.iter().zip(0..) {
+            if let Some(place) = indexes.get_mut(signal.id.0 as usize) {
+                *place = index;
+            }
+        }
+        Indexes(indexes)
     }
 
     /// Every condition instance of the binding.
@@ -111,9 +117,21 @@ impl BindingPlan {
     }
 }
 
+/// The place of a signal that a binding does not watch.
+const NOT_WATCHED: u32 = u32::MAX;
+
+/// Where each signal stands in a binding, by the signal's id: ids are given densely, and every row asks.
+pub(crate) struct Indexes(Vec<u32>);
+
+impl Indexes {
+    fn of(&self, id: SignalId) -> Option<u32> {
+        self.0.get(id.0 as usize).copied().filter(|index| *index != NOT_WATCHED)
+    }
+}
+
 /// The part of a frame that a binding sees.
-pub(crate) fn cut(lsn: Lsn, frame: &Frame, indexes: &HashMap<SignalId, u32>) -> Batch {
-    Batch::cut(lsn, frame, |id| indexes.get(&id).copied())
+pub(crate) fn cut(lsn: Lsn, frame: &Frame, indexes: &Indexes) -> Batch {
+    Batch::cut(lsn, frame, |id| indexes.of(id))
 }
 
 impl Conditions {

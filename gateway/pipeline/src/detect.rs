@@ -1,160 +1,34 @@
-//! One task a binding: reads the log, judges, tells the annunciator, saves its state. A detector that fails is dropped,
-//! made anew and brought up to where it failed; ingestion never waits for any of it.
+//! One life of a detector: it reads the log, judges, tells the annunciator and saves its state. Ingestion never waits
+//! for any of it. Knows nothing of what happens after a failure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use watchfire_model::{Clock, Control, DetectorOrigin, Frame, Lsn, Phase, Record, RecordBody, SignalId};
+use watchfire_model::{Control, DetectorOrigin, Frame, Level, Lsn, Phase, Record, RecordBody, Verdict};
 
 use crate::annunciate::Notice;
-use crate::binding::{Conditions, cut};
+use crate::binding::{Conditions, Indexes, cut};
 use crate::log::Cursor;
-use crate::{
-    BindingPlan, Checkpoint, CreateError, CursorError, DetectorFactory, DetectorFault, DetectorHealth, Judge,
-    Judgement, Log, Mode, Notices, PortError, Stats,
-};
+use crate::supervise::{Detection, Ended};
+use crate::{BindingPlan, Checkpoint, CursorError, DetectorHealth, Judge, Judgement, Mode};
 
 /// How often a detector's state is saved.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
-/// Restarts within [`RESTART_WINDOW`] after which a person is needed.
-const RESTARTS_MAX: usize = 5;
-/// The window in which restarts are counted.
-const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// The first pause before a restart; it doubles with each.
-const BACKOFF: Duration = Duration::from_millis(200);
-
-/// What every binding's task uses.
-pub(crate) struct Detection {
-    pub factory: Arc<dyn DetectorFactory>,
-    pub log: Arc<Log>,
-    /// The end of the log before the sources began: where a detector without a past begins.
-    pub begin: Lsn,
-    pub notices: Notices,
-    pub clock: Arc<dyn Clock>,
-    pub stats: Arc<Stats>,
-}
-
-/// Why a run ended.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    #[error(transparent)]
-    Create(#[from] CreateError),
-    #[error("at frame {frame}: {fault}")]
-    Fault { frame: Lsn, fault: DetectorFault },
-    #[error(transparent)]
-    Log(#[from] CursorError),
-    #[error("the detector's task panicked: {0}")]
-    Panic(String),
-}
-
-impl From<PortError> for Ended {
-    fn from(error: PortError) -> Self {
-        Self::Log(error.into())
-    }
-}
-
-impl Detection {
-    /// Runs a binding until `stop`, restarting its detector when it fails.
-    pub(crate) async fn run(self: Arc<Self>, plan: Arc<BindingPlan>, stop: CancellationToken) {
-        let name = plan.spec.name.clone();
-        let mut skips = self.skips(&name).await;
-        let mut restarts: Vec<Timer> = Vec::new();
-        let mut last_fault = None;
-        let (mut started, mut pause) = (Timer::now(), BACKOFF);
-        loop {
-            let once = Run { detection: self.clone(), plan: plan.clone(), skips: skips.clone() };
-            let ended = match AbortOnDropHandle::new(tokio::spawn(once.run(stop.clone()))).await {
-                Ok(Ok(())) => return,
-                Ok(Err(ended)) => ended,
-                Err(panic) => Ended::Panic(panic.to_string()),
-            };
-            if stop.is_cancelled() {
-                return;
-            }
-            let hopeless = matches!(ended, Ended::Create(CreateError::Plugin(_) | CreateError::Refused(_)));
-            let frame = if let Ended::Fault { frame, .. } = &ended { Some(*frame) } else { None };
-            let skip = frame.is_some() && frame == last_fault;
-            if let (true, Some(frame)) = (skip, frame) {
-                skips.insert(frame);
-                self.save_skips(&name, &skips).await;
-            }
-            last_fault = frame;
-            let now = Timer::now();
-            if now - started > RESTART_WINDOW {
-                pause = BACKOFF;
-            }
-            restarts.retain(|at| now - *at < RESTART_WINDOW);
-            restarts.push(now);
-            let give_up = hopeless || restarts.len() > RESTARTS_MAX;
-            self.tell_fault(&plan, &ended, frame, skip, give_up).await;
-            if give_up {
-                stop.cancelled().await;
-                return;
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause *= 2;
-            started = Timer::now();
-        }
-    }
-
-    async fn tell_fault(&self, plan: &BindingPlan, ended: &Ended, frame: Option<Lsn>, skip: bool, give_up: bool) {
-        let name = &plan.spec.name;
-        let mut reason = format!("detector `{name}` (plugin `{}`) {ended}", plan.spec.plugin);
-        if let Ended::Create(_) = ended {
-            reason = format!("detector `{name}`: {ended}");
-        }
-        if skip {
-            reason.push_str("; it failed there twice, so that frame is skipped");
-        }
-        if give_up {
-            reason.push_str("; given up until the gateway is started again");
-            tracing::error!(detector = name, reason, "detector given up");
-            self.stats.detector(name, DetectorHealth::GaveUp(reason.clone()));
-        } else {
-            tracing::warn!(detector = name, reason, "detector failed and is restarted");
-            self.stats.detector(name, DetectorHealth::Failed(reason.clone()));
-        }
-        let control = Control::DetectorFault {
-            binding: name.clone(),
-            frame: frame.unwrap_or_else(|| self.log.tail()),
-            reason: reason.clone(),
-            skip,
-        };
-        let Ok(record) = self.log.put(RecordBody::Control(control)).await else { return };
-        self.notices.detector(record.lsn, self.clock.now(), name, Some(reason), self.notices.conditions_of(name)).await;
-    }
-
-    async fn skips(&self, name: &str) -> BTreeSet<Lsn> {
-        let (log, note) = (self.log.clone(), format!("skips/{name}"));
-        let read = tokio::task::spawn_blocking(move || log.history().note(&note)).await;
-        let bytes = read.ok().and_then(Result::ok).flatten().unwrap_or_default();
-        postcard::from_bytes(&bytes).unwrap_or_default()
-    }
-
-    async fn save_skips(&self, name: &str, skips: &BTreeSet<Lsn>) {
-        let (log, note) = (self.log.clone(), format!("skips/{name}"));
-        let bytes = postcard::to_allocvec(skips).unwrap_or_default();
-        let saved = tokio::task::spawn_blocking(move || log.history().set_note(&note, &bytes)).await;
-        if !matches!(saved, Ok(Ok(()))) {
-            tracing::warn!(detector = name, "the list of skipped frames could not be saved");
-        }
-    }
-}
 
 /// One life of a detector.
-struct Run {
-    detection: Arc<Detection>,
-    plan: Arc<BindingPlan>,
-    skips: BTreeSet<Lsn>,
+pub(crate) struct Run {
+    pub detection: Arc<Detection>,
+    pub plan: Arc<BindingPlan>,
+    /// Frames that are left out.
+    pub skips: BTreeSet<Lsn>,
 }
 
 /// A detector at its place in the log.
@@ -162,38 +36,48 @@ struct Running {
     judge: Judge,
     cursor: Cursor,
     conditions: Conditions,
-    indexes: HashMap<SignalId, u32>,
+    indexes: Indexes,
     seen: Lsn,
     saved: Lsn,
+    /// Where the log ended when this life began. From there on what the detector says is news, and its levels are how
+    /// its conditions stand; `None` once that was told.
+    catching_up: Option<Lsn>,
 }
 
+/// A checkpoint on its way to the disk, while judging goes on; answers the frame it stands for, if it was saved.
+type Saving = AbortOnDropHandle<Result<Option<Lsn>, CursorError>>;
+
 impl Run {
-    async fn run(self, stop: CancellationToken) -> Result<(), Ended> {
+    /// Until `stop`, or until it fails.
+    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Ended> {
         let name = &self.plan.spec.name;
         self.detection.stats.detector(name, DetectorHealth::Starting);
         let mut running = self.start().await?;
         let health = DetectorHealth::Running { phase: running.judge.phase().unwrap_or(Phase::Ready), have: 0, need: 0 };
         self.detection.stats.detector(name, health);
-        let mut checkpoints = tokio::time::interval_at(Timer::now() + CHECKPOINT_EVERY, CHECKPOINT_EVERY);
+        // All detectors start together; they need not save together.
+        let mut checkpoints = tokio::time::interval_at(Timer::now() + first_checkpoint(name), CHECKPOINT_EVERY);
+        let mut saving: Option<Saving> = None;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
-                    self.checkpoint(&mut running).await?;
+                    if let Some(saving) = saving.take() {
+                        running.saved(name, saving.await);
+                    }
+                    if let Some(last) = self.checkpoint(&mut running).await? {
+                        running.saved(name, last.await);
+                    }
                     return Ok(());
                 }
-                _ = checkpoints.tick() => match self.checkpoint(&mut running).await {
-                    Err(Ended::Log(error)) => {
-                        tracing::warn!(detector = name, %error, "the state could not be saved; the earlier one stays");
-                    }
-                    saved => saved?,
-                },
+                done = finished(&mut saving) => {
+                    saving = None;
+                    running.saved(name, done);
+                }
+                _ = checkpoints.tick(), if saving.is_none() => saving = self.checkpoint(&mut running).await?,
                 record = running.cursor.next() => match record {
                     Ok(record) => self.record(&mut running, &record).await?,
-                    Err(CursorError::Gone { oldest }) => {
-                        tracing::warn!(detector = name, %oldest, "detector fell behind what is kept and skips to it");
-                        running.cursor.skip_to(oldest);
-                    }
+                    Err(CursorError::Gone { oldest }) => self.skip(&mut running, oldest).await?,
                     Err(error) => return Err(error.into()),
                 },
             }
@@ -206,7 +90,6 @@ impl Run {
         let spec = &self.plan.spec;
         let mut judge = Judge::create(&**factory, spec).await?;
         let definitions = self.plan.definitions(judge.conditions(), judge.identity());
-        let keys: Vec<_> = definitions.iter().map(|def| def.key.clone()).collect();
         notices.rest_on(&definitions, &self.plan.sources);
         notices.send(Notice::Define(definitions)).await;
         let conditions = self.plan.conditions(judge.conditions());
@@ -239,15 +122,18 @@ impl Run {
             config_hash: identity.config_hash.clone(),
             origin,
             seed: spec.seed,
+            recorded: self.plan.mode != Mode::Learning,
         };
         let started = log.put(RecordBody::Control(control)).await?.lsn;
-        notices.detector(started, clock.now(), &spec.name, None, keys).await;
+        notices.detector(started, clock.now(), &spec.name, None).await;
         let (DetectorOrigin::Checkpoint(seen) | DetectorOrigin::Fresh(seen)) = origin;
-        let indexes = self.plan.indexes();
-        let mut running = Running { judge, cursor: log.cursor(seen.next()), conditions, indexes, seen, saved: Lsn(0) };
+        let (cursor, indexes) = (log.cursor(seen.next()), self.plan.indexes());
+        let catching_up = Some(started);
+        let mut running = Running { judge, cursor, conditions, indexes, seen, saved: Lsn(0), catching_up };
         if let DetectorOrigin::Fresh(_) = origin {
             // From here a kill before the first regular checkpoint can be made good by replaying the log.
-            self.save(self.header(&running)).await?;
+            let header = self.header(&running);
+            save(self.detection.clone(), header).await?;
             running.saved = seen;
         }
         Ok(running)
@@ -267,28 +153,59 @@ impl Run {
     }
 
     async fn record(&self, running: &mut Running, record: &Record) -> Result<(), Ended> {
-        let (lsn, frame) = match &record.body {
-            RecordBody::Data(frame) if !self.skips.contains(&record.lsn) => (record.lsn, frame),
-            other => {
-                if let RecordBody::Control(Control::Source { source, state, .. }) = other
-                    && self.plan.sources.iter().any(|own| **own == **source)
-                {
+        match &record.body {
+            RecordBody::Data(_) if self.skips.contains(&record.lsn) => running.judge.skip(),
+            RecordBody::Data(frame) => {
+                let batch = cut(record.lsn, frame, &running.indexes);
+                self.detection.stats.judged.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                let judged = running.judge.judge(&batch).await;
+                let judgement = judged.map_err(|fault| Ended::Fault { frame: record.lsn, fault })?;
+                self.tell(&running.conditions, record.lsn, frame, judgement).await;
+            }
+            RecordBody::Control(Control::Source { source, state, .. }) => {
+                if self.plan.sources.iter().any(|own| **own == **source) {
                     running.judge.source(source, *state);
                 }
-                running.seen = record.lsn;
-                return Ok(());
             }
-        };
-        let fault = |fault| Ended::Fault { frame: lsn, fault };
-        let batch = cut(lsn, frame, &running.indexes);
-        self.detection.stats.judged.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        let judgement = running.judge.judge(&batch).await.map_err(fault)?;
-        running.seen = lsn;
-        self.tell(&running.conditions, lsn, frame, judgement).await?;
+            RecordBody::Control(_) | RecordBody::Decided(_) | RecordBody::Commanded { .. } => {}
+        }
+        running.seen = record.lsn;
+        if running.catching_up.is_some_and(|until| running.seen >= until) {
+            running.catching_up = None;
+            self.tell_standing(running).await;
+        }
         Ok(())
     }
 
-    async fn tell(&self, conditions: &Conditions, lsn: Lsn, frame: &Frame, judgement: Judgement) -> Result<(), Ended> {
+    /// Goes on at `oldest`, since what lies before is no longer kept: on record, and told to the plugin as a gap.
+    async fn skip(&self, running: &mut Running, oldest: Lsn) -> Result<(), Ended> {
+        let name = &self.plan.spec.name;
+        let from = running.cursor.place();
+        tracing::warn!(detector = name, %from, %oldest, "detector fell behind what is kept and skips to it");
+        let skipped = Control::DetectorSkipped { binding: name.clone(), from, to: oldest };
+        self.detection.log.put(RecordBody::Control(skipped)).await?;
+        self.detection.stats.skipped.fetch_add(oldest.0.saturating_sub(from.0), Ordering::Relaxed);
+        running.judge.skip();
+        running.cursor.skip_to(oldest);
+        Ok(())
+    }
+
+    /// Brings the alarms to how the detector sees its conditions now: one that was in shadow and goes live raises what
+    /// already stands, one that no longer announces leaves nothing active behind.
+    async fn tell_standing(&self, running: &mut Running) {
+        let live = self.plan.mode == Mode::Live;
+        let verdicts = running.judge.standing().map(|verdict| {
+            let why = "its detector no longer announces".to_owned();
+            if live { verdict } else { Verdict { level: Level::Normal, why, ..verdict } }
+        });
+        let findings: Vec<_> = verdicts.filter_map(|verdict| running.conditions.finding(&verdict)).collect();
+        if !findings.is_empty() {
+            let now = self.detection.clock.now();
+            self.detection.notices.send(Notice::Standing { cause: running.seen, now, findings }).await;
+        }
+    }
+
+    async fn tell(&self, conditions: &Conditions, lsn: Lsn, frame: &Frame, judgement: Judgement) {
         let name = &self.plan.spec.name;
         if let Some(progress) = judgement.progress {
             let (phase, have, need) = (progress.phase, progress.have, progress.need);
@@ -298,40 +215,67 @@ impl Run {
             tracing::info!(detector = name, ?phase, "detector phase");
         }
         if judgement.verdicts.is_empty() || self.plan.mode == Mode::Learning {
-            return Ok(());
+            return;
         }
         let live = self.plan.mode == Mode::Live;
         let findings = judgement.verdicts.iter().filter(|_| live).filter_map(|v| conditions.finding(v)).collect();
         let binding: Arc<str> = name.as_str().into();
         let found = Notice::Found { binding, frame: lsn, now: frame.now, verdicts: judgement.verdicts, findings };
         self.detection.notices.send(found).await;
-        Ok(())
     }
 
-    async fn checkpoint(&self, running: &mut Running) -> Result<(), Ended> {
+    /// Takes the detector's state, if it has seen anything since, and starts to save it.
+    async fn checkpoint(&self, running: &mut Running) -> Result<Option<Saving>, Ended> {
         if running.seen == running.saved {
-            return Ok(());
+            return Ok(None);
         }
-        let saved = running.judge.save(&self.plan.spec.name, running.seen).await;
-        let checkpoint = saved.map_err(|fault| Ended::Fault { frame: running.seen, fault })?;
-        self.save(checkpoint).await?;
-        running.saved = running.seen;
-        Ok(())
+        let taken = running.judge.save(&self.plan.spec.name, running.seen).await;
+        let checkpoint = taken.map_err(Ended::Save)?;
+        Ok(Some(AbortOnDropHandle::new(tokio::spawn(save(self.detection.clone(), checkpoint)))))
     }
+}
 
-    /// Saves once everything it rests on and everything it led to is durable: a state must never know more than the log,
-    /// or a level that it remembers as told would never be told.
-    async fn save(&self, checkpoint: Checkpoint) -> Result<(), Ended> {
-        let log = self.detection.log.clone();
-        let (answer, told) = oneshot::channel();
-        self.detection.notices.send(Notice::Settled(answer)).await;
-        let Ok(decided) = told.await else { return Ok(()) };
-        log.hurry();
-        if !log.durable(decided.max(checkpoint.frame)).await {
-            return Ok(());
+impl Running {
+    /// Notes how saving ended. An earlier state stays when it failed, and the next one is tried in its time.
+    fn saved(&mut self, name: &str, done: Result<Result<Option<Lsn>, CursorError>, JoinError>) {
+        match done.map_err(CursorError::Ended).flatten() {
+            Ok(Some(frame)) => self.saved = frame,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(detector = name, %error, "the state could not be saved; the earlier one stays");
+            }
         }
-        let saved = tokio::task::spawn_blocking(move || log.history().save_checkpoint(&checkpoint)).await;
-        saved.map_err(CursorError::Ended)??;
-        Ok(())
     }
+}
+
+/// Waits for a checkpoint that is on its way; for ever when there is none.
+async fn finished(saving: &mut Option<Saving>) -> Result<Result<Option<Lsn>, CursorError>, JoinError> {
+    match saving {
+        Some(saving) => saving.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When a binding saves for the first time: spread by name, so that the disk is not asked by all at once.
+fn first_checkpoint(name: &str) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let share = u32::try_from(hasher.finish() % 256).unwrap_or(0);
+    CHECKPOINT_EVERY / 2 + CHECKPOINT_EVERY / 512 * share
+}
+
+/// Saves once everything it rests on and everything it led to is durable: a state must never know more than the log,
+/// or a level that it remembers as told would never be told. `None` when the gateway is stopping.
+async fn save(detection: Arc<Detection>, checkpoint: Checkpoint) -> Result<Option<Lsn>, CursorError> {
+    let log = detection.log.clone();
+    let (answer, told) = oneshot::channel();
+    detection.notices.send(Notice::Settled(answer)).await;
+    let Ok(decided) = told.await else { return Ok(None) };
+    log.hurry();
+    let frame = checkpoint.frame;
+    if !log.durable(decided.max(frame)).await {
+        return Ok(None);
+    }
+    tokio::task::spawn_blocking(move || log.history().save_checkpoint(&checkpoint)).await??;
+    Ok(Some(frame))
 }

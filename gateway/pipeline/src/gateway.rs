@@ -1,26 +1,30 @@
 //! The gateway: starts the tasks over the ports it is given, and stops them in the order in which data walks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::ConditionDef;
-use watchfire_model::Clock;
+use watchfire_model::{Clock, SourceState};
 
 use crate::annunciate::Notice;
-use crate::detect::Detection;
 use crate::ingest::{Ingest, Site};
+use crate::supervise::Detection;
 use crate::{
-    Annunciator, BindingPlan, CommandRequest, CursorError, DetectorFactory, Latest, Log, Notices, OwnConditions,
-    PortError, Source, Stats, Surface, inlet, recover,
+    Annunciator, Arrival, BindingPlan, CommandRequest, CursorError, DetectorFactory, Inlet, Latest, Log, Notices,
+    OwnConditions, PortError, Source, Stats, Surface, inlet, recover,
 };
 
-/// How long the tasks of one step of stopping may take.
-const STEP: Duration = Duration::from_millis(600);
+/// How long stopping may take, all steps together; what has not ended by then is ended where it stands.
+const STOP_MAX: Duration = Duration::from_millis(1500);
+/// How long the last commit may take beyond that: it is what makes the last values durable.
+const COMMIT_MAX: Duration = Duration::from_secs(10);
 
 /// Everything the gateway is made of.
 pub struct Gateway {
@@ -97,6 +101,7 @@ impl Gateway {
         let mut annunciate: Essential = task(annunciator.run(notice_receiver, self.commands));
 
         let detect_stop = CancellationToken::new();
+        let threads = self.factory.threads().unwrap_or_else(tokio::runtime::Handle::current);
         let detection = Arc::new(Detection {
             factory: self.factory,
             log: self.log.clone(),
@@ -107,7 +112,7 @@ impl Gateway {
         });
         let mut detectors = JoinSet::new();
         for plan in self.bindings {
-            detectors.spawn(detection.clone().run(Arc::new(plan), detect_stop.clone()));
+            detectors.spawn_on(detection.clone().run(Arc::new(plan), detect_stop.clone()), &threads);
         }
         drop(detection);
 
@@ -124,11 +129,7 @@ impl Gateway {
         };
         let mut ingest: Essential = task(ingest.run());
         let source_stop = CancellationToken::new();
-        let mut sources = JoinSet::new();
-        for source in self.sources {
-            sources.spawn(source.run(door.clone(), source_stop.clone()));
-        }
-        drop(door);
+        let mut sources = Sources::start(self.sources, &door, &source_stop);
 
         let failed = tokio::select! {
             () = stop.cancelled() => None,
@@ -136,27 +137,32 @@ impl Gateway {
             result = &mut seal => Some((result, "sealing")),
             result = &mut annunciate => Some((result, "annunciator")),
             result = &mut ingest => Some((result, "ingestion")),
+            never = sources.watch(&door) => match never {},
         };
+        let end = Timer::now() + STOP_MAX;
         source_stop.cancel();
-        finish("sources", async { while sources.join_next().await.is_some() {} }).await;
-        sources.shutdown().await;
+        seal_stop.cancel();
+        drop(door);
+        finish("sources", end, sources.ended()).await;
         if failed.is_none() {
-            finish("ingestion", async { drop(ingest.await) }).await;
+            finish("ingestion", end, async { drop(ingest.await) }).await;
         }
         detect_stop.cancel();
-        finish("detectors", async { while detectors.join_next().await.is_some() {} }).await;
-        detectors.shutdown().await;
+        finish("detectors", end, async { while detectors.join_next().await.is_some() {} }).await;
+        detectors.abort_all();
         if let Some((result, task)) = failed {
             return Err(match result {
                 Ok(Err(error)) => GatewayError::Store(error),
                 Ok(Ok(())) | Err(_) => GatewayError::Task(task),
             });
         }
-        finish("annunciator", async { drop(annunciate.await) }).await;
-        seal_stop.cancel();
-        finish("sealing", async { drop(seal.await) }).await;
+        finish("annunciator", end, async { drop(annunciate.await) }).await;
+        finish("sealing", end, async { drop(seal.await) }).await;
         commit_stop.cancel();
-        commit.await.map_err(|_| GatewayError::Task("commit"))??;
+        match tokio::time::timeout(COMMIT_MAX, commit).await {
+            Ok(ended) => ended.map_err(|_| GatewayError::Task("commit"))??,
+            Err(_) => return Err(GatewayError::Task("commit")),
+        }
         Ok(())
     }
 
@@ -164,7 +170,44 @@ impl Gateway {
         let own = OwnConditions::new(&self.own_area);
         let sources = self.sources.iter().map(|source| own.source_def(&source.name()));
         let detectors = self.bindings.iter().map(|plan| own.detector_def(&plan.spec.name));
-        sources.chain(detectors).collect()
+        sources.chain(detectors).chain([own.clock_def()]).collect()
+    }
+}
+
+/// The tasks that read servers.
+struct Sources {
+    tasks: JoinSet<()>,
+    names: HashMap<Id, Arc<str>>,
+}
+
+impl Sources {
+    fn start(sources: Vec<Box<dyn Source>>, door: &Inlet, stop: &CancellationToken) -> Self {
+        let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
+        for source in sources {
+            let name = source.name();
+            let task = tasks.spawn(source.run(door.clone(), stop.clone()));
+            names.insert(task.id(), name);
+        }
+        Self { tasks, names }
+    }
+
+    /// Tells of every source whose task ends by itself, as of one that is lost; the others go on.
+    async fn watch(&mut self, door: &Inlet) -> std::convert::Infallible {
+        loop {
+            let Some(ended) = self.tasks.join_next_with_id().await else { return std::future::pending().await };
+            let (id, why) = match ended {
+                Ok((id, ())) => (id, "its task ended".to_owned()),
+                Err(error) => (error.id(), format!("its task failed: {error}")),
+            };
+            let Some(source) = self.names.get(&id).cloned() else { continue };
+            tracing::error!(%source, why, "a source is no longer read");
+            let reason = format!("{why}; it is read again when the gateway is started again");
+            door.push(Arrival::State { source, state: SourceState::Down, reason }).await;
+        }
+    }
+
+    async fn ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 
@@ -173,8 +216,8 @@ fn task(future: impl Future<Output = Result<(), PortError>> + Send + 'static) ->
     AbortOnDropHandle::new(tokio::spawn(future))
 }
 
-async fn finish(what: &'static str, ending: impl Future<Output = ()>) {
-    if tokio::time::timeout(STEP, ending).await.is_err() {
+async fn finish(what: &'static str, end: Timer, ending: impl Future<Output = ()>) {
+    if tokio::time::timeout_at(end, ending).await.is_err() {
         tracing::warn!(what, "did not stop in time and is ended");
     }
 }

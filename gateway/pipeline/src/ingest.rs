@@ -1,5 +1,5 @@
-//! Ingest: cuts what sources hand in into frames and puts them in the log. Late data is decided here, once; a frame's
-//! `now` is the only clock that a detector ever sees.
+//! Ingest: cuts what sources hand in into frames and puts them in the log. A frame's `now` is the only clock that a
+//! detector ever sees.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,9 +12,10 @@ use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, Stats};
 
 /// A frame is cut at the latest so long after its first row.
 const CUT_AFTER: Duration = Duration::from_millis(10);
-/// A frame is cut at the latest with so many rows.
+/// No frame has more rows.
 const CUT_ROWS: usize = 4096;
-
+/// How far the machine's clock may lie behind the log's time before somebody is told.
+const BEHIND_MAX: Duration = Duration::from_secs(60);
 /// An empty frame is cut after so long without any, so that time goes on for detectors while nothing comes.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -54,6 +55,8 @@ pub struct Ingest {
 struct Monotone {
     now: Instant,
     at: Timer,
+    /// Whether somebody was told that the machine's clock lies behind.
+    told: bool,
 }
 
 impl Monotone {
@@ -64,6 +67,18 @@ impl Monotone {
         self.at = timer;
         self.now
     }
+
+    /// What to tell of the machine's clock, when that has changed: how far it lies behind, or that it no longer does.
+    fn news(&mut self, wall: Instant) -> Option<Option<String>> {
+        let behind = Duration::from_nanos(u64::try_from(self.now.since_ns(wall)).unwrap_or(0));
+        let told = if self.told { !behind.is_zero() } else { behind > BEHIND_MAX };
+        if std::mem::replace(&mut self.told, told) == told {
+            return None;
+        }
+        let reason =
+            format!("the machine's clock lies {} s behind what was recorded before: it was set back", behind.as_secs());
+        Some(told.then_some(reason))
+    }
 }
 
 impl Ingest {
@@ -73,7 +88,7 @@ impl Ingest {
     /// When the log cannot take a frame for a reason other than a full disk. A full disk is waited out: the inlet
     /// fills, the sources hold back, and what their servers cannot queue becomes gaps.
     pub async fn run(mut self) -> Result<(), PortError> {
-        let mut monotone = Monotone { now: self.last_now, at: Timer::now() };
+        let mut monotone = Monotone { now: self.last_now, at: Timer::now(), told: false };
         let mut frame = Frame::default();
         let mut cut_at = Timer::now() + HEARTBEAT;
         let mut waiting = false;
@@ -89,8 +104,10 @@ impl Ingest {
             };
             let Some(arrival) = arrival else { break };
             self.take(arrival, &mut frame, &mut monotone).await?;
-            if frame.rows.len() >= CUT_ROWS {
+            while frame.rows.len() >= CUT_ROWS {
+                let rest = frame.rows.split_off(CUT_ROWS);
                 self.cut(&mut frame, &mut monotone).await?;
+                frame.rows = rest;
             }
             if is_empty(&frame) {
                 (waiting, cut_at) = (false, Timer::now() + HEARTBEAT);
@@ -158,10 +175,17 @@ impl Ingest {
     async fn cut(&mut self, frame: &mut Frame, monotone: &mut Monotone) -> Result<(), PortError> {
         let mode = frame.mode;
         let mut full = std::mem::replace(frame, Frame { mode, ..Frame::default() });
-        full.now = monotone.next(self.clock.now());
+        let wall = self.clock.now();
+        full.now = monotone.next(wall);
         full.utc_offset_s = self.site.utc_offset_s;
         self.stats.frames.fetch_add(1, Ordering::Relaxed);
-        self.log.put(RecordBody::Data(full)).await.map(|_| ())
+        let now = full.now;
+        let record = self.log.put(RecordBody::Data(full)).await?;
+        if let Some(behind) = monotone.news(wall) {
+            tracing::warn!(behind, "the machine's clock and the log's time");
+            self.notices.clock(record.lsn, now, behind).await;
+        }
+        Ok(())
     }
 }
 

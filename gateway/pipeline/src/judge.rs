@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use watchfire_calibration::{Gate, GateEvent, GateSettings};
 use watchfire_model::{
-    AlarmSettings, Batch, ConditionSpec, Decides, Instant, Level, Lsn, Outcome, Phase, Progress, Scale, SourceState,
-    Verdict,
+    AlarmSettings, Batch, BatchGap, ConditionSpec, Decides, GapCause, Instant, Level, Lsn, Outcome, Phase, Progress,
+    Scale, SourceState, Verdict,
 };
 
 use crate::{BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
@@ -20,8 +20,14 @@ type Place = (u16, u32);
 struct HostHalf {
     gates: BTreeMap<Place, Gate>,
     levels: BTreeMap<Place, Level>,
+    /// The verdicts behind every level that is not normal.
+    standing: BTreeMap<Place, Verdict>,
     phase: Option<Phase>,
     last_call: Instant,
+    /// The last batch's time.
+    last_now: Instant,
+    /// Whether frames were left out since the last batch; the next one tells the plugin.
+    skipped: bool,
     /// Sources of the binding that are lost.
     down: BTreeSet<String>,
     /// Whether the last of them has come back since the gates were last looked at.
@@ -53,6 +59,7 @@ impl Judge {
     /// As [`DetectorFactory::create`]; also when a condition with ordinal scores has no configured threshold.
     pub async fn create(factory: &dyn DetectorFactory, spec: &BindingSpec) -> Result<Self, CreateError> {
         let detector = factory.create(spec).await?;
+        known_conditions(spec, detector.conditions())?;
         let gates = detector.conditions().iter().map(|condition| gate_of(spec, condition));
         let gates = gates.collect::<Result<Vec<_>, _>>()?;
         Ok(Self { detector, gates, host: HostHalf::default() })
@@ -127,6 +134,30 @@ impl Judge {
     /// # Errors
     /// The instance is finished.
     pub async fn judge(&mut self, batch: &Batch) -> Result<Judgement, DetectorFault> {
+        let since = std::mem::replace(&mut self.host.last_now, batch.now);
+        if std::mem::take(&mut self.host.skipped) {
+            let mut told = batch.clone();
+            told.gaps.push(BatchGap { signal: None, since, until: batch.now, cause: GapCause::Skipped });
+            return self.judge_whole(&told).await;
+        }
+        self.judge_whole(batch).await
+    }
+
+    /// Says that frames before the next batch were left out: one on which the detector fails, or those that were no
+    /// longer kept when it came to them. The plugin learns of it as a gap.
+    pub fn skip(&mut self) {
+        self.host.skipped = true;
+    }
+
+    /// How every condition instance stands that was ever told: the verdict where it is not normal.
+    pub(crate) fn standing(&self) -> impl Iterator<Item = Verdict> + '_ {
+        self.host.levels.keys().map(|place| match self.host.standing.get(place) {
+            Some(verdict) => verdict.clone(),
+            None => normal(place.0, place.1, self.host.last_now),
+        })
+    }
+
+    async fn judge_whole(&mut self, batch: &Batch) -> Result<Judgement, DetectorFault> {
         let due = self.identity().tick.is_some_and(|tick| batch.now >= self.host.last_call.plus(tick));
         let mut judgement = Judgement::default();
         if !batch.is_empty() || due {
@@ -183,9 +214,15 @@ impl Judge {
     fn level(&mut self, verdict: Verdict, judgement: &mut Judgement) {
         // What was never told counts as unknown: the first "normal" ends an alarm that an earlier configuration left.
         let place = (verdict.condition, verdict.instance);
-        if self.host.levels.insert(place, verdict.level) != Some(verdict.level) {
-            judgement.verdicts.push(verdict);
+        if self.host.levels.insert(place, verdict.level) == Some(verdict.level) {
+            return;
         }
+        if verdict.level == Level::Normal {
+            self.host.standing.remove(&place);
+        } else {
+            self.host.standing.insert(place, verdict.clone());
+        }
+        judgement.verdicts.push(verdict);
     }
 
     /// Says that one of the binding's sources came or went. While one is lost nothing is known, so no event ends; the
@@ -229,6 +266,21 @@ fn normal(condition: u16, instance: u32, at: Instant) -> Verdict {
 
 fn plain(condition: u16, instance: u32, at: Instant) -> Verdict {
     Verdict { condition, instance, at, level: Level::Active, score: None, why: String::new(), evidence: Vec::new() }
+}
+
+/// Refuses settings for a condition that the plugin does not have: they would be for nothing, unseen.
+fn known_conditions(spec: &BindingSpec, conditions: &[ConditionSpec]) -> Result<(), CreateError> {
+    let known = |id: &str| id == "*" || conditions.iter().any(|condition| condition.id == id);
+    let Some(unknown) = spec.alarms.keys().find(|id| !known(id)) else { return Ok(()) };
+    let ids: Vec<_> = conditions.iter().map(|condition| format!("`{}`", condition.id)).collect();
+    let text = format!(
+        "detector `{}`: plugin `{}` has no condition `{unknown}`, for which `[detector.alarm.{unknown}]` is set; with \
+         this configuration it has {}",
+        spec.name,
+        spec.plugin,
+        ids.join(", ")
+    );
+    Err(CreateError::Refused(text))
 }
 
 /// The gate of a condition: `None` when the plugin decides itself.

@@ -20,6 +20,7 @@ mod seal;
 #[cfg(test)]
 mod simulation;
 mod stats;
+mod supervise;
 mod surface;
 
 pub use annunciate::{Annunciator, NoticeReceiver, Notices};

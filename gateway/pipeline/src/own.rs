@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef};
-use watchfire_model::{ConditionKey, Scope, Severity};
+use watchfire_model::{ConditionKey, Scope, Severity, StatusCode};
 
 /// The binding name that stands for the gateway itself; no detector may have it.
 pub const OWN_BINDING: &str = "gateway";
@@ -13,19 +13,45 @@ pub const OWN_BINDING: &str = "gateway";
 const SOURCE_SEVERITY: u16 = 700;
 /// Severity of a failed detector.
 const DETECTOR_SEVERITY: u16 = 600;
+/// Severity of a clock that was set back: everything goes on, with times that are not the machine's.
+const CLOCK_SEVERITY: u16 = 500;
 
-/// Which of the detectors' conditions rest on which source.
+/// The gateway's own conditions, and what they mean for those of detectors.
 #[derive(Debug, Default)]
 pub struct OwnConditions {
     area: String,
-    resting: Mutex<BTreeMap<Arc<str>, BTreeSet<ConditionKey>>>,
+    standing: Mutex<Standing>,
+}
+
+/// Why findings cannot be believed. A condition may have several reasons at once; each ends by itself.
+#[derive(Debug, Default)]
+struct Standing {
+    /// The detectors' conditions by the source they rest on.
+    resting: BTreeMap<Arc<str>, BTreeSet<ConditionKey>>,
+    /// The conditions of each binding.
+    told: BTreeMap<String, BTreeSet<ConditionKey>>,
+    /// Sources that are lost.
+    down: BTreeSet<Arc<str>>,
+    /// Bindings whose detector does not run.
+    failed: BTreeSet<String>,
+}
+
+impl Standing {
+    fn held(&self, keys: &BTreeSet<ConditionKey>) -> Vec<(ConditionKey, StatusCode)> {
+        let lost: Vec<_> = self.down.iter().filter_map(|source| self.resting.get(source)).collect();
+        let held = |key: &ConditionKey| {
+            let unsure = self.failed.contains(key.binding()) || lost.iter().any(|keys| keys.contains(key));
+            if unsure { StatusCode::UNCERTAIN_LAST_USABLE } else { StatusCode::GOOD }
+        };
+        keys.iter().map(|key| (key.clone(), held(key))).collect()
+    }
 }
 
 impl OwnConditions {
     /// The gateway's own conditions, to be listed in `area`.
     #[must_use]
     pub fn new(area: &str) -> Self {
-        Self { area: area.to_owned(), resting: Mutex::default() }
+        Self { area: area.to_owned(), standing: Mutex::default() }
     }
 
     /// The key of "this source is lost".
@@ -38,6 +64,25 @@ impl OwnConditions {
     #[must_use]
     pub fn detector_key(binding: &str) -> ConditionKey {
         ConditionKey::new(OWN_BINDING, "detector", binding)
+    }
+
+    /// The key of "the machine's clock lies behind the log".
+    #[must_use]
+    pub fn clock_key() -> ConditionKey {
+        ConditionKey::new(OWN_BINDING, "clock", "")
+    }
+
+    /// What "the machine's clock lies behind the log" is.
+    #[must_use]
+    pub fn clock_def(&self) -> Arc<ConditionDef> {
+        self.def(
+            Self::clock_key(),
+            "clock",
+            AlarmType::SystemDiagnostic,
+            CLOCK_SEVERITY,
+            "the machine's clock was set back".to_owned(),
+            "check the time service; until the clock has caught up, times of receipt run ahead of it",
+        )
     }
 
     /// What "this source is lost" is.
@@ -92,7 +137,7 @@ impl OwnConditions {
     }
 
     pub(crate) fn rest_on(&self, defs: &[Arc<ConditionDef>], sources: &[Arc<str>]) {
-        let mut resting = self.resting.lock();
+        let mut standing = self.standing.lock();
         for def in defs {
             // A condition of one signal rests on that signal's source, any other on all of its detector's.
             let own = sources.iter().filter(|source| match def.scope {
@@ -100,20 +145,52 @@ impl OwnConditions {
                 Scope::Group | Scope::Binding => true,
             });
             for source in own {
-                resting.entry(source.clone()).or_default().insert(def.key.clone());
+                standing.resting.entry(source.clone()).or_default().insert(def.key.clone());
             }
+            standing.told.entry(def.key.binding().to_owned()).or_default().insert(def.key.clone());
         }
     }
 
-    pub(crate) fn conditions_of(&self, binding: &str) -> Vec<ConditionKey> {
-        let resting = self.resting.lock();
-        let mut keys: Vec<_> = resting.values().flatten().filter(|key| key.binding() == binding).cloned().collect();
-        keys.sort();
-        keys.dedup();
-        keys
+    /// A source was lost or came back: how far the conditions that rest on it can be believed now.
+    pub(crate) fn source(&self, source: &Arc<str>, down: bool) -> Vec<(ConditionKey, StatusCode)> {
+        let mut standing = self.standing.lock();
+        if down {
+            standing.down.insert(source.clone())
+        } else {
+            standing.down.remove(source)
+        };
+        standing.resting.get(source).map(|keys| standing.held(keys)).unwrap_or_default()
     }
 
-    pub(crate) fn resting_on(&self, source: &str) -> Vec<ConditionKey> {
-        self.resting.lock().get(source).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
+    /// A detector failed or runs again: how far its conditions can be believed now.
+    pub(crate) fn detector(&self, binding: &str, failed: bool) -> Vec<(ConditionKey, StatusCode)> {
+        let mut standing = self.standing.lock();
+        if failed {
+            standing.failed.insert(binding.to_owned())
+        } else {
+            standing.failed.remove(binding)
+        };
+        standing.told.get(binding).map(|keys| standing.held(keys)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_believed_again_only_when_every_reason_against_it_has_ended() {
+        let own = OwnConditions::new("area");
+        let mut def = (*own.detector_def("plain")).clone();
+        def.key = ConditionKey::new("plain", "odd", "");
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        own.rest_on(&[Arc::new(def)], &[a.clone(), b.clone()]);
+        let status = |held: Vec<(ConditionKey, StatusCode)>| held.into_iter().map(|(_, status)| status).next().unwrap();
+        assert_eq!(status(own.source(&a, true)), StatusCode::UNCERTAIN_LAST_USABLE);
+        assert_eq!(status(own.source(&b, true)), StatusCode::UNCERTAIN_LAST_USABLE);
+        assert_eq!(status(own.source(&a, false)), StatusCode::UNCERTAIN_LAST_USABLE, "`b` is still lost");
+        assert_eq!(status(own.detector("plain", true)), StatusCode::UNCERTAIN_LAST_USABLE);
+        assert_eq!(status(own.source(&b, false)), StatusCode::UNCERTAIN_LAST_USABLE, "the detector does not run");
+        assert_eq!(status(own.detector("plain", false)), StatusCode::GOOD);
     }
 }

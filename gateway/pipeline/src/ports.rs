@@ -285,6 +285,12 @@ pub trait DetectorFactory: Send + Sync {
     /// # Errors
     /// [`CreateError`], each naming the plugin.
     async fn create(&self, binding: &BindingSpec) -> Result<Box<dyn Detector>, CreateError>;
+
+    /// The threads on which its detectors compute, where it has its own: a task that feeds a detector belongs there,
+    /// since each call from elsewhere costs a copy of the batch and two wake-ups.
+    fn threads(&self) -> Option<tokio::runtime::Handle> {
+        None
+    }
 }
 
 /// A running detector. After a [`DetectorFault`] it must be dropped.

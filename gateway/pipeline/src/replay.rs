@@ -76,6 +76,10 @@ pub enum ReplayError {
 struct Recorded {
     start: Option<Lsn>,
     skips: BTreeSet<Lsn>,
+    /// Records that were no longer kept when the detector came to them: from, and where it went on.
+    holes: BTreeMap<Lsn, Lsn>,
+    /// Where each life of the detector began, in the order of the log, and whether its verdicts were recorded.
+    lives: Vec<(Lsn, bool)>,
     verdicts: BTreeMap<Lsn, Vec<Verdict>>,
 }
 
@@ -115,7 +119,17 @@ pub async fn replay(
             judge.source(source, *state);
         }
         let RecordBody::Data(frame) = &record.body else { return Ok(()) };
+        while let Some(hole) = recorded.holes.first_entry()
+            && *hole.key() <= record.lsn
+        {
+            judge.skip();
+            if record.lsn < *hole.get() {
+                return Ok(());
+            }
+            hole.remove();
+        }
         if recorded.skips.contains(&record.lsn) {
+            judge.skip();
             report.skipped += 1;
             return Ok(());
         }
@@ -125,7 +139,9 @@ pub async fn replay(
         let replayed = judged.map_err(fault)?.verdicts;
         report.frames += 1;
         report.samples += batch.len() as u64;
-        report.compare(record.lsn, recorded.verdicts.get(&record.lsn), replayed, &mut hasher);
+        if recorded.compares(record.lsn) {
+            report.compare(record.lsn, recorded.verdicts.get(&record.lsn), replayed, &mut hasher);
+        }
         Ok(())
     })
     .await?;
@@ -136,13 +152,17 @@ pub async fn replay(
 impl Recorded {
     fn note(&mut self, name: &str, config_hash: &str, record: &Record) {
         match &record.body {
-            RecordBody::Control(Control::DetectorStarted {
-                binding,
-                config_hash: hash,
-                origin: DetectorOrigin::Fresh(after),
-                ..
-            }) if binding == name => {
-                *self = Self { start: (hash == config_hash).then_some(*after), ..Self::default() };
+            RecordBody::Control(Control::DetectorStarted { binding, config_hash: hash, origin, recorded, .. })
+                if binding == name =>
+            {
+                let (DetectorOrigin::Fresh(after) | DetectorOrigin::Checkpoint(after)) = *origin;
+                if let DetectorOrigin::Fresh(_) = origin {
+                    *self = Self { start: (hash == config_hash).then_some(after), ..Self::default() };
+                }
+                self.lives.push((after, *recorded));
+            }
+            RecordBody::Control(Control::DetectorSkipped { binding, from, to }) if binding == name => {
+                self.holes.insert(*from, *to);
             }
             RecordBody::Control(Control::DetectorFault { binding, frame, skip: true, .. }) if binding == name => {
                 self.skips.insert(*frame);
@@ -152,6 +172,13 @@ impl Recorded {
             }
             _ => {}
         }
+    }
+}
+
+impl Recorded {
+    /// Whether what was said of a frame was recorded: a detector that only learns leaves nothing to compare.
+    fn compares(&self, frame: Lsn) -> bool {
+        self.lives.iter().rev().find(|(after, _)| *after < frame).is_none_or(|(_, recorded)| *recorded)
     }
 }
 

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use watchfire_alarms::RefusedCommand;
-use watchfire_model::{CommandKind, GapCause, Level, Lsn, RecordBody, SourceState, StatusCode};
+use watchfire_model::{CommandKind, Control, GapCause, Level, Lsn, Record, RecordBody, SourceState, StatusCode};
+
+use crate::Mode;
 
 use rig::{Rig, Site};
 
@@ -125,7 +127,8 @@ async fn a_poisoned_frame_is_skipped_on_record_and_nothing_else_is_lost() {
     rig.value(1, plain::POISON).await;
     rig.shown_active("gateway/detector/plain").await;
     rig.value(2, 50.0).await;
-    rig.shown_active("plain/high/s/2").await;
+    let after = rig.shown_active("plain/high/s/2").await;
+    assert!(after.state.message.ends_with("and 1 skips"), "the plugin learns of it: {}", after.state.message);
     rig.shown_normal("gateway/detector/plain").await;
     assert_eq!(rig.state_of("plain/high/s/0").level, Level::High, "a fault never clears an alarm");
     rig.stop().await;
@@ -217,7 +220,77 @@ async fn time_in_the_log_never_runs_backwards() {
         rig.wait_ms(30).await;
     }
     rig.stop().await;
+    let behind = "gateway/clock";
+    let news = site.records().into_iter().filter_map(|record| match record.body {
+        RecordBody::Decided(decided) => Some(decided.transitions),
+        _ => None,
+    });
+    let told = news.flatten().filter(|state| state.key.as_str() == behind).count();
+    assert!(told > 0, "a clock that was set back is an alarm");
     let frames =
         site.records().into_iter().filter_map(|r| if let RecordBody::Data(f) = r.body { Some(f.now) } else { None });
     assert!(frames.collect::<Vec<_>>().is_sorted_by(|a, b| a < b));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detector_that_goes_live_raises_what_stands_and_one_that_leaves_clears_its_alarms() {
+    let site = Site::new();
+    let rig = Rig::start_in(&site, Mode::Shadow).await;
+    rig.value(0, 50.0).await;
+    rig.wait_ms(500).await;
+    assert!(!rig.state_of("plain/high/s/0").active.value, "in shadow nothing is announced");
+    rig.stop().await;
+    for kill in [false, true] {
+        let rig = Rig::start_in(&site, Mode::Live).await;
+        let raised = rig.shown_active("plain/high/s/0").await;
+        assert!(raised.state.message.starts_with("50 after"), "with its reason: {}", raised.state.message);
+        rig.wait_ms(500).await;
+        if kill {
+            rig.kill();
+            site.lose_what_is_not_durable();
+        } else {
+            rig.stop().await;
+        }
+        assert_eq!(site.replay().await.differences, vec![]);
+    }
+    let rig = Rig::start_in(&site, Mode::Shadow).await;
+    let left = rig.shown_normal("plain/high/s/0").await;
+    assert!(left.state.retain, "it still waits for acknowledgement: {}", left.state.message);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_detector_said_while_it_only_learned_is_not_compared() {
+    let site = Site::new();
+    let rig = Rig::start_in(&site, Mode::Learning).await;
+    rig.value(0, 50.0).await;
+    rig.wait_ms(500).await;
+    rig.stop().await;
+    let rig = Rig::start_in(&site, Mode::Live).await;
+    rig.shown_active("plain/high/s/0").await;
+    rig.value(1, 50.0).await;
+    rig.shown_active("plain/high/s/1").await;
+    rig.stop().await;
+    let report = site.replay().await;
+    assert_eq!((report.differences, report.recorded > 0), (vec![], true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detector_that_finds_its_place_gone_goes_on_on_record() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 1.0).await;
+    rig.wait_ms(500).await;
+    rig.kill();
+    site.lose_what_is_not_durable();
+    site.seal();
+    site.history.forget();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    let shown = rig.shown_active("plain/high/s/0").await;
+    assert!(shown.state.message.ends_with("and 1 skips"), "{}", shown.state.message);
+    rig.stop().await;
+    let skipped = |record: &Record| matches!(&record.body, RecordBody::Control(Control::DetectorSkipped { .. }));
+    assert_eq!(site.records().iter().filter(|record| skipped(record)).count(), 1);
 }

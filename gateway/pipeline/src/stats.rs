@@ -38,6 +38,8 @@ pub struct Stats {
     pub gaps: AtomicU64,
     /// Samples that detectors judged, summed over detectors.
     pub judged: AtomicU64,
+    /// Records that detectors did not see, since they were no longer kept; summed over detectors.
+    pub skipped: AtomicU64,
     /// Alarm transitions published.
     pub transitions: AtomicU64,
     /// Sources: state and reason.

@@ -73,7 +73,8 @@ fn row<D: Native>(
     let binding = binding(plugin, config, rows);
     let inside = runtime.block_on(sandbox.create(&binding))?;
     let feeding = batches.clone();
-    let inside_ns = runtime.block_on(sandbox.threads().spawn(async move { feed(inside, &feeding, learn).await }))?;
+    let threads = sandbox.threads().ok_or("the sandbox has no threads of its own")?;
+    let inside_ns = runtime.block_on(threads.spawn(async move { feed(inside, &feeding, learn).await }))?;
     let outside = runtime.block_on(sandbox.create(&binding))?;
     let outside_ns = runtime.block_on(runtime.spawn(async move { feed(outside, &batches, learn).await }))?;
 

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use wasmtime::Engine;
 
@@ -15,6 +16,8 @@ use crate::quota::SLICE_MS;
 pub(crate) struct Executor {
     runtime: Option<Runtime>,
     handle: Handle,
+    /// As much blocking work as there are cores; the tasks that feed detectors have blocking work of their own.
+    blocking: Semaphore,
 }
 
 /// Why a piece of work has no result.
@@ -41,14 +44,14 @@ impl Executor {
         // A detector in a loop is always runnable: look for new work after each of its slices.
         let runtime = Builder::new_multi_thread()
             .worker_threads(cores)
-            .max_blocking_threads(cores)
+            .enable_time()
             .global_queue_interval(1)
             .thread_name("detector")
             .build()
             .map_err(SandboxError::Threads)?;
         tick(engine)?;
         let handle = runtime.handle().clone();
-        Ok(Self { runtime: Some(runtime), handle })
+        Ok(Self { runtime: Some(runtime), handle, blocking: Semaphore::new(cores) })
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -70,7 +73,10 @@ impl Executor {
 
     /// Runs work that blocks, such as compiling.
     pub(crate) async fn block<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
-        wait(self.handle.spawn_blocking(work)).await
+        let permit = self.blocking.acquire().await.map_err(|_| Lost::Ended)?;
+        let done = wait(self.handle.spawn_blocking(work)).await;
+        drop(permit);
+        done
     }
 }
 

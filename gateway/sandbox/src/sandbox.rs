@@ -57,13 +57,6 @@ impl Sandbox {
         Ok(Arc::new(Self { maker, executor, bundled, plugins: Mutex::default() }))
     }
 
-    /// The detectors' threads. A task that feeds a detector and runs here saves the batch's copy and the way there and
-    /// back.
-    #[must_use]
-    pub fn threads(&self) -> &tokio::runtime::Handle {
-        self.executor.handle()
-    }
-
     /// The bundled plugin of that name, or the file.
     async fn bytes(&self, name: &str) -> Result<Arc<Cow<'static, [u8]>>, CreateError> {
         if let Some(bytes) = self.bundled.get(name) {
@@ -120,6 +113,10 @@ impl DetectorFactory for Sandbox {
         let conditions = instance.conditions().to_vec();
         let executor = self.executor.clone();
         Ok(Box::new(Sandboxed { executor, identity, conditions, instance: Some(instance) }))
+    }
+
+    fn threads(&self) -> Option<tokio::runtime::Handle> {
+        Some(self.executor.handle().clone())
     }
 }
 

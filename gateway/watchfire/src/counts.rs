@@ -22,6 +22,7 @@ pub async fn tell(stats: Arc<Stats>) {
             frames = count(&stats.frames),
             gaps = count(&stats.gaps),
             judged = count(&stats.judged),
+            skipped = count(&stats.skipped),
             transitions = count(&stats.transitions),
             "counts"
         );

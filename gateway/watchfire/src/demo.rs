@@ -25,7 +25,7 @@ pub fn demo(options: &Demo) -> Result<ExitCode> {
     let folder = Folder::new(options.data.as_deref())?;
     let config = configure(options, &folder.path)?;
     let runtime = run::runtime()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let stop = CancellationToken::new();
         terminal::stop_on_signal(&stop)?;
         if let Some(lasting) = options.lasting {
@@ -47,9 +47,9 @@ pub fn demo(options: &Demo) -> Result<ExitCode> {
         drop(viewing.await);
         view.conclude();
         ended
-    })?;
+    });
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    Ok(ExitCode::SUCCESS)
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 fn configure(options: &Demo, data: &Path) -> Result<Config> {

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use tokio_util::sync::CancellationToken;
 use watchfire_config::Config;
 use watchfire_model::{Clock, SystemClock};
@@ -15,6 +16,9 @@ use crate::cli::ConfigFile;
 use crate::data::Data;
 use crate::{counts, query, terminal};
 
+/// How long the OPC UA server may take to say goodbye to its clients.
+const SERVER_STOP_MAX: Duration = Duration::from_millis(300);
+
 /// Runs the gateway until a signal ends it.
 ///
 /// # Errors
@@ -22,13 +26,14 @@ use crate::{counts, query, terminal};
 pub fn run(options: &ConfigFile) -> Result<ExitCode> {
     let config = Config::load(&options.config)?;
     let runtime = runtime()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let stop = CancellationToken::new();
         terminal::stop_on_signal(&stop)?;
         gateway(&config, Arc::default(), Vec::new(), stop).await
-    })?;
-    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    Ok(ExitCode::SUCCESS)
+    });
+    // Whatever still blocks a thread, such as a disk that hangs, must not keep the program from ending.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 /// Checks a configuration.
@@ -98,14 +103,37 @@ pub async fn gateway(
     let server_stop = stop.child_token();
     let serving = tokio::spawn(server.run(server_stop.clone()));
     let answering = query::answer(door, data.log.clone());
+    // A gateway whose alarms nobody can see must not look as if it worked: it ends, and is started again by whatever
+    // supervises it.
+    let gateway_stop = stop.child_token();
+    let running = gateway.run(gateway_stop.clone());
+    let (unseen, serve_stop) = (gateway_stop.clone(), server_stop.clone());
+    let serve = async move {
+        let served = serving.await;
+        if !serve_stop.is_cancelled() {
+            tracing::error!(
+                "the OPC UA server has ended by itself: the gateway stops, since nobody would see its alarms"
+            );
+            unseen.cancel();
+        }
+        match served {
+            Ok(Ok(())) if serve_stop.is_cancelled() => Ok(()),
+            Ok(Ok(())) => Err(anyhow!("the OPC UA server ended by itself")),
+            Ok(Err(error)) => Err(anyhow::Error::from(error).context("the OPC UA server failed")),
+            Err(panic) => Err(anyhow::Error::from(panic).context("the OPC UA server failed")),
+        }
+    };
+    let mut serve = tokio::spawn(serve);
     let ended = tokio::select! {
-        ended = gateway.run(stop.clone()) => ended.map_err(anyhow::Error::from),
+        ended = running => ended.map_err(anyhow::Error::from),
         () = answering => Ok(()),
         () = counts::tell(stats) => Ok(()),
     };
     server_stop.cancel();
-    let served = tokio::time::timeout(std::time::Duration::from_millis(300), serving).await;
-    if let Ok(Ok(Err(error))) = served { ended.and(Err(error).context("the OPC UA server failed")) } else { ended }
+    match tokio::time::timeout(SERVER_STOP_MAX, &mut serve).await {
+        Ok(Ok(served)) => ended.and(served),
+        _ => ended,
+    }
 }
 
 async fn open(folder: &Path) -> Result<Data> {

@@ -132,6 +132,13 @@ impl MemoryHistory {
     pub fn records(&self) -> Vec<Record> {
         self.0.lock().records.clone()
     }
+
+    /// What retention does: everything before the last record is dropped.
+    pub fn forget(&self) {
+        let mut inner = self.0.lock();
+        let last = inner.records.len() - 1;
+        inner.records.drain(..last);
+    }
 }
 
 impl RecordReader for MemoryHistory {

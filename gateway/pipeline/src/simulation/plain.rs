@@ -1,11 +1,12 @@
 //! A detector without a sandbox: one condition it decides itself, one that the gateway decides from its scores, a
-//! state, and a value on which it traps.
+//! state, a value on which it traps; and it counts the gaps it is told of.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use watchfire_model::{
-    Batch, ConditionSpec, Decides, Finding, Instant, Level, Outcome, Scale, Scope, ScoreColumns, Severity, Verdict,
+    Batch, ConditionSpec, Decides, Finding, GapCause, Instant, Level, Outcome, Scale, Scope, ScoreColumns, Severity,
+    Verdict,
 };
 
 use crate::{BindingSpec, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
@@ -40,7 +41,7 @@ impl DetectorFactory for PlainFactory {
             response: "look".into(),
         };
         let conditions = vec![spec("high", Decides::Plugin), spec("odd", Decides::Host)];
-        Ok(Box::new(Plain { identity, conditions, levels: BTreeMap::new(), sum: 0.0, after_load: false }))
+        Ok(Box::new(Plain { identity, conditions, levels: BTreeMap::new(), sum: 0.0, skips: 0, after_load: false }))
     }
 }
 
@@ -49,6 +50,7 @@ struct Plain {
     conditions: Vec<ConditionSpec>,
     levels: BTreeMap<u32, bool>,
     sum: f64,
+    skips: usize,
     after_load: bool,
 }
 
@@ -60,7 +62,7 @@ impl Plain {
             at: Instant::from_ns(at),
             level: if high { Level::High } else { Level::Normal },
             score: None,
-            why: format!("{observed} after a sum of {}", self.sum),
+            why: format!("{observed} after a sum of {} and {} skips", self.sum, self.skips),
             evidence: vec![Finding { signal: instance, observed, low: None, high: Some(10.0), share: 1.0 }],
         }
     }
@@ -82,6 +84,7 @@ impl Detector for Plain {
             let held = self.levels.iter().filter(|(_, high)| **high);
             outcome.verdicts.extend(held.map(|(i, _)| self.verdict(*i, batch.now.ns(), true, f64::NAN)));
         }
+        self.skips += batch.gaps.iter().filter(|gap| gap.cause == GapCause::Skipped).count();
         for ((instance, at), value) in batch.signal.iter().zip(&batch.time).zip(&batch.value) {
             if *value == POISON {
                 return Err(DetectorFault::Trap("poison".into()));
@@ -106,11 +109,11 @@ impl Detector for Plain {
     }
 
     async fn save(&mut self) -> Result<Option<Vec<u8>>, DetectorFault> {
-        Ok(Some(postcard::to_allocvec(&(&self.levels, self.sum)).unwrap()))
+        Ok(Some(postcard::to_allocvec(&(&self.levels, self.sum, self.skips)).unwrap()))
     }
 
     async fn load(&mut self, _: u32, bytes: &[u8]) -> Result<(), DetectorFault> {
-        (self.levels, self.sum) = postcard::from_bytes(bytes).unwrap();
+        (self.levels, self.sum, self.skips) = postcard::from_bytes(bytes).unwrap();
         self.after_load = true;
         Ok(())
     }

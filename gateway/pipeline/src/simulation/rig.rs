@@ -81,11 +81,11 @@ impl Site {
     }
 
     pub async fn replay(&self) -> ReplayReport {
-        replay(&self.log(), &PlainFactory, &plan()).await.unwrap()
+        replay(&self.log(), &PlainFactory, &plan(Mode::Live)).await.unwrap()
     }
 }
 
-fn plan() -> BindingPlan {
+fn plan(mode: Mode) -> BindingPlan {
     let signal = |i: u32| SignalInfo { id: SignalId(i), name: format!("s/{i}"), ..SignalInfo::default() };
     let spec = BindingSpec {
         name: "plain".into(),
@@ -97,7 +97,7 @@ fn plan() -> BindingPlan {
         quota: Quota::default(),
     };
     let areas = vec!["area".to_owned(); 3];
-    BindingPlan { spec, mode: Mode::Live, areas, area: "area".into(), sources: vec!["s".into()] }
+    BindingPlan { spec, mode, areas, area: "area".into(), sources: vec!["s".into()] }
 }
 
 /// Hands the test's arrivals on.
@@ -146,6 +146,10 @@ pub struct Rig {
 
 impl Rig {
     pub async fn start(site: &Site) -> Self {
+        Self::start_in(site, Mode::Live).await
+    }
+
+    pub async fn start_in(site: &Site, mode: Mode) -> Self {
         let log = site.log();
         let (script, receiver) = mpsc::unbounded_channel();
         let screen = Arc::new(Screen(Mutex::default(), site.journal.clone()));
@@ -156,7 +160,7 @@ impl Rig {
             factory: Arc::new(PlainFactory),
             sources: vec![Box::new(Script(receiver))],
             surfaces: vec![screen.clone()],
-            bindings: vec![plan()],
+            bindings: vec![plan(mode)],
             site: crate::Site::default(),
             own_area: "own".into(),
             latest: Arc::default(),

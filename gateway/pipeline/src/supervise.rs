@@ -1,0 +1,163 @@
+//! The supervisor of detectors: one that fails is dropped, made anew after a pause and brought up to where it failed.
+//! A frame on which it fails twice is left out, on record; after too many failures it is given up, visibly.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant as Timer;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use watchfire_model::{Clock, Control, Lsn, RecordBody};
+
+use crate::detect::Run;
+use crate::{
+    BindingPlan, CreateError, CursorError, DetectorFactory, DetectorFault, DetectorHealth, Log, Notices, PortError,
+    Stats,
+};
+
+/// Restarts within [`RESTART_WINDOW`] after which a person is needed.
+const RESTARTS_MAX: usize = 5;
+/// The window in which restarts are counted.
+const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// The first pause before a restart; it doubles with each.
+const BACKOFF: Duration = Duration::from_millis(200);
+/// The longest pause before a restart.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// What every binding's task uses.
+pub(crate) struct Detection {
+    pub factory: Arc<dyn DetectorFactory>,
+    pub log: Arc<Log>,
+    /// The end of the log before the sources began: where a detector without a past begins.
+    pub begin: Lsn,
+    pub notices: Notices,
+    pub clock: Arc<dyn Clock>,
+    pub stats: Arc<Stats>,
+}
+
+/// Why a run ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    #[error("at frame {frame}: {fault}")]
+    Fault { frame: Lsn, fault: DetectorFault },
+    #[error("while its state was saved: {0}")]
+    Save(DetectorFault),
+    #[error(transparent)]
+    Log(#[from] CursorError),
+    #[error("the detector's task panicked: {0}")]
+    Panic(String),
+}
+
+impl From<PortError> for Ended {
+    fn from(error: PortError) -> Self {
+        Self::Log(error.into())
+    }
+}
+
+impl Detection {
+    /// Runs a binding until `stop`, restarting its detector when it fails.
+    pub(crate) async fn run(self: Arc<Self>, plan: Arc<BindingPlan>, stop: CancellationToken) {
+        let name = plan.spec.name.clone();
+        let mut skips = self.skips(&name).await;
+        let mut restarts: Vec<Timer> = Vec::new();
+        let mut last_fault = None;
+        let (mut started, mut pause) = (Timer::now(), BACKOFF);
+        loop {
+            let once = Run { detection: self.clone(), plan: plan.clone(), skips: skips.clone() };
+            let ended = match AbortOnDropHandle::new(tokio::spawn(once.run(stop.clone()))).await {
+                Ok(Ok(())) => return,
+                Ok(Err(ended)) => ended,
+                Err(panic) => Ended::Panic(panic.to_string()),
+            };
+            if stop.is_cancelled() {
+                return;
+            }
+            let hopeless = matches!(ended, Ended::Create(CreateError::Plugin(_) | CreateError::Refused(_)));
+            let frame = if let Ended::Fault { frame, .. } = &ended { Some(*frame) } else { None };
+            let skip = frame.is_some() && frame == last_fault;
+            last_fault = frame;
+            let now = Timer::now();
+            if now - started > RESTART_WINDOW {
+                pause = BACKOFF;
+            }
+            restarts.retain(|at| now - *at < RESTART_WINDOW);
+            restarts.push(now);
+            let give_up = hopeless || restarts.len() > RESTARTS_MAX;
+            let told = self.tell_fault(&plan, &ended, frame, skip, give_up).await;
+            if let (true, Some(frame)) = (skip, frame) {
+                skips.insert(frame);
+                // The log says so first: replay must know of every frame that is left out.
+                if let Some(told) = told {
+                    self.log.durable(told).await;
+                }
+                self.save_skips(&name, &skips).await;
+            }
+            if give_up {
+                stop.cancelled().await;
+                return;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(BACKOFF_MAX);
+            started = Timer::now();
+        }
+    }
+
+    /// Answers where the log says so; `None` when the log has failed.
+    async fn tell_fault(
+        &self,
+        plan: &BindingPlan,
+        ended: &Ended,
+        frame: Option<Lsn>,
+        skip: bool,
+        give_up: bool,
+    ) -> Option<Lsn> {
+        let name = &plan.spec.name;
+        let mut reason = format!("detector `{name}` (plugin `{}`) {ended}", plan.spec.plugin);
+        if let Ended::Create(_) = ended {
+            reason = format!("detector `{name}`: {ended}");
+        }
+        if skip {
+            reason.push_str("; it failed there twice, so that frame is skipped");
+        }
+        if give_up {
+            reason.push_str("; given up until the gateway is started again");
+            tracing::error!(detector = name, reason, "detector given up");
+            self.stats.detector(name, DetectorHealth::GaveUp(reason.clone()));
+        } else {
+            tracing::warn!(detector = name, reason, "detector failed and is restarted");
+            self.stats.detector(name, DetectorHealth::Failed(reason.clone()));
+        }
+        let control = Control::DetectorFault {
+            binding: name.clone(),
+            frame: frame.unwrap_or_else(|| self.log.tail()),
+            reason: reason.clone(),
+            skip,
+        };
+        let record = self.log.put(RecordBody::Control(control)).await.ok()?;
+        self.log.hurry();
+        self.notices.detector(record.lsn, self.clock.now(), name, Some(reason)).await;
+        Some(record.lsn)
+    }
+
+    async fn skips(&self, name: &str) -> BTreeSet<Lsn> {
+        let (log, note) = (self.log.clone(), format!("skips/{name}"));
+        let read = tokio::task::spawn_blocking(move || log.history().note(&note)).await;
+        let bytes = read.ok().and_then(Result::ok).flatten().unwrap_or_default();
+        postcard::from_bytes(&bytes).unwrap_or_default()
+    }
+
+    async fn save_skips(&self, name: &str, skips: &BTreeSet<Lsn>) {
+        let (log, note) = (self.log.clone(), format!("skips/{name}"));
+        let bytes = postcard::to_allocvec(skips).unwrap_or_default();
+        let saved = tokio::task::spawn_blocking(move || log.history().set_note(&note, &bytes)).await;
+        if !matches!(saved, Ok(Ok(()))) {
+            tracing::warn!(detector = name, "the list of skipped frames could not be saved");
+        }
+    }
+}
