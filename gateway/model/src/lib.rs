@@ -11,6 +11,7 @@ mod record;
 mod sample;
 mod time;
 mod verdict;
+mod weight;
 
 pub use binding::{Batch, BatchGap, SignalInfo};
 pub use clock::{Clock, ManualClock, SystemClock};
