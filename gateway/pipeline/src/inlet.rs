@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, mpsc};
 use watchfire_model::{Gap, Instant, Rows, SignalId, SourceState, StatusCode};
 
-/// Rows that may wait in the inlet before sources must hold back.
-const ROWS_MAX: usize = 1 << 18;
+/// Bytes that may wait in the inlet before sources must hold back: some 260,000 plain samples.
+const BYTES_MAX: usize = 10 << 20;
 /// Arrivals other than rows are few; this only bounds a fault.
 const ARRIVALS_MAX: usize = 1 << 14;
 
@@ -39,8 +39,8 @@ pub enum Arrival {
 }
 
 impl Arrival {
-    fn rows(&self) -> usize {
-        if let Self::Rows(rows) = self { rows.len() } else { 0 }
+    fn weight(&self) -> usize {
+        if let Self::Rows(rows) = self { rows.weight() } else { 0 }
     }
 }
 
@@ -77,14 +77,14 @@ impl Inlet {
     /// each signal in it, handed in by [`Inlet::push`] once there is room.
     #[expect(clippy::result_large_err, reason = "the rows are given back without an allocation, under a foreign lock")]
     pub fn try_push(&self, arrival: Arrival) -> Result<(), Arrival> {
-        let rows = arrival.rows();
-        let full = rows > 0 && self.waiting.load(Ordering::Relaxed) >= ROWS_MAX;
+        let bytes = arrival.weight();
+        let full = bytes > 0 && self.waiting.load(Ordering::Relaxed) >= BYTES_MAX;
         if full {
             return Err(arrival);
         }
-        self.waiting.fetch_add(rows, Ordering::Relaxed);
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
         self.sender.try_send(arrival).map_err(|refused| {
-            self.waiting.fetch_sub(rows, Ordering::Relaxed);
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             match refused {
                 mpsc::error::TrySendError::Full(arrival) | mpsc::error::TrySendError::Closed(arrival) => arrival,
             }
@@ -93,18 +93,18 @@ impl Inlet {
 
     /// Hands in an arrival, waiting for room. Returns false once the gateway is stopping.
     pub async fn push(&self, arrival: Arrival) -> bool {
-        let rows = arrival.rows();
-        if rows > 0 {
+        let bytes = arrival.weight();
+        if bytes > 0 {
             self.room().await;
         }
-        self.waiting.fetch_add(rows, Ordering::Relaxed);
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
         self.sender.send(arrival).await.is_ok()
     }
 
     /// Whether a source should go on asking its server for values: stops at half full.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) < ROWS_MAX / 2
+        self.waiting.load(Ordering::Relaxed) < BYTES_MAX / 2
     }
 
     /// Waits until [`Inlet::has_room`].
@@ -135,8 +135,8 @@ impl ArrivalReceiver {
     }
 
     fn took(&self, arrival: &Arrival) {
-        let rows = arrival.rows();
-        if rows > 0 && self.waiting.fetch_sub(rows, Ordering::Relaxed) - rows < ROWS_MAX / 2 {
+        let bytes = arrival.weight();
+        if bytes > 0 && self.waiting.fetch_sub(bytes, Ordering::Relaxed) - bytes < BYTES_MAX / 2 {
             self.room.notify_waiters();
         }
     }
@@ -155,12 +155,19 @@ mod tests {
         Arrival::Rows(rows)
     }
 
+    /// One row, whose text alone has so many bytes.
+    fn text(bytes: usize) -> Arrival {
+        let Arrival::Rows(mut one) = rows(1) else { unreachable!() };
+        one.set_text("x".repeat(bytes));
+        Arrival::Rows(one)
+    }
+
     #[tokio::test]
     async fn a_full_inlet_gives_the_rows_back_and_opens_again() {
         let (inlet, mut receiver) = inlet();
-        inlet.try_push(rows(ROWS_MAX)).unwrap();
+        inlet.try_push(text(BYTES_MAX)).unwrap();
         assert!(!inlet.has_room());
-        assert_eq!(inlet.try_push(rows(1)).unwrap_err().rows(), 1);
+        assert_eq!(inlet.try_push(rows(1)).unwrap_err().weight(), rows(1).weight());
         receiver.recv().await.unwrap();
         inlet.room().await;
         assert!(inlet.push(rows(1)).await);

@@ -15,8 +15,8 @@ use watchfire_model::{Lsn, Record, RecordBody};
 
 use crate::{History, Journal, PortError};
 
-/// Rows that the newest records in memory may hold together.
-const RING_ROWS_MAX: usize = 1 << 18;
+/// Bytes that the newest records in memory may hold together: some 260,000 plain samples.
+const RING_BYTES_MAX: usize = 10 << 20;
 /// Records that stay in memory whatever they hold.
 const RING_RECORDS_MAX: usize = 1 << 14;
 /// Records a cursor takes over at once.
@@ -29,7 +29,7 @@ const READ_ROWS_MAX: usize = 1 << 16;
 #[derive(Debug, Default)]
 struct Ring {
     records: VecDeque<Arc<Record>>,
-    rows: usize,
+    bytes: usize,
 }
 
 /// The log.
@@ -57,10 +57,6 @@ pub enum CursorError {
     /// The reading task was ended.
     #[error("reading the log was ended: {0}")]
     Ended(#[from] JoinError),
-}
-
-fn rows_of(record: &Record) -> usize {
-    if let RecordBody::Data(frame) = &record.body { frame.rows.len() } else { 0 }
 }
 
 impl Log {
@@ -105,11 +101,11 @@ impl Log {
             Err(error) => return Err((error, body)),
         };
         let record = Arc::new(Record { lsn, body });
-        ring.rows += rows_of(&record);
+        ring.bytes += record.body.weight();
         ring.records.push_back(record.clone());
-        while ring.records.len() > 1 && (ring.rows > RING_ROWS_MAX || ring.records.len() > RING_RECORDS_MAX) {
+        while ring.records.len() > 1 && (ring.bytes > RING_BYTES_MAX || ring.records.len() > RING_RECORDS_MAX) {
             if let Some(oldest) = ring.records.pop_front() {
-                ring.rows -= rows_of(&oldest);
+                ring.bytes -= oldest.body.weight();
             }
         }
         drop(ring);
