@@ -104,10 +104,15 @@ impl Ingest {
             };
             let Some(arrival) = arrival else { break };
             self.take(arrival, &mut frame, &mut monotone).await?;
+            let full = frame.rows.len() >= CUT_ROWS;
             while frame.rows.len() >= CUT_ROWS {
                 let rest = frame.rows.split_off(CUT_ROWS);
                 self.cut(&mut frame, &mut monotone).await?;
                 frame.rows = rest;
+            }
+            // What is left of a large notification follows it, with the same commit and the same waking of detectors.
+            if full && !is_empty(&frame) && self.arrivals.is_empty() {
+                self.cut(&mut frame, &mut monotone).await?;
             }
             if is_empty(&frame) {
                 (waiting, cut_at) = (false, Timer::now() + HEARTBEAT);

@@ -127,6 +127,12 @@ impl ArrivalReceiver {
         Some(arrival)
     }
 
+    /// Whether no arrival is waiting.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
     /// The next arrival if one is waiting.
     pub fn try_recv(&mut self) -> Option<Arrival> {
         let arrival = self.receiver.try_recv().ok()?;

@@ -153,17 +153,25 @@ impl Log {
         Cursor { log: self.clone(), tail: self.tail.subscribe(), next: Lsn(from.0.max(1)), taken: VecDeque::new() }
     }
 
-    /// Makes records durable every `interval`, or sooner when asked, until `stop`; then once more.
+    /// Makes records durable within `interval` of their arrival, or sooner when asked, until `stop`; then once more.
+    /// Sleeps while there is nothing new.
     ///
     /// # Errors
     /// When a sync fails. That is final: what is durable is no longer known.
     pub async fn commit(self: Arc<Self>, interval: Duration, stop: CancellationToken) -> Result<(), PortError> {
         let mut syncer = self.journal.syncer();
+        let mut tail = self.tail.subscribe();
+        let due = async |tail: &mut watch::Receiver<Lsn>| {
+            let durable = self.durable_tail();
+            if tail.wait_for(|tail| *tail > durable).await.is_ok() {
+                tokio::time::sleep(interval).await;
+            }
+        };
         loop {
             let stopping = tokio::select! {
                 () = stop.cancelled() => true,
                 () = self.urgent.notified() => false,
-                () = tokio::time::sleep(interval) => false,
+                () = due(&mut tail) => false,
             };
             if self.durable_tail() < self.tail() {
                 let synced = tokio::task::spawn_blocking(move || (syncer.sync(), syncer)).await;

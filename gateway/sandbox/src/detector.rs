@@ -55,6 +55,7 @@ impl Detector for Sandboxed {
     async fn process(&mut self, batch: &Batch) -> Result<Outcome, DetectorFault> {
         let mut instance = self.take()?;
         if self.executor.is_here() {
+            let _running = self.executor.running();
             let answer = instance.process(batch).await;
             return self.keep(instance, answer);
         }

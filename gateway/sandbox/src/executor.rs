@@ -2,6 +2,9 @@
 //! that ends a plugin's slice.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::Thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -16,6 +19,8 @@ use crate::quota::SLICE_MS;
 pub(crate) struct Executor {
     runtime: Option<Runtime>,
     handle: Handle,
+    slices: Arc<Slices>,
+    ticker: Thread,
     /// As much blocking work as there are cores; the tasks that feed detectors have blocking work of their own.
     blocking: Semaphore,
 }
@@ -49,9 +54,10 @@ impl Executor {
             .thread_name("detector")
             .build()
             .map_err(SandboxError::Threads)?;
-        tick(engine)?;
+        let slices = Arc::new(Slices::default());
+        let ticker = tick(engine, slices.clone())?;
         let handle = runtime.handle().clone();
-        Ok(Self { runtime: Some(runtime), handle, blocking: Semaphore::new(cores) })
+        Ok(Self { runtime: Some(runtime), handle, slices, ticker, blocking: Semaphore::new(cores) })
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -68,7 +74,22 @@ impl Executor {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Lost> {
+        let running = self.running();
+        let work = async move {
+            let done = work.await;
+            drop(running);
+            done
+        };
         if self.is_here() { Ok(work.await) } else { wait(self.handle.spawn(work)).await }
+    }
+
+    /// Notes that a plugin is running, until what it answers is dropped: only then do slices pass.
+    pub(crate) fn running(&self) -> Running {
+        self.slices.running.fetch_add(1, Ordering::SeqCst);
+        if self.slices.asleep.swap(false, Ordering::SeqCst) {
+            self.ticker.unpark();
+        }
+        Running(self.slices.clone())
     }
 
     /// Runs work that blocks, such as compiling.
@@ -87,22 +108,52 @@ async fn wait<T>(work: JoinHandle<T>) -> Result<T, Lost> {
 
 impl Drop for Executor {
     fn drop(&mut self) {
+        self.slices.ended.store(true, Ordering::SeqCst);
+        self.ticker.unpark();
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// Ticks until the engine is gone.
-fn tick(engine: &Engine) -> Result<(), SandboxError> {
+/// What the ticker has to know.
+#[derive(Default)]
+struct Slices {
+    running: AtomicUsize,
+    asleep: AtomicBool,
+    ended: AtomicBool,
+}
+
+/// A plugin that is running.
+pub(crate) struct Running(Arc<Slices>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Ticks while a plugin is running, and sleeps while none is: two hundred wake-ups a second for nothing would cost more
+/// than the detectors of a small plant.
+fn tick(engine: &Engine, slices: Arc<Slices>) -> Result<Thread, SandboxError> {
     let engine = engine.weak();
     let ticker = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
+        while !slices.ended.load(Ordering::SeqCst) {
+            if slices.running.load(Ordering::SeqCst) == 0 {
+                slices.asleep.store(true, Ordering::SeqCst);
+                // Whoever begins now sees that it sleeps, or is seen here.
+                if slices.running.load(Ordering::SeqCst) == 0 {
+                    std::thread::park();
+                }
+                slices.asleep.store(false, Ordering::SeqCst);
+                continue;
+            }
             std::thread::sleep(Duration::from_millis(SLICE_MS));
+            if let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+            }
         }
     };
-    std::thread::Builder::new().name("slices".into()).spawn(ticker).map_err(SandboxError::Threads)?;
-    Ok(())
+    let thread = std::thread::Builder::new().name("slices".into()).spawn(ticker).map_err(SandboxError::Threads)?;
+    Ok(thread.thread().clone())
 }

@@ -15,11 +15,8 @@ pub(crate) struct Received {
 
 /// Turns notifications into rows. Lives as long as its source: what it knows of each signal outlasts connections.
 pub(crate) struct Converter {
-    signals: Vec<SignalId>,
     ledger: Ledger,
     kinds: Kinds,
-    /// Signals whose DataType left the kind open until a value tells.
-    open: Vec<bool>,
 }
 
 /// The client handle of the signal at a place; 0 is not used, since servers and libraries give it a meaning.
@@ -29,9 +26,7 @@ pub(crate) fn client_handle(at: usize) -> u32 {
 
 impl Converter {
     pub(crate) fn new(signals: Vec<SignalId>, kinds: Kinds) -> Self {
-        let ledger = Ledger::new(signals.iter().copied());
-        let open = vec![true; signals.len()];
-        Self { signals, ledger, kinds, open }
+        Self { ledger: Ledger::new(signals.into_iter()), kinds }
     }
 
     /// Values of every signal may be missing from now on.
@@ -48,23 +43,18 @@ impl Converter {
 
     /// Says whether the kind of a signal is left to its values.
     pub(crate) fn set_open(&mut self, at: usize, open: bool) {
-        if let Some(entry) = self.open.get_mut(at) {
-            *entry = open;
-        }
+        self.ledger.set_open(at, open);
     }
 
     /// Appends a notification's values. Handles that nobody gave out are skipped.
     pub(crate) fn data_change(&mut self, notification: DataChangeNotification, now: Instant, into: &mut Received) {
         for item in notification.monitored_items.into_iter().flatten() {
             let at = (item.client_handle as usize).wrapping_sub(1);
-            let Some(signal) = self.signals.get(at).copied() else { continue };
+            let Some((signal, open)) = self.ledger.signal(at) else { continue };
             let kind = push_data_value(&mut into.rows, signal, item.value, now);
-            if let Some(open) = self.open.get_mut(at)
-                && *open
-                && let Some(kind) = kind
-            {
+            if open && let Some(kind) = kind {
                 self.kinds.set(signal, kind);
-                *open = false;
+                self.ledger.set_open(at, false);
             }
             let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { continue };
             into.gaps.extend(self.ledger.value(at, *time, has_overflow(*status)));

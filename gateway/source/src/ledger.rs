@@ -3,12 +3,17 @@
 
 use watchfire_model::{Gap, GapCause, Instant, SignalId};
 
+/// Sixteen bytes, since each value looks its signal up.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    /// [`NEVER`] before the first value.
+    last: Instant,
     signal: SignalId,
-    last: Option<Instant>,
     owed: Option<GapCause>,
+    open: bool,
 }
+
+const NEVER: Instant = Instant::MIN;
 
 /// One entry for each signal, in the order of the configuration.
 #[derive(Clone, Debug)]
@@ -16,7 +21,19 @@ pub(crate) struct Ledger(Vec<Entry>);
 
 impl Ledger {
     pub(crate) fn new(signals: impl Iterator<Item = SignalId>) -> Self {
-        Self(signals.map(|signal| Entry { signal, last: None, owed: None }).collect())
+        Self(signals.map(|signal| Entry { last: NEVER, signal, owed: None, open: true }).collect())
+    }
+
+    /// The signal at a place, and whether its kind is left to its values.
+    pub(crate) fn signal(&self, at: usize) -> Option<(SignalId, bool)> {
+        self.0.get(at).map(|entry| (entry.signal, entry.open))
+    }
+
+    /// Says whether the kind of a signal is left to its values, as it is at first.
+    pub(crate) fn set_open(&mut self, at: usize, open: bool) {
+        if let Some(entry) = self.0.get_mut(at) {
+            entry.open = open;
+        }
     }
 
     /// From now on values of every signal may be missing, until its next one comes. A cause that stands stays.
@@ -29,7 +46,7 @@ impl Ledger {
     /// The same for one signal. Of a signal that has never had a value nothing can be missing.
     pub(crate) fn owe(&mut self, at: usize, cause: GapCause) {
         if let Some(entry) = self.0.get_mut(at)
-            && entry.last.is_some()
+            && entry.last != NEVER
         {
             entry.owed.get_or_insert(cause);
         }
@@ -41,8 +58,8 @@ impl Ledger {
         let entry = self.0.get_mut(at)?;
         let owed = entry.owed.take();
         let cause = if overflow { Some(GapCause::Overflow) } else { owed };
-        let last = entry.last.replace(time);
-        let (cause, last) = (cause?, last?);
+        let last = std::mem::replace(&mut entry.last, time);
+        let cause = cause.filter(|_| last != NEVER)?;
         let (since, until) = (last.min(time), last.max(time));
         (since < until).then_some(Gap { signal: Some(entry.signal), since, until, cause })
     }

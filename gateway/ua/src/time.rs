@@ -30,10 +30,11 @@ pub const fn ticks_from_ns(ns: i64) -> i64 {
 /// §5.2.2.5); times that the model cannot hold become its first or last.
 #[must_use]
 pub fn instant_from_date_time(time: &DateTime, picoseconds: Option<u16>) -> Option<Instant> {
-    if time.is_null() {
+    let chrono = time.as_chrono();
+    // `is_null` counts ticks since 1601 for this, twice for each value received.
+    if chrono.timestamp() == -EPOCH_OFFSET_S && chrono.timestamp_subsec_nanos() == 0 {
         return None;
     }
-    let chrono = time.as_chrono();
     let ns = chrono.timestamp_nanos_opt().unwrap_or(if chrono.timestamp() < 0 { i64::MIN } else { i64::MAX });
     Some(Instant::from_ns(ns.saturating_add(i64::from(picoseconds.unwrap_or(0) / PICO_UNITS_PER_NS))))
 }

@@ -35,7 +35,9 @@ impl Cell {
 pub fn push_data_value(rows: &mut Rows, signal: SignalId, data: DataValue, received: Instant) -> Option<Kind> {
     let status = status_from_ua(data.status.unwrap_or(UaStatusCode::Good));
     let source = data.source_timestamp.and_then(|time| instant_from_date_time(&time, data.source_picoseconds));
-    let server = data.server_timestamp.and_then(|time| instant_from_date_time(&time, data.server_picoseconds));
+    // Many servers give one time twice.
+    let same = data.server_timestamp == data.source_timestamp && data.server_picoseconds == data.source_picoseconds;
+    let server = if same { source } else { server_time(&data) };
     let mut quality = Quality::NONE;
     let (time, skew_ns) = match (source, server) {
         (Some(source), Some(server)) => (source, server.since_ns(source)),
@@ -62,6 +64,10 @@ pub fn push_data_value(rows: &mut Rows, signal: SignalId, data: DataValue, recei
         rows.set_text(text);
     }
     kind
+}
+
+fn server_time(data: &DataValue) -> Option<Instant> {
+    data.server_timestamp.and_then(|time| instant_from_date_time(&time, data.server_picoseconds))
 }
 
 fn cell_of(value: Variant) -> Cell {

@@ -151,6 +151,29 @@ fn numbered(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_server_without_subscriptions_sleeps() {
+    let pki = tempfile::tempdir().expect("a folder for certificates");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback");
+    let (server, _handle) = ServerBuilder::new_anonymous("patches")
+        .application_uri("urn:patches:server")
+        .product_uri("urn:patches")
+        .pki_dir(pki.path())
+        .subscription_poll_interval_ms(1)
+        .build()
+        .expect("a server");
+    tokio::spawn(server.run_with(listener));
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let woken = async |for_ms| {
+        let before = metrics.worker_park_count(0);
+        tokio::time::sleep(Duration::from_millis(for_ms)).await;
+        metrics.worker_park_count(0) - before
+    };
+    woken(500).await;
+    let idle = woken(1000).await;
+    assert!(idle < 50, "it woke up {idle} times in a second with nothing to look at");
+}
+
+#[tokio::test]
 async fn a_burst_reaches_an_item_that_asks_for_the_default_or_the_minimal_queue() {
     for queue_size in [0, 1] {
         let mut rig = Rig::new().await;
