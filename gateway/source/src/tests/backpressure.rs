@@ -9,7 +9,7 @@ use super::harness::{config, quick, signal, start_source};
 
 const SIGNALS: u32 = 50;
 /// More than half of what the inlet holds.
-const BLOCK: usize = 140_000;
+const BLOCK: usize = 280_000;
 
 fn block() -> Rows {
     let mut rows = Rows::default();
@@ -36,6 +36,7 @@ async fn a_full_inlet_holds_publishing_back_and_nothing_is_lost_unsaid() {
 
     // The gateway takes nothing for more than three keep-alives, while the server goes on: the witness sees it.
     source.inlet.try_push(Arrival::Rows(block())).unwrap();
+    assert!(!source.inlet.has_room());
     let held_until = tokio::time::Instant::now() + quick().keep_alive * 4;
     while tokio::time::Instant::now() < held_until {
         witness.until_values(SIGNALS).await;
