@@ -13,7 +13,7 @@ use watchfire_pipeline::{Journal, JournalSync, PortError, RecordReader};
 
 use crate::codec::{Parsed, encode, parse};
 use crate::file::{Segment, failed};
-use crate::scan::scan;
+use crate::open::{Opened, open};
 
 /// A file is closed and the next begun at this size.
 const ROLL_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
@@ -41,42 +41,25 @@ struct Inner {
 }
 
 impl FileJournal {
-    /// Opens the journal of a data folder, making it where it is missing. Costs a read of every file.
+    /// Opens the journal of a data folder by itself, making it where it is missing. Costs a read of every file.
     ///
     /// # Errors
     /// When a file cannot be read, or is damaged.
     pub fn open(data_folder: &Path) -> Result<Self, PortError> {
-        let folder = data_folder.join("wal");
-        std::fs::create_dir_all(&folder).map_err(|error| failed("making the journal folder", &folder, error))?;
-        let mut firsts = firsts(&folder)?;
-        firsts.sort_unstable();
-        let mut segments = VecDeque::new();
-        let mut next = firsts.first().copied().unwrap_or(Lsn(1));
-        for (at, first) in firsts.iter().enumerate() {
-            let path = Segment::path_of(&folder, *first);
-            if *first != next {
-                let detail = format!(
-                    "it begins at {first}, but the file before it ends before {next}; put the files between back"
-                );
-                return Err(PortError::Damaged { what: format!("the journal file `{}`", path.display()), detail });
-            }
-            let scanned = scan(Segment::open(&path, *first)?, at + 1 == firsts.len())?;
-            next = scanned.next;
-            segments.push_back(scanned.segment);
-        }
-        if segments.is_empty() {
-            segments.push_back(Segment::create(&folder, next)?);
-        }
-        let tail = Lsn(next.0 - 1);
-        // What was read back may be in the page cache only; from here on it counts as durable.
-        for segment in &segments {
-            segment
-                .file
-                .sync_data()
-                .map_err(|error| failed("making durable the journal file", &segment.path, error))?;
-        }
-        let synced = File::open(&folder).and_then(|opened| opened.sync_all());
-        synced.map_err(|error| failed("making durable the journal folder", &folder, error))?;
+        open(data_folder, None).map(Self::over)
+    }
+
+    /// Opens the journal from which everything up to `sealed` was sealed: as [`FileJournal::open`], and it must go on
+    /// there. It begins later than that only where the operator has renamed a journal to `wal.damaged`; whatever
+    /// lies between is then left out.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is damaged, or is missing; with the way out.
+    pub fn open_after(data_folder: &Path, sealed: Lsn) -> Result<Self, PortError> {
+        open(data_folder, Some(sealed)).map(Self::over)
+    }
+
+    fn over(Opened { folder, segments, tail }: Opened) -> Self {
         let inner = Inner {
             folder,
             segments,
@@ -87,24 +70,15 @@ impl FileJournal {
             buffer: Vec::new(),
             broken: false,
         };
-        Ok(Self(Arc::new(Mutex::new(inner))))
+        Self(Arc::new(Mutex::new(inner)))
     }
-}
 
-fn firsts(folder: &Path) -> Result<Vec<Lsn>, PortError> {
-    let io = |error| failed("listing the journal folder", folder, error);
-    let mut firsts = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let name = entry.map_err(io)?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".wal")).and_then(|stem| stem.parse().ok());
-        match number {
-            Some(number) => firsts.push(Lsn(number)),
-            None => {
-                tracing::warn!(file = ?name, "a file in the journal folder is none of the journal's and is left alone")
-            }
-        }
+    /// The place of its oldest record, whether it is there yet or not.
+    #[must_use]
+    pub fn first(&self) -> Lsn {
+        let inner = self.0.lock();
+        inner.segments.front().map_or(inner.tail.next(), |segment| segment.first)
     }
-    Ok(firsts)
 }
 
 impl Inner {

@@ -11,6 +11,7 @@ mod columns;
 mod file;
 mod folder_lock;
 mod journal;
+mod open;
 mod scan;
 #[cfg(test)]
 mod tests;

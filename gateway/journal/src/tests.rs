@@ -157,6 +157,115 @@ fn an_end_that_was_never_durable_is_cut_off_even_if_pieces_after_it_reached_the_
     assert_eq!(FileJournal::open(folder.path()).unwrap().tail(), Lsn(10));
 }
 
+/// A journal of several files of which nothing after the first `durable` records was promised.
+fn rolled(folder: &Path, durable: u64, count: u64) -> Vec<std::path::PathBuf> {
+    let journal = FileJournal::open(folder).unwrap();
+    let mut syncer = journal.syncer();
+    let big = RecordBody::Data(frame(1_000, 1));
+    for i in 1..=count {
+        journal.append(&big).unwrap();
+        if i == durable {
+            syncer.sync().unwrap();
+        }
+    }
+    let mut files: Vec<_> = std::fs::read_dir(folder.join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 2);
+    files
+}
+
+fn cut(file: &Path, length: u64) {
+    OpenOptions::new().write(true).open(file).unwrap().set_len(length).unwrap();
+}
+
+#[test]
+fn files_that_were_rolled_but_never_durable_are_no_damage_after_a_power_cut() {
+    for (cut_at, missing) in [(500_000, None), (16, None), (7, None), (0, None), (500_000, Some(2)), (500_000, Some(1))]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let files = rolled(folder.path(), 1, 200);
+        // The disk has the middle of the second file, and the third or not, in whatever order it liked.
+        cut(&files[1], cut_at);
+        if let Some(missing) = missing {
+            std::fs::remove_file(&files[missing]).unwrap();
+        }
+        for _ in 0..2 {
+            let journal = FileJournal::open_after(folder.path(), Lsn(1)).unwrap();
+            let read = all(&journal).unwrap();
+            assert_eq!(read.len() as u64, journal.tail().0, "{cut_at}, {missing:?}");
+            assert!(journal.tail() > Lsn(1) && journal.tail() < Lsn(200));
+            let next = journal.append(&body(1)).unwrap();
+            assert_eq!(next, Lsn(read.len() as u64 + 1));
+        }
+    }
+}
+
+#[test]
+fn a_hole_in_what_was_durable_is_damage_whichever_file_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // The one record written after the sync knows that all before it were durable.
+    let files = rolled(folder.path(), 199, 200);
+    let length = std::fs::metadata(&files[0]).unwrap().len();
+    for left in [length - 10, 16, 3] {
+        let whole = std::fs::read(&files[0]).unwrap();
+        cut(&files[0], left);
+        let error = FileJournal::open(folder.path()).unwrap_err();
+        assert!(matches!(&error, PortError::Damaged { .. }), "{left}: {error}");
+        std::fs::write(&files[0], whole).unwrap();
+    }
+    std::fs::remove_file(&files[1]).unwrap();
+    assert!(FileJournal::open(folder.path()).unwrap_err().to_string().contains("put the files between back"));
+}
+
+#[test]
+fn a_journal_that_does_not_go_on_where_the_sealed_records_end_is_refused_and_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let wal = folder.path().join("wal");
+    let files = rolled(folder.path(), 200, 200);
+    let aside = tempfile::tempdir().unwrap();
+    let refused = |sealed: u64| {
+        let error = FileJournal::open_after(folder.path(), Lsn(sealed)).unwrap_err();
+        assert!(matches!(&error, PortError::Damaged { detail, .. } if detail.contains("wal.damaged`")), "{error}");
+        error.to_string()
+    };
+    assert!(refused(201).contains("ends before record 201"));
+    let moved = aside.path().join(files[0].file_name().unwrap());
+    std::fs::copy(&files[0], &moved).unwrap();
+    std::fs::remove_file(&files[0]).unwrap();
+    assert!(refused(1).contains("it begins at record"));
+    std::fs::copy(&moved, &files[0]).unwrap();
+    assert_eq!(FileJournal::open_after(folder.path(), Lsn(1)).unwrap().tail(), Lsn(200));
+
+    // Without any file it is not begun anew: they can still be put back.
+    std::fs::rename(&wal, aside.path().join("wal")).unwrap();
+    assert!(refused(150).contains("no file of the journal"));
+    assert_eq!(std::fs::read_dir(&wal).unwrap().count(), 0);
+    std::fs::remove_dir(&wal).unwrap();
+    std::fs::rename(aside.path().join("wal"), &wal).unwrap();
+    assert_eq!(FileJournal::open_after(folder.path(), Lsn(150)).unwrap().tail(), Lsn(200));
+}
+
+#[test]
+fn a_journal_that_was_renamed_is_gone_on_without_once_and_its_places_are_not_given_again() {
+    let folder = tempfile::tempdir().unwrap();
+    rolled(folder.path(), 200, 200);
+    let (wal, damaged) = (folder.path().join("wal"), folder.path().join("wal.damaged"));
+    for sealed in [Lsn(0), Lsn(150)] {
+        std::fs::rename(&wal, &damaged).unwrap();
+        let first = FileJournal::open_after(folder.path(), sealed).unwrap().first();
+        assert!(first > Lsn(200));
+        // As after a kill before the store of record knows of it, and when it does.
+        assert_eq!(FileJournal::open_after(folder.path(), sealed).unwrap().first(), first);
+        let journal = FileJournal::open_after(folder.path(), Lsn(first.0 - 1)).unwrap();
+        assert_eq!(journal.append(&body(1)).unwrap(), first);
+        drop(journal);
+        assert!(!damaged.exists());
+        std::fs::remove_dir_all(&wal).unwrap();
+        let again = FileJournal::open_after(folder.path(), Lsn(first.0 - 1)).unwrap_err().to_string();
+        assert!(again.contains("no file of the journal"), "{again}");
+    }
+}
+
 #[test]
 fn damage_while_it_runs_is_told_by_reading() {
     let folder = tempfile::tempdir().unwrap();
