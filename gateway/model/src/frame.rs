@@ -161,6 +161,15 @@ impl Rows {
         self.exact.get(at).map(|(_, bits)| *bits)
     }
 
+    /// The integer of a row that its value cannot hold, with its sign: bits that say "negative" under a positive value
+    /// are those of an unsigned integer. Costs a binary search.
+    #[must_use]
+    pub fn whole_at(&self, row: usize) -> Option<i128> {
+        let bits = self.exact_at(row)?;
+        let is_unsigned = bits < 0 && self.value.get(row).is_some_and(|value| *value > 0.0);
+        Some(if is_unsigned { i128::from(bits.cast_unsigned()) } else { i128::from(bits) })
+    }
+
     /// The text of a row, where it has one. Costs a binary search.
     #[must_use]
     pub fn text_at(&self, row: usize) -> Option<&str> {
@@ -292,6 +301,25 @@ mod tests {
             0,
         );
         assert_eq!(rows.value[0].to_bits(), f64::NAN.to_bits());
+    }
+
+    #[test]
+    fn integers_that_a_double_cannot_hold_keep_their_sign() {
+        let mut rows = Rows::default();
+        let mut push = |value: f64, bits: Option<i64>| {
+            rows.push(SignalId(0), Instant::default(), value, StatusCode::GOOD, Quality::NONE, 0);
+            bits.into_iter().for_each(|bits| rows.set_exact(bits));
+        };
+        push(u64::MAX as f64, Some(u64::MAX.cast_signed()));
+        push((1_u64 << 63) as f64, Some(((1_u64 << 63) + 1).cast_signed()));
+        push(i64::MAX as f64, Some(i64::MAX));
+        push(i64::MIN as f64, Some(i64::MIN + 1));
+        push(f64::NAN, Some(-5));
+        push(1.0, None);
+        let whole: Vec<_> = (0..rows.len()).map(|row| rows.whole_at(row)).collect();
+        let (unsigned, least) = (i128::from(u64::MAX), i128::from(i64::MIN));
+        let wanted = [unsigned, (1 << 63) + 1, i128::from(i64::MAX), least + 1, -5].map(Some);
+        assert_eq!((&whole[..5], whole[5]), (&wanted[..], None));
     }
 
     #[test]
