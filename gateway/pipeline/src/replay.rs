@@ -50,6 +50,17 @@ pub enum ReplayError {
     /// The binding never ran with this plugin and configuration.
     #[error("detector `{0}` has never run with this configuration on this data: nothing to compare")]
     NeverRan(String),
+    /// What it saw first is no longer kept: it would be replayed from another beginning than it had.
+    #[error(
+        "detector `{binding}` cannot be replayed: what it saw first is no longer kept, the oldest record is {oldest}; it \
+         can be again once it has begun anew, as after a change of its configuration"
+    )]
+    NotKept {
+        /// The binding.
+        binding: String,
+        /// The oldest record there is.
+        oldest: Lsn,
+    },
     /// The detector cannot be made.
     #[error(transparent)]
     Create(#[from] CreateError),
@@ -75,6 +86,8 @@ pub enum ReplayError {
 #[derive(Default)]
 struct Recorded {
     start: Option<Lsn>,
+    /// Whether it began from nothing in what is kept, with this configuration or another.
+    began: bool,
     skips: BTreeSet<Lsn>,
     /// Records that were no longer kept when the detector came to them: from, and where it went on.
     holes: BTreeMap<Lsn, Lsn>,
@@ -97,13 +110,23 @@ pub async fn replay(
     let mut judge = Judge::create(factory, &plan.spec).await?;
     let config_hash = judge.identity().config_hash.clone();
     let mut recorded = Recorded::default();
-    each(log, Lsn(1), async |record| {
+    let oldest = each(log, Lsn(1), async |record| {
         recorded.note(name, &config_hash, record);
         Ok(())
     })
     .await?;
-    let start = recorded.start.ok_or_else(|| ReplayError::NeverRan(name.clone()))?;
-    let checkpoint = log.history().load_checkpoint(name)?.map_or(start, |checkpoint| checkpoint.frame);
+    let checkpoint = log.history().load_checkpoint(name)?;
+    let ran = || checkpoint.as_ref().is_some_and(|saved| saved.config_hash == config_hash);
+    let start = match (recorded.start, oldest) {
+        (Some(start), None) => start,
+        (Some(start), Some(oldest)) if oldest <= start.next() => start,
+        (Some(_), Some(oldest)) => return Err(ReplayError::NotKept { binding: name.clone(), oldest }),
+        (None, Some(oldest)) if !recorded.began && ran() => {
+            return Err(ReplayError::NotKept { binding: name.clone(), oldest });
+        }
+        (None, _) => return Err(ReplayError::NeverRan(name.clone())),
+    };
+    let checkpoint = checkpoint.map_or(start, |checkpoint| checkpoint.frame);
     let end = recorded.verdicts.last_key_value().map_or(checkpoint, |(last, _)| checkpoint.max(*last));
 
     let mut report = ReplayReport { binding: name.clone(), ..ReplayReport::default() };
@@ -157,7 +180,7 @@ impl Recorded {
             {
                 let (DetectorOrigin::Fresh(after) | DetectorOrigin::Checkpoint(after)) = *origin;
                 if let DetectorOrigin::Fresh(_) = origin {
-                    *self = Self { start: (hash == config_hash).then_some(after), ..Self::default() };
+                    *self = Self { start: (hash == config_hash).then_some(after), began: true, ..Self::default() };
                 }
                 self.lives.push((after, *recorded));
             }
@@ -206,24 +229,26 @@ impl ReplayReport {
     }
 }
 
-/// Calls `visit` for each record from `from` on.
+/// Calls `visit` for each record from `from` on; answers the oldest one where that is no longer kept.
 async fn each(
     log: &Arc<Log>,
     from: Lsn,
     mut visit: impl AsyncFnMut(&Record) -> Result<(), ReplayError>,
-) -> Result<(), ReplayError> {
+) -> Result<Option<Lsn>, ReplayError> {
     let mut next = from;
+    let mut begins = None;
     loop {
         let stores = log.clone();
         let read = tokio::task::spawn_blocking(move || stores.read(next, READ_ROWS_MAX)).await;
         let records = match read.map_err(CursorError::Ended)? {
             Err(CursorError::Gone { oldest }) => {
+                begins = begins.or((next == from).then_some(oldest));
                 next = oldest;
                 continue;
             }
             records => records?,
         };
-        let Some(last) = records.last() else { return Ok(()) };
+        let Some(last) = records.last() else { return Ok(begins) };
         next = last.lsn.next();
         for record in &records {
             visit(record).await?;

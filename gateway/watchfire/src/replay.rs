@@ -45,7 +45,7 @@ pub fn replay(options: &Replay) -> Result<ExitCode> {
                 same &= report.differences.is_empty();
                 print(&report);
             }
-            Err(error @ ReplayError::NeverRan(_)) => println!("{error}"),
+            Err(error @ (ReplayError::NeverRan(_) | ReplayError::NotKept { .. })) => println!("{error}"),
             Err(error) => return Err(error.into()),
         }
     }

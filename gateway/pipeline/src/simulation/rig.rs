@@ -19,7 +19,7 @@ use super::memory::{MemoryHistory, MemoryJournal};
 use super::plain::PlainFactory;
 use crate::{
     Arrival, BindingPlan, BindingSpec, Commands, ConditionView, Gateway, GatewayError, Inlet, Latest, Log, Mode, Quota,
-    ReplayReport, Source, Stats, Surface, commands, replay, seal_all,
+    ReplayError, ReplayReport, Source, Stats, Surface, commands, replay, seal_all,
 };
 
 /// What outlives a gateway: its stores and the world's clock.
@@ -36,7 +36,7 @@ impl Site {
         Self { history: MemoryHistory::beside(&journal), journal, clock }
     }
 
-    fn log(&self) -> Arc<Log> {
+    pub fn log(&self) -> Arc<Log> {
         Log::new(Arc::new(self.journal.clone()), Arc::new(self.history.clone()))
     }
 
@@ -81,7 +81,11 @@ impl Site {
     }
 
     pub async fn replay(&self) -> ReplayReport {
-        replay(&self.log(), &PlainFactory, &plan(Mode::Live)).await.unwrap()
+        self.try_replay().await.unwrap()
+    }
+
+    pub async fn try_replay(&self) -> Result<ReplayReport, ReplayError> {
+        replay(&self.log(), &PlainFactory, &plan(Mode::Live)).await
     }
 }
 
