@@ -76,30 +76,45 @@ pub fn save(ctl: &Ctl, checkpoint: &Checkpoint) -> Result<(), PortError> {
             .zip(0_u32..)
             .map(|(piece, number)| -> Group { vec![Change::Put(piece_key(&pieces, number), piece.to_vec())] }),
     );
-    ctl.commit(groups, ctl.sealed())?;
+    ctl.commit(groups)?;
     let encoded = postcard::to_stdvec(&saved).map_err(|error| refused(binding, &error.to_string()))?;
-    ctl.commit(vec![ctl.replace(&named(Kind::Checkpoint, binding), &encoded)?], ctl.sealed())?;
+    ctl.commit(vec![ctl.replace(&named(Kind::Checkpoint, binding), &encoded)?])?;
     // Not urgent: durable with whatever is committed next.
     ctl.write(ctl.remove_under(&named(Kind::Piece, binding), Some(&pieces))?)
 }
 
-/// The binding's checkpoint; one that is not what was saved counts as none, and is told.
+/// The binding's checkpoint; one that is not what was saved counts as none, and is told. May be called while another
+/// one is saved: the answer is then the one or the other.
 ///
 /// # Errors
 /// When the store fails.
 pub fn load(ctl: &Ctl, binding: &str) -> Result<Option<Checkpoint>, PortError> {
-    let Some(manifest) = manifest(ctl, binding)? else { return Ok(None) };
-    let pieces = pieces_key(binding, manifest.generation);
-    let mut bytes: Vec<u8> = Vec::new();
-    for (_, piece) in ctl.under(&pieces)? {
-        bytes.extend(piece);
+    let mut saved = manifest(ctl, binding)?;
+    loop {
+        let Some(found) = saved else { return Ok(None) };
+        let bytes: Vec<u8> =
+            ctl.under(&pieces_key(binding, found.generation))?.into_iter().flat_map(|(_, piece)| piece).collect();
+        if found.fits(&bytes) {
+            return Ok(Some(found.with(binding, bytes)));
+        }
+        // A save that ended between the two reads has removed these pieces, and has left its own.
+        saved = manifest(ctl, binding)?;
+        if saved.as_ref() == Some(&found) {
+            tracing::error!(detector = binding, "the saved state is damaged; the detector begins anew");
+            return Ok(None);
+        }
     }
-    let whole = bytes.len() as u64 == u64::from(manifest.bytes) + u64::from(manifest.host);
-    if !whole || *blake3::hash(&bytes).as_bytes() != manifest.hash {
-        tracing::error!(detector = binding, "the saved state is damaged; the detector begins anew");
-        return Ok(None);
+}
+
+impl Manifest {
+    fn fits(&self, bytes: &[u8]) -> bool {
+        let length = u64::from(self.bytes) + u64::from(self.host);
+        bytes.len() as u64 == length && *blake3::hash(bytes).as_bytes() == self.hash
     }
-    let host = bytes.split_off(manifest.bytes as usize);
-    let Manifest { plugin, state_version, config_hash, frame, .. } = manifest;
-    Ok(Some(Checkpoint { binding: binding.to_owned(), plugin, state_version, config_hash, frame, bytes, host }))
+
+    fn with(self, binding: &str, mut bytes: Vec<u8>) -> Checkpoint {
+        let host = bytes.split_off(self.bytes as usize);
+        let Self { plugin, state_version, config_hash, frame, .. } = self;
+        Checkpoint { binding: binding.to_owned(), plugin, state_version, config_hash, frame, bytes, host }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each commit is counted, in the database and in the mark outside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use parking_lot::Mutex;
@@ -29,6 +29,8 @@ pub enum Kind {
     Checkpoint = b'c',
     /// The last frame a binding decided on.
     Decided = b'd',
+    /// A day that is being dropped.
+    Dropped = b'g',
     /// A few numbers about the whole.
     Meta = b'm',
     /// A note of the program.
@@ -49,6 +51,7 @@ pub struct Ctl {
     store: Store,
     mark: Mutex<(Mark, Promise)>,
     fresh: bool,
+    unmarked: bool,
 }
 
 /// The key of what has a name, without the part.
@@ -67,8 +70,8 @@ pub fn placed(kind: Kind, lsn: Lsn) -> Vec<u8> {
     key
 }
 
-fn day_key(day: Day) -> Vec<u8> {
-    let mut key = vec![Kind::Day as u8];
+fn day_key(kind: Kind, day: Day) -> Vec<u8> {
+    let mut key = vec![kind as u8];
     // Negative days sort before positive ones.
     key.extend((i64::from(day) - i64::from(Day::MIN)).to_be_bytes());
     key
@@ -114,7 +117,8 @@ impl Ctl {
         let store = Store::open(&data.join("ctl"), CACHE_BYTES)?;
         let mark_path = data.join("ctl.mark");
         let (mark, promised) = Mark::open(&mark_path)?;
-        let mut ctl = Self { store, mark: Mutex::new((mark, Promise::default())), fresh: false };
+        let mark_state = Mutex::new((mark, Promise::default()));
+        let mut ctl = Self { store, mark: mark_state, fresh: false, unmarked: promised.is_none() };
         let found = Promise { commits: ctl.number("commits")?, sealed: Lsn(ctl.number("sealed")?) };
         if let Some(promised) = promised
             && found < promised
@@ -124,7 +128,7 @@ impl Ctl {
                 detail: format!(
                     "it is sealed up to record {} in commit {}, but `{}` knows of record {} in commit {}: it is older \
                      than what was durable; restore the whole data folder from one backup, or remove the mark to go on \
-                     from the older state",
+                     from the older state, without what the journal no longer holds",
                     found.sealed,
                     found.commits,
                     mark_path.display(),
@@ -139,7 +143,7 @@ impl Ctl {
                 ctl.fresh = true;
                 let mut schema = Vec::new();
                 put_varint(SCHEMA, &mut schema);
-                ctl.commit(vec![vec![Change::Put(named(Kind::Meta, "schema"), schema)]], found.sealed)?;
+                ctl.commit(vec![vec![Change::Put(named(Kind::Meta, "schema"), schema)]])?;
             }
             SCHEMA => {}
             other => {
@@ -171,17 +175,35 @@ impl Ctl {
         self.fresh
     }
 
+    /// Whether it was opened without a mark: it is new, or somebody has removed the mark.
+    pub fn is_unmarked(&self) -> bool {
+        self.unmarked
+    }
+
     /// The last record sealed, as committed.
     pub fn sealed(&self) -> Lsn {
         self.mark.lock().1.sealed
+    }
+
+    /// Applies changes and makes them durable. Whoever commits meanwhile waits.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn commit(&self, groups: Vec<Group>) -> Result<(), PortError> {
+        let mut mark = self.mark.lock();
+        let sealed = mark.1.sealed;
+        self.promise(&mut mark, groups, sealed)
     }
 
     /// Applies changes and makes them durable, with `sealed` the last to be written.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn commit(&self, mut groups: Vec<Group>, sealed: Lsn) -> Result<(), PortError> {
-        let mut mark = self.mark.lock();
+    pub fn commit_sealed(&self, groups: Vec<Group>, sealed: Lsn) -> Result<(), PortError> {
+        self.promise(&mut self.mark.lock(), groups, sealed)
+    }
+
+    fn promise(&self, mark: &mut (Mark, Promise), mut groups: Vec<Group>, sealed: Lsn) -> Result<(), PortError> {
         let promise = Promise { commits: mark.1.commits + 1, sealed };
         let number = |name: &str, value: u64| {
             let mut bytes = Vec::new();
@@ -280,17 +302,29 @@ impl Ctl {
 
     /// The days of which samples are kept.
     pub fn days(&self) -> Result<BTreeMap<Day, DayEntry>, PortError> {
-        let pairs = self.store.range(&[Kind::Day as u8], &[Kind::Day as u8 + 1], usize::MAX)?;
-        let each = pairs.iter().map(|(key, bytes)| {
-            let number = i64::from_be_bytes(key.get(1..)?.try_into().ok()?) + i64::from(Day::MIN);
-            let mut reader = Reader(bytes);
+        let each = self.by_day(Kind::Day)?.into_iter().map(|(day, bytes)| {
+            let mut reader = Reader(&bytes);
             let (first, last) = (Lsn(reader.varint()?), Lsn(reader.varint()?));
             let span = if reader.0.is_empty() {
                 None
             } else {
                 Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
             };
-            Some((Day::try_from(number).ok()?, DayEntry { first, last, span }))
+            Some((day, DayEntry { first, last, span }))
+        });
+        each.collect::<Option<_>>().ok_or_else(|| self.damaged("days"))
+    }
+
+    /// The days that were dropped, as long as their folders may still be there.
+    pub fn dropped(&self) -> Result<BTreeSet<Day>, PortError> {
+        Ok(self.by_day(Kind::Dropped)?.into_keys().collect())
+    }
+
+    fn by_day(&self, kind: Kind) -> Result<BTreeMap<Day, Vec<u8>>, PortError> {
+        let pairs = self.store.range(&[kind as u8], &[kind as u8 + 1], usize::MAX)?;
+        let each = pairs.into_iter().map(|(key, bytes)| {
+            let number = i64::from_be_bytes(key.get(1..)?.try_into().ok()?) + i64::from(Day::MIN);
+            Some((Day::try_from(number).ok()?, bytes))
         });
         each.collect::<Option<_>>().ok_or_else(|| self.damaged("days"))
     }
@@ -305,12 +339,17 @@ pub fn set_day(day: Day, entry: &DayEntry) -> Change {
         put_signed(earliest.ns(), &mut bytes);
         put_signed(latest.ns(), &mut bytes);
     }
-    Change::Put(day_key(day), bytes)
+    Change::Put(day_key(Kind::Day, day), bytes)
 }
 
-/// Removes a day's entry.
-pub fn remove_day(day: Day) -> Change {
-    Change::Remove(day_key(day))
+/// Removes a day's entry, and says that its folder is to go.
+pub fn drop_day(day: Day) -> Group {
+    vec![Change::Remove(day_key(Kind::Day, day)), Change::Put(day_key(Kind::Dropped, day), Vec::new())]
+}
+
+/// Says that a dropped day's folder has gone.
+pub fn day_has_gone(day: Day) -> Group {
+    vec![Change::Remove(day_key(Kind::Dropped, day))]
 }
 
 /// The form of a record's body.

@@ -1,6 +1,6 @@
 //! The databases of samples, one for each UTC day on which frames were cut, few of them open at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use watchfire_model::{Instant, Lsn};
 use watchfire_pipeline::PortError;
 
+use crate::bucket;
 use crate::bytes::{Reader, put_varint};
 use crate::store::{Change, Store, failed, sync_folder};
 
@@ -61,25 +62,40 @@ pub struct Days {
     open: Mutex<Vec<(Day, Arc<Store>)>>,
 }
 
+/// What the index knows of the days when they are opened.
+pub struct Index {
+    /// The days that count.
+    pub known: BTreeMap<Day, DayEntry>,
+    /// The days that were dropped, but whose folders may still be there.
+    pub dropped: BTreeSet<Day>,
+    /// The last record sealed.
+    pub sealed: Lsn,
+    /// The index was made just now.
+    pub is_fresh: bool,
+    /// Nothing says that the index is not older than the days.
+    pub is_unmarked: bool,
+}
+
 impl Days {
-    /// The days of a data folder. What a kill left of a day that was dropped goes; a folder that nobody knows of is
-    /// set aside under another name, never removed. `fresh` says that the index of the days was made just now.
+    /// The days of a data folder. What a kill left of a day that was dropped, or that was being sealed for the first
+    /// time, goes; a folder of which nothing is known is set aside under another name, never removed.
     ///
     /// # Errors
     /// [`PortError::Damaged`] when there are days but no index of them; when the folder cannot be read.
-    pub fn open(data: &Path, known: &BTreeMap<Day, DayEntry>, fresh: bool) -> Result<Self, PortError> {
+    pub fn open(data: &Path, index: &Index) -> Result<Self, PortError> {
         let folder = data.join("ts");
         std::fs::create_dir_all(&folder).map_err(|error| failed("making the folder", &folder, error))?;
         sync_folder(data)?;
-        let names: Vec<String> = known.keys().map(|day| name(*day)).collect();
+        let counts = |found: &str| index.known.keys().any(|day| name(*day) == found);
+        let is_dropped = |found: &str| index.dropped.iter().any(|day| name(*day) == found);
         let listing = |error| failed("listing", &folder, error);
         for entry in std::fs::read_dir(&folder).map_err(listing)? {
             let path = entry.map_err(listing)?.path();
             let found = path.file_name().and_then(|found| found.to_str()).unwrap_or_default();
             if found.ends_with(DROPPED) {
                 remove(&path)?;
-            } else if found.len() == NAME_BYTES && !names.iter().any(|name| name == found) {
-                if fresh {
+            } else if found.len() == NAME_BYTES && !counts(found) {
+                if index.is_fresh {
                     return Err(PortError::Damaged {
                         what: format!("the data folder `{}`", data.display()),
                         detail: format!(
@@ -89,7 +105,11 @@ impl Days {
                         ),
                     });
                 }
-                set_aside(&path)?;
+                if is_dropped(found) || (!index.is_unmarked && is_unfinished(&path, index.sealed)) {
+                    remove(&path)?;
+                } else {
+                    set_aside(&path)?;
+                }
             }
         }
         Ok(Self { folder, open: Mutex::default() })
@@ -199,6 +219,13 @@ pub fn filled(last: Lsn) -> Change {
     let mut bytes = Vec::new();
     put_varint(last.0, &mut bytes);
     Change::Put(FILLED_KEY.to_vec(), bytes)
+}
+
+/// Whether a folder is what a killed seal left of a day: it holds records, all of them after the last one sealed, so
+/// that the journal has them still.
+fn is_unfinished(folder: &Path, sealed: Lsn) -> bool {
+    let first = Store::open(folder, CACHE_BYTES).and_then(|store| bucket::after(&store, Lsn(0)));
+    first.is_ok_and(|first| first.is_some_and(|head| head.first > sealed))
 }
 
 /// Gives a folder that the index does not know a name under which it is found, but not used.

@@ -4,30 +4,40 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use parking_lot::{Mutex, RwLock};
-use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, Rows, SignalId};
-use watchfire_pipeline::{Checkpoint, History, PortError, RecordReader};
+use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, SignalId};
+use watchfire_pipeline::{Checkpoint, History, Page, PortError, RecordReader, Wanted};
 
 use crate::checkpoint;
-use crate::ctl::{Ctl, Kind, named, remove_day, set};
-use crate::days::{Day, DayEntry, Days, end_of};
+use crate::ctl::{Ctl, Kind, day_has_gone, drop_day, named, set};
+use crate::days::{Day, DayEntry, Days, Index, end_of};
 use crate::reads::{Reads, Recent};
-use crate::seal::seal;
+use crate::seal::{leftovers, seal};
 use crate::sizes::{Sizes, sizes};
 
 /// The store of record of a data folder. Whoever opens it must hold the folder's lock.
 ///
-/// Any number may read while one writes; writers wait for each other.
+/// Any number may read while others write. Sealing waits for sealing alone: what else is written, such as a
+/// detector's state, waits for no more than its commit.
 #[derive(Debug)]
 pub struct SledHistory {
     ctl: Ctl,
     days: Days,
     /// What counts: set when a seal is durable.
     counts: RwLock<Counts>,
-    /// Held by writers.
-    writer: Mutex<()>,
+    /// Held while records are sealed or dropped.
+    pub(crate) sealing: Mutex<Sealing>,
+    /// Held by whoever reads in `ctl` what it then replaces there.
+    pub(crate) writer: Mutex<()>,
     /// Held for reading while days are in use, for writing while one is removed.
     gate: RwLock<()>,
     recent: Mutex<Recent>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sealing {
+    /// The newest day that was sealed when it was last asked what is too old: a clock that makes all of it too old
+    /// at once is not believed.
+    newest: Option<Day>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,10 +54,48 @@ impl SledHistory {
     /// [`PortError::Damaged`] when it cannot be read, or is older than what was promised, with the way out.
     pub fn open(data: &Path) -> Result<Self, PortError> {
         let ctl = Ctl::open(data)?;
-        let known = ctl.days()?;
-        let days = Days::open(data, &known, ctl.is_fresh())?;
-        let counts = RwLock::new(Counts { sealed: ctl.sealed(), days: known });
-        Ok(Self { ctl, days, counts, writer: Mutex::default(), gate: RwLock::default(), recent: Mutex::default() })
+        let index = Index {
+            known: ctl.days()?,
+            dropped: ctl.dropped()?,
+            sealed: ctl.sealed(),
+            is_fresh: ctl.is_fresh(),
+            is_unmarked: ctl.is_unmarked(),
+        };
+        let days = Days::open(data, &index)?;
+        ctl.write(index.dropped.iter().map(|day| day_has_gone(*day)).collect())?;
+        Ok(Self {
+            ctl,
+            days,
+            sealing: Mutex::new(Sealing { newest: index.known.keys().max().copied() }),
+            counts: RwLock::new(Counts { sealed: index.sealed, days: index.known }),
+            writer: Mutex::default(),
+            gate: RwLock::default(),
+            recent: Mutex::default(),
+        })
+    }
+
+    /// Goes on with a journal that begins at `first`: the records between are lost, which is told, and count as sealed.
+    /// Nothing happens where the journal goes on where the sealed records end.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn go_on_at(&self, first: Lsn) -> Result<(), PortError> {
+        let _sealing = self.sealing.lock();
+        let Counts { sealed, days } = self.counts.read().clone();
+        if first <= sealed.next() {
+            return Ok(());
+        }
+        tracing::error!(from = sealed.next().0, to = first.0 - 1, "records are lost: no journal holds them any more");
+        for (day, entry) in &days {
+            if let Some(store) = self.days.reading(*day, entry)? {
+                store.write(leftovers(&store, sealed)?)?;
+                store.commit()?;
+            }
+        }
+        let upto = Lsn(first.0 - 1);
+        self.ctl.commit_sealed(Vec::new(), upto)?;
+        self.counts.write().sealed = upto;
+        Ok(())
     }
 
     /// How much room the sealed samples take. Costs a read of everything.
@@ -97,7 +145,7 @@ impl History for SledHistory {
             })
             .collect();
         if !fresh.is_empty() {
-            self.ctl.commit(fresh, self.ctl.sealed())?;
+            self.ctl.commit(fresh)?;
         }
         Ok(ids)
     }
@@ -115,7 +163,7 @@ impl History for SledHistory {
     }
 
     fn seal(&self, records: &[Record]) -> Result<(), PortError> {
-        let _writer = self.writer.lock();
+        let _sealing = self.sealing.lock();
         let counts = self.counts.read().clone();
         let new = records.partition_point(|record| record.lsn <= counts.sealed);
         let Some((new, last)) = records.get(new..).and_then(|new| Some((new, new.last()?.lsn))) else { return Ok(()) };
@@ -126,9 +174,13 @@ impl History for SledHistory {
         Ok(())
     }
 
-    fn range(&self, signal: SignalId, from: Instant, to: Instant) -> Result<Rows, PortError> {
+    fn last_frame(&self) -> Result<Option<Lsn>, PortError> {
+        Ok(self.counts.read().days.values().map(|entry| entry.last).max())
+    }
+
+    fn range(&self, wanted: &Wanted) -> Result<Page, PortError> {
         let _gate = self.gate.read();
-        self.reads().range(signal, from, to)
+        self.reads().range(wanted)
     }
 
     fn alarm_states(&self) -> Result<Vec<AlarmState>, PortError> {
@@ -153,34 +205,33 @@ impl History for SledHistory {
     }
 
     fn load_checkpoint(&self, binding: &str) -> Result<Option<Checkpoint>, PortError> {
-        let _writer = self.writer.lock();
         checkpoint::load(&self.ctl, binding)
     }
 
     fn retain(&self, before: Instant) -> Result<(), PortError> {
-        let _writer = self.writer.lock();
+        let mut sealing = self.sealing.lock();
         let counts = self.counts.read().clone();
-        let (gone, kept): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            counts.days.into_iter().partition(|(day, _)| end_of(*day) <= before);
-        let Some(last_gone) = gone.values().map(|entry| entry.last).max() else { return Ok(()) };
-        let oldest = kept.values().map(|entry| entry.first).min().unwrap_or(last_gone.next());
-        // First it no longer counts, then it goes: a kill between leaves a folder that the next start removes.
+        let newest = std::mem::replace(&mut sealing.newest, counts.days.keys().max().copied());
+        if let Some(newest) = newest.filter(|newest| end_of(*newest) <= before) {
+            return Err(PortError::Implausible(format!(
+                "what is older than {before} cannot be dropped: that is all there was on {}, so a clock must be wrong; set \
+                 it, or wait for the next look if the gateway has stood still for so long",
+                crate::days::name(newest)
+            )));
+        }
+        let mut kept = counts.days;
+        let Some((day, entry)) = kept.pop_first().filter(|(day, _)| end_of(*day) <= before) else { return Ok(()) };
+        let oldest = kept.values().map(|entry| entry.first).min().unwrap_or(entry.last.next());
+        // First it no longer counts, then it goes: after a kill between, the next start removes the folder.
         let mut groups = self.ctl.remove_records_before(oldest)?;
-        groups.extend(gone.keys().map(|day| vec![remove_day(*day)]));
-        self.ctl.commit(groups, counts.sealed)?;
+        groups.push(drop_day(day));
+        self.ctl.commit(groups)?;
         self.counts.write().days = kept;
         let _gate = self.gate.write();
         *self.recent.lock() = Recent::default();
-        for (day, entry) in gone {
-            self.days.drop_day(day)?;
-            tracing::info!(
-                day = crate::days::name(day),
-                first = entry.first.0,
-                last = entry.last.0,
-                "a day was dropped"
-            );
-        }
-        Ok(())
+        self.days.drop_day(day)?;
+        tracing::info!(day = crate::days::name(day), first = entry.first.0, last = entry.last.0, "a day was dropped");
+        self.ctl.write(vec![day_has_gone(day)])
     }
 
     fn note(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
@@ -190,6 +241,6 @@ impl History for SledHistory {
     fn set_note(&self, name: &str, value: &[u8]) -> Result<(), PortError> {
         let _writer = self.writer.lock();
         let group = self.ctl.replace(&named(Kind::Note, name), value)?;
-        self.ctl.commit(vec![group], self.ctl.sealed())
+        self.ctl.commit(vec![group])
     }
 }

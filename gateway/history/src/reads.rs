@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use watchfire_model::{Instant, Lsn, Record, RecordBody, Rows, SignalId};
-use watchfire_pipeline::PortError;
+use watchfire_pipeline::{Page, PortError, Wanted};
 
 use crate::bucket::{self, Head};
 use crate::chunk::Chunk;
@@ -81,6 +82,9 @@ impl Reads<'_> {
             records.extend(taken);
             next = upto.next();
         }
+        // What comes after a hole is read by itself, so that nobody passes over the hole unawares.
+        let joined = records.windows(2).take_while(|pair| matches!(pair, [a, b] if a.lsn.next() == b.lsn)).count();
+        records.truncate(joined + 1);
         Ok(records)
     }
 
@@ -116,31 +120,121 @@ impl Reads<'_> {
         Ok(records)
     }
 
-    /// The samples of a signal whose time lies in `from..to`, by time, then by place in the log.
-    pub fn range(&self, signal: SignalId, from: Instant, to: Instant) -> Result<Rows, PortError> {
-        let touches = |span: Option<(Instant, Instant)>| {
-            span.is_some_and(|(earliest, latest)| earliest < to && from <= latest && from < to)
-        };
+    /// Samples, by time, then by place in the log; see [`watchfire_pipeline::History::range`]. Decodes little more than
+    /// it answers: what may hold the next sample is opened in the order of earliest times, first a day, then a bucket,
+    /// then the signal's chunk in it, until none that is left can hold anything before what was found.
+    pub fn range(&self, wanted: &Wanted) -> Result<Page, PortError> {
+        let Wanted { signal, from, to, bytes_max, .. } = *wanted;
+        let touches = |(earliest, latest): &(Instant, Instant)| *earliest < to && from <= *latest && from < to;
+        let mut closed = Closed::default();
+        for (day, entry) in &self.known {
+            closed.days.extend(entry.span.filter(touches).map(|span| ((span.0, *day), *entry)));
+        }
         let mut found: Vec<(Lsn, Chunk)> = Vec::new();
-        for (day, entry) in self.known.iter().filter(|(_, entry)| touches(entry.span)) {
-            let Some(store) = self.days.reading(*day, entry)? else { continue };
-            let mut at = bucket::after(&store, Lsn(0))?;
-            while let Some(head) = at.filter(|head| head.last <= self.sealed) {
-                if touches(head.span)
-                    && let Some(bytes) = bucket::chunk(&store, head.first, signal)?
-                    && Chunk::decode_head(&bytes).is_none_or(|chunk| touches(Some((chunk.earliest, chunk.latest))))
-                {
-                    let chunk = Chunk::decode(&bytes).ok_or_else(|| damaged(*day, head.first, signal))?;
-                    found.push((head.first, chunk));
+        let (mut bytes, mut rest) = (0, None);
+        loop {
+            let next = closed.next();
+            if bytes >= bytes_max {
+                rest = rest_of(&found, from, next.unwrap_or(to).min(to), bytes_max);
+                if rest.is_some() {
+                    break;
                 }
-                at = bucket::after(&store, head.last)?;
+            }
+            let Some(next) = next else { break };
+            if let Some(first) = closed.days.first_entry().filter(|first| first.key().0 <= next) {
+                let ((_, day), entry) = first.remove_entry();
+                self.buckets_of(day, &entry, wanted, touches, &mut closed)?;
+            } else if let Some(first) = closed.buckets.first_entry().filter(|first| first.key().0 <= next) {
+                let ((_, first), (day, entry)) = first.remove_entry();
+                let Some(store) = self.days.reading(day, &entry)? else { continue };
+                let Some(bytes) = bucket::chunk(&store, first, signal)? else { continue };
+                let span = span_of(&bytes).ok_or_else(|| damaged(day, first, signal))?;
+                if touches(&span) {
+                    closed.chunks.insert((span.0, first), (day, bytes));
+                }
+            } else if let Some(((_, first), (day, encoded))) = closed.chunks.pop_first() {
+                let chunk = Chunk::decode(&encoded).ok_or_else(|| damaged(day, first, signal))?;
+                bytes += weights(&chunk, from, to).iter().map(|(_, bytes)| bytes).sum::<usize>();
+                found.push((first, chunk));
             }
         }
         found.sort_by_key(|(first, _)| *first);
         let mut rows = Rows::default();
+        let to = rest.map_or(to, |rest| rest.min(to));
         found.iter().for_each(|(_, chunk)| take(chunk, signal, from, to, &mut rows));
-        Ok(sorted(rows))
+        Ok(Page { rows: sorted(rows), rest })
     }
+
+    /// Notes the buckets of a day.
+    fn buckets_of(
+        &self,
+        day: Day,
+        entry: &DayEntry,
+        wanted: &Wanted,
+        touches: impl Fn(&(Instant, Instant)) -> bool,
+        closed: &mut Closed,
+    ) -> Result<(), PortError> {
+        let Some(store) = self.days.reading(day, entry)? else { return Ok(()) };
+        let mut at = bucket::after(&store, Lsn(0))?;
+        while let Some(head) = at.filter(|head| head.last <= wanted.upto.min(self.sealed)) {
+            closed.buckets.extend(head.span.filter(&touches).map(|span| ((span.0, head.first), (day, *entry))));
+            at = bucket::after(&store, head.last)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a range has not opened yet, by the earliest time that it may hold.
+#[derive(Default)]
+struct Closed {
+    days: BTreeMap<(Instant, Day), DayEntry>,
+    buckets: BTreeMap<(Instant, Lsn), (Day, DayEntry)>,
+    chunks: BTreeMap<(Instant, Lsn), (Day, Vec<u8>)>,
+}
+
+impl Closed {
+    fn next(&self) -> Option<Instant> {
+        let day = self.days.first_key_value().map(|(key, _)| key.0);
+        let bucket = self.buckets.first_key_value().map(|(key, _)| key.0);
+        let chunk = self.chunks.first_key_value().map(|(key, _)| key.0);
+        day.into_iter().chain(bucket).chain(chunk).min()
+    }
+}
+
+/// The earliest and the latest time of an encoded chunk.
+fn span_of(encoded: &[u8]) -> Option<(Instant, Instant)> {
+    if let Some(head) = Chunk::decode_head(encoded) {
+        return Some((head.earliest, head.latest));
+    }
+    let time = Chunk::decode(encoded)?.time;
+    time.iter().min().copied().zip(time.iter().max().copied())
+}
+
+/// About what a row takes without its text.
+const ROW_BYTES: usize = 32;
+
+/// The times of the rows that lie in `from..to`, and about how many bytes each holds.
+fn weights(chunk: &Chunk, from: Instant, to: Instant) -> Vec<(Instant, usize)> {
+    let mut weights: Vec<(Instant, usize)> = chunk.time.iter().map(|time| (*time, ROW_BYTES)).collect();
+    for (row, text) in &chunk.text {
+        if let Some((_, bytes)) = weights.get_mut(*row as usize) {
+            *bytes += text.len();
+        }
+    }
+    weights.retain(|(time, _)| (from..to).contains(time));
+    weights
+}
+
+/// Where the rest begins after the first `bytes_max` bytes of what lies in `from..to`; `None` when there are not so many.
+fn rest_of(found: &[(Lsn, Chunk)], from: Instant, to: Instant, bytes_max: usize) -> Option<Instant> {
+    let mut rows: Vec<(Instant, usize)> = found.iter().flat_map(|(_, chunk)| weights(chunk, from, to)).collect();
+    rows.sort_unstable();
+    let mut bytes = 0;
+    let last = rows.iter().find(|(_, weight)| {
+        bytes += weight;
+        bytes >= bytes_max
+    });
+    last.map(|(time, _)| time.plus(Duration::from_nanos(1)))
 }
 
 fn damaged(day: Day, first: Lsn, signal: SignalId) -> PortError {

@@ -36,7 +36,7 @@ pub fn seal(
     let changed = seal_frames(days, known, sealed, records)?;
     let mut groups = effects(ctl, records)?;
     groups.extend(changed.iter().map(|(day, entry)| vec![set_day(*day, entry)]));
-    ctl.commit(groups, last.lsn)?;
+    ctl.commit_sealed(groups, last.lsn)?;
     Ok(changed)
 }
 
@@ -74,8 +74,8 @@ fn seal_frames(
     Ok(changed)
 }
 
-/// Removals of what a seal that was killed had already written.
-fn leftovers(store: &Store, sealed: Lsn) -> Result<Vec<Group>, PortError> {
+/// Removals of what a day's database holds of records after `sealed`, as a seal that was killed leaves it.
+pub fn leftovers(store: &Store, sealed: Lsn) -> Result<Vec<Group>, PortError> {
     let found = store.range(&from_key(sealed.next()), &[u8::MAX; 16], usize::MAX)?;
     Ok(found.into_iter().map(|(key, _)| vec![Change::Remove(key)]).collect())
 }

@@ -34,11 +34,11 @@ pub use log::{Cursor, CursorError, Log, read_stores};
 pub use own::{OWN_BINDING, OwnConditions};
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, History, Journal,
-    JournalSync, PortError, Quota, RecordReader, Source,
+    JournalSync, Page, PortError, Quota, RecordReader, Source, Wanted,
 };
 pub use recover::{Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};
-pub use samples::samples;
+pub use samples::{Samples, samples};
 pub use seal::seal_all;
 pub use stats::{DetectorHealth, Stats};
 pub use surface::{CommandRequest, Commands, ConditionView, Surface, commands};

@@ -34,6 +34,9 @@ pub enum PortError {
     /// Another process holds it.
     #[error("{0}")]
     InUse(String),
+    /// A clock says what cannot be: nothing was changed; go on, and tell a person.
+    #[error("{0}")]
+    Implausible(String),
     /// Stored bytes are not what was written.
     #[error("{what} is damaged: {detail}")]
     Damaged {
@@ -103,6 +106,30 @@ pub struct Checkpoint {
     pub host: Vec<u8>,
 }
 
+/// Which sealed samples are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The signal.
+    pub signal: SignalId,
+    /// From this time on.
+    pub from: Instant,
+    /// Up to, and without, this time.
+    pub to: Instant,
+    /// From records up to this place: one that [`History::sealed`] has answered.
+    pub upto: Lsn,
+    /// No more once what was found holds so many bytes in memory.
+    pub bytes_max: usize,
+}
+
+/// Some of what was wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// Samples, sorted by time, then by place in the log.
+    pub rows: Rows,
+    /// From which time on there may be more; all before it are in this page or an earlier one.
+    pub rest: Option<Instant>,
+}
+
 /// The store of record. Every call blocks: call it off the runtime.
 pub trait History: RecordReader {
     /// The ids of signals by name, given durably where they are new.
@@ -127,11 +154,18 @@ pub trait History: RecordReader {
     /// When the store fails; then nothing of it counts as sealed.
     fn seal(&self, records: &[Record]) -> Result<(), PortError>;
 
-    /// The sealed samples of a signal whose time lies in `from..to`, sorted by time, then by place in the log.
+    /// The last sealed frame that is kept.
     ///
     /// # Errors
     /// When the store fails.
-    fn range(&self, signal: SignalId, from: Instant, to: Instant) -> Result<Rows, PortError>;
+    fn last_frame(&self) -> Result<Option<Lsn>, PortError>;
+
+    /// The earliest of the sealed samples that are wanted, as many as their bytes allow and those of the last one's
+    /// time; one at least if there is any.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn range(&self, wanted: &Wanted) -> Result<Page, PortError>;
 
     /// The last sealed state of each condition.
     ///
@@ -151,16 +185,18 @@ pub trait History: RecordReader {
     /// When the store fails; the earlier one then stays.
     fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), PortError>;
 
-    /// The binding's checkpoint, whole or not at all.
+    /// The binding's checkpoint, whole or not at all. Waits for no writer.
     ///
     /// # Errors
     /// When the store fails.
     fn load_checkpoint(&self, binding: &str) -> Result<Option<Checkpoint>, PortError>;
 
-    /// Drops what is older than `before`, by whole time slots.
+    /// Drops what is older than `before`, by whole time slots, the oldest alone: call it again for more. So a clock that
+    /// is wrong for a while costs little.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`PortError::Implausible`] when everything is that old which was sealed when this was last called, or when the
+    /// store was opened; when the store fails.
     fn retain(&self, before: Instant) -> Result<(), PortError>;
 
     /// A small durable value of the program's own, such as the last time of receipt.

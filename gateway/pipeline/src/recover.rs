@@ -30,12 +30,13 @@ pub fn recover(log: &Log) -> Result<Recovered, CursorError> {
     for state in log.history().alarm_states()? {
         restore(&mut recovered.engine, &state);
     }
-    let mut next = log.history().sealed().next();
-    if let Some(last) = next.0.checked_sub(1).filter(|last| *last > 0) {
-        for record in log.read(Lsn(last), 1)? {
+    // The last frame may lie far behind: what was recorded since may be anything but frames.
+    if let Some(frame) = log.history().last_frame()? {
+        for record in log.history().read(frame, 1)? {
             take_now(&mut recovered, &record.body);
         }
     }
+    let mut next = log.history().sealed().next();
     loop {
         let records = log.read(next, READ_ROWS_MAX)?;
         let Some(last) = records.last() else { break };

@@ -4,6 +4,7 @@
 mod memory;
 mod plain;
 mod rig;
+mod stored;
 
 use std::collections::BTreeSet;
 

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use watchfire_history::SledHistory;
 use watchfire_journal::{FileJournal, FolderLock};
-use watchfire_pipeline::{History, Journal, Log};
+use watchfire_pipeline::{History, Log};
 
 /// An open data folder.
 pub struct Data {
@@ -26,16 +26,8 @@ impl Data {
             .with_context(|| format!("cannot make the data folder `{}`", folder.display()))?;
         let lock = FolderLock::take(folder)?;
         let history = SledHistory::open(folder)?;
-        let journal = FileJournal::open(folder)?;
-        if journal.tail() < history.sealed() {
-            bail!(
-                "the journal in `{0}` ends at {1}, but {2} was sealed from it: files of `{0}` are missing; put them back, \
-                 or start with a new data folder",
-                folder.join("wal").display(),
-                journal.tail(),
-                history.sealed()
-            );
-        }
+        let journal = FileJournal::open_after(folder, history.sealed())?;
+        history.go_on_at(journal.first())?;
         Ok(Self { folder: folder.to_owned(), log: Log::new(Arc::new(journal), Arc::new(history)), _lock: lock })
     }
 

@@ -1,6 +1,7 @@
 //! `watchfire history`: what was recorded of a signal, exactly.
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +10,7 @@ use watchfire_model::{Instant, Quality, Rows};
 
 use crate::cli::History;
 use crate::data::Data;
-use crate::query::{self, Answer, Question};
+use crate::query::{self, Question};
 use crate::run;
 
 /// Prints the samples of a signal.
@@ -24,23 +25,38 @@ pub fn history(options: &History) -> Result<ExitCode> {
         from: options.from.unwrap_or(Instant::MIN),
         to: options.to.unwrap_or(Instant::MAX),
     };
-    let rows = match run::runtime()?.block_on(query::ask(folder, &question))? {
-        Some(Answer::Rows(rows)) => rows,
-        Some(Answer::Error(error)) => bail!(error),
-        None if !folder.exists() => bail!("there is no data in `{}` yet; `watchfire run` records it", folder.display()),
-        None => query::ask_stores(&Data::open(folder)?.log, &question)?,
-    };
-    let write = if options.json {
-        json
+    let form = if options.json {
+        Form::Json
     } else if options.csv {
-        csv
+        Form::Csv
     } else {
-        table
+        Form::Table
     };
-    match write(&mut BufWriter::new(io::stdout().lock()), &rows) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        result => result.map(|()| ExitCode::SUCCESS).context("cannot write the samples"),
+    let mut output = Output::new(form, BufWriter::new(io::stdout().lock()));
+    match print(&mut output, folder, &question) {
+        // Whoever reads it, such as `head`, has enough.
+        Err(_) if output.closed => Ok(ExitCode::SUCCESS),
+        written => written.map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// Asks whoever has the stores, and prints page by page: a signal may have more samples than fit into memory.
+fn print(output: &mut Output<impl Write>, folder: &Path, question: &Question) -> Result<()> {
+    let runtime = run::runtime()?;
+    if let Some(mut answers) = runtime.block_on(query::ask(folder, question))? {
+        while let Some(rows) = runtime.block_on(answers.next())? {
+            output.page(&rows)?;
+        }
+    } else {
+        if !folder.exists() {
+            bail!("there is no data in `{}` yet; `watchfire run` records it", folder.display());
+        }
+        let data = Data::open(folder)?;
+        for rows in query::ask_stores(&data.log, question)? {
+            output.page(&rows?)?;
+        }
+    }
+    output.end()
 }
 
 /// Whole numbers of 64 bits lie below.
@@ -51,8 +67,8 @@ struct Line<'r> {
     time: Instant,
     server_time: Instant,
     value: f64,
-    /// All 64 bits where a double could not hold them.
-    exact: Option<i64>,
+    /// All digits where a double could not hold them.
+    whole: Option<i128>,
     text: Option<&'r str>,
     status: u32,
     quality: String,
@@ -62,8 +78,8 @@ impl Line<'_> {
     /// Reads back as the same bits of a double. What may have been a whole number of 64 bits is written with all its
     /// digits, not with the fewest that tell it from other doubles.
     fn number(&self) -> String {
-        match self.exact {
-            Some(bits) => bits.to_string(),
+        match self.whole {
+            Some(whole) => whole.to_string(),
             None if self.value.abs() < WHOLE_MAX && self.value.fract() == 0.0 => format!("{:.0}", self.value),
             None => self.value.to_string(),
         }
@@ -76,7 +92,7 @@ fn lines(rows: &Rows) -> impl Iterator<Item = Line<'_>> {
         time: *time,
         server_time: Instant::from_ns(time.ns().saturating_add(rows.skew_ns_at(row))),
         value: *value,
-        exact: rows.exact_at(row),
+        whole: rows.whole_at(row),
         text: rows.text_at(row),
         status: status.0,
         quality: marks(*quality),
@@ -94,43 +110,88 @@ fn marks(quality: Quality) -> String {
     names.iter().filter(|(mark, _)| quality.has(*mark)).map(|(_, name)| *name).collect::<Vec<_>>().join("+")
 }
 
-fn csv(out: &mut dyn Write, rows: &Rows) -> io::Result<()> {
-    writeln!(out, "source_time,server_time,value,status,quality")?;
-    for line in lines(rows) {
-        let value = match line.text {
-            Some(text) => format!("\"{}\"", text.replace('"', "\"\"")),
-            None => line.number(),
-        };
-        writeln!(out, "{},{},{value},0x{:08X},{}", line.time, line.server_time, line.status, line.quality)?;
-    }
-    out.flush()
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    Csv,
+    Json,
+    Table,
 }
 
-fn json(out: &mut dyn Write, rows: &Rows) -> io::Result<()> {
-    for line in lines(rows) {
-        // A double is written so that it reads back as the same bits; what is no number is null.
-        let number = || line.exact.map_or_else(|| line.value.into(), serde_json::Value::from);
-        let value = line.text.map_or_else(number, Into::into);
-        let object = serde_json::json!({
-            "source_time": line.time.to_string(),
-            "server_time": line.server_time.to_string(),
-            "value": value,
-            "status": format!("0x{:08X}", line.status),
-            "quality": line.quality,
-        });
-        writeln!(out, "{object}")?;
-    }
-    out.flush()
+/// What is printed, page by page.
+struct Output<W> {
+    form: Form,
+    begun: bool,
+    samples: usize,
+    /// Nobody reads any more.
+    closed: bool,
+    out: W,
 }
 
-fn table(out: &mut dyn Write, rows: &Rows) -> io::Result<()> {
-    for line in lines(rows) {
-        let value = line.text.map_or_else(|| line.number(), str::to_owned);
-        let status = if line.status == 0 { String::new() } else { format!("0x{:08X}", line.status) };
-        writeln!(out, "{:<30} {value:>22} {status} {}", line.time.to_string(), line.quality)?;
+impl<W: Write> Output<W> {
+    fn new(form: Form, out: W) -> Self {
+        Self { form, begun: false, samples: 0, closed: false, out }
     }
-    writeln!(out, "{} samples", rows.len())?;
-    out.flush()
+
+    fn page(&mut self, rows: &Rows) -> Result<()> {
+        self.samples += rows.len();
+        let form = self.form;
+        self.write(|out| match form {
+            Form::Csv => lines(rows).try_for_each(|line| csv(out, &line)),
+            Form::Json => lines(rows).try_for_each(|line| json(out, &line)),
+            Form::Table => lines(rows).try_for_each(|line| table(out, &line)),
+        })
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let (form, samples) = (self.form, self.samples);
+        self.write(|out| {
+            if form == Form::Table {
+                writeln!(out, "{samples} samples")?;
+            }
+            out.flush()
+        })
+    }
+
+    fn write(&mut self, more: impl FnOnce(&mut W) -> io::Result<()>) -> Result<()> {
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        let head = if is_first && self.form == Form::Csv { CSV_HEAD } else { "" };
+        let written = self.out.write_all(head.as_bytes()).and_then(|()| more(&mut self.out));
+        self.closed |= written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        written.context("cannot write the samples")
+    }
+}
+
+const CSV_HEAD: &str = "source_time,server_time,value,status,quality\n";
+
+fn csv(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
+    let value = match line.text {
+        Some(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+        None => line.number(),
+    };
+    writeln!(out, "{},{},{value},0x{:08X},{}", line.time, line.server_time, line.status, line.quality)
+}
+
+fn json(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
+    // A double is written so that it reads back as the same bits; what is no number is null.
+    let whole = |whole: i128| {
+        let unsigned = u64::try_from(whole).map(serde_json::Value::from);
+        unsigned.or_else(|_| i64::try_from(whole).map(serde_json::Value::from)).unwrap_or_default()
+    };
+    let number = || line.whole.map_or_else(|| line.value.into(), whole);
+    let object = serde_json::json!({
+        "source_time": line.time.to_string(),
+        "server_time": line.server_time.to_string(),
+        "value": line.text.map_or_else(number, Into::into),
+        "status": format!("0x{:08X}", line.status),
+        "quality": line.quality,
+    });
+    writeln!(out, "{object}")
+}
+
+fn table(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
+    let value = line.text.map_or_else(|| line.number(), str::to_owned);
+    let status = if line.status == 0 { String::new() } else { format!("0x{:08X}", line.status) };
+    writeln!(out, "{:<30} {value:>22} {status} {}", line.time.to_string(), line.quality)
 }
 
 #[cfg(test)]
@@ -149,19 +210,27 @@ mod tests {
         rows.push(SignalId(1), at, f64::NAN, StatusCode::GOOD, Quality::NONE, 0);
         rows.set_text("a \"b\"".into());
         rows.push(SignalId(1), at, -9_223_372_036_854_775_808.0, StatusCode::GOOD, Quality::NONE, 0);
-        let written = |write: fn(&mut dyn Write, &Rows) -> io::Result<()>| {
-            let mut out = Vec::new();
-            write(&mut out, &rows).unwrap();
-            String::from_utf8(out).unwrap()
+        rows.push(SignalId(1), at, u64::MAX as f64, StatusCode::GOOD, Quality::ROUNDED, 0);
+        rows.set_exact(u64::MAX.cast_signed());
+        // In two pages, as one.
+        let written = |form| {
+            let mut output = Output::new(form, Vec::new());
+            output.page(&rows).unwrap();
+            output.page(&rows).unwrap();
+            output.end().unwrap();
+            String::from_utf8(output.out).unwrap()
         };
-        let as_csv = written(csv);
+        let as_csv = written(Form::Csv);
+        assert_eq!((as_csv.matches("source_time").count(), as_csv.lines().count()), (1, 11));
+        assert!(as_csv.contains(",18446744073709551615,0x00000000,rounded\n"));
         assert!(as_csv.contains(
             "2026-03-01T12:00:00.000000001Z,2026-03-01T12:00:00.001000001Z,0.30000000000000004,0x00000000,\n"
         ));
         assert!(as_csv.contains(",9223372036854775807,0x80310000,rounded\n") && as_csv.contains(",\"a \"\"b\"\"\","));
         assert!(as_csv.contains(",-9223372036854775808,0x00000000,\n"));
-        let as_json = written(json);
+        let as_json = written(Form::Json);
         assert!(as_json.contains("\"value\":0.30000000000000004") && as_json.contains("\"value\":9223372036854775807"));
-        assert!(written(table).ends_with("4 samples\n"));
+        assert!(as_json.contains("\"value\":18446744073709551615"));
+        assert!(written(Form::Table).ends_with("10 samples\n"));
     }
 }

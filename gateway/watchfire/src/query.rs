@@ -1,5 +1,8 @@
 //! Questions to a running gateway, over a socket in its data folder: the stores can be open in one process only.
 //! Answers the same as reading the stores directly; changes nothing.
+//!
+//! Both sides hold a few pages at a time: the next is made when the one before was taken. On the socket each answer
+//! has its length before it, four bytes, the least first.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use watchfire_model::{Instant, Rows};
-use watchfire_pipeline::{Log, samples};
+use watchfire_pipeline::{Log, Samples, samples};
 
 /// What can be asked: the samples of a signal.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,20 +23,11 @@ pub struct Question {
     pub to: Instant,
 }
 
-/// What is answered.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Answer {
-    /// The samples.
-    Rows(Rows),
-    /// Why there is none.
-    Error(String),
-}
-
-/// Answers a question from the stores; blocks.
+/// Answers a question from the stores, page by page; blocks.
 ///
 /// # Errors
 /// When the signal is unknown or a store fails.
-pub fn ask_stores(log: &Log, question: &Question) -> Result<Rows> {
+pub fn ask_stores<'l>(log: &'l Log, question: &Question) -> Result<Samples<'l>> {
     let known = log.history().known_signals().context("cannot read the list of signals")?;
     let id = known.get(&question.signal).copied().with_context(|| {
         let name = &question.signal;
@@ -46,14 +40,30 @@ pub fn ask_stores(log: &Log, question: &Question) -> Result<Rows> {
 mod socket {
     //! The socket itself.
 
+    use anyhow::bail;
+    use serde::{Deserialize, Serialize};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{UnixListener, UnixStream};
+    use tokio::sync::mpsc;
 
-    use super::{Answer, Arc, Log, Path, Question, Result, ask_stores};
+    use super::{Arc, Context, Log, Path, Question, Result, Rows, ask_stores};
     use crate::data::Data;
 
     /// The longest question, bytes.
     const QUESTION_BYTES_MAX: u64 = 1 << 16;
+    /// The longest page that is believed, bytes.
+    const ANSWER_BYTES_MAX: u32 = 1 << 30;
+
+    /// What is answered: any number of pages, then why there are no more.
+    #[derive(Debug, Serialize, Deserialize)]
+    enum Answer {
+        /// Some of the samples, in their order.
+        Rows(Rows),
+        /// Why there are none, or no more.
+        Error(String),
+        /// That was all.
+        End,
+    }
 
     /// The door at which questions arrive.
     pub struct Door(Option<UnixListener>);
@@ -90,33 +100,76 @@ mod socket {
         if (&mut stream).take(QUESTION_BYTES_MAX).read_to_end(&mut bytes).await.is_err() {
             return;
         }
-        let answered = tokio::task::spawn_blocking(move || {
-            let answer = match serde_json::from_slice::<Question>(&bytes) {
-                Ok(question) => {
-                    ask_stores(&log, &question).map_or_else(|e| Answer::Error(format!("{e:#}")), Answer::Rows)
+        let (pages, mut next) = mpsc::channel::<Answer>(1);
+        let answering = tokio::task::spawn_blocking(move || answer_all(&log, &bytes, &pages));
+        while let Some(answer) = next.recv().await {
+            let Ok(bytes) = postcard::to_allocvec(&answer) else { break };
+            let Ok(length) = u32::try_from(bytes.len()) else { break };
+            let head = stream.write_all(&length.to_le_bytes()).await;
+            if let Err(error) = head.and(stream.write_all(&bytes).await) {
+                tracing::debug!(%error, "whoever asked has gone");
+                break;
+            }
+        }
+        drop(next);
+        drop(answering.await);
+    }
+
+    /// Makes the answers, as long as they are taken.
+    fn answer_all(log: &Log, question: &[u8], pages: &mpsc::Sender<Answer>) {
+        let samples = match serde_json::from_slice::<Question>(question) {
+            Ok(question) => ask_stores(log, &question),
+            Err(error) => Err(anyhow::anyhow!("not a question: {error}")),
+        };
+        let last = match samples {
+            Ok(samples) => {
+                let each = samples.map(|page| page.map_or_else(|e| Answer::Error(e.to_string()), Answer::Rows));
+                for answer in each {
+                    if pages.blocking_send(answer).is_err() {
+                        return;
+                    }
                 }
-                Err(error) => Answer::Error(format!("not a question: {error}")),
-            };
-            postcard::to_allocvec(&answer).unwrap_or_default()
-        });
-        if let Ok(answer) = answered.await
-            && let Err(error) = stream.write_all(&answer).await
-        {
-            tracing::debug!(%error, "whoever asked has gone");
+                Answer::End
+            }
+            Err(error) => Answer::Error(format!("{error:#}")),
+        };
+        drop(pages.blocking_send(last));
+    }
+
+    /// The pages that a running gateway answers.
+    pub struct Answers(UnixStream);
+
+    impl Answers {
+        /// The next page; `None` after the last.
+        ///
+        /// # Errors
+        /// When the gateway refuses, or its answer is cut short.
+        pub async fn next(&mut self) -> Result<Option<Rows>> {
+            let length = self.0.read_u32_le().await.context(CUT_SHORT)?;
+            if length > ANSWER_BYTES_MAX {
+                bail!("the gateway's answer is not one that this program knows; use the gateway's own program");
+            }
+            let mut bytes = vec![0; usize::try_from(length)?];
+            self.0.read_exact(&mut bytes).await.context(CUT_SHORT)?;
+            match postcard::from_bytes(&bytes)? {
+                Answer::Rows(rows) => Ok(Some(rows)),
+                Answer::Error(error) => bail!(error),
+                Answer::End => Ok(None),
+            }
         }
     }
+
+    const CUT_SHORT: &str = "the gateway ended before its answer did; ask again";
 
     /// Asks the gateway that runs on `folder`; `None` when none does.
     ///
     /// # Errors
-    /// When it refuses or its answer is cut short.
-    pub async fn ask(folder: &Path, question: &Question) -> Result<Option<Answer>> {
+    /// When it cannot be asked.
+    pub async fn ask(folder: &Path, question: &Question) -> Result<Option<Answers>> {
         let Ok(mut stream) = UnixStream::connect(Data::socket(folder)).await else { return Ok(None) };
         stream.write_all(&serde_json::to_vec(question)?).await?;
         stream.shutdown().await?;
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).await?;
-        Ok(Some(postcard::from_bytes(&bytes)?))
+        Ok(Some(Answers(stream)))
     }
 }
 
@@ -124,7 +177,9 @@ mod socket {
 mod socket {
     //! Where there are no such sockets, a running gateway is not asked.
 
-    use super::{Answer, Arc, Log, Path, Question, Result};
+    use std::convert::Infallible;
+
+    use super::{Arc, Log, Path, Question, Result, Rows};
 
     /// No door.
     pub struct Door;
@@ -139,8 +194,18 @@ mod socket {
         std::future::pending().await
     }
 
+    /// None.
+    pub struct Answers(Infallible);
+
+    impl Answers {
+        /// Never asked.
+        pub async fn next(&mut self) -> Result<Option<Rows>> {
+            match self.0 {}
+        }
+    }
+
     /// Never has an answer.
-    pub async fn ask(_: &Path, _: &Question) -> Result<Option<Answer>> {
+    pub async fn ask(_: &Path, _: &Question) -> Result<Option<Answers>> {
         Ok(None)
     }
 }

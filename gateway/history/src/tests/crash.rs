@@ -6,8 +6,9 @@ use std::path::Path;
 use watchfire_model::{Instant, Lsn, SignalId};
 use watchfire_pipeline::{History, PortError, RecordReader};
 
-use super::made::{START_S, all, bits, copy_folder, records};
+use super::made::{START_S, all, bits, copy_folder, range, records};
 use crate::SledHistory;
+use crate::ctl::{Ctl, drop_day};
 use crate::days::{day_of, name};
 
 fn today(folder: &Path) -> std::path::PathBuf {
@@ -35,11 +36,11 @@ fn a_seal_that_was_killed_before_it_counted_is_done_again_however_it_is_cut() {
         let written = records(1, 50, 1);
         assert_eq!(history.sealed(), Lsn(20));
         assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written[..20]));
-        let rows = history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap().len();
+        let rows = range(&history, SignalId(0), Instant::MIN, Instant::MAX).unwrap().len();
         history.seal(&written[20..again]).unwrap();
         history.seal(&written[again..]).unwrap();
         assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written), "sealed again up to {again}");
-        assert!(history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap().len() > rows);
+        assert!(range(&history, SignalId(0), Instant::MIN, Instant::MAX).unwrap().len() > rows);
     }
 }
 
@@ -55,6 +56,56 @@ fn days_that_nobody_knows_are_set_aside_and_dropped_ones_go() {
     drop(SledHistory::open(folder.path()).unwrap());
     assert!(at("2020-02-01.damaged").exists() && at("2020-02-02.stray0/db").exists());
     assert!(!at("2020-02-02").exists() && !at("2020-02-03.dropped").exists());
+}
+
+#[test]
+fn a_kill_while_a_day_is_dropped_or_first_sealed_leaves_nothing_of_it() {
+    let strays = |folder: &Path| {
+        let names = std::fs::read_dir(folder.join("ts")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().contains("stray")).count()
+    };
+    let (folder, _) = half_way(8);
+    let day = today(folder.path());
+    assert!(day.exists());
+    // It no longer counts, and that is all that was done.
+    Ctl::open(folder.path()).unwrap().commit(vec![drop_day(day_of(Instant::from_s(START_S)))]).unwrap();
+    drop(SledHistory::open(folder.path()).unwrap());
+    assert!(!day.exists() && strays(folder.path()) == 0);
+    drop(SledHistory::open(folder.path()).unwrap());
+
+    let (folder, before) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(SledHistory::open(folder.path()).unwrap());
+    copy_folder(folder.path(), before.path());
+    let written = records(9, 30, 1);
+    SledHistory::open(folder.path()).unwrap().seal(&written).unwrap();
+    copy_folder(&before.path().join("ctl"), &folder.path().join("ctl"));
+    std::fs::copy(before.path().join("ctl.mark"), folder.path().join("ctl.mark")).unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    assert!(!today(folder.path()).exists() && strays(folder.path()) == 0);
+    history.seal(&written).unwrap();
+    assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written));
+}
+
+#[test]
+fn what_is_lost_between_the_stores_is_left_out_and_what_a_killed_seal_left_of_it_too() {
+    let (folder, before) = half_way(10);
+    let written = records(10, 30, 1);
+    copy_folder(&before.path().join("ctl"), &folder.path().join("ctl"));
+    std::fs::remove_file(folder.path().join("ctl.mark")).unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    history.go_on_at(Lsn(21)).unwrap();
+    assert_eq!(history.sealed(), Lsn(20), "they join");
+    history.go_on_at(Lsn(1001)).unwrap();
+    assert_eq!(history.sealed(), Lsn(1000));
+    let mut after = records(11, 10, 1);
+    after.iter_mut().for_each(|record| record.lsn.0 += 1000);
+    history.seal(&after).unwrap();
+    drop(history);
+    let history = SledHistory::open(folder.path()).unwrap();
+    let read = history.read(Lsn(1), usize::MAX).unwrap();
+    assert_eq!(bits(&read), bits(&written[..20]), "nothing is read across the hole");
+    assert_eq!(bits(&history.read(Lsn(21), usize::MAX).unwrap()), bits(&after));
+    assert_eq!(bits(&history.read(Lsn(1001), usize::MAX).unwrap()), bits(&after));
 }
 
 #[test]
@@ -108,7 +159,7 @@ fn a_missing_day_is_told() {
     let (folder, _) = half_way(4);
     std::fs::remove_dir_all(today(folder.path())).unwrap();
     let history = SledHistory::open(folder.path()).unwrap();
-    let refused = history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap_err();
+    let refused = range(&history, SignalId(0), Instant::MIN, Instant::MAX).unwrap_err();
     assert!(matches!(&refused, PortError::Damaged { detail, .. } if detail.contains("missing")), "{refused}");
 }
 

@@ -4,7 +4,7 @@ use watchfire_model::{
     AlarmState, ConditionKey, Control, Decided, Frame, Gap, GapCause, Instant, Lsn, Phase, Quality, Record, RecordBody,
     Rows, SignalId, StatusCode,
 };
-use watchfire_pipeline::RecordReader;
+use watchfire_pipeline::{History, PortError, RecordReader, Wanted};
 
 use crate::SledHistory;
 
@@ -118,6 +118,11 @@ pub fn all(history: &SledHistory, from: Lsn, step: usize) -> Vec<Record> {
         }
         found.extend(more);
     }
+}
+
+/// All that is sealed of a signal between two times.
+pub fn range(history: &SledHistory, signal: SignalId, from: Instant, to: Instant) -> Result<Rows, PortError> {
+    history.range(&Wanted { signal, from, to, upto: history.sealed(), bytes_max: usize::MAX }).map(|page| page.rows)
 }
 
 /// A copy of a folder as it stands.

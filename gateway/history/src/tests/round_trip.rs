@@ -1,10 +1,10 @@
 //! Sealed records are read back as they were, by place and by time.
 
 use proptest::prelude::*;
-use watchfire_model::{Instant, Lsn, Record, RecordBody, SignalId};
-use watchfire_pipeline::{History, RecordReader};
+use watchfire_model::{Instant, Lsn, Record, RecordBody, Rows, SignalId};
+use watchfire_pipeline::{History, Page, PortError, RecordReader, Wanted};
 
-use super::made::{START_S, all, bits, records};
+use super::made::{START_S, all, bits, range, records};
 use crate::SledHistory;
 
 const DAY_S: i64 = 86_400;
@@ -83,12 +83,41 @@ fn a_range_is_what_a_plain_search_finds() {
                 }
             }
             expected.sort_by_key(|found| (found.0, found.1, found.2));
-            let rows = history.range(signal, from, to).unwrap();
+            let rows = range(&history, signal, from, to).unwrap();
             rows.check().unwrap();
-            let found: Vec<_> = (0..rows.len()).map(|row| row_of(&rows, row)).collect();
-            assert_eq!(found, expected.into_iter().map(|expected| expected.3).collect::<Vec<_>>());
+            let each = |rows: &Rows| (0..rows.len()).map(|row| row_of(rows, row)).collect::<Vec<_>>();
+            let expected: Vec<_> = expected.into_iter().map(|expected| expected.3).collect();
+            assert_eq!(each(&rows), expected);
+            for bytes_max in [1, 250, 20_000] {
+                let mut wanted = Wanted { signal, from, to, upto: history.sealed(), bytes_max };
+                let mut paged = Vec::new();
+                loop {
+                    let Page { rows, rest } = history.range(&wanted).unwrap();
+                    rows.check().unwrap();
+                    paged.extend(each(&rows));
+                    // A single text here has up to 9,000 bytes.
+                    assert!(rows.weight() < bytes_max + 20_000, "{} bytes for {bytes_max}", rows.weight());
+                    assert!(rest.is_none() || !rows.is_empty());
+                    let Some(rest) = rest else { break };
+                    wanted.from = rest;
+                }
+                assert_eq!(paged, expected, "in pages of {bytes_max}");
+            }
         }
     }
+}
+
+#[test]
+fn a_range_up_to_a_place_has_nothing_that_was_sealed_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = records(5, 200, 600);
+    let history = sealed_in(folder.path(), &written[..80], 40);
+    let (signal, from, to, upto) = (SignalId(0), Instant::MIN, Instant::MAX, history.sealed());
+    let wanted = Wanted { signal, from, to, upto, bytes_max: usize::MAX };
+    let before = history.range(&wanted).unwrap().rows;
+    written[80..].chunks(30).for_each(|part| history.seal(part).unwrap());
+    assert_eq!(history.range(&wanted).unwrap().rows.time, before.time);
+    assert!(range(&history, signal, from, to).unwrap().len() > before.len());
 }
 
 fn row_of(rows: &watchfire_model::Rows, row: usize) -> impl PartialEq + std::fmt::Debug + use<> {
@@ -106,8 +135,10 @@ fn what_is_too_old_goes_by_whole_days_and_its_control_records_with_it() {
     let days = || std::fs::read_dir(folder.path().join("ts")).unwrap().count();
     let before = days();
     history.read(Lsn(1), 1).unwrap();
-    history.retain(Instant::from_s(START_S + 4 * DAY_S)).unwrap();
-    assert!(days() < before && days() > 0);
+    for left in [before - 1, before - 2] {
+        history.retain(Instant::from_s(START_S + 4 * DAY_S)).unwrap();
+        assert_eq!(days(), left, "one at a time");
+    }
     let oldest = history.read(Lsn(1), 1).unwrap()[0].lsn;
     assert!(
         matches!(written[usize::try_from(oldest.0).unwrap() - 1].body, RecordBody::Data(_)),
@@ -122,9 +153,32 @@ fn what_is_too_old_goes_by_whole_days_and_its_control_records_with_it() {
     let history = SledHistory::open(folder.path()).unwrap();
     assert_eq!(history.read(Lsn(1), 1).unwrap()[0].lsn, oldest);
     assert_eq!(days(), left);
-    history.retain(Instant::MAX).unwrap();
-    assert_eq!((days(), history.sealed()), (0, Lsn(60)));
-    assert!(history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap().is_empty());
+    let newest = written.iter().rev().find_map(|r| if let RecordBody::Data(f) = &r.body { Some(f.now) } else { None });
+    (0..left + 3).for_each(|_| history.retain(newest.unwrap()).unwrap());
+    assert_eq!((days(), history.sealed()), (1, Lsn(60)));
+}
+
+#[test]
+fn a_clock_by_which_all_is_too_old_at_once_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = records(4, 60, 20_000);
+    drop(sealed_in(folder.path(), &written[..40], 10));
+    let history = SledHistory::open(folder.path()).unwrap();
+    let days = || std::fs::read_dir(folder.path().join("ts")).unwrap().count();
+    let before = days();
+    let wrong = Instant::parse("2099-01-01").unwrap();
+    for _ in 0..2 {
+        let refused = history.retain(wrong).unwrap_err();
+        assert!(matches!(&refused, PortError::Implausible(why) if why.contains("2099-01-01")), "{refused}");
+    }
+    assert_eq!(days(), before);
+    // What the gateway records by a clock makes that clock believable the next time, also after a long rest.
+    history.seal(&written[40..]).unwrap();
+    let now = written.iter().rev().find_map(|r| if let RecordBody::Data(f) = &r.body { Some(f.now) } else { None });
+    let before = days();
+    history.retain(now.unwrap()).unwrap_err();
+    history.retain(now.unwrap()).unwrap();
+    assert_eq!(days(), before - 1);
 }
 
 #[test]
@@ -141,7 +195,7 @@ fn readers_and_a_writer_do_not_disturb_each_other() {
                         let read = all(&history, Lsn(1), 500);
                         assert!(read.len() as u64 >= sealed.0);
                         assert_eq!(bits(&read), bits(&written[..read.len()]));
-                        history.range(SignalId(0), Instant::MIN, Instant::MAX).unwrap();
+                        range(&history, SignalId(0), Instant::MIN, Instant::MAX).unwrap();
                     }
                 })
             })
@@ -161,7 +215,7 @@ proptest! {
         let history = sealed_in(folder.path(), &written, cut);
         prop_assert_eq!(bits(&all(&history, Lsn(1), 64)), bits(&written));
         let rows: usize = written.iter().map(|r| if let RecordBody::Data(frame) = &r.body { frame.rows.len() } else { 0 }).sum();
-        let found = (0..5).map(|id| history.range(SignalId(id * 1000), Instant::MIN, Instant::MAX).unwrap().len());
+        let found = (0..5).map(|id| range(&history, SignalId(id * 1000), Instant::MIN, Instant::MAX).unwrap().len());
         prop_assert_eq!(found.sum::<usize>(), rows);
     }
 }

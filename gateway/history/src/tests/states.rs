@@ -1,6 +1,7 @@
 //! Ids, states of alarms, checkpoints, notes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use watchfire_model::{Lsn, RecordBody};
 use watchfire_pipeline::{Checkpoint, History};
@@ -83,6 +84,56 @@ fn a_checkpoint_replaces_the_one_before_and_leaves_none_of_it() {
 }
 
 #[test]
+fn a_checkpoint_waits_for_no_seal_and_is_read_while_others_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = Arc::new(SledHistory::open(folder.path()).unwrap());
+    let sealing = history.sealing.lock();
+    let (said, done) = std::sync::mpsc::channel();
+    let other = history.clone();
+    std::thread::spawn(move || {
+        other.save_checkpoint(&checkpoint(1, 9_000)).unwrap();
+        let writing = other.writer.lock();
+        let reader = other.clone();
+        let read = std::thread::spawn(move || said.send(reader.load_checkpoint("hot").unwrap()).unwrap());
+        read.join().unwrap();
+        drop(writing);
+    });
+    let loaded = done.recv_timeout(std::time::Duration::from_secs(20)).expect("it waits");
+    assert_eq!(loaded, Some(checkpoint(1, 9_000)));
+    drop(sealing);
+}
+
+#[test]
+fn a_checkpoint_that_is_read_while_it_is_replaced_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    history.save_checkpoint(&checkpoint(0, 20_000)).unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (1..30).for_each(|n| history.save_checkpoint(&checkpoint(n, 20_000)).unwrap()));
+        while !writer.is_finished() {
+            let loaded = history.load_checkpoint("hot").unwrap().expect("there is one");
+            assert_eq!(loaded, checkpoint(loaded.frame.0, 20_000));
+        }
+    });
+}
+
+#[test]
+fn what_is_sealed_never_goes_back_however_seals_and_checkpoints_meet() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let written = records(12, 200, 1);
+    std::thread::scope(|scope| {
+        let sealer = scope.spawn(|| written.chunks(5).for_each(|part| history.seal(part).unwrap()));
+        while !sealer.is_finished() {
+            history.save_checkpoint(&checkpoint(1, 100)).unwrap();
+        }
+    });
+    history.save_checkpoint(&checkpoint(2, 100)).unwrap();
+    drop(history);
+    assert_eq!(SledHistory::open(folder.path()).unwrap().sealed(), Lsn(200));
+}
+
+#[test]
 fn a_kill_while_a_checkpoint_is_saved_leaves_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     SledHistory::open(folder.path()).unwrap().save_checkpoint(&checkpoint(1, 50_000)).unwrap();
@@ -100,7 +151,7 @@ fn a_kill_while_a_checkpoint_is_saved_leaves_the_one_before() {
     assert!(next.len() > 5);
     for arrived in [1, 3, next.len()] {
         let ctl = Ctl::open(folder.path()).unwrap();
-        ctl.commit(next[..arrived].to_vec(), Lsn(0)).unwrap();
+        ctl.commit(next[..arrived].to_vec()).unwrap();
         drop(ctl);
         let history = SledHistory::open(folder.path()).unwrap();
         assert_eq!(history.load_checkpoint("hot").unwrap(), Some(checkpoint(1, 50_000)));
@@ -117,7 +168,7 @@ fn a_checkpoint_that_is_not_what_was_saved_counts_as_none() {
     let ctl = Ctl::open(folder.path()).unwrap();
     let (key, mut bytes) = ctl.under(&named(Kind::Piece, "hot")).unwrap().remove(2);
     bytes[100] ^= 1;
-    ctl.commit(vec![vec![Change::Put(key, bytes)]], Lsn(0)).unwrap();
+    ctl.commit(vec![vec![Change::Put(key, bytes)]]).unwrap();
     drop(ctl);
     let history = SledHistory::open(folder.path()).unwrap();
     assert_eq!(history.load_checkpoint("hot").unwrap(), None);

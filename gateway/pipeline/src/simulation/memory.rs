@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use watchfire_alarms::ConditionState;
-use watchfire_model::{AlarmState, Instant, Lsn, Record, RecordBody, Rows, SignalId};
+use watchfire_model::{AlarmState, Instant, Lsn, Record, RecordBody, SignalId};
 
-use crate::{Checkpoint, History, Journal, JournalSync, PortError, RecordReader};
+use crate::{Checkpoint, History, Journal, JournalSync, Page, PortError, RecordReader, Wanted};
 
 #[derive(Debug, Default)]
 struct Records {
@@ -113,6 +113,8 @@ struct Sealed {
     checkpoints: BTreeMap<String, Checkpoint>,
     notes: BTreeMap<String, Vec<u8>>,
     broken: Vec<String>,
+    /// How often records were sealed.
+    seals: usize,
 }
 
 /// The store of record. It watches that nothing is saved that rests on what could still be lost.
@@ -133,11 +135,18 @@ impl MemoryHistory {
         self.0.lock().records.clone()
     }
 
+    pub fn seals(&self) -> usize {
+        self.0.lock().seals
+    }
+
     /// What retention does: everything before the last record is dropped.
     pub fn forget(&self) {
-        let mut inner = self.0.lock();
-        let last = inner.records.len() - 1;
-        inner.records.drain(..last);
+        let last = self.0.lock().records.last().unwrap().lsn;
+        self.drop_before(last);
+    }
+
+    pub fn drop_before(&self, oldest: Lsn) {
+        self.0.lock().records.retain(|record| record.lsn >= oldest);
     }
 }
 
@@ -162,6 +171,7 @@ impl History for MemoryHistory {
 
     fn seal(&self, records: &[Record]) -> Result<(), PortError> {
         let mut inner = self.0.lock();
+        inner.seals += 1;
         for record in records {
             for state in transitions(&record.body) {
                 inner.states.insert(state.key.to_string(), state.clone());
@@ -174,8 +184,33 @@ impl History for MemoryHistory {
         Ok(())
     }
 
-    fn range(&self, _: SignalId, _: Instant, _: Instant) -> Result<Rows, PortError> {
-        Ok(Rows::default())
+    fn last_frame(&self) -> Result<Option<Lsn>, PortError> {
+        let inner = self.0.lock();
+        let frames = inner.records.iter().rev().filter(|record| matches!(record.body, RecordBody::Data(_)));
+        Ok(frames.map(|record| record.lsn).next())
+    }
+
+    fn range(&self, wanted: &Wanted) -> Result<Page, PortError> {
+        let inner = self.0.lock();
+        let mut found = Vec::new();
+        for record in inner.records.iter().filter(|record| record.lsn <= wanted.upto) {
+            if let RecordBody::Data(frame) = &record.body {
+                let places = (0..frame.rows.len()).map(|row| (frame.rows.time[row], record.lsn, row, &frame.rows));
+                found.extend(places.filter(|(time, _, row, rows)| {
+                    rows.signal[*row] == wanted.signal && (wanted.from..wanted.to).contains(time)
+                }));
+            }
+        }
+        found.sort_by_key(|(time, lsn, row, _)| (*time, *lsn, *row));
+        let mut page = Page::default();
+        for (time, _, row, from) in found {
+            if page.rows.weight() >= wanted.bytes_max && page.rows.time.last().is_some_and(|last| *last < time) {
+                page.rest = Some(time);
+                break;
+            }
+            page.rows.push_row(from, row);
+        }
+        Ok(page)
     }
 
     fn alarm_states(&self) -> Result<Vec<AlarmState>, PortError> {

@@ -1,0 +1,101 @@
+//! What is read back of the stores, and in what portions they are filled, whatever was sealed or dropped meanwhile.
+
+use watchfire_model::{Control, Frame, Instant, Lsn, Quality, RecordBody, Rows, SignalId, SourceState, StatusCode};
+
+use super::rig::{Rig, Site};
+use crate::{Journal, Log, ReplayError, recover, samples, seal_all};
+
+fn frame(n: i64, time: i64) -> RecordBody {
+    let mut rows = Rows::default();
+    for signal in 0..3 {
+        rows.push(SignalId(signal), Instant::from_s(time), n as f64, StatusCode::GOOD, Quality::NONE, 0);
+    }
+    rows.set_exact(n);
+    RecordBody::Data(Frame { now: Instant::from_s(n), rows, ..Frame::default() })
+}
+
+fn trouble(bytes: usize) -> RecordBody {
+    let (source, reason) = ("s".to_owned(), "x".repeat(bytes));
+    RecordBody::Control(Control::Source { source, state: SourceState::Down, reason })
+}
+
+fn durable(site: &Site, bodies: impl IntoIterator<Item = RecordBody>) -> std::sync::Arc<Log> {
+    bodies.into_iter().for_each(|body| assert!(site.journal.append(&body).is_ok()));
+    site.journal.syncer().sync().unwrap();
+    site.log()
+}
+
+#[test]
+fn what_is_sealed_at_once_is_bounded_by_bytes_whatever_the_records_are() {
+    let site = Site::new();
+    let log = durable(&site, (0..40).map(|_| trouble(300_000)));
+    seal_all(&log).unwrap();
+    assert_eq!(log.history().sealed(), Lsn(40));
+    assert_eq!(site.history.seals(), 10, "four of them are a megabyte and more");
+}
+
+#[test]
+fn samples_are_those_of_one_moment_in_pages_whatever_is_sealed_meanwhile() {
+    for (sealed_before, sealed_meanwhile) in [(0, 0), (30, 0), (30, 60), (0, 99), (99, 0)] {
+        let site = Site::new();
+        // Out of order, and many of one time.
+        let time = |n: i64| 1000 + n / 3 + n * 7 % 10;
+        let log = durable(&site, (0..100).map(|n| frame(n, time(n))));
+        if sealed_before > 0 {
+            site.seal_some(sealed_before);
+        }
+        let mut expected: Vec<(i64, i64)> = (0..100).map(|n| (time(n), n)).collect();
+        expected.retain(|(time, _)| (1005..1030).contains(time));
+        expected.sort_unstable();
+        let mut found = Vec::new();
+        let mut pages = samples(&log, SignalId(2), Instant::from_s(1005), Instant::from_s(1030)).unwrap();
+        let take = |rows: Rows, found: &mut Vec<(i64, i64)>| {
+            rows.check().unwrap();
+            assert!(!rows.is_empty() && rows.len() < 40);
+            found.extend((0..rows.len()).map(|row| (rows.time[row].ns() / 1_000_000_000, rows.exact_at(row).unwrap())));
+        };
+        take(pages.next().unwrap().unwrap(), &mut found);
+        if sealed_meanwhile > 0 {
+            site.seal_some(sealed_meanwhile);
+        }
+        site.journal.append(&frame(1000, 1020)).unwrap();
+        pages.for_each(|page| take(page.unwrap(), &mut found));
+        assert_eq!(found, expected, "{sealed_before}, {sealed_meanwhile}");
+    }
+}
+
+#[test]
+fn the_last_time_is_found_however_much_else_was_recorded_since() {
+    let site = Site::new();
+    let log = durable(&site, [frame(77, 1), trouble(1), trouble(1), trouble(1)]);
+    assert_eq!(recover(&log).unwrap().last_now, Instant::from_s(77));
+    seal_all(&log).unwrap();
+    assert_eq!(recover(&log).unwrap().last_now, Instant::from_s(77));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_whose_beginning_is_no_longer_kept_says_so() {
+    let site = Site::new();
+    assert!(matches!(site.try_replay().await, Err(ReplayError::NeverRan(_))));
+    let rig = Rig::start(&site).await;
+    for n in 0..20 {
+        rig.value(0, f64::from(n)).await;
+    }
+    rig.wait_ms(61_000).await;
+    rig.stop().await;
+    site.seal();
+    assert_eq!(site.replay().await.differences, vec![]);
+    let is_begin = |body: &RecordBody| matches!(body, RecordBody::Control(Control::DetectorStarted { .. }));
+    let began = site.records().into_iter().find(|record| is_begin(&record.body)).unwrap();
+    let oldest = began.lsn.next();
+    site.history.drop_before(oldest);
+    let not_kept = |replayed| matches!(replayed, Err(ReplayError::NotKept { oldest: told, .. }) if told == oldest);
+    assert!(not_kept(site.try_replay().await), "that it began is gone");
+
+    let site = Site::new();
+    let log = durable(&site, [frame(1, 1), frame(2, 2), began.body, frame(3, 3)]);
+    seal_all(&log).unwrap();
+    assert!(site.try_replay().await.is_ok());
+    site.history.drop_before(oldest);
+    assert!(not_kept(site.try_replay().await), "that it began is kept, but not what it saw first");
+}
