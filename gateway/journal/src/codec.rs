@@ -9,6 +9,9 @@ use crate::columns;
 pub const HEAD_BYTES: usize = 25;
 /// Where the place stands in the head.
 pub const PLACE_AT: std::ops::Range<usize> = 9..17;
+const CRC_AT: std::ops::Range<usize> = 4..8;
+const KIND_AT: usize = 8;
+const SYNCED_AT: std::ops::Range<usize> = 17..25;
 /// The longest record; a longer length can only be damage.
 pub const RECORD_BYTES_MAX: usize = 256 << 20;
 
@@ -40,41 +43,44 @@ pub struct Raw<'b> {
     payload: &'b [u8],
 }
 
-/// Writes a record into `out`, which is emptied first. False when it is too long, or cannot be written.
-pub fn encode(lsn: Lsn, synced: Lsn, body: &RecordBody, out: &mut Vec<u8>) -> bool {
-    out.clear();
-    out.extend([0; HEAD_BYTES]);
+/// Encodes a record but for its place; `None` when it cannot be. This is what costs, and needs to know nothing of what
+/// was written before. Too long a record is refused by [`head`].
+pub fn encode(body: &RecordBody) -> Option<Vec<u8>> {
+    let mut out = vec![0; HEAD_BYTES];
     let kind = match body {
         RecordBody::Data(frame) => {
-            columns::write(frame, out);
+            columns::write(frame, &mut out);
             KIND_DATA
         }
         RecordBody::Control(_) | RecordBody::Decided(_) | RecordBody::Commanded { .. } => {
-            match postcard::to_extend(body, std::mem::take(out)) {
-                Ok(written) => *out = written,
-                Err(_) => return false,
-            }
+            out = postcard::to_extend(body, out).ok()?;
             KIND_OTHER
         }
     };
-    let Ok(length) = u32::try_from(out.len() - HEAD_BYTES) else { return false };
-    let Some((head, _)) = out.split_first_chunk_mut::<HEAD_BYTES>() else { return false };
-    for (field, byte) in head.iter_mut().zip(
-        length
-            .to_le_bytes()
-            .into_iter()
-            .chain([0; 4])
-            .chain([kind])
-            .chain(lsn.0.to_le_bytes())
-            .chain(synced.0.to_le_bytes()),
-    ) {
-        *field = byte;
+    let crc = out.get(HEAD_BYTES..).map(crc32fast::hash).unwrap_or_default();
+    let head = out.first_chunk_mut::<HEAD_BYTES>()?;
+    // The checksum of the payload alone, until the place is known.
+    head.get_mut(CRC_AT)?.copy_from_slice(&crc.to_le_bytes());
+    *head.get_mut(KIND_AT)? = kind;
+    Some(out)
+}
+
+/// The head of an encoded record at its place; the payload's checksum is not computed again. `None` when it is too long.
+pub fn head(encoded: &[u8], lsn: Lsn, synced: Lsn) -> Option<[u8; HEAD_BYTES]> {
+    let (mut head, payload) = encoded.split_first_chunk::<HEAD_BYTES>().map(|(head, payload)| (*head, payload))?;
+    if encoded.len() > RECORD_BYTES_MAX {
+        return None;
     }
-    let crc = out.get(8..).map(crc32fast::hash).unwrap_or_default();
-    if let Some(field) = out.get_mut(4..8) {
-        field.copy_from_slice(&crc.to_le_bytes());
-    }
-    out.len() <= RECORD_BYTES_MAX
+    let of_payload = u32::from_le_bytes(head.get(CRC_AT)?.try_into().ok()?);
+    let length = u32::try_from(payload.len()).ok()?;
+    head.get_mut(..4)?.copy_from_slice(&length.to_le_bytes());
+    head.get_mut(PLACE_AT)?.copy_from_slice(&lsn.0.to_le_bytes());
+    head.get_mut(SYNCED_AT)?.copy_from_slice(&synced.0.to_le_bytes());
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(head.get(KIND_AT..)?);
+    crc.combine(&crc32fast::Hasher::new_with_initial_len(of_payload, u64::from(length)));
+    head.get_mut(CRC_AT)?.copy_from_slice(&crc.finalize().to_le_bytes());
+    Some(head)
 }
 
 /// Looks at the bytes at a record's beginning.

@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Write;
+use std::io::{IoSlice, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use watchfire_model::{Lsn, Record, RecordBody};
-use watchfire_pipeline::{Journal, JournalSync, PortError, RecordReader};
+use watchfire_pipeline::{Encoded, Journal, JournalSync, PortError, RecordReader};
 
-use crate::codec::{Parsed, encode, parse};
+use crate::codec::{HEAD_BYTES, Parsed, encode, head, parse};
 use crate::file::{Segment, failed};
 use crate::open::{Opened, open};
 
@@ -19,6 +19,9 @@ use crate::open::{Opened, open};
 const ROLL_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 20;
+
+/// Bytes after which a read ends, however few rows they hold.
+const READ_BYTES_MAX: u64 = 16 << 20;
 
 /// The journal of a data folder. Clones of its inside are shared with its syncer.
 #[derive(Debug)]
@@ -35,7 +38,6 @@ struct Inner {
     /// Files that were closed since the last sync.
     rolled: Vec<Arc<File>>,
     folder_changed: bool,
-    buffer: Vec<u8>,
     /// Set when a write or a sync failed in a way that leaves its extent unknown.
     broken: bool,
 }
@@ -60,16 +62,8 @@ impl FileJournal {
     }
 
     fn over(Opened { folder, segments, tail }: Opened) -> Self {
-        let inner = Inner {
-            folder,
-            segments,
-            tail,
-            synced: tail,
-            rolled: Vec::new(),
-            folder_changed: true,
-            buffer: Vec::new(),
-            broken: false,
-        };
+        let inner =
+            Inner { folder, segments, tail, synced: tail, rolled: Vec::new(), folder_changed: true, broken: false };
         Self(Arc::new(Mutex::new(inner)))
     }
 
@@ -82,27 +76,19 @@ impl FileJournal {
 }
 
 impl Inner {
-    fn append(&mut self, body: &RecordBody) -> Result<Lsn, PortError> {
+    fn append(&mut self, encoded: &Encoded) -> Result<Lsn, PortError> {
         let lsn = self.tail.next();
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let fits = encode(lsn, self.synced, body, &mut buffer);
-        let written = if fits { self.write(&buffer) } else { Err(self.too_long(buffer.len())) };
-        let bytes = buffer.len();
-        self.buffer = buffer;
-        written?;
+        let bytes = encoded.0.as_slice();
+        let head = head(bytes, lsn, self.synced).ok_or_else(|| too_long(bytes.len()))?;
+        self.write(&head, bytes.get(HEAD_BYTES..).unwrap_or_default())?;
         if let Some(segment) = self.segments.back_mut() {
-            segment.note(lsn, bytes);
+            segment.note(lsn, bytes.len());
         }
         self.tail = lsn;
         Ok(lsn)
     }
 
-    fn too_long(&self, bytes: usize) -> PortError {
-        let source = std::io::Error::other(format!("a record of {bytes} bytes is too long"));
-        failed("appending to the journal in", &self.folder, source)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), PortError> {
+    fn write(&mut self, head: &[u8], payload: &[u8]) -> Result<(), PortError> {
         let full = self.segments.back().is_none_or(|segment| segment.end >= ROLL_BYTES);
         if full {
             self.roll()?;
@@ -112,7 +98,7 @@ impl Inner {
         if self.broken {
             return Err(io(std::io::Error::other("an earlier write or sync failed")));
         }
-        (&*segment.file).write_all(bytes).map_err(|error| {
+        write_both(&segment.file, head, payload).map_err(|error| {
             // What was written in part must not stand before what comes next.
             self.broken = segment.file.set_len(segment.end).is_err();
             io(error)
@@ -139,13 +125,32 @@ impl Inner {
     }
 }
 
+fn too_long(bytes: usize) -> PortError {
+    let source = std::io::Error::other(format!("a record of {bytes} bytes is too long"));
+    PortError::Io { doing: "appending to the journal".to_owned(), source }
+}
+
+/// One call of the system as a rule, without a copy of the payload.
+fn write_both(mut file: &File, head: &[u8], payload: &[u8]) -> std::io::Result<()> {
+    let mut written = match file.write_vectored(&[IoSlice::new(head), IoSlice::new(payload)]) {
+        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
+        written => written?,
+    };
+    for part in [head, payload] {
+        file.write_all(part.get(written.min(part.len())..).unwrap_or_default())?;
+        written = written.saturating_sub(part.len());
+    }
+    Ok(())
+}
+
 impl RecordReader for FileJournal {
     fn read(&self, from: Lsn, rows_max: usize) -> Result<Vec<Record>, PortError> {
         let Some(segment) = self.0.lock().holding(from) else { return Ok(Vec::new()) };
         let mut at = segment.near(from);
         let (mut records, mut rows) = (Vec::new(), 0);
         let mut buffer = Vec::new();
-        while at < segment.end && (records.is_empty() || rows < rows_max) {
+        let begin = at;
+        while at < segment.end && (records.is_empty() || (rows < rows_max && at - begin < READ_BYTES_MAX)) {
             let (mut used, mut wanted) = (0, READ_BYTES);
             while used == 0 {
                 let left = usize::try_from(segment.end - at).unwrap_or(usize::MAX);
@@ -184,8 +189,15 @@ fn take(bytes: &[u8], from: Lsn, rows_max: usize, records: &mut Vec<Record>, row
 }
 
 impl Journal for FileJournal {
-    fn append(&self, body: &RecordBody) -> Result<Lsn, PortError> {
-        self.0.lock().append(body)
+    fn encode(&self, body: &RecordBody) -> Result<Encoded, PortError> {
+        encode(body).map(Encoded).ok_or_else(|| PortError::Io {
+            doing: "encoding a record".to_owned(),
+            source: std::io::Error::other("it cannot be encoded"),
+        })
+    }
+
+    fn append_encoded(&self, encoded: &Encoded) -> Result<Lsn, PortError> {
+        self.0.lock().append(encoded)
     }
 
     fn syncer(&self) -> Box<dyn JournalSync> {
@@ -197,16 +209,24 @@ impl Journal for FileJournal {
     }
 
     fn truncate(&self, sealed: Lsn) -> Result<(), PortError> {
-        let mut inner = self.0.lock();
-        // The last file stays, whatever it holds: its name keeps the place where the journal goes on.
-        while inner.segments.get(1).is_some_and(|second| second.first <= sealed.next()) {
-            if let Some(oldest) = inner.segments.pop_front() {
-                let removed = std::fs::remove_file(&oldest.path);
-                removed.map_err(|error| failed("removing the sealed journal file", &oldest.path, error))?;
-                inner.folder_changed = true;
+        // Removing a file takes a while: nobody who appends may wait for it.
+        loop {
+            let mut inner = self.0.lock();
+            // The last file stays, whatever it holds: its name keeps the place where the journal goes on.
+            if inner.segments.get(1).is_none_or(|second| second.first > sealed.next()) {
+                return Ok(());
             }
+            let Some(oldest) = inner.segments.pop_front() else { return Ok(()) };
+            drop(inner);
+            let removed = std::fs::remove_file(&oldest.path);
+            let mut inner = self.0.lock();
+            inner.folder_changed = true;
+            removed.map_err(|error| {
+                let error = failed("removing the sealed journal file", &oldest.path, error);
+                inner.segments.push_front(oldest);
+                error
+            })?;
         }
-        Ok(())
     }
 }
 

@@ -33,8 +33,8 @@ pub use latest::Latest;
 pub use log::{Cursor, CursorError, Log, read_stores};
 pub use own::{OWN_BINDING, OwnConditions};
 pub use ports::{
-    BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, History, Journal,
-    JournalSync, Page, PortError, Quota, RecordReader, Source, Wanted,
+    BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Encoded, History,
+    Journal, JournalSync, Page, PortError, Quota, RecordReader, Source, Wanted,
 };
 pub use recover::{Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};

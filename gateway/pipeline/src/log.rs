@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{Lsn, Record, RecordBody};
 
-use crate::{History, Journal, PortError};
+use crate::{Encoded, History, Journal, PortError};
 
 /// Bytes that the newest records in memory may hold together: some 260,000 plain samples.
 const RING_BYTES_MAX: usize = 10 << 20;
@@ -21,6 +21,8 @@ const RING_BYTES_MAX: usize = 10 << 20;
 const RING_RECORDS_MAX: usize = 1 << 14;
 /// Records a cursor takes over at once.
 const TAKE_MAX: usize = 64;
+/// Records that hold less are encoded where they are put: that takes less than half a millisecond.
+const ENCODE_BYTES_MAX: usize = 1 << 20;
 /// How long a full disk is given before the next try.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 /// Rows a cursor reads from a store at once.
@@ -79,9 +81,9 @@ impl Log {
     /// # Errors
     /// As [`Journal::append`], but for a full disk.
     pub async fn put(&self, body: RecordBody) -> Result<Arc<Record>, PortError> {
-        let mut body = body;
+        let (encoded, mut body) = self.encode(body).await?;
         loop {
-            match self.append(body) {
+            match self.append(&encoded, body) {
                 Ok(record) => return Ok(record),
                 Err((PortError::Full { doing }, back)) => {
                     tracing::error!(doing, "no room left on the disk: make room; nothing is recorded until then");
@@ -93,10 +95,23 @@ impl Log {
         }
     }
 
+    /// Before any lock, and what is large off the runtime: neither other writers nor readers wait for it.
+    async fn encode(&self, body: RecordBody) -> Result<(Encoded, RecordBody), PortError> {
+        if body.weight() < ENCODE_BYTES_MAX {
+            return Ok((self.journal.encode(&body)?, body));
+        }
+        let journal = self.journal.clone();
+        let encoded = tokio::task::spawn_blocking(move || journal.encode(&body).map(|encoded| (encoded, body))).await;
+        encoded.map_err(|panic| PortError::Io {
+            doing: "encoding a record".to_owned(),
+            source: std::io::Error::other(panic),
+        })?
+    }
+
     #[expect(clippy::result_large_err, reason = "a refused record is given back, to be tried again")]
-    fn append(&self, body: RecordBody) -> Result<Arc<Record>, (PortError, RecordBody)> {
+    fn append(&self, encoded: &Encoded, body: RecordBody) -> Result<Arc<Record>, (PortError, RecordBody)> {
         let mut ring = self.ring.lock();
-        let lsn = match self.journal.append(&body) {
+        let lsn = match self.journal.append_encoded(encoded) {
             Ok(lsn) => lsn,
             Err(error) => return Err((error, body)),
         };

@@ -47,13 +47,31 @@ pub enum PortError {
     },
 }
 
+/// A record in a journal's own form, still without a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded(pub Vec<u8>);
+
 /// The journal: append-only records. One owner calls it; each call is short (a write into the page cache).
 pub trait Journal: RecordReader {
-    /// Appends a record and gives it the next place. Not durable until synced.
+    /// Encodes a record, as long as it takes: before any lock is held.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    fn encode(&self, body: &RecordBody) -> Result<Encoded, PortError>;
+
+    /// Appends an encoded record and gives it the next place. Not durable until synced.
     ///
     /// # Errors
     /// [`PortError::Full`] leaves the journal as it was; any other is final.
-    fn append(&self, body: &RecordBody) -> Result<Lsn, PortError>;
+    fn append_encoded(&self, encoded: &Encoded) -> Result<Lsn, PortError>;
+
+    /// Encodes and appends a record.
+    ///
+    /// # Errors
+    /// As [`Journal::encode`] and [`Journal::append_encoded`].
+    fn append(&self, body: &RecordBody) -> Result<Lsn, PortError> {
+        self.append_encoded(&self.encode(body)?)
+    }
 
     /// The other half: makes what was appended durable while appends go on.
     fn syncer(&self) -> Box<dyn JournalSync>;

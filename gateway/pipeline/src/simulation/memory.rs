@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use watchfire_alarms::ConditionState;
 use watchfire_model::{AlarmState, Instant, Lsn, Record, RecordBody, SignalId};
 
-use crate::{Checkpoint, History, Journal, JournalSync, Page, PortError, RecordReader, Wanted};
+use crate::{Checkpoint, Encoded, History, Journal, JournalSync, Page, PortError, RecordReader, Wanted};
 
 #[derive(Debug, Default)]
 struct Records {
@@ -71,10 +71,14 @@ impl RecordReader for MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn append(&self, body: &RecordBody) -> Result<Lsn, PortError> {
+    fn encode(&self, body: &RecordBody) -> Result<Encoded, PortError> {
+        Ok(Encoded(postcard::to_allocvec(body).unwrap()))
+    }
+
+    fn append_encoded(&self, encoded: &Encoded) -> Result<Lsn, PortError> {
         let mut inner = self.0.lock();
         let lsn = Lsn(inner.first + inner.records.len() as u64 + 1);
-        inner.records.push(Record { lsn, body: body.clone() });
+        inner.records.push(Record { lsn, body: postcard::from_bytes(&encoded.0).unwrap() });
         Ok(lsn)
     }
 

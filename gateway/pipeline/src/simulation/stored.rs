@@ -1,9 +1,16 @@
 //! What is read back of the stores, and in what portions they are filled, whatever was sealed or dropped meanwhile.
 
-use watchfire_model::{Control, Frame, Instant, Lsn, Quality, RecordBody, Rows, SignalId, SourceState, StatusCode};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 
+use parking_lot::Mutex;
+use watchfire_model::{
+    Control, Frame, Instant, Lsn, Quality, Record, RecordBody, Rows, SignalId, SourceState, StatusCode,
+};
+
+use super::memory::MemoryJournal;
 use super::rig::{Rig, Site};
-use crate::{Journal, Log, ReplayError, recover, samples, seal_all};
+use crate::{Encoded, Journal, JournalSync, Log, PortError, RecordReader, ReplayError, recover, samples, seal_all};
 
 fn frame(n: i64, time: i64) -> RecordBody {
     let mut rows = Rows::default();
@@ -19,7 +26,7 @@ fn trouble(bytes: usize) -> RecordBody {
     RecordBody::Control(Control::Source { source, state: SourceState::Down, reason })
 }
 
-fn durable(site: &Site, bodies: impl IntoIterator<Item = RecordBody>) -> std::sync::Arc<Log> {
+fn durable(site: &Site, bodies: impl IntoIterator<Item = RecordBody>) -> Arc<Log> {
     bodies.into_iter().for_each(|body| assert!(site.journal.append(&body).is_ok()));
     site.journal.syncer().sync().unwrap();
     site.log()
@@ -98,4 +105,54 @@ async fn a_replay_whose_beginning_is_no_longer_kept_says_so() {
     assert!(site.try_replay().await.is_ok());
     site.history.drop_before(oldest);
     assert!(not_kept(site.try_replay().await), "that it began is kept, but not what it saw first");
+}
+
+/// A journal that encodes what is large only when it is told to.
+struct Held(MemoryJournal, Mutex<Receiver<()>>);
+
+impl RecordReader for Held {
+    fn read(&self, from: Lsn, rows_max: usize) -> Result<Vec<Record>, PortError> {
+        self.0.read(from, rows_max)
+    }
+}
+
+impl Journal for Held {
+    fn encode(&self, body: &RecordBody) -> Result<Encoded, PortError> {
+        if body.weight() > 1 << 20 {
+            self.1.lock().recv().unwrap();
+        }
+        self.0.encode(body)
+    }
+
+    fn append_encoded(&self, encoded: &Encoded) -> Result<Lsn, PortError> {
+        self.0.append_encoded(encoded)
+    }
+
+    fn syncer(&self) -> Box<dyn JournalSync> {
+        self.0.syncer()
+    }
+
+    fn tail(&self) -> Lsn {
+        self.0.tail()
+    }
+
+    fn truncate(&self, sealed: Lsn) -> Result<(), PortError> {
+        self.0.truncate(sealed)
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_while_a_large_record_is_encoded() {
+    let site = Site::new();
+    let (go, held) = channel();
+    let journal = Held(site.journal.clone(), Mutex::new(held));
+    let log = Log::new(Arc::new(journal), Arc::new(site.history.clone()));
+    let other = log.clone();
+    let large = tokio::spawn(async move { other.put(trouble(2 << 20)).await.unwrap().lsn });
+    tokio::task::yield_now().await;
+    assert_eq!(log.put(trouble(1)).await.unwrap().lsn, Lsn(1));
+    assert_eq!(log.cursor(Lsn(1)).next().await.unwrap().lsn, Lsn(1));
+    go.send(()).unwrap();
+    assert_eq!(large.await.unwrap(), Lsn(2));
+    assert_eq!(site.records()[1].body, trouble(2 << 20));
 }
