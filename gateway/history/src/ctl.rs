@@ -241,6 +241,8 @@ impl Ctl {
     /// # Errors
     /// When the store fails.
     pub fn write(&self, groups: Vec<Group>) -> Result<(), PortError> {
+        // One writer at a time, as in a commit.
+        let _mark = self.mark.lock();
         self.store.write(groups)
     }
 
