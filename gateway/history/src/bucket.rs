@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use watchfire_model::{Frame, Instant, Lsn, Record, RecordBody, Rows, SignalId};
+use watchfire_model::{Copied, Frame, Instant, Lsn, Record, RecordBody, Rows, SignalId};
 use watchfire_pipeline::PortError;
 
 use crate::bytes::{Reader, put_signed, put_varint};
@@ -124,18 +124,9 @@ pub fn encode(frames: &[(Lsn, &Frame)]) -> Result<(Head, Vec<Group>), PortError>
 }
 
 fn add_rows(rows: &Rows, chunks: &mut BTreeMap<SignalId, Chunk>) {
-    let (mut exact, mut text) = (rows.exact.iter().peekable(), rows.text.iter().peekable());
-    let columns = rows.signal.iter().zip(&rows.time).zip(&rows.value).zip(&rows.status).zip(&rows.quality);
-    for ((row, ((((signal, time), value), status), quality)), number) in columns.enumerate().zip(0_u32..) {
-        let chunk = chunks.entry(*signal).or_default();
-        chunk.push(*time, *value, *status, *quality, rows.skew_ns_at(row));
-        let here = chunk.last_row();
-        while let Some((_, bits)) = exact.next_if(|(row, _)| *row == number) {
-            chunk.exact.push((here, *bits));
-        }
-        while let Some((_, said)) = text.next_if(|(row, _)| *row == number) {
-            chunk.text.push((here, said.clone()));
-        }
+    let mut copied = Copied::default();
+    for (row, signal) in rows.signal.iter().enumerate() {
+        chunks.entry(*signal).or_default().0.copy_row(rows, row, &mut copied);
     }
 }
 
@@ -208,7 +199,7 @@ pub fn records(store: &Store, first: Lsn) -> Result<Vec<Record>, PortError> {
     let table: Vec<u8> = table.into_iter().flat_map(|(_, bytes)| bytes).collect();
     let pages = pages(store, first, key(first, PAGES, 0, 0), key(first, PAGES, u32::MAX, u16::MAX))?;
     let rebuilt = frames::decode(&table).zip(take_apart(&pages)).and_then(|((shapes, order), chunks)| {
-        let chunks = chunks.into_iter().map(|(signal, bytes)| Some(Cursor::new(signal, Chunk::decode(&bytes)?)));
+        let chunks = chunks.into_iter().map(|(signal, bytes)| Some(Cursor::new(Chunk::decode(signal, &bytes)?)));
         rebuild(shapes, &order, chunks.collect::<Option<Vec<_>>>()?)
     });
     rebuilt.ok_or_else(|| damaged(store, first))
@@ -216,39 +207,21 @@ pub fn records(store: &Store, first: Lsn) -> Result<Vec<Record>, PortError> {
 
 /// A signal's chunk and how far it has been taken.
 struct Cursor {
-    signal: SignalId,
-    chunk: Chunk,
+    chunk: Rows,
     row: usize,
-    exact: usize,
-    text: usize,
+    copied: Copied,
 }
 
 impl Cursor {
-    fn new(signal: SignalId, chunk: Chunk) -> Self {
-        Self { signal, chunk, row: 0, exact: 0, text: 0 }
+    fn new(chunk: Chunk) -> Self {
+        Self { chunk: chunk.0, row: 0, copied: Copied::default() }
     }
 
-    /// Moves the next row to the end of `rows`.
-    fn take(&mut self, rows: &mut Rows, has_skew: bool) -> Option<()> {
-        let here = u32::try_from(rows.len()).ok()?;
-        rows.signal.push(self.signal);
-        rows.time.push(*self.chunk.time.get(self.row)?);
-        rows.value.push(*self.chunk.value.get(self.row)?);
-        rows.status.push(*self.chunk.status.get(self.row)?);
-        rows.quality.push(*self.chunk.quality.get(self.row)?);
-        if has_skew {
-            rows.skew_ns.push(self.chunk.skew_ns.get(self.row).copied().unwrap_or(0));
-        }
-        while let Some((_, bits)) = self.chunk.exact.get(self.exact).filter(|(row, _)| *row as usize == self.row) {
-            rows.exact.push((here, *bits));
-            self.exact += 1;
-        }
-        while let Some((_, said)) = self.chunk.text.get_mut(self.text).filter(|(row, _)| *row as usize == self.row) {
-            rows.text.push((here, std::mem::take(said)));
-            self.text += 1;
-        }
+    /// Copies the next row to the end of `rows`.
+    fn take(&mut self, rows: &mut Rows) -> Option<()> {
+        let taken = rows.copy_row(&self.chunk, self.row, &mut self.copied);
         self.row += 1;
-        Some(())
+        taken.then_some(())
     }
 }
 
@@ -258,9 +231,13 @@ fn rebuild(shapes: Vec<frames::Shape>, order: &[u32], mut chunks: Vec<Cursor>) -
     for shape in shapes {
         let mut frame = shape.frame;
         for rank in order.by_ref().take(shape.rows) {
-            chunks.get_mut(*rank as usize)?.take(&mut frame.rows, shape.has_skew)?;
+            chunks.get_mut(*rank as usize)?.take(&mut frame.rows)?;
+        }
+        if shape.has_skew {
+            // As it was, even where all of it is zero.
+            frame.rows.skew_ns.resize(frame.rows.len(), 0);
         }
         records.push(Record { lsn: shape.lsn, body: RecordBody::Data(frame) });
     }
-    chunks.iter().all(|cursor| cursor.row == cursor.chunk.time.len()).then_some(records)
+    chunks.iter().all(|cursor| cursor.row == cursor.chunk.len()).then_some(records)
 }

@@ -3,7 +3,7 @@
 //! Long chunks carry a head, so that a range need not decode what it does not touch and an aggregate need not decode
 //! at all; for short ones decoding is cheaper than the head's bytes.
 
-use watchfire_model::{Instant, Quality, StatusCode};
+use watchfire_model::{Instant, Quality, Rows, SignalId, StatusCode};
 
 use crate::bytes::{Reader, put_count, put_signed};
 use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
@@ -20,24 +20,9 @@ const HAS_SKEW: u8 = 8;
 const HAS_EXACT: u8 = 16;
 const HAS_TEXT: u8 = 32;
 
-/// Rows of one signal. The first four columns have one length; `skew_ns` too, or none; `exact` and `text` are sparse.
+/// Rows of one signal.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Chunk {
-    /// Source times.
-    pub time: Vec<Instant>,
-    /// Values.
-    pub value: Vec<f64>,
-    /// Status codes.
-    pub status: Vec<StatusCode>,
-    /// Our marks.
-    pub quality: Vec<Quality>,
-    /// Server minus source time, nanoseconds; empty when all are zero.
-    pub skew_ns: Vec<i64>,
-    /// Row of the chunk and exact bits.
-    pub exact: Vec<(u32, i64)>,
-    /// Row of the chunk and text.
-    pub text: Vec<(u32, String)>,
-}
+pub struct Chunk(pub Rows);
 
 /// What can be known of a chunk without decoding it. Values are those of rows that are not bad and hold a number; NaN
 /// where there is none.
@@ -64,51 +49,32 @@ pub struct Head {
 }
 
 impl Chunk {
-    /// Appends a row.
-    pub fn push(&mut self, time: Instant, value: f64, status: StatusCode, quality: Quality, skew_ns: i64) {
-        if skew_ns != 0 && self.skew_ns.is_empty() {
-            self.skew_ns.resize(self.time.len(), 0);
-        }
-        if skew_ns != 0 || !self.skew_ns.is_empty() {
-            self.skew_ns.push(skew_ns);
-        }
-        self.time.push(time);
-        self.value.push(value);
-        self.status.push(status);
-        self.quality.push(quality);
-    }
-
-    /// The number of the last row.
-    pub fn last_row(&self) -> u32 {
-        u32::try_from(self.time.len().saturating_sub(1)).unwrap_or(u32::MAX)
-    }
-
     /// The chunk's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let parts = self.parts();
         let mut out = vec![VERSION, parts];
-        put_count(self.time.len(), &mut out);
+        put_count(self.0.time.len(), &mut out);
         if parts & HAS_HEAD != 0 {
             self.head().put(&mut out);
         }
-        put_ints(&self.time.iter().map(|time| time.ns()).collect::<Vec<_>>(), &mut out);
-        put_floats(&self.value, &mut out);
+        put_ints(&self.0.time.iter().map(|time| time.ns()).collect::<Vec<_>>(), &mut out);
+        put_floats(&self.0.value, &mut out);
         if parts & HAS_STATUS != 0 {
-            put_runs(self.status.iter().map(|status| u64::from(status.0)), &mut out);
+            put_runs(self.0.status.iter().map(|status| u64::from(status.0)), &mut out);
         }
         if parts & HAS_QUALITY != 0 {
-            put_runs(self.quality.iter().map(|quality| u64::from(quality.0)), &mut out);
+            put_runs(self.0.quality.iter().map(|quality| u64::from(quality.0)), &mut out);
         }
-        put_ints(&self.skew_ns, &mut out);
+        put_ints(&self.0.skew_ns, &mut out);
         if parts & HAS_EXACT != 0 {
-            put_count(self.exact.len(), &mut out);
-            put_ints(&self.exact.iter().map(|(row, _)| i64::from(*row)).collect::<Vec<_>>(), &mut out);
-            put_ints(&self.exact.iter().map(|(_, bits)| *bits).collect::<Vec<_>>(), &mut out);
+            put_count(self.0.exact.len(), &mut out);
+            put_ints(&self.0.exact.iter().map(|(row, _)| i64::from(*row)).collect::<Vec<_>>(), &mut out);
+            put_ints(&self.0.exact.iter().map(|(_, bits)| *bits).collect::<Vec<_>>(), &mut out);
         }
         if parts & HAS_TEXT != 0 {
-            put_count(self.text.len(), &mut out);
-            put_ints(&self.text.iter().map(|(row, _)| i64::from(*row)).collect::<Vec<_>>(), &mut out);
-            for (_, text) in &self.text {
+            put_count(self.0.text.len(), &mut out);
+            put_ints(&self.0.text.iter().map(|(row, _)| i64::from(*row)).collect::<Vec<_>>(), &mut out);
+            for (_, text) in &self.0.text {
                 put_count(text.len(), &mut out);
                 out.extend(text.as_bytes());
             }
@@ -118,16 +84,16 @@ impl Chunk {
 
     fn parts(&self) -> u8 {
         let part = |has: bool, bit: u8| if has { bit } else { 0 };
-        part(self.time.len() >= HEAD_FROM_ROWS, HAS_HEAD)
-            | part(self.status.iter().any(|status| *status != StatusCode::GOOD), HAS_STATUS)
-            | part(self.quality.iter().any(|quality| *quality != Quality::NONE), HAS_QUALITY)
-            | part(!self.skew_ns.is_empty(), HAS_SKEW)
-            | part(!self.exact.is_empty(), HAS_EXACT)
-            | part(!self.text.is_empty(), HAS_TEXT)
+        part(self.0.time.len() >= HEAD_FROM_ROWS, HAS_HEAD)
+            | part(self.0.status.iter().any(|status| *status != StatusCode::GOOD), HAS_STATUS)
+            | part(self.0.quality.iter().any(|quality| *quality != Quality::NONE), HAS_QUALITY)
+            | part(!self.0.skew_ns.is_empty(), HAS_SKEW)
+            | part(!self.0.exact.is_empty(), HAS_EXACT)
+            | part(!self.0.text.is_empty(), HAS_TEXT)
     }
 
-    /// Reads a chunk; `None` when the bytes are none.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads a signal's chunk; `None` when the bytes are none.
+    pub fn decode(signal: SignalId, bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
         let (parts, n) = begin(&mut reader)?;
         if parts & HAS_HEAD != 0 {
@@ -161,7 +127,8 @@ impl Chunk {
         } else {
             Vec::new()
         };
-        reader.0.is_empty().then_some(Self { time, value, status, quality, skew_ns, exact, text })
+        let signal = vec![signal; n];
+        reader.0.is_empty().then_some(Self(Rows { signal, time, value, status, quality, skew_ns, exact, text }))
     }
 
     /// Reads a chunk's head only; `None` when it has none.
@@ -174,18 +141,18 @@ impl Chunk {
     /// The head, from the rows.
     fn head(&self) -> Head {
         let mut head = Head {
-            earliest: self.time.iter().copied().min().unwrap_or_default(),
-            latest: self.time.iter().copied().max().unwrap_or_default(),
+            earliest: self.0.time.iter().copied().min().unwrap_or_default(),
+            latest: self.0.time.iter().copied().max().unwrap_or_default(),
             min: f64::NAN,
             max: f64::NAN,
             first: f64::NAN,
             last: f64::NAN,
             sum: 0.0,
-            good: self.status.iter().filter(|status| status.is_good()).count(),
-            bad: self.status.iter().filter(|status| status.is_bad()).count(),
+            good: self.0.status.iter().filter(|status| status.is_good()).count(),
+            bad: self.0.status.iter().filter(|status| status.is_bad()).count(),
         };
         let (mut first, mut last) = (Instant::MAX, Instant::MIN);
-        for ((time, value), status) in self.time.iter().zip(&self.value).zip(&self.status) {
+        for ((time, value), status) in self.0.time.iter().zip(&self.0.value).zip(&self.0.status) {
             if status.is_bad() || value.is_nan() {
                 continue;
             }
@@ -247,6 +214,8 @@ impl Head {
 mod tests {
     use super::*;
 
+    const SIGNAL: SignalId = SignalId(5);
+
     #[test]
     fn a_head_says_what_the_rows_say() {
         let mut chunk = Chunk::default();
@@ -254,14 +223,14 @@ mod tests {
             let status = StatusCode(if i == 7 { 0x8000_0000 } else { 0 });
             let value = if i == 9 { f64::NAN } else { i as f64 };
             // Not in the order of time.
-            chunk.push(Instant::from_s((i * 37) % 200), value, status, Quality::NONE, 0);
+            chunk.0.push(SIGNAL, Instant::from_s((i * 37) % 200), value, status, Quality::NONE, 0);
         }
         let head = Chunk::decode_head(&chunk.encode()).unwrap();
         assert_eq!((head.earliest, head.latest), (Instant::from_s(0), Instant::from_s(199)));
         assert_eq!((head.min, head.max, head.first, head.last), (0.0, 199.0, 0.0, 27.0));
         assert_eq!((head.sum, head.good, head.bad), (f64::from((0..200).sum::<i32>()) - 16.0, 199, 1));
         let mut short = Chunk::default();
-        short.push(Instant::MIN, -0.0, StatusCode::GOOD, Quality::NONE, 0);
+        short.0.push(SIGNAL, Instant::MIN, -0.0, StatusCode::GOOD, Quality::NONE, 0);
         assert_eq!(Chunk::decode_head(&short.encode()), None);
     }
 
@@ -270,17 +239,18 @@ mod tests {
         let mut chunk = Chunk::default();
         for i in 0..150_i64 {
             let status = StatusCode(u32::try_from(i / 50).unwrap());
-            chunk.push(Instant::from_ns(i * i), (i as f64).sqrt(), status, Quality(u8::from(i % 2 == 0)), i);
+            let quality = Quality(u8::from(i % 2 == 0));
+            chunk.0.push(SIGNAL, Instant::from_ns(i * i), (i as f64).sqrt(), status, quality, i);
         }
-        chunk.exact.push((3, 7));
-        chunk.text.push((4, "four".into()));
+        chunk.0.exact.push((3, 7));
+        chunk.0.text.push((4, "four".into()));
         let bytes = chunk.encode();
-        assert_eq!(Chunk::decode(&bytes), Some(chunk));
+        assert_eq!(Chunk::decode(SIGNAL, &bytes), Some(chunk));
         for at in 0..bytes.len() {
-            assert_eq!(Chunk::decode(&bytes[..at]), None);
+            assert_eq!(Chunk::decode(SIGNAL, &bytes[..at]), None);
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at % 8);
-            drop(Chunk::decode(&damaged));
+            drop(Chunk::decode(SIGNAL, &damaged));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::{Instant, Lsn, Record, RecordBody, Rows, SignalId};
+use watchfire_model::{Copied, Instant, Lsn, Record, RecordBody, Rows, SignalId};
 use watchfire_pipeline::{Page, PortError, Wanted};
 
 use crate::bucket::{self, Head};
@@ -148,12 +148,12 @@ impl Reads<'_> {
                 let ((_, first), (day, entry)) = first.remove_entry();
                 let Some(store) = self.days.reading(day, &entry)? else { continue };
                 let Some(bytes) = bucket::chunk(&store, first, signal)? else { continue };
-                let span = span_of(&bytes).ok_or_else(|| damaged(day, first, signal))?;
+                let span = span_of(signal, &bytes).ok_or_else(|| damaged(day, first, signal))?;
                 if touches(&span) {
                     closed.chunks.insert((span.0, first), (day, bytes));
                 }
             } else if let Some(((_, first), (day, encoded))) = closed.chunks.pop_first() {
-                let chunk = Chunk::decode(&encoded).ok_or_else(|| damaged(day, first, signal))?;
+                let chunk = Chunk::decode(signal, &encoded).ok_or_else(|| damaged(day, first, signal))?;
                 bytes += weights(&chunk, from, to).iter().map(|(_, bytes)| bytes).sum::<usize>();
                 found.push((first, chunk));
             }
@@ -161,7 +161,7 @@ impl Reads<'_> {
         found.sort_by_key(|(first, _)| *first);
         let mut rows = Rows::default();
         let to = rest.map_or(to, |rest| rest.min(to));
-        found.iter().for_each(|(_, chunk)| take(chunk, signal, from, to, &mut rows));
+        found.iter().for_each(|(_, chunk)| take(chunk, from, to, &mut rows));
         Ok(Page { rows: sorted(rows), rest })
     }
 
@@ -202,11 +202,11 @@ impl Closed {
 }
 
 /// The earliest and the latest time of an encoded chunk.
-fn span_of(encoded: &[u8]) -> Option<(Instant, Instant)> {
+fn span_of(signal: SignalId, encoded: &[u8]) -> Option<(Instant, Instant)> {
     if let Some(head) = Chunk::decode_head(encoded) {
         return Some((head.earliest, head.latest));
     }
-    let time = Chunk::decode(encoded)?.time;
+    let time = Chunk::decode(signal, encoded)?.0.time;
     time.iter().min().copied().zip(time.iter().max().copied())
 }
 
@@ -215,8 +215,8 @@ const ROW_BYTES: usize = 32;
 
 /// The times of the rows that lie in `from..to`, and about how many bytes each holds.
 fn weights(chunk: &Chunk, from: Instant, to: Instant) -> Vec<(Instant, usize)> {
-    let mut weights: Vec<(Instant, usize)> = chunk.time.iter().map(|time| (*time, ROW_BYTES)).collect();
-    for (row, text) in &chunk.text {
+    let mut weights: Vec<(Instant, usize)> = chunk.0.time.iter().map(|time| (*time, ROW_BYTES)).collect();
+    for (row, text) in &chunk.0.text {
         if let Some((_, bytes)) = weights.get_mut(*row as usize) {
             *bytes += text.len();
         }
@@ -244,26 +244,10 @@ fn damaged(day: Day, first: Lsn, signal: SignalId) -> PortError {
     }
 }
 
-fn take(chunk: &Chunk, signal: SignalId, from: Instant, to: Instant, rows: &mut Rows) {
-    let (mut exact, mut text) = (chunk.exact.iter().peekable(), chunk.text.iter().peekable());
-    let columns = chunk.time.iter().zip(&chunk.value).zip(&chunk.status).zip(&chunk.quality);
-    for ((at, (((time, value), status), quality)), number) in columns.enumerate().zip(0_u32..) {
-        let wanted = (from..to).contains(time);
-        let here = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        while let Some((_, bits)) = exact.next_if(|(row, _)| *row == number) {
-            rows.exact.extend(wanted.then_some((here, *bits)));
-        }
-        while let Some((_, said)) = text.next_if(|(row, _)| *row == number) {
-            rows.text.extend(wanted.then(|| (here, said.clone())));
-        }
-        if wanted {
-            rows.signal.push(signal);
-            rows.time.push(*time);
-            rows.value.push(*value);
-            rows.status.push(*status);
-            rows.quality.push(*quality);
-            rows.skew_ns.push(chunk.skew_ns.get(at).copied().unwrap_or(0));
-        }
+fn take(chunk: &Chunk, from: Instant, to: Instant, rows: &mut Rows) {
+    let mut copied = Copied::default();
+    for (row, _) in chunk.0.time.iter().enumerate().filter(|(_, time)| (from..to).contains(time)) {
+        rows.copy_row(&chunk.0, row, &mut copied);
     }
 }
 

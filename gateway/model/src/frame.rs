@@ -29,6 +29,21 @@ pub struct Rows {
     pub text: Vec<(u32, String)>,
 }
 
+/// How far the sparse columns of some rows have been copied.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Copied {
+    exact: usize,
+    text: usize,
+}
+
+/// What a sparse column has for `row`, looked for from `at` on.
+fn copied_to<'c, T>(column: &'c [(u32, T)], row: usize, at: &mut usize) -> Option<&'c T> {
+    while column.get(*at).is_some_and(|(number, _)| (*number as usize) < row) {
+        *at += 1;
+    }
+    column.get(*at).filter(|(number, _)| *number as usize == row).map(|(_, value)| value)
+}
+
 /// Columns that do not fit together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("column `{column}` does not fit {rows} rows")]
@@ -62,12 +77,7 @@ impl Rows {
         quality: Quality,
         skew_ns: i64,
     ) {
-        if skew_ns != 0 && self.skew_ns.is_empty() {
-            self.skew_ns.resize(self.len(), 0);
-        }
-        if skew_ns != 0 || !self.skew_ns.is_empty() {
-            self.skew_ns.push(skew_ns);
-        }
+        self.push_skew(skew_ns);
         self.signal.push(signal);
         self.time.push(time);
         self.value.push(if value.is_nan() { CANONICAL_NAN } else { value });
@@ -75,19 +85,44 @@ impl Rows {
         self.quality.push(quality);
     }
 
-    /// Appends a row of `from`, with its side columns. Nothing is appended when `from` has no such row.
+    /// Appends a row of `from`, with its side columns. Nothing is appended when `from` has no such row. Costs two binary
+    /// searches; see [`Rows::copy_row`] for many rows.
     pub fn push_row(&mut self, from: &Self, row: usize) {
+        let before = |number: u32| (number as usize) < row;
+        let exact = from.exact.partition_point(|(number, _)| before(*number));
+        let text = from.text.partition_point(|(number, _)| before(*number));
+        self.copy_row(from, row, &mut Copied { exact, text });
+    }
+
+    /// Appends a row of `from` bit for bit, with its side columns; false when `from` has no such row. For one `copied`
+    /// rows of one `from` are copied in ascending order.
+    pub fn copy_row(&mut self, from: &Self, row: usize, copied: &mut Copied) -> bool {
         let columns = (from.signal.get(row), from.time.get(row), from.value.get(row), from.status.get(row));
         let ((Some(signal), Some(time), Some(value), Some(status)), Some(quality)) = (columns, from.quality.get(row))
         else {
-            return;
+            return false;
         };
-        self.push(*signal, *time, *value, *status, *quality, from.skew_ns_at(row));
-        if let Some(bits) = from.exact_at(row) {
-            self.set_exact(bits);
+        self.push_skew(from.skew_ns_at(row));
+        self.signal.push(*signal);
+        self.time.push(*time);
+        self.value.push(*value);
+        self.status.push(*status);
+        self.quality.push(*quality);
+        if let Some(bits) = copied_to(&from.exact, row, &mut copied.exact) {
+            self.set_exact(*bits);
         }
-        if let Some(text) = from.text_at(row) {
-            self.set_text(text.to_owned());
+        if let Some(text) = copied_to(&from.text, row, &mut copied.text) {
+            self.set_text(text.clone());
+        }
+        true
+    }
+
+    fn push_skew(&mut self, skew_ns: i64) {
+        if skew_ns != 0 && self.skew_ns.is_empty() {
+            self.skew_ns.resize(self.len(), 0);
+        }
+        if skew_ns != 0 || !self.skew_ns.is_empty() {
+            self.skew_ns.push(skew_ns);
         }
     }
 
@@ -286,6 +321,31 @@ mod tests {
             rest.check().unwrap();
             first.append(&mut rest);
             assert_eq!(first, whole, "split at {at}");
+        }
+    }
+
+    #[test]
+    fn copied_rows_are_the_same_one_by_one_and_in_turn() {
+        let mut from = rows(&[0, 7, 0, -1]);
+        from.value[2] = f64::from_bits(0x7ff8_dead_beef_0001);
+        from.exact = vec![(0, 1), (2, -1)];
+        from.text = vec![(1, "one".into()), (2, "two".into())];
+        for wanted in [vec![0, 1, 2, 3], vec![1, 3], vec![2], vec![0, 3, 4]] {
+            let (mut each, mut all, mut copied) = (Rows::default(), Rows::default(), Copied::default());
+            for row in wanted.iter().copied() {
+                each.push_row(&from, row);
+                assert_eq!(all.copy_row(&from, row, &mut copied), row < 4);
+            }
+            all.check().unwrap();
+            assert_eq!(format!("{each:?}"), format!("{all:?}"));
+            let there = wanted.iter().copied().filter(|row| *row < 4);
+            for (at, row) in there.enumerate() {
+                assert_eq!((all.exact_at(at), all.text_at(at)), (from.exact_at(row), from.text_at(row)));
+                assert_eq!(
+                    (all.skew_ns_at(at), all.value[at].to_bits()),
+                    (from.skew_ns_at(row), from.value[row].to_bits())
+                );
+            }
         }
     }
 

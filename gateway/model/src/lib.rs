@@ -15,7 +15,7 @@ mod weight;
 
 pub use binding::{Batch, BatchGap, SignalInfo};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use frame::{Frame, Gap, GapCause, Rows, RowsError};
+pub use frame::{Copied, Frame, Gap, GapCause, Rows, RowsError};
 pub use ids::{ConditionKey, KeyError, Kind, Lsn, SignalId};
 pub use quality::{Quality, StatusCode};
 pub use record::{
