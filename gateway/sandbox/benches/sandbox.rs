@@ -23,6 +23,8 @@ const SIZES: [u32; 4] = [1, 16, 256, 4096];
 /// Short rounds, of which the quickest counts: the one in which nothing else ran on the core.
 const ROUNDS: usize = 200;
 const ROUND: Duration = Duration::from_millis(4);
+/// No more rounds after so long: a pass over large batches takes longer than a round.
+const ROUNDS_LAST: Duration = Duration::from_secs(3);
 /// Different batches of one size, so that nothing is the same each time.
 const BATCHES: usize = 64;
 /// Samples that each signal has learned before anything is measured.
@@ -87,8 +89,8 @@ fn row<D: Native>(
 /// Nanoseconds for one batch, the quickest of the rounds.
 fn measure(learn: usize, mut batch: impl FnMut()) -> f64 {
     (0..learn * BATCHES).for_each(|_| batch());
-    let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
+    let (mut rounds, begun) = (Vec::new(), Instant::now());
+    while rounds.len() < ROUNDS && begun.elapsed() < ROUNDS_LAST {
         let (began, mut done) = (Instant::now(), 0_u32);
         while began.elapsed() < ROUND {
             (0..BATCHES).for_each(|_| batch());
@@ -105,7 +107,8 @@ async fn feed(mut detector: Box<dyn Detector>, batches: &[Batch], learn: usize) 
     for _ in 0..learn {
         pass(&mut detector, batches).await;
     }
-    for _ in 0..ROUNDS {
+    let begun = Instant::now();
+    while rounds.len() < ROUNDS && begun.elapsed() < ROUNDS_LAST {
         let (began, mut done) = (Instant::now(), 0_u32);
         while began.elapsed() < ROUND {
             pass(&mut detector, batches).await;
