@@ -1,8 +1,10 @@
 //! The frame: parallel columns, the unit of the log, of a detector's cursor and of replay. Never split or joined.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Instant, Quality, SignalId, StatusCode};
+use crate::{Instant, Quality, Sample, SignalId, StatusCode};
 
 /// The one NaN that a frame holds: equal inputs must give equal bits to every detector on every machine.
 const CANONICAL_NAN: f64 = f64::NAN;
@@ -211,6 +213,22 @@ impl Rows {
         let row = u32::try_from(row).ok()?;
         let at = self.text.binary_search_by_key(&row, |(r, _)| *r).ok()?;
         self.text.get(at).map(|(_, text)| text.as_str())
+    }
+
+    /// A row by itself, `None` when there is no such row. Costs a copy of its text.
+    #[must_use]
+    pub fn sample(&self, row: usize) -> Option<Sample> {
+        let time = *self.time.get(row)?;
+        let skew_ns = self.skew_ns_at(row);
+        let skew = Duration::from_nanos(skew_ns.unsigned_abs());
+        Some(Sample {
+            time,
+            server_time: if skew_ns < 0 { time.minus(skew) } else { time.plus(skew) },
+            value: *self.value.get(row)?,
+            exact: self.exact_at(row),
+            text: self.text_at(row).map(str::to_owned),
+            status: *self.status.get(row)?,
+        })
     }
 
     /// Checks that the columns fit together; asked where rows are written and where they are read back.

@@ -19,6 +19,10 @@ impl StatusCode {
     pub const BAD_NO_COMMUNICATION: Self = Self(0x8031_0000);
     /// BadWaitingForInitialData: no value has come yet.
     pub const BAD_WAITING_FOR_INITIAL_DATA: Self = Self(0x8032_0000);
+    /// BadNoData: nothing was recorded then.
+    pub const BAD_NO_DATA: Self = Self(0x809B_0000);
+    /// BadBoundNotFound: there is no value next to the end of an interval.
+    pub const BAD_BOUND_NOT_FOUND: Self = Self(0x80D7_0000);
     /// BadNodeIdUnknown: the node does not exist on the server.
     pub const BAD_NODE_ID_UNKNOWN: Self = Self(0x8034_0000);
 

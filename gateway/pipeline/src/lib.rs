@@ -38,7 +38,7 @@ pub use ports::{
 };
 pub use recover::{Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};
-pub use samples::{Samples, samples};
+pub use samples::{Recorded, Samples, Trace, Traced, samples, trace};
 pub use seal::seal_all;
 pub use stats::{DetectorHealth, Stats};
 pub use surface::{CommandRequest, Commands, ConditionView, Surface, commands};

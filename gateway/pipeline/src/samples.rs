@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use watchfire_model::{Instant, RecordBody, Rows, SignalId};
+use watchfire_model::{Instant, Lsn, RecordBody, Rows, SignalId};
 
 use crate::{CursorError, Log, Page, Wanted};
 
@@ -14,64 +14,111 @@ const PAGE_BYTES: usize = if cfg!(test) { 256 } else { 4 << 20 };
 /// About what a row takes without its text.
 const ROW_BYTES: usize = 32;
 
+/// What was in the log of a signal at one moment, whatever is sealed meanwhile. Holds what was not sealed then; reads the
+/// rest page by page, each of which blocks.
+pub struct Trace<'l> {
+    log: &'l Log,
+    signal: SignalId,
+    /// What was sealed at that moment.
+    upto: Lsn,
+    /// What was not, by time.
+    tail: Rows,
+}
+
+/// What was recorded of a signal, to be looked at where one likes.
+pub trait Traced {
+    /// The samples whose time lies in `from..to`, sorted by time, then by place in the log: as many as fit into a page,
+    /// and from which time on there are more. Those of one time are never parted. Blocks.
+    ///
+    /// # Errors
+    /// When a store fails.
+    fn page(&self, from: Instant, to: Instant) -> Result<Page, CursorError>;
+}
+
+/// What was recorded, for whoever shows it.
+pub trait Recorded: Send + Sync {
+    /// What is recorded of a signal now. Blocks; costs as [`trace`].
+    ///
+    /// # Errors
+    /// When a store fails.
+    fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError>;
+}
+
+impl Recorded for Log {
+    fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
+        Ok(Box::new(trace(self, signal, Instant::MIN, Instant::MAX)?))
+    }
+}
+
+impl Traced for Trace<'_> {
+    fn page(&self, from: Instant, to: Instant) -> Result<Page, CursorError> {
+        let Self { log, signal, upto, tail } = self;
+        let wanted = Wanted { signal: *signal, from, to, upto: *upto, bytes_max: PAGE_BYTES };
+        let Page { rows: sealed, rest } = log.history().range(&wanted)?;
+        let at = |time: Instant| tail.time.partition_point(|other| *other < time);
+        let (begin, last) = (at(from), at(to.max(from)));
+        // Both are whole up to here: the one because it says so, the other because of the last one's time.
+        let rest = rest.into_iter().chain(rest_of(tail, begin..last, PAGE_BYTES)).min();
+        let end = |rows: &Rows, last: usize| rest.map_or(last, |rest| rows.time.partition_point(|time| *time < rest));
+        let sealed_end = end(&sealed, sealed.len());
+        Ok(Page { rows: merge((&sealed, 0..sealed_end), (tail, begin..end(tail, last).max(begin))), rest })
+    }
+}
+
+/// What the log holds of a signal whose time lies in `from..to`, as it is now. Blocks; costs a scan of what is not
+/// sealed yet, some minutes of everything.
+///
+/// # Errors
+/// When a store fails.
+pub fn trace(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Result<Trace<'_>, CursorError> {
+    let upto = log.history().sealed();
+    let wanted = Wanted { signal, from, to, upto, bytes_max: PAGE_BYTES };
+    Ok(Trace { log, signal, upto, tail: unsealed(log, &wanted)? })
+}
+
 /// The samples of a signal, page by page; each page blocks.
 pub struct Samples<'l> {
-    log: &'l Log,
-    /// What is left of the sealed ones.
-    wanted: Wanted,
-    /// Those that were not sealed when this was begun, by time.
-    tail: Rows,
-    ended: bool,
+    trace: Trace<'l>,
+    /// From where there may be more; `None` at the end.
+    next: Option<Instant>,
+    to: Instant,
 }
 
 /// The samples of a signal whose time lies in `from..to`, sorted by time, then by place in the log: exactly those that
-/// were in the log at the time of this call, whatever is sealed meanwhile. Blocks; costs a scan of what is not sealed
-/// yet, some minutes of everything, and each page a read of the signal's chunks in it.
+/// were in the log at the time of this call. Blocks and costs as [`trace`], and each page a read of the signal's chunks
+/// in it.
 ///
 /// # Errors
 /// When a store fails.
 pub fn samples(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Result<Samples<'_>, CursorError> {
-    let upto = log.history().sealed();
-    let wanted = Wanted { signal, from, to, upto, bytes_max: PAGE_BYTES };
-    Ok(Samples { log, wanted, tail: unsealed(log, &wanted)?, ended: false })
+    Ok(Samples { trace: trace(log, signal, from, to)?, next: Some(from), to })
 }
 
 impl Iterator for Samples<'_> {
     type Item = Result<Rows, CursorError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
+        let page = self.trace.page(self.next.take()?, self.to);
+        match page {
+            Ok(Page { rows, rest }) => {
+                self.next = rest;
+                (!rows.is_empty()).then_some(Ok(rows))
+            }
+            Err(error) => Some(Err(error)),
         }
-        let page = self.page();
-        self.ended |= page.is_err();
-        page.map(|rows| (!rows.is_empty()).then_some(rows)).transpose()
-    }
-}
-
-impl Samples<'_> {
-    fn page(&mut self) -> Result<Rows, CursorError> {
-        let Page { rows: sealed, rest } = self.log.history().range(&self.wanted)?;
-        let begin = self.tail.time.partition_point(|time| *time < self.wanted.from);
-        // Both are whole up to here: the one because it says so, the other because of the last one's time.
-        let next = rest.into_iter().chain(rest_of(&self.tail, begin, self.wanted.bytes_max)).min();
-        let end = |rows: &Rows| next.map_or(rows.len(), |next| rows.time.partition_point(|time| *time < next));
-        let page = merge((&sealed, 0..end(&sealed)), (&self.tail, begin..end(&self.tail)));
-        self.ended = next.is_none();
-        self.wanted.from = next.unwrap_or(self.wanted.to);
-        Ok(page)
     }
 }
 
 /// Where rows, which are sorted by time, go on after so many bytes, those of one time staying together.
-fn rest_of(rows: &Rows, begin: usize, bytes_max: usize) -> Option<Instant> {
+fn rest_of(rows: &Rows, mut which: Range<usize>, bytes_max: usize) -> Option<Instant> {
     let mut bytes = 0;
-    let full = (begin..rows.len()).find(|row| {
+    let end = which.end;
+    let full = which.find(|row| {
         bytes += ROW_BYTES + rows.text_at(*row).map_or(0, str::len);
         bytes >= bytes_max
     })?;
     let last = rows.time.get(full)?;
-    rows.time.iter().skip(full).find(|time| *time > last).copied()
+    rows.time.iter().take(end).skip(full).find(|time| *time > last).copied()
 }
 
 fn unsealed(log: &Log, wanted: &Wanted) -> Result<Rows, CursorError> {

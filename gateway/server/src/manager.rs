@@ -10,18 +10,19 @@ use opcua::nodes::DefaultTypeTree;
 use opcua::server::CreateMonitoredItem;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::{
-    BrowseNode, BrowsePathItem, ExternalReferenceRequest, MethodCall, MonitoredItemRef, MonitoredItemUpdateRef,
-    NodeManager, NodeManagersRef, NodeMetadata, ParsedReadValueId, ReadNode, RequestContext, ServerContext,
-    SyncSampler, WriteNode,
+    BrowseNode, BrowsePathItem, ExternalReferenceRequest, HistoryNode, MethodCall, MonitoredItemRef,
+    MonitoredItemUpdateRef, NodeManager, NodeManagersRef, NodeMetadata, ParsedReadValueId, ReadNode, RequestContext,
+    ServerContext, SyncSampler, WriteNode,
 };
 use opcua::types::{
     AttributeId, ByteString, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId,
-    NumericRange, ObjectTypeId, QualifiedName, StatusCode, TimestampsToReturn, Variant,
+    NumericRange, ObjectTypeId, QualifiedName, ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
 };
 use watchfire_model::{AlarmCommand, CommandKind};
 
 use crate::browse;
 use crate::fields;
+use crate::history::{self, Asked};
 use crate::methods;
 use crate::names::{NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, own, own_text};
 use crate::nodes::{Node, signal_value};
@@ -72,6 +73,17 @@ impl Manager {
             }
         }
         value
+    }
+
+    /// What history is to be read of a node.
+    fn asked(&self, id: &NodeId, timestamps: TimestampsToReturn) -> Result<Asked, StatusCode> {
+        match self.find(id) {
+            Some(Node::Signal(signal)) => {
+                Ok(Asked { signal: signal.id, kind: self.shared.values().kind(&signal), timestamps })
+            }
+            Some(_) => Err(StatusCode::BadHistoryOperationUnsupported),
+            None => Err(StatusCode::BadNodeIdUnknown),
+        }
     }
 
     /// Registers an item for values, or checks that events can be had.
@@ -153,7 +165,7 @@ fn bad(status: StatusCode) -> DataValue {
     DataValue { status: Some(status), ..DataValue::default() }
 }
 
-fn keep_timestamps(mut value: DataValue, wanted: TimestampsToReturn) -> DataValue {
+pub(crate) fn keep_timestamps(mut value: DataValue, wanted: TimestampsToReturn) -> DataValue {
     if !matches!(wanted, TimestampsToReturn::Source | TimestampsToReturn::Both) {
         (value.source_timestamp, value.source_picoseconds) = (None, None);
     }
@@ -239,6 +251,23 @@ impl NodeManager for Manager {
         .await;
         for (node, answer) in nodes.iter_mut().zip(answers) {
             node.set_status(answer);
+        }
+        Ok(())
+    }
+
+    async fn history_read_raw_modified(
+        &self,
+        _: &RequestContext,
+        details: &ReadRawModifiedDetails,
+        nodes: &mut [&mut HistoryNode],
+        timestamps: TimestampsToReturn,
+    ) -> Result<(), StatusCode> {
+        for node in nodes {
+            let status = match self.asked(node.node_id(), timestamps) {
+                Ok(asked) => history::raw(&self.shared.recorded, &asked, details, node).await,
+                Err(status) => status,
+            };
+            node.set_status(status);
         }
         Ok(())
     }

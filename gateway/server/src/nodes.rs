@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use opcua::server::address_space::{AccessLevel, EventNotifier};
 use opcua::types::{
-    AttributeId, DataTypeId, DataValue, EUInformation, ExtensionObject, NodeClass, NodeId, ObjectTypeId, QualifiedName,
-    Range, StatusCode, VariableTypeId, Variant,
+    AttributeId, DataTypeId, DataValue, NodeClass, NodeId, ObjectTypeId, QualifiedName, StatusCode, VariableTypeId,
+    Variant,
 };
 use watchfire_config::Role;
+use watchfire_model::Kind;
 use watchfire_pipeline::Latest;
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
 use crate::condition_values;
 use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
 use crate::names::{AREA, BELOW, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own, text};
+use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
 use crate::tally::Tally;
-
-/// Whose unit codes ours are.
-const UCUM_URI: &str = "http://unitsofmeasure.org";
 
 /// A node of our namespace.
 #[derive(Clone, Debug)]
@@ -69,47 +68,6 @@ impl AreaPart {
     }
 }
 
-/// The properties of a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SignalPart {
-    EuRange,
-    EngineeringUnits,
-}
-
-impl SignalPart {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::EuRange => "EURange",
-            Self::EngineeringUnits => "EngineeringUnits",
-        }
-    }
-
-    /// The properties that a signal has.
-    pub(crate) fn of(signal: &SignalNode) -> impl Iterator<Item = Self> {
-        let range = signal.range.map(|_| Self::EuRange);
-        range.into_iter().chain(signal.unit.as_ref().map(|_| Self::EngineeringUnits))
-    }
-
-    fn value(self, signal: &SignalNode) -> (DataTypeId, Variant) {
-        match self {
-            Self::EuRange => {
-                let (low, high) = signal.range.unwrap_or_default();
-                (DataTypeId::Range, ExtensionObject::from_message(Range { low, high }).into())
-            }
-            Self::EngineeringUnits => {
-                let unit = signal.unit.as_deref().unwrap_or_default();
-                let information = EUInformation {
-                    namespace_uri: UCUM_URI.into(),
-                    unit_id: -1,
-                    display_name: text(unit),
-                    description: text(unit),
-                };
-                (DataTypeId::EUInformation, ExtensionObject::from_message(information).into())
-            }
-        }
-    }
-}
-
 /// What browsing says of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
@@ -126,6 +84,13 @@ pub(crate) struct Description {
 pub(crate) struct Values<'a> {
     pub latest: &'a Latest,
     pub kinds: &'a Kinds,
+}
+
+impl Values<'_> {
+    /// What a signal's values are, as far as is known.
+    pub(crate) fn kind(&self, signal: &SignalNode) -> Kind {
+        self.kinds.get(signal.id).unwrap_or(signal.kind)
+    }
 }
 
 impl Node {
@@ -147,7 +112,7 @@ impl Node {
                 AreaPart::ALL.into_iter().find(|part| part.name() == path).map(|part| Self::AreaPart(area, part))
             }
             Self::Signal(signal) => SignalPart::of(&signal)
-                .find(|part| part.name() == path)
+                .find(|part| part.path() == path)
                 .map(|part| Self::SignalPart(signal.clone(), part)),
             Self::Type => fields::declared().find(|field| field.path == path).map(Self::TypeField),
             _ => None,
@@ -171,7 +136,7 @@ impl Node {
             Self::Area(path) => own(&format!("{AREA}{path}")),
             Self::AreaPart(path, part) => below(&format!("{AREA}{path}"), part.name()),
             Self::Signal(signal) => own(&format!("{SIGNAL}{}", signal.name)),
-            Self::SignalPart(signal, part) => below(&format!("{SIGNAL}{}", signal.name), part.name()),
+            Self::SignalPart(signal, part) => below(&format!("{SIGNAL}{}", signal.name), part.path()),
             Self::Source(name) => own(&format!("{SOURCE}{name}")),
             Self::Condition(condition) => own(condition.key()),
             Self::Field(condition, field) => below(condition.key(), field.path),
@@ -202,8 +167,8 @@ impl Node {
                 (NodeClass::Variable, ours(&signal.name), signal.name.clone(), kind.into())
             }
             Self::SignalPart(_, part) => {
-                let name = QualifiedName::new(0, part.name());
-                (NodeClass::Variable, name, part.name().to_owned(), VariableTypeId::PropertyType.into())
+                let (class, kind) = part.class();
+                (class, QualifiedName::new(0, part.name()), part.name().to_owned(), kind)
             }
             Self::Source(name) => {
                 (NodeClass::Object, ours(name), name.to_string(), ObjectTypeId::BaseObjectType.into())
@@ -238,7 +203,9 @@ impl Node {
     pub(crate) fn value(&self, space: &Space, values: &Values<'_>) -> Option<DataValue> {
         match self {
             Self::Signal(signal) => Some(signal_value(signal, values)),
-            Self::SignalPart(signal, part) => Some(DataValue::new_now(part.value(signal).1)),
+            Self::SignalPart(signal, part) => {
+                part.value(signal, values.kind(signal)).map(|(_, value)| DataValue::new_now(value))
+            }
             Self::AreaPart(path, part) => {
                 let tally = &space.areas.get(path)?.tally;
                 part.value(tally).map(|(_, value)| DataValue::new_now(value))
@@ -252,8 +219,10 @@ impl Node {
 
     fn data_type(&self, values: &Values<'_>) -> NodeId {
         match self {
-            Self::Signal(signal) => data_type_of_kind(values.kinds.get(signal.id).unwrap_or(signal.kind)).into(),
-            Self::SignalPart(signal, part) => part.value(signal).0.into(),
+            Self::Signal(signal) => data_type_of_kind(values.kind(signal)).into(),
+            Self::SignalPart(signal, part) => {
+                part.value(signal, values.kind(signal)).map_or_else(NodeId::null, |(kind, _)| kind.into())
+            }
             Self::AreaPart(_, part) => {
                 part.value(&Tally::default()).map_or_else(|| DataTypeId::BaseDataType.into(), |(kind, _)| kind.into())
             }
@@ -297,7 +266,7 @@ impl Node {
             AttributeId::UserAccessLevel if variable => self.access(role == Some(Role::Operate)).into(),
             AttributeId::AccessLevelEx if variable => u32::from(self.access(true)).into(),
             AttributeId::MinimumSamplingInterval if variable => 0.0_f64.into(),
-            AttributeId::Historizing if variable => false.into(),
+            AttributeId::Historizing if variable => matches!(self, Self::Signal(_)).into(),
             _ => return Err(StatusCode::BadAttributeIdInvalid),
         };
         Ok(DataValue::new_now(value))
@@ -313,8 +282,13 @@ impl Node {
 
     fn access(&self, may_write: bool) -> u8 {
         let write = may_write && self.takes_acknowledgement().is_some();
-        let level =
-            if write { AccessLevel::CURRENT_READ | AccessLevel::CURRENT_WRITE } else { AccessLevel::CURRENT_READ };
+        let mut level = AccessLevel::CURRENT_READ;
+        if write {
+            level |= AccessLevel::CURRENT_WRITE;
+        }
+        if matches!(self, Self::Signal(_)) {
+            level |= AccessLevel::HISTORY_READ;
+        }
         level.bits()
     }
 
@@ -333,7 +307,7 @@ impl Node {
 
 /// The latest sample; a bad status goes without a value, so that clients notice it whatever they compare.
 pub(crate) fn signal_value(signal: &SignalNode, values: &Values<'_>) -> DataValue {
-    let kind = values.kinds.get(signal.id).unwrap_or(signal.kind);
+    let kind = values.kind(signal);
     match values.latest.get(signal.id) {
         Some(sample) => {
             let mut value = sample_to_data_value(&sample, kind);

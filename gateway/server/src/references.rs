@@ -7,8 +7,9 @@ use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId};
 
 use crate::fields::{self, FIELDS, PLAIN, Shape};
 use crate::names::own_text;
-use crate::nodes::{AreaPart, Node, SignalPart};
-use crate::space::{Area, Condition, Space};
+use crate::nodes::{AreaPart, Node};
+use crate::signal_parts::SignalPart;
+use crate::space::{Area, Condition, SignalNode, Space};
 
 /// The methods that instances share with their type (OPC 10000-9 §5.5, §5.7).
 const METHODS: [MethodId; 5] = [
@@ -102,12 +103,16 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
                 list.comes_from(ReferenceTypeId::Organizes, Node::Area(path.clone()));
                 list.comes_from(ReferenceTypeId::HasEventSource, Node::Area(path.clone()));
             }
-            for part in SignalPart::of(signal) {
-                list.leads_to(ReferenceTypeId::HasProperty, Node::SignalPart(signal.clone(), part));
-            }
+            signal_parts(signal, None, &mut list);
             conditions_of(space, space.of_signal.get(signal.name.as_str()), &mut list);
         }
-        Node::SignalPart(signal, _) => list.comes_from(ReferenceTypeId::HasProperty, Node::Signal(signal.clone())),
+        Node::SignalPart(signal, part) => {
+            let parent = part
+                .parent()
+                .map_or_else(|| Node::Signal(signal.clone()), |parent| Node::SignalPart(signal.clone(), parent));
+            list.comes_from(part.reference(), parent);
+            signal_parts(signal, Some(*part), &mut list);
+        }
         Node::Source(name) => {
             let source = space.sources.get(name);
             for area in source.into_iter().flat_map(|source| &source.areas) {
@@ -173,6 +178,12 @@ fn of_list(space: &Space, path: &Arc<str>, part: AreaPart, list: &mut List) {
             }
             AreaPart::ActiveCount | AreaPart::UnacknowledgedCount | AreaPart::HighestSeverity => return,
         }
+    }
+}
+
+fn signal_parts(signal: &Arc<SignalNode>, parent: Option<SignalPart>, list: &mut List) {
+    for part in SignalPart::of(signal).filter(|part| part.parent() == parent) {
+        list.leads_to(part.reference(), Node::SignalPart(signal.clone(), part));
     }
 }
 

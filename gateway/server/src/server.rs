@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_config::{Security, ServerConfig};
 use watchfire_model::Clock;
-use watchfire_pipeline::{Commands, Latest, Surface};
+use watchfire_pipeline::{Commands, Latest, Recorded, Surface};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use crate::core::CoreBuilder;
@@ -58,6 +58,8 @@ pub struct ServerOptions {
     pub latest: Arc<Latest>,
     /// What their values are, as far as it was found out; before the kinds of `signals`.
     pub kinds: Kinds,
+    /// What was recorded of the signals.
+    pub recorded: Arc<dyn Recorded>,
     /// The way to the annunciator.
     pub commands: Commands,
     /// Wall time.
@@ -99,6 +101,7 @@ impl Server {
             refreshing: crate::refresh::InProgress::default(),
             latest: options.latest,
             kinds: options.kinds,
+            recorded: options.recorded,
             commands: options.commands,
             users,
             clock: options.clock,

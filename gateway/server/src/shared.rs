@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opcua::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use watchfire_model::Clock;
-use watchfire_pipeline::{Commands, Latest};
+use watchfire_pipeline::{Commands, Latest, Recorded};
 use watchfire_ua::Kinds;
 
 use crate::nodes::Values;
@@ -21,6 +21,7 @@ pub(crate) struct Shared {
     pub refreshing: InProgress,
     pub latest: Arc<Latest>,
     pub kinds: Kinds,
+    pub recorded: Arc<dyn Recorded>,
     pub commands: Commands,
     pub users: Arc<Users>,
     pub clock: Arc<dyn Clock>,

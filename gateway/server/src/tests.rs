@@ -4,6 +4,7 @@ mod access;
 mod address_space;
 mod client;
 mod events;
+mod history;
 mod house;
 mod methods;
 mod refresh;

@@ -145,6 +145,7 @@ impl<'c> Assembly<'c> {
             signals: self.signals.iter().map(node).collect(),
             kinds: self.kinds.clone(),
             latest: latest.clone(),
+            recorded: data.log.clone(),
             commands,
             clock: clock.clone(),
         };

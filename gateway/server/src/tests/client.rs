@@ -58,6 +58,8 @@ impl Hmi {
         folder: TempDir,
     ) -> Result<Self, (StatusCode, TempDir)> {
         let client = ClientBuilder::new()
+            .max_array_length(100_000)
+            .max_message_size(16 << 20)
             .application_name("hmi")
             .application_uri("urn:test:hmi")
             .pki_dir(folder.path())

@@ -15,6 +15,7 @@ use watchfire_model::{
 use watchfire_pipeline::{Commands, ConditionView, Latest, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
 
+use super::history::EverySecond;
 use crate::publisher::Publisher;
 use crate::{Server, ServerError, ServerOptions, SignalNode};
 
@@ -108,6 +109,7 @@ fn options(config: ServerConfig, pki: &Pki, commands: Commands, latest: Arc<Late
         ],
         latest,
         kinds: Kinds::default(),
+        recorded: Arc::new(EverySecond { signal: SignalId(1), values: 25_000 }),
         commands,
         clock: Arc::new(ManualClock::at(NOON)),
     }

@@ -1,0 +1,176 @@
+//! Recorded values, as an HMI draws them.
+
+use opcua::client::HistoryReadAction;
+use opcua::types::{
+    AttributeId, ByteString, DataValue, DateTime, HistoryData, HistoryModifiedData, HistoryReadResult,
+    HistoryReadValueId, NodeId, NumericRange, ReadRawModifiedDetails, ReferenceTypeId, StatusCode, TimestampsToReturn,
+    Variant,
+};
+use std::time::Duration;
+use watchfire_model::{Instant, Quality, Rows, SignalId};
+use watchfire_pipeline::{CursorError, Page, Recorded, Traced};
+use watchfire_ua::date_time_from_instant;
+
+use super::client::Hmi;
+use super::house::{House, NOON};
+use crate::history::VALUES_MAX;
+use crate::names::own;
+
+/// What a test recorded: a value a second from noon on.
+pub(super) struct EverySecond {
+    pub signal: SignalId,
+    pub values: u32,
+}
+
+impl Recorded for EverySecond {
+    fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
+        Ok(Box::new(Found(if signal == self.signal { self.values } else { 0 })))
+    }
+}
+
+struct Found(u32);
+
+impl Traced for Found {
+    fn page(&self, from: Instant, to: Instant) -> Result<Page, CursorError> {
+        let mut rows = Rows::default();
+        for number in 0..self.0 {
+            let time = after_noon(number.into());
+            if (from..to).contains(&time) {
+                let status = watchfire_model::StatusCode::GOOD;
+                rows.push(SignalId(1), time, f64::from(number), status, Quality::NONE, 1_000_000);
+            }
+        }
+        Ok(Page { rows, rest: None })
+    }
+}
+
+fn after_noon(s: u64) -> Instant {
+    NOON.plus(Duration::from_secs(s))
+}
+
+fn ua(time: Instant) -> DateTime {
+    date_time_from_instant(time).0
+}
+
+fn raw(start: DateTime, end: DateTime, most: u32) -> ReadRawModifiedDetails {
+    ReadRawModifiedDetails {
+        start_time: start,
+        end_time: end,
+        num_values_per_node: most,
+        ..ReadRawModifiedDetails::default()
+    }
+}
+
+/// One history read of a node; `change` may spoil what is asked.
+async fn read(
+    hmi: &Hmi,
+    details: &ReadRawModifiedDetails,
+    node: NodeId,
+    change: impl FnOnce(&mut HistoryReadValueId),
+) -> HistoryReadResult {
+    let mut wanted = HistoryReadValueId { node_id: node, ..HistoryReadValueId::default() };
+    change(&mut wanted);
+    let action = HistoryReadAction::ReadRawModifiedDetails(details.clone());
+    hmi.session.history_read(action, TimestampsToReturn::Both, false, &[wanted]).await.unwrap().remove(0)
+}
+
+fn values(result: &HistoryReadResult) -> Vec<DataValue> {
+    let data = result.history_data.inner_as::<HistoryData>();
+    data.and_then(|data| data.data_values.clone()).unwrap_or_default()
+}
+
+fn numbers(result: &HistoryReadResult) -> Vec<f64> {
+    let number = |value: DataValue| match value.value {
+        Some(Variant::Double(number)) => number,
+        other => panic!("{other:?} is no number"),
+    };
+    values(result).into_iter().map(number).collect()
+}
+
+#[tokio::test]
+async fn recorded_values_are_read_with_their_times_in_either_direction() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let oil = || own("signal:press/oil");
+    let forwards = read(&hmi, &raw(ua(after_noon(2)), ua(after_noon(5)), 0), oil(), |_| {}).await;
+    assert_eq!((forwards.status_code, numbers(&forwards)), (StatusCode::Good, vec![2.0, 3.0, 4.0]));
+    let first = values(&forwards).remove(0);
+    assert_eq!(first.source_timestamp, Some(ua(after_noon(2))));
+    assert_eq!(first.server_timestamp, Some(ua(after_noon(2).plus(Duration::from_millis(1)))));
+    let backwards = read(&hmi, &raw(DateTime::null(), ua(after_noon(5)), 2), oil(), |_| {}).await;
+    assert_eq!(numbers(&backwards), vec![5.0, 4.0]);
+    let nothing = read(&hmi, &raw(ua(after_noon(2)), ua(after_noon(5)), 0), own("signal:press/door"), |_| {}).await;
+    assert_eq!((nothing.status_code, values(&nothing).len()), (StatusCode::GoodNoData, 0));
+    let modified = ReadRawModifiedDetails { is_read_modified: true, ..raw(ua(NOON), ua(after_noon(5)), 0) };
+    let modified = read(&hmi, &modified, oil(), |_| {}).await;
+    assert_eq!(modified.status_code, StatusCode::GoodNoData);
+    assert!(modified.history_data.inner_as::<HistoryModifiedData>().is_some());
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn more_values_than_an_answer_holds_are_read_on_from_where_it_ended() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let details = raw(ua(NOON), ua(after_noon(100_000)), 0);
+    let (mut seen, mut point, mut answers) = (Vec::new(), ByteString::null(), 0);
+    loop {
+        let result = read(&hmi, &details, own("signal:press/oil"), |wanted| wanted.continuation_point = point).await;
+        assert_eq!(result.status_code, StatusCode::Good);
+        seen.extend(numbers(&result));
+        answers += 1;
+        point = result.continuation_point;
+        if point.is_null_or_empty() {
+            break;
+        }
+    }
+    assert_eq!((seen.len(), answers), (25_000, 3), "{VALUES_MAX} an answer");
+    assert!(seen.iter().zip(0..).all(|(value, number): (&f64, i32)| *value == f64::from(number)));
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_with_its_code() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let all = raw(ua(NOON), ua(after_noon(5)), 0);
+    let area = read(&hmi, &all, own("area:Hall"), |_| {}).await;
+    assert_eq!(area.status_code, StatusCode::BadHistoryOperationUnsupported);
+    let unknown = read(&hmi, &all, own("signal:press/nothing"), |_| {}).await;
+    assert_eq!(unknown.status_code, StatusCode::BadNodeIdUnknown);
+    let oil = || own("signal:press/oil");
+    let endless = read(&hmi, &raw(ua(NOON), DateTime::null(), 0), oil(), |_| {}).await;
+    assert_eq!(endless.status_code, StatusCode::BadHistoryOperationInvalid);
+    let ranged = read(&hmi, &all, oil(), |wanted| wanted.index_range = NumericRange::Index(1)).await;
+    assert_eq!(ranged.status_code, StatusCode::BadIndexRangeInvalid);
+    let stale = read(&hmi, &all, oil(), |wanted| wanted.continuation_point = ByteString::from(vec![1, 2])).await;
+    assert_eq!(stale.status_code, StatusCode::BadContinuationPointInvalid);
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_signal_says_that_it_is_recorded_and_how_its_history_is_to_be_read() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let historizing = hmi.attribute(own("signal:press/oil"), AttributeId::Historizing).await;
+    assert_eq!(historizing.value, Some(Variant::Boolean(true)));
+    let access = hmi.attribute(own("signal:press/oil"), AttributeId::UserAccessLevel).await;
+    assert_eq!(access.value, Some(Variant::Byte(0b101)), "CurrentRead and HistoryRead");
+    let forward = opcua::types::BrowseDirection::Forward;
+    let kind = ReferenceTypeId::HasHistoricalConfiguration;
+    let found = hmi.browse(own("signal:press/oil"), kind, forward, 0).await;
+    let found: Vec<_> = found.iter().map(|found| found.browse_name.name.to_string()).collect();
+    assert_eq!(found, vec!["HA Configuration"]);
+    for (path, value) in [
+        ("signal:press/oil#HA Configuration/Stepped", Variant::Boolean(false)),
+        ("signal:press/door#HA Configuration/Stepped", Variant::Boolean(true)),
+        ("signal:press/oil#HA Configuration/AggregateConfiguration/PercentDataGood", Variant::Byte(100)),
+    ] {
+        assert_eq!(hmi.value(path).await, value, "{path}");
+    }
+    hmi.close().await;
+    house.close().await;
+}

@@ -1,0 +1,323 @@
+//! What was recorded of one signal, as HistoryRead wants it (OPC 10000-11 §6.5.3): raw values from one time to another,
+//! in either direction, with bounds, some at a time. Pure over [`Traced`]; knows no OPC UA node.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use watchfire_model::{Instant, Rows, Sample, StatusCode};
+use watchfire_pipeline::{CursorError, Page, Traced};
+
+/// How far back is looked at first; twice as far each time nothing or not enough was there.
+const LOOK_BACK: Duration = Duration::from_secs(60);
+/// Rows looked at back in one go, about; a denser signal is looked at in shorter steps.
+const LOOK_BACK_ROWS: usize = 20_000;
+/// One time alone.
+const SHORTEST: Duration = Duration::from_nanos(1);
+
+/// A raw read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Raw {
+    /// Where it begins, this time included.
+    pub start: Instant,
+    /// Where it ends, this time excluded; before `start` to read backwards.
+    pub end: Instant,
+    /// Whether the values next to both ends are wanted.
+    pub bounds: bool,
+    /// Where it goes on.
+    pub place: Place,
+}
+
+/// How far a read has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Before its first bound.
+    Begin,
+    /// At a time of which some values were answered already.
+    At(Instant, usize),
+    /// Only the last bound is left.
+    EndBound,
+}
+
+/// Some values, and where to go on for more.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Values {
+    pub samples: Vec<Sample>,
+    pub next: Option<Place>,
+}
+
+impl Raw {
+    /// The next values, `most` (at least one) at the most.
+    pub(crate) fn read(&self, trace: &dyn Traced, most: usize) -> Result<Values, CursorError> {
+        let mut values = Values::default();
+        let mut place = self.place;
+        if place == Place::Begin {
+            if self.bounds && !has_value_at(trace, self.start)? {
+                values.samples.push(self.outside(trace, self.start, !self.forward())?);
+            }
+            place = Place::At(self.start, 0);
+        }
+        if let Place::At(time, skip) = place {
+            let most = most.saturating_sub(values.samples.len());
+            let next = if self.forward() {
+                self.forwards(trace, time, skip, most, &mut values.samples)?
+            } else {
+                self.backwards(trace, time, skip, most, &mut values.samples)?
+            };
+            if next.is_some() {
+                return Ok(Values { next, ..values });
+            }
+            place = Place::EndBound;
+        }
+        // At one time alone there is one bound, and it was the first one.
+        if self.bounds && place == Place::EndBound && self.start != self.end {
+            if values.samples.len() >= most {
+                return Ok(Values { next: Some(Place::EndBound), ..values });
+            }
+            values.samples.push(self.end_bound(trace)?);
+        }
+        Ok(values)
+    }
+
+    const fn forward(&self) -> bool {
+        self.start.ns() <= self.end.ns()
+    }
+
+    fn end_bound(&self, trace: &dyn Traced) -> Result<Sample, CursorError> {
+        let at = first(trace, self.end, self.end.plus(SHORTEST))?;
+        at.map_or_else(|| self.outside(trace, self.end, self.forward()), Ok)
+    }
+
+    /// The value next to `time`, after or before it; BadBoundNotFound at `time` where there is none.
+    fn outside(&self, trace: &dyn Traced, time: Instant, after: bool) -> Result<Sample, CursorError> {
+        let found = if after { first(trace, time, Instant::MAX)? } else { last_before(trace, time)? };
+        Ok(found.unwrap_or_else(|| not_found(time)))
+    }
+
+    fn forwards(
+        &self,
+        trace: &dyn Traced,
+        from: Instant,
+        skip: usize,
+        most: usize,
+        into: &mut Vec<Sample>,
+    ) -> Result<Option<Place>, CursorError> {
+        // One time alone means the values of that time.
+        let end = if self.start == self.end { self.end.plus(SHORTEST) } else { self.end };
+        let (mut next, mut skip, mut left) = (Some(from), skip, most);
+        while let Some(from) = next {
+            let Page { rows, rest } = trace.page(from, end)?;
+            for row in skip..rows.len() {
+                let Some(sample) = rows.sample(row) else { continue };
+                if left == 0 {
+                    return Ok(Some(place_of(&rows, row, from)));
+                }
+                left -= 1;
+                into.push(sample);
+            }
+            (next, skip) = (rest, 0);
+        }
+        Ok(None)
+    }
+
+    fn backwards(
+        &self,
+        trace: &dyn Traced,
+        from: Instant,
+        skip: usize,
+        most: usize,
+        into: &mut Vec<Sample>,
+    ) -> Result<Option<Place>, CursorError> {
+        let lowest = self.end.plus(SHORTEST);
+        let mut back = Back::new(trace, from.plus(SHORTEST), lowest);
+        let (mut skip, mut left) = (skip, most);
+        let (mut time, mut of_time) = (from, 0);
+        while let Some(sample) = back.next()? {
+            if sample.time != time {
+                (time, of_time, skip) = (sample.time, 0, 0);
+            }
+            of_time += 1;
+            if of_time <= skip {
+                continue;
+            }
+            if left == 0 {
+                return Ok(Some(Place::At(time, of_time - 1)));
+            }
+            left -= 1;
+            into.push(sample);
+        }
+        Ok(None)
+    }
+}
+
+/// The place of a row that is not answered yet: its time, and how many rows of that time come before it. Rows of one
+/// time are never in different pages.
+fn place_of(rows: &Rows, row: usize, from: Instant) -> Place {
+    let time = rows.time.get(row).copied().unwrap_or(from);
+    Place::At(time, (0..row).rev().take_while(|other| rows.time.get(*other) == Some(&time)).count())
+}
+
+fn not_found(time: Instant) -> Sample {
+    let status = StatusCode::BAD_BOUND_NOT_FOUND;
+    Sample { time, server_time: time, value: f64::NAN, exact: None, text: None, status }
+}
+
+fn has_value_at(trace: &dyn Traced, time: Instant) -> Result<bool, CursorError> {
+    Ok(first(trace, time, time.plus(SHORTEST))?.is_some())
+}
+
+/// The first value in `from..to`.
+pub(crate) fn first(trace: &dyn Traced, from: Instant, to: Instant) -> Result<Option<Sample>, CursorError> {
+    let mut next = Some(from);
+    while let Some(from) = next {
+        let Page { rows, rest } = trace.page(from, to)?;
+        if let Some(sample) = rows.sample(0) {
+            return Ok(Some(sample));
+        }
+        next = rest;
+    }
+    Ok(None)
+}
+
+/// The last value before a time.
+pub(crate) fn last_before(trace: &dyn Traced, time: Instant) -> Result<Option<Sample>, CursorError> {
+    Back::new(trace, time, Instant::MIN).next()
+}
+
+/// Values from one time back to another, both excluded above and included below.
+pub(crate) struct Back<'t> {
+    trace: &'t dyn Traced,
+    high: Instant,
+    low: Instant,
+    step: Duration,
+    found: VecDeque<Sample>,
+}
+
+impl<'t> Back<'t> {
+    pub(crate) fn new(trace: &'t dyn Traced, high: Instant, low: Instant) -> Self {
+        Self { trace, high, low, step: LOOK_BACK, found: VecDeque::new() }
+    }
+
+    /// The next earlier value.
+    pub(crate) fn next(&mut self) -> Result<Option<Sample>, CursorError> {
+        while self.found.is_empty() && self.high > self.low {
+            self.look()?;
+        }
+        Ok(self.found.pop_back())
+    }
+
+    fn look(&mut self) -> Result<(), CursorError> {
+        let low = self.high.minus(self.step).max(self.low);
+        let (mut next, mut rows_seen) = (Some(low), 0);
+        while let Some(from) = next {
+            let Page { rows, rest } = self.trace.page(from, self.high)?;
+            rows_seen += rows.len();
+            self.found.extend((0..rows.len()).filter_map(|row| rows.sample(row)));
+            // Of a window that is too dense for memory the later part counts: look at less the next time.
+            let excess = self.found.len().saturating_sub(2 * LOOK_BACK_ROWS);
+            if excess > 0 && rest.is_some() && self.step > SHORTEST {
+                self.found.clear();
+                self.step = (self.step / 4).max(SHORTEST);
+                return Ok(());
+            }
+            next = rest;
+        }
+        self.high = low;
+        let denser = rows_seen > LOOK_BACK_ROWS;
+        self.step = if denser { (self.step / 2).max(SHORTEST) } else { self.step.saturating_mul(2) };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use watchfire_model::{Quality, SignalId};
+
+    /// Rows in pages of a few.
+    struct Recorded(Vec<(i64, f64)>);
+
+    impl Traced for Recorded {
+        fn page(&self, from: Instant, to: Instant) -> Result<Page, CursorError> {
+            let mut page = Page::default();
+            for (s, value) in &self.0 {
+                let time = Instant::from_s(*s);
+                if !(from..to).contains(&time) {
+                    continue;
+                }
+                if page.rows.len() >= 3 && page.rows.time.last() != Some(&time) {
+                    page.rest = Some(time);
+                    break;
+                }
+                page.rows.push(SignalId(0), time, *value, StatusCode::GOOD, Quality::NONE, 0);
+            }
+            Ok(page)
+        }
+    }
+
+    fn recorded() -> Recorded {
+        Recorded(vec![(10, 1.0), (20, 2.0), (20, 2.5), (30, 3.0), (40, 4.0), (50, 5.0), (60, 6.0)])
+    }
+
+    /// All values of a read, some at a time; a bound that was not found is NaN.
+    fn all(trace: &Recorded, start: i64, end: i64, bounds: bool, most: usize) -> Vec<f64> {
+        let (start, end) = (Instant::from_s(start), Instant::from_s(end));
+        let mut read = Raw { start, end, bounds, place: Place::Begin };
+        let mut found = Vec::new();
+        loop {
+            let values = read.read(trace, most).unwrap();
+            assert!(values.samples.len() <= most);
+            found.extend(values.samples.iter().map(|sample| sample.value));
+            let Some(next) = values.next else { return found };
+            assert!(!values.samples.is_empty(), "each answer goes on");
+            read.place = next;
+        }
+    }
+
+    #[test]
+    fn raw_values_are_read_from_one_time_to_another() {
+        for (what, start, end, bounds, expected) in [
+            ("the end is excluded", 20, 40, false, vec![2.0, 2.5, 3.0]),
+            ("backwards it is too", 40, 20, false, vec![4.0, 3.0]),
+            ("one time alone", 20, 20, false, vec![2.0, 2.5]),
+            ("bounds that are values", 20, 40, true, vec![2.0, 2.5, 3.0, 4.0]),
+            ("bounds next to the ends", 25, 45, true, vec![2.5, 3.0, 4.0, 5.0]),
+            ("backwards as well", 45, 25, true, vec![5.0, 4.0, 3.0, 2.5]),
+            ("no values between bounds", 41, 42, true, vec![4.0, 5.0]),
+            ("nothing at all", 41, 42, false, vec![]),
+        ] {
+            for most in 1..9 {
+                assert_eq!(all(&recorded(), start, end, bounds, most), expected, "{what}, {most} at a time");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bound_that_is_not_there_is_told_at_the_time_it_was_wanted_for() {
+        let (start, end) = (Instant::from_s(0), Instant::from_s(99));
+        let read = Raw { start, end, bounds: true, place: Place::Begin };
+        let values = read.read(&recorded(), 100).unwrap().samples;
+        let (first, last) = (values.first().unwrap(), values.last().unwrap());
+        assert_eq!((first.time, first.status), (start, StatusCode::BAD_BOUND_NOT_FOUND));
+        assert_eq!((last.time, last.status), (end, StatusCode::BAD_BOUND_NOT_FOUND));
+        assert_eq!(values.len(), 9);
+    }
+
+    proptest! {
+        #[test]
+        fn backwards_is_forwards_turned_round(
+            times in proptest::collection::vec(0_i64..200, 0..60), low in -5_i64..205, high in -5_i64..205, most in 1_usize..9,
+        ) {
+            let mut times = times;
+            times.sort_unstable();
+            let (low, high) = (low.min(high), low.max(high));
+            prop_assume!(low < high);
+            let trace = Recorded(times.iter().enumerate().map(|(n, s)| (*s, n as f64)).collect());
+            // `low..high` forwards holds what is above `low - 1` second backwards, since times are whole seconds.
+            let forwards = all(&trace, low, high, false, most);
+            let mut backwards = all(&trace, high - 1, low - 1, false, most);
+            backwards.reverse();
+            prop_assert_eq!(forwards, backwards);
+        }
+    }
+}
