@@ -6,6 +6,7 @@ use watchfire_model::Instant;
 
 use crate::end_to_end::{FIRST, TEP};
 use crate::harness::gateway::{Site, source};
+use crate::harness::hmi::{Hmi, KINDS};
 use crate::harness::recording::{Recorded, SERVER_LATER_NS, Served};
 use crate::harness::wait_for;
 
@@ -127,6 +128,32 @@ fn history_is_what_was_served_while_the_gateway_runs_after_a_kill_and_after_a_st
     let values: Vec<f64> = lines.iter().map(|line| line["value"].as_f64().unwrap()).collect();
     assert_eq!(values, wanted[10..20].iter().map(|sample| sample.value.parse().unwrap()).collect::<Vec<f64>>());
     assert_eq!((&lines[0]["source_time"], &lines[0]["status"]), (&json!(at(10)), &json!("0x00000000")));
+}
+
+#[test]
+fn hmis_that_are_not_ours_draw_what_was_recorded() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    site.configure(&source("plant", &recorded.url(), &TEP));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    gateway.logged(&["watching", "plant"]);
+    server.serve(ROWS, 600);
+    let served = server.served("reactor_pressure");
+    let wanted: Vec<(f64, f64)> =
+        served.iter().map(|one| (one.time_ns as f64 / 1e6, one.value.as_f64().unwrap())).collect();
+    wait_for("all samples", || {
+        (history(&site, "plant/reactor_pressure", &["--from", "2024-01-01"]).len() == wanted.len()).then_some(())
+    });
+    let (first, last) = (wanted[10].0 as i64, wanted[200].0 as i64);
+    for kind in KINDS {
+        let mut hmi = Hmi::connect(kind, &site.url());
+        let drawn = hmi.history("signal:plant/reactor_pressure", first, last);
+        let drawn: Vec<(f64, f64)> = drawn.iter().map(|(time, value)| (*time, value.as_f64().unwrap())).collect();
+        // Both ask for bounds, so that the value at the end belongs to it.
+        assert_eq!(drawn, wanted[10..=200], "{kind:?}");
+    }
+    gateway.stop();
 }
 
 #[test]

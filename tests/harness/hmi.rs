@@ -123,6 +123,15 @@ impl Hmi {
         self.peer.ask("read", json!({ "nodes": nodes }))["values"].as_array().unwrap().clone()
     }
 
+    /// Recorded values of a variable of the gateway: milliseconds since 1970, value.
+    #[track_caller]
+    pub fn history(&mut self, node: &str, from_ms: i64, to_ms: i64) -> Vec<(f64, Value)> {
+        let with = json!({ "node": node_id(node), "from_ms": from_ms, "to_ms": to_ms });
+        let answer = self.peer.ask("history", with);
+        let one = |one: &Value| (one[0].as_f64().unwrap(), one[1].clone());
+        answer["values"].as_array().unwrap_or_else(|| panic!("{answer}")).iter().map(one).collect()
+    }
+
     /// Writes an EventId to a variable of the gateway; answers the name of the result.
     #[track_caller]
     pub fn write(&mut self, node: &str, event: &str) -> String {

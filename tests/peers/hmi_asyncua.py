@@ -8,7 +8,8 @@ which lists every field of the type and every subtype. Unasked lines are `{"even
 `{"marker": "RefreshStart", "via": ...}`. With `--pki` the connection is Basic256Sha256 SignAndEncrypt.
 
 Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`, `event` (hex) and `text` (null: none);
-`refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `write` with `node`, `value` (hex); `children` with `node`; `changes`
+`refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
+`node`, `from_ms`, `to_ms` (since 1970); `changes`
 with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
 Results are names of status codes.
 """
@@ -32,6 +33,7 @@ from lines import answer_requests, say
 
 APPLICATION = "urn:watchfire:test:hmi-asyncua"
 PUBLISHING_MS = 100
+EPOCH = datetime.datetime(1970, 1, 1)
 MARKERS = {
     ua.ObjectIds.RefreshStartEventType: "RefreshStart",
     ua.ObjectIds.RefreshEndEventType: "RefreshEnd",
@@ -130,7 +132,7 @@ class Hmi:
         self.values = await client.create_subscription(PUBLISHING_MS, Listener("values"))
         say(ready=True)
         methods = ("acknowledge", "confirm", "comment", "refresh", "refresh_item", "read", "write", "children", "changes")
-        await answer_requests({name: getattr(self, name) for name in methods})
+        await answer_requests({name: getattr(self, name) for name in (*methods, "history")})
 
     async def call(self, node: str | int, method: int, *arguments: ua.Variant) -> dict[str, Any]:
         """Calls a method by its id in the standard; answers the name of the result."""
@@ -191,6 +193,13 @@ class Hmi:
         """NodeIds of what is below a node."""
         children = await self.client.get_node(request["node"]).get_children()
         return {"nodes": [child.nodeid.to_string() for child in children]}
+
+    async def history(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Recorded values, as a trend asks for them."""
+        begin, end = (EPOCH + datetime.timedelta(milliseconds=request[name]) for name in ("from_ms", "to_ms"))
+        found = await self.client.get_node(request["node"]).read_raw_history(begin, end)
+        times = [(one.SourceTimestamp.replace(tzinfo=None) - EPOCH) / datetime.timedelta(milliseconds=1) for one in found]
+        return {"values": [[time, plain(one.Value)] for time, one in zip(times, found)]}
 
     async def changes(self, request: dict[str, Any]) -> dict[str, Any]:
         """Subscribes to values."""

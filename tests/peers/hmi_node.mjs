@@ -137,6 +137,11 @@ function handlers(session) {
       const written = { value: { dataType: DataType.ByteString, value: Buffer.from(hex, "hex") } };
       return { result: (await session.write({ ...node(nodeId), value: written })).name };
     },
+    history: async ({ node: nodeId, from_ms: from, to_ms: to }) => {
+      const found = await session.readHistoryValue(nodeId, new Date(from), new Date(to));
+      const values = found.historyData?.dataValues ?? [];
+      return { values: values.map((one) => [one.sourceTimestamp.getTime(), value(one.value)]) };
+    },
     children: async ({ node: nodeId }) => {
       const found = await session.browse(nodeId);
       return { nodes: found.references.map((reference) => nodeText(reference.nodeId)) };
