@@ -127,6 +127,12 @@ impl Engine {
         self.conditions.get(key).map(|condition| &condition.state)
     }
 
+    /// How a condition stood when its state was taken back, whether or not it is defined by now.
+    #[must_use]
+    pub fn recovered(&self, key: &ConditionKey) -> Option<&ConditionState> {
+        self.state(key).or_else(|| self.orphans.get(key))
+    }
+
     /// Applies a finding that rests on the record at `cause`. `now` is the receive time. Answers the transition, if
     /// there is one: a finding that changes nothing that an operator sees is none, and neither is one for a condition
     /// that is unknown. A disabled condition keeps its level for when it is enabled, without an event.

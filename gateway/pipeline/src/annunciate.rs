@@ -17,8 +17,8 @@ use crate::{CommandRequest, ConditionView, Log, OwnConditions, PortError, Stats,
 /// Messages that may wait for the annunciator; more makes detectors wait, and ingestion only when it has to tell of a
 /// source that came or went.
 const MESSAGES_MAX: usize = 4096;
-/// Conditions whose quality is changed in one record: a lost source may concern tens of thousands.
-const QUALITY_MAX: usize = 1000;
+/// Transitions in one record of the gateway's own: a lost source may concern tens of thousands.
+const TRANSITIONS_MAX: usize = 1000;
 /// Transitions that may wait to become durable.
 const UNPUBLISHED_MAX: usize = 1 << 16;
 
@@ -63,6 +63,15 @@ pub(crate) enum Notice {
         now: Instant,
         /// Its conditions; those that stand so already stay as they are.
         findings: Vec<(ConditionKey, Finding)>,
+    },
+    /// A detector does not announce: none of its alarms may stay active.
+    Silenced {
+        /// The last record it has seen.
+        cause: Lsn,
+        /// When.
+        now: Instant,
+        /// The binding.
+        binding: String,
     },
 }
 
@@ -220,57 +229,67 @@ impl Annunciator {
                 if self.decided.get(&*binding).is_some_and(|last| frame <= *last) {
                     return Ok(None);
                 }
-                let found =
-                    findings.into_iter().filter_map(|(key, finding)| self.engine.apply(&key, frame, finding, now));
-                let transitions: Vec<_> = found.collect();
+                let mut transitions = Vec::new();
+                for (key, mut finding) in findings {
+                    own.believe(&key, &mut finding);
+                    transitions.extend(self.engine.apply(&key, frame, finding, now));
+                }
                 self.decide(binding.to_string(), frame, verdicts, transitions).await
             }
             Notice::Own { cause, now, key, finding, change } => {
-                let transitions = self.engine.apply(&key, cause, finding, now).into_iter().collect();
-                let ready = self.decide(crate::OWN_BINDING.to_owned(), cause, Vec::new(), transitions).await?;
+                let mut transitions: Vec<_> = self.engine.apply(&key, cause, finding, now).into_iter().collect();
                 let held = match change {
                     None => Vec::new(),
                     Some(Change::Source(source, down)) => own.source(&source, down),
                     Some(Change::Detector(binding, failed)) => own.detector(&binding, failed),
                 };
-                self.hold(cause, now, &held, ready).await
+                let held = held.iter().filter_map(|(key, status)| self.engine.apply_quality(key, cause, *status, now));
+                transitions.extend(held);
+                self.decide_own(cause, transitions).await
             }
             Notice::Standing { cause, now, findings } => {
-                let differs = |engine: &Engine, key: &ConditionKey, finding: &Finding| {
-                    finding.level != Level::Unknown
-                        && engine.state(key).is_some_and(|state| state.level != finding.level)
-                };
                 let mut transitions = Vec::new();
-                for (key, finding) in findings {
-                    if differs(&self.engine, &key, &finding) {
+                for (key, mut finding) in findings {
+                    own.believe(&key, &mut finding);
+                    let stands = self.engine.state(&key).map(|state| state.level);
+                    if finding.level == Level::Unknown || stands != Some(finding.level) {
                         transitions.extend(self.engine.apply(&key, cause, finding, now));
                     }
                 }
-                self.decide(crate::OWN_BINDING.to_owned(), cause, Vec::new(), transitions).await
+                self.decide_own(cause, transitions).await
+            }
+            Notice::Silenced { cause, now, binding } => {
+                let ours = self.engine.conditions().filter(|(def, _)| def.key.binding() == binding);
+                let active: Vec<_> =
+                    ours.filter(|(_, state)| state.active.value).map(|(def, _)| def.key.clone()).collect();
+                let over = own_finding(false, "its detector no longer announces".to_owned(), now, StatusCode::GOOD);
+                let ended = active.iter().filter_map(|key| self.engine.apply(key, cause, over.clone(), now));
+                let transitions = ended.collect();
+                self.decide_own(cause, transitions).await
             }
         }
     }
 
-    /// Says how far conditions can be believed, in records of bounded size; adds what is to be shown to `ready`.
-    async fn hold(
+    /// Records transitions of the gateway's own finding, in records of bounded size.
+    async fn decide_own(
         &mut self,
         cause: Lsn,
-        now: Instant,
-        held: &[(ConditionKey, StatusCode)],
-        mut ready: Option<Unpublished>,
+        mut transitions: Vec<Transition>,
     ) -> Result<Option<Unpublished>, PortError> {
-        for held in held.chunks(QUALITY_MAX) {
-            let changed = held.iter().filter_map(|(key, status)| self.engine.apply_quality(key, cause, *status, now));
-            let transitions = changed.collect();
-            let more = self.decide(crate::OWN_BINDING.to_owned(), cause, Vec::new(), transitions).await?;
-            ready = match (ready, more) {
-                (Some(mut ready), Some(more)) => {
+        let mut ready: Option<Unpublished> = None;
+        while !transitions.is_empty() {
+            let rest = transitions.split_off(transitions.len().min(TRANSITIONS_MAX));
+            let some = std::mem::replace(&mut transitions, rest);
+            let Some(more) = self.decide(crate::OWN_BINDING.to_owned(), cause, Vec::new(), some).await? else {
+                continue;
+            };
+            match &mut ready {
+                Some(ready) => {
                     ready.lsn = more.lsn;
                     ready.views.extend(more.views);
-                    Some(ready)
                 }
-                (ready, more) => ready.or(more),
-            };
+                None => ready = Some(more),
+            }
             tokio::task::yield_now().await;
         }
         Ok(ready)

@@ -12,7 +12,7 @@ use tokio::task::JoinError;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use watchfire_model::{Control, DetectorOrigin, Frame, Level, Lsn, Phase, Record, RecordBody, Verdict};
+use watchfire_model::{Control, DetectorOrigin, Frame, Lsn, Phase, Record, RecordBody};
 
 use crate::annunciate::Notice;
 use crate::binding::{Conditions, Indexes, cut};
@@ -53,8 +53,6 @@ impl Run {
         let name = &self.plan.spec.name;
         self.detection.stats.detector(name, DetectorHealth::Starting);
         let mut running = self.start().await?;
-        let health = DetectorHealth::Running { phase: running.judge.phase().unwrap_or(Phase::Ready), have: 0, need: 0 };
-        self.detection.stats.detector(name, health);
         // All detectors start together; they need not save together.
         let mut checkpoints = tokio::time::interval_at(Timer::now() + first_checkpoint(name), CHECKPOINT_EVERY);
         let mut saving: Option<Saving> = None;
@@ -86,7 +84,7 @@ impl Run {
 
     /// Makes the detector and finds its place: after its checkpoint, or where the log ended when the gateway began.
     async fn start(&self) -> Result<Running, Ended> {
-        let Detection { factory, log, notices, clock, .. } = &*self.detection;
+        let Detection { factory, log, notices, .. } = &*self.detection;
         let spec = &self.plan.spec;
         let mut judge = Judge::create(&**factory, spec).await?;
         let definitions = self.plan.definitions(judge.conditions(), judge.identity());
@@ -96,7 +94,13 @@ impl Run {
 
         let (stores, name) = (log.clone(), spec.name.clone());
         let load = tokio::task::spawn_blocking(move || stores.history().load_checkpoint(&name)).await;
-        let saved = load.map_err(CursorError::Ended)??.filter(|checkpoint| judge.fits(checkpoint));
+        let saved = load.map_err(CursorError::Ended)??.filter(|checkpoint| {
+            let (frame, tail) = (checkpoint.frame, log.tail());
+            if frame > tail {
+                tracing::error!(detector = spec.name, %frame, %tail, "the saved state is of a log that is gone");
+            }
+            frame <= tail && judge.fits(checkpoint)
+        });
         let mut origin = DetectorOrigin::Fresh(self.detection.begin);
         if let Some(checkpoint) = &saved {
             if judge.restore(checkpoint).await {
@@ -125,7 +129,6 @@ impl Run {
             recorded: self.plan.mode != Mode::Learning,
         };
         let started = log.put(RecordBody::Control(control)).await?.lsn;
-        notices.detector(started, clock.now(), &spec.name, None).await;
         let (DetectorOrigin::Checkpoint(seen) | DetectorOrigin::Fresh(seen)) = origin;
         let (cursor, indexes) = (log.cursor(seen.next()), self.plan.indexes());
         let catching_up = Some(started);
@@ -170,9 +173,11 @@ impl Run {
             RecordBody::Control(_) | RecordBody::Decided(_) | RecordBody::Commanded { .. } => {}
         }
         running.seen = record.lsn;
-        if running.catching_up.is_some_and(|until| running.seen >= until) {
+        if let Some(started) = running.catching_up
+            && running.seen >= started
+        {
             running.catching_up = None;
-            self.tell_standing(running).await;
+            self.caught_up(running, started).await;
         }
         Ok(())
     }
@@ -184,24 +189,27 @@ impl Run {
         tracing::warn!(detector = name, %from, %oldest, "detector fell behind what is kept and skips to it");
         let skipped = Control::DetectorSkipped { binding: name.clone(), from, to: oldest };
         self.detection.log.put(RecordBody::Control(skipped)).await?;
-        self.detection.stats.skipped.fetch_add(oldest.0.saturating_sub(from.0), Ordering::Relaxed);
+        self.detection.stats.skipped.fetch_add(1, Ordering::Relaxed);
         running.judge.skip();
         running.cursor.skip_to(oldest);
         Ok(())
     }
 
-    /// Brings the alarms to how the detector sees its conditions now: one that was in shadow and goes live raises what
-    /// already stands, one that no longer announces leaves nothing active behind.
-    async fn tell_standing(&self, running: &mut Running) {
-        let live = self.plan.mode == Mode::Live;
-        let verdicts = running.judge.standing().map(|verdict| {
-            let why = "its detector no longer announces".to_owned();
-            if live { verdict } else { Verdict { level: Level::Normal, why, ..verdict } }
-        });
-        let findings: Vec<_> = verdicts.filter_map(|verdict| running.conditions.finding(&verdict)).collect();
-        if !findings.is_empty() {
-            let now = self.detection.clock.now();
-            self.detection.notices.send(Notice::Standing { cause: running.seen, now, findings }).await;
+    /// Says that the detector runs, and brings the alarms to how it sees its conditions now: one that was in shadow and
+    /// goes live raises what already stands, one that no longer announces leaves nothing active behind.
+    async fn caught_up(&self, running: &mut Running, started: Lsn) {
+        let Detection { notices, clock, stats, .. } = &*self.detection;
+        let (name, now) = (&self.plan.spec.name, clock.now());
+        let phase = running.judge.phase().unwrap_or(Phase::Ready);
+        stats.detector(name, DetectorHealth::Running { phase, have: 0, need: 0 });
+        notices.detector(started, now, name, None).await;
+        let cause = running.seen;
+        if self.plan.mode == Mode::Live {
+            let verdicts = running.judge.standing();
+            let findings = verdicts.filter_map(|verdict| running.conditions.finding(&verdict)).collect();
+            notices.send(Notice::Standing { cause, now, findings }).await;
+        } else {
+            notices.send(Notice::Silenced { cause, now, binding: name.clone() }).await;
         }
     }
 

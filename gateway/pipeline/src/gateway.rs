@@ -23,6 +23,10 @@ use crate::{
 
 /// How long stopping may take, all steps together; what has not ended by then is ended where it stands.
 const STOP_MAX: Duration = Duration::from_millis(1500);
+/// How much of it the sources may take to say goodbye to their servers.
+const GOODBYE_MAX: Duration = Duration::from_millis(800);
+/// How long what was received may take to get into the log.
+const INGEST_MAX: Duration = Duration::from_secs(5);
 /// How long the last commit may take beyond that: it is what makes the last values durable.
 const COMMIT_MAX: Duration = Duration::from_secs(10);
 
@@ -81,7 +85,15 @@ impl Gateway {
         let log = self.log.clone();
         let recovered =
             tokio::task::spawn_blocking(move || recover(&log)).await.map_err(|_| GatewayError::Task("recovery"))??;
-        let (notices, notice_receiver) = Notices::new(OwnConditions::new(&self.own_area), self.stats.clone());
+        let own = OwnConditions::new(&self.own_area);
+        for source in &self.sources {
+            // What rests on a source that was lost stays uncertain until the source says otherwise.
+            let lost = recovered.engine.recovered(&OwnConditions::source_key(&source.name()));
+            if lost.is_some_and(|state| state.active.value) {
+                own.source(&source.name(), true);
+            }
+        }
+        let (notices, notice_receiver) = Notices::new(own, self.stats.clone());
         notices.send(Notice::Define(self.own_conditions())).await;
 
         let (commit_stop, seal_stop) = (CancellationToken::new(), CancellationToken::new());
@@ -143,9 +155,10 @@ impl Gateway {
         source_stop.cancel();
         seal_stop.cancel();
         drop(door);
-        finish("sources", end, sources.ended()).await;
+        sources.end(Timer::now() + GOODBYE_MAX).await;
         if failed.is_none() {
-            finish("ingestion", end, async { drop(ingest.await) }).await;
+            // Nothing that was received may be lost for want of a moment.
+            finish("ingestion", Timer::now() + INGEST_MAX, async { drop(ingest.await) }).await;
         }
         detect_stop.cancel();
         finish("detectors", end, async { while detectors.join_next().await.is_some() {} }).await;
@@ -206,8 +219,10 @@ impl Sources {
         }
     }
 
-    async fn ended(&mut self) {
-        while self.tasks.join_next().await.is_some() {}
+    /// Waits for all of them, and ends those that have not ended in time: ingestion ends after the last of them.
+    async fn end(&mut self, end: Timer) {
+        finish("sources", end, async { while self.tasks.join_next().await.is_some() {} }).await;
+        self.tasks.shutdown().await;
     }
 }
 

@@ -14,6 +14,8 @@ use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, Stats};
 const CUT_AFTER: Duration = Duration::from_millis(10);
 /// No frame has more rows.
 const CUT_ROWS: usize = 4096;
+/// No frame holds more bytes by far: texts may be long.
+const CUT_BYTES: usize = 8 << 20;
 /// How far the machine's clock may lie behind the log's time before somebody is told.
 const BEHIND_MAX: Duration = Duration::from_secs(60);
 /// An empty frame is cut after so long without any, so that time goes on for detectors while nothing comes.
@@ -55,8 +57,11 @@ pub struct Ingest {
 struct Monotone {
     now: Instant,
     at: Timer,
-    /// Whether somebody was told that the machine's clock lies behind.
-    told: bool,
+    /// Whether somebody was told that the machine's clock lies behind; at first it may have been told in an earlier
+    /// life.
+    told: Option<bool>,
+    /// When a frame was cut last.
+    cut_at: Timer,
 }
 
 impl Monotone {
@@ -71,8 +76,8 @@ impl Monotone {
     /// What to tell of the machine's clock, when that has changed: how far it lies behind, or that it no longer does.
     fn news(&mut self, wall: Instant) -> Option<Option<String>> {
         let behind = Duration::from_nanos(u64::try_from(self.now.since_ns(wall)).unwrap_or(0));
-        let told = if self.told { !behind.is_zero() } else { behind > BEHIND_MAX };
-        if std::mem::replace(&mut self.told, told) == told {
+        let told = if self.told == Some(true) { !behind.is_zero() } else { behind > BEHIND_MAX };
+        if self.told.replace(told) == Some(told) {
             return None;
         }
         let reason =
@@ -88,7 +93,7 @@ impl Ingest {
     /// When the log cannot take a frame for a reason other than a full disk. A full disk is waited out: the inlet
     /// fills, the sources hold back, and what their servers cannot queue becomes gaps.
     pub async fn run(mut self) -> Result<(), PortError> {
-        let mut monotone = Monotone { now: self.last_now, at: Timer::now(), told: false };
+        let mut monotone = Monotone { now: self.last_now, at: Timer::now(), told: None, cut_at: Timer::now() };
         let mut frame = Frame::default();
         let mut cut_at = Timer::now() + HEARTBEAT;
         let mut waiting = false;
@@ -104,9 +109,11 @@ impl Ingest {
             };
             let Some(arrival) = arrival else { break };
             self.take(arrival, &mut frame, &mut monotone).await?;
-            let full = frame.rows.len() >= CUT_ROWS;
-            while frame.rows.len() >= CUT_ROWS {
-                let rest = frame.rows.split_off(CUT_ROWS);
+            let full = frame.rows.len() >= rows_max(&frame.rows);
+            while let most = rows_max(&frame.rows)
+                && frame.rows.len() >= most
+            {
+                let rest = frame.rows.split_off(most);
                 self.cut(&mut frame, &mut monotone).await?;
                 frame.rows = rest;
             }
@@ -115,7 +122,7 @@ impl Ingest {
                 self.cut(&mut frame, &mut monotone).await?;
             }
             if is_empty(&frame) {
-                (waiting, cut_at) = (false, Timer::now() + HEARTBEAT);
+                (waiting, cut_at) = (false, monotone.cut_at + HEARTBEAT);
             } else if !waiting {
                 (waiting, cut_at) = (true, Timer::now() + CUT_AFTER);
             }
@@ -180,6 +187,7 @@ impl Ingest {
     async fn cut(&mut self, frame: &mut Frame, monotone: &mut Monotone) -> Result<(), PortError> {
         let mode = frame.mode;
         let mut full = std::mem::replace(frame, Frame { mode, ..Frame::default() });
+        monotone.cut_at = Timer::now();
         let wall = self.clock.now();
         full.now = monotone.next(wall);
         full.utc_offset_s = self.site.utc_offset_s;
@@ -187,11 +195,19 @@ impl Ingest {
         let now = full.now;
         let record = self.log.put(RecordBody::Data(full)).await?;
         if let Some(behind) = monotone.news(wall) {
-            tracing::warn!(behind, "the machine's clock and the log's time");
+            if let Some(behind) = &behind {
+                tracing::warn!(behind, "times of receipt run ahead of the machine's clock until it has caught up");
+            }
             self.notices.clock(record.lsn, now, behind).await;
         }
         Ok(())
     }
+}
+
+/// How many rows of these a frame may have: fewer when they bear long texts.
+fn rows_max(rows: &Rows) -> usize {
+    let bytes = if rows.text.is_empty() { 0 } else { rows.weight() };
+    if bytes < CUT_BYTES { CUT_ROWS } else { (rows.len() * (CUT_BYTES / 1024) / (bytes / 1024)).clamp(1, CUT_ROWS) }
 }
 
 fn is_empty(frame: &Frame) -> bool {

@@ -15,6 +15,9 @@ use crate::{BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, Det
 /// A condition instance of a binding: condition index, instance number.
 type Place = (u16, u32);
 
+/// The version of the gateway's half as it is saved.
+const HOST_VERSION: u8 = 1;
+
 /// The gateway's half of a detector's state.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct HostHalf {
@@ -92,14 +95,19 @@ impl Judge {
 
     /// Restores a saved state. False when it cannot be used; then make a fresh judge.
     pub async fn restore(&mut self, checkpoint: &Checkpoint) -> bool {
-        let host = match postcard::from_bytes(&checkpoint.host) {
-            Ok(host) => host,
-            Err(_) if checkpoint.host.is_empty() => HostHalf::default(),
-            Err(error) => {
-                tracing::warn!(detector = checkpoint.binding, %error, "the saved state of the gateway's half is unreadable");
-                return false;
-            }
+        let host = match checkpoint.host.split_first() {
+            None => Ok(HostHalf::default()),
+            Some((&HOST_VERSION, bytes)) => postcard::from_bytes(bytes).map_err(|error| error.to_string()),
+            Some((version, _)) => Err(format!("it has version {version}, this program's is {HOST_VERSION}")),
         };
+        let host = host.unwrap_or_else(|error| {
+            tracing::warn!(
+                detector = checkpoint.binding,
+                error,
+                "levels and gates are unknown; what was learned is kept"
+            );
+            HostHalf::default()
+        });
         if !checkpoint.bytes.is_empty()
             && let Err(fault) = self.detector.load(checkpoint.state_version, &checkpoint.bytes).await
         {
@@ -116,7 +124,8 @@ impl Judge {
     /// When the plugin fails to save; the instance is finished then.
     pub async fn save(&mut self, binding: &str, frame: Lsn) -> Result<Checkpoint, DetectorFault> {
         let bytes = self.detector.save().await?.unwrap_or_default();
-        let host = postcard::to_allocvec(&self.host).map_err(|error| DetectorFault::Contract(error.to_string()))?;
+        let host = postcard::to_extend(&self.host, vec![HOST_VERSION]);
+        let host = host.map_err(|error| DetectorFault::Contract(error.to_string()))?;
         let identity = self.identity();
         Ok(Checkpoint {
             binding: binding.to_owned(),
@@ -134,7 +143,8 @@ impl Judge {
     /// # Errors
     /// The instance is finished.
     pub async fn judge(&mut self, batch: &Batch) -> Result<Judgement, DetectorFault> {
-        let since = std::mem::replace(&mut self.host.last_now, batch.now);
+        let before = std::mem::replace(&mut self.host.last_now, batch.now);
+        let since = if before == Instant::default() { batch.now } else { before };
         if std::mem::take(&mut self.host.skipped) {
             let mut told = batch.clone();
             told.gaps.push(BatchGap { signal: None, since, until: batch.now, cause: GapCause::Skipped });

@@ -123,8 +123,9 @@ impl Log {
                 ring.bytes -= oldest.body.weight();
             }
         }
-        drop(ring);
+        // Still under the lock: two who append must not tell their places in the wrong order.
         self.tail.send_replace(lsn);
+        drop(ring);
         Ok(record)
     }
 
@@ -188,7 +189,7 @@ impl Log {
                 () = self.urgent.notified() => false,
                 () = due(&mut tail) => false,
             };
-            if self.durable_tail() < self.tail() {
+            if stopping || self.durable_tail() < self.tail() {
                 let synced = tokio::task::spawn_blocking(move || (syncer.sync(), syncer)).await;
                 let (durable, back) = synced.map_err(|panic| PortError::Io {
                     doing: "making the journal durable".to_owned(),
@@ -292,6 +293,10 @@ impl Cursor {
                 Taken::Older => {
                     let (log, from) = (self.log.clone(), self.next);
                     let read = tokio::task::spawn_blocking(move || log.read(from, READ_ROWS_MAX)).await??;
+                    // Nothing from here on, nor in memory: there will be, or something later.
+                    if read.is_empty() && self.tail.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
                     self.taken.extend(read.into_iter().map(Arc::new));
                 }
             }

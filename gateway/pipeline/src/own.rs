@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef};
-use watchfire_model::{ConditionKey, Scope, Severity, StatusCode};
+use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Finding};
+use watchfire_model::{ConditionKey, Level, Scope, Severity, StatusCode};
 
 /// The binding name that stands for the gateway itself; no detector may have it.
 pub const OWN_BINDING: &str = "gateway";
@@ -34,16 +34,25 @@ struct Standing {
     down: BTreeSet<Arc<str>>,
     /// Bindings whose detector does not run.
     failed: BTreeSet<String>,
+    /// Conditions of which their detector itself cannot tell.
+    unknown: BTreeSet<ConditionKey>,
 }
 
 impl Standing {
     fn held(&self, keys: &BTreeSet<ConditionKey>) -> Vec<(ConditionKey, StatusCode)> {
         let lost: Vec<_> = self.down.iter().filter_map(|source| self.resting.get(source)).collect();
         let held = |key: &ConditionKey| {
-            let unsure = self.failed.contains(key.binding()) || lost.iter().any(|keys| keys.contains(key));
-            if unsure { StatusCode::UNCERTAIN_LAST_USABLE } else { StatusCode::GOOD }
+            if self.failed.contains(key.binding()) || lost.iter().any(|keys| keys.contains(key)) {
+                return StatusCode::UNCERTAIN_LAST_USABLE;
+            }
+            if self.unknown.contains(key) { StatusCode::UNCERTAIN } else { StatusCode::GOOD }
         };
         keys.iter().map(|key| (key.clone(), held(key))).collect()
+    }
+
+    fn unsure(&self, key: &ConditionKey) -> bool {
+        let lost = || self.down.iter().filter_map(|source| self.resting.get(source)).any(|keys| keys.contains(key));
+        self.failed.contains(key.binding()) || lost()
     }
 }
 
@@ -151,6 +160,20 @@ impl OwnConditions {
         }
     }
 
+    /// A detector's finding as far as it can be believed: one of a condition that also rests on a lost source is
+    /// uncertain, whatever was found of the others.
+    pub(crate) fn believe(&self, key: &ConditionKey, finding: &mut Finding) {
+        let mut standing = self.standing.lock();
+        if finding.level == Level::Unknown {
+            standing.unknown.insert(key.clone());
+        } else if !standing.unknown.is_empty() {
+            standing.unknown.remove(key);
+        }
+        if finding.quality.is_good() && standing.unsure(key) {
+            finding.quality = StatusCode::UNCERTAIN_LAST_USABLE;
+        }
+    }
+
     /// A source was lost or came back: how far the conditions that rest on it can be believed now.
     pub(crate) fn source(&self, source: &Arc<str>, down: bool) -> Vec<(ConditionKey, StatusCode)> {
         let mut standing = self.standing.lock();
@@ -177,6 +200,7 @@ impl OwnConditions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use watchfire_model::Instant;
 
     #[test]
     fn a_condition_is_believed_again_only_when_every_reason_against_it_has_ended() {
@@ -189,8 +213,24 @@ mod tests {
         assert_eq!(status(own.source(&a, true)), StatusCode::UNCERTAIN_LAST_USABLE);
         assert_eq!(status(own.source(&b, true)), StatusCode::UNCERTAIN_LAST_USABLE);
         assert_eq!(status(own.source(&a, false)), StatusCode::UNCERTAIN_LAST_USABLE, "`b` is still lost");
+        let mut finding = Finding {
+            level: Level::Active,
+            message: "odd".into(),
+            score: None,
+            evidence: Vec::new(),
+            at: Instant::default(),
+            quality: StatusCode::GOOD,
+        };
+        let key = ConditionKey::new("plain", "odd", "");
+        own.believe(&key, &mut finding);
+        assert_eq!(finding.quality, StatusCode::UNCERTAIN_LAST_USABLE, "what the other source says is half of it");
         assert_eq!(status(own.detector("plain", true)), StatusCode::UNCERTAIN_LAST_USABLE);
         assert_eq!(status(own.source(&b, false)), StatusCode::UNCERTAIN_LAST_USABLE, "the detector does not run");
         assert_eq!(status(own.detector("plain", false)), StatusCode::GOOD);
+        own.believe(&key, &mut Finding { level: Level::Unknown, ..finding.clone() });
+        own.source(&a, true);
+        assert_eq!(status(own.source(&a, false)), StatusCode::UNCERTAIN, "its detector cannot tell");
+        own.believe(&key, &mut finding);
+        assert_eq!(status(own.source(&a, false)), StatusCode::GOOD);
     }
 }

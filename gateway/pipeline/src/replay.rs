@@ -110,11 +110,12 @@ pub async fn replay(
     let mut judge = Judge::create(factory, &plan.spec).await?;
     let config_hash = judge.identity().config_hash.clone();
     let mut recorded = Recorded::default();
-    let oldest = each(log, Lsn(1), async |record| {
+    let holes = each(log, Lsn(1), async |record| {
         recorded.note(name, &config_hash, record);
         Ok(())
     })
     .await?;
+    let oldest = holes.first().filter(|(from, _)| *from == Lsn(1)).map(|(_, oldest)| *oldest);
     let checkpoint = log.history().load_checkpoint(name)?;
     let ran = || checkpoint.as_ref().is_some_and(|saved| saved.config_hash == config_hash);
     let start = match (recorded.start, oldest) {
@@ -129,6 +130,13 @@ pub async fn replay(
     let checkpoint = checkpoint.map_or(start, |checkpoint| checkpoint.frame);
     let end = recorded.verdicts.last_key_value().map_or(checkpoint, |(last, _)| checkpoint.max(*last));
 
+    // What the detector saw and is gone since cannot be compared; what it passed over itself can.
+    let passed = |from: Lsn, to: Lsn| recorded.holes.iter().any(|(begin, end)| *begin <= from && to <= *end);
+    let gone = holes.iter().filter(|(from, to)| *from > start.next() && *to <= end);
+    if let Some((_, oldest)) = gone.into_iter().find(|(from, to)| !passed(*from, *to)) {
+        return Err(ReplayError::NotKept { binding: name.clone(), oldest: *oldest });
+    }
+
     let mut report = ReplayReport { binding: name.clone(), ..ReplayReport::default() };
     let mut hasher = blake3::Hasher::new();
     let indexes = plan.indexes();
@@ -136,12 +144,6 @@ pub async fn replay(
         if record.lsn > end {
             return Ok(());
         }
-        if let RecordBody::Control(Control::Source { source, state, .. }) = &record.body
-            && plan.sources.iter().any(|own| **own == **source)
-        {
-            judge.source(source, *state);
-        }
-        let RecordBody::Data(frame) = &record.body else { return Ok(()) };
         while let Some(hole) = recorded.holes.first_entry()
             && *hole.key() <= record.lsn
         {
@@ -151,6 +153,12 @@ pub async fn replay(
             }
             hole.remove();
         }
+        if let RecordBody::Control(Control::Source { source, state, .. }) = &record.body
+            && plan.sources.iter().any(|own| **own == **source)
+        {
+            judge.source(source, *state);
+        }
+        let RecordBody::Data(frame) = &record.body else { return Ok(()) };
         if recorded.skips.contains(&record.lsn) {
             judge.skip();
             report.skipped += 1;
@@ -229,26 +237,27 @@ impl ReplayReport {
     }
 }
 
-/// Calls `visit` for each record from `from` on; answers the oldest one where that is no longer kept.
+/// Calls `visit` for each record from `from` on; answers where records are not kept: from which place, and where they
+/// go on.
 async fn each(
     log: &Arc<Log>,
     from: Lsn,
     mut visit: impl AsyncFnMut(&Record) -> Result<(), ReplayError>,
-) -> Result<Option<Lsn>, ReplayError> {
+) -> Result<Vec<(Lsn, Lsn)>, ReplayError> {
     let mut next = from;
-    let mut begins = None;
+    let mut holes = Vec::new();
     loop {
         let stores = log.clone();
         let read = tokio::task::spawn_blocking(move || stores.read(next, READ_ROWS_MAX)).await;
         let records = match read.map_err(CursorError::Ended)? {
             Err(CursorError::Gone { oldest }) => {
-                begins = begins.or((next == from).then_some(oldest));
+                holes.push((next, oldest));
                 next = oldest;
                 continue;
             }
             records => records?,
         };
-        let Some(last) = records.last() else { return Ok(begins) };
+        let Some(last) = records.last() else { return Ok(holes) };
         next = last.lsn.next();
         for record in &records {
             visit(record).await?;

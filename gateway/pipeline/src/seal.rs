@@ -84,8 +84,10 @@ pub(crate) async fn run(
         }
         let stores = log.clone();
         let sealed = tokio::task::spawn_blocking(move || {
-            seal_all(&stores)?;
-            retain.map_or(Ok(()), |now| drop_old(&stores, now, keep))
+            // A full disk must not keep the old from going: that is what makes room.
+            let sealed = seal_all(&stores);
+            let dropped = retain.map_or(Ok(()), |now| drop_old(&stores, now, keep));
+            sealed.and(dropped)
         });
         match sealed.await {
             Ok(Ok(())) => {}

@@ -234,6 +234,42 @@ async fn time_in_the_log_never_runs_backwards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_was_mended_while_the_gateway_stood_still_is_no_alarm_any_more() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 1.0).await;
+    rig.step_clock(-7200);
+    rig.value(0, 2.0).await;
+    rig.shown_active("gateway/clock").await;
+    rig.step_clock(7200);
+    rig.kill();
+    let rig = Rig::start(&site).await;
+    rig.shown_normal("gateway/clock").await;
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detector_that_fails_again_while_it_catches_up_does_not_count_as_running() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    rig.shown_active("plain/high/s/0").await;
+    rig.value(1, plain::POISON).await;
+    rig.shown_active("gateway/detector/plain").await;
+    rig.shown_normal("gateway/detector/plain").await;
+    rig.stop().await;
+    let told = site.records().into_iter().filter_map(|record| match record.body {
+        RecordBody::Decided(decided) => Some(decided.transitions),
+        _ => None,
+    });
+    let health = told.flatten().filter(|state| state.key.as_str() == "gateway/detector/plain");
+    let active: Vec<bool> = health
+        .map(|state| watchfire_alarms::ConditionState::decode(state.key.as_str(), &state.state).unwrap().active.value)
+        .collect();
+    assert_eq!(active.iter().filter(|active| !**active).count(), 1, "it runs again once, at the end: {active:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_detector_that_goes_live_raises_what_stands_and_one_that_leaves_clears_its_alarms() {
     let site = Site::new();
     let rig = Rig::start_in(&site, Mode::Shadow).await;
@@ -254,6 +290,8 @@ async fn a_detector_that_goes_live_raises_what_stands_and_one_that_leaves_clears
         }
         assert_eq!(site.replay().await.differences, vec![]);
     }
+    // Even if it knows nothing any more of what it told, as with another configuration.
+    site.history.forget_checkpoints();
     let rig = Rig::start_in(&site, Mode::Shadow).await;
     let left = rig.shown_normal("plain/high/s/0").await;
     assert!(left.state.retain, "it still waits for acknowledgement: {}", left.state.message);

@@ -38,7 +38,7 @@ pub struct Stats {
     pub gaps: AtomicU64,
     /// Samples that detectors judged, summed over detectors.
     pub judged: AtomicU64,
-    /// Records that detectors did not see, since they were no longer kept; summed over detectors.
+    /// How often a detector found that what it would have read next is no longer kept.
     pub skipped: AtomicU64,
     /// Alarm transitions published.
     pub transitions: AtomicU64,

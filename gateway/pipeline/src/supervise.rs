@@ -18,6 +18,8 @@ use crate::{
 
 /// Restarts within [`RESTART_WINDOW`] after which a person is needed.
 const RESTARTS_MAX: usize = 5;
+/// Saves of its state on which a detector may fail, life after life.
+const SAVE_FAULTS_MAX: usize = 3;
 /// The window in which restarts are counted.
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// The first pause before a restart; it doubles with each.
@@ -63,7 +65,7 @@ impl Detection {
         let name = plan.spec.name.clone();
         let mut skips = self.skips(&name).await;
         let mut restarts: Vec<Timer> = Vec::new();
-        let mut last_fault = None;
+        let (mut last_fault, mut save_faults) = (None, 0);
         let (mut started, mut pause) = (Timer::now(), BACKOFF);
         loop {
             let once = Run { detection: self.clone(), plan: plan.clone(), skips: skips.clone() };
@@ -85,7 +87,8 @@ impl Detection {
             }
             restarts.retain(|at| now - *at < RESTART_WINDOW);
             restarts.push(now);
-            let give_up = hopeless || restarts.len() > RESTARTS_MAX;
+            save_faults = if matches!(ended, Ended::Save(_)) { save_faults + 1 } else { 0 };
+            let give_up = hopeless || restarts.len() > RESTARTS_MAX || save_faults > SAVE_FAULTS_MAX;
             let told = self.tell_fault(&plan, &ended, frame, skip, give_up).await;
             if let (true, Some(frame)) = (skip, frame) {
                 skips.insert(frame);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use watchfire_model::{Batch, ConditionSpec, Outcome, Verdict};
 use watchfire_pipeline::{Detector, DetectorFault, DetectorIdentity};
 
-use crate::executor::Executor;
+use crate::executor::{Executor, here};
 use crate::instance::Instance;
 
 /// A running detector.
@@ -56,7 +56,8 @@ impl Detector for Sandboxed {
         let mut instance = self.take()?;
         if self.executor.is_here() {
             let _running = self.executor.running();
-            let answer = instance.process(batch).await;
+            let answer = here(instance.process(batch)).await;
+            let answer = answer.unwrap_or_else(|lost| Err(DetectorFault::Trap(lost.to_string())));
             return self.keep(instance, answer);
         }
         let batch = batch.clone();

@@ -2,11 +2,13 @@
 //! that ends a plugin's slice.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -80,7 +82,7 @@ impl Executor {
             drop(running);
             done
         };
-        if self.is_here() { Ok(work.await) } else { wait(self.handle.spawn(work)).await }
+        if self.is_here() { here(work).await } else { wait(self.handle.spawn(work)).await }
     }
 
     /// Notes that a plugin is running, until what it answers is dropped: only then do slices pass.
@@ -99,6 +101,15 @@ impl Executor {
         drop(permit);
         done
     }
+}
+
+/// Runs work on the caller's own task; a panic of the host is the work's failure, not the caller's end.
+pub(crate) async fn here<T>(work: impl Future<Output = T>) -> Result<T, Lost> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.map_err(|panic| {
+        let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+        Lost::Panic(said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
+    })
 }
 
 async fn wait<T>(work: JoinHandle<T>) -> Result<T, Lost> {

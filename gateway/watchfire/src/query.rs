@@ -44,13 +44,15 @@ mod socket {
     use serde::{Deserialize, Serialize};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{UnixListener, UnixStream};
-    use tokio::sync::mpsc;
+    use tokio::sync::{Semaphore, mpsc};
 
     use super::{Arc, Context, Log, Path, Question, Result, Rows, ask_stores};
     use crate::data::Data;
 
     /// The longest question, bytes.
     const QUESTION_BYTES_MAX: u64 = 1 << 16;
+    /// Questions that are answered at once: one whose asker is slow holds a thread.
+    const ANSWERING_MAX: usize = 4;
     /// The longest page that is believed, bytes.
     const ANSWER_BYTES_MAX: u32 = 1 << 30;
 
@@ -84,9 +86,17 @@ mod socket {
     /// Answers for as long as it is polled.
     pub async fn answer(door: Door, log: Arc<Log>) {
         let Some(listener) = door.0 else { return std::future::pending().await };
+        let places = Arc::new(Semaphore::new(ANSWERING_MAX));
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(one(stream, log.clone()))),
+                Ok((stream, _)) => {
+                    let (places, log) = (places.clone(), log.clone());
+                    drop(tokio::spawn(async move {
+                        let place = places.acquire().await;
+                        one(stream, log).await;
+                        drop(place);
+                    }));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a question could not be taken");
                     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
