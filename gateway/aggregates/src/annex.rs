@@ -32,7 +32,15 @@ fn historian(number: u32) -> (Vec<Point>, Rules) {
     let times = [2.0, 25.0, 28.0, 39.0, 42.0, 48.0, 52.0, 72.0, 77.0, 83.0, 86.0, 90.0];
     let numbers = [10.0, 20.0, 25.0, 30.0, f64::NAN, 40.0, 50.0, 60.0, 70.0, 70.0, 80.0, 90.0];
     let states = [1.0, 0.0, 1.0, 1.0, f64::NAN, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0];
-    let status = |s: f64| if s == 42.0 { BAD } else if s == 77.0 { UNCERTAIN } else { GOOD };
+    let status = |s: f64| {
+        if s == 42.0 {
+            BAD
+        } else if s == 77.0 {
+            UNCERTAIN
+        } else {
+            GOOD
+        }
+    };
     let values = if number == 4 { states } else { numbers };
     let others = times.iter().zip(values).map(|(s, value)| point(*s, value, status(*s)));
     let percent = if number == 3 { 50 } else { 100 };

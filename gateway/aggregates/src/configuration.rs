@@ -130,6 +130,7 @@ mod tests {
     #[test]
     fn the_shares_decide_and_uncertain_data_never_gives_a_good_result() {
         let half = Configuration { percent_data_good: 50, percent_data_bad: 50, ..Default::default() };
+        let any = Configuration { percent_data_good: 0, percent_data_bad: 100, ..Default::default() };
         let tenth = Configuration { percent_data_good: 80, percent_data_bad: 60, ..Default::default() };
         for (configuration, parts, class) in [
             (Configuration::default(), (9, 0, 1), Class::Uncertain),
@@ -139,6 +140,8 @@ mod tests {
             (half, (5, 0, 5), Class::Good),
             (half, (4, 0, 6), Class::Bad),
             (half, (0, 5, 5), Class::Uncertain),
+            (any, (1, 0, 99), Class::Good),
+            (any, (0, 0, 1), Class::Bad),
             (tenth, (8, 0, 2), Class::Good),
             (tenth, (7, 0, 3), Class::Uncertain),
             (tenth, (4, 0, 6), Class::Bad),

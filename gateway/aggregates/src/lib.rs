@@ -18,7 +18,9 @@ mod tally;
 #[cfg(test)]
 mod annex;
 #[cfg(test)]
-mod rules;
+mod examples;
+#[cfg(test)]
+mod model;
 
 pub use aggregate::{Aggregate, Bounds};
 pub use at_time::interpolate_at;
@@ -26,4 +28,6 @@ pub use configuration::{AggregateError, Configuration, Rules};
 pub use intervals::{Interval, Intervals};
 pub use point::{Point, Processed, Value};
 pub use processor::{Processor, process};
-pub use status::{BAD, BAD_NO_DATA, CALCULATED, EXTRA_DATA, INTERPOLATED, MULTIPLE_VALUES, PARTIAL, UNCERTAIN_SUB_NORMAL};
+pub use status::{
+    BAD, BAD_NO_DATA, CALCULATED, EXTRA_DATA, INTERPOLATED, MULTIPLE_VALUES, PARTIAL, UNCERTAIN_SUB_NORMAL,
+};

@@ -134,7 +134,9 @@ impl Link {
                 Some(right) if right.class == Class::Good => left.class,
                 _ => Class::Uncertain,
             },
-            Bounds::Interpolated if self.skipped.is_some_and(|skipped| !rules.stepped || skipped < to) => Class::Uncertain,
+            Bounds::Interpolated if self.skipped.is_some_and(|skipped| !rules.stepped || skipped < to) => {
+                Class::Uncertain
+            }
             Bounds::Interpolated => start.class.max(self.bound(to, bounds, rules).class),
         };
         let end = match self.right {

@@ -74,7 +74,9 @@ impl Scene<'_> {
             A::Minimum | A::MinimumActualTime => self.raw_extreme(Side::Least, aggregate == A::MinimumActualTime),
             A::Maximum | A::MaximumActualTime => self.raw_extreme(Side::Greatest, aggregate == A::MaximumActualTime),
             A::Range => self.raw_range(),
-            A::Minimum2 | A::MinimumActualTime2 => self.bounded_extreme(Side::Least, aggregate == A::MinimumActualTime2),
+            A::Minimum2 | A::MinimumActualTime2 => {
+                self.bounded_extreme(Side::Least, aggregate == A::MinimumActualTime2)
+            }
             A::Maximum2 | A::MaximumActualTime2 => {
                 self.bounded_extreme(Side::Greatest, aggregate == A::MaximumActualTime2)
             }
