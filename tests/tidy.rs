@@ -14,7 +14,7 @@ const KEPT: [(&str, &[&str]); 3] =
 /// Rooms behind the pipeline's ports: none sees another.
 const APART: [&str; 5] = ["source", "journal", "history", "sandbox", "server"];
 /// Rooms that only calculate.
-const PURE: [&str; 3] = ["model", "calibration", "alarms"];
+const PURE: [&str; 4] = ["model", "aggregates", "calibration", "alarms"];
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 4] = ["mod", "utils", "common", "helpers"];
 /// Where the one `unsafe` of the project is: the sandbox loads its own compiled code.
