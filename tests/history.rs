@@ -11,6 +11,8 @@ use crate::harness::recording::{Recorded, SERVER_LATER_NS, Served};
 use crate::harness::wait_for;
 
 const ROWS: usize = 300;
+/// AggregateFunction_Average.
+const AVERAGE: u32 = 2342;
 const UNCERTAIN: u32 = 0x4000_0000;
 const BAD_SENSOR_FAILURE: u32 = 0x808C_0000;
 
@@ -152,6 +154,15 @@ fn hmis_that_are_not_ours_draw_what_was_recorded() {
         let drawn: Vec<(f64, f64)> = drawn.iter().map(|(time, value)| (*time, value.as_f64().unwrap())).collect();
         // Both ask for bounds, so that the value at the end belongs to it.
         assert_eq!(drawn, wanted[10..=200], "{kind:?}");
+
+        // A row each three minutes, so nine minutes hold three.
+        let averages = hmi.aggregate("signal:plant/reactor_pressure", (first, first + 3_600_000), 540_000, AVERAGE);
+        assert_eq!(averages.len(), 7, "{kind:?}: the last one is shorter");
+        for ((time, average), rows) in averages.iter().zip(wanted[10..30].chunks(3)) {
+            let mean = rows.iter().map(|(_, value)| value).sum::<f64>() / rows.len() as f64;
+            assert_eq!(*time, rows[0].0, "{kind:?}");
+            assert!((average.as_f64().unwrap() - mean).abs() < 1e-9, "{kind:?}: {average} is not {mean}");
+        }
     }
     gateway.stop();
 }

@@ -127,9 +127,22 @@ impl Hmi {
     #[track_caller]
     pub fn history(&mut self, node: &str, from_ms: i64, to_ms: i64) -> Vec<(f64, Value)> {
         let with = json!({ "node": node_id(node), "from_ms": from_ms, "to_ms": to_ms });
-        let answer = self.peer.ask("history", with);
-        let one = |one: &Value| (one[0].as_f64().unwrap(), one[1].clone());
-        answer["values"].as_array().unwrap_or_else(|| panic!("{answer}")).iter().map(one).collect()
+        recorded(&self.peer.ask("history", with))
+    }
+
+    /// An aggregate of them by its number in the standard.
+    #[track_caller]
+    pub fn aggregate(
+        &mut self,
+        node: &str,
+        (from_ms, to_ms): (i64, i64),
+        interval_ms: i64,
+        function: u32,
+    ) -> Vec<(f64, Value)> {
+        let with = json!({
+            "node": node_id(node), "from_ms": from_ms, "to_ms": to_ms, "interval_ms": interval_ms, "function": function,
+        });
+        recorded(&self.peer.ask("aggregate", with))
     }
 
     /// Writes an EventId to a variable of the gateway; answers the name of the result.
@@ -137,6 +150,12 @@ impl Hmi {
     pub fn write(&mut self, node: &str, event: &str) -> String {
         result(&self.peer.ask("write", json!({ "node": node_id(node), "value": event })))
     }
+}
+
+#[track_caller]
+fn recorded(answer: &Value) -> Vec<(f64, Value)> {
+    let one = |one: &Value| (one[0].as_f64().unwrap(), one[1].clone());
+    answer["values"].as_array().unwrap_or_else(|| panic!("{answer}")).iter().map(one).collect()
 }
 
 /// The NodeId of something of the gateway's own.

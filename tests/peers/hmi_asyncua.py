@@ -9,7 +9,7 @@ which lists every field of the type and every subtype. Unasked lines are `{"even
 
 Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`, `event` (hex) and `text` (null: none);
 `refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
-`node`, `from_ms`, `to_ms` (since 1970); `changes`
+`node`, `from_ms`, `to_ms` (since 1970); `aggregate` with the same, `interval_ms` and `function` (its numeric id); `changes`
 with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
 Results are names of status codes.
 """
@@ -132,7 +132,7 @@ class Hmi:
         self.values = await client.create_subscription(PUBLISHING_MS, Listener("values"))
         say(ready=True)
         methods = ("acknowledge", "confirm", "comment", "refresh", "refresh_item", "read", "write", "children", "changes")
-        await answer_requests({name: getattr(self, name) for name in (*methods, "history")})
+        await answer_requests({name: getattr(self, name) for name in (*methods, "history", "aggregate")})
 
     async def call(self, node: str | int, method: int, *arguments: ua.Variant) -> dict[str, Any]:
         """Calls a method by its id in the standard; answers the name of the result."""
@@ -198,8 +198,32 @@ class Hmi:
         """Recorded values, as a trend asks for them."""
         begin, end = (EPOCH + datetime.timedelta(milliseconds=request[name]) for name in ("from_ms", "to_ms"))
         found = await self.client.get_node(request["node"]).read_raw_history(begin, end)
+        return self.recorded(found)
+
+    @staticmethod
+    def recorded(found: list[ua.DataValue]) -> dict[str, Any]:
+        """Times in milliseconds since 1970, and values."""
         times = [(one.SourceTimestamp.replace(tzinfo=None) - EPOCH) / datetime.timedelta(milliseconds=1) for one in found]
         return {"values": [[time, plain(one.Value)] for time, one in zip(times, found)]}
+
+    async def aggregate(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Processed values; asyncua has the service, but no call of its own for it."""
+        details = ua.ReadProcessedDetails()
+        details.StartTime, details.EndTime = (
+            EPOCH + datetime.timedelta(milliseconds=request[name]) for name in ("from_ms", "to_ms")
+        )
+        details.ProcessingInterval = request["interval_ms"]
+        details.AggregateType = [ua.NodeId(request["function"])]
+        node = ua.HistoryReadValueId()
+        node.NodeId = self.client.get_node(request["node"]).nodeid
+        parameters = ua.HistoryReadParameters()
+        parameters.HistoryReadDetails = details
+        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+        parameters.ReleaseContinuationPoints = False
+        parameters.NodesToRead = [node]
+        result = (await self.client.uaclient.history_read(parameters))[0]
+        result.StatusCode.check()
+        return self.recorded(result.HistoryData.DataValues)
 
     async def changes(self, request: dict[str, Any]) -> dict[str, Any]:
         """Subscribes to values."""

@@ -142,6 +142,11 @@ function handlers(session) {
       const values = found.historyData?.dataValues ?? [];
       return { values: values.map((one) => [one.sourceTimestamp.getTime(), value(one.value)]) };
     },
+    aggregate: async ({ node: nodeId, from_ms: from, to_ms: to, interval_ms: interval, function: aggregate }) => {
+      const found = await session.readAggregateValue({ nodeId }, new Date(from), new Date(to), aggregate, interval);
+      const values = found.historyData?.dataValues ?? [];
+      return { values: values.map((one) => [one.sourceTimestamp.getTime(), value(one.value)]) };
+    },
     children: async ({ node: nodeId }) => {
       const found = await session.browse(nodeId);
       return { nodes: found.references.map((reference) => nodeText(reference.nodeId)) };

@@ -11,10 +11,14 @@ use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{CoreNodeManagerBuilder, InMemoryNodeManagerBuilder};
 use opcua::server::node_manager::{
     BrowseNode, BrowsePathItem, DynNodeManager, ExternalReferenceRequest, MethodCall, MonitoredItemRef,
-    MonitoredItemUpdateRef, NodeManager, NodeManagerBuilder, ReadNode, RequestContext, ServerContext, WriteNode,
+    MonitoredItemUpdateRef, NodeManager, NodeManagerBuilder, ParsedReadValueId, ReadNode, RequestContext,
+    ServerContext, WriteNode,
 };
-use opcua::types::{ExpandedNodeId, MonitoringMode, NodeId, StatusCode, TimestampsToReturn};
+use opcua::types::{
+    AttributeId, DataValue, ExpandedNodeId, MonitoringMode, NodeId, StatusCode, TimestampsToReturn, VariableId, Variant,
+};
 
+use crate::history::VALUES_MAX;
 use crate::methods::{Call, Refusal};
 use crate::shared::Shared;
 
@@ -25,6 +29,23 @@ impl NodeManagerBuilder for CoreBuilder {
     fn build(self: Box<Self>, context: ServerContext) -> Arc<DynNodeManager> {
         let inner = Box::new(InMemoryNodeManagerBuilder::new(CoreNodeManagerBuilder)).build(context);
         Arc::new(Core { inner, shared: self.0 })
+    }
+}
+
+/// What we can do that the stack does not know of (OPC 10000-11 §5.4).
+fn capability(wanted: &ParsedReadValueId) -> Option<Variant> {
+    if wanted.attribute_id != AttributeId::Value {
+        return None;
+    }
+    let id = &wanted.node_id;
+    if *id == VariableId::HistoryServerCapabilities_AccessHistoryDataCapability
+        || *id == VariableId::HistoryServerCapabilities_ServerTimestampSupported
+    {
+        Some(true.into())
+    } else if *id == VariableId::HistoryServerCapabilities_MaxReturnDataValues {
+        Some(VALUES_MAX.into())
+    } else {
+        None
     }
 }
 
@@ -70,7 +91,13 @@ impl NodeManager for Core {
         timestamps: TimestampsToReturn,
         nodes: &mut [&mut ReadNode],
     ) -> Result<(), StatusCode> {
-        self.inner.read(context, max_age, timestamps, nodes).await
+        self.inner.read(context, max_age, timestamps, nodes).await?;
+        for node in nodes {
+            if let Some(value) = capability(node.node()) {
+                node.set_result(DataValue::new_now(value));
+            }
+        }
+        Ok(())
     }
 
     async fn write(&self, context: &RequestContext, nodes: &mut [&mut WriteNode]) -> Result<(), StatusCode> {

@@ -2,19 +2,21 @@
 //! blocks, so it happens off the runtime, one node after the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use opcua::server::ContinuationPoint;
 use opcua::server::node_manager::HistoryNode;
 use opcua::types::{
-    DataValue, DateTime, HistoryData, HistoryModifiedData, NumericRange, ReadRawModifiedDetails, StatusCode,
-    TimestampsToReturn,
+    DataValue, DateTime, HistoryData, HistoryModifiedData, NodeId, NumericRange, ReadAtTimeDetails,
+    ReadProcessedDetails, ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
 };
+use watchfire_aggregates::{Aggregate, Configuration, Intervals, Processed, Rules, Value as Computed};
 use watchfire_model::{Instant, Kind, Sample, SignalId};
 use watchfire_pipeline::{CursorError, Recorded};
-use watchfire_ua::{instant_from_date_time, sample_to_data_value};
+use watchfire_ua::{instant_from_date_time, sample_to_data_value, status_to_ua};
 
 use crate::manager::keep_timestamps;
-use crate::trend::{Place, Raw, Values};
+use crate::trend::{self, Place, Raw, Series, Values};
 
 /// Values that one answer holds for one node; the client asks on for more.
 pub(crate) const VALUES_MAX: u32 = 10_000;
@@ -22,6 +24,10 @@ pub(crate) const VALUES_MAX: u32 = 10_000;
 /// Where a raw read goes on.
 #[derive(Clone, Copy, Debug)]
 struct Rest(Raw);
+
+/// Where a processed read goes on.
+#[derive(Clone, Copy, Debug)]
+struct RestOfSeries(Series);
 
 /// What one node's read needs to know.
 pub(crate) struct Asked {
@@ -72,7 +78,120 @@ pub(crate) async fn raw(
     status
 }
 
+/// Reads an aggregate for a node, or tells why not (OPC 10000-13).
+pub(crate) async fn processed(
+    recorded: &Arc<dyn Recorded>,
+    asked: &Asked,
+    details: &ReadProcessedDetails,
+    aggregate: &NodeId,
+    node: &mut HistoryNode,
+) -> StatusCode {
+    if let Err(status) = plain(node, asked.timestamps) {
+        return status;
+    }
+    let series = match node.continuation_point() {
+        None => match asked.series(details, aggregate) {
+            Ok(series) => series,
+            Err(status) => return status,
+        },
+        Some(point) => match point.get::<RestOfSeries>() {
+            Some(rest) => rest.0,
+            None => return StatusCode::BadContinuationPointInvalid,
+        },
+    };
+    let (recorded, signal) = (recorded.clone(), asked.signal);
+    let read = move || series.read(&*recorded.trace(signal)?, VALUES_MAX.into());
+    let (values, next) = match off_the_runtime(read).await {
+        Ok(values) => values,
+        Err(status) => return status,
+    };
+    node.set_result(HistoryData { data_values: Some(values.iter().map(|value| asked.computed(value)).collect()) });
+    let rest = next.map(|next| ContinuationPoint::new(Box::new(RestOfSeries(Series { next, ..series }))));
+    node.set_next_continuation_point(rest);
+    StatusCode::Good
+}
+
+/// Reads values at given times for a node, or tells why not.
+pub(crate) async fn at_times(
+    recorded: &Arc<dyn Recorded>,
+    asked: &Asked,
+    details: &ReadAtTimeDetails,
+    node: &mut HistoryNode,
+) -> StatusCode {
+    if let Err(status) = plain(node, asked.timestamps) {
+        return status;
+    }
+    let times: Option<Vec<Instant>> =
+        details.req_times.iter().flatten().map(|time| instant_from_date_time(time, None)).collect();
+    let Some(times) = times.filter(|times| !times.is_empty()) else { return StatusCode::BadInvalidArgument };
+    if times.len() > VALUES_MAX as usize {
+        return StatusCode::BadTooManyOperations;
+    }
+    if asked.kind == Kind::Text {
+        return StatusCode::BadHistoryOperationUnsupported;
+    }
+    let (recorded, signal, rules) = (recorded.clone(), asked.signal, asked.rules(Configuration::default()));
+    let simple = details.use_simple_bounds;
+    let read = move || trend::at_times(&*recorded.trace(signal)?, &times, simple, &rules);
+    match off_the_runtime(read).await {
+        Ok(values) => {
+            let values = values.iter().map(|value| asked.computed(value)).collect();
+            node.set_result(HistoryData { data_values: Some(values) });
+            StatusCode::Good
+        }
+        Err(status) => status,
+    }
+}
+
 impl Asked {
+    fn rules(&self, configuration: Configuration) -> Rules {
+        Rules { configuration, stepped: self.kind != Kind::Real }
+    }
+
+    fn series(&self, details: &ReadProcessedDetails, aggregate: &NodeId) -> Result<Series, StatusCode> {
+        let known = (aggregate.namespace == 0).then(|| aggregate.as_u32()).flatten();
+        let aggregate = known.and_then(Aggregate::from_node_id).ok_or(StatusCode::BadAggregateNotSupported)?;
+        if self.kind == Kind::Text {
+            return Err(StatusCode::BadAggregateInvalidInputs);
+        }
+        let wanted = &details.aggregate_configuration;
+        let configuration = if wanted.use_server_capabilities_defaults {
+            Configuration::default()
+        } else {
+            Configuration {
+                treat_uncertain_as_bad: wanted.treat_uncertain_as_bad,
+                percent_data_bad: wanted.percent_data_bad,
+                percent_data_good: wanted.percent_data_good,
+                use_sloped_extrapolation: wanted.use_sloped_extrapolation,
+            }
+        };
+        configuration.check().map_err(|_| StatusCode::BadAggregateConfigurationRejected)?;
+        let given = |time: &DateTime| instant_from_date_time(time, None).ok_or(StatusCode::BadHistoryOperationInvalid);
+        let (start, end) = (given(&details.start_time)?, given(&details.end_time)?);
+        let interval = Duration::try_from_secs_f64(details.processing_interval / 1000.0);
+        let interval = interval.map_err(|_| StatusCode::BadInvalidArgument)?;
+        let intervals = Intervals::new(start, end, interval).map_err(|_| StatusCode::BadInvalidArgument)?;
+        Ok(Series { aggregate, rules: self.rules(configuration), intervals, next: 0 })
+    }
+
+    /// A computed value in the type of what it is.
+    fn computed(&self, processed: &Processed) -> DataValue {
+        let Processed { time, status, value } = *processed;
+        let nothing = Sample { time, server_time: time, value: f64::NAN, exact: None, text: None, status };
+        let mut computed = match value {
+            Some(Computed::Source(value, exact)) => self.value(&Sample { value, exact, ..nothing }),
+            _ => self.value(&nothing),
+        };
+        computed.value = match value {
+            None => None,
+            Some(Computed::Source(..)) => computed.value,
+            Some(Computed::Double(value)) => Some(value.into()),
+            Some(Computed::Count(count)) => Some(i32::try_from(count).unwrap_or(i32::MAX).into()),
+            Some(Computed::Status(status)) => Some(Variant::StatusCode(status_to_ua(status))),
+        };
+        computed
+    }
+
     fn value(&self, sample: &Sample) -> DataValue {
         keep_timestamps(sample_to_data_value(sample, self.kind), self.timestamps)
     }

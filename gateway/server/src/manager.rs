@@ -16,7 +16,8 @@ use opcua::server::node_manager::{
 };
 use opcua::types::{
     AttributeId, ByteString, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId,
-    NumericRange, ObjectTypeId, QualifiedName, ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
+    NumericRange, ObjectTypeId, QualifiedName, ReadAtTimeDetails, ReadProcessedDetails, ReadRawModifiedDetails,
+    StatusCode, TimestampsToReturn, Variant,
 };
 use watchfire_model::{AlarmCommand, CommandKind};
 
@@ -265,6 +266,48 @@ impl NodeManager for Manager {
         for node in nodes {
             let status = match self.asked(node.node_id(), timestamps) {
                 Ok(asked) => history::raw(&self.shared.recorded, &asked, details, node).await,
+                Err(status) => status,
+            };
+            node.set_status(status);
+        }
+        Ok(())
+    }
+
+    async fn history_read_processed(
+        &self,
+        _: &RequestContext,
+        details: &ReadProcessedDetails,
+        nodes: &mut [&mut HistoryNode],
+        timestamps: TimestampsToReturn,
+    ) -> Result<(), StatusCode> {
+        // One aggregate for each node of the request, of which only our nodes come here.
+        let aggregates = details.aggregate_type.as_deref().unwrap_or_default();
+        let one = aggregates.first().filter(|first| aggregates.iter().all(|other| other == *first));
+        let matched = aggregates.len() == nodes.len();
+        for (at, node) in nodes.iter_mut().enumerate() {
+            let aggregate = if matched { aggregates.get(at) } else { one };
+            let status = match (self.asked(node.node_id(), timestamps), aggregate) {
+                (Ok(asked), Some(aggregate)) => {
+                    history::processed(&self.shared.recorded, &asked, details, aggregate, node).await
+                }
+                (Ok(_), None) => StatusCode::BadAggregateListMismatch,
+                (Err(status), _) => status,
+            };
+            node.set_status(status);
+        }
+        Ok(())
+    }
+
+    async fn history_read_at_time(
+        &self,
+        _: &RequestContext,
+        details: &ReadAtTimeDetails,
+        nodes: &mut [&mut HistoryNode],
+        timestamps: TimestampsToReturn,
+    ) -> Result<(), StatusCode> {
+        for node in nodes {
+            let status = match self.asked(node.node_id(), timestamps) {
+                Ok(asked) => history::at_times(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
             };
             node.set_status(status);

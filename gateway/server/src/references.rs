@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId};
+use watchfire_aggregates::Aggregate;
 
 use crate::fields::{self, FIELDS, PLAIN, Shape};
 use crate::names::own_text;
@@ -58,9 +59,19 @@ impl List {
     }
 }
 
-/// References that begin at a node of the standard's namespace and end at ours.
+/// Where servers list the aggregates that they compute (OPC 10000-13 §4.2.1).
+const AGGREGATES: [ObjectId; 2] =
+    [ObjectId::HistoryServerCapabilities_AggregateFunctions, ObjectId::Server_ServerCapabilities_AggregateFunctions];
+
+/// References that begin at a node of the standard's namespace and are not the standard's own.
 pub(crate) fn of_core_node(space: &Space, id: &NodeId) -> Vec<Reference> {
     let mut list = List::default();
+    if AGGREGATES.iter().any(|folder| *id == *folder) {
+        for aggregate in Aggregate::all() {
+            list.leads_to_core(ReferenceTypeId::Organizes, NodeId::new(0, aggregate.node_id()));
+        }
+        return list.0;
+    }
     let kind = if *id == ObjectId::ObjectsFolder {
         ReferenceTypeId::Organizes
     } else if *id == ObjectId::Server {

@@ -1,9 +1,11 @@
-//! What was recorded of one signal, as HistoryRead wants it (OPC 10000-11 §6.5.3): raw values from one time to another,
-//! in either direction, with bounds, some at a time. Pure over [`Traced`]; knows no OPC UA node.
+//! What was recorded of one signal, as HistoryRead wants it (OPC 10000-11 §6.5.3 to §6.5.5): raw values from one time to
+//! another, in either direction, with bounds, some at a time; processed values; values at given times. Pure over
+//! [`Traced`]; knows no OPC UA node.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use watchfire_aggregates::{Aggregate, Bounds, Intervals, Point, Processed, Processor, Rules, interpolate_at};
 use watchfire_model::{Instant, Rows, Sample, StatusCode};
 use watchfire_pipeline::{CursorError, Page, Traced};
 
@@ -11,6 +13,10 @@ use watchfire_pipeline::{CursorError, Page, Traced};
 const LOOK_BACK: Duration = Duration::from_secs(60);
 /// Rows looked at back in one go, about; a denser signal is looked at in shorter steps.
 const LOOK_BACK_ROWS: usize = 20_000;
+/// Values on either side of what is asked among which good ones are looked for.
+const NEIGHBOURS_MAX: usize = 1_000;
+/// Good values that are needed before, to go on from them in a straight line.
+const GOOD_BEFORE: usize = 2;
 /// One time alone.
 const SHORTEST: Duration = Duration::from_nanos(1);
 
@@ -147,6 +153,108 @@ impl Raw {
         }
         Ok(None)
     }
+}
+
+/// A processed read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Series {
+    pub aggregate: Aggregate,
+    pub rules: Rules,
+    pub intervals: Intervals,
+    /// The interval where it goes on.
+    pub next: u64,
+}
+
+impl Series {
+    /// The values of the next intervals, `most` at the most, and the interval after them if there is one.
+    pub(crate) fn read(&self, trace: &dyn Traced, most: u64) -> Result<(Vec<Processed>, Option<u64>), CursorError> {
+        let end = self.next.saturating_add(most).min(self.intervals.count());
+        let window = self.next..end;
+        let more = (end < self.intervals.count()).then_some(end);
+        let Some((low, high)) = self.intervals.span(window.clone()) else { return Ok((Vec::new(), None)) };
+        let Ok(mut processor) = Processor::new(self.aggregate, self.rules, self.intervals, window) else {
+            // Its configuration was checked when the read began.
+            return Ok((Vec::new(), None));
+        };
+        let mut take = |point: &Point| {
+            if let Err(error) = processor.push(point) {
+                tracing::debug!(%error, "a value out of its order is left out of an aggregate");
+            }
+            processor.is_hungry()
+        };
+        for point in before(trace, low)? {
+            take(&point);
+        }
+        let (mut next, mut beyond) = (Some(low), 0);
+        while let Some(from) = next {
+            let Page { rows, rest } = trace.page(from, Instant::MAX)?;
+            next = rest;
+            for point in points(&rows) {
+                beyond += usize::from(point.time >= high);
+                if !take(&point) || beyond > NEIGHBOURS_MAX {
+                    next = None;
+                    break;
+                }
+            }
+        }
+        Ok((processor.finish(), more))
+    }
+}
+
+/// The values at given times, in their order; between two recorded ones what lies between them.
+pub(crate) fn at_times(
+    trace: &dyn Traced,
+    times: &[Instant],
+    simple: bool,
+    rules: &Rules,
+) -> Result<Vec<Processed>, CursorError> {
+    let bounds = if simple { Bounds::Simple } else { Bounds::Interpolated };
+    let mut values = Vec::with_capacity(times.len());
+    for time in times {
+        let mut around = before(trace, *time)?;
+        around.extend(after(trace, *time)?);
+        values.push(interpolate_at(&around, *time, bounds, rules));
+    }
+    Ok(values)
+}
+
+fn points(rows: &Rows) -> impl Iterator<Item = Point> + '_ {
+    let columns = rows.time.iter().zip(&rows.value).zip(&rows.status).enumerate();
+    columns.map(|(row, ((time, value), status))| Point {
+        time: *time,
+        value: *value,
+        exact: rows.exact_at(row),
+        status: *status,
+    })
+}
+
+/// The last values before a time, good ones among them if there are any not too far away; the earliest first.
+fn before(trace: &dyn Traced, time: Instant) -> Result<Vec<Point>, CursorError> {
+    let mut back = Back::new(trace, time, Instant::MIN);
+    let (mut found, mut good) = (Vec::new(), 0);
+    while good < GOOD_BEFORE && found.len() < NEIGHBOURS_MAX {
+        let Some(sample) = back.next()? else { break };
+        good += usize::from(sample.status.is_good());
+        found.push(Point::from(&sample));
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// The values from a time on up to the first good one after it.
+fn after(trace: &dyn Traced, time: Instant) -> Result<Vec<Point>, CursorError> {
+    let (mut next, mut found) = (Some(time), Vec::new());
+    while let Some(from) = next {
+        let Page { rows, rest } = trace.page(from, Instant::MAX)?;
+        for point in points(&rows) {
+            found.push(point);
+            if (point.status.is_good() && point.time > time) || found.len() > NEIGHBOURS_MAX {
+                return Ok(found);
+            }
+        }
+        next = rest;
+    }
+    Ok(found)
 }
 
 /// The place of a row that is not answered yet: its time, and how many rows of that time come before it. Rows of one

@@ -2,9 +2,9 @@
 
 use opcua::client::HistoryReadAction;
 use opcua::types::{
-    AttributeId, ByteString, DataValue, DateTime, HistoryData, HistoryModifiedData, HistoryReadResult,
-    HistoryReadValueId, NodeId, NumericRange, ReadRawModifiedDetails, ReferenceTypeId, StatusCode, TimestampsToReturn,
-    Variant,
+    AggregateConfiguration, AttributeId, ByteString, DataValue, DateTime, HistoryData, HistoryModifiedData,
+    HistoryReadResult, HistoryReadValueId, NodeId, NumericRange, ObjectId, ReadAtTimeDetails, ReadProcessedDetails,
+    ReadRawModifiedDetails, ReferenceTypeId, StatusCode, TimestampsToReturn, VariableId, Variant,
 };
 use std::time::Duration;
 use watchfire_model::{Instant, Quality, Rows, SignalId};
@@ -127,6 +127,92 @@ async fn more_values_than_an_answer_holds_are_read_on_from_where_it_ended() {
     }
     assert_eq!((seen.len(), answers), (25_000, 3), "{VALUES_MAX} an answer");
     assert!(seen.iter().zip(0..).all(|(value, number): (&f64, i32)| *value == f64::from(number)));
+    hmi.close().await;
+    house.close().await;
+}
+
+/// One processed read of the oil pressure, all its answers.
+async fn aggregate(hmi: &Hmi, aggregate: ObjectId, end_s: u64, interval_s: u64) -> (StatusCode, Vec<DataValue>, u32) {
+    let details = ReadProcessedDetails {
+        start_time: ua(NOON),
+        end_time: ua(after_noon(end_s)),
+        processing_interval: interval_s as f64 * 1000.0,
+        aggregate_type: Some(vec![aggregate.into()]),
+        aggregate_configuration: AggregateConfiguration {
+            use_server_capabilities_defaults: true,
+            ..AggregateConfiguration::default()
+        },
+    };
+    let (mut found, mut answers) = (Vec::new(), 0);
+    let mut wanted = HistoryReadValueId { node_id: own("signal:press/oil"), ..HistoryReadValueId::default() };
+    loop {
+        let action = HistoryReadAction::ReadProcessedDetails(details.clone());
+        let nodes = [wanted.clone()];
+        let read = hmi.session.history_read(action, TimestampsToReturn::Both, false, &nodes);
+        let result = read.await.unwrap().remove(0);
+        found.extend(values(&result));
+        answers += 1;
+        if result.continuation_point.is_null_or_empty() {
+            return (result.status_code, found, answers);
+        }
+        wanted.continuation_point = result.continuation_point;
+    }
+}
+
+#[tokio::test]
+async fn aggregates_of_recorded_values_are_computed() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let (status, averages, _) = aggregate(&hmi, ObjectId::AggregateFunction_Average, 30, 10).await;
+    assert_eq!(status, StatusCode::Good);
+    let numbers: Vec<_> = averages.iter().map(|value| value.value.clone().unwrap()).collect();
+    assert_eq!(numbers, [4.5, 14.5, 24.5].map(Variant::Double));
+    let times: Vec<_> = averages.iter().map(|value| value.source_timestamp.unwrap()).collect();
+    assert_eq!(times, [0, 10, 20].map(|s| ua(after_noon(s))));
+    let (_, counts, _) = aggregate(&hmi, ObjectId::AggregateFunction_Count, 10, 5).await;
+    assert_eq!(counts.into_iter().map(|value| value.value.unwrap()).collect::<Vec<_>>(), [5, 5].map(Variant::Int32));
+    let (_, seconds, answers) = aggregate(&hmi, ObjectId::AggregateFunction_Maximum, 20_500, 1).await;
+    assert_eq!((seconds.len(), answers), (20_500, 3));
+    let (status, ..) = aggregate(&hmi, ObjectId::AggregateFunction_AnnotationCount, 10, 5).await;
+    assert_eq!(status, StatusCode::BadAggregateNotSupported);
+    let (status, ..) = aggregate(&hmi, ObjectId::AggregateFunction_Average, 0, 5).await;
+    assert_eq!(status, StatusCode::BadInvalidArgument);
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn values_between_recorded_ones_are_read_at_given_times() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let between = ua(after_noon(2).plus(Duration::from_millis(250)));
+    let details = ReadAtTimeDetails { req_times: Some(vec![ua(after_noon(7)), between]), use_simple_bounds: true };
+    let wanted = HistoryReadValueId { node_id: own("signal:press/oil"), ..HistoryReadValueId::default() };
+    let action = HistoryReadAction::ReadAtTimeDetails(details);
+    let nodes = [wanted];
+    let read = hmi.session.history_read(action, TimestampsToReturn::Both, false, &nodes);
+    let result = read.await.unwrap().remove(0);
+    assert_eq!((result.status_code, numbers(&result)), (StatusCode::Good, vec![7.0, 2.25]));
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_server_says_which_history_it_has_and_which_aggregates_it_computes() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let has = hmi.read(VariableId::HistoryServerCapabilities_AccessHistoryDataCapability.into()).await;
+    assert_eq!(has.value, Some(Variant::Boolean(true)));
+    let most = hmi.read(VariableId::HistoryServerCapabilities_MaxReturnDataValues.into()).await;
+    assert_eq!(most.value, Some(Variant::UInt32(VALUES_MAX)));
+    let forward = opcua::types::BrowseDirection::Forward;
+    for folder in
+        [ObjectId::HistoryServerCapabilities_AggregateFunctions, ObjectId::Server_ServerCapabilities_AggregateFunctions]
+    {
+        let found = hmi.browse(folder.into(), ReferenceTypeId::Organizes, forward, 0).await;
+        let found: Vec<_> = found.iter().map(|found| found.browse_name.name.to_string()).collect();
+        assert!(found.iter().any(|name| name == "TimeAverage"), "{folder:?}: {found:?}");
+    }
     hmi.close().await;
     house.close().await;
 }
