@@ -135,6 +135,8 @@ async fn a_poisoned_frame_is_skipped_on_record_and_nothing_else_is_lost() {
     rig.stop().await;
     let report = site.replay().await;
     assert_eq!((report.differences, report.skipped), (vec![], 1));
+    let ended = site.told("gateway/detector/plain").into_iter().filter(|state| !state.active.value).count();
+    assert_eq!(ended, 1, "it failed again while it caught up, so it did not run in between");
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,13 +223,7 @@ async fn time_in_the_log_never_runs_backwards() {
         rig.wait_ms(30).await;
     }
     rig.stop().await;
-    let behind = "gateway/clock";
-    let news = site.records().into_iter().filter_map(|record| match record.body {
-        RecordBody::Decided(decided) => Some(decided.transitions),
-        _ => None,
-    });
-    let told = news.flatten().filter(|state| state.key.as_str() == behind).count();
-    assert!(told > 0, "a clock that was set back is an alarm");
+    assert!(!site.told("gateway/clock").is_empty(), "a clock that was set back is an alarm");
     let frames =
         site.records().into_iter().filter_map(|r| if let RecordBody::Data(f) = r.body { Some(f.now) } else { None });
     assert!(frames.collect::<Vec<_>>().is_sorted_by(|a, b| a < b));
@@ -246,27 +242,6 @@ async fn a_clock_that_was_mended_while_the_gateway_stood_still_is_no_alarm_any_m
     let rig = Rig::start(&site).await;
     rig.shown_normal("gateway/clock").await;
     rig.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_detector_that_fails_again_while_it_catches_up_does_not_count_as_running() {
-    let site = Site::new();
-    let rig = Rig::start(&site).await;
-    rig.value(0, 50.0).await;
-    rig.shown_active("plain/high/s/0").await;
-    rig.value(1, plain::POISON).await;
-    rig.shown_active("gateway/detector/plain").await;
-    rig.shown_normal("gateway/detector/plain").await;
-    rig.stop().await;
-    let told = site.records().into_iter().filter_map(|record| match record.body {
-        RecordBody::Decided(decided) => Some(decided.transitions),
-        _ => None,
-    });
-    let health = told.flatten().filter(|state| state.key.as_str() == "gateway/detector/plain");
-    let active: Vec<bool> = health
-        .map(|state| watchfire_alarms::ConditionState::decode(state.key.as_str(), &state.state).unwrap().active.value)
-        .collect();
-    assert_eq!(active.iter().filter(|active| !**active).count(), 1, "it runs again once, at the end: {active:?}");
 }
 
 #[tokio::test(start_paused = true)]

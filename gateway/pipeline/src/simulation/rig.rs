@@ -80,6 +80,16 @@ impl Site {
         records
     }
 
+    /// Every state of a condition that is on record, in order.
+    pub fn told(&self, key: &str) -> Vec<ConditionState> {
+        let transitions = self.records().into_iter().filter_map(|record| match record.body {
+            RecordBody::Decided(decided) => Some(decided.transitions),
+            _ => None,
+        });
+        let of_key = transitions.flatten().filter(|state| state.key.as_str() == key);
+        of_key.map(|state| ConditionState::decode(key, &state.state).unwrap()).collect()
+    }
+
     pub async fn replay(&self) -> ReplayReport {
         self.try_replay().await.unwrap()
     }
