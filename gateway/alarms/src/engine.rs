@@ -33,8 +33,8 @@ pub struct Finding {
 pub struct Transition {
     /// What the condition is.
     pub def: Arc<ConditionDef>,
-    /// How it stands now.
-    pub state: ConditionState,
+    /// How it stands now; shared with the engine and with whoever shows it, and never changed.
+    pub state: Arc<ConditionState>,
     /// Whether an event tells of it. A change that concerns neither a listed condition nor one that just left the list
     /// (an inactive one whose inputs are lost) only shows in its nodes, and keeps its EventId.
     pub notify: bool,
@@ -78,7 +78,8 @@ pub enum RefusedCommand {
 #[derive(Debug)]
 struct Condition {
     def: Arc<ConditionDef>,
-    state: ConditionState,
+    /// Copied when it changes, since whoever shows it keeps what was.
+    state: Arc<ConditionState>,
 }
 
 /// All conditions and how they stand.
@@ -97,7 +98,7 @@ impl Engine {
     pub fn restore(&mut self, key: &ConditionKey, bytes: &[u8]) -> Result<(), DecodeError> {
         let state = ConditionState::decode(key.as_str(), bytes)?;
         match self.conditions.get_mut(key) {
-            Some(condition) => condition.state = state,
+            Some(condition) => condition.state = Arc::new(state),
             None => {
                 self.orphans.insert(key.clone(), state);
             }
@@ -108,9 +109,12 @@ impl Engine {
     /// Says what a condition is. A known one keeps its state; a new one starts normal at `at`.
     pub fn define(&mut self, def: Arc<ConditionDef>, at: Instant) -> Transition {
         let known = self.conditions.remove(&def.key).map(|condition| condition.state);
-        let mut state =
-            known.or_else(|| self.orphans.remove(&def.key)).unwrap_or_else(|| ConditionState::normal(&def, at));
-        state.retain = state.must_retain(&def);
+        let recovered = || self.orphans.remove(&def.key).map(Arc::new);
+        let mut state = known.or_else(recovered).unwrap_or_else(|| Arc::new(ConditionState::normal(&def, at)));
+        let retain = state.must_retain(&def);
+        if state.retain != retain {
+            Arc::make_mut(&mut state).retain = retain;
+        }
         let transition = Transition { def: def.clone(), state: state.clone(), notify: false };
         self.conditions.insert(def.key.clone(), Condition { def, state });
         transition
@@ -118,13 +122,13 @@ impl Engine {
 
     /// The conditions and their states, by key.
     pub fn conditions(&self) -> impl Iterator<Item = (&Arc<ConditionDef>, &ConditionState)> {
-        self.conditions.values().map(|condition| (&condition.def, &condition.state))
+        self.conditions.values().map(|condition| (&condition.def, &*condition.state))
     }
 
     /// How a condition stands.
     #[must_use]
     pub fn state(&self, key: &ConditionKey) -> Option<&ConditionState> {
-        self.conditions.get(key).map(|condition| &condition.state)
+        self.conditions.get(key).map(|condition| &*condition.state)
     }
 
     /// How a condition stood when its state was taken back, whether or not it is defined by now.
@@ -139,8 +143,8 @@ impl Engine {
     pub fn apply(&mut self, key: &ConditionKey, cause: Lsn, finding: Finding, now: Instant) -> Option<Transition> {
         let condition = self.conditions.get_mut(key)?;
         let before = condition.state.clone();
-        condition.state.take(&condition.def, &finding);
-        let after = &mut condition.state;
+        let after = Arc::make_mut(&mut condition.state);
+        after.take(&condition.def, &finding);
         let same_reason = after.message == before.message || !before.retain;
         let unseen = after.level == before.level && after.quality.value == before.quality.value && same_reason;
         if unseen {
@@ -162,7 +166,7 @@ impl Engine {
         if condition.state.quality.value == quality || !condition.state.enabled.value {
             return None;
         }
-        condition.state.quality.set(quality, now);
+        Arc::make_mut(&mut condition.state).quality.set(quality, now);
         let was_listed = condition.state.retain;
         Some(condition.changed(was_listed, cause, now, now))
     }
@@ -176,7 +180,7 @@ impl Engine {
         condition.check(command)?;
         let at = command.at;
         let confirm = condition.def.confirm;
-        let state = &mut condition.state;
+        let state = Arc::make_mut(&mut condition.state);
         match command.kind {
             CommandKind::Acknowledge => {
                 state.acked.set(true, at);
@@ -225,7 +229,7 @@ impl Condition {
 
     /// Gives the state that was just reached its number, its EventId and its place in the list.
     fn transition(&mut self, cause: u64, at: Instant, now: Instant) {
-        let state = &mut self.state;
+        let state = Arc::make_mut(&mut self.state);
         state.transitions += 1;
         state.event_id = EventId::derive(&self.def.key, state.transitions, cause);
         state.event_ids.push(state.event_id);
@@ -238,7 +242,7 @@ impl Condition {
 
     /// After a finding changed the state: a transition, unless the condition neither was nor is listed.
     fn changed(&mut self, was_listed: bool, cause: Lsn, at: Instant, now: Instant) -> Transition {
-        self.state.decided = cause;
+        Arc::make_mut(&mut self.state).decided = cause;
         if was_listed || self.state.must_retain(&self.def) {
             self.transition(cause.0, at, now);
             return self.announced();

@@ -269,7 +269,7 @@ proptest! {
                 prop_assert!(!before.retain && !state.retain, "what is or was listed is told");
                 prop_assert_eq!((state.event_id, state.acked.value), (before.event_id, before.acked.value));
             } else if let Some(Transition { state, .. }) = reached {
-                prop_assert_eq!(&state, bench.state());
+                prop_assert_eq!(&*state, bench.state());
                 check_transition(&before, &state, confirm);
                 prop_assert!(seen.insert(state.event_id), "an EventId is never used twice");
                 events.push(state.event_id);

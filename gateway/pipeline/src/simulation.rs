@@ -28,7 +28,7 @@ async fn a_value_becomes_an_alarm_that_is_durable_before_it_is_shown() {
     let shown = rig.shown_active("plain/high/s/0").await;
     assert!(shown.state.retain && !shown.state.acked.value);
     let durable = site.journal.durable_states();
-    assert_eq!(durable.get("plain/high/s/0"), Some(&shown.state));
+    assert_eq!(durable.get("plain/high/s/0"), Some(&*shown.state));
     rig.stop().await;
 }
 

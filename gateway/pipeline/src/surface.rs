@@ -15,7 +15,7 @@ pub struct ConditionView {
     /// What it is.
     pub def: Arc<ConditionDef>,
     /// How it stands. Its `event_id` names the transition that led here.
-    pub state: ConditionState,
+    pub state: Arc<ConditionState>,
     /// False for a condition that only appeared (at start): its nodes are made, but no event is sent.
     pub notify: bool,
 }

@@ -79,7 +79,12 @@ impl Publisher {
         // Each condition once, so that whoever watches values sees every state.
         let mut keys = BTreeSet::new();
         let chunk = queue.waiting.iter().take(CHUNK).take_while(|view| keys.insert(view.def.key.clone())).count();
-        (queue.waiting.drain(..chunk).collect(), false)
+        let taken = queue.waiting.drain(..chunk).collect();
+        if queue.waiting.is_empty() {
+            // The room of a burst, such as every condition at the start, is given back.
+            queue.waiting.shrink_to(CHUNK);
+        }
+        (taken, false)
     }
 
     /// Tells clients what is published, for ever.

@@ -52,7 +52,7 @@ pub(crate) const fn limit_of(level: Level) -> Option<usize> {
 #[derive(Debug)]
 pub(crate) struct Condition {
     pub def: Arc<ConditionDef>,
-    pub state: ConditionState,
+    pub state: Arc<ConditionState>,
     /// The area's path, as in [`Space::areas`].
     pub area: Arc<str>,
     /// SourceNode: the signal's variable, or the object that stands for a source or a detector.

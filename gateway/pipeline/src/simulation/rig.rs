@@ -268,7 +268,7 @@ impl Rig {
     }
 
     pub fn state_of(&self, key: &str) -> ConditionState {
-        Self::last(&self.screen.0.lock(), key).unwrap().state
+        (*Self::last(&self.screen.0.lock(), key).unwrap().state).clone()
     }
 
     pub fn state(&self, key: &ConditionKey) -> ConditionState {
