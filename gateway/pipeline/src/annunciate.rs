@@ -263,8 +263,12 @@ impl Annunciator {
                 let active: Vec<_> =
                     ours.filter(|(_, state)| state.active.value).map(|(def, _)| def.key.clone()).collect();
                 let over = own_finding(false, "its detector no longer announces".to_owned(), now, StatusCode::GOOD);
-                let ended = active.iter().filter_map(|key| self.engine.apply(key, cause, over.clone(), now));
-                let transitions = ended.collect();
+                let mut transitions = Vec::new();
+                for key in active {
+                    let mut over = over.clone();
+                    own.believe(&key, &mut over);
+                    transitions.extend(self.engine.apply(&key, cause, over, now));
+                }
                 self.decide_own(cause, transitions).await
             }
         }

@@ -275,6 +275,21 @@ async fn a_detector_that_goes_live_raises_what_stands_and_one_that_leaves_clears
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_alarm_that_is_cleared_by_leaving_live_stays_uncertain_while_its_source_is_lost() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    rig.shown_active("plain/high/s/0").await;
+    rig.source(SourceState::Down).await;
+    rig.shown_active("gateway/source/s").await;
+    rig.stop().await;
+    let rig = Rig::start_in(&site, Mode::Shadow).await;
+    let left = rig.shown_normal("plain/high/s/0").await;
+    assert_eq!(left.state.quality.value, StatusCode::UNCERTAIN_LAST_USABLE);
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_detector_said_while_it_only_learned_is_not_compared() {
     let site = Site::new();
     let rig = Rig::start_in(&site, Mode::Learning).await;

@@ -20,6 +20,14 @@ use crate::trend::{self, Place, Raw, Series, Values};
 
 /// Values that one answer holds for one node; the client asks on for more.
 pub(crate) const VALUES_MAX: u32 = 10_000;
+/// Values that one answer holds for all its nodes: many trends at once must still fit into a message.
+const ANSWER_VALUES_MAX: u32 = 100_000;
+
+/// How many values an answer holds for each of so many nodes.
+pub(crate) fn values_max(nodes: usize) -> u32 {
+    let nodes = u32::try_from(nodes).unwrap_or(u32::MAX).max(1);
+    (ANSWER_VALUES_MAX / nodes).clamp(1, VALUES_MAX)
+}
 
 /// Where a raw read goes on.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +42,8 @@ pub(crate) struct Asked {
     pub signal: SignalId,
     pub kind: Kind,
     pub timestamps: TimestampsToReturn,
+    /// Values that one answer may hold for this node.
+    pub values_max: u32,
 }
 
 /// Reads raw values for a node, or tells why not.
@@ -62,8 +72,8 @@ pub(crate) async fn raw(
         return StatusCode::GoodNoData;
     }
     let most = match details.num_values_per_node {
-        0 => VALUES_MAX,
-        most => most.min(VALUES_MAX),
+        0 => asked.values_max,
+        most => most.min(asked.values_max),
     };
     let (recorded, signal) = (recorded.clone(), asked.signal);
     let read = move || raw.read(&*recorded.trace(signal)?, usize::try_from(most).unwrap_or(1));
@@ -100,7 +110,8 @@ pub(crate) async fn processed(
         },
     };
     let (recorded, signal) = (recorded.clone(), asked.signal);
-    let read = move || series.read(&*recorded.trace(signal)?, VALUES_MAX.into());
+    let most = asked.values_max.into();
+    let read = move || series.read(&*recorded.trace(signal)?, most);
     let (values, next) = match off_the_runtime(read).await {
         Ok(values) => values,
         Err(status) => return status,

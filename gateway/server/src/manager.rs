@@ -77,10 +77,10 @@ impl Manager {
     }
 
     /// What history is to be read of a node.
-    fn asked(&self, id: &NodeId, timestamps: TimestampsToReturn) -> Result<Asked, StatusCode> {
+    fn asked(&self, id: &NodeId, timestamps: TimestampsToReturn, values_max: u32) -> Result<Asked, StatusCode> {
         match self.find(id) {
             Some(Node::Signal(signal)) => {
-                Ok(Asked { signal: signal.id, kind: self.shared.values().kind(&signal), timestamps })
+                Ok(Asked { signal: signal.id, kind: self.shared.values().kind(&signal), timestamps, values_max })
             }
             Some(_) => Err(StatusCode::BadHistoryOperationUnsupported),
             None => Err(StatusCode::BadNodeIdUnknown),
@@ -263,8 +263,9 @@ impl NodeManager for Manager {
         nodes: &mut [&mut HistoryNode],
         timestamps: TimestampsToReturn,
     ) -> Result<(), StatusCode> {
+        let values_max = history::values_max(nodes.len());
         for node in nodes {
-            let status = match self.asked(node.node_id(), timestamps) {
+            let status = match self.asked(node.node_id(), timestamps, values_max) {
                 Ok(asked) => history::raw(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
             };
@@ -284,9 +285,10 @@ impl NodeManager for Manager {
         let aggregates = details.aggregate_type.as_deref().unwrap_or_default();
         let one = aggregates.first().filter(|first| aggregates.iter().all(|other| other == *first));
         let matched = aggregates.len() == nodes.len();
+        let values_max = history::values_max(nodes.len());
         for (at, node) in nodes.iter_mut().enumerate() {
             let aggregate = if matched { aggregates.get(at) } else { one };
-            let status = match (self.asked(node.node_id(), timestamps), aggregate) {
+            let status = match (self.asked(node.node_id(), timestamps, values_max), aggregate) {
                 (Ok(asked), Some(aggregate)) => {
                     history::processed(&self.shared.recorded, &asked, details, aggregate, node).await
                 }
@@ -305,8 +307,9 @@ impl NodeManager for Manager {
         nodes: &mut [&mut HistoryNode],
         timestamps: TimestampsToReturn,
     ) -> Result<(), StatusCode> {
+        let values_max = history::values_max(nodes.len());
         for node in nodes {
-            let status = match self.asked(node.node_id(), timestamps) {
+            let status = match self.asked(node.node_id(), timestamps, values_max) {
                 Ok(asked) => history::at_times(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
             };

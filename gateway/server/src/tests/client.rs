@@ -60,6 +60,7 @@ impl Hmi {
         let client = ClientBuilder::new()
             .max_array_length(100_000)
             .max_message_size(16 << 20)
+            .max_chunk_count(512)
             .application_name("hmi")
             .application_uri("urn:test:hmi")
             .pki_dir(folder.path())

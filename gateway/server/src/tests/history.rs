@@ -218,6 +218,21 @@ async fn the_server_says_which_history_it_has_and_which_aggregates_it_computes()
 }
 
 #[tokio::test]
+async fn many_trends_at_once_share_what_an_answer_holds() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let action = HistoryReadAction::ReadRawModifiedDetails(raw(ua(NOON), ua(after_noon(25_000)), 0));
+    let nodes = vec![HistoryReadValueId { node_id: own("signal:press/oil"), ..HistoryReadValueId::default() }; 40];
+    let read = hmi.session.history_read(action, TimestampsToReturn::Both, false, &nodes);
+    for result in read.await.unwrap() {
+        assert_eq!(values(&result).len(), 2_500);
+        assert!(!result.continuation_point.is_null_or_empty());
+    }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_refused_with_its_code() {
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;
