@@ -19,7 +19,8 @@ pub use frame::{Copied, Frame, Gap, GapCause, Rows, RowsError};
 pub use ids::{ConditionKey, KeyError, Kind, Lsn, SignalId};
 pub use quality::{Quality, StatusCode};
 pub use record::{
-    AlarmCommand, AlarmState, CommandKind, Control, Decided, DetectorOrigin, Phase, Record, RecordBody, SourceState,
+    AlarmCommand, AlarmState, CommandKind, Control, Decided, DetectorOrigin, Fill, Phase, Record, RecordBody,
+    SourceState,
 };
 pub use sample::Sample;
 pub use time::Instant;

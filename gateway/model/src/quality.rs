@@ -56,6 +56,9 @@ impl Quality {
     pub const SERVER_TIME: Self = Self(8);
     /// A detector has found this signal's data to be junk.
     pub const DISTRUSTED: Self = Self(16);
+    /// What a node showed when it began to be watched anew, no newer than what was known: it may have been received
+    /// before. Readers of history leave out one that they have met.
+    pub const INITIAL: Self = Self(32);
 
     /// Whether every mark of `marks` is set.
     #[must_use]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConditionKey, Frame, Instant, Lsn, Verdict};
+use crate::{ConditionKey, Frame, Instant, Lsn, SignalId, StatusCode, Verdict};
 
 /// One record of the log and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +109,28 @@ pub enum Control {
         /// The record where it goes on.
         to: Lsn,
     },
+    /// A source's own history was asked for what is missing in gaps.
+    Filled {
+        /// The source's name.
+        source: String,
+        /// Gap by gap.
+        fills: Vec<Fill>,
+    },
+}
+
+/// What became of a gap when the source's own history was asked for what is missing in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// The signal.
+    pub signal: SignalId,
+    /// The gap's bounds, neither of them in it.
+    pub since: Instant,
+    /// See `since`.
+    pub until: Instant,
+    /// How many values were fetched, before this record and marked late.
+    pub values: u32,
+    /// Good when the source's history was read to the end of the gap; else why not, and the gap remains.
+    pub status: StatusCode,
 }
 
 /// Where a detector's state comes from.

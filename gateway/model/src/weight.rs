@@ -77,6 +77,7 @@ impl Control {
                 binding.len() + digest.len() + config_hash.len()
             }
             Self::DetectorFault { binding, reason, .. } => binding.len() + reason.len(),
+            Self::Filled { source, fills } => source.len() + room::<crate::Fill>(fills.len()),
             Self::DetectorPhase { binding, .. } | Self::DetectorSkipped { binding, .. } => binding.len(),
             Self::Source { source, reason, .. } => source.len() + reason.len(),
         }

@@ -81,12 +81,13 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`] when it cannot start or has to stop by itself.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), GatewayError> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), GatewayError> {
         let log = self.log.clone();
         let recovered =
             tokio::task::spawn_blocking(move || recover(&log)).await.map_err(|_| GatewayError::Task("recovery"))??;
         let own = OwnConditions::new(&self.own_area);
-        for source in &self.sources {
+        for source in &mut self.sources {
+            source.recorded(&recovered.last);
             // What rests on a source that was lost stays uncertain until the source says otherwise.
             let lost = recovered.engine.recovered(&OwnConditions::source_key(&source.name()));
             if lost.is_some_and(|state| state.active.value) {

@@ -138,7 +138,19 @@ impl Ingest {
                 self.stats.values.fetch_add(rows.len() as u64, Ordering::Relaxed);
                 frame.rows.append(&mut rows);
             }
+            Arrival::Late(mut rows) => {
+                self.stats.late.fetch_add(rows.len() as u64, Ordering::Relaxed);
+                frame.rows.append(&mut rows);
+            }
             Arrival::Gaps(gaps) => self.gaps(gaps, frame),
+            Arrival::Resumed(signals) => self.latest.resume(&signals),
+            Arrival::Filled { source, fills } => {
+                // What was fetched stands before the word that it was.
+                if !is_empty(frame) {
+                    self.cut(frame, monotone).await?;
+                }
+                self.log.put(RecordBody::Control(Control::Filled { source: source.to_string(), fills })).await?;
+            }
             Arrival::Signal { signal, status, at } => {
                 self.latest.mark(&[signal], status, at);
                 frame.rows.push(signal, at, f64::NAN, status, Quality::NONE, 0);

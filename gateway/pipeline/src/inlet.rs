@@ -1,10 +1,11 @@
 //! Where sources hand in what they receive: a bounded queue that never blocks its senders. Knows nothing of frames.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, mpsc};
-use watchfire_model::{Gap, Instant, Rows, SignalId, SourceState, StatusCode};
+use watchfire_model::{Fill, Gap, Instant, Rows, SignalId, SourceState, StatusCode};
 
 /// Bytes that may wait in the inlet before sources must hold back: some 260,000 plain samples.
 const BYTES_MAX: usize = 10 << 20;
@@ -16,8 +17,19 @@ const ARRIVALS_MAX: usize = 1 << 14;
 pub enum Arrival {
     /// Values.
     Rows(Rows),
+    /// Values of times that were missed, fetched afterwards from the server's own history. Rows marked `LATE`.
+    Late(Rows),
     /// Intervals in which values were lost.
     Gaps(Vec<Gap>),
+    /// Gaps that were filled, or cannot be.
+    Filled {
+        /// The source's name.
+        source: Arc<str>,
+        /// Which, and with how much.
+        fills: Vec<Fill>,
+    },
+    /// Signals that are watched as before after their source was lost: what they showed last holds again.
+    Resumed(Vec<SignalId>),
     /// The connection changed.
     State {
         /// The source's name.
@@ -40,7 +52,7 @@ pub enum Arrival {
 
 impl Arrival {
     fn weight(&self) -> usize {
-        if let Self::Rows(rows) = self { rows.weight() } else { 0 }
+        if let Self::Rows(rows) | Self::Late(rows) = self { rows.weight() } else { 0 }
     }
 }
 
@@ -99,6 +111,22 @@ impl Inlet {
         }
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
         self.sender.send(arrival).await.is_ok()
+    }
+
+    /// Hands in arrivals, waiting for room; those that were handed in have left the queue. Cancel-safe: nothing is lost
+    /// when it is dropped half-way. Returns false once the gateway is stopping.
+    pub async fn deliver(&self, queue: &mut VecDeque<Arrival>) -> bool {
+        while let Some(bytes) = queue.front().map(Arrival::weight) {
+            if bytes > 0 {
+                self.room().await;
+            }
+            let Ok(place) = self.sender.reserve().await else { return false };
+            if let Some(arrival) = queue.pop_front() {
+                self.waiting.fetch_add(bytes, Ordering::Relaxed);
+                place.send(arrival);
+            }
+        }
+        true
     }
 
     /// Whether a source should go on asking its server for values: stops at half full.

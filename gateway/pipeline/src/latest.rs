@@ -10,20 +10,29 @@ use watchfire_model::{Instant, Rows, Sample, SignalId, StatusCode};
 #[derive(Debug, Default)]
 pub struct Latest(RwLock<Vec<Kept>>);
 
-/// A sample in 40 bytes: every value received is written here.
+/// A sample in 48 bytes: every value received is written here.
 #[derive(Clone, Debug)]
 struct Kept {
     time: Instant,
     skew_ns: i64,
     value: f64,
     status: StatusCode,
+    /// Whether its source is watched; while it is not, the status says so.
+    lost: Option<StatusCode>,
     seen: bool,
     /// What few samples have: all 64 bits, text.
     side: Option<Box<(Option<i64>, Option<String>)>>,
 }
 
-const UNSEEN: Kept =
-    Kept { time: Instant::from_ns(0), skew_ns: 0, value: f64::NAN, status: StatusCode::GOOD, seen: false, side: None };
+const UNSEEN: Kept = Kept {
+    time: Instant::from_ns(0),
+    skew_ns: 0,
+    value: f64::NAN,
+    status: StatusCode::GOOD,
+    lost: None,
+    seen: false,
+    side: None,
+};
 
 impl Latest {
     /// The latest sample, `None` before the first.
@@ -34,7 +43,14 @@ impl Latest {
         let skew = Duration::from_nanos(kept.skew_ns.unsigned_abs());
         let server_time = if kept.skew_ns < 0 { kept.time.minus(skew) } else { kept.time.plus(skew) };
         let (exact, text) = kept.side.as_deref().cloned().unwrap_or_default();
-        Some(Sample { time: kept.time, server_time, value: kept.value, exact, text, status: kept.status })
+        Some(Sample {
+            time: kept.time,
+            server_time,
+            value: kept.value,
+            exact,
+            text,
+            status: kept.lost.unwrap_or(kept.status),
+        })
     }
 
     /// Takes over the rows, in order.
@@ -46,12 +62,13 @@ impl Latest {
             let side = if sided { side_of(rows, row) } else { None };
             let skew_ns = rows.skew_ns_at(row);
             if let Some(kept) = place(&mut latest, *signal) {
-                *kept = Kept { time: *time, skew_ns, value: *value, status: *status, seen: true, side };
+                *kept = Kept { time: *time, skew_ns, value: *value, status: *status, lost: None, seen: true, side };
             }
         }
     }
 
-    /// Keeps the signals' last values but says that they no longer hold, as when their source is lost.
+    /// Keeps the signals' last values but says that they no longer hold, as when their source is lost, until the next
+    /// value or [`Latest::resume`].
     pub fn mark(&self, signals: &[SignalId], status: StatusCode, at: Instant) {
         let mut latest = self.0.write();
         for signal in signals {
@@ -59,8 +76,18 @@ impl Latest {
                 if !kept.seen {
                     *kept = Kept { time: at, seen: true, ..UNSEEN };
                 }
-                kept.status = status;
+                kept.lost = Some(status);
                 kept.skew_ns = at.since_ns(kept.time);
+            }
+        }
+    }
+
+    /// Says that the signals' last values hold again: they are watched as before.
+    pub fn resume(&self, signals: &[SignalId]) {
+        let mut latest = self.0.write();
+        for signal in signals {
+            if let Some(kept) = place(&mut latest, *signal) {
+                kept.lost = None;
             }
         }
     }
@@ -104,5 +131,7 @@ mod tests {
         assert_eq!((lost.value, lost.time, lost.server_time), (1.5, at, later));
         let never = latest.get(SignalId(4)).unwrap();
         assert_eq!((never.value.is_nan(), never.status), (true, StatusCode::BAD_NO_COMMUNICATION));
+        latest.resume(&[SignalId(3)]);
+        assert_eq!(latest.get(SignalId(3)).unwrap().status, StatusCode::GOOD);
     }
 }

@@ -36,7 +36,7 @@ pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Encoded, History,
     Journal, JournalSync, Page, PortError, Quota, RecordReader, Source, Wanted,
 };
-pub use recover::{Recovered, recover};
+pub use recover::{LastTimes, Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};
 pub use samples::{Recorded, Samples, Trace, Traced, samples, trace};
 pub use seal::seal_all;

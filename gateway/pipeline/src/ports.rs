@@ -12,7 +12,7 @@ use watchfire_model::{
     SignalInfo, Verdict,
 };
 
-use crate::Inlet;
+use crate::{Inlet, LastTimes};
 
 /// What can go wrong in a store, by what the caller has to do.
 #[derive(Debug, thiserror::Error)]
@@ -386,6 +386,12 @@ pub trait Detector: Send {
 pub trait Source: Send {
     /// The source's name.
     fn name(&self) -> Arc<str>;
+
+    /// Told once, before it runs, what was recorded before the start: what its server has since then is to be fetched,
+    /// or a gap.
+    fn recorded(&mut self, last: &LastTimes) {
+        let _ = last;
+    }
 
     /// Runs until it is told to stop.
     async fn run(self: Box<Self>, inlet: Inlet, stop: CancellationToken);

@@ -1,11 +1,17 @@
 //! What is known when the gateway starts: how alarms stood, what was decided, and when time stood still.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use watchfire_alarms::Engine;
-use watchfire_model::{AlarmState, Instant, Lsn, RecordBody};
+use watchfire_model::{AlarmState, Frame, Instant, Lsn, RecordBody, SignalId};
 
 use crate::{CursorError, Log};
+
+/// How far back from the end the last value of each signal is looked for.
+const LOOK_BACK: Duration = Duration::from_secs(60);
+/// So many records are looked at for it at the most, beside those that are not sealed.
+const LOOK_BACK_RECORDS: u64 = 10_000;
 
 /// Rows read at once.
 const READ_ROWS_MAX: usize = 1 << 16;
@@ -19,6 +25,39 @@ pub struct Recovered {
     pub decided: BTreeMap<String, Lsn>,
     /// The last frame's receive time.
     pub last_now: Instant,
+    /// The last values' times.
+    pub last: LastTimes,
+}
+
+/// The time of each signal's last recorded value, of those that had one shortly before the end.
+#[derive(Debug, Default)]
+pub struct LastTimes(Vec<Option<Instant>>);
+
+impl LastTimes {
+    /// The time of a signal's last value; `None` when there was none lately.
+    #[must_use]
+    pub fn get(&self, signal: SignalId) -> Option<Instant> {
+        self.0.get(signal.0 as usize).copied().flatten()
+    }
+
+    /// Of these signals' values nothing is missing up to this time: those without a last one had none in the minute
+    /// before the others' latest. `None` when none of them has a last one.
+    #[must_use]
+    pub fn all_until(&self, signals: impl Iterator<Item = SignalId>) -> Option<Instant> {
+        signals.filter_map(|signal| self.get(signal)).max().map(|latest| latest.minus(LOOK_BACK))
+    }
+
+    fn take(&mut self, frame: &Frame) {
+        for (signal, time) in frame.rows.signal.iter().zip(&frame.rows.time) {
+            let at = signal.0 as usize;
+            if at >= self.0.len() {
+                self.0.resize(at + 1, None);
+            }
+            if let Some(last) = self.0.get_mut(at) {
+                *last = (*last).max(Some(*time));
+            }
+        }
+    }
 }
 
 /// Reads the sealed states and everything after them; blocks.
@@ -36,6 +75,7 @@ pub fn recover(log: &Log) -> Result<Recovered, CursorError> {
             take_now(&mut recovered, &record.body);
         }
     }
+    look_back(log, &mut recovered)?;
     let mut next = log.history().sealed().next();
     loop {
         let records = log.read(next, READ_ROWS_MAX)?;
@@ -43,6 +83,9 @@ pub fn recover(log: &Log) -> Result<Recovered, CursorError> {
         next = last.lsn.next();
         for record in &records {
             take_now(&mut recovered, &record.body);
+            if let RecordBody::Data(frame) = &record.body {
+                recovered.last.take(frame);
+            }
             match &record.body {
                 RecordBody::Decided(decided) => {
                     recovered.decided.insert(decided.binding.clone(), decided.frame);
@@ -56,6 +99,32 @@ pub fn recover(log: &Log) -> Result<Recovered, CursorError> {
         }
     }
     Ok(recovered)
+}
+
+/// The last values among what is sealed, unless what is not sealed reaches far enough.
+fn look_back(log: &Log, recovered: &mut Recovered) -> Result<(), CursorError> {
+    let Some(last_frame) = log.history().last_frame()? else { return Ok(()) };
+    let begin = recovered.last_now.minus(LOOK_BACK);
+    let mut next = Lsn(last_frame.0.saturating_sub(LOOK_BACK_RECORDS).max(1));
+    while next <= last_frame {
+        let records = match log.read(next, READ_ROWS_MAX) {
+            Err(CursorError::Gone { oldest }) => {
+                next = oldest;
+                continue;
+            }
+            records => records?,
+        };
+        let Some(last) = records.last() else { break };
+        next = last.lsn.next();
+        for record in &records {
+            if let RecordBody::Data(frame) = &record.body
+                && frame.now >= begin
+            {
+                recovered.last.take(frame);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn take_now(recovered: &mut Recovered, body: &RecordBody) {

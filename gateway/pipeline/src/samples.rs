@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use watchfire_model::{Instant, Lsn, RecordBody, Rows, SignalId};
+use watchfire_model::{Copied, Instant, Lsn, Quality, RecordBody, Rows, SignalId};
 
 use crate::{CursorError, Log, Page, Wanted};
 
@@ -61,7 +61,8 @@ impl Traced for Trace<'_> {
         let rest = rest.into_iter().chain(rest_of(tail, begin..last, PAGE_BYTES)).min();
         let end = |rows: &Rows, last: usize| rest.map_or(last, |rest| rows.time.partition_point(|time| *time < rest));
         let sealed_end = end(&sealed, sealed.len());
-        Ok(Page { rows: merge((&sealed, 0..sealed_end), (tail, begin..end(tail, last).max(begin))), rest })
+        let rows = merge((&sealed, 0..sealed_end), (tail, begin..end(tail, last).max(begin)));
+        Ok(Page { rows: without_repeated(rows), rest })
     }
 }
 
@@ -119,6 +120,30 @@ fn rest_of(rows: &Rows, mut which: Range<usize>, bytes_max: usize) -> Option<Ins
     })?;
     let last = rows.time.get(full)?;
     rows.time.iter().take(end).skip(full).find(|time| *time > last).copied()
+}
+
+/// Without the rows that only repeat one of the same time: what a node showed when it began to be watched anew is
+/// recorded again, since a restart needs it, but it is one sample.
+fn without_repeated(rows: Rows) -> Rows {
+    if !rows.quality.iter().any(|quality| quality.has(Quality::INITIAL)) {
+        return rows;
+    }
+    let same = |a: usize, b: usize| {
+        let bits = |row: usize| (rows.time.get(row), rows.value.get(row).map(|value| value.to_bits()));
+        let sides = |row: usize| (rows.status.get(row), rows.exact_at(row), rows.text_at(row));
+        bits(a) == bits(b) && sides(a) == sides(b)
+    };
+    let repeats = |row: usize| {
+        let is_initial = rows.quality.get(row).is_some_and(|quality| quality.has(Quality::INITIAL));
+        let of_its_time = |other: &usize| rows.time.get(*other) == rows.time.get(row);
+        is_initial && (0..row).rev().take_while(of_its_time).any(|other| same(row, other))
+    };
+    let mut kept = Rows::default();
+    let mut copied = Copied::default();
+    for row in (0..rows.len()).filter(|row| !repeats(*row)) {
+        kept.copy_row(&rows, row, &mut copied);
+    }
+    kept
 }
 
 fn unsealed(log: &Log, wanted: &Wanted) -> Result<Rows, CursorError> {

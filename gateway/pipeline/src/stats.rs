@@ -36,6 +36,8 @@ pub struct Stats {
     pub frames: AtomicU64,
     /// Gaps recorded.
     pub gaps: AtomicU64,
+    /// Values fetched afterwards from the sources' own history.
+    pub late: AtomicU64,
     /// Samples that detectors judged, summed over detectors.
     pub judged: AtomicU64,
     /// How often a detector found that what it would have read next is no longer kept.

@@ -1,13 +1,12 @@
 //! From a configuration to a session: certificates, endpoint, login. Each failure says what a person can do.
 
-use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use opcua::client::{
-    ClientBuilder, ClientConfig, IdentityToken, Session, SessionActivity, SessionBuilder, SessionEventLoop,
-    SessionPollResult,
+    ClientBuilder, ClientConfig, IdentityToken, Session, SessionActivity, SessionBuilder, SessionConnectMode,
+    SessionEventLoop, SessionPollResult,
 };
 use opcua::crypto::{CertificateStore, X509};
 use opcua::sync::RwLock;
@@ -17,13 +16,12 @@ use watchfire_model::Clock;
 use watchfire_ua::{Application, Pki, Security, Trust};
 
 use crate::dial::Dial;
+use crate::publish::Begin;
 use crate::{SourceError, Timing, discover};
 
 /// A whole message of 2,000 values with long texts has room in this.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 const ARRAY_MAX: usize = 1 << 20;
-/// A session outlives its connection so long on the server; ours is never taken up again.
-const SESSION_TIMEOUT_MS: u32 = 30_000;
 const CHANNEL_LIFETIME_MS: u32 = 600_000;
 
 /// Makes connections to one server.
@@ -55,7 +53,7 @@ impl Connector {
     /// Finds the endpoint, checks its certificate, and makes a session for it.
     pub(crate) async fn open(&self) -> Result<Opened, SourceError> {
         let (store, identity) = self.credentials().await?;
-        let dial = Dial(self.config.url.clone());
+        let dial = Dial { url: self.config.url.clone(), patience: self.timing.connect };
         let client = self.client_config();
         let endpoints = discover::endpoints(&client, store.clone(), &dial, &self.timing).await?;
         let security = self.security();
@@ -125,8 +123,10 @@ impl Connector {
             .application_uri(application.uri)
             .product_uri("urn:watchfire")
             .session_name(format!("watchfire {}", self.config.name))
-            .session_timeout(SESSION_TIMEOUT_MS)
-            .session_retry_limit(0)
+            .session_timeout(u32::try_from(self.timing.session.as_millis()).unwrap_or(u32::MAX))
+            .session_retry_limit(-1)
+            .session_retry_initial(self.timing.retry_min)
+            .session_retry_max(self.timing.retry_max)
             .recreate_subscriptions(false)
             .channel_lifetime(CHANNEL_LIFETIME_MS)
             .keep_alive_interval(self.timing.keep_alive)
@@ -165,35 +165,91 @@ impl Connector {
         }
     }
 
-    /// Polls a session until it is lost; returns why. Nothing of the session moves unless this is polled.
-    pub(crate) fn drive(&self, event_loop: SessionEventLoop<Dial>) -> impl Future<Output = SourceError> + Send + '_ {
-        let events = event_loop.enter();
-        async move { self.follow(pin!(events)).await }
+    /// Polls a session until it is lost; returns why, and whether its transport is closed. Nothing of the session moves
+    /// unless this is polled. `connected`: whether it was connected before; it is tried once to connect it else.
+    pub(crate) async fn drive(&self, events: &mut Events<'_>, mut connected: bool) -> (SourceError, bool) {
+        loop {
+            let error = match events.next().await {
+                Some(Ok(SessionPollResult::Reconnected(_))) => {
+                    connected = true;
+                    continue;
+                }
+                Some(Ok(SessionPollResult::ConnectionLost(status))) => {
+                    return (SourceError::Lost(status.to_string()), true);
+                }
+                Some(Ok(SessionPollResult::ReconnectFailed(status)) | Err(status)) if !connected => {
+                    self.explain(status)
+                }
+                Some(Ok(SessionPollResult::SessionActivity(SessionActivity::KeepAliveFailed(status)))) => {
+                    let Some(lost) = silence(status) else {
+                        tracing::warn!(source = self.config.name, %status, "the server says that it is not well");
+                        continue;
+                    };
+                    lost
+                }
+                Some(Ok(_)) => continue,
+                Some(Err(status)) => SourceError::Lost(status.to_string()),
+                None => SourceError::Lost("the session was closed".to_owned()),
+            };
+            return (error, false);
+        }
     }
 
-    async fn follow(
+    /// Makes a new transport for a session that has lost its own, or has one that hangs: until the server has forgotten
+    /// the session. Answers how it goes on.
+    pub(crate) async fn resume(
         &self,
-        mut events: std::pin::Pin<&mut (impl Stream<Item = Result<SessionPollResult, StatusCode>> + Send)>,
-    ) -> SourceError {
-        let mut connected = false;
-        loop {
-            match events.next().await {
-                Some(Ok(SessionPollResult::Reconnected(_))) => connected = true,
-                Some(Ok(SessionPollResult::ConnectionLost(status))) => return SourceError::Lost(status.to_string()),
-                Some(Ok(SessionPollResult::SessionActivity(SessionActivity::KeepAliveFailed(status)))) => {
-                    if let Some(lost) = silence(status) {
-                        return lost;
+        events: &mut Events<'_>,
+        session: &Session,
+        closed: bool,
+    ) -> Result<Begin, SourceError> {
+        let mut closing = pin!(async {
+            if !closed {
+                session.channel().close_channel().await;
+            }
+        });
+        let mut is_closing = true;
+        let resuming = async {
+            loop {
+                let event = tokio::select! {
+                    () = &mut closing, if is_closing => {
+                        is_closing = false;
+                        continue;
                     }
-                    tracing::warn!(source = self.config.name, %status, "the server says that it is not well");
+                    event = events.next() => event,
+                };
+                match event {
+                    Some(Ok(SessionPollResult::Reconnected(SessionConnectMode::ReactivatedSession(_)))) => {
+                        return Ok(Begin::SameSession);
+                    }
+                    Some(Ok(SessionPollResult::Reconnected(SessionConnectMode::NewSession(_)))) => {
+                        return Ok(Begin::NewSession);
+                    }
+                    Some(Ok(SessionPollResult::ReconnectFailed(status))) => {
+                        let error = self.explain(status);
+                        if error.needs_person() {
+                            return Err(error);
+                        }
+                        tracing::debug!(source = self.config.name, %error, "still not connected");
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(status)) => return Err(self.explain(status)),
+                    None => return Err(SourceError::Lost("the session was closed".to_owned())),
                 }
-                Some(Ok(_)) => {}
-                Some(Err(status)) if connected => return SourceError::Lost(status.to_string()),
-                Some(Err(status)) => return self.explain(status),
-                None => return SourceError::Lost("the session was closed".to_owned()),
+            }
+        };
+        match tokio::time::timeout(self.timing.session, resuming).await {
+            Ok(resumed) => resumed,
+            Err(_) => {
+                let limit_s = self.timing.session.as_secs_f32();
+                Err(SourceError::Lost(format!("the session could not be taken up again within {limit_s} s")))
             }
         }
     }
 }
+
+/// What happens to a session.
+pub(crate) type Events<'e> = Pin<&'e mut (dyn Stream<Item = Result<SessionPollResult, StatusCode>> + Send)>;
 
 /// A keep-alive that was not answered means a dead connection; one that was, whatever it says, a living one.
 fn silence(status: StatusCode) -> Option<SourceError> {

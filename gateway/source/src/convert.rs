@@ -1,7 +1,7 @@
 //! Notifications to rows and gaps. Knows no connection; the cost of a row is two table look-ups and its conversion.
 
 use opcua::types::DataChangeNotification;
-use watchfire_model::{Gap, GapCause, Instant, Rows, SignalId};
+use watchfire_model::{Gap, GapCause, Instant, Quality, Rows, SignalId};
 use watchfire_ua::{Kinds, has_overflow, push_data_value};
 
 use crate::ledger::Ledger;
@@ -11,6 +11,8 @@ use crate::ledger::Ledger;
 pub(crate) struct Received {
     pub rows: Rows,
     pub gaps: Vec<Gap>,
+    /// The places of the gaps' signals.
+    pub places: Vec<usize>,
 }
 
 /// Turns notifications into rows. Lives as long as its source: what it knows of each signal outlasts connections.
@@ -29,16 +31,21 @@ impl Converter {
         Self { ledger: Ledger::new(signals.into_iter()), kinds }
     }
 
-    /// Values of every signal may be missing from now on.
-    pub(crate) fn owe_all(&mut self, cause: GapCause) {
-        self.ledger.owe_all(cause);
+    /// What was recorded before the start; see [`Ledger::recorded`].
+    pub(crate) fn recorded(&mut self, last_of: impl Fn(SignalId) -> Option<Instant>, all_until: Instant) {
+        self.ledger.recorded(last_of, all_until);
     }
 
     /// Values of these signals may be missing from now on.
-    pub(crate) fn owe(&mut self, places: &[usize], cause: GapCause) {
+    pub(crate) fn owe(&mut self, places: impl IntoIterator<Item = usize>, cause: GapCause) {
         for at in places {
-            self.ledger.owe(*at, cause);
+            self.ledger.owe(at, cause);
         }
+    }
+
+    /// A signal's item has been made: its next value is the one that stands.
+    pub(crate) fn begin(&mut self, at: usize) {
+        self.ledger.begin(at);
     }
 
     /// Says whether the kind of a signal is left to its values.
@@ -57,7 +64,16 @@ impl Converter {
                 self.ledger.set_open(at, false);
             }
             let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { continue };
-            into.gaps.extend(self.ledger.value(at, *time, has_overflow(*status)));
+            let seen = self.ledger.value(at, *time, has_overflow(*status));
+            if let Some(gap) = seen.gap {
+                into.gaps.push(gap);
+                into.places.push(at);
+            }
+            if seen.stood
+                && let Some(quality) = into.rows.quality.last_mut()
+            {
+                *quality |= Quality::INITIAL;
+            }
         }
     }
 }
@@ -66,7 +82,7 @@ impl Converter {
 mod tests {
     use super::*;
     use opcua::types::{DataValue, DateTime, MonitoredItemNotification, StatusCode, Variant};
-    use watchfire_model::{Kind, Quality};
+    use watchfire_model::Kind;
 
     fn item(at: usize, second: u16, status: u32) -> MonitoredItemNotification {
         let value = DataValue {
@@ -100,7 +116,7 @@ mod tests {
         assert_eq!(overflow.gaps.len(), 1);
         assert_eq!((overflow.gaps[0].signal, overflow.gaps[0].cause), (Some(SignalId(41)), GapCause::Overflow));
 
-        converter.owe(&[0], GapCause::SourceLost);
+        converter.owe([0], GapCause::SourceLost);
         let after = receive(&mut converter, vec![item(0, 9, 0), item(1, 9, 0)]);
         assert_eq!(after.gaps.iter().map(|gap| gap.signal).collect::<Vec<_>>(), vec![Some(SignalId(40))]);
     }

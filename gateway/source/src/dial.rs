@@ -10,6 +10,7 @@ use opcua::client::transport::{
 use opcua::core::comms::tcp_codec::TcpCodec;
 use opcua::types::{DecodingOptions, EndpointDescription, Error, StatusCode};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio_util::codec::FramedRead;
@@ -17,7 +18,12 @@ use watchfire_config::EndpointUrl;
 
 /// Connects to the configured URL, whatever address the server believes to have.
 #[derive(Clone, Debug)]
-pub(crate) struct Dial(pub EndpointUrl);
+pub(crate) struct Dial {
+    /// Where to.
+    pub url: EndpointUrl,
+    /// How long it may take until the server has answered the first greeting.
+    pub patience: Duration,
+}
 
 impl ConnectionSource for Dial {
     type Builder = Self;
@@ -37,7 +43,7 @@ impl Connector for Dial {
         config: TransportConfiguration,
     ) -> Result<TcpTransport, Error> {
         let dial = |url: String, options: DecodingOptions| {
-            let to = self.0.clone();
+            let to = self.url.clone();
             async move {
                 let stream = dialled(&to)
                     .await
@@ -46,11 +52,18 @@ impl Connector for Dial {
                 Ok(StreamConnection::new(FramedRead::new(reader, TcpCodec::new(options)), writer, url))
             }
         };
-        StreamConnector::new(dial, self.0.to_string()).connect(channel, outgoing, config).await
+        let connector = StreamConnector::new(dial, self.url.to_string());
+        match tokio::time::timeout(self.patience, connector.connect(channel, outgoing, config)).await {
+            Ok(connected) => connected,
+            Err(_) => {
+                let message = format!("no answer within {} s", self.patience.as_secs_f32());
+                Err(Error::new(StatusCode::BadTimeout, message))
+            }
+        }
     }
 
     fn default_endpoint(&self) -> EndpointDescription {
-        EndpointDescription::from(self.0.to_string().as_str())
+        EndpointDescription::from(self.url.to_string().as_str())
     }
 }
 

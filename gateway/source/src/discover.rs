@@ -20,7 +20,7 @@ pub(crate) async fn endpoints(
     dial: &Dial,
     timing: &Timing,
 ) -> Result<Vec<EndpointDescription>, SourceError> {
-    let unreachable = |detail: String| SourceError::Unreachable { url: dial.0.to_string(), detail };
+    let unreachable = |detail: String| SourceError::Unreachable { url: dial.url.to_string(), detail };
     match tokio::time::timeout(timing.connect, ask(client, store, dial, timing)).await {
         Ok(Ok(endpoints)) => Ok(endpoints),
         Ok(Err(error)) => Err(unreachable(error.to_string())),
@@ -34,7 +34,7 @@ async fn ask(
     dial: &Dial,
     timing: &Timing,
 ) -> Result<Vec<EndpointDescription>, Error> {
-    let url = dial.0.to_string();
+    let url = dial.url.to_string();
     let endpoint = EndpointDescription::from(url.as_str());
     let channel = SessionBuilder::new(client).connect_to_endpoint_directly(endpoint)?.build_channel(store)?;
     let mut transport = channel.connect_no_retry(dial).await?;

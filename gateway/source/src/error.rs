@@ -99,8 +99,27 @@ impl SourceError {
         )
     }
 
+    /// Whether the transport or the session failed, so that it may be taken up again.
+    pub(crate) const fn is_loss(&self) -> bool {
+        matches!(self, Self::Lost(_))
+    }
+
     /// Whether the other side may still listen, so that a goodbye makes sense.
     pub(crate) const fn can_say_goodbye(&self) -> bool {
         !matches!(self, Self::Lost(_) | Self::Unreachable { .. })
     }
+}
+
+/// Whether it is the connection or the session that failed and not the request.
+pub(crate) fn is_lost(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BadConnectionClosed
+            | StatusCode::BadNotConnected
+            | StatusCode::BadSessionClosed
+            | StatusCode::BadSessionIdInvalid
+            | StatusCode::BadSecureChannelClosed
+            | StatusCode::BadSecureChannelIdInvalid
+            | StatusCode::BadCommunicationError
+    )
 }

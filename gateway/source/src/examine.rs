@@ -8,14 +8,14 @@ use watchfire_model::Kind;
 use watchfire_ua::NodeAddress;
 
 use crate::SourceError;
-use crate::server_info::{Limits, TypeKinds, data_types, namespaces};
+use crate::server_info::{Limits, TypeKinds, namespaces, variables};
 use crate::watched::{Found, Refused};
 
 /// What is known of nodes on a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Examined {
-    /// Those that can be watched, each with its kind where the server tells it.
-    pub found: Vec<(Found, Option<Kind>)>,
+    /// Those that can be watched, each with its kind where the server tells it, and whether the server keeps its history.
+    pub found: Vec<(Found, Option<Kind>, bool)>,
     /// Those that cannot.
     pub refused: Vec<Refused>,
     /// How many nodes may be in one request.
@@ -38,15 +38,17 @@ pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<(usize, NodeAddres
         }
     }
     let nodes: Vec<_> = known.iter().map(|found| found.node.clone()).collect();
-    let types = data_types(&session, &nodes, examined.limits).await?;
+    let variables = variables(&session, &nodes, examined.limits).await?;
     let mut kinds = TypeKinds::default();
-    for (found, data_type) in known.into_iter().zip(types) {
-        match data_type {
+    for (found, variable) in known.into_iter().zip(variables) {
+        match variable {
             Err(status) => examined.refused.push(Refused { at: found.at, status }),
-            Ok(None) => examined.found.push((found, None)),
-            Ok(Some(data_type)) => {
-                let kind = kinds.kind(&session, &data_type).await;
-                examined.found.push((found, kind));
+            Ok(variable) => {
+                let kind = match &variable.data_type {
+                    Some(data_type) => kinds.kind(&session, data_type).await,
+                    None => None,
+                };
+                examined.found.push((found, kind, variable.has_history));
             }
         }
     }

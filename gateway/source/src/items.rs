@@ -1,17 +1,19 @@
 //! Requests that make subscriptions and monitored items, and what they answer. Keeps no state.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcua::client::services::{CreateMonitoredItems, CreateSubscription};
+use opcua::client::services::{CreateMonitoredItems, CreateSubscription, TransferSubscriptions};
 use opcua::client::{Session, UARequest};
 use opcua::types::{
     AttributeId, DataChangeFilter, DataChangeTrigger, ExtensionObject, MonitoredItemCreateRequest, MonitoringMode,
-    MonitoringParameters, NodeId, ReadValueId, StatusCode, TimestampsToReturn,
+    MonitoringParameters, NodeId, NotificationMessage, ReadValueId, StatusCode, TimestampsToReturn,
 };
 use tokio::time::Instant as Timer;
 
 use crate::convert::client_handle;
+use crate::error::is_lost;
 use crate::sequence::Sequence;
 use crate::watched::{Found, Refused, Watched};
 use crate::{SourceError, Timing};
@@ -32,10 +34,53 @@ pub(crate) struct Subscription {
     pub sequence: Sequence,
     /// When something last came of it.
     pub heard: Timer,
-    /// Places of its signals.
-    pub items: Vec<usize>,
+    /// Its signals.
+    pub items: Vec<Item>,
     /// How many it may hold.
     pub items_max: usize,
+    /// Messages that did not come and are to be asked for again, and those that came after them.
+    pub behind: Behind,
+}
+
+/// A monitored item as it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// Its signal's place; fewer than 2³².
+    at: u32,
+    /// How many values its server queues.
+    pub queue_size: u32,
+}
+
+impl Item {
+    /// Its signal's place.
+    pub(crate) const fn at(self) -> usize {
+        self.at as usize
+    }
+}
+
+/// What is between the last message that was taken and the last one that came.
+#[derive(Debug, Default)]
+pub(crate) struct Behind {
+    /// Sequence numbers of what is missing.
+    pub missing: VecDeque<u32>,
+    /// What came after it.
+    pub held: VecDeque<NotificationMessage>,
+}
+
+/// Makes subscriptions of an earlier session those of this one (OPC 10000-4 §5.14.7), without their initial values: a
+/// status for each, in order.
+pub(crate) async fn transfer(session: &Session, ids: Vec<u32>) -> Result<Vec<StatusCode>, SourceError> {
+    let count = ids.len();
+    let request = TransferSubscriptions::new(session).subscription_ids(ids).send_initial_values(false);
+    match request.send(session.channel()).await {
+        Ok(response) => {
+            let results = response.results.into_iter().flatten().map(|result| result.status_code);
+            Ok(results.chain(std::iter::repeat(StatusCode::BadUnknownResponse)).take(count).collect())
+        }
+        // Many servers do not know the service.
+        Err(error) if !is_lost(error.status()) => Ok(vec![error.status(); count]),
+        Err(error) => Err(SourceError::request("taking over subscriptions")(error)),
+    }
 }
 
 /// Makes a subscription.
@@ -65,6 +110,7 @@ pub(crate) async fn subscribe(
         heard: Timer::now(),
         items: Vec::new(),
         items_max: ITEMS_PER_SUBSCRIPTION_MAX,
+        behind: Behind::default(),
     })
 }
 
@@ -123,7 +169,7 @@ impl Wanted {
 /// What became of a chunk of items.
 #[derive(Debug, Default)]
 pub(crate) struct Created {
-    pub made: Vec<usize>,
+    pub made: Vec<Item>,
     pub refused: Vec<Refused>,
     /// The subscription is full: these belong into another one.
     pub no_room: Vec<Wanted>,
@@ -139,45 +185,48 @@ pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -
         created.too_many = chunk;
         return Ok(created);
     };
-    for (wanted, status) in chunk.into_iter().zip(results) {
-        match status {
+    for (wanted, result) in chunk.into_iter().zip(results) {
+        match result.0 {
             StatusCode::BadMonitoredItemFilterUnsupported
             | StatusCode::BadMonitoredItemFilterInvalid
             | StatusCode::BadFilterNotAllowed => again.push(wanted),
-            _ => created.sort_in(wanted, status),
+            _ => created.sort_in(wanted, result),
         }
     }
     if !again.is_empty() {
         let results = send(&session, id, &again, false).await?.unwrap_or_default();
-        for (wanted, status) in again.into_iter().zip(results) {
-            created.sort_in(wanted, status);
+        for (wanted, result) in again.into_iter().zip(results) {
+            created.sort_in(wanted, result);
         }
     }
     Ok(created)
 }
 
 impl Created {
-    fn sort_in(&mut self, wanted: Wanted, status: StatusCode) {
+    fn sort_in(&mut self, wanted: Wanted, (status, queue_size): (StatusCode, u32)) {
         match status {
-            status if status.is_good() => self.made.push(wanted.at),
+            status if status.is_good() => self.made.push(Item { at: client_handle(wanted.at) - 1, queue_size }),
             StatusCode::BadTooManyMonitoredItems => self.no_room.push(wanted),
             status => self.refused.push(Refused { at: wanted.at, status }),
         }
     }
 }
 
-/// One request; `None` when it was too large for the server.
+/// One request: status and queue size of each item; `None` when it was too large for the server.
 async fn send(
     session: &Session,
     id: u32,
     chunk: &[Wanted],
     every_sample: bool,
-) -> Result<Option<Vec<StatusCode>>, SourceError> {
+) -> Result<Option<Vec<(StatusCode, u32)>>, SourceError> {
     let items = chunk.iter().map(|wanted| wanted.request(every_sample)).collect();
     let request =
         CreateMonitoredItems::new(id, session).timestamps_to_return(TimestampsToReturn::Both).items_to_create(items);
     match request.send(session.channel()).await {
-        Ok(response) => Ok(Some(response.results.into_iter().map(|item| item.result.status_code).collect())),
+        Ok(response) => {
+            let results = response.results.into_iter().map(|item| item.result);
+            Ok(Some(results.map(|result| (result.status_code, result.revised_queue_size)).collect()))
+        }
         Err(error) => match error.status() {
             StatusCode::BadTooManyOperations
             | StatusCode::BadRequestTooLarge
@@ -188,7 +237,9 @@ async fn send(
                 Ok(None)
             }
             // Some servers refuse the whole request when the subscription is full.
-            StatusCode::BadTooManyMonitoredItems => Ok(Some(vec![StatusCode::BadTooManyMonitoredItems; chunk.len()])),
+            StatusCode::BadTooManyMonitoredItems => {
+                Ok(Some(vec![(StatusCode::BadTooManyMonitoredItems, 0); chunk.len()]))
+            }
             status => Err(SourceError::Request { doing: "making monitored items", status }),
         },
     }

@@ -10,10 +10,26 @@ struct Entry {
     last: Instant,
     signal: SignalId,
     owed: Option<GapCause>,
-    open: bool,
+    marks: u8,
 }
 
 const NEVER: Instant = Instant::MIN;
+
+/// The signal's kind is left to its values.
+const OPEN: u8 = 1;
+/// Its monitored item has just been made: what comes next is the value that stood.
+const FRESH: u8 = 2;
+/// `last` is not the time of a value: only that all up to there is known.
+const ROUGH: u8 = 4;
+
+/// What a value is in its signal's time line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The gap that it ends.
+    pub gap: Option<Gap>,
+    /// Whether it is no newer than what was known when its node began to be watched: it may have been received before.
+    pub stood: bool,
+}
 
 /// One entry for each signal, in the order of the configuration.
 #[derive(Clone, Debug)]
@@ -21,29 +37,41 @@ pub(crate) struct Ledger(Vec<Entry>);
 
 impl Ledger {
     pub(crate) fn new(signals: impl Iterator<Item = SignalId>) -> Self {
-        Self(signals.map(|signal| Entry { last: NEVER, signal, owed: None, open: true }).collect())
+        Self(signals.map(|signal| Entry { last: NEVER, signal, owed: None, marks: OPEN }).collect())
     }
 
     /// The signal at a place, and whether its kind is left to its values.
     pub(crate) fn signal(&self, at: usize) -> Option<(SignalId, bool)> {
-        self.0.get(at).map(|entry| (entry.signal, entry.open))
+        self.0.get(at).map(|entry| (entry.signal, entry.marks & OPEN != 0))
     }
 
     /// Says whether the kind of a signal is left to its values, as it is at first.
     pub(crate) fn set_open(&mut self, at: usize, open: bool) {
         if let Some(entry) = self.0.get_mut(at) {
-            entry.open = open;
+            entry.marks = if open { entry.marks | OPEN } else { entry.marks & !OPEN };
         }
     }
 
-    /// From now on values of every signal may be missing, until its next one comes. A cause that stands stays.
-    pub(crate) fn owe_all(&mut self, cause: GapCause) {
-        for at in 0..self.0.len() {
-            self.owe(at, cause);
+    /// What was recorded before the start: of each signal the time of its last value as far as it is known, else the
+    /// time up to which nothing can be missing. What came after was not recorded.
+    pub(crate) fn recorded(&mut self, last_of: impl Fn(SignalId) -> Option<Instant>, all_until: Instant) {
+        for entry in &mut self.0 {
+            let last = last_of(entry.signal);
+            entry.last = last.unwrap_or(all_until);
+            entry.marks |= if last.is_none() { ROUGH } else { 0 };
+            entry.owed = Some(GapCause::NotRecorded);
         }
     }
 
-    /// The same for one signal. Of a signal that has never had a value nothing can be missing.
+    /// The signal's monitored item has been made: its next value is the one that stands.
+    pub(crate) fn begin(&mut self, at: usize) {
+        if let Some(entry) = self.0.get_mut(at) {
+            entry.marks |= FRESH;
+        }
+    }
+
+    /// From now on values of a signal may be missing, until its next one comes. A cause that stands stays. Of a signal
+    /// that has never had a value nothing can be missing.
     pub(crate) fn owe(&mut self, at: usize, cause: GapCause) {
         if let Some(entry) = self.0.get_mut(at)
             && entry.last != NEVER
@@ -52,16 +80,22 @@ impl Ledger {
         }
     }
 
-    /// A value has come, its time given; `overflow` when the server says that others before it were dropped. Returns
-    /// the gap that it ends. A value with the time of the last one ends a gap without any: nothing had changed.
-    pub(crate) fn value(&mut self, at: usize, time: Instant, overflow: bool) -> Option<Gap> {
-        let entry = self.0.get_mut(at)?;
+    /// A value has come, its time given; `overflow` when the server says that others before it were dropped. One that
+    /// stood already ends a gap without any: nothing had changed.
+    pub(crate) fn value(&mut self, at: usize, time: Instant, overflow: bool) -> Seen {
+        let Some(entry) = self.0.get_mut(at) else { return Seen::default() };
+        let marks = entry.marks;
+        entry.marks &= OPEN;
+        let (fresh, rough) = (marks & FRESH != 0, marks & ROUGH != 0);
         let owed = entry.owed.take();
         let cause = if overflow { Some(GapCause::Overflow) } else { owed };
         let last = std::mem::replace(&mut entry.last, time);
-        let cause = cause.filter(|_| last != NEVER)?;
+        // A time that is really earlier means that a clock was set back, unless the last one is only a bound.
+        let stood = fresh && last != NEVER && (time == last || (rough && time < last));
+        let cause = cause.filter(|_| last != NEVER && !stood);
         let (since, until) = (last.min(time), last.max(time));
-        (since < until).then_some(Gap { signal: Some(entry.signal), since, until, cause })
+        let gap = cause.filter(|_| since < until).map(|cause| Gap { signal: Some(entry.signal), since, until, cause });
+        Seen { gap, stood }
     }
 }
 
@@ -73,20 +107,27 @@ mod tests {
         Ledger::new([SignalId(10), SignalId(11)].into_iter())
     }
 
-    fn gap(signal: u32, since_s: i64, until_s: i64, cause: GapCause) -> Option<Gap> {
+    fn gap(signal: u32, since_s: i64, until_s: i64, cause: GapCause) -> Seen {
         let (since, until) = (Instant::from_s(since_s), Instant::from_s(until_s));
-        Some(Gap { signal: Some(SignalId(signal)), since, until, cause })
+        Seen { gap: Some(Gap { signal: Some(SignalId(signal)), since, until, cause }), stood: false }
+    }
+
+    const NOTHING: Seen = Seen { gap: None, stood: false };
+    const STOOD: Seen = Seen { gap: None, stood: true };
+
+    fn owe_all(ledger: &mut Ledger, cause: GapCause) {
+        (0..2).for_each(|at| ledger.owe(at, cause));
     }
 
     #[test]
     fn an_outage_is_a_gap_from_the_last_value_to_the_first_new_one() {
         let mut ledger = ledger();
-        assert_eq!(ledger.value(0, Instant::from_s(1), false), None);
-        assert_eq!(ledger.value(0, Instant::from_s(2), false), None);
-        ledger.owe_all(GapCause::SourceLost);
-        ledger.owe_all(GapCause::Overflow);
+        assert_eq!(ledger.value(0, Instant::from_s(1), false), NOTHING);
+        assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING);
+        owe_all(&mut ledger, GapCause::SourceLost);
+        owe_all(&mut ledger, GapCause::Overflow);
         assert_eq!(ledger.value(0, Instant::from_s(9), false), gap(10, 2, 9, GapCause::SourceLost));
-        assert_eq!(ledger.value(0, Instant::from_s(10), false), None, "once");
+        assert_eq!(ledger.value(0, Instant::from_s(10), false), NOTHING, "once");
     }
 
     #[test]
@@ -94,24 +135,52 @@ mod tests {
         let mut ledger = ledger();
         ledger.value(0, Instant::from_s(2), false);
         ledger.owe(0, GapCause::SourceLost);
-        assert_eq!(ledger.value(0, Instant::from_s(2), false), None);
-        assert_eq!(ledger.value(0, Instant::from_s(3), false), None);
+        assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING);
+        assert_eq!(ledger.value(0, Instant::from_s(3), false), NOTHING);
     }
 
     #[test]
     fn an_overflow_is_a_gap_before_its_value() {
         let mut ledger = ledger();
-        assert_eq!(ledger.value(1, Instant::from_s(1), true), None, "nothing is known of the time before");
+        assert_eq!(ledger.value(1, Instant::from_s(1), true), NOTHING, "nothing is known of the time before");
         assert_eq!(ledger.value(1, Instant::from_s(4), true), gap(11, 1, 4, GapCause::Overflow));
     }
 
     #[test]
     fn nothing_is_missing_of_a_signal_that_never_had_a_value_and_a_clock_may_step_back() {
         let mut ledger = ledger();
-        ledger.owe_all(GapCause::SourceLost);
-        assert_eq!(ledger.value(0, Instant::from_s(5), false), None);
-        ledger.owe_all(GapCause::SourceLost);
+        owe_all(&mut ledger, GapCause::SourceLost);
+        assert_eq!(ledger.value(0, Instant::from_s(5), false), NOTHING);
+        owe_all(&mut ledger, GapCause::SourceLost);
         assert_eq!(ledger.value(0, Instant::from_s(3), false), gap(10, 3, 5, GapCause::SourceLost));
-        assert_eq!(ledger.value(7, Instant::from_s(3), false), None, "no such signal");
+        assert_eq!(ledger.value(7, Instant::from_s(3), false), NOTHING, "no such signal");
+    }
+
+    #[test]
+    fn what_stood_when_watching_began_anew_is_known_by_its_time() {
+        let mut ledger = ledger();
+        ledger.begin(0);
+        assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING, "never seen before");
+        owe_all(&mut ledger, GapCause::SourceLost);
+        ledger.begin(0);
+        assert_eq!(ledger.value(0, Instant::from_s(2), false), STOOD);
+        assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING, "the first alone");
+        owe_all(&mut ledger, GapCause::SourceLost);
+        ledger.begin(0);
+        assert_eq!(ledger.value(0, Instant::from_s(1), false), gap(10, 1, 2, GapCause::SourceLost), "a clock set back");
+    }
+
+    #[test]
+    fn what_was_not_recorded_before_the_start_is_a_gap_from_what_is_known() {
+        let mut ledger = ledger();
+        let last = |signal| (signal == SignalId(10)).then_some(Instant::from_s(50));
+        ledger.recorded(last, Instant::from_s(40));
+        let mut quiet = ledger.clone();
+        assert_eq!(ledger.value(0, Instant::from_s(90), false), gap(10, 50, 90, GapCause::NotRecorded));
+        assert_eq!(ledger.value(1, Instant::from_s(90), false), gap(11, 40, 90, GapCause::NotRecorded));
+        (0..2).for_each(|at| quiet.begin(at));
+        assert_eq!(quiet.value(0, Instant::from_s(50), false), STOOD);
+        assert_eq!(quiet.value(1, Instant::from_s(7), false), STOOD, "it stood since before what is looked at");
+        assert_eq!(quiet.value(1, Instant::from_s(91), false), NOTHING);
     }
 }

@@ -5,6 +5,7 @@
 //! library's own publish loop and recovery are left aside (they lose values silently): Publish requests are issued
 //! here, so that they can be held back while the gateway is behind, and every sequence number is checked.
 
+mod backfill;
 mod connect;
 mod convert;
 mod dial;

@@ -2,8 +2,12 @@
 //! every sequence number, and hands values in. Ends only by failing.
 //!
 //! Set-up runs beside publishing, so that values of the first items do not overflow while the last are still made, and
-//! a node that cannot be watched holds up no other.
+//! a node that cannot be watched holds up no other. So does the reading of history for what was missed.
+//!
+//! When the transport is lost, all of it can be dropped at any point and taken up again: what a message held is converted
+//! in one step, and what is converted waits in a queue that outlasts the connection.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -17,12 +21,14 @@ use opcua::types::{
 };
 use std::time::Duration;
 use tokio::time::Instant as Timer;
-use watchfire_model::{Clock, GapCause};
+use watchfire_model::{Clock, GapCause, SourceState};
 use watchfire_pipeline::{Arrival, Inlet};
 
 use crate::SourceError;
+use crate::backfill::{self, Backfill};
 use crate::convert::{Converter, Received};
-use crate::items::Subscription;
+use crate::error::is_lost;
+use crate::items::{self, Subscription};
 use crate::report::Reporter;
 use crate::sequence::{Arrived, after};
 use crate::setup::{Job, Setup};
@@ -42,9 +48,20 @@ const HELD_UP: Duration = Duration::from_millis(100);
 enum Event {
     Published(Result<PublishResponse, Error>),
     Job(Job),
+    Page(backfill::Page),
+    History,
     RetryRefused,
     Silent,
     Room,
+}
+
+/// How a connection begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// With a new session: what an earlier one had is taken over where the server allows it.
+    NewSession,
+    /// With the session of the connection before, and all that it had.
+    SameSession,
 }
 
 /// What outlasts a connection, lent to it.
@@ -53,7 +70,11 @@ pub(crate) struct Lent<'a> {
     pub roster: &'a mut Roster,
     pub converter: &'a mut Converter,
     pub reporter: &'a mut Reporter,
+    pub backfill: &'a mut Backfill,
+    /// What is to be handed in.
+    pub queue: &'a mut VecDeque<Arrival>,
     pub clock: &'a dyn Clock,
+    pub history_lag: Duration,
 }
 
 /// The publishing half of a connection.
@@ -65,30 +86,100 @@ pub(crate) struct Publisher<'a> {
     publishes: FuturesUnordered<BoxFuture<'static, Result<PublishResponse, Error>>>,
     publishes_max: usize,
     acknowledgements: Vec<SubscriptionAcknowledgement>,
+    /// Whether anything was published since the transport was last made.
+    heard: bool,
 }
 
 impl<'a> Publisher<'a> {
-    pub(crate) fn new(session: Arc<Session>, setup: Setup, lent: Lent<'a>) -> Self {
+    /// With the subscriptions of an earlier session.
+    pub(crate) fn new(session: Arc<Session>, setup: Setup, lent: Lent<'a>, kept: Vec<Subscription>) -> Self {
         Self {
             session,
             lent,
             setup,
-            subscriptions: Vec::new(),
+            subscriptions: kept,
             publishes: FuturesUnordered::new(),
             publishes_max: PUBLISHES_MAX,
             acknowledgements: Vec::new(),
+            heard: false,
         }
     }
 
-    /// Works until the connection fails; returns why.
-    pub(crate) async fn run(mut self) -> SourceError {
-        self.lent.roster.connected();
-        self.setup.examine(self.lent.roster.all());
+    /// The subscriptions, for a later session.
+    pub(crate) fn into_subscriptions(self) -> Vec<Subscription> {
+        self.subscriptions
+    }
+
+    /// Whether it makes sense to take the session up again when the transport was lost: all was made, and something has
+    /// come since it was last taken up.
+    pub(crate) fn can_resume(&self) -> bool {
+        self.heard && self.setup.is_done() && !self.subscriptions.is_empty()
+    }
+
+    /// Says that the transport was lost.
+    pub(crate) async fn lost(&mut self, error: &SourceError) {
+        self.lent.backfill.lost();
+        self.publishes.clear();
+        tracing::warn!(source = self.lent.reporter.source(), %error, "connection lost; taking the session up again");
+        self.lent.reporter.report(self.lent.inlet, SourceState::Down, error.to_string()).await;
+    }
+
+    /// Works until the connection fails; returns why. May be dropped at any point, and called again.
+    pub(crate) async fn run(&mut self, begin: Begin) -> SourceError {
+        if let Err(error) = self.begin(begin).await {
+            return error;
+        }
         loop {
             if let Err(error) = self.step().await {
                 return error;
             }
         }
+    }
+
+    async fn begin(&mut self, begin: Begin) -> Result<(), SourceError> {
+        self.publishes.clear();
+        self.lent.backfill.lost();
+        self.heard = false;
+        self.deliver().await?;
+        match begin {
+            Begin::NewSession => self.take_over().await?,
+            Begin::SameSession => self.setup.up(&mut self.lent).await,
+        }
+        self.heard_all();
+        let items = self.subscriptions.iter().flat_map(|subscription| &subscription.items);
+        // A queue of one drops values without a mark.
+        let shallow = items.clone().filter(|item| item.queue_size <= 1).map(|item| item.at());
+        self.lent.converter.owe(shallow, GapCause::SourceLost);
+        let resumed: Vec<_> = items.filter_map(|item| self.lent.roster.get(item.at()).map(|w| w.id)).collect();
+        if !resumed.is_empty() {
+            self.lent.queue.push_back(Arrival::Resumed(resumed));
+            self.deliver().await?;
+        }
+        for at in 0..self.subscriptions.len() {
+            self.catch_up(at).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what an earlier session had on this server, and makes anew what cannot be taken over.
+    async fn take_over(&mut self) -> Result<(), SourceError> {
+        self.lent.roster.connected();
+        if !self.subscriptions.is_empty() {
+            let ids = self.subscriptions.iter().map(|subscription| subscription.id).collect();
+            let answers = items::transfer(&self.session, ids).await?;
+            let mut answer = answers.iter();
+            self.subscriptions.retain(|_| answer.next().is_some_and(|status| status.is_good()));
+            let (source, kept) = (self.lent.reporter.source(), self.subscriptions.len());
+            let refused = answers.iter().find(|status| !status.is_good());
+            let reason = refused.map(ToString::to_string).unwrap_or_default();
+            tracing::info!(source, kept, of = answers.len(), reason, "subscriptions were taken over");
+        }
+        let kept: BTreeSet<usize> =
+            self.subscriptions.iter().flat_map(|subscription| &subscription.items).map(|item| item.at()).collect();
+        let missing: Vec<usize> = (0..self.lent.roster.len()).filter(|at| !kept.contains(at)).collect();
+        self.lent.converter.owe(missing.iter().copied(), GapCause::SourceLost);
+        self.setup.examine(self.lent.roster.some(&missing));
+        Ok(())
     }
 
     async fn step(&mut self) -> Result<(), SourceError> {
@@ -100,6 +191,16 @@ impl<'a> Publisher<'a> {
             Event::Job(job) => {
                 let inlet = self.lent.inlet.clone();
                 self.setup.done(job, &mut self.subscriptions, &mut self.lent, &inlet).await
+            }
+            Event::History => {
+                let roster = &*self.lent.roster;
+                self.lent.backfill.go_on(&self.session, |at| roster.history(at).cloned());
+                Ok(())
+            }
+            Event::Page(page) => {
+                let (source, now) = (self.lent.reporter.shared_source(), self.lent.clock.now());
+                self.lent.queue.extend(self.lent.backfill.take(page, &source, now)?);
+                self.deliver().await
             }
             Event::RetryRefused => {
                 self.setup.retry(self.lent.roster.refused());
@@ -119,9 +220,13 @@ impl<'a> Publisher<'a> {
         let silent_at = self.silent_at();
         let working = self.setup.is_working();
         let retry_at = self.setup.retry_at();
+        let reading = self.lent.backfill.is_working();
+        let history_at = self.lent.backfill.due();
         tokio::select! {
             Some(response) = self.publishes.next(), if publishing => Event::Published(response),
             job = self.setup.job(), if working => Event::Job(job),
+            page = self.lent.backfill.page(), if reading => Event::Page(page),
+            () = tokio::time::sleep_until(history_at.unwrap_or(retry_at)), if history_at.is_some() => Event::History,
             () = tokio::time::sleep_until(silent_at.unwrap_or(retry_at)), if publishing => Event::Silent,
             () = tokio::time::sleep_until(retry_at), if !working => Event::RetryRefused,
             () = self.lent.inlet.room(), if held_back => Event::Room,
@@ -160,7 +265,8 @@ impl<'a> Publisher<'a> {
             }
             // Whether the server is silent is judged by what comes, not by one request.
             StatusCode::BadTimeout => Ok(()),
-            status => Err(SourceError::Lost(format!("publishing failed ({status})"))),
+            status if is_lost(status) => Err(SourceError::Lost(format!("publishing failed ({status})"))),
+            status => Err(SourceError::Request { doing: "publishing", status }),
         }
     }
 
@@ -168,6 +274,7 @@ impl<'a> Publisher<'a> {
         let message = response.notification_message;
         let Some(at) = self.subscriptions.iter().position(|s| s.id == response.subscription_id) else { return Ok(()) };
         let Some(subscription) = self.subscriptions.get_mut(at) else { return Ok(()) };
+        self.heard = true;
         subscription.heard = Timer::now();
         let keep_alive = message.notification_data.as_ref().is_none_or(Vec::is_empty);
         let number = message.sequence_number;
@@ -181,67 +288,90 @@ impl<'a> Publisher<'a> {
             subscription.sequence.message(number)
         };
         if let Arrived::After { first, count } = arrived {
-            self.recover(at, first, count).await?;
+            if count <= REPUBLISH_MAX {
+                let missing = std::iter::successors(Some(first), |number| Some(after(*number)));
+                subscription.behind.missing.extend(missing.take(usize::try_from(count).unwrap_or(0)));
+            } else {
+                let source = self.lent.reporter.source();
+                tracing::error!(source, messages = count, "the server has lost messages");
+                self.lent.converter.owe(subscription.items.iter().map(|item| item.at()), GapCause::Overflow);
+            }
         }
-        if keep_alive || arrived == Arrived::Again { Ok(()) } else { self.take(message).await }
+        if !keep_alive && arrived != Arrived::Again {
+            subscription.behind.held.push_back(message);
+        }
+        self.catch_up(at).await
     }
 
-    /// Asks for messages again that did not come (OPC 10000-4 §5.14.6). What the server no longer has becomes a gap of
-    /// each signal of the subscription.
-    async fn recover(&mut self, at: usize, first: u32, count: u32) -> Result<(), SourceError> {
-        let Some(subscription_id) = self.subscriptions.get(at).map(|s| s.id) else { return Ok(()) };
+    /// Asks for messages again that did not come (OPC 10000-4 §5.14.6), then takes those that came after them. What the
+    /// server no longer has becomes a gap of each signal of the subscription.
+    async fn catch_up(&mut self, at: usize) -> Result<(), SourceError> {
         let mut lost = 0_u32;
-        let mut number = first;
-        for place in 0..count {
-            let answer = if count > REPUBLISH_MAX {
-                None
-            } else {
-                Republish::new(subscription_id, number, &self.session).send(self.session.channel()).await.ok()
-            };
-            if let Some(response) = answer {
-                self.acknowledgements.push(SubscriptionAcknowledgement { subscription_id, sequence_number: number });
-                self.take(response.notification_message).await?;
-            } else {
-                lost += if count > REPUBLISH_MAX { count - place } else { 1 };
-                if let Some(subscription) = self.subscriptions.get(at) {
-                    self.lent.converter.owe(&subscription.items, GapCause::Overflow);
-                }
+        while let Some((id, number)) =
+            self.subscriptions.get(at).and_then(|s| s.behind.missing.front().map(|number| (s.id, *number)))
+        {
+            let answer = Republish::new(id, number, &self.session).send(self.session.channel()).await;
+            if let Err(error) = &answer
+                && (is_lost(error.status()) || error.status() == StatusCode::BadTimeout)
+            {
+                return Err(SourceError::Lost(format!("asking for a message again failed ({})", error.status())));
             }
-            if count > REPUBLISH_MAX {
-                break;
+            let Some(subscription) = self.subscriptions.get_mut(at) else { break };
+            subscription.behind.missing.pop_front();
+            if let Ok(response) = answer {
+                let acknowledgement = SubscriptionAcknowledgement { subscription_id: id, sequence_number: number };
+                self.acknowledgements.push(acknowledgement);
+                self.convert(response.notification_message)?;
+            } else {
+                lost += 1;
+                self.lent.converter.owe(subscription.items.iter().map(|item| item.at()), GapCause::Overflow);
             }
-            number = after(number);
         }
         if lost > 0 {
             tracing::error!(source = self.lent.reporter.source(), messages = lost, "the server has lost messages");
         }
-        Ok(())
+        while let Some(message) = self.subscriptions.get_mut(at).and_then(|s| s.behind.held.pop_front()) {
+            self.convert(message)?;
+        }
+        self.deliver().await
     }
 
-    /// Hands in what a message holds, gaps before the values that end them. Waits for room.
-    async fn take(&mut self, message: NotificationMessage) -> Result<(), SourceError> {
+    /// Turns what a message holds into what is to be handed in, gaps before the values that end them.
+    fn convert(&mut self, message: NotificationMessage) -> Result<(), SourceError> {
         let now = self.lent.clock.now();
         let mut received = Received::default();
+        let mut ended = None;
         for content in message.notification_data.into_iter().flatten() {
             if content.inner_is::<DataChangeNotification>() {
                 if let Some(changes) = content.into_inner_as::<DataChangeNotification>() {
                     self.lent.converter.data_change(*changes, now, &mut received);
                 }
-            } else if let Some(change) = content.inner_as::<StatusChangeNotification>() {
-                return Err(SourceError::Lost(format!("the server ended the subscription ({})", change.status)));
+            } else if let Some(change) = content.inner_as::<StatusChangeNotification>()
+                && change.status.is_bad()
+            {
+                ended = Some(SourceError::Request { doing: "keeping a subscription alive", status: change.status });
             }
         }
-        let begin = Timer::now();
-        let Received { rows, gaps } = received;
-        for arrival in [Arrival::Gaps(gaps), Arrival::Rows(rows)] {
-            let empty = match &arrival {
-                Arrival::Gaps(gaps) => gaps.is_empty(),
-                Arrival::Rows(rows) => rows.is_empty(),
-                _ => false,
-            };
-            if !empty && !self.lent.inlet.push(arrival).await {
-                return Err(SourceError::Lost("the gateway is stopping".to_owned()));
+        let Received { rows, gaps, places } = received;
+        for (gap, at) in gaps.iter().zip(places) {
+            if self.lent.roster.history(at).is_some() {
+                self.lent.backfill.add(at, gap, self.lent.history_lag);
             }
+        }
+        if !gaps.is_empty() {
+            self.lent.queue.push_back(Arrival::Gaps(gaps));
+        }
+        if !rows.is_empty() {
+            self.lent.queue.push_back(Arrival::Rows(rows));
+        }
+        ended.map_or(Ok(()), Err)
+    }
+
+    /// Hands in what waits for it. Waits for room.
+    async fn deliver(&mut self) -> Result<(), SourceError> {
+        let begin = Timer::now();
+        if !self.lent.inlet.deliver(self.lent.queue).await {
+            return Err(SourceError::Lost("the gateway is stopping".to_owned()));
         }
         if begin.elapsed() > HELD_UP {
             self.heard_all();

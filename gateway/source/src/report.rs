@@ -21,6 +21,10 @@ impl Reporter {
         &self.source
     }
 
+    pub(crate) fn shared_source(&self) -> Arc<str> {
+        self.source.clone()
+    }
+
     pub(crate) fn is_up(&self) -> bool {
         self.last.as_ref().is_some_and(|(state, _)| *state == SourceState::Up)
     }

@@ -14,6 +14,8 @@ use crate::SourceError;
 
 /// No request is larger than this, whatever the server allows: an answer should come within a second.
 const CHUNK_MAX: usize = 1_000;
+/// The bit of an AccessLevel that says that the history may be read.
+const HISTORY_READ: u8 = 4;
 /// Type hierarchies are shallow; this only bounds a fault.
 const SUPERTYPES_MAX: usize = 16;
 
@@ -22,11 +24,12 @@ const SUPERTYPES_MAX: usize = 16;
 pub(crate) struct Limits {
     pub read: usize,
     pub create: usize,
+    pub history: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { read: CHUNK_MAX, create: CHUNK_MAX }
+        Self { read: CHUNK_MAX, create: CHUNK_MAX, history: CHUNK_MAX }
     }
 }
 
@@ -36,10 +39,11 @@ impl Limits {
         let nodes = [
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
         ];
         let values = read(session, &nodes.map(|node| to_read(node.into(), AttributeId::Value))).await?;
         let limit = |at: usize| values.get(at).and_then(whole).filter(|limit| *limit > 0).unwrap_or(CHUNK_MAX);
-        Ok(Self { read: limit(0).min(CHUNK_MAX), create: limit(1).min(CHUNK_MAX) })
+        Ok(Self { read: limit(0).min(CHUNK_MAX), create: limit(1).min(CHUNK_MAX), history: limit(2).min(CHUNK_MAX) })
     }
 }
 
@@ -64,19 +68,44 @@ pub(crate) async fn namespaces(session: &Session) -> Result<Vec<String>, SourceE
         .collect())
 }
 
-/// The DataType of each node: `Ok(None)` where the server keeps it to itself, an error where there is no such variable.
-pub(crate) async fn data_types(
+/// What a variable is, as far as its server tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Variable {
+    /// Its DataType; `None` where the server keeps that to itself.
+    pub data_type: Option<NodeId>,
+    /// Whether its history may be read (AccessLevel, OPC 10000-3 §8.57).
+    pub has_history: bool,
+}
+
+/// What each node is; an error where there is no such variable.
+pub(crate) async fn variables(
     session: &Session,
     nodes: &[NodeId],
     limits: Limits,
-) -> Result<Vec<Result<Option<NodeId>, StatusCode>>, SourceError> {
-    let mut types = Vec::with_capacity(nodes.len());
-    for chunk in nodes.chunks(limits.read) {
-        let wanted: Vec<_> = chunk.iter().map(|node| to_read(node.clone(), AttributeId::DataType)).collect();
-        let values = read(session, &wanted).await?;
-        types.extend(chunk.iter().enumerate().map(|(at, _)| data_type(values.get(at))));
+) -> Result<Vec<Result<Variable, StatusCode>>, SourceError> {
+    let mut variables = Vec::with_capacity(nodes.len());
+    // Both attributes in one request, unless the server takes one at a time.
+    let nodes_max = (limits.read / 2).max(1);
+    for chunk in nodes.chunks(nodes_max) {
+        let attributes = |node: &NodeId| {
+            [AttributeId::DataType, AttributeId::AccessLevel].map(|attribute| to_read(node.clone(), attribute))
+        };
+        let wanted: Vec<_> = chunk.iter().flat_map(attributes).collect();
+        let mut values = Vec::with_capacity(wanted.len());
+        for part in wanted.chunks(limits.read) {
+            let answered = read(session, part).await?;
+            let missing = part.len().saturating_sub(answered.len());
+            values.extend(answered.into_iter().take(part.len()));
+            values.extend(std::iter::repeat_n(DataValue::null(), missing));
+        }
+        variables.extend(values.chunks(2).map(|pair| {
+            let data_type = data_type(pair.first())?;
+            let level = pair.get(1).and_then(|value| value.value.as_ref());
+            let has_history = matches!(level, Some(Variant::Byte(bits)) if bits & HISTORY_READ != 0);
+            Ok(Variable { data_type, has_history })
+        }));
     }
-    Ok(types)
+    Ok(variables)
 }
 
 fn data_type(value: Option<&DataValue>) -> Result<Option<NodeId>, StatusCode> {

@@ -87,6 +87,11 @@ impl Setup {
         self.job.is_some()
     }
 
+    /// Whether all is made that can be made.
+    pub(crate) fn is_done(&self) -> bool {
+        self.told && self.job.is_none() && self.pending.is_empty()
+    }
+
     /// Waits for the request that is under way. Cancel-safe.
     pub(crate) async fn job(&mut self) -> Job {
         let done = match &mut self.job {
@@ -132,7 +137,9 @@ impl Setup {
             Job::Examined(examined) => {
                 let examined = examined?;
                 self.chunk = examined.limits.create.max(1);
-                for (found, kind) in examined.found {
+                lent.backfill.connected(examined.limits.history);
+                for (found, kind, has_history) in examined.found {
+                    lent.roster.set_history(found.at, has_history.then(|| found.node.clone()));
                     let Some(watched) = lent.roster.get(found.at) else { continue };
                     lent.converter.set_open(found.at, kind.is_none());
                     if let Some(kind) = kind {
@@ -167,9 +174,10 @@ impl Setup {
         lent: &mut Lent<'_>,
         inlet: &Inlet,
     ) -> Result<(), SourceError> {
-        for at in created.made {
-            lent.roster.accept(at);
-            subscription.items.push(at);
+        for item in created.made {
+            lent.roster.accept(item.at());
+            lent.converter.begin(item.at());
+            subscription.items.push(item);
         }
         if !created.too_many.is_empty() {
             self.chunk = (created.too_many.len() / 2).max(1);
@@ -198,6 +206,11 @@ impl Setup {
         for wanted in wanted.into_iter().rev() {
             self.pending.push_front(wanted);
         }
+    }
+
+    /// Says that the source is up again, with all that it had.
+    pub(crate) async fn up(&mut self, lent: &mut Lent<'_>) {
+        lent.reporter.report(lent.inlet, SourceState::Up, format!("connected to `{}`", self.url)).await;
     }
 
     /// Says that the source is up, as soon as values can come; and how many signals are watched once all is made.

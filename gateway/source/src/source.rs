@@ -1,22 +1,26 @@
 //! The source as the pipeline sees it: connects, works, and begins anew after every loss.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use opcua::client::Session;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use watchfire_config::{SignalConfig, SourceConfig};
-use watchfire_model::{Clock, GapCause, SignalId, SourceState};
-use watchfire_pipeline::{Inlet, Source};
+use watchfire_model::{Clock, SignalId, SourceState};
+use watchfire_pipeline::{Arrival, Inlet, LastTimes, Source};
 use watchfire_ua::{Kinds, Pki};
 
-use crate::connect::{Connector, Opened};
+use crate::backfill::Backfill;
+use crate::connect::{Connector, Events, Opened};
 use crate::convert::Converter;
-use crate::publish::{Lent, Publisher};
+use crate::items::Subscription;
+use crate::publish::{Begin, Lent, Publisher};
 use crate::report::Reporter;
 use crate::setup::Setup;
 use crate::watched::Roster;
@@ -27,13 +31,20 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// One OPC UA server that is read.
 ///
-/// After any loss it begins wholly anew, with a new session and new subscriptions: what the old ones still held is not
-/// asked for, each signal's values between its last one before and its first one after are a gap.
+/// When its transport is lost it takes the session up again with all that it had: what the server has sent meanwhile it
+/// sends again, and what it could not send it has queued. When the server has forgotten the session, a new one takes
+/// over the subscriptions; when it does not give them, they are made anew. What is missing then is a gap of each signal,
+/// from its last value before to its first one after; where the server keeps history, it is asked for what is in there.
 pub struct OpcUaSource {
     name: Arc<str>,
     connector: Connector,
     roster: Roster,
     converter: Converter,
+    backfill: Backfill,
+    /// What is to be handed in.
+    queue: VecDeque<Arrival>,
+    /// What the last session had on its server.
+    kept: Vec<Subscription>,
     kinds: Kinds,
 }
 
@@ -53,7 +64,8 @@ impl OpcUaSource {
         let roster = Roster::new(name.clone(), signals);
         let converter = Converter::new(roster.ids(), kinds.clone());
         let connector = Connector { config, pki: Pki::new(pki_dir), timing: Timing::default(), clock };
-        Self { name, connector, roster, converter, kinds }
+        let (backfill, queue, kept) = (Backfill::default(), VecDeque::new(), Vec::new());
+        Self { name, connector, roster, converter, backfill, queue, kept, kinds }
     }
 
     /// With other intervals than the default ones.
@@ -80,7 +92,8 @@ impl OpcUaSource {
         };
         let connector = &self.connector;
         let timing = connector.timing;
-        let mut driving = pin!(connector.drive(event_loop));
+        let events = event_loop.enter();
+        let mut events: Events<'_> = pin!(events);
         let setup = Setup::new(
             session.clone(),
             timing,
@@ -93,41 +106,75 @@ impl OpcUaSource {
             roster: &mut self.roster,
             converter: &mut self.converter,
             reporter,
+            backfill: &mut self.backfill,
+            queue: &mut self.queue,
             clock: &*connector.clock,
+            history_lag: timing.history_lag,
         };
-        let publisher = Publisher::new(session.clone(), setup, lent);
-        let (ended, connected) = tokio::select! {
-            biased;
-            () = stop.cancelled() => (None, true),
-            error = &mut driving => (Some(error), false),
-            error = work(&session, timing, publisher) => {
+        let mut publisher = Publisher::new(session.clone(), setup, lent, std::mem::take(&mut self.kept));
+        let mut begin = None;
+        let (ended, connected) = loop {
+            let (error, closed) = tokio::select! {
+                biased;
+                () = stop.cancelled() => break (None, true),
+                lost = connector.drive(&mut events, begin.is_some()) => lost,
+                error = work(&session, timing, &mut publisher, begin) => (error, false),
+            };
+            if !error.is_loss() || !publisher.can_resume() {
                 let connected = error.can_say_goodbye();
-                (Some(error), connected)
+                break (Some(error), connected);
+            }
+            publisher.lost(&error).await;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break (None, false),
+                resumed = connector.resume(&mut events, &session, closed) => match resumed {
+                    Ok(mode) => begin = Some(mode),
+                    Err(error) => break (Some(error), false),
+                },
             }
         };
+        self.kept = publisher.into_subscriptions();
         if connected {
-            // The server frees what it held for us; if it does not listen, its own timeouts do.
+            // The server frees what it held for us; if it does not listen, its own timeouts do. What a new session may
+            // take over it is to keep.
+            let goodbye = async {
+                if ended.is_none() {
+                    session.disconnect().await
+                } else {
+                    session.disconnect_without_delete_subscriptions().await
+                }
+            };
+            let following = async { while let Some(Ok(_)) = events.next().await {} };
             tokio::select! {
-                _ = tokio::time::timeout(GOODBYE, session.disconnect()) => {}
-                _ = &mut driving => {}
+                _ = tokio::time::timeout(GOODBYE, goodbye) => {}
+                () = following => {}
             }
         }
         ended
     }
 }
 
-/// Waits for the session, then publishes until that fails.
-async fn work(session: &Session, timing: Timing, publisher: Publisher<'_>) -> SourceError {
-    match tokio::time::timeout(timing.connect, session.wait_for_connection()).await {
-        Ok(_) => publisher.run().await,
-        Err(_) => SourceError::Lost(format!("no session within {} s", timing.connect.as_secs_f32())),
-    }
+/// Waits for a first session, then publishes until that fails.
+async fn work(session: &Session, timing: Timing, publisher: &mut Publisher<'_>, begin: Option<Begin>) -> SourceError {
+    let Some(begin) = begin else {
+        return match tokio::time::timeout(timing.connect, session.wait_for_connection()).await {
+            Ok(_) => publisher.run(Begin::NewSession).await,
+            Err(_) => SourceError::Lost(format!("no session within {} s", timing.connect.as_secs_f32())),
+        };
+    };
+    publisher.run(begin).await
 }
 
 #[async_trait]
 impl Source for OpcUaSource {
     fn name(&self) -> Arc<str> {
         self.name.clone()
+    }
+
+    fn recorded(&mut self, last: &LastTimes) {
+        let Some(all_until) = last.all_until(self.roster.ids().into_iter()) else { return };
+        self.converter.recorded(|signal| last.get(signal), all_until);
     }
 
     async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {
@@ -138,7 +185,6 @@ impl Source for OpcUaSource {
             let begin = Timer::now();
             let Some(error) = self.connection(&inlet, &mut reporter, &stop).await else { return };
             let was_up = reporter.is_up();
-            self.converter.owe_all(GapCause::SourceLost);
             let new = reporter.report(&inlet, SourceState::Down, error.to_string()).await;
             if !new {
                 tracing::debug!(source = &*self.name, %error, "still not connected");

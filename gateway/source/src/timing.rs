@@ -19,6 +19,10 @@ pub struct Timing {
     pub keep_alive: Duration,
     /// How often nodes that could not be watched are tried again.
     pub refused_retry: Duration,
+    /// How long a session outlives its connection on the server, and so how long its taking up again is tried.
+    pub session: Duration,
+    /// How far a server's own history may lie behind what it has sent: so long after a gap's end it is asked for.
+    pub history_lag: Duration,
 }
 
 impl Default for Timing {
@@ -30,6 +34,8 @@ impl Default for Timing {
             request: Duration::from_secs(6),
             keep_alive: Duration::from_secs(3),
             refused_retry: Duration::from_secs(60),
+            session: Duration::from_secs(60),
+            history_lag: Duration::from_secs(2),
         }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Watched {
     pub id: SignalId,
     pub config: SignalConfig,
     pub address: NodeAddress,
+    /// Its node on this connection, where the server keeps its history.
+    history: Option<Box<NodeId>>,
     /// Why it cannot be watched now.
     refused: Option<StatusCode>,
     /// Whether that has been told on this connection.
@@ -46,7 +48,14 @@ impl Roster {
         let address = |config: &SignalConfig| config.node.to_string().parse().unwrap_or_else(|_| NodeAddress::null());
         let watched = signals
             .into_iter()
-            .map(|(id, config)| Watched { id, address: address(&config), config, refused: None, told: false })
+            .map(|(id, config)| Watched {
+                id,
+                address: address(&config),
+                config,
+                history: None,
+                refused: None,
+                told: false,
+            })
             .collect();
         Self { source, watched }
     }
@@ -63,9 +72,21 @@ impl Roster {
         self.watched.iter().map(|watched| watched.id).collect()
     }
 
-    /// Every signal's place and address.
-    pub(crate) fn all(&self) -> Vec<(usize, NodeAddress)> {
-        self.watched.iter().enumerate().map(|(at, watched)| (at, watched.address.clone())).collect()
+    /// Places and addresses of some.
+    pub(crate) fn some(&self, places: &[usize]) -> Vec<(usize, NodeAddress)> {
+        places.iter().filter_map(|at| self.watched.get(*at).map(|watched| (*at, watched.address.clone()))).collect()
+    }
+
+    /// The node of a signal whose history the server keeps.
+    pub(crate) fn history(&self, at: usize) -> Option<&NodeId> {
+        self.watched.get(at)?.history.as_deref()
+    }
+
+    /// Says whether the server keeps the history of a signal, by the node.
+    pub(crate) fn set_history(&mut self, at: usize, node: Option<NodeId>) {
+        if let Some(watched) = self.watched.get_mut(at) {
+            watched.history = node.map(Box::new);
+        }
     }
 
     /// The places and addresses of those that are refused.
@@ -156,6 +177,6 @@ mod tests {
         roster.accept(1);
         assert!(roster.refused().is_empty());
         assert_eq!(roster.refuse(Refused { at: 9, status: StatusCode::BadNodeIdUnknown }), None);
-        assert_eq!((roster.len(), roster.all().len()), (2, 2));
+        assert_eq!((roster.len(), roster.some(&[0, 1, 9]).len()), (2, 2));
     }
 }

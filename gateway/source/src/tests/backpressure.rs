@@ -55,7 +55,7 @@ async fn a_full_inlet_holds_publishing_back_and_nothing_is_lost_unsaid() {
                 gaps_seen += u32::try_from(gaps.len()).unwrap();
             }
             Arrival::State { state, reason, .. } => assert_eq!(state, SourceState::Up, "{reason}"),
-            Arrival::Signal { .. } => panic!("every signal can be watched"),
+            other => panic!("every signal can be watched, and none was lost: {other:?}"),
         }
     }
     source.stop().await;

@@ -1,6 +1,6 @@
 //! A plant in a thread of its own that can be killed, a source on it, and what the source hands in.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_config::{EndpointUrl, NodeAddress, Security, SignalConfig, SourceConfig};
-use watchfire_model::{Gap, Rows, SignalId, SourceState, StatusCode, SystemClock};
+use watchfire_model::{Gap, Instant, Rows, SignalId, SourceState, StatusCode, SystemClock};
 use watchfire_pipeline::{Arrival, ArrivalReceiver, Inlet, Source, inlet};
 use watchfire_plant::{FaultSchedule, Plant, PlantOptions};
 use watchfire_ua::Kinds;
@@ -28,6 +28,8 @@ pub(super) fn quick() -> Timing {
         request: Duration::from_millis(1500),
         keep_alive: Duration::from_millis(500),
         refused_retry: Duration::from_millis(300),
+        session: Duration::from_secs(5),
+        history_lag: Duration::from_millis(100),
     }
 }
 
@@ -169,15 +171,6 @@ impl RunningSource {
         gaps
     }
 
-    /// Waits until each of the first signals has changed since now.
-    pub(super) async fn until_all_changed(&mut self, signals: u32) {
-        while self.arrivals.try_recv().is_some() {}
-        // What was already on its way may be old: the second value is new.
-        for _ in 0..2 {
-            self.until_values(signals).await;
-        }
-    }
-
     /// The status of the next signal that cannot be watched.
     pub(super) async fn until_refused(&mut self) -> (SignalId, StatusCode) {
         self.until(|arrival| match arrival {
@@ -193,6 +186,46 @@ impl RunningSource {
             .await
             .expect("a source stops within two seconds")
             .unwrap();
+    }
+}
+
+/// What a source has handed in, all of it.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// Times of the values of each signal, in their order.
+    pub(super) times: BTreeMap<SignalId, Vec<Instant>>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) states: Vec<SourceState>,
+}
+
+impl Gathered {
+    pub(super) fn count(&self, signal: SignalId) -> usize {
+        self.times.get(&signal).map_or(0, Vec::len)
+    }
+
+    fn take(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Rows(rows) => {
+                for (signal, time) in rows.signal.iter().zip(&rows.time) {
+                    self.times.entry(*signal).or_default().push(*time);
+                }
+            }
+            Arrival::Gaps(gaps) => self.gaps.extend(gaps),
+            Arrival::State { state, .. } => self.states.push(state),
+            _ => {}
+        }
+    }
+}
+
+impl RunningSource {
+    /// Takes what comes until it is enough.
+    pub(super) async fn gather(&mut self, into: &mut Gathered, enough: impl Fn(&Gathered) -> bool) {
+        let gathering = async {
+            while !enough(into) {
+                into.take(self.next().await);
+            }
+        };
+        tokio::time::timeout(PATIENCE, gathering).await.expect("what is awaited does not come");
     }
 }
 

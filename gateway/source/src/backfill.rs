@@ -1,0 +1,320 @@
+//! Fetches what was missed from the server's own history (OPC 10000-11 §6.4.3, ReadRawModified): gap by gap, a page at a
+//! time, one request beside the publishing. Outlasts connections: a gap is asked for until it is filled or the server
+//! has answered that it cannot be.
+//!
+//! Values are taken only from within a gap, neither end included, and only those later than what was taken before: so
+//! none is recorded twice, whatever a server answers.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use opcua::client::{HistoryReadAction, Session};
+use opcua::types::{
+    ByteString, HistoryData, HistoryReadResult, HistoryReadValueId, NodeId, ReadRawModifiedDetails, StatusCode,
+    TimestampsToReturn,
+};
+use tokio::time::Instant as Timer;
+use watchfire_model::{Fill, Gap, Instant, Quality, Rows, SignalId};
+use watchfire_pipeline::Arrival;
+use watchfire_ua::{date_time_from_instant, push_data_value, status_from_ua};
+
+use crate::SourceError;
+use crate::error::is_lost;
+
+/// Values of one node in one answer.
+const VALUES_PER_NODE: u32 = 1_000;
+/// Gaps in one request, whatever the server allows.
+const NODES_MAX: usize = 100;
+/// A gap that holds more is not filled to its end: no honest server has so many between two of our values.
+const VALUES_MAX: u32 = 20_000_000;
+/// A server that answers so often that there is more, without any, is not asked on.
+const EMPTY_PAGES_MAX: u8 = 3;
+/// Gaps that begin within this, or within a tenth of their length, are asked for together.
+const TOGETHER_NS: i64 = 5_000_000_000;
+/// Gaps that wait; beyond that they stay what they are on record.
+const WAITING_MAX: usize = 1 << 20;
+
+/// A gap to be filled.
+#[derive(Clone, Debug)]
+struct Hole {
+    at: usize,
+    signal: SignalId,
+    since: Instant,
+    until: Instant,
+    /// Up to here it is filled.
+    filled: Instant,
+    values: u32,
+    empty_pages: u8,
+    /// Where the server goes on.
+    more: ByteString,
+}
+
+/// An answer to a request for history.
+pub(crate) type Page = Result<Vec<HistoryReadResult>, StatusCode>;
+
+/// The gaps of a source that are to be filled.
+#[derive(Default)]
+pub(crate) struct Backfill {
+    waiting: VecDeque<Hole>,
+    /// Those that are asked for now; they go on at once when there is more of them.
+    asked: Vec<Hole>,
+    /// The range that the request for them has.
+    range: (Instant, Instant),
+    job: Option<BoxFuture<'static, Page>>,
+    begin_at: Option<Timer>,
+    nodes_max: usize,
+    values_max: u32,
+    /// Gaps done since they were last told.
+    done: Vec<Fill>,
+    /// Values dropped since they were out of order or out of range.
+    dropped: u64,
+}
+
+impl Backfill {
+    /// Notes a gap of the signal at a place. `wait`: a server's history may lie behind its subscriptions by so much.
+    pub(crate) fn add(&mut self, at: usize, gap: &Gap, wait: Duration) {
+        let Some(signal) = gap.signal else { return };
+        if self.waiting.len() >= WAITING_MAX {
+            return;
+        }
+        self.begin_at.get_or_insert_with(|| Timer::now() + wait);
+        self.waiting.push_back(Hole {
+            at,
+            signal,
+            since: gap.since,
+            until: gap.until,
+            filled: gap.since,
+            values: 0,
+            empty_pages: 0,
+            more: ByteString::null(),
+        });
+    }
+
+    /// A connection begins whose server takes so many nodes in a request.
+    pub(crate) fn connected(&mut self, nodes_max: usize) {
+        self.nodes_max = nodes_max.clamp(1, NODES_MAX);
+        self.values_max = VALUES_PER_NODE;
+    }
+
+    /// The connection was lost: what was asked for is asked for again.
+    pub(crate) fn lost(&mut self) {
+        self.job = None;
+        for mut hole in self.asked.drain(..).rev() {
+            hole.more = ByteString::null();
+            self.waiting.push_front(hole);
+        }
+    }
+
+    /// When the next request is due; `None` when there is nothing to ask for, or a request is under way.
+    pub(crate) fn due(&self) -> Option<Timer> {
+        let idle = self.job.is_none() && !(self.waiting.is_empty() && self.asked.is_empty());
+        idle.then(|| self.begin_at.unwrap_or_else(Timer::now))
+    }
+
+    /// Whether a request is under way.
+    pub(crate) const fn is_working(&self) -> bool {
+        self.job.is_some()
+    }
+
+    /// Waits for the request that is under way. Cancel-safe.
+    pub(crate) async fn page(&mut self) -> Page {
+        let page = match &mut self.job {
+            Some(job) => job.await,
+            None => pending().await,
+        };
+        self.job = None;
+        page
+    }
+
+    /// Makes the next request. A node that the server keeps no history of is not asked for: its gap remains.
+    pub(crate) fn go_on(&mut self, session: &Arc<Session>, node_of: impl Fn(usize) -> Option<NodeId>) {
+        self.begin_at = None;
+        if self.asked.is_empty() {
+            self.choose(&node_of);
+        }
+        if self.asked.is_empty() {
+            return;
+        }
+        let nodes: Vec<_> = self
+            .asked
+            .iter()
+            .map(|hole| HistoryReadValueId {
+                node_id: node_of(hole.at).unwrap_or_else(NodeId::null),
+                continuation_point: hole.more.clone(),
+                ..HistoryReadValueId::default()
+            })
+            .collect();
+        let (from, to) = self.range;
+        let details = HistoryReadAction::ReadRawModifiedDetails(ReadRawModifiedDetails {
+            is_read_modified: false,
+            start_time: date_time_from_instant(from).0,
+            end_time: date_time_from_instant(to).0,
+            num_values_per_node: self.values_max,
+            return_bounds: false,
+        });
+        let session = session.clone();
+        let request = async move {
+            let answer = session.history_read(details, TimestampsToReturn::Both, false, &nodes).await;
+            match answer {
+                Ok(results) if results.len() == nodes.len() => Ok(results),
+                Ok(_) => Err(StatusCode::BadUnknownResponse),
+                Err(error) => Err(error.status()),
+            }
+        };
+        self.job = Some(request.boxed());
+    }
+
+    /// Takes the next gaps that fit into one request.
+    fn choose(&mut self, node_of: &impl Fn(usize) -> Option<NodeId>) {
+        let mut left = VecDeque::new();
+        while self.asked.len() < self.nodes_max
+            && let Some(hole) = self.waiting.pop_front()
+        {
+            if node_of(hole.at).is_none() {
+                continue;
+            }
+            let (from, to) = self.range;
+            if self.asked.is_empty() {
+                self.range = (hole.filled, hole.until);
+                self.asked.push(hole);
+                continue;
+            }
+            let near = TOGETHER_NS.max(to.since_ns(from) / 10);
+            if from.since_ns(hole.filled).abs() <= near && to.since_ns(hole.until).abs() <= near {
+                self.range = (from.min(hole.filled), to.max(hole.until));
+                self.asked.push(hole);
+            } else {
+                left.push_back(hole);
+                // Those with other bounds wait; not all of a million are looked at for each request.
+                if left.len() >= 4 * NODES_MAX {
+                    break;
+                }
+            }
+        }
+        while let Some(hole) = left.pop_back() {
+            self.waiting.push_front(hole);
+        }
+    }
+
+    /// Takes an answer over; returns what is to be handed in: values first, then which gaps are done.
+    ///
+    /// # Errors
+    /// When the connection is no longer there; what was asked for stays asked for.
+    pub(crate) fn take(&mut self, page: Page, source: &Arc<str>, now: Instant) -> Result<Vec<Arrival>, SourceError> {
+        let mut rows = Rows::default();
+        match page {
+            Err(status) if is_lost(status) => {
+                return Err(SourceError::Lost(format!("reading history failed ({status})")));
+            }
+            Err(status) => self.refused(status),
+            Ok(results) => {
+                let asked = std::mem::take(&mut self.asked);
+                for (mut hole, result) in asked.into_iter().zip(results) {
+                    let status = result.status_code;
+                    if status.is_bad() {
+                        self.finish(hole, status);
+                        continue;
+                    }
+                    hole.more = result.continuation_point;
+                    self.dropped += hole.take(result.history_data.into_inner_as::<HistoryData>(), &mut rows, now);
+                    if hole.more.is_null_or_empty() {
+                        self.finish(hole, StatusCode::Good);
+                    } else if hole.values >= VALUES_MAX || hole.empty_pages > EMPTY_PAGES_MAX {
+                        self.finish(hole, StatusCode::BadContinuationPointInvalid);
+                    } else {
+                        self.asked.push(hole);
+                    }
+                }
+            }
+        }
+        let mut arrivals = Vec::new();
+        if !rows.is_empty() {
+            arrivals.push(Arrival::Late(rows));
+        }
+        let is_pause = self.asked.is_empty();
+        if !self.done.is_empty() && (is_pause || self.done.len() >= NODES_MAX) {
+            self.tell(source);
+            arrivals.push(Arrival::Filled { source: source.clone(), fills: std::mem::take(&mut self.done) });
+        }
+        Ok(arrivals)
+    }
+
+    /// The request as a whole was refused: smaller, or not at all.
+    fn refused(&mut self, status: StatusCode) {
+        let too_large = matches!(
+            status,
+            StatusCode::BadTooManyOperations
+                | StatusCode::BadRequestTooLarge
+                | StatusCode::BadResponseTooLarge
+                | StatusCode::BadEncodingLimitsExceeded
+                | StatusCode::BadTimeout
+                | StatusCode::BadRequestTimeout
+                | StatusCode::BadNoContinuationPoints
+        );
+        let asked = std::mem::take(&mut self.asked);
+        if too_large && asked.len() > 1 {
+            self.nodes_max = (asked.len() / 2).max(1);
+        } else if too_large && self.values_max > 10 {
+            self.values_max /= 4;
+        } else {
+            asked.into_iter().for_each(|hole| self.finish(hole, status));
+            return;
+        }
+        for mut hole in asked.into_iter().rev() {
+            hole.more = ByteString::null();
+            self.waiting.push_front(hole);
+        }
+    }
+
+    fn finish(&mut self, hole: Hole, status: StatusCode) {
+        let Hole { signal, since, until, values, .. } = hole;
+        self.done.push(Fill { signal, since, until, values, status: status_from_ua(status) });
+    }
+
+    fn tell(&mut self, source: &str) {
+        let filled = self.done.iter().filter(|fill| fill.status.is_good()).count();
+        let values: u64 = self.done.iter().map(|fill| u64::from(fill.values)).sum();
+        if filled > 0 {
+            tracing::info!(source, gaps = filled, values, "gaps were filled from the server's history");
+        }
+        let unsupported = status_from_ua(StatusCode::BadHistoryOperationUnsupported);
+        let mut refused = self.done.iter().filter(|fill| fill.status.is_bad() && fill.status != unsupported);
+        if let Some(first) = refused.next() {
+            let status = format!("{:#010X}", first.status.0);
+            tracing::warn!(source, gaps = 1 + refused.count(), status, "the server's history does not fill these gaps");
+        }
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            tracing::warn!(source, values = dropped, "the server's history answered values that were not asked for");
+        }
+    }
+}
+
+impl Hole {
+    /// Takes an answer's values; returns how many did not fit.
+    fn take(&mut self, data: Option<Box<HistoryData>>, rows: &mut Rows, now: Instant) -> u64 {
+        let (begin, mut dropped) = (self.filled, 0);
+        let before = self.values;
+        for value in data.and_then(|data| data.data_values).into_iter().flatten() {
+            let at = rows.len();
+            push_data_value(rows, self.signal, value, now);
+            let time = rows.time.get(at).copied().unwrap_or(now);
+            if begin < time && self.filled <= time && time < self.until {
+                (self.filled, self.values) = (time, self.values.saturating_add(1));
+                if let Some(quality) = rows.quality.get_mut(at) {
+                    *quality |= Quality::LATE;
+                }
+            } else {
+                drop(rows.split_off(at));
+                // Others in the same request may have earlier or later bounds than this one.
+                dropped += u64::from(time < self.filled && begin < time);
+            }
+        }
+        self.empty_pages = if self.values == before { self.empty_pages + 1 } else { 0 };
+        dropped
+    }
+}
