@@ -9,6 +9,8 @@
 mod harness;
 
 #[cfg(test)]
+mod backfill;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod demo;

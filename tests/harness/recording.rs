@@ -11,7 +11,15 @@ use super::{free_port, top};
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub port: u16,
+    script: Script,
     arguments: Vec<String>,
+}
+
+/// What serves.
+#[derive(Clone, Copy, Debug)]
+enum Script {
+    Asyncua,
+    NodeOpcua,
 }
 
 /// A value as it was served.
@@ -41,7 +49,20 @@ impl Recorded {
         let csv = top().join("tests/data").join(file).display().to_string();
         let mut arguments = vec!["--port".to_owned(), port.to_string(), "--csv".to_owned(), csv];
         arguments.extend(first.into_iter().flat_map(|first| ["--first".to_owned(), first.to_owned()]));
-        Self { port, arguments }
+        Self { port, script: Script::Asyncua, arguments }
+    }
+
+    /// Signals that are served by hand alone, by a server that keeps their history.
+    pub fn by_node_opcua(signals: &[&str], first: &str) -> Self {
+        let port = free_port();
+        let words = ["--port", &port.to_string(), "--first", first, "--signals", &signals.join(",")];
+        Self { port, script: Script::NodeOpcua, arguments: words.map(str::to_owned).to_vec() }
+    }
+
+    /// Keeps the history of what it serves in a file of `folder`.
+    pub fn with_history(mut self, folder: &Path) -> Self {
+        self.arguments.extend(["--history".to_owned(), folder.join("history.sqlite").display().to_string()]);
+        self
     }
 
     /// Encrypted alone; keys in `folder`.
@@ -64,7 +85,10 @@ impl Recorded {
     /// Starts it and waits until it is ready.
     #[track_caller]
     pub fn start(&self) -> RecordedServer {
-        let peer = Peer::python("recorded_server", "recorded_server.py", &self.arguments);
+        let peer = match self.script {
+            Script::Asyncua => Peer::python("recorded_server", "recorded_server.py", &self.arguments),
+            Script::NodeOpcua => Peer::node("history_server", "history_server.mjs", &self.arguments),
+        };
         peer.ready().unwrap();
         RecordedServer { peer }
     }

@@ -7,7 +7,8 @@ each variable has the status BadWaitingForInitialData and no value.
     recorded_server.py --port 4841 --csv run.csv --first 2024-01-01T00:00:00
 
 With `--pki FOLDER` it offers Basic256Sha256 SignAndEncrypt alone, with a certificate of its own made there, and trusts
-every client. With `--user NAME PASSWORD` nobody else may come in. Requests (see `lines.py`):
+every client. With `--user NAME PASSWORD` nobody else may come in. With `--history FILE` it keeps the history of every
+variable in that file, from one run to the next. Requests (see `lines.py`):
 
     {"do": "serve", "rows": 100, "rate": 200}    the next rows, so many a second; answers when they are served
     {"do": "set", "signal": "a", "value": 1.5, "status": 0, "seconds": 3600}    one value, by hand
@@ -20,6 +21,7 @@ import argparse
 import asyncio
 import csv
 import datetime
+import pickle
 import socket
 import time
 from pathlib import Path
@@ -28,6 +30,7 @@ from typing import Any
 from asyncua import Server, ua
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from asyncua.crypto.permission_rules import SimpleRoleRuleset
+from asyncua.server.history import HistoryDict
 from asyncua.server.user_managers import User, UserManager, UserRole
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -52,6 +55,31 @@ class OneUser(UserManager):
         if (username, password) == (self.name, self.password):
             return User(role=UserRole.Admin, name=username)
         return None
+
+
+class FileHistory(HistoryDict):
+    """Keeps what was given in a file. Like the one it is made of it tells nobody when it answers less than there is."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+        if file.exists():
+            self._datachanges = pickle.loads(file.read_bytes())
+
+    async def save_node_value(self, node_id: ua.NodeId, datavalue: ua.DataValue) -> None:
+        """Keeps a value before it is shown."""
+        self._datachanges.setdefault(node_id, []).append(datavalue)
+        self.file.with_suffix(".new").write_bytes(pickle.dumps(self._datachanges))
+        self.file.with_suffix(".new").rename(self.file)
+
+    async def read_node_history(
+        self, node_id: ua.NodeId, start: datetime.datetime | None, end: datetime.datetime | None, nb_values: int
+    ) -> tuple[list[ua.DataValue], None]:
+        """The values from `start` to `end`, the first `nb_values` of them."""
+        begin, last = (time.replace(tzinfo=None) if time else None for time in (start, end))
+        kept = self._datachanges.get(node_id, [])
+        found = [one for one in kept if begin <= one.SourceTimestamp.replace(tzinfo=None) <= last]
+        return found[: nb_values or None], None
 
 
 class Recording:
@@ -82,6 +110,7 @@ class RecordedServer:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
+        self.storage: FileHistory | None = None
         self.kinds = dict.fromkeys(recording.signals, ua.VariantType.Double) | EXTRAS
         self.served: dict[str, list[list[Any]]] = {signal: [] for signal in self.kinds}
 
@@ -105,9 +134,23 @@ class RecordedServer:
             await self.server.nodes.objects.add_variable(node_id, f"{index}:{signal}", first, varianttype=kind)
             await self.server.write_attribute_value(node_id, waiting)
             self.nodes[signal] = node_id
+        if options.history:
+            await self.keep_history(options.history)
         async with self.server:
             say(ready=options.port)
             await answer_requests({"serve": self.serve, "set": self.set, "record": self.record})
+
+    async def keep_history(self, file: Path) -> None:
+        """Writes what each variable is given into a file, and answers reads of it."""
+        storage = self.storage = FileHistory(file)
+        for node_id in self.nodes.values():
+            node = self.server.get_node(node_id)
+            levels = {ua.AccessLevel.CurrentRead, ua.AccessLevel.HistoryRead}
+            await self.server.write_attribute_value(node_id, ua.DataValue(True), ua.AttributeIds.Historizing)
+            for attribute in (ua.AttributeIds.AccessLevel, ua.AttributeIds.UserAccessLevel):
+                level = ua.Variant(sum(1 << level.value for level in levels), ua.VariantType.Byte)
+                await node.write_attribute(attribute, ua.DataValue(level))
+        self.server.iserver.history_manager.set_storage(storage)
 
     async def secure(self, pki: Path) -> None:
         """Encryption alone, with a certificate of its own."""
@@ -126,6 +169,8 @@ class RecordedServer:
         stamp = self.recording.time(seconds)
         variant = None if value is None else ua.Variant(value, self.kinds[signal])
         data = ua.DataValue(variant, ua.StatusCode(status), SourceTimestamp=stamp, ServerTimestamp=stamp + SERVER_LATER)
+        if self.storage:
+            await self.storage.save_node_value(self.nodes[signal], data)
         await self.server.write_attribute_value(self.nodes[signal], data)
         nanoseconds = (stamp - EPOCH) // datetime.timedelta(microseconds=1) * 1000
         number = repr(variant.Value) if variant and self.kinds[signal] in NUMBERS else None
@@ -165,6 +210,7 @@ def main() -> None:
     options.add_argument("--csv", type=Path, required=True)
     options.add_argument("--first", type=datetime.datetime.fromisoformat)
     options.add_argument("--pki", type=Path)
+    options.add_argument("--history", type=Path)
     options.add_argument("--user", nargs=2, metavar=("NAME", "PASSWORD"))
     given = options.parse_args()
     asyncio.run(RecordedServer(Recording(given.csv, given.first)).run(given))

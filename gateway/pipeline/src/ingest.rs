@@ -153,7 +153,8 @@ impl Ingest {
             }
             Arrival::Signal { signal, status, at } => {
                 self.latest.mark(&[signal], status, at);
-                frame.rows.push(signal, at, f64::NAN, status, Quality::NONE, 0);
+                // Its time is ours.
+                frame.rows.push(signal, at, f64::NAN, status, Quality::SERVER_TIME, 0);
             }
             Arrival::State { source, state, reason } => {
                 // What was received before the change stands before it in the log.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use watchfire_alarms::Engine;
-use watchfire_model::{AlarmState, Frame, Instant, Lsn, RecordBody, SignalId};
+use watchfire_model::{AlarmState, Frame, Instant, Lsn, Quality, RecordBody, SignalId};
 
 use crate::{CursorError, Log};
 
@@ -48,13 +48,19 @@ impl LastTimes {
     }
 
     fn take(&mut self, frame: &Frame) {
-        for (signal, time) in frame.rows.signal.iter().zip(&frame.rows.time) {
+        let rows = &frame.rows;
+        for ((signal, time), quality) in rows.signal.iter().zip(&rows.time).zip(&rows.quality) {
+            // Such a time is not the source's own, and may be far from those that are; what came late came in between.
+            if quality.has(Quality::SERVER_TIME) || quality.has(Quality::LATE) {
+                continue;
+            }
             let at = signal.0 as usize;
             if at >= self.0.len() {
                 self.0.resize(at + 1, None);
             }
             if let Some(last) = self.0.get_mut(at) {
-                *last = (*last).max(Some(*time));
+                // Not the latest: its clock may have been set back.
+                *last = Some(*time);
             }
         }
     }

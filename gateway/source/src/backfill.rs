@@ -219,10 +219,17 @@ impl Backfill {
                         self.finish(hole, status);
                         continue;
                     }
+                    let (data, before) = (result.history_data.into_inner_as::<HistoryData>(), hole.values);
+                    let count = data.as_ref().and_then(|data| data.data_values.as_ref()).map_or(0, Vec::len);
                     hole.more = result.continuation_point;
-                    self.dropped += hole.take(result.history_data.into_inner_as::<HistoryData>(), &mut rows, now);
+                    self.dropped += hole.take(data, &mut rows, now);
                     if hole.more.is_null_or_empty() {
-                        self.finish(hole, StatusCode::Good);
+                        // Some servers answer as many as they were asked for and do not say that there are more.
+                        if count >= self.values_max as usize && hole.values > before {
+                            self.waiting.push_front(hole);
+                        } else {
+                            self.finish(hole, StatusCode::Good);
+                        }
                     } else if hole.values >= VALUES_MAX || hole.empty_pages > EMPTY_PAGES_MAX {
                         self.finish(hole, StatusCode::BadContinuationPointInvalid);
                     } else {

@@ -106,6 +106,7 @@ fn marks(quality: Quality) -> String {
         (Quality::ROUNDED, "rounded"),
         (Quality::SERVER_TIME, "server-time"),
         (Quality::DISTRUSTED, "distrusted"),
+        (Quality::INITIAL, "initial"),
     ];
     names.iter().filter(|(mark, _)| quality.has(*mark)).map(|(_, name)| *name).collect::<Vec<_>>().join("+")
 }

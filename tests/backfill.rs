@@ -1,0 +1,203 @@
+//! What a source's server gave while nobody listened is fetched from its own history: after a cut, a hang, a restart of
+//! the server and a rest of the gateway, each value is recorded once, to the last bit and with its time.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::end_to_end::FIRST;
+use crate::harness::gateway::{Gateway, Site, signal_table, source};
+use crate::harness::proxy::Proxy;
+use crate::harness::recording::{Recorded, RecordedServer};
+use crate::harness::wait_for;
+
+const SIGNAL: &str = "a_feed";
+/// Values given while nobody listens.
+const MISSED: usize = 25;
+
+/// A server with history, and a gateway that reads it over a line that can be cut.
+struct Site1 {
+    recorded: Recorded,
+    server: RecordedServer,
+    proxy: Proxy,
+    site: Site,
+    gateway: Option<Gateway>,
+    seconds: f64,
+    served: Vec<(i64, f64)>,
+    _folder: TempDir,
+}
+
+/// Servers that keep history.
+fn asyncua(folder: &Path) -> Recorded {
+    Recorded::new("tep_normal.csv", Some(FIRST)).with_history(folder)
+}
+
+fn node_opcua(_folder: &Path) -> Recorded {
+    Recorded::by_node_opcua(&[SIGNAL], FIRST)
+}
+
+impl Site1 {
+    fn begin(server: fn(&Path) -> Recorded) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let recorded = server(folder.path());
+        let proxy = Proxy::to(recorded.port);
+        let site = Site::new();
+        site.configure(&source("plant", &format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port), &[SIGNAL]));
+        let server = recorded.start();
+        let gateway = Some(site.start());
+        let mut begun =
+            Self { recorded, server, proxy, site, gateway, seconds: 0.0, served: Vec::new(), _folder: folder };
+        begun.gateway.as_ref().unwrap().logged(&["watching", "plant"]);
+        begun.give(3);
+        begun.is_whole();
+        begun
+    }
+
+    /// The server gets new values; some stay what they were.
+    fn give(&mut self, count: usize) {
+        for _ in 0..count {
+            self.seconds += 1.0;
+            self.server.set(SIGNAL, self.seconds, (self.seconds / 2.0).floor(), 0);
+        }
+        let served = self.server.served(SIGNAL);
+        self.served.retain(|(time, _)| served.iter().all(|one| one.time_ns != *time));
+        self.served.extend(served.iter().map(|one| (one.time_ns, one.value.as_f64().unwrap())));
+    }
+
+    /// Waits until what is recorded is what was served, each value once.
+    fn is_whole(&self) {
+        wait_for("all that was served to be recorded once", || {
+            let recorded = recorded(&self.site, "plant/a_feed");
+            let values: Vec<_> = recorded.iter().map(|(time, value, _)| (*time, *value)).collect();
+            assert!(values.len() <= self.served.len(), "more than was served: {recorded:?}");
+            (values == self.served).then_some(())
+        });
+    }
+
+    /// How many values came late.
+    fn late(&self) -> usize {
+        recorded(&self.site, "plant/a_feed").iter().filter(|(_, _, marks)| marks.contains("late")).count()
+    }
+
+    fn filled(&self) {
+        self.gateway.as_ref().unwrap().logged(&["gaps were filled from the server's history", "plant"]);
+    }
+}
+
+/// Time, value and marks of all that is recorded of a signal.
+fn recorded(site: &Site, signal: &str) -> Vec<(i64, f64, String)> {
+    let output = site.run("history", &[signal, "--json", "--to", "2025-01-01"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = |line: &str| {
+        let one: Value = serde_json::from_str(line).unwrap();
+        let time = watchfire_model::Instant::parse(one["source_time"].as_str().unwrap()).unwrap();
+        (time.ns(), one["value"].as_f64().unwrap_or(f64::NAN), one["quality"].to_string())
+    };
+    text.lines().map(line).collect()
+}
+
+/// What happens to the line, and what mends it.
+fn after_an_outage(server: fn(&Path) -> Recorded, begin: fn(&Proxy)) {
+    let mut plant = Site1::begin(server);
+    begin(&plant.proxy);
+    plant.gateway.as_ref().unwrap().logged(&["WARN", "plant", "connection lost"]);
+    plant.give(MISSED);
+    plant.proxy.open();
+    plant.give(2);
+    plant.is_whole();
+}
+
+#[test]
+fn what_asyncua_gave_during_a_cut_is_not_missed() {
+    after_an_outage(asyncua, Proxy::cut);
+}
+
+#[test]
+fn what_asyncua_gave_while_the_line_hung_is_not_missed() {
+    after_an_outage(asyncua, Proxy::hang);
+}
+
+#[test]
+fn what_node_opcua_gave_during_a_cut_is_not_missed() {
+    after_an_outage(node_opcua, Proxy::cut);
+}
+
+#[test]
+fn what_node_opcua_gave_while_the_line_hung_is_not_missed() {
+    after_an_outage(node_opcua, Proxy::hang);
+}
+
+#[test]
+fn what_a_server_gave_before_it_was_restarted_is_fetched_from_its_file() {
+    let mut plant = Site1::begin(asyncua);
+    plant.proxy.cut();
+    plant.give(MISSED);
+    plant.server.peer.process.kill();
+    plant.server = plant.recorded.start();
+    plant.proxy.open();
+    plant.give(2);
+    plant.is_whole();
+    plant.filled();
+}
+
+/// The gateway does not run for a while.
+fn after_a_rest(server: fn(&Path) -> Recorded, end: fn(Gateway)) {
+    let mut plant = Site1::begin(server);
+    end(plant.gateway.take().unwrap());
+    plant.give(MISSED);
+    plant.gateway = Some(plant.site.start());
+    plant.filled();
+    plant.is_whole();
+    plant.give(2);
+    plant.is_whole();
+    assert!((MISSED - 1..=MISSED + 1).contains(&plant.late()), "{} came late", plant.late());
+    // And once more, with nothing missed: what stands is not recorded twice.
+    end(plant.gateway.take().unwrap());
+    plant.gateway = Some(plant.site.start());
+    plant.gateway.as_ref().unwrap().logged(&["watching", "plant"]);
+    plant.give(1);
+    plant.is_whole();
+}
+
+#[test]
+fn what_asyncua_gave_while_the_gateway_was_stopped_is_fetched() {
+    after_a_rest(asyncua, Gateway::stop);
+}
+
+#[test]
+fn what_node_opcua_gave_while_the_gateway_lay_killed_is_fetched() {
+    after_a_rest(node_opcua, Gateway::kill);
+}
+
+#[test]
+fn a_gateway_fetches_from_another_one_what_it_missed() {
+    let mut plant = Site1::begin(asyncua);
+    let above = Site::new();
+    let url = plant.site.url();
+    let head = source("below", &url, &[]);
+    above.configure(&(head + &signal_table("feed", "nsu=urn:watchfire:alarms;s=signal:plant/a_feed")));
+    let gateway = above.start();
+    gateway.logged(&["watching", "below"]);
+    // What is shown there is the latest value: one that follows at once on another is in its history alone.
+    let through = |plant: &mut Site1, count: usize| {
+        for _ in 0..count {
+            plant.give(1);
+            let last = plant.served.last().unwrap().0;
+            let has_come = || recorded(&above, "below/feed").iter().any(|(time, _, _)| *time == last).then_some(());
+            wait_for("the value to come through both", has_come);
+        }
+    };
+    through(&mut plant, 2);
+    gateway.kill();
+    plant.give(MISSED);
+    plant.is_whole();
+    let gateway = above.start();
+    gateway.logged(&["gaps were filled from the server's history", "below"]);
+    through(&mut plant, 2);
+    wait_for("all of it to be recorded once", || {
+        let values: Vec<_> = recorded(&above, "below/feed").iter().map(|(time, value, _)| (*time, *value)).collect();
+        // Its first value is the one that stood when it began.
+        (values == plant.served.get(2..).unwrap()).then_some(())
+    });
+}

@@ -1,0 +1,94 @@
+// An OPC UA server (node-opcua) whose variables `ns=2;s=<name>` are served by hand and keep their history in memory.
+//
+//     node history_server.mjs --port 4841 --first 2024-03-01T00:00:00 --signals a_feed,b_feed
+//
+// Speaks the same lines as `recorded_server.py`: `set` and `record`.
+
+import readline from "node:readline";
+import { fileURLToPath } from "node:url";
+import {
+  DataType,
+  MessageSecurityMode,
+  OPCUACertificateManager,
+  OPCUAServer,
+  SecurityPolicy,
+  StatusCodes,
+  Variant,
+} from "node-opcua";
+
+const NAMESPACE = "urn:watchfire:test:recording";
+
+/** Longer than the sampling interval of any item: this server samples every 50 ms at the most. */
+const SAMPLED_MS = 120;
+
+const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+
+function options() {
+  const given = { signals: [] };
+  const words = process.argv.slice(2);
+  while (words.length > 0) {
+    const word = words.shift();
+    if (word === "--port") given.port = Number(words.shift());
+    else if (word === "--first") given.first = Date.parse(`${words.shift()}Z`);
+    else if (word === "--signals") given.signals = words.shift().split(",");
+    else throw new Error(`unknown option ${word}`);
+  }
+  return given;
+}
+
+async function main() {
+  const { port, first, signals } = options();
+  const rootFolder = fileURLToPath(new URL(`../../third_party/node-pki/server-${port}`, import.meta.url));
+  const serverCertificateManager = new OPCUACertificateManager({ rootFolder, automaticallyAcceptUnknownCertificate: true });
+  await serverCertificateManager.initialize();
+  const server = new OPCUAServer({
+    port,
+    hostname: "127.0.0.1",
+    resourcePath: "/recorded",
+    allowAnonymous: true,
+    securityModes: [MessageSecurityMode.None],
+    securityPolicies: [SecurityPolicy.None],
+    serverCertificateManager,
+  });
+  await server.initialize();
+  const space = server.engine.addressSpace;
+  const namespace = space.registerNamespace(NAMESPACE);
+  const variables = {};
+  const served = {};
+  for (const signal of signals) {
+    variables[signal] = namespace.addVariable({
+      nodeId: `s=${signal}`,
+      browseName: signal,
+      dataType: "Double",
+      organizedBy: space.rootFolder.objects,
+    });
+    space.installHistoricalDataNode(variables[signal], { maxOnlineValues: 100_000 });
+    served[signal] = [];
+  }
+  await server.start();
+  say({ ready: port, namespace: namespace.index });
+  const able = {
+    set: async ({ signal, seconds, value, status }) => {
+      const time = first + Math.round(seconds * 1000);
+      const code = status === 0 ? StatusCodes.Good : StatusCodes.BadSensorFailure;
+      variables[signal].setValueFromSource(new Variant({ dataType: DataType.Double, value }), code, new Date(time));
+      served[signal].push([time * 1e6, value, code.value, `${value}`]);
+      // What changes again before it is sampled is in the history alone.
+      await new Promise((sampled) => setTimeout(sampled, SAMPLED_MS));
+      return { served: 1 };
+    },
+    record: () => ({ served }),
+  };
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const request = JSON.parse(line);
+    try {
+      say({ id: request.id, ...(await able[request.do](request)) });
+    } catch (error) {
+      say({ id: request.id, error: error.message });
+    }
+  }
+  await server.shutdown(0);
+  process.exit(0);
+}
+
+await main();
