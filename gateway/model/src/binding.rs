@@ -102,7 +102,7 @@ impl Batch {
         self.time.push(time.ns());
         self.value.push(value);
         self.status.push(status.0);
-        self.quality.push(quality.0);
+        self.quality.push(quality.0 & !Quality::INITIAL.0);
     }
 
     fn side_columns(&mut self, rows: &crate::Rows, row: usize) {

@@ -156,3 +156,55 @@ async fn nobody_waits_while_a_large_record_is_encoded() {
     assert_eq!(large.await.unwrap(), Lsn(2));
     assert_eq!(site.records()[1].body, trouble(2 << 20));
 }
+
+/// One row of signal 0 in a frame of its own.
+fn row(now: i64, time: i64, value: f64, quality: Quality) -> RecordBody {
+    let mut rows = Rows::default();
+    rows.push(SignalId(0), Instant::from_s(time), value, StatusCode::GOOD, quality, 0);
+    RecordBody::Data(Frame { now: Instant::from_s(now), rows, ..Frame::default() })
+}
+
+#[test]
+fn what_a_node_showed_again_is_one_sample_wherever_it_is_stored() {
+    for sealed in [0, 2, 5] {
+        let site = Site::new();
+        let initial = |now: i64, time: i64, value: f64| row(now, time, value, Quality::INITIAL);
+        let bodies = [
+            row(1, 10, 1.0, Quality::NONE),
+            row(2, 11, 2.0, Quality::NONE),
+            initial(3, 11, 2.0),
+            initial(4, 9, 5.0),
+            initial(5, 11, 3.0),
+        ];
+        let log = durable(&site, bodies);
+        if sealed > 0 {
+            site.seal_some(sealed);
+        }
+        let pages = samples(&log, SignalId(0), Instant::MIN, Instant::MAX).unwrap();
+        let found: Vec<_> = pages.flat_map(|page| page.unwrap().value).collect();
+        assert_eq!(found, [5.0, 1.0, 2.0, 3.0], "one that was never met is kept, and one of another value");
+    }
+}
+
+#[test]
+fn the_last_values_before_a_start_are_known_and_what_came_late_is_not_among_them() {
+    for sealed in [false, true] {
+        let site = Site::new();
+        let bodies = [
+            frame(1, 500),
+            row(100, 600, 1.0, Quality::NONE),
+            row(101, 590, 1.0, Quality::LATE),
+            row(102, 900, 1.0, Quality::SERVER_TIME),
+        ];
+        let log = durable(&site, bodies);
+        if sealed {
+            seal_all(&log).unwrap();
+        }
+        let last = recover(&log).unwrap().last;
+        assert_eq!(last.get(SignalId(0)), Some(Instant::from_s(600)));
+        // What is sealed is looked at for a minute back; what is not, whole.
+        assert_eq!(last.get(SignalId(1)), (!sealed).then(|| Instant::from_s(500)));
+        let all = |ids: [u32; 2]| last.all_until(ids.into_iter().map(SignalId));
+        assert_eq!((all([0, 1]), all([8, 9])), (Some(Instant::from_s(540)), None));
+    }
+}
