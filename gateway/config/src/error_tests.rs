@@ -296,7 +296,7 @@ fn sources_are_checked() {
             "[source.x]",
             &["w.toml:13: [[source]] \"plant\": unknown key `x`; known here: `name`, `url`, `security`, `user`, \
              `password_file`, `password_env`, `area`, `publishing_interval_ms`, `sampling_interval_ms`, `queue_size`, \
-             `trust_server_certificate`, `signal`"],
+             `deadband`, `profile`, `trust_server_certificate`, `signal`"],
         ),
     ]);
     check(
@@ -324,6 +324,16 @@ fn signals_are_checked() {
         (
             "name = 't'\nnode = 'i=1'\nrange = [1, 1.0]",
             "w.toml:19: [[source.signal]] \"b/t\": `range` is [1, 1]; the first must be below the second",
+        ),
+        (
+            "name = 't'\nnode = 'i=1'\ndeadband = '101%'",
+            "w.toml:19: [[source.signal]] \"b/t\": `deadband` \"101%\" is no deadband; write a number in the signal's unit, \
+             or a share of its range such as \"1%\"",
+        ),
+        (
+            "name = 't'\nnode = 'i=1'\nelement = '[1'",
+            "w.toml:19: [[source.signal]] \"b/t\": `element`: `[1` names no part of a value; write `[3]`, `[1,2]`, \
+             `member`, or `member[3].part`, or `[0:9]` for ten signals",
         ),
         (
             "name = 't'\nnode = 'i=1'\nqueue_size = 0",

@@ -4,6 +4,7 @@
 //! found out by the rooms that talk to them. Passwords are read when they are asked for, never kept.
 
 mod detector;
+mod element;
 mod endpoint;
 mod error;
 #[cfg(test)]
@@ -25,13 +26,14 @@ mod source;
 mod value_tests;
 
 pub use detector::{DetectorConfig, Mode, PluginRef, QuotaConfig};
+pub use element::{ElementError, ElementPath, ElementStep};
 pub use endpoint::{EndpointError, EndpointUrl};
 pub use error::{ConfigError, ConfigErrors};
 pub use gateway::GatewayConfig;
 pub use node::{Identifier, Namespace, NodeAddress, NodeAddressError};
 pub use secret::{PasswordFrom, Secret, SecretError};
 pub use server::{Role, ServerConfig, UserConfig};
-pub use source::{Security, SignalConfig, SourceConfig};
+pub use source::{Deadband, Profile, Security, SignalConfig, SourceConfig};
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use crate::names::{self, Known, Unique};
 use crate::section::{Section, Text};
-use crate::{EndpointUrl, NodeAddress, PasswordFrom, Secret, SecretError};
+use crate::{ElementPath, EndpointUrl, NodeAddress, PasswordFrom, Secret, SecretError};
 
 /// Message security of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +16,27 @@ pub enum Security {
     None,
     /// Basic256Sha256, SignAndEncrypt.
     Basic256Sha256,
+}
+
+/// How much a server can bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// What the server itself tells, up to 1,000 nodes a request and 10,000 items a subscription.
+    Standard,
+    /// A small controller, whatever it tells: 100 nodes a request, 1,000 items a subscription, two Publish requests.
+    Small,
+}
+
+/// How far a number must change to be sent (OPC 10000-4 §7.22.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Deadband {
+    /// Every sample is sent, equal ones as well.
+    #[default]
+    None,
+    /// By more than this, in the signal's unit.
+    Absolute(f64),
+    /// By more than this share of the node's EURange, percent.
+    Percent(f64),
 }
 
 /// An OPC UA server that is read.
@@ -33,6 +56,8 @@ pub struct SourceConfig {
     pub area: String,
     /// The publishing interval asked for. Default 250 ms.
     pub publishing_interval: Duration,
+    /// How much the server can bear. Default `standard`.
+    pub profile: Profile,
     /// Whether an unknown server certificate is trusted and kept, at any connection. Default: no.
     pub trust_server_certificate: bool,
     /// `[[source.signal]]`, in the file's order. May be empty.
@@ -56,6 +81,8 @@ pub struct SignalConfig {
     pub name: String,
     /// The node.
     pub node: NodeAddress,
+    /// Which part of its value; `None` for all of it.
+    pub element: Option<Box<ElementPath>>,
     /// UCUM code of its unit.
     pub unit: Option<String>,
     /// Engineering range, low < high, both finite.
@@ -64,6 +91,10 @@ pub struct SignalConfig {
     pub sampling_interval: Duration,
     /// How many samples the server may queue, at least 1. Default: the source's, 10.
     pub queue_size: u32,
+    /// How far its value must change to be sent. Default: the source's, none.
+    pub deadband: Deadband,
+    /// The publishing interval asked for. Default: the source's.
+    pub publishing_interval: Duration,
     /// The whole area: the source's, then the signal's own part.
     pub area: String,
     /// Which slot of a detector it fills; empty for any.
@@ -88,6 +119,8 @@ struct Inherited<'t> {
     area: &'t str,
     sampling_interval_ms: u64,
     queue_size: u64,
+    publishing_interval_ms: u64,
+    deadband: Deadband,
 }
 
 impl SourceConfig {
@@ -109,10 +142,13 @@ impl SourceConfig {
             area: area.or(name.map(|name| name.text)).unwrap_or_default(),
             sampling_interval_ms: section.integer_or("sampling_interval_ms", 0..=INTERVAL_MS_MAX, 250),
             queue_size: section.integer_or("queue_size", 1..=QUEUE_MAX, 10),
+            publishing_interval_ms,
+            deadband: deadband(&section).unwrap_or_default(),
         };
+        let profile = section.choice_or("profile", Profile::Standard, &Profile::WORDS);
         let trust_server_certificate = section.flag_or("trust_server_certificate", false);
         let mut signal_names = Unique::new("signal");
-        let signals: Vec<Option<SignalConfig>> = section
+        let signals: Vec<Option<Vec<SignalConfig>>> = section
             .tables("signal", "[[source.signal]]")
             .into_iter()
             .map(|signal| SignalConfig::read(signal, &inherited, &mut signal_names, known))
@@ -126,8 +162,9 @@ impl SourceConfig {
             password_from,
             area: inherited.area.to_owned(),
             publishing_interval: Duration::from_millis(publishing_interval_ms),
+            profile,
             trust_server_certificate,
-            signals: signals.into_iter().collect::<Option<_>>()?,
+            signals: signals.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect(),
         })
     }
 }
@@ -163,20 +200,54 @@ fn password_from(section: &Section<'_>, base: &Path, user: Option<Text<'_>>) -> 
     None
 }
 
+impl Profile {
+    pub(crate) const WORDS: [(&str, Self); 2] = [("standard", Self::Standard), ("small", Self::Small)];
+}
+
+/// `deadband`: a number, or a share as text.
+fn deadband(section: &Section<'_>) -> Option<Deadband> {
+    let given = section.value("deadband")?;
+    let DeValue::String(text) = given.get_ref() else {
+        let value = section.as_number("deadband", given, 0.0..=f64::MAX)?;
+        return Some(if value == 0.0 { Deadband::None } else { Deadband::Absolute(value) });
+    };
+    let share = text.trim().strip_suffix('%').and_then(|share| share.trim().parse::<f64>().ok());
+    if let Some(share) = share.filter(|share| (0.0..=100.0).contains(share)) {
+        return Some(if share == 0.0 { Deadband::None } else { Deadband::Percent(share) });
+    }
+    let way_out = "write a number in the signal's unit, or a share of its range such as \"1%\"";
+    section.wrong(given.span().start, format_args!("`deadband` \"{}\" is no deadband; {way_out}", text.escape_debug()));
+    None
+}
+
 fn checked_area<'t>(section: &Section<'_>, area: Text<'t>) -> Text<'t> {
     names::check_path(section, "area", area, "a way through the areas such as `\"line/pump\"`");
     area
 }
 
 impl SignalConfig {
-    fn read(section: Section<'_>, source: &Inherited<'_>, unique: &mut Unique, known: &mut Known) -> Option<Self> {
+    /// Reads a signal, or one for each index of its range.
+    fn read(section: Section<'_>, source: &Inherited<'_>, unique: &mut Unique, known: &mut Known) -> Option<Vec<Self>> {
+        let elements = match section.text("element") {
+            None => Some(vec![(None, None)]),
+            Some(text) => match ElementPath::parse(text.text) {
+                Ok(paths) => Some(paths.into_iter().map(|(at, path)| (at, Some(Box::new(path)))).collect()),
+                Err(error) => {
+                    section.wrong(text.at, format_args!("`element`: {error}"));
+                    None
+                }
+            },
+        };
         let name = section.required_text("name", "name the signal, such as `name = \"pump/speed\"`");
         let name = name.filter(|name| names::check_path(&section, "name", *name, "a name such as `\"pump/speed\"`"));
         let full = match (source.source, name) {
             (Some(source), Some(name)) => {
                 unique.claim(&section, name);
                 let full = format!("{}/{}", source.text, name.text);
-                known.add(&full);
+                // A range makes signals below the name; the name itself is none.
+                for (at, _) in elements.iter().flatten() {
+                    known.add(&at.map_or_else(|| full.clone(), |at| format!("{full}/{at}")));
+                }
                 Some(full)
             }
             _ => None,
@@ -192,23 +263,33 @@ impl SignalConfig {
         let range = section.range("range");
         let sampling_interval_ms = section.integer("sampling_interval_ms", 0..=INTERVAL_MS_MAX);
         let queue_size = section.integer("queue_size", 1..=QUEUE_MAX);
+        let publishing_interval_ms = section.integer("publishing_interval_ms", 10..=INTERVAL_MS_MAX);
+        let deadband = deadband(&section).unwrap_or(source.deadband);
         let area = section.text("area").map(|area| checked_area(&section, area));
         let role = section.text("role");
         let group = section.integer_or("group", 0..=u64::from(u32::MAX), 0);
         let description = section.text("description");
         section.close();
-        Some(Self {
+        let one = Self {
             name: full?,
             node: node?,
+            element: None,
             unit: unit.map(|unit| unit.text.to_owned()),
             range,
             sampling_interval: Duration::from_millis(sampling_interval_ms.unwrap_or(source.sampling_interval_ms)),
             queue_size: u32::try_from(queue_size.unwrap_or(source.queue_size)).ok()?,
+            deadband,
+            publishing_interval: Duration::from_millis(publishing_interval_ms.unwrap_or(source.publishing_interval_ms)),
             area: area.map_or_else(|| source.area.to_owned(), |area| format!("{}/{}", source.area, area.text)),
             role: role.map_or_else(String::new, |role| role.text.to_owned()),
             group: u32::try_from(group).ok()?,
             description: description.map_or_else(String::new, |text| text.text.to_owned()),
-        })
+        };
+        let each = elements?.into_iter().map(|(at, element)| {
+            let name = at.map_or_else(|| one.name.clone(), |at| format!("{}/{at}", one.name));
+            Self { name, element, ..one.clone() }
+        });
+        Some(each.collect())
     }
 }
 

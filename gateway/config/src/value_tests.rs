@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::{Config, Mode, PasswordFrom, PluginRef, Role, Security};
+use crate::{Deadband, Profile, Config, Mode, PasswordFrom, PluginRef, Role, Security};
 
 fn parse(text: &str) -> Config {
     Config::parse(text, "w.toml", Path::new("/base")).unwrap_or_else(|told| panic!("{told}"))
@@ -55,6 +55,46 @@ fn signals_take_over_what_their_source_says_unless_they_say_it_themselves() {
     assert_eq!((a.sampling_interval.as_millis(), a.queue_size, a.area.as_str()), (1000, 3, "line/p"));
     assert_eq!((b.sampling_interval.as_millis(), b.queue_size, b.area.as_str()), (0, 7, "line/p/x/y"));
     assert_eq!((a.range, b.range), (None, Some((-1.0, 2.5))));
+}
+
+#[test]
+fn a_range_of_elements_is_a_signal_of_each_and_deadbands_are_taken_over() {
+    let config = parse(
+        "[[source]]
+        name = 'p'
+        url = 'opc.tcp://p'
+        deadband = '2 %'
+        profile = 'small'
+        publishing_interval_ms = 500
+        signal = [
+            { name = 'a', node = 'i=1', element = 'axes[1:3]', deadband = 0.5 },
+            { name = 'b', node = 'i=1', element = 'axes[1].torque', publishing_interval_ms = 100 },
+            { name = 'c', node = 'i=2', deadband = 0 },
+        ]
+        [[detector]]
+        name = 'd'
+        plugin = 'limit'
+        signals = ['p/a/*']",
+    );
+    let source = &config.sources[0];
+    assert_eq!(source.profile, Profile::Small);
+    let seen: Vec<_> = source
+        .signals
+        .iter()
+        .map(|s| (&*s.name, s.element.as_ref().map(ToString::to_string), s.deadband, s.publishing_interval.as_millis()))
+        .collect();
+    let element = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        seen,
+        [
+            ("p/a/1", element("axes[1]"), Deadband::Absolute(0.5), 500),
+            ("p/a/2", element("axes[2]"), Deadband::Absolute(0.5), 500),
+            ("p/a/3", element("axes[3]"), Deadband::Absolute(0.5), 500),
+            ("p/b", element("axes[1].torque"), Deadband::Percent(2.0), 100),
+            ("p/c", None, Deadband::None, 500),
+        ]
+    );
+    assert_eq!(config.detectors[0].signals, ["p/a/1", "p/a/2", "p/a/3"]);
 }
 
 #[test]
