@@ -27,4 +27,6 @@ mod replay;
 #[cfg(test)]
 mod security;
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod tidy;

@@ -17,7 +17,9 @@ pub struct ElementPath(Vec<ElementStep>);
 
 /// A text that names no part of a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no part of a value; write `[3]`, `[1,2]`, `member`, or `member[3].part`, or `[0:9]` for ten signals")]
+#[error(
+    "`{0}` names no part of a value; write `[3]`, `[1,2]`, `member`, or `member[3].part`, or `[0:9]` for ten signals"
+)]
 pub struct ElementError(pub String);
 
 /// More signals than this come of no single range.
@@ -131,7 +133,9 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for text in ["", " ", "[", "[]", "[a]", "[-1]", "a.", ".a", "a..b", "a.[1]", "[1]a", "[1].", "[3:1]", "[0:10000]"] {
+        for text in
+            ["", " ", "[", "[]", "[a]", "[-1]", "a.", ".a", "a..b", "a.[1]", "[1]a", "[1].", "[3:1]", "[0:10000]"]
+        {
             assert!(ElementPath::parse(text).is_err(), "{text}");
         }
         for text in ["[1:2].a", "[1:2][3]", "a]"] {

@@ -150,7 +150,12 @@ impl<'t> Section<'t> {
     }
 
     /// A value as a number within bounds.
-    pub(crate) fn as_number(&self, key: &str, value: &Spanned<DeValue<'_>>, bounds: RangeInclusive<f64>) -> Option<f64> {
+    pub(crate) fn as_number(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        bounds: RangeInclusive<f64>,
+    ) -> Option<f64> {
         let number = finite(value.get_ref()).filter(|number| bounds.contains(number));
         if number.is_none() {
             let wanted = match (*bounds.start(), *bounds.end()) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::{Deadband, Profile, Config, Mode, PasswordFrom, PluginRef, Role, Security};
+use crate::{Config, Deadband, Mode, PasswordFrom, PluginRef, Profile, Role, Security};
 
 fn parse(text: &str) -> Config {
     Config::parse(text, "w.toml", Path::new("/base")).unwrap_or_else(|told| panic!("{told}"))

@@ -18,11 +18,13 @@ use opcua::types::{
     TimestampsToReturn,
 };
 use tokio::time::Instant as Timer;
+use watchfire_config::ElementPath;
 use watchfire_model::{Fill, Gap, Instant, Quality, Rows, SignalId};
 use watchfire_pipeline::Arrival;
 use watchfire_ua::{date_time_from_instant, push_data_value, status_from_ua};
 
 use crate::SourceError;
+use crate::element::element;
 use crate::error::is_lost;
 
 /// Values of one node in one answer.
@@ -43,6 +45,8 @@ const WAITING_MAX: usize = 1 << 20;
 struct Hole {
     at: usize,
     signal: SignalId,
+    /// Which part of the node's value the signal is.
+    element: Option<Box<ElementPath>>,
     since: Instant,
     until: Instant,
     /// Up to here it is filled.
@@ -76,7 +80,7 @@ pub(crate) struct Backfill {
 
 impl Backfill {
     /// Notes a gap of the signal at a place. `wait`: a server's history may lie behind its subscriptions by so much.
-    pub(crate) fn add(&mut self, at: usize, gap: &Gap, wait: Duration) {
+    pub(crate) fn add(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, wait: Duration) {
         let Some(signal) = gap.signal else { return };
         if self.waiting.len() >= WAITING_MAX {
             return;
@@ -85,6 +89,7 @@ impl Backfill {
         self.waiting.push_back(Hole {
             at,
             signal,
+            element,
             since: gap.since,
             until: gap.until,
             filled: gap.since,
@@ -309,6 +314,10 @@ impl Hole {
         let before = self.values;
         for value in data.and_then(|data| data.data_values).into_iter().flatten() {
             let at = rows.len();
+            let value = match &self.element {
+                Some(path) => element(&value, path.steps()),
+                None => value,
+            };
             push_data_value(rows, self.signal, value, now);
             let time = rows.time.get(at).copied().unwrap_or(now);
             if begin < time && self.filled <= time && time < self.until {
@@ -345,7 +354,7 @@ mod tests {
         for (id, since, until) in gaps {
             let (since, until) = (Instant::from_s(*since), Instant::from_s(*until));
             let gap = Gap { signal: Some(SignalId(*id)), since, until, cause: GapCause::SourceLost };
-            backfill.add(*id as usize, &gap, Duration::ZERO);
+            backfill.add(*id as usize, &gap, None, Duration::ZERO);
         }
         backfill
     }

@@ -1,9 +1,13 @@
 //! Notifications to rows and gaps. Knows no connection; the cost of a row is two table look-ups and its conversion.
 
-use opcua::types::DataChangeNotification;
+use std::collections::HashMap;
+
+use opcua::types::{DataChangeNotification, DataValue};
+use watchfire_config::ElementPath;
 use watchfire_model::{Gap, GapCause, Instant, Quality, Rows, SignalId};
 use watchfire_ua::{Kinds, has_overflow, push_data_value};
 
+use crate::element::element;
 use crate::ledger::Ledger;
 
 /// What is received is turned into this.
@@ -19,6 +23,16 @@ pub(crate) struct Received {
 pub(crate) struct Converter {
     ledger: Ledger,
     kinds: Kinds,
+    /// The signals whose values a carrier's are, each with its part, by the carrier's place.
+    parts: HashMap<usize, Vec<Part>>,
+}
+
+/// A signal that is a part of a node's value.
+pub(crate) struct Part {
+    /// Its place.
+    pub at: usize,
+    /// Its way into the value; empty for all of it.
+    pub element: Option<Box<ElementPath>>,
 }
 
 /// The client handle of the signal at a place; 0 is not used, since servers and libraries give it a meaning.
@@ -28,7 +42,7 @@ pub(crate) fn client_handle(at: usize) -> u32 {
 
 impl Converter {
     pub(crate) fn new(signals: Vec<SignalId>, kinds: Kinds) -> Self {
-        Self { ledger: Ledger::new(signals.into_iter()), kinds }
+        Self { ledger: Ledger::new(signals.into_iter()), kinds, parts: HashMap::new() }
     }
 
     /// What was recorded before the start; see [`Ledger::recorded`].
@@ -43,9 +57,27 @@ impl Converter {
         }
     }
 
-    /// A signal's item has been made: its next value is the one that stands.
+    /// An item has been made: the next values of its signals are those that stand.
     pub(crate) fn begin(&mut self, at: usize) {
-        self.ledger.begin(at);
+        for at in self.parts_of(at) {
+            self.ledger.begin(at);
+        }
+    }
+
+    /// A signal that is a part of a node's value: its item is to carry the others of the node as well.
+    pub(crate) fn carry_first(&mut self, part: Part) {
+        self.ledger.set_carrier(part.at);
+        self.parts.insert(part.at, vec![part]);
+    }
+
+    /// Another part of the value that a carrier's item brings.
+    pub(crate) fn carry(&mut self, carrier: usize, part: Part) {
+        self.parts.entry(carrier).or_default().push(part);
+    }
+
+    /// The signals that an item carries: itself, or its parts.
+    pub(crate) fn parts_of(&self, at: usize) -> Vec<usize> {
+        self.parts.get(&at).map_or_else(|| vec![at], |parts| parts.iter().map(|part| part.at).collect())
     }
 
     /// Says whether the kind of a signal is left to its values.
@@ -57,23 +89,39 @@ impl Converter {
     pub(crate) fn data_change(&mut self, notification: DataChangeNotification, now: Instant, into: &mut Received) {
         for item in notification.monitored_items.into_iter().flatten() {
             let at = (item.client_handle as usize).wrapping_sub(1);
-            let Some((signal, open)) = self.ledger.signal(at) else { continue };
-            let kind = push_data_value(&mut into.rows, signal, item.value, now);
-            if open && let Some(kind) = kind {
-                self.kinds.set(signal, kind);
-                self.ledger.set_open(at, false);
+            if !self.ledger.is_carrier(at) {
+                self.value(at, item.value, now, into);
+                continue;
             }
-            let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { continue };
-            let seen = self.ledger.value(at, *time, has_overflow(*status));
-            if let Some(gap) = seen.gap {
-                into.gaps.push(gap);
-                into.places.push(at);
+            let parts = self.parts.remove(&at).unwrap_or_default();
+            for part in &parts {
+                let value = match &part.element {
+                    Some(path) => element(&item.value, path.steps()),
+                    None => item.value.clone(),
+                };
+                self.value(part.at, value, now, into);
             }
-            if seen.stood
-                && let Some(quality) = into.rows.quality.last_mut()
-            {
-                *quality |= Quality::INITIAL;
-            }
+            self.parts.insert(at, parts);
+        }
+    }
+
+    fn value(&mut self, at: usize, value: DataValue, now: Instant, into: &mut Received) {
+        let Some((signal, open)) = self.ledger.signal(at) else { return };
+        let kind = push_data_value(&mut into.rows, signal, value, now);
+        if open && let Some(kind) = kind {
+            self.kinds.set(signal, kind);
+            self.ledger.set_open(at, false);
+        }
+        let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { return };
+        let seen = self.ledger.value(at, *time, has_overflow(*status));
+        if let Some(gap) = seen.gap {
+            into.gaps.push(gap);
+            into.places.push(at);
+        }
+        if seen.stood
+            && let Some(quality) = into.rows.quality.last_mut()
+        {
+            *quality |= Quality::INITIAL;
         }
     }
 }

@@ -7,9 +7,9 @@ use opcua::types::StatusCode;
 use watchfire_model::Kind;
 use watchfire_ua::NodeAddress;
 
-use crate::SourceError;
 use crate::server_info::{Limits, TypeKinds, namespaces, variables};
 use crate::watched::{Found, Refused};
+use crate::{SourceError, structures};
 
 /// What is known of nodes on a connection.
 #[derive(Debug, Default)]
@@ -24,8 +24,16 @@ pub(crate) struct Examined {
 
 /// Examines nodes, each named by its place among the watched. Fails only if the server answers nothing at all: a node
 /// that is not there concerns no other.
-pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<(usize, NodeAddress)>) -> Result<Examined, SourceError> {
+/// `learn`: what structures are made of is to be learned as well.
+pub(crate) async fn examine(
+    session: Arc<Session>,
+    nodes: Vec<(usize, NodeAddress)>,
+    learn: bool,
+) -> Result<Examined, SourceError> {
     let mut examined = Examined { limits: Limits::of(&session).await?, ..Examined::default() };
+    if learn {
+        structures::learn(&session, examined.limits).await;
+    }
     let namespaces = namespaces(&session).await?;
     let mut known = Vec::with_capacity(nodes.len());
     for (at, address) in nodes {

@@ -1,16 +1,19 @@
 //! Requests that make subscriptions and monitored items, and what they answer. Keeps no state.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::client::services::{CreateMonitoredItems, CreateSubscription, TransferSubscriptions};
 use opcua::client::{Session, UARequest};
 use opcua::types::{
-    AttributeId, DataChangeFilter, DataChangeTrigger, ExtensionObject, MonitoredItemCreateRequest, MonitoringMode,
-    MonitoringParameters, NodeId, NotificationMessage, ReadValueId, StatusCode, TimestampsToReturn,
+    AttributeId, DataChangeFilter, DataChangeTrigger, DeadbandType, ExtensionObject, MonitoredItemCreateRequest,
+    MonitoredItemCreateResult, MonitoringMode, MonitoringParameters, NodeId, NotificationMessage, ReadValueId,
+    StatusCode, TimestampsToReturn,
 };
 use tokio::time::Instant as Timer;
+
+use watchfire_config::Deadband;
 
 use crate::convert::client_handle;
 use crate::error::is_lost;
@@ -18,8 +21,6 @@ use crate::sequence::Sequence;
 use crate::watched::{Found, Refused, Watched};
 use crate::{SourceError, Timing};
 
-/// No subscription holds more items: a single one of 50,000 makes some servers slow.
-pub(crate) const ITEMS_PER_SUBSCRIPTION_MAX: usize = 10_000;
 /// With more in one message, servers with small limits answer BadResponseTooLarge.
 const NOTIFICATIONS_PER_PUBLISH: u32 = 2_000;
 /// A subscription lives so long without Publish requests, as when the gateway holds them back.
@@ -29,6 +30,8 @@ const LIFETIME: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub id: u32,
+    /// The publishing interval that was asked for.
+    pub interval: Duration,
     /// How long the server is silent at the most.
     pub keep_alive: Duration,
     pub sequence: Sequence,
@@ -88,6 +91,7 @@ pub(crate) async fn subscribe(
     session: &Session,
     publishing_interval: Duration,
     timing: &Timing,
+    items_max: usize,
 ) -> Result<Subscription, SourceError> {
     let interval_s = publishing_interval.as_secs_f64().max(0.001);
     let keep_alive_count = count(timing.keep_alive.as_secs_f64() / interval_s);
@@ -101,15 +105,20 @@ pub(crate) async fn subscribe(
         .send(session.channel())
         .await
         .map_err(SourceError::request("making a subscription"))?;
+    if (response.revised_publishing_interval - interval_s * 1000.0).abs() > 0.5 {
+        let (asked_ms, revised_ms) = (interval_s * 1000.0, response.revised_publishing_interval);
+        tracing::info!(asked_ms, revised_ms, "the server publishes at an interval of its own");
+    }
     let revised_ms = response.revised_publishing_interval.clamp(1.0, 3_600_000.0);
     let keep_alive = Duration::from_secs_f64(revised_ms / 1000.0).saturating_mul(response.revised_max_keep_alive_count);
     Ok(Subscription {
         id: response.subscription_id,
+        interval: publishing_interval,
         keep_alive: keep_alive.max(timing.keep_alive),
         sequence: Sequence::new(),
         heard: Timer::now(),
         items: Vec::new(),
-        items_max: ITEMS_PER_SUBSCRIPTION_MAX,
+        items_max,
         behind: Behind::default(),
     })
 }
@@ -126,6 +135,9 @@ pub(crate) struct Wanted {
     node: NodeId,
     sampling_interval: Duration,
     queue_size: u32,
+    deadband: Deadband,
+    /// Of the subscription that it belongs into.
+    pub publishing_interval: Duration,
 }
 
 impl Wanted {
@@ -135,16 +147,38 @@ impl Wanted {
             node: found.node,
             sampling_interval: watched.config.sampling_interval,
             queue_size: watched.config.queue_size,
+            deadband: watched.config.deadband,
+            publishing_interval: watched.config.publishing_interval,
         }
     }
 
-    /// Every sample is wanted, equal values as well: a sensor that repeats itself is worth knowing.
+    /// The node's value is that of these as well: as often, as deep and as close as any of them wants it.
+    pub(crate) fn share(&mut self, watched: &Watched) {
+        self.sampling_interval = self.sampling_interval.min(watched.config.sampling_interval);
+        self.queue_size = self.queue_size.max(watched.config.queue_size);
+        self.publishing_interval = self.publishing_interval.min(watched.config.publishing_interval);
+        // A deadband of an array is one of each element; that of a structure none.
+        if self.deadband != watched.config.deadband {
+            self.deadband = Deadband::None;
+        }
+    }
+
+    /// Every sample is wanted, equal values as well, unless there is a deadband: a sensor that repeats itself is worth
+    /// knowing.
     fn request(&self, every_sample: bool) -> MonitoredItemCreateRequest {
+        let (deadband_type, deadband_value) = match self.deadband {
+            Deadband::None => (DeadbandType::None, 0.0),
+            Deadband::Absolute(value) => (DeadbandType::Absolute, value),
+            Deadband::Percent(share) => (DeadbandType::Percent, share),
+        };
+        let trigger = if self.deadband == Deadband::None {
+            DataChangeTrigger::StatusValueTimestamp
+        } else {
+            DataChangeTrigger::StatusValue
+        };
         let filter = if every_sample {
-            ExtensionObject::from_message(DataChangeFilter {
-                trigger: DataChangeTrigger::StatusValueTimestamp,
-                ..Default::default()
-            })
+            let deadband_type = deadband_type as u32;
+            ExtensionObject::from_message(DataChangeFilter { trigger, deadband_type, deadband_value })
         } else {
             ExtensionObject::null()
         };
@@ -175,6 +209,10 @@ pub(crate) struct Created {
     pub no_room: Vec<Wanted>,
     /// The request was too large as a whole: none was made, try fewer at once.
     pub too_many: Vec<Wanted>,
+    /// How many were given another sampling interval than asked for: by both, in milliseconds.
+    pub revised: BTreeMap<(u64, u64), usize>,
+    /// How many could not be made as asked for, and report every change instead.
+    pub plain: usize,
 }
 
 /// Makes items; those whose server cannot report every sample are made to report changes.
@@ -189,11 +227,13 @@ pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -
         match result.0 {
             StatusCode::BadMonitoredItemFilterUnsupported
             | StatusCode::BadMonitoredItemFilterInvalid
+            | StatusCode::BadDeadbandFilterInvalid
             | StatusCode::BadFilterNotAllowed => again.push(wanted),
             _ => created.sort_in(wanted, result),
         }
     }
     if !again.is_empty() {
+        created.plain = again.len();
         let results = send(&session, id, &again, false).await?.unwrap_or_default();
         for (wanted, result) in again.into_iter().zip(results) {
             created.sort_in(wanted, result);
@@ -203,13 +243,27 @@ pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -
 }
 
 impl Created {
-    fn sort_in(&mut self, wanted: Wanted, (status, queue_size): (StatusCode, u32)) {
+    fn sort_in(&mut self, wanted: Wanted, (status, queue_size, sampling_ms): Answer) {
         match status {
-            status if status.is_good() => self.made.push(Item { at: client_handle(wanted.at) - 1, queue_size }),
+            status if status.is_good() => {
+                let asked_ms = wanted.sampling_interval.as_secs_f64() * 1000.0;
+                if (asked_ms - sampling_ms).abs() >= 1.0 {
+                    *self.revised.entry((whole_ms(asked_ms), whole_ms(sampling_ms))).or_default() += 1;
+                }
+                self.made.push(Item { at: client_handle(wanted.at) - 1, queue_size });
+            }
             StatusCode::BadTooManyMonitoredItems => self.no_room.push(wanted),
             status => self.refused.push(Refused { at: wanted.at, status }),
         }
     }
+}
+
+/// Status, queue size and sampling interval, milliseconds.
+type Answer = (StatusCode, u32, f64);
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+fn whole_ms(ms: f64) -> u64 {
+    ms.round().clamp(0.0, 1e15) as u64
 }
 
 /// One request: status and queue size of each item; `None` when it was too large for the server.
@@ -218,14 +272,17 @@ async fn send(
     id: u32,
     chunk: &[Wanted],
     every_sample: bool,
-) -> Result<Option<Vec<(StatusCode, u32)>>, SourceError> {
+) -> Result<Option<Vec<Answer>>, SourceError> {
     let items = chunk.iter().map(|wanted| wanted.request(every_sample)).collect();
     let request =
         CreateMonitoredItems::new(id, session).timestamps_to_return(TimestampsToReturn::Both).items_to_create(items);
     match request.send(session.channel()).await {
         Ok(response) => {
             let results = response.results.into_iter().map(|item| item.result);
-            Ok(Some(results.map(|result| (result.status_code, result.revised_queue_size)).collect()))
+            let answer = |result: MonitoredItemCreateResult| {
+                (result.status_code, result.revised_queue_size, result.revised_sampling_interval)
+            };
+            Ok(Some(results.map(answer).collect()))
         }
         Err(error) => match error.status() {
             StatusCode::BadTooManyOperations
@@ -238,7 +295,7 @@ async fn send(
             }
             // Some servers refuse the whole request when the subscription is full.
             StatusCode::BadTooManyMonitoredItems => {
-                Ok(Some(vec![(StatusCode::BadTooManyMonitoredItems, 0); chunk.len()]))
+                Ok(Some(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0); chunk.len()]))
             }
             status => Err(SourceError::Request { doing: "making monitored items", status }),
         },

@@ -21,6 +21,8 @@ const OPEN: u8 = 1;
 const FRESH: u8 = 2;
 /// `last` is not the time of a value: only that all up to there is known.
 const ROUGH: u8 = 4;
+/// Its monitored item carries the values of several signals: what comes has parts.
+const CARRIER: u8 = 8;
 
 /// What a value is in its signal's time line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,18 @@ impl Ledger {
     /// The signal at a place, and whether its kind is left to its values.
     pub(crate) fn signal(&self, at: usize) -> Option<(SignalId, bool)> {
         self.0.get(at).map(|entry| (entry.signal, entry.marks & OPEN != 0))
+    }
+
+    /// Whether what comes for this place has parts.
+    pub(crate) fn is_carrier(&self, at: usize) -> bool {
+        self.0.get(at).is_some_and(|entry| entry.marks & CARRIER != 0)
+    }
+
+    /// Says that what comes for this place has parts.
+    pub(crate) fn set_carrier(&mut self, at: usize) {
+        if let Some(entry) = self.0.get_mut(at) {
+            entry.marks |= CARRIER;
+        }
     }
 
     /// Says whether the kind of a signal is left to its values, as it is at first.
@@ -85,7 +99,7 @@ impl Ledger {
     pub(crate) fn value(&mut self, at: usize, time: Instant, overflow: bool) -> Seen {
         let Some(entry) = self.0.get_mut(at) else { return Seen::default() };
         let marks = entry.marks;
-        entry.marks &= OPEN;
+        entry.marks &= OPEN | CARRIER;
         let (fresh, rough) = (marks & FRESH != 0, marks & ROUGH != 0);
         let owed = entry.owed.take();
         let cause = if overflow { Some(GapCause::Overflow) } else { owed };

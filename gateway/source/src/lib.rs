@@ -10,6 +10,7 @@ mod connect;
 mod convert;
 mod dial;
 mod discover;
+mod element;
 mod error;
 mod examine;
 mod items;
@@ -20,6 +21,7 @@ mod sequence;
 mod server_info;
 mod setup;
 mod source;
+mod structures;
 mod timing;
 mod watched;
 

@@ -28,7 +28,7 @@ use crate::SourceError;
 use crate::backfill::{self, Backfill};
 use crate::convert::{Converter, Received};
 use crate::error::is_lost;
-use crate::items::{self, Subscription};
+use crate::items::{self, Item, Subscription};
 use crate::report::Reporter;
 use crate::sequence::{Arrived, after};
 use crate::setup::{Job, Setup};
@@ -75,6 +75,8 @@ pub(crate) struct Lent<'a> {
     pub queue: &'a mut VecDeque<Arrival>,
     pub clock: &'a dyn Clock,
     pub history_lag: Duration,
+    /// Publish requests at the server, at the most.
+    pub publishes_max: usize,
 }
 
 /// The publishing half of a connection.
@@ -93,13 +95,14 @@ pub(crate) struct Publisher<'a> {
 impl<'a> Publisher<'a> {
     /// With the subscriptions of an earlier session.
     pub(crate) fn new(session: Arc<Session>, setup: Setup, lent: Lent<'a>, kept: Vec<Subscription>) -> Self {
+        let publishes_max = lent.publishes_max.clamp(1, PUBLISHES_MAX);
         Self {
             session,
             lent,
             setup,
             subscriptions: kept,
             publishes: FuturesUnordered::new(),
-            publishes_max: PUBLISHES_MAX,
+            publishes_max,
             acknowledgements: Vec::new(),
             heard: false,
         }
@@ -148,9 +151,11 @@ impl<'a> Publisher<'a> {
         self.heard_all();
         let items = self.subscriptions.iter().flat_map(|subscription| &subscription.items);
         // A queue of one drops values without a mark.
-        let shallow = items.clone().filter(|item| item.queue_size <= 1).map(|item| item.at());
-        self.lent.converter.owe(shallow, GapCause::SourceLost);
-        let resumed: Vec<_> = items.filter_map(|item| self.lent.roster.get(item.at()).map(|w| w.id)).collect();
+        let shallow: Vec<_> = items.clone().filter(|item| item.queue_size <= 1).collect();
+        self.owe(shallow.into_iter().copied().collect(), GapCause::SourceLost);
+        let items = self.subscriptions.iter().flat_map(|subscription| &subscription.items);
+        let places = items.flat_map(|item| self.lent.converter.parts_of(item.at()));
+        let resumed: Vec<_> = places.filter_map(|at| self.lent.roster.get(at).map(|watched| watched.id)).collect();
         if !resumed.is_empty() {
             self.lent.queue.push_back(Arrival::Resumed(resumed));
             self.deliver().await?;
@@ -174,10 +179,13 @@ impl<'a> Publisher<'a> {
             let reason = refused.map(ToString::to_string).unwrap_or_default();
             tracing::info!(source, kept, of = answers.len(), reason, "subscriptions were taken over");
         }
-        let kept: BTreeSet<usize> =
-            self.subscriptions.iter().flat_map(|subscription| &subscription.items).map(|item| item.at()).collect();
+        let items = self.subscriptions.iter().flat_map(|subscription| &subscription.items);
+        let kept: BTreeSet<usize> = items.flat_map(|item| self.lent.converter.parts_of(item.at())).collect();
         let missing: Vec<usize> = (0..self.lent.roster.len()).filter(|at| !kept.contains(at)).collect();
         self.lent.converter.owe(missing.iter().copied(), GapCause::SourceLost);
+        if self.lent.roster.has_members() {
+            self.setup.learn();
+        }
         self.setup.examine(self.lent.roster.some(&missing));
         Ok(())
     }
@@ -294,9 +302,11 @@ impl<'a> Publisher<'a> {
             } else {
                 let source = self.lent.reporter.source();
                 tracing::error!(source, messages = count, "the server has lost messages");
-                self.lent.converter.owe(subscription.items.iter().map(|item| item.at()), GapCause::Overflow);
+                let items = subscription.items.clone();
+                self.owe(items, GapCause::Overflow);
             }
         }
+        let Some(subscription) = self.subscriptions.get_mut(at) else { return Ok(()) };
         if !keep_alive && arrived != Arrived::Again {
             subscription.behind.held.push_back(message);
         }
@@ -324,7 +334,8 @@ impl<'a> Publisher<'a> {
                 self.convert(response.notification_message)?;
             } else {
                 lost += 1;
-                self.lent.converter.owe(subscription.items.iter().map(|item| item.at()), GapCause::Overflow);
+                let items = subscription.items.clone();
+                self.owe(items, GapCause::Overflow);
             }
         }
         if lost > 0 {
@@ -334,6 +345,14 @@ impl<'a> Publisher<'a> {
             self.convert(message)?;
         }
         self.deliver().await
+    }
+
+    /// Values of these items' signals may be missing from now on.
+    fn owe(&mut self, items: Vec<Item>, cause: GapCause) {
+        for item in items {
+            let parts = self.lent.converter.parts_of(item.at());
+            self.lent.converter.owe(parts, cause);
+        }
     }
 
     /// Turns what a message holds into what is to be handed in, gaps before the values that end them.
@@ -355,7 +374,8 @@ impl<'a> Publisher<'a> {
         let Received { rows, gaps, places } = received;
         for (gap, at) in gaps.iter().zip(places) {
             if self.lent.roster.history(at).is_some() {
-                self.lent.backfill.add(at, gap, self.lent.history_lag);
+                let element = self.lent.roster.get(at).and_then(|watched| watched.config.element.clone());
+                self.lent.backfill.add(at, gap, element, self.lent.history_lag);
             }
         }
         if !gaps.is_empty() {

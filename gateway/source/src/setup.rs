@@ -1,22 +1,24 @@
 //! What is to be watched on a connection, and how far its making has come: examine nodes, make subscriptions, make
 //! items, one request at a time beside the publishing.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use opcua::client::Session;
-use opcua::types::StatusCode;
+use opcua::types::{NodeId, StatusCode};
 use tokio::time::Instant as Timer;
+use watchfire_config::Profile;
 use watchfire_model::SourceState;
 use watchfire_pipeline::{Arrival, Inlet};
 use watchfire_ua::{Kinds, NodeAddress, status_from_ua};
 
+use crate::convert::Part;
 use crate::examine::{Examined, examine};
-use crate::items::{self, Created, Subscription, Wanted};
+use crate::items::{self, Created, Item, Subscription, Wanted};
 use crate::publish::Lent;
 use crate::watched::Refused;
 use crate::{SourceError, Timing};
@@ -32,9 +34,15 @@ pub(crate) enum Job {
 pub(crate) struct Setup {
     session: Arc<Session>,
     timing: Timing,
-    publishing_interval: Duration,
+    profile: Profile,
     kinds: Kinds,
     url: String,
+    /// How many items were given another sampling interval, by the one asked for and the one given, milliseconds.
+    revised: BTreeMap<(u64, u64), usize>,
+    /// Items whose server cannot report every sample, or knows no deadband.
+    plain: usize,
+    /// Whether structures are still to be learned.
+    learn: bool,
     pending: VecDeque<Wanted>,
     chunk: usize,
     job: Option<BoxFuture<'static, Job>>,
@@ -43,20 +51,17 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    pub(crate) fn new(
-        session: Arc<Session>,
-        timing: Timing,
-        publishing_interval: Duration,
-        kinds: Kinds,
-        url: String,
-    ) -> Self {
+    pub(crate) fn new(session: Arc<Session>, timing: Timing, profile: Profile, kinds: Kinds, url: String) -> Self {
         let retry_at = Timer::now() + timing.refused_retry;
         Self {
             session,
             timing,
-            publishing_interval,
+            profile,
             kinds,
             url,
+            revised: BTreeMap::new(),
+            plain: 0,
+            learn: false,
             pending: VecDeque::new(),
             chunk: 1,
             job: None,
@@ -65,9 +70,14 @@ impl Setup {
         }
     }
 
+    /// Says that structures are to be learned before the first nodes are examined.
+    pub(crate) const fn learn(&mut self) {
+        self.learn = true;
+    }
+
     /// Begins with these nodes.
     pub(crate) fn examine(&mut self, nodes: Vec<(usize, NodeAddress)>) {
-        let examination = examine(self.session.clone(), nodes);
+        let examination = examine(self.session.clone(), nodes, std::mem::take(&mut self.learn));
         self.job = Some(async move { Job::Examined(examination.await) }.boxed());
     }
 
@@ -108,16 +118,19 @@ impl Setup {
             return;
         }
         let session = self.session.clone();
-        match subscriptions.iter().find(|s| s.items.len() < s.items_max) {
+        // Those of one publishing interval lie together.
+        let Some(interval) = self.pending.front().map(|wanted| wanted.publishing_interval) else { return };
+        match subscriptions.iter().find(|s| s.interval == interval && s.items.len() < s.items_max) {
             None => {
-                let (interval, timing) = (self.publishing_interval, self.timing);
-                let subscribing = async move { items::subscribe(&session, interval, &timing).await };
+                let (timing, items_max) = (self.timing, limits_of(self.profile).1);
+                let subscribing = async move { items::subscribe(&session, interval, &timing, items_max).await };
                 self.job = Some(subscribing.map(Job::Subscribed).boxed());
             }
             Some(subscription) => {
                 let id = subscription.id;
                 let room = subscription.items_max - subscription.items.len();
-                let count = self.chunk.min(room).min(self.pending.len());
+                let alike = self.pending.iter().take_while(|wanted| wanted.publishing_interval == interval);
+                let count = alike.take(self.chunk.min(room)).count();
                 let chunk = self.pending.drain(..count).collect();
                 let creating = items::create(session, id, chunk);
                 self.job = Some(creating.map(move |result| Job::Created { subscription: id, result }).boxed());
@@ -136,17 +149,35 @@ impl Setup {
         match job {
             Job::Examined(examined) => {
                 let examined = examined?;
-                self.chunk = examined.limits.create.max(1);
+                self.chunk = examined.limits.create.clamp(1, limits_of(self.profile).0);
                 lent.backfill.connected(examined.limits.history);
+                let mut carriers: HashMap<NodeId, Wanted> = HashMap::new();
                 for (found, kind, has_history) in examined.found {
                     lent.roster.set_history(found.at, has_history.then(|| found.node.clone()));
                     let Some(watched) = lent.roster.get(found.at) else { continue };
+                    let kind = kind.filter(|_| !watched.is_member());
                     lent.converter.set_open(found.at, kind.is_none());
                     if let Some(kind) = kind {
                         self.kinds.set(watched.id, kind);
                     }
-                    self.pending.push_back(Wanted::new(found, watched));
+                    let Some(path) = watched.config.element.clone() else {
+                        self.pending.push_back(Wanted::new(found, watched));
+                        continue;
+                    };
+                    let part = Part { at: found.at, element: Some(path) };
+                    match carriers.entry(found.node.clone()) {
+                        Entry::Occupied(mut carrier) => {
+                            carrier.get_mut().share(watched);
+                            lent.converter.carry(carrier.get().at, part);
+                        }
+                        Entry::Vacant(vacant) => {
+                            lent.converter.carry_first(part);
+                            vacant.insert(Wanted::new(found, watched));
+                        }
+                    }
                 }
+                self.pending.extend(carriers.into_values());
+                self.pending.make_contiguous().sort_by_key(|wanted| (wanted.publishing_interval, wanted.at));
                 refuse(examined.refused, lent, inlet).await?;
             }
             Job::Subscribed(Ok(subscription)) => subscriptions.push(subscription),
@@ -174,8 +205,14 @@ impl Setup {
         lent: &mut Lent<'_>,
         inlet: &Inlet,
     ) -> Result<(), SourceError> {
+        self.plain += created.plain;
+        for (both, count) in created.revised {
+            *self.revised.entry(both).or_default() += count;
+        }
         for item in created.made {
-            lent.roster.accept(item.at());
+            for at in lent.converter.parts_of(item.at()) {
+                lent.roster.accept(at);
+            }
             lent.converter.begin(item.at());
             subscription.items.push(item);
         }
@@ -183,7 +220,11 @@ impl Setup {
             self.chunk = (created.too_many.len() / 2).max(1);
             self.put_back(created.too_many);
         }
-        let mut refused = created.refused;
+        let carried = |refused: Refused| {
+            let parts = lent.converter.parts_of(refused.at);
+            parts.into_iter().map(move |at| Refused { at, ..refused })
+        };
+        let mut refused: Vec<Refused> = created.refused.into_iter().flat_map(carried).collect();
         if !created.no_room.is_empty() {
             subscription.items_max = subscription.items.len();
             if subscription.items.is_empty() {
@@ -225,7 +266,8 @@ impl Setup {
         }
         if self.pending.is_empty() && !self.told {
             self.told = true;
-            let watched: usize = subscriptions.iter().map(|s| s.items.len()).sum();
+            let carried = |item: &Item| lent.converter.parts_of(item.at()).len();
+            let watched: usize = subscriptions.iter().flat_map(|s| &s.items).map(carried).sum();
             let (signals, subscriptions) = (lent.roster.len(), subscriptions.len());
             tracing::info!(
                 source = lent.reporter.source(),
@@ -235,8 +277,28 @@ impl Setup {
                 subscriptions,
                 "watching"
             );
+            for ((asked_ms, revised_ms), items) in std::mem::take(&mut self.revised) {
+                let source = lent.reporter.source();
+                tracing::info!(source, asked_ms, revised_ms, items, "the server samples at an interval of its own");
+            }
+            if self.plain > 0 {
+                let (source, items) = (lent.reporter.source(), self.plain);
+                tracing::warn!(
+                    source,
+                    items,
+                    "the server reports changes alone of these: no repeated value, no deadband"
+                );
+            }
         }
         Ok(())
+    }
+}
+
+/// Nodes in a request and items in a subscription, at the most: a single subscription of 50,000 makes some servers slow.
+const fn limits_of(profile: Profile) -> (usize, usize) {
+    match profile {
+        Profile::Standard => (1_000, 10_000),
+        Profile::Small => (100, 1_000),
     }
 }
 

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use opcua::client::Session;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
-use watchfire_config::{SignalConfig, SourceConfig};
+use watchfire_config::{Profile, SignalConfig, SourceConfig};
 use watchfire_model::{Clock, SignalId, SourceState};
 use watchfire_pipeline::{Arrival, Inlet, LastTimes, Source};
 use watchfire_ua::{Kinds, Pki};
@@ -94,13 +94,7 @@ impl OpcUaSource {
         let timing = connector.timing;
         let events = event_loop.enter();
         let mut events: Events<'_> = pin!(events);
-        let setup = Setup::new(
-            session.clone(),
-            timing,
-            connector.config.publishing_interval,
-            self.kinds.clone(),
-            connector.url(),
-        );
+        let setup = Setup::new(session.clone(), timing, connector.config.profile, self.kinds.clone(), connector.url());
         let lent = Lent {
             inlet,
             roster: &mut self.roster,
@@ -110,6 +104,7 @@ impl OpcUaSource {
             queue: &mut self.queue,
             clock: &*connector.clock,
             history_lag: timing.history_lag,
+            publishes_max: if connector.config.profile == Profile::Small { 2 } else { usize::MAX },
         };
         let mut publisher = Publisher::new(session.clone(), setup, lent, std::mem::take(&mut self.kept));
         let mut begin = None;

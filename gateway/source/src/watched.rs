@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use opcua::types::{NodeId, StatusCode};
-use watchfire_config::SignalConfig;
+use watchfire_config::{ElementStep, SignalConfig};
 use watchfire_model::SignalId;
 use watchfire_ua::NodeAddress;
 
@@ -42,6 +42,14 @@ pub(crate) struct Roster {
     watched: Vec<Watched>,
 }
 
+impl Watched {
+    /// Whether it is a member of a structure: its kind is not that of the node.
+    pub(crate) fn is_member(&self) -> bool {
+        let steps = self.config.element.iter().flat_map(|path| path.steps());
+        steps.into_iter().any(|step| matches!(step, ElementStep::Member(_)))
+    }
+}
+
 impl Roster {
     pub(crate) fn new(source: Arc<str>, signals: Vec<(SignalId, SignalConfig)>) -> Self {
         // The configuration has checked the text; were it wrong all the same, no server has the null node.
@@ -75,6 +83,11 @@ impl Roster {
     /// Places and addresses of some.
     pub(crate) fn some(&self, places: &[usize]) -> Vec<(usize, NodeAddress)> {
         places.iter().filter_map(|at| self.watched.get(*at).map(|watched| (*at, watched.address.clone()))).collect()
+    }
+
+    /// Whether any signal is a member of a structure.
+    pub(crate) fn has_members(&self) -> bool {
+        self.watched.iter().any(Watched::is_member)
     }
 
     /// The node of a signal whose history the server keeps.
@@ -157,6 +170,9 @@ mod tests {
         let config = |name: &str| SignalConfig {
             name: format!("plant/{name}"),
             node: watchfire_config::NodeAddress::parse(&format!("nsu=urn:a;s={name}")).unwrap(),
+            element: None,
+            deadband: watchfire_config::Deadband::None,
+            publishing_interval: Duration::from_millis(100),
             unit: None,
             range: None,
             sampling_interval: Duration::from_millis(100),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use watchfire_config::{EndpointUrl, NodeAddress, Security, SignalConfig, SourceConfig};
+use watchfire_config::{Deadband, EndpointUrl, NodeAddress, Profile, Security, SignalConfig, SourceConfig};
 use watchfire_model::{Gap, Instant, Rows, SignalId, SourceState, StatusCode, SystemClock};
 use watchfire_pipeline::{Arrival, ArrivalReceiver, Inlet, Source, inlet};
 use watchfire_plant::{FaultSchedule, Plant, PlantOptions};
@@ -72,6 +72,9 @@ pub(super) fn signal(name: &str, node: &str) -> SignalConfig {
     SignalConfig {
         name: format!("plant/{name}"),
         node: NodeAddress::parse(node).unwrap(),
+        element: None,
+        deadband: Deadband::None,
+        publishing_interval: Duration::from_millis(50),
         unit: None,
         range: None,
         sampling_interval: Duration::ZERO,
@@ -97,6 +100,7 @@ pub(super) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
         password_from: None,
         area: "plant".to_owned(),
         publishing_interval: Duration::from_millis(50),
+        profile: Profile::Standard,
         trust_server_certificate: false,
         signals,
     }

@@ -1,0 +1,67 @@
+//! Values that are not plain numbers: elements of arrays, members of structures, enumerations and large integers reach
+//! history as they were served, and a part that is not there is said to be missing.
+
+use serde_json::{Value, json};
+
+use crate::harness::gateway::{Site, source};
+use crate::harness::peer::Peer;
+use crate::harness::{free_port, wait_for};
+
+/// Signal, node, element, and what it is for 3.
+const SIGNALS: [(&str, &str, &str, &str); 14] = [
+    ("line", "line", "[1:2]", ""),
+    ("corner", "table", "[1,2]", "312"),
+    ("far", "table", "[2,0]", "BAD"),
+    ("beyond", "line", "[4]", "BAD"),
+    ("position", "axes", "[1].position", "3.25"),
+    ("torque", "axes", "[0].torque", "4611686018427387907"),
+    ("name", "axes", "[1].name", "axis 1 at 3"),
+    ("angle", "axes", "[1].joint.angle", "31"),
+    ("nothing", "axes", "[0].colour", "BAD"),
+    ("mode", "mode", "", "0"),
+    ("count", "count", "", "18446744073709551612"),
+    ("flag", "flag", "", "1"),
+    ("since", "since", "", "1709510400000000000"),
+    ("title", "title", "", "batch 3"),
+];
+
+/// The last recorded value and status of a signal.
+fn last(site: &Site, signal: &str) -> Option<Value> {
+    let output = site.run("history", &[&format!("plant/{signal}"), "--json", "--to", "2025-01-01"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().last().map(|line| serde_json::from_str(line).unwrap())
+}
+
+#[test]
+fn elements_members_and_whole_numbers_are_recorded_as_they_were_served() {
+    let port = free_port();
+    let mut server = Peer::python("shapes_server", "shapes_server.py", ["--port", &port.to_string()]);
+    server.ready().unwrap();
+    let site = Site::new();
+    let mut text = source("plant", &format!("opc.tcp://127.0.0.1:{port}/recorded"), &[]);
+    for (name, node, element, _) in SIGNALS {
+        let element = if element.is_empty() { String::new() } else { format!("element = \"{element}\"\n") };
+        text += &format!("[[source.signal]]\nname = \"{name}\"\nnode = \"ns=2;s={node}\"\n{element}\n");
+    }
+    site.configure(&text);
+    let gateway = site.start();
+    gateway.logged(&["watching", "plant", "signals=15", "watched=15"]);
+    server.ask("set", json!({ "n": 3 }));
+    let expected = SIGNALS.iter().filter(|(name, ..)| *name != "line").map(|(name, _, _, value)| (*name, *value));
+    for (name, value) in expected.chain([("line/1", "3.125"), ("line/2", "3.25")]) {
+        let mut found = None;
+        wait_for(&format!("{name} to be {value}"), || {
+            let one = last(&site, name)?;
+            let is_bad = one["status"].as_str().is_some_and(|status| status.starts_with("0x8"));
+            let shown = one["value"].as_str().map_or_else(|| one["value"].to_string(), str::to_owned);
+            found = Some(one);
+            let equal = shown.parse::<f64>().is_ok_and(|shown| value.parse::<f64>() == Ok(shown));
+            let is_it = if value == "BAD" { is_bad } else { shown.starts_with(value) || equal };
+            is_it.then_some(())
+        });
+        if value != "BAD" && value.len() > 17 && !value.contains(' ') {
+            assert_eq!(found.unwrap()["value"].to_string().trim_matches('"'), value, "every bit of {name}");
+        }
+    }
+    gateway.stop();
+}
