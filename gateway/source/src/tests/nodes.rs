@@ -1,13 +1,16 @@
 //! What is watched: every kind of value, nodes that are not there, servers with small limits.
 
+use std::time::Duration;
+
 use opcua::types::StatusCode as UaStatusCode;
 use tokio_util::sync::CancellationToken;
+use watchfire_config::Deadband;
 use watchfire_model::{Kind, Quality, SignalId, SourceState, StatusCode};
 use watchfire_pipeline::Arrival;
 use watchfire_plant::load::{LoadOptions, LoadServer};
 use watchfire_plant::{PlantLimits, PlantOptions, signals};
 
-use super::harness::{config, healthy, of_plant, quick, signal, start_plant, start_source};
+use super::harness::{Gathered, config, healthy, of_plant, quick, signal, start_plant, start_source};
 
 #[tokio::test]
 async fn values_arrive_with_their_times_kinds_and_text() {
@@ -92,5 +95,35 @@ async fn a_small_server_is_asked_in_small_requests_and_several_subscriptions() {
     let dir = tempfile::tempdir().unwrap();
     let mut source = start_source(config(&plant.url, of_plant(&names)), dir.path().join("pki"), quick());
     source.until_values(u32::try_from(names.len()).unwrap()).await;
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_deadband_holds_small_changes_back_and_intervals_have_subscriptions_of_their_own() {
+    let plant = start_plant(healthy(0)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut signals = of_plant(&["pump/flow", "motor/bearing_temp", "tank/level"]);
+    // One that no change exceeds, one that each does.
+    signals[0].deadband = Deadband::Absolute(1e9);
+    signals[1].deadband = Deadband::Absolute(1e-12);
+    signals[2].publishing_interval = Duration::from_millis(200);
+    let mut source = start_source(config(&plant.url, signals), dir.path().join("pki"), quick());
+    let mut seen = Gathered::default();
+    let enough = |seen: &Gathered| seen.count(SignalId(1)) >= 5 && seen.count(SignalId(2)) >= 2;
+    source.gather(&mut seen, enough).await;
+    assert_eq!(seen.count(SignalId(0)), 1, "the value that stands, and no more");
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn a_percent_deadband_that_a_server_cannot_do_is_none() {
+    let plant = start_plant(healthy(0)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut signals = of_plant(&["pump/flow"]);
+    // The plant's nodes have no EURange.
+    signals[0].deadband = Deadband::Percent(50.0);
+    let mut source = start_source(config(&plant.url, signals), dir.path().join("pki"), quick());
+    let mut seen = Gathered::default();
+    source.gather(&mut seen, |seen| seen.count(SignalId(0)) >= 3).await;
     source.stop().await;
 }
