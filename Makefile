@@ -8,7 +8,7 @@ ARGS ?=
 
 help:
 	@echo "make demo    a simulated plant with the gateway on it; ARGS='--for 90s' ends it by itself"
-	@echo "make test    every test; brings the OPC UA peers they talk to (needs Python 3.10 and Node.js 20)"
+	@echo "make test    every test; brings the OPC UA peers they talk to (needs Python 3.11 and Node.js 20)"
 	@echo "make bench   the benchmarks"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
 	@echo "make setup   what any cargo build needs: patched OPC UA crates, a WebAssembly compiler, the detectors"

@@ -37,6 +37,10 @@ fn node_opcua(_folder: &Path) -> Recorded {
     Recorded::by_node_opcua(&[SIGNAL], FIRST)
 }
 
+fn open62541(_folder: &Path) -> Recorded {
+    Recorded::by_open62541(&[SIGNAL], FIRST)
+}
+
 impl Site1 {
     fn begin(server: fn(&Path) -> Recorded) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -129,6 +133,16 @@ fn what_node_opcua_gave_while_the_line_hung_is_not_missed() {
 }
 
 #[test]
+fn what_open62541_gave_during_a_cut_is_not_missed() {
+    after_an_outage(open62541, Proxy::cut);
+}
+
+#[test]
+fn what_open62541_gave_while_the_line_hung_is_not_missed() {
+    after_an_outage(open62541, Proxy::hang);
+}
+
+#[test]
 fn what_a_server_gave_before_it_was_restarted_is_fetched_from_its_file() {
     let mut plant = Site1::begin(asyncua);
     plant.proxy.cut();
@@ -168,6 +182,11 @@ fn what_asyncua_gave_while_the_gateway_was_stopped_is_fetched() {
 #[test]
 fn what_node_opcua_gave_while_the_gateway_lay_killed_is_fetched() {
     after_a_rest(node_opcua, Gateway::kill);
+}
+
+#[test]
+fn what_open62541_gave_while_the_gateway_lay_killed_is_fetched() {
+    after_a_rest(open62541, Gateway::kill);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub struct Recorded {
 enum Script {
     Asyncua,
     NodeOpcua,
+    Open62541,
 }
 
 /// A value as it was served.
@@ -52,11 +53,20 @@ impl Recorded {
         Self { port, script: Script::Asyncua, arguments }
     }
 
-    /// Signals that are served by hand alone, by a server that keeps their history.
+    /// Signals that are served by hand alone, by a server that keeps their history in memory.
     pub fn by_node_opcua(signals: &[&str], first: &str) -> Self {
+        Self::by_hand(Script::NodeOpcua, signals, first)
+    }
+
+    /// The same by another server.
+    pub fn by_open62541(signals: &[&str], first: &str) -> Self {
+        Self::by_hand(Script::Open62541, signals, first)
+    }
+
+    fn by_hand(script: Script, signals: &[&str], first: &str) -> Self {
         let port = free_port();
         let words = ["--port", &port.to_string(), "--first", first, "--signals", &signals.join(",")];
-        Self { port, script: Script::NodeOpcua, arguments: words.map(str::to_owned).to_vec() }
+        Self { port, script, arguments: words.map(str::to_owned).to_vec() }
     }
 
     /// Keeps the history of what it serves in a file of `folder`.
@@ -87,6 +97,7 @@ impl Recorded {
     pub fn start(&self) -> RecordedServer {
         let peer = match self.script {
             Script::Asyncua => Peer::python("recorded_server", "recorded_server.py", &self.arguments),
+            Script::Open62541 => Peer::python("open62541_server", "open62541_server.py", &self.arguments),
             Script::NodeOpcua => Peer::node("history_server", "history_server.mjs", &self.arguments),
         };
         peer.ready().unwrap();

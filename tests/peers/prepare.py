@@ -1,13 +1,14 @@
-"""Brings the independent OPC UA peers that the end-to-end tests talk to: asyncua (Python) and node-opcua (JavaScript).
+"""Brings the independent OPC UA peers that the end-to-end tests talk to: asyncua and o6, which is open62541 (both
+Python), and node-opcua (JavaScript).
 
-asyncua goes into a virtual environment, `third_party/python`; node-opcua into `tests/peers/node_modules`. Both come
+The first two go into a virtual environment, `third_party/python`; node-opcua into `tests/peers/node_modules`. All come
 from lists that pin every package (`requirements.txt`, `package-lock.json`). No package's own script is run. Both
 folders are git-ignored; nothing outside them changes. A stamp in each holds the digest of its list: while that is
 unchanged this says nothing and takes about 0.1 s. The gateway and its demo need neither peer.
 
-asyncua 2 needs Python 3.10. The node-opcua release asks for Node 22.13 in its description; what the tests use of it
-runs on Node 20, which two of its own dependencies need: that is the least asked for here, and npm's objection is
-passed over.
+asyncua 2 needs Python 3.10, o6 Python 3.11; without a licence, which no test needs, a process of o6 ends after ten
+minutes. The node-opcua release asks for Node 22.13 in its description; what the tests use of it runs on Node 20, which
+two of its own dependencies need: that is the least asked for here, and npm's objection is passed over.
 
     python3 tests/peers/prepare.py
 
@@ -32,7 +33,7 @@ PEERS = Path(__file__).resolve().parent
 TOP = PEERS.parent.parent
 VENV = TOP / "third_party" / "python"
 MODULES = PEERS / "node_modules"
-LEAST_PYTHON = (3, 10)
+LEAST_PYTHON = (3, 11)
 LEAST_NODE = 20
 STAMP = ".prepared"
 
@@ -74,22 +75,22 @@ def alone() -> Iterator[None]:
 
 
 def prepare_python() -> None:
-    """The virtual environment with asyncua."""
+    """The virtual environment with asyncua and o6."""
     wanted = digest(PEERS / "requirements.txt", extra="%d.%d" % sys.version_info[:2])
     if prepared(VENV, wanted) and (VENV / "bin" / "python").exists():
         return
     if sys.version_info < LEAST_PYTHON:
         raise Missing(
-            "asyncua needs Python %d.%d or newer and this is %d.%d: install a newer one and name it, as in "
+            "the peers need Python %d.%d or newer and this is %d.%d: install a newer one and name it, as in "
             "`make peers PYTHON=python3.12`" % (*LEAST_PYTHON, *sys.version_info[:2])
         )
-    say("test peers: installing asyncua into third_party/python")
+    say("test peers: installing asyncua and o6 into third_party/python")
     shutil.rmtree(VENV, ignore_errors=True)
     run([sys.executable, "-m", "venv", str(VENV)],
         "no virtual environment can be made; on Debian and Ubuntu install the package `python3-venv`")
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     run(pip + ["install", "--no-deps", "--only-binary", ":all:", "--retries", "1", "-r", str(PEERS / "requirements.txt")],
-        "asyncua cannot be installed; see that pip reaches its package index, through a proxy if you need one")
+        "asyncua or o6 cannot be installed; see that pip reaches its package index, through a proxy if you need one")
     run(pip + ["check"], "`requirements.txt` does not pin what its packages need")
     (VENV / STAMP).write_text(wanted)
 

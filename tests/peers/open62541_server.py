@@ -1,0 +1,83 @@
+"""An OPC UA server on open62541 (o6) whose variables `ns=2;s=<name>` are served by hand and keep their history in memory.
+
+    open62541_server.py --port 4841 --first 2024-03-01T00:00:00 --signals a_feed,b_feed
+
+Speaks the same lines as `recorded_server.py`: `set` and `record`. It ends by itself after ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import datetime
+import sys
+from typing import Any
+
+with contextlib.redirect_stdout(sys.stderr):
+    import o6
+    from o6.ns import namespace
+
+from lines import answer_requests, say
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+NAMESPACE = "urn:watchfire:test:recording"
+# It follows the standard's and the server's own.
+INDEX = 2
+# What changes again before it is sampled is in the history alone: this server samples every 50 ms at the most.
+SAMPLED_S = 0.12
+
+namespace("recording", uri=NAMESPACE, version="1.0")
+
+
+class HandServer:
+    """The server and what it has served."""
+
+    def __init__(self, port: int, first: datetime.datetime, signals: list[str]) -> None:
+        self.first = first.replace(tzinfo=datetime.timezone.utc)
+        self.served: dict[str, list[list[Any]]] = {signal: [] for signal in signals}
+        self.server = o6.Server(port=port)
+        self.server.config.setHistoryDatabase(capacity=100_000)
+        self.server.ns.append(sys.modules[__name__])
+        self.signals = signals
+
+    async def run(self, port: int) -> None:
+        """Serves until standard input ends."""
+        async with self.server:
+            index = INDEX
+            for signal in self.signals:
+                await self.server.addVariable(
+                    signal, self.server.objectsNode, 0.0, nodeId=f"ns={index};s={signal}", historizing=True, ns=index
+                )
+            say(ready=port, namespace=index)
+            await answer_requests({"set": self.set, "record": self.record})
+
+    async def set(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One value by hand."""
+        stamp = self.first + datetime.timedelta(seconds=request["seconds"])
+        value = o6.DataValue(value=o6.Double(request["value"]))
+        value.sourceTimestamp = stamp
+        value.serverTimestamp = stamp
+        await self.server.write(f"ns={INDEX};s={request['signal']}", value)
+        nanoseconds = (stamp - EPOCH) // datetime.timedelta(microseconds=1) * 1000
+        self.served[request["signal"]].append([nanoseconds, request["value"], 0, repr(float(request["value"]))])
+        await asyncio.sleep(SAMPLED_S)
+        return {"served": 1}
+
+    async def record(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """All that was served."""
+        return {"served": self.served}
+
+
+def main() -> None:
+    """The command line."""
+    options = argparse.ArgumentParser(description="serve values by hand on open62541")
+    options.add_argument("--port", type=int, required=True)
+    options.add_argument("--first", type=datetime.datetime.fromisoformat, required=True)
+    options.add_argument("--signals", required=True)
+    given = options.parse_args()
+    asyncio.run(HandServer(given.port, given.first, given.signals.split(",")).run(given.port))
+
+
+if __name__ == "__main__":
+    main()
