@@ -9,6 +9,7 @@ use watchfire_pipeline::PortError;
 
 use crate::bytes::{Reader, put_signed, put_varint};
 use crate::chunk::Chunk;
+use crate::directory::{self, Entry};
 use crate::frames;
 use crate::pages::{Page, lay_out, take_apart};
 use crate::store::{Change, Group, Store, VALUE_BYTES_MAX};
@@ -16,8 +17,12 @@ use crate::store::{Change, Group, Store, VALUE_BYTES_MAX};
 const HEAD: u8 = 0;
 const FRAMES: u8 = 1;
 const PAGES: u8 = 2;
+const DIRECTORY: u8 = 3;
 
-const VERSION: u8 = 1;
+/// A head without sums, as layout 1 had it.
+const PLAIN: u8 = 1;
+/// A head with sums.
+const SUMMED: u8 = 2;
 
 /// What is known of a bucket without decoding it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +35,8 @@ pub struct Head {
     pub rows: u64,
     /// The earliest and the latest time of its rows, if it has any.
     pub span: Option<(Instant, Instant)>,
+    /// Checksums of the table of frames and of the directory of pages; none in a bucket of layout 1.
+    pub sums: Option<(u32, u32)>,
 }
 
 /// A key in a day's database.
@@ -62,9 +69,12 @@ pub fn widen(a: Option<(Instant, Instant)>, b: Option<(Instant, Instant)>) -> Op
 impl Head {
     /// Its bytes, but for the first place, which is the key.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = vec![if self.sums.is_some() { SUMMED } else { PLAIN }];
         put_varint(self.last.0, &mut out);
         put_varint(self.rows, &mut out);
+        for sum in self.sums.map(|(table, directory)| [table, directory]).into_iter().flatten() {
+            out.extend(sum.to_le_bytes());
+        }
         if let Some((earliest, latest)) = self.span {
             put_signed(earliest.ns(), &mut out);
             put_signed(latest.ns(), &mut out);
@@ -75,14 +85,16 @@ impl Head {
     /// Reads a head.
     pub fn decode(first: Lsn, bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        reader.byte().filter(|version| *version == VERSION)?;
+        let version = reader.byte().filter(|version| matches!(*version, PLAIN | SUMMED))?;
         let (last, rows) = (Lsn(reader.varint()?), reader.varint()?);
+        let mut sum = || reader.array().map(u32::from_le_bytes);
+        let sums = if version == SUMMED { Some((sum()?, sum()?)) } else { None };
         let span = if reader.0.is_empty() {
             None
         } else {
             Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
         };
-        Some(Self { first, last, rows, span })
+        Some(Self { first, last, rows, span, sums })
     }
 }
 
@@ -110,13 +122,18 @@ pub fn encode(frames: &[(Lsn, &Frame)]) -> Result<(Head, Vec<Group>), PortError>
         .flat_map(|(_, frame)| &frame.rows.signal)
         .map(|signal| ranks.get(signal).copied().unwrap_or_default())
         .collect();
-    let head = Head { first: *first, last: *last, rows: rows_all, span };
-    let mut groups = vec![vec![Change::Put(key(*first, HEAD, 0, 0), head.encode())]];
-    for (piece, part) in frames::encode(frames, &order).chunks(VALUE_BYTES_MAX).zip(0_u32..) {
-        groups.push(vec![Change::Put(key(*first, FRAMES, part, 0), piece.to_vec())]);
-    }
     let encoded: Vec<_> = chunks.into_iter().map(|(signal, chunk)| (signal, chunk.encode())).collect();
     let pages = lay_out(&encoded).ok_or_else(|| unfit(*first, "a chunk of more than 390 MB".to_owned()))?;
+    let table = frames::encode(frames, &order);
+    let directory = directory::encode(&pages);
+    let sums = Some((crc32fast::hash(&table), crc32fast::hash(&directory)));
+    let head = Head { first: *first, last: *last, rows: rows_all, span, sums };
+    let mut groups = vec![vec![Change::Put(key(*first, HEAD, 0, 0), head.encode())]];
+    for (kind, bytes) in [(FRAMES, table), (DIRECTORY, directory)] {
+        for (piece, part) in bytes.chunks(VALUE_BYTES_MAX).zip(0_u32..) {
+            groups.push(vec![Change::Put(key(*first, kind, part, 0), piece.to_vec())]);
+        }
+    }
     for Page { signal, part, bytes } in pages {
         groups.push(vec![Change::Put(key(*first, PAGES, signal.0, part), bytes)]);
     }
@@ -171,38 +188,94 @@ fn pages(store: &Store, first: Lsn, from: Vec<u8>, to: Vec<u8>) -> Result<Vec<Pa
     pairs.into_iter().map(page).collect::<Option<_>>().ok_or_else(|| damaged(store, first))
 }
 
-/// The bytes of one signal's chunk in a bucket. Costs one read of one page, unless the chunk is large.
+/// The pieces of one kind, joined.
+fn joined(store: &Store, first: Lsn, kind: u8) -> Result<Vec<u8>, PortError> {
+    let pieces = store.range(&key(first, kind, 0, 0), &key(first, kind, u32::MAX, u16::MAX), usize::MAX)?;
+    Ok(pieces.into_iter().flat_map(|(_, bytes)| bytes).collect())
+}
+
+/// The directory of a bucket's pages; `None` in a bucket of layout 1.
+fn directory(store: &Store, head: &Head) -> Result<Option<Vec<Entry>>, PortError> {
+    let Some((_, sum)) = head.sums else { return Ok(None) };
+    let bytes = joined(store, head.first, DIRECTORY)?;
+    let entries = if crc32fast::hash(&bytes) == sum { directory::decode(&bytes) } else { None };
+    entries.map(Some).ok_or_else(|| damaged(store, head.first))
+}
+
+/// The bytes of one signal's chunk in a bucket. Costs a read of the bucket's directory and of one page, unless the chunk
+/// is large.
 ///
 /// # Errors
 /// When the store fails or the bucket is damaged.
-pub fn chunk(store: &Store, first: Lsn, signal: SignalId) -> Result<Option<Vec<u8>>, PortError> {
-    let Some((found, _)) = store.at_or_before(&key(first, PAGES, signal.0, u16::MAX))? else { return Ok(None) };
-    let mut from = found;
-    from.truncate(13);
-    if !from.starts_with(&first.0.to_be_bytes()) || from.get(8) != Some(&PAGES) {
-        return Ok(None);
-    }
-    let (mut first_part, mut last_part) = (from.clone(), from);
-    first_part.extend([0; 2]);
-    last_part.extend([u8::MAX; 2]);
-    let pages = pages(store, first, first_part, last_part)?;
-    let chunks = take_apart(&pages).ok_or_else(|| damaged(store, first))?;
+pub fn chunk(store: &Store, head: &Head, signal: SignalId) -> Result<Option<Vec<u8>>, PortError> {
+    let first = head.first;
+    let directory = directory(store, head)?;
+    let begins = match &directory {
+        Some(entries) => entries.iter().rev().find(|entry| entry.signal <= signal).map(|entry| entry.signal),
+        None => store
+            .at_or_before(&key(first, PAGES, signal.0, u16::MAX))?
+            .filter(|(found, _)| bucket_of(found) == Some(first) && found.get(8) == Some(&PAGES))
+            .and_then(|(found, _)| found.get(9..).and_then(|rest| rest.first_chunk().copied()))
+            .map(|signal| SignalId(u32::from_be_bytes(signal))),
+    };
+    let Some(begins) = begins else { return Ok(None) };
+    let pages = pages(store, first, key(first, PAGES, begins.0, 0), key(first, PAGES, begins.0, u16::MAX))?;
+    let are_listed = directory
+        .is_none_or(|entries| directory::are_these(entries.iter().filter(|entry| entry.signal == begins), &pages));
+    let chunks = take_apart(&pages).filter(|_| are_listed).ok_or_else(|| damaged(store, first))?;
     Ok(chunks.into_iter().find(|(held, _)| *held == signal).map(|(_, chunk)| chunk))
+}
+
+/// Every page of a bucket, as they were written.
+fn all_pages(store: &Store, head: &Head) -> Result<Vec<Page>, PortError> {
+    let first = head.first;
+    let pages = pages(store, first, key(first, PAGES, 0, 0), key(first, PAGES, u32::MAX, u16::MAX))?;
+    let directory = directory(store, head)?;
+    if directory.is_none_or(|entries| directory::are_these(entries.iter(), &pages)) {
+        return Ok(pages);
+    }
+    Err(damaged(store, first))
 }
 
 /// A bucket's frames, exactly as they were.
 ///
 /// # Errors
 /// When the store fails or the bucket is damaged.
-pub fn records(store: &Store, first: Lsn) -> Result<Vec<Record>, PortError> {
-    let table = store.range(&key(first, FRAMES, 0, 0), &key(first, FRAMES, u32::MAX, u16::MAX), usize::MAX)?;
-    let table: Vec<u8> = table.into_iter().flat_map(|(_, bytes)| bytes).collect();
-    let pages = pages(store, first, key(first, PAGES, 0, 0), key(first, PAGES, u32::MAX, u16::MAX))?;
-    let rebuilt = frames::decode(&table).zip(take_apart(&pages)).and_then(|((shapes, order), chunks)| {
-        let chunks = chunks.into_iter().map(|(signal, bytes)| Some(Cursor::new(Chunk::decode(signal, &bytes)?)));
-        rebuild(shapes, &order, chunks.collect::<Option<Vec<_>>>()?)
-    });
-    rebuilt.ok_or_else(|| damaged(store, first))
+pub fn records(store: &Store, head: &Head) -> Result<Vec<Record>, PortError> {
+    let table = joined(store, head.first, FRAMES)?;
+    let is_whole = head.sums.is_none_or(|(sum, _)| crc32fast::hash(&table) == sum);
+    let pages = all_pages(store, head)?;
+    let rebuilt =
+        frames::decode(&table).filter(|_| is_whole).zip(take_apart(&pages)).and_then(|((shapes, order), chunks)| {
+            let chunks = chunks.into_iter().map(|(signal, bytes)| Some(Cursor::new(Chunk::decode(signal, &bytes)?)));
+            rebuild(shapes, &order, chunks.collect::<Option<Vec<_>>>()?)
+        });
+    rebuilt.ok_or_else(|| damaged(store, head.first))
+}
+
+/// Decodes all of a bucket and holds it against its heads; answers the places of its frames, and how many chunks it has.
+///
+/// # Errors
+/// When the store fails or the bucket is damaged.
+pub fn verify(store: &Store, head: &Head) -> Result<(Vec<Lsn>, u64), PortError> {
+    let frames = records(store, head)?;
+    let (mut rows, mut span) = (0, None);
+    for record in &frames {
+        if let RecordBody::Data(frame) = &record.body {
+            rows += frame.rows.len() as u64;
+            let times = || frame.rows.time.iter().copied();
+            span = widen(span, times().min().zip(times().max()));
+        }
+    }
+    let pages = all_pages(store, head)?;
+    let chunks = take_apart(&pages).unwrap_or_default();
+    let sound = chunks.iter().all(|(signal, bytes)| Chunk::is_as_headed(*signal, bytes));
+    let places: Vec<Lsn> = frames.iter().map(|record| record.lsn).collect();
+    let ends = places.first() == Some(&head.first) && places.last() == Some(&head.last);
+    if !(sound && ends && rows == head.rows && span == head.span) {
+        return Err(damaged(store, head.first));
+    }
+    Ok((places, chunks.len() as u64))
 }
 
 /// A signal's chunk and how far it has been taken.

@@ -138,6 +138,16 @@ impl Chunk {
         if parts & HAS_HEAD != 0 { Head::read(&mut reader) } else { None }
     }
 
+    /// Whether the bytes decode, and to what their head says.
+    pub fn is_as_headed(signal: SignalId, bytes: &[u8]) -> bool {
+        let same = |a: &Head, b: &Head| {
+            let bits = |head: &Head| [head.min, head.max, head.first, head.last, head.sum].map(f64::to_bits);
+            (a.earliest, a.latest, a.good, a.bad) == (b.earliest, b.latest, b.good, b.bad) && bits(a) == bits(b)
+        };
+        let head = Self::decode_head(bytes);
+        Self::decode(signal, bytes).is_some_and(|chunk| head.is_none_or(|head| same(&head, &chunk.head())))
+    }
+
     /// The head, from the rows.
     fn head(&self) -> Head {
         let mut head = Head {

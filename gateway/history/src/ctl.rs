@@ -9,13 +9,18 @@ use parking_lot::Mutex;
 use watchfire_model::{Instant, Lsn, Record, RecordBody};
 use watchfire_pipeline::PortError;
 
+use crate::backup;
 use crate::bytes::{Reader, put_count, put_signed, put_varint};
 use crate::days::{Day, DayEntry};
+use crate::digest;
 use crate::mark::{Mark, Promise};
 use crate::store::{Change, Group, Pair, Store, VALUE_BYTES_MAX};
 
-/// The layout of the data folder.
-const SCHEMA: u64 = 1;
+/// The layout of the data folder: 1 had no digest, no directories in buckets and no counts of days.
+const SCHEMA: u64 = 2;
+/// What turns a folder of each layout, from 1 on, into one of the next: changes that are committed together with the
+/// number of the layout.
+const STEPS: [fn(&Store) -> Result<Vec<Group>, PortError>; 1] = [digest::begin];
 const CACHE_BYTES: u64 = 16 << 20;
 const PART_BYTES: usize = 2;
 
@@ -138,24 +143,48 @@ impl Ctl {
             });
         }
         ctl.mark.get_mut().1 = found;
-        match ctl.number("schema")? {
-            0 => {
-                ctl.fresh = true;
-                let mut schema = Vec::new();
-                put_varint(SCHEMA, &mut schema);
-                ctl.commit(vec![vec![Change::Put(named(Kind::Meta, "schema"), schema)]])?;
-            }
-            SCHEMA => {}
-            other => {
-                return Err(PortError::Damaged {
-                    what: format!("the data folder `{}`", data.display()),
-                    detail: format!(
-                        "it is of layout {other}, this program knows {SCHEMA}; use the program that wrote it"
-                    ),
-                });
-            }
-        }
+        ctl.take_up(data)?;
         Ok(ctl)
+    }
+
+    /// Brings the folder to the layout that this program writes.
+    fn take_up(&mut self, data: &Path) -> Result<(), PortError> {
+        let schema = |number: u64| {
+            let mut bytes = Vec::new();
+            put_varint(number, &mut bytes);
+            vec![Change::Put(named(Kind::Meta, "schema"), bytes)]
+        };
+        let found = self.number("schema")?;
+        if found > SCHEMA {
+            return Err(PortError::Damaged {
+                what: format!("the data folder `{}`", data.display()),
+                detail: format!(
+                    "it is of layout {found}, this program knows layouts up to {SCHEMA}; use the program that wrote it, or a \
+                     later one"
+                ),
+            });
+        }
+        if found == 0 {
+            self.fresh = true;
+            return self.commit([digest::begin(&self.store)?, vec![schema(SCHEMA)]].concat());
+        }
+        let done = usize::try_from(found.saturating_sub(1)).unwrap_or(usize::MAX);
+        for (step, layout) in STEPS.iter().zip(1_u64..).skip(done) {
+            let mut groups = step(&self.store)?;
+            groups.push(schema(layout + 1));
+            self.commit(groups)?;
+            tracing::info!(folder = %data.display(), from = layout, to = layout + 1, "the data folder has a newer layout");
+        }
+        self.check()
+    }
+
+    /// Holds what counts against its digest. Costs a read of it.
+    ///
+    /// # Errors
+    /// [`PortError::Damaged`] when something of it is not what was written last.
+    pub fn check(&self) -> Result<(), PortError> {
+        let _mark = self.mark.lock();
+        digest::check(&self.store)
     }
 
     fn number(&self, name: &str) -> Result<u64, PortError> {
@@ -211,7 +240,7 @@ impl Ctl {
             Change::Put(named(Kind::Meta, name), bytes)
         };
         groups.push(vec![number("commits", promise.commits), number("sealed", promise.sealed.0)]);
-        self.store.write(groups)?;
+        self.store.write(digest::add(&self.store, groups)?)?;
         self.store.commit()?;
         mark.1 = promise;
         mark.0.set(promise)
@@ -236,7 +265,7 @@ impl Ctl {
         Ok(group)
     }
 
-    /// Applies changes that are made durable with the next commit.
+    /// Applies changes that are made durable with the next commit, none of what is digested.
     ///
     /// # Errors
     /// When the store fails.
@@ -244,6 +273,19 @@ impl Ctl {
         // One writer at a time, as in a commit.
         let _mark = self.mark.lock();
         self.store.write(groups)
+    }
+
+    /// Copies all of it, as it stands at one commit, into another data folder, with a mark of its own. Whoever writes
+    /// waits meanwhile.
+    ///
+    /// # Errors
+    /// When a store fails.
+    pub fn copy_to(&self, data: &Path) -> Result<(), PortError> {
+        let own = self.mark.lock();
+        let copy = Store::open(&data.join("ctl"), CACHE_BYTES)?;
+        backup::copy(&self.store, &copy, |_| true)?;
+        copy.commit()?;
+        Mark::open(&data.join("ctl.mark"))?.0.set(own.1)
     }
 
     /// Every pair whose key begins with `key`, at most 16 bytes longer, in order.
@@ -306,13 +348,17 @@ impl Ctl {
     pub fn days(&self) -> Result<BTreeMap<Day, DayEntry>, PortError> {
         let each = self.by_day(Kind::Day)?.into_iter().map(|(day, bytes)| {
             let mut reader = Reader(&bytes);
-            let (first, last) = (Lsn(reader.varint()?), Lsn(reader.varint()?));
+            let begin = reader.varint()?;
+            let counted = begin == COUNTED;
+            let first = Lsn(if counted { reader.varint()? } else { begin });
+            let last = Lsn(reader.varint()?);
+            let counts = if counted { Some((reader.varint()?, reader.varint()?)) } else { None };
             let span = if reader.0.is_empty() {
                 None
             } else {
                 Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
             };
-            Some((day, DayEntry { first, last, span }))
+            Some((day, DayEntry { first, last, span, counts }))
         });
         each.collect::<Option<_>>().ok_or_else(|| self.damaged("days"))
     }
@@ -332,11 +378,20 @@ impl Ctl {
     }
 }
 
+/// What the entry of a day with counts begins with: no record has this place.
+const COUNTED: u64 = 0;
+
 /// Sets a day's entry.
 pub fn set_day(day: Day, entry: &DayEntry) -> Change {
     let mut bytes = Vec::new();
+    if entry.counts.is_some() {
+        put_varint(COUNTED, &mut bytes);
+    }
     put_varint(entry.first.0, &mut bytes);
     put_varint(entry.last.0, &mut bytes);
+    for count in entry.counts.map(|(buckets, rows)| [buckets, rows]).into_iter().flatten() {
+        put_varint(count, &mut bytes);
+    }
     if let Some((earliest, latest)) = entry.span {
         put_signed(earliest.ns(), &mut bytes);
         put_signed(latest.ns(), &mut bytes);

@@ -37,6 +37,8 @@ pub struct DayEntry {
     pub last: Lsn,
     /// The earliest and the latest source time of its rows.
     pub span: Option<(Instant, Instant)>,
+    /// How many buckets it has, and rows in them; not known of a day that layout 1 began.
+    pub counts: Option<(u64, u64)>,
 }
 
 /// The day of a time.
@@ -181,20 +183,33 @@ impl Days {
         Ok(store)
     }
 
+    /// Whether a day is as far as it was, and has all its buckets. Costs a read of their heads.
     fn check(&self, day: Day, store: &Store, entry: &DayEntry) -> Result<(), PortError> {
-        let filled = store.get(&FILLED_KEY)?.and_then(|bytes| Reader(&bytes).varint()).unwrap_or_default();
-        if Lsn(filled) >= entry.last || self.set_aside(day) {
+        if self.set_aside(day) {
             return Ok(());
         }
+        let filled = store.get(&FILLED_KEY)?.and_then(|bytes| Reader(&bytes).varint()).unwrap_or_default();
         let path = store.folder().display();
-        Err(PortError::Damaged {
+        let damaged = |found: String| PortError::Damaged {
             what: format!("the day `{path}`"),
             detail: format!(
-                "it is filled up to record {filled}, but was sealed up to {}: it is older than what was durable; restore \
-                 the whole data folder from one backup, or rename the day to `{path}.damaged` to go on without it",
-                entry.last
+                "{found}: it is older than what was durable; restore the whole data folder from one backup, or rename the \
+                 day to `{path}.damaged` to go on without it"
             ),
-        })
+        };
+        if Lsn(filled) < entry.last {
+            return Err(damaged(format!("it is filled up to record {filled}, but was sealed up to {}", entry.last)));
+        }
+        let Some((buckets, rows)) = entry.counts else { return Ok(()) };
+        let (mut found, mut at) = ((0, 0), bucket::after(store, Lsn(0))?);
+        while let Some(head) = at.filter(|head| head.last <= entry.last) {
+            found = (found.0 + 1, found.1 + head.rows);
+            at = bucket::after(store, head.last)?;
+        }
+        if found == (buckets, rows) {
+            return Ok(());
+        }
+        Err(damaged(format!("it has {} samples in {} buckets, but {rows} in {buckets} were sealed", found.1, found.0)))
     }
 
     /// Closes a day and removes its folder. Nobody may use it meanwhile.

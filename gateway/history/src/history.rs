@@ -28,6 +28,8 @@ pub struct SledHistory {
     pub(crate) sealing: Mutex<Sealing>,
     /// Held by whoever reads in `ctl` what it then replaces there.
     pub(crate) writer: Mutex<()>,
+    /// Held while everything is copied or looked through: no day is dropped meanwhile.
+    pub(crate) keeping: Mutex<()>,
     /// Held for reading while days are in use, for writing while one is removed.
     gate: RwLock<()>,
     recent: Mutex<Recent>,
@@ -69,6 +71,7 @@ impl SledHistory {
             sealing: Mutex::new(Sealing { newest: index.known.keys().max().copied() }),
             counts: RwLock::new(Counts { sealed: index.sealed, days: index.known }),
             writer: Mutex::default(),
+            keeping: Mutex::default(),
             gate: RwLock::default(),
             recent: Mutex::default(),
         })
@@ -105,6 +108,20 @@ impl SledHistory {
     pub fn sizes(&self) -> Result<Sizes, PortError> {
         let _gate = self.gate.read();
         sizes(&self.days, &self.counts.read().days.clone())
+    }
+
+    pub(crate) fn ctl(&self) -> &Ctl {
+        &self.ctl
+    }
+
+    pub(crate) fn days(&self) -> &Days {
+        &self.days
+    }
+
+    /// What counts: up to which record, and on which days.
+    pub(crate) fn counted(&self) -> (Lsn, BTreeMap<Day, DayEntry>) {
+        let Counts { sealed, days } = self.counts.read().clone();
+        (sealed, days)
     }
 
     fn reads(&self) -> Reads<'_> {
@@ -209,6 +226,8 @@ impl History for SledHistory {
     }
 
     fn retain(&self, before: Instant) -> Result<(), PortError> {
+        // A backup may take long: the next look will do.
+        let Some(_kept) = self.keeping.try_lock() else { return Ok(()) };
         let mut sealing = self.sealing.lock();
         let counts = self.counts.read().clone();
         let newest = std::mem::replace(&mut sealing.newest, counts.days.keys().max().copied());

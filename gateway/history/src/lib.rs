@@ -7,6 +7,7 @@
 //!
 //! Knows nothing of the journal before it, nor of what a record means beyond the states it carries.
 
+mod backup;
 mod bucket;
 mod bytes;
 mod checkpoint;
@@ -14,6 +15,8 @@ mod chunk;
 mod column;
 mod ctl;
 mod days;
+mod digest;
+mod directory;
 mod floats;
 mod frames;
 mod history;
@@ -25,6 +28,9 @@ mod sizes;
 mod store;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+pub use backup::Copied;
 pub use history::SledHistory;
 pub use sizes::Sizes;
+pub use verify::Verified;

@@ -112,10 +112,14 @@ impl Reads<'_> {
         if let Some(held) = recent.lock().get(&head) {
             return Ok(held);
         }
-        let entry =
-            self.known.get(&day).copied().unwrap_or(DayEntry { first: head.first, last: head.last, span: None });
+        let entry = self.known.get(&day).copied().unwrap_or(DayEntry {
+            first: head.first,
+            last: head.last,
+            span: None,
+            counts: None,
+        });
         let Some(store) = self.days.reading(day, &entry)? else { return Ok(Arc::default()) };
-        let records = Arc::new(bucket::records(&store, head.first)?);
+        let records = Arc::new(bucket::records(&store, &head)?);
         recent.lock().keep(head, records.clone());
         Ok(records)
     }
@@ -145,9 +149,9 @@ impl Reads<'_> {
                 let ((_, day), entry) = first.remove_entry();
                 self.buckets_of(day, &entry, wanted, touches, &mut closed)?;
             } else if let Some(first) = closed.buckets.first_entry().filter(|first| first.key().0 <= next) {
-                let ((_, first), (day, entry)) = first.remove_entry();
+                let ((_, first), (day, entry, head)) = first.remove_entry();
                 let Some(store) = self.days.reading(day, &entry)? else { continue };
-                let Some(bytes) = bucket::chunk(&store, first, signal)? else { continue };
+                let Some(bytes) = bucket::chunk(&store, &head, signal)? else { continue };
                 let span = span_of(signal, &bytes).ok_or_else(|| damaged(day, first, signal))?;
                 if touches(&span) {
                     closed.chunks.insert((span.0, first), (day, bytes));
@@ -177,7 +181,7 @@ impl Reads<'_> {
         let Some(store) = self.days.reading(day, entry)? else { return Ok(()) };
         let mut at = bucket::after(&store, Lsn(0))?;
         while let Some(head) = at.filter(|head| head.last <= wanted.upto.min(self.sealed)) {
-            closed.buckets.extend(head.span.filter(&touches).map(|span| ((span.0, head.first), (day, *entry))));
+            closed.buckets.extend(head.span.filter(&touches).map(|span| ((span.0, head.first), (day, *entry, head))));
             at = bucket::after(&store, head.last)?;
         }
         Ok(())
@@ -188,7 +192,7 @@ impl Reads<'_> {
 #[derive(Default)]
 struct Closed {
     days: BTreeMap<(Instant, Day), DayEntry>,
-    buckets: BTreeMap<(Instant, Lsn), (Day, DayEntry)>,
+    buckets: BTreeMap<(Instant, Lsn), (Day, DayEntry, Head)>,
     chunks: BTreeMap<(Instant, Lsn), (Day, Vec<u8>)>,
 }
 

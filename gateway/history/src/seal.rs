@@ -68,7 +68,10 @@ fn seal_frames(
         let before = changed.get(&day).or_else(|| known.get(&day)).copied();
         let first = before.map_or(head.first, |before| before.first);
         let span = widen(before.and_then(|before| before.span), head.span);
-        changed.insert(day, DayEntry { first, last: head.last, span });
+        // A day that layout 1 began is not counted.
+        let counts = before.map_or(Some((0, 0)), |before| before.counts);
+        let counts = counts.map(|(buckets, rows)| (buckets + 1, rows + head.rows));
+        changed.insert(day, DayEntry { first, last: head.last, span, counts });
     }
     written.values().try_for_each(|store| store.commit())?;
     Ok(changed)

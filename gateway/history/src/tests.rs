@@ -1,6 +1,8 @@
 //! What the store of record promises: what is sealed reads back bit for bit, in order, whatever happened in between.
 
 mod crash;
+mod flips;
 mod made;
 mod round_trip;
 mod states;
+mod whole;

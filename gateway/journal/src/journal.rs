@@ -13,6 +13,7 @@ use watchfire_pipeline::{Encoded, Journal, JournalSync, PortError, RecordReader}
 
 use crate::codec::{HEAD_BYTES, Parsed, encode, head, parse};
 use crate::file::{Segment, failed};
+use crate::mark::Mark;
 use crate::open::{Opened, open};
 
 /// A file is closed and the next begun at this size.
@@ -25,16 +26,17 @@ const READ_BYTES_MAX: u64 = 16 << 20;
 
 /// The journal of a data folder. Clones of its inside are shared with its syncer.
 #[derive(Debug)]
-pub struct FileJournal(Arc<Mutex<Inner>>);
+pub struct FileJournal(pub(crate) Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     folder: PathBuf,
     /// Never empty; the last is appended to.
-    segments: VecDeque<Segment>,
+    pub(crate) segments: VecDeque<Segment>,
     tail: Lsn,
     /// The last place known to be durable.
-    synced: Lsn,
+    pub(crate) synced: Lsn,
+    mark: Arc<Mutex<Mark>>,
     /// Files that were closed since the last sync.
     rolled: Vec<Arc<File>>,
     folder_changed: bool,
@@ -61,9 +63,28 @@ impl FileJournal {
         open(data_folder, Some(sealed)).map(Self::over)
     }
 
-    fn over(Opened { folder, segments, tail }: Opened) -> Self {
-        let inner =
-            Inner { folder, segments, tail, synced: tail, rolled: Vec::new(), folder_changed: true, broken: false };
+    /// Begins the journal of a data folder that has none, as of a copy: its first record will be `first`.
+    ///
+    /// # Errors
+    /// When the folder holds a journal already, or cannot be written.
+    pub fn begin(data_folder: &Path, first: Lsn) -> Result<Self, PortError> {
+        let folder = data_folder.join("wal");
+        std::fs::create_dir_all(&folder).map_err(|error| failed("making the journal folder", &folder, error))?;
+        Segment::create(&folder, first)?;
+        Self::open(data_folder)
+    }
+
+    fn over(Opened { folder, segments, tail, mark }: Opened) -> Self {
+        let inner = Inner {
+            folder,
+            segments,
+            tail,
+            synced: tail,
+            mark: Arc::new(Mutex::new(mark)),
+            rolled: Vec::new(),
+            folder_changed: true,
+            broken: false,
+        };
         Self(Arc::new(Mutex::new(inner)))
     }
 
@@ -252,6 +273,12 @@ impl JournalSync for Syncer {
             source,
         })?;
         inner.synced = tail;
+        let mark = inner.mark.clone();
+        drop(inner);
+        // It only guards: what is durable is so without it.
+        if let Err(error) = mark.lock().set(tail) {
+            tracing::warn!(%error, "how far the journal is durable could not be noted beside it");
+        }
         Ok(tail)
     }
 }

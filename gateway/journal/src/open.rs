@@ -12,6 +12,7 @@ use watchfire_model::Lsn;
 use watchfire_pipeline::PortError;
 
 use crate::file::{Segment, failed};
+use crate::mark::Mark;
 use crate::scan::{promises, scan};
 
 /// Places left out when a journal begins anew: more than can have been given since the last one that was sealed. What
@@ -26,6 +27,8 @@ pub struct Opened {
     pub segments: VecDeque<Segment>,
     /// The last place given.
     pub tail: Lsn,
+    /// Where it is noted what is durable.
+    pub mark: Mark,
 }
 
 /// Opens the files of a data folder's journal, making the first where there is none. `sealed` is the last record that
@@ -37,7 +40,8 @@ pub fn open(data: &Path, sealed: Option<Lsn>) -> Result<Opened, PortError> {
     let folder = data.join("wal");
     std::fs::create_dir_all(&folder).map_err(|error| failed("making the journal folder", &folder, error))?;
     let firsts = firsts(&folder)?;
-    let (mut segments, mut next) = read_through(&folder, &firsts)?;
+    let (mark, durable) = Mark::open(data)?;
+    let (mut segments, mut next) = read_through(&folder, &firsts, durable)?;
     if let Some(sealed) = sealed {
         let begin = segments.front().map(|segment| segment.first);
         let anew = begins_anew(data, sealed, begin.is_none())?;
@@ -53,6 +57,16 @@ pub fn open(data: &Path, sealed: Option<Lsn>) -> Result<Opened, PortError> {
             (None, None) | (Some(_), _) => {}
         }
     }
+    if next <= durable {
+        return Err(PortError::Damaged {
+            what: format!("the journal in `{}`", folder.display()),
+            detail: format!(
+                "it ends before record {next}, but everything up to record {durable} was durable: its end is missing; put \
+                 it back, restore the whole data folder from one backup, or remove `{}.mark` to go on without it",
+                folder.display()
+            ),
+        });
+    }
     if segments.is_empty() {
         segments.push_back(Segment::create(&folder, next)?);
     }
@@ -62,7 +76,8 @@ pub fn open(data: &Path, sealed: Option<Lsn>) -> Result<Opened, PortError> {
         synced.map_err(|error| failed("making durable the journal file", &segment.path, error))?;
     }
     sync_folder(&folder)?;
-    Ok(Opened { folder, segments, tail: Lsn(next.0 - 1) })
+    let tail = Lsn(next.0 - 1);
+    Ok(Opened { folder, segments, tail, mark })
 }
 
 /// The first places of the files, ascending.
@@ -84,15 +99,15 @@ fn firsts(folder: &Path) -> Result<Vec<Lsn>, PortError> {
 }
 
 /// Reads files through, up to where their records end; answers the place after the last one. Files after an end that
-/// was never durable go with it: nobody was promised what they hold.
-fn read_through(folder: &Path, firsts: &[Lsn]) -> Result<(VecDeque<Segment>, Lsn), PortError> {
+/// was never durable go with it: nobody was promised what they hold. Everything up to `durable` was.
+fn read_through(folder: &Path, firsts: &[Lsn], durable: Lsn) -> Result<(VecDeque<Segment>, Lsn), PortError> {
     let mut segments = VecDeque::new();
     let mut next = firsts.first().copied().unwrap_or(Lsn(1));
     for (at, first) in firsts.iter().enumerate() {
         let path = Segment::path_of(folder, *first);
         if *first != next {
             let these = firsts.get(at..).unwrap_or_default();
-            if promised(folder, these, next)? {
+            if next <= durable || promised(folder, these, next)? {
                 let detail = format!(
                     "it begins at {first}, but the file before it ends before {next}; put the files between back, or {}",
                     go_on(folder)
@@ -103,7 +118,8 @@ fn read_through(folder: &Path, firsts: &[Lsn]) -> Result<(VecDeque<Segment>, Lsn
             break;
         }
         let later = firsts.get(at + 1..).unwrap_or_default();
-        let scanned = scan(Segment::open(&path, *first)?, |next| promised(folder, later, next))?;
+        let scanned =
+            scan(Segment::open(&path, *first)?, |next| Ok(next <= durable || promised(folder, later, next)?))?;
         next = scanned.next;
         segments.push_back(scanned.segment);
         if scanned.torn {

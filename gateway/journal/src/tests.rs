@@ -114,6 +114,8 @@ fn a_kill_at_every_byte_leaves_a_prefix() {
     let bytes = std::fs::read(&file).unwrap();
     for length in (0..bytes.len()).rev() {
         std::fs::write(&file, &bytes[..length]).unwrap();
+        // As if none of it had been durable.
+        std::fs::remove_file(folder.path().join("wal.mark")).unwrap();
         let journal = FileJournal::open(folder.path()).unwrap();
         let read = all(&journal).unwrap();
         assert!(read.len() < written.len() && read.iter().zip(&written).all(|(a, b)| same(a, b)), "cut at {length}");
@@ -138,6 +140,46 @@ fn a_flipped_bit_before_the_last_record_is_told_and_nothing_is_touched() {
         assert!(matches!(&error, PortError::Damaged { what, .. } if what.contains(".wal")), "byte {at}: {error}");
         assert_eq!(std::fs::read(&file).unwrap(), damaged);
     }
+}
+
+#[test]
+fn an_end_that_was_durable_is_never_cut_off_however_it_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), 12);
+    let file = folder.path().join("wal/00000000000000000001.wal");
+    let bytes = std::fs::read(&file).unwrap();
+    let refused = |changed: &[u8], what: &str| {
+        std::fs::write(&file, changed).unwrap();
+        let error = FileJournal::open(folder.path()).expect_err(what);
+        assert!(matches!(error, PortError::Damaged { .. }), "{what}: {error}");
+        assert_eq!(std::fs::read(&file).unwrap(), changed, "{what}");
+    };
+    (0..bytes.len()).for_each(|length| refused(&bytes[..length], &format!("cut at {length}")));
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        refused(&flipped, &format!("flipped at {at}"));
+    }
+    std::fs::remove_file(&file).unwrap();
+    let gone = FileJournal::open(folder.path()).unwrap_err().to_string();
+    assert!(gone.contains("record 12 was durable") && gone.contains("wal.mark`"), "{gone}");
+    std::fs::write(&file, &bytes).unwrap();
+    assert_eq!(FileJournal::open(folder.path()).unwrap().tail(), Lsn(12));
+}
+
+#[test]
+fn a_look_through_finds_what_is_damaged_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    rolled(folder.path(), 200, 200);
+    let journal = FileJournal::open(folder.path()).unwrap();
+    let found = journal.verify();
+    assert_eq!((found.records, found.faults.len()), (200, 0));
+    assert!(found.files > 2 && found.rows > 1000);
+    let file = OpenOptions::new().write(true).open(folder.path().join("wal/00000000000000000001.wal")).unwrap();
+    file.write_all_at(&[0xff; 4], 40).unwrap();
+    let found = journal.verify();
+    assert_eq!(found.faults.len(), 1);
+    assert!(found.faults[0].to_string().contains("00001.wal` is damaged: record 1 does"), "{:?}", found.faults);
 }
 
 #[test]

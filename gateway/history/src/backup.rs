@@ -1,0 +1,79 @@
+//! A copy of the store of record while it is in use: its databases are read and written anew, key by key, so that what
+//! is copied was read and checked, and the copy is whole whatever is sealed meanwhile.
+
+use std::path::Path;
+
+use watchfire_model::Lsn;
+use watchfire_pipeline::PortError;
+
+use crate::bucket::bucket_of;
+use crate::days::{DayEntry, filled, name};
+use crate::history::SledHistory;
+use crate::store::{Change, Store, failed, sync_folder};
+
+/// Pairs copied at once: some megabytes.
+const STEP: usize = 512;
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Everything up to this record is in the copy of the store.
+    pub sealed: Lsn,
+    /// Days of samples.
+    pub days: usize,
+}
+
+impl SledHistory {
+    /// Copies everything sealed into the data folder `to`, which must exist and hold none. `rest` is called once, with
+    /// the last record of the copy, while nothing is sealed: whoever copies what follows finds all of it. The mark of
+    /// the copy is its own. Costs a read and a write of everything; days are not dropped meanwhile.
+    ///
+    /// # Errors
+    /// When a store fails, or `rest` does. What was copied until then is of no use.
+    pub fn back_up(&self, to: &Path, rest: impl FnOnce(Lsn) -> Result<(), PortError>) -> Result<Copied, PortError> {
+        let _kept = self.keeping.lock();
+        let sealing = self.sealing.lock();
+        let (sealed, days) = self.counted();
+        self.ctl().copy_to(to)?;
+        rest(sealed)?;
+        drop(sealing);
+        let folder = to.join("ts");
+        std::fs::create_dir(&folder).map_err(|error| failed("making the folder", &folder, error))?;
+        let mut copied = Copied { sealed, days: 0 };
+        for (day, entry) in &days {
+            let path = folder.join(name(*day));
+            let Some(from) = self.days().reading(*day, entry)? else {
+                // Set aside as damaged here, and so there.
+                let aside = path.with_extension("damaged");
+                std::fs::create_dir(&aside).map_err(|error| failed("making the folder", &aside, error))?;
+                continue;
+            };
+            copy_day(&from, &Store::open(&path, CACHE_BYTES)?, entry)?;
+            copied.days += 1;
+        }
+        sync_folder(&folder)?;
+        sync_folder(to)?;
+        Ok(copied)
+    }
+}
+
+/// Copies the buckets of a day up to the last one that counts.
+fn copy_day(from: &Store, to: &Store, entry: &DayEntry) -> Result<(), PortError> {
+    let counts = |key: &[u8]| bucket_of(key).is_some_and(|first| first <= entry.last);
+    copy(from, to, counts)?;
+    to.write(vec![vec![filled(entry.last)]])?;
+    to.commit()
+}
+
+/// Copies the pairs whose keys are `wanted`; not durable until committed.
+pub fn copy(from: &Store, to: &Store, wanted: impl Fn(&[u8]) -> bool) -> Result<(), PortError> {
+    let mut next = Vec::new();
+    loop {
+        let pairs = from.range(&next, &[u8::MAX; 64], STEP)?;
+        let Some((last, _)) = pairs.last() else { return Ok(()) };
+        next = [last.as_slice(), &[0]].concat();
+        let wanted = pairs.into_iter().filter(|(key, _)| wanted(key));
+        to.write(wanted.map(|(key, value)| vec![Change::Put(key, value)]).collect())?;
+    }
+}

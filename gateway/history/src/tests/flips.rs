@@ -1,0 +1,74 @@
+//! Flipped bits and cut files: whatever they hit, what is read is what was written, or it is refused.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use watchfire_model::{Instant, Lsn, SignalId};
+use watchfire_pipeline::{History, PortError, RecordReader};
+
+use super::made::{Dice, bits, copy_folder, range, records};
+use crate::SledHistory;
+
+/// How many of each: more of them when asked for, as by `make torture`.
+fn rounds() -> u64 {
+    std::env::var("WATCHFIRE_TORTURE_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(40)
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Everything that can be asked, bit for bit.
+fn everything(folder: &Path) -> Result<Vec<String>, PortError> {
+    let history = SledHistory::open(folder)?;
+    let (mut found, mut next) = (Vec::new(), Lsn(1));
+    loop {
+        let more = history.read(next, 1000)?;
+        let Some(last) = more.last() else { break };
+        next = last.lsn.next();
+        found.extend(bits(&more).iter().map(|bits| format!("{bits:?}")));
+    }
+    for signal in (0..5).map(|n| SignalId(n * 1000)) {
+        found.push(format!("{:?}", range(&history, signal, Instant::MIN, Instant::MAX)?));
+    }
+    found.push(format!("{:?} {:?} {}", history.alarm_states()?, history.decided()?, history.sealed()));
+    Ok(found)
+}
+
+#[test]
+fn whatever_a_damaged_file_gives_back_is_what_was_written() {
+    let (folder, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let history = SledHistory::open(folder.path()).unwrap();
+    records(3, 400, 1).chunks(50).for_each(|part| history.seal(part).unwrap());
+    drop(history);
+    let written = everything(folder.path()).unwrap();
+    let files = files(folder.path());
+    let mut dice = Dice(rounds());
+    let mut place = |below: usize| usize::try_from(dice.roll(below as u64)).unwrap();
+    let (mut refused, mut unhurt) = (0, 0);
+    for round in 0..2 * rounds() {
+        copy_folder(folder.path(), work.path());
+        let file = files[place(files.len())].strip_prefix(folder.path()).unwrap();
+        let mut bytes = std::fs::read(work.path().join(file)).unwrap();
+        // Where there is something: most of a database's file is room.
+        let used = |at: usize| bytes[at.saturating_sub(8)..(at + 8).min(bytes.len())].iter().any(|byte| *byte != 0);
+        let at = (0..).map(|_| place(bytes.len())).find(|at| used(*at)).unwrap();
+        if round % 2 == 0 {
+            bytes[at] ^= 1 << place(8);
+        } else {
+            bytes.truncate(at);
+        }
+        std::fs::write(work.path().join(file), &bytes).unwrap();
+        let read = catch_unwind(AssertUnwindSafe(|| everything(work.path())));
+        match read.unwrap_or_else(|_| panic!("round {round}: {} at {at} panics", file.display())) {
+            Err(_) => refused += 1,
+            Ok(read) => {
+                assert!(read == written, "round {round}: {} at {at} is read as something else", file.display());
+                unhurt += 1;
+            }
+        }
+    }
+    println!("{refused} refused, {unhurt} unhurt");
+    assert!(refused > rounds() / 2);
+}

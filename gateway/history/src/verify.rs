@@ -1,0 +1,226 @@
+//! Looking through everything that is stored: whether each part can be decoded, fits what is said of it elsewhere, and
+//! whether none is missing. Nothing is changed, and whoever reads or writes goes on meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use watchfire_model::{AlarmState, Lsn, RecordBody};
+use watchfire_pipeline::{History, PortError};
+
+use crate::bucket::{self, Head, widen};
+use crate::checkpoint;
+use crate::ctl::Kind;
+use crate::days::{Day, DayEntry, name};
+use crate::history::SledHistory;
+
+/// Records without samples that are read at once.
+const STEP: usize = 1024;
+/// So many places are only ever left out on purpose: a journal was gone on without, and its places with it.
+const LEFT_OUT_MIN: u64 = 1 << 39;
+
+/// What a look through the store found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Days of samples.
+    pub days: u64,
+    /// Buckets of samples.
+    pub buckets: u64,
+    /// Chunks, one of each signal in a bucket.
+    pub chunks: u64,
+    /// Samples.
+    pub rows: u64,
+    /// Records without samples.
+    pub records: u64,
+    /// States of conditions.
+    pub conditions: u64,
+    /// Checkpoints of detectors.
+    pub checkpoints: u64,
+    /// What is missing and known to be, one sentence each.
+    pub notes: Vec<String>,
+    /// What is not what was written, with the file or key and the way out.
+    pub faults: Vec<PortError>,
+}
+
+impl Verified {
+    fn took<T>(&mut self, result: Result<T, PortError>) -> Option<T> {
+        result.map_err(|error| self.faults.push(error)).ok()
+    }
+}
+
+impl SledHistory {
+    /// Looks through everything sealed. Costs a read of all of it; days are not dropped meanwhile.
+    #[must_use]
+    pub fn verify(&self) -> Verified {
+        let _kept = self.keeping.lock();
+        let (sealed, days) = self.counted();
+        let mut found = Verified::default();
+        found.took(self.ctl().check());
+        self.names(&mut found);
+        let heads = self.heads(&days, &mut found);
+        let newest = self.places(sealed, &days, &heads, &mut found);
+        self.states(sealed, &newest, &mut found);
+        found
+    }
+
+    /// Signals, what was decided, and checkpoints.
+    fn names(&self, found: &mut Verified) {
+        if let Some(signals) = found.took(self.known_signals()) {
+            let ids: BTreeSet<_> = signals.values().collect();
+            if ids.len() < signals.len() {
+                found.faults.push(damaged("the list of signals in `ctl`", "two names have one id".to_owned()));
+            }
+        }
+        found.took(self.decided());
+        for binding in found.took(self.ctl().all(Kind::Checkpoint)).unwrap_or_default().into_keys() {
+            found.checkpoints += 1;
+            if let Some(None) = found.took(checkpoint::load(self.ctl(), &binding)) {
+                let detail = "it is not what was saved; the detector will begin anew".to_owned();
+                found.faults.push(damaged(&format!("the checkpoint of detector `{binding}` in `ctl`"), detail));
+            }
+        }
+    }
+
+    /// The heads of all buckets, by place, with their days checked against what `ctl` says of them.
+    fn heads(&self, days: &BTreeMap<Day, DayEntry>, found: &mut Verified) -> Vec<(Day, Head)> {
+        let mut heads = Vec::new();
+        for (day, entry) in days {
+            found.days += 1;
+            let store = match found.took(self.days().reading(*day, entry)) {
+                Some(Some(store)) => store,
+                Some(None) => {
+                    found.notes.push(format!("day {} was set aside as damaged", name(*day)));
+                    continue;
+                }
+                None => continue,
+            };
+            let mut own: Vec<Head> = Vec::new();
+            while let Some(Some(head)) = found
+                .took(bucket::after(&store, own.last().map_or(Lsn(0), |head| head.last)))
+                .map(|head| head.filter(|head| head.last <= entry.last))
+            {
+                own.push(head);
+            }
+            let span = own.iter().fold(None, |span, head| widen(span, head.span));
+            let ends = (own.first().map(|head| head.first), own.last().map(|head| head.last));
+            if ends != (Some(entry.first), Some(entry.last)) || span != entry.span {
+                let detail = format!(
+                    "it holds records {:?} to {:?} where `ctl` knows of {} to {}; restore it from a backup",
+                    ends.0, ends.1, entry.first, entry.last
+                );
+                found.faults.push(damaged(&format!("the day `{}`", store.folder().display()), detail));
+            }
+            heads.extend(own.into_iter().map(|head| (*day, head)));
+        }
+        heads.sort_unstable_by_key(|(_, head)| head.first);
+        heads
+    }
+
+    /// Every place up to `sealed` has its record; answers the last state of each condition that they tell of.
+    fn places(
+        &self,
+        sealed: Lsn,
+        days: &BTreeMap<Day, DayEntry>,
+        heads: &[(Day, Head)],
+        found: &mut Verified,
+    ) -> BTreeMap<String, (Lsn, AlarmState)> {
+        let mut newest = BTreeMap::new();
+        let oldest = found.took(self.ctl().records(Lsn(1), sealed, 1)).unwrap_or_default();
+        let begins =
+            oldest.first().map(|record| record.lsn).into_iter().chain(heads.first().map(|(_, head)| head.first));
+        let Some(mut next) = begins.min() else { return newest };
+        for (day, head) in heads {
+            let framed = match days.get(day).map(|entry| self.days().reading(*day, entry)) {
+                Some(Ok(Some(store))) => found.took(bucket::verify(&store, head)),
+                _ => None,
+            };
+            found.buckets += 1;
+            let Some((frames, chunks)) = framed else {
+                next = head.last.next();
+                continue;
+            };
+            (found.rows, found.chunks) = (found.rows + head.rows, found.chunks + chunks);
+            self.between(next, head.last, &frames, days, found, &mut newest);
+            next = head.last.next();
+        }
+        self.between(next, sealed, &[], days, found, &mut newest);
+        newest
+    }
+
+    /// The places from `next` to `last` are those of `frames` and of the records without samples there.
+    fn between(
+        &self,
+        mut next: Lsn,
+        last: Lsn,
+        frames: &[Lsn],
+        days: &BTreeMap<Day, DayEntry>,
+        found: &mut Verified,
+        newest: &mut BTreeMap<String, (Lsn, AlarmState)>,
+    ) {
+        let mut frames = frames.iter().copied().peekable();
+        let mut from = next;
+        while from <= last {
+            let Some(records) = found.took(self.ctl().records(from, last, STEP)) else { return };
+            let end = records.last().map_or(last, |record| record.lsn);
+            for record in &records {
+                while let Some(frame) = frames.next_if(|frame| *frame < record.lsn) {
+                    next = self.follows(next, frame, days, found);
+                }
+                next = self.follows(next, record.lsn, days, found);
+                found.records += 1;
+                let transitions = match &record.body {
+                    RecordBody::Decided(made) => made.transitions.as_slice(),
+                    RecordBody::Commanded { transitions, .. } => transitions,
+                    RecordBody::Data(_) | RecordBody::Control(_) => &[],
+                };
+                for state in transitions {
+                    newest.insert(state.key.as_str().to_owned(), (record.lsn, state.clone()));
+                }
+            }
+            from = end.next();
+        }
+        for frame in frames {
+            next = self.follows(next, frame, days, found);
+        }
+        self.follows(next, last.next(), days, found);
+    }
+
+    /// The place after `here`, which must be `next`.
+    fn follows(&self, next: Lsn, here: Lsn, days: &BTreeMap<Day, DayEntry>, found: &mut Verified) -> Lsn {
+        if here > next {
+            let (from, to) = (next, Lsn(here.0 - 1));
+            let aside = days.iter().any(|(day, entry)| {
+                entry.first <= from && to <= entry.last && matches!(self.days().reading(*day, entry), Ok(None))
+            });
+            if to.0 - from.0 >= LEFT_OUT_MIN {
+                found.notes.push(format!("records from {from} on were lost with a journal that was gone on without"));
+            } else if !aside {
+                let detail = format!("the records {from} to {to} are missing; restore the data folder from a backup");
+                found.faults.push(damaged("the run of sealed records", detail));
+            }
+        }
+        here.next()
+    }
+
+    /// The states of conditions are those that the records told of last.
+    fn states(&self, sealed: Lsn, newest: &BTreeMap<String, (Lsn, AlarmState)>, found: &mut Verified) {
+        let _sealing = self.sealing.lock();
+        let Some(states) = found.took(self.alarm_states()) else { return };
+        if self.sealed() != sealed {
+            // Sealed meanwhile: the states are newer than what was looked at.
+            found.conditions = states.len() as u64;
+            return;
+        }
+        let held: BTreeMap<_, _> = states.iter().map(|state| (state.key.as_str(), &state.state)).collect();
+        found.conditions = held.len() as u64;
+        for (key, (lsn, state)) in newest {
+            if held.get(key.as_str()).is_none_or(|held| **held != state.state) {
+                let detail =
+                    format!("it is not the one that record {lsn} led to; restore the data folder from a backup");
+                found.faults.push(damaged(&format!("the state of condition `{key}` in `ctl`"), detail));
+            }
+        }
+    }
+}
+
+fn damaged(what: &str, detail: String) -> PortError {
+    PortError::Damaged { what: what.to_owned(), detail }
+}
