@@ -11,6 +11,8 @@ mod harness;
 #[cfg(test)]
 mod backfill;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod demo;

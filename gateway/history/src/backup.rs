@@ -49,7 +49,7 @@ impl SledHistory {
                 std::fs::create_dir(&aside).map_err(|error| failed("making the folder", &aside, error))?;
                 continue;
             };
-            copy_day(&from, &Store::open(&path, CACHE_BYTES)?, entry)?;
+            copy_day(&from, Store::open(&path, CACHE_BYTES)?, entry)?;
             copied.days += 1;
         }
         sync_folder(&folder)?;
@@ -59,11 +59,12 @@ impl SledHistory {
 }
 
 /// Copies the buckets of a day up to the last one that counts.
-fn copy_day(from: &Store, to: &Store, entry: &DayEntry) -> Result<(), PortError> {
+fn copy_day(from: &Store, to: Store, entry: &DayEntry) -> Result<(), PortError> {
     let counts = |key: &[u8]| bucket_of(key).is_some_and(|first| first <= entry.last);
-    copy(from, to, counts)?;
+    copy(from, &to, counts)?;
     to.write(vec![vec![filled(entry.last)]])?;
-    to.commit()
+    to.commit()?;
+    to.close()
 }
 
 /// Copies the pairs whose keys are `wanted`; not durable until committed.

@@ -18,9 +18,10 @@ use crate::store::{Change, Group, Pair, Store, VALUE_BYTES_MAX};
 
 /// The layout of the data folder: 1 had no digest, no directories in buckets and no counts of days.
 const SCHEMA: u64 = 2;
+type Step = fn(&Store) -> Result<Vec<Group>, PortError>;
 /// What turns a folder of each layout, from 1 on, into one of the next: changes that are committed together with the
 /// number of the layout.
-const STEPS: [fn(&Store) -> Result<Vec<Group>, PortError>; 1] = [digest::begin];
+const STEPS: [Step; 1] = [digest::begin];
 const CACHE_BYTES: u64 = 16 << 20;
 const PART_BYTES: usize = 2;
 
@@ -285,6 +286,7 @@ impl Ctl {
         let copy = Store::open(&data.join("ctl"), CACHE_BYTES)?;
         backup::copy(&self.store, &copy, |_| true)?;
         copy.commit()?;
+        copy.close()?;
         Mark::open(&data.join("ctl.mark"))?.0.set(own.1)
     }
 

@@ -96,6 +96,24 @@ impl Store {
         })
     }
 
+    /// Closes the database, and waits until nothing writes to its files any more.
+    ///
+    /// # Errors
+    /// When it stays in use.
+    pub fn close(self) -> Result<(), PortError> {
+        let path = self.folder.join("db");
+        drop(self.open.into_inner());
+        let file = File::open(&path).map_err(|error| failed("opening", &path, error))?;
+        for _ in 0..LOCK_TRIES {
+            if file.try_lock().is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(LOCK_WAIT);
+        }
+        let source = io::Error::new(io::ErrorKind::TimedOut, "something still writes to it");
+        Err(failed("closing", &path, source))
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         &self.folder

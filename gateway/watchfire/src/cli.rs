@@ -27,8 +27,12 @@ pub enum Command {
     Demo(Demo),
     /// Check a configuration and say everything that is wrong with it.
     Check(ConfigFile),
-    /// Print what was recorded of a signal, while the gateway runs or afterwards.
+    /// Print what was recorded of a signal, or look through all of it, while the gateway runs or afterwards.
     History(History),
+    /// Copy the data folder as a whole, while the gateway runs or afterwards.
+    Backup(Backup),
+    /// Make a data folder from a backup; it must be empty.
+    Restore(Restore),
     /// Run the detectors again over what was recorded, and compare with what they said then.
     Replay(Replay),
     /// Make the hash of a password for `[[server.user]]`; the password is read from standard input.
@@ -60,11 +64,43 @@ pub struct Demo {
     pub data: Option<PathBuf>,
 }
 
+/// Options of `backup`.
+#[derive(Args, Debug)]
+pub struct Backup {
+    /// The backup's folder, empty or not there yet.
+    pub to: PathBuf,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// Options of `restore`.
+#[derive(Args, Debug)]
+pub struct Restore {
+    /// The backup's folder.
+    pub from: PathBuf,
+    /// Which configuration: its data folder is made.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// What can be done with all of history.
+#[derive(Debug, Subcommand)]
+pub enum HistoryCommand {
+    /// Read every record, chunk, mark and checkpoint again, and say what is damaged.
+    Verify(ConfigFile),
+}
+
 /// Options of `history`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct History {
+    /// What to do with all of it, in place of printing a signal.
+    #[command(subcommand)]
+    pub command: Option<HistoryCommand>,
     /// The signal, as `source/name`.
-    pub signal: String,
+    #[arg(required = true)]
+    pub signal: Option<String>,
     /// Which configuration.
     #[command(flatten)]
     pub config: ConfigFile,
@@ -122,6 +158,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+        let history = |words: &[&str]| {
+            let parsed = Cli::try_parse_from([&["watchfire", "history"], words].concat())?;
+            let Command::History(history) = parsed.command else { panic!("{parsed:?}") };
+            Ok::<_, clap::Error>((history.signal, history.command.is_some()))
+        };
+        assert_eq!(history(&["a/verify", "--csv"]).unwrap(), (Some("a/verify".to_owned()), false));
+        assert_eq!(history(&["verify", "--config", "x"]).unwrap(), (None, true));
+        assert!(history(&[]).is_err() && history(&["verify", "a/b"]).is_err());
     }
 
     #[test]

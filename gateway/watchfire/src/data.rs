@@ -3,18 +3,34 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use watchfire_history::SledHistory;
 use watchfire_journal::{FileJournal, FolderLock};
 use watchfire_pipeline::{History, Log};
+
+/// The stores of a data folder.
+#[derive(Clone)]
+pub struct Stores {
+    /// The log over both.
+    pub log: Arc<Log>,
+    /// What is not sealed yet.
+    pub journal: Arc<FileJournal>,
+    /// What is.
+    pub history: Arc<SledHistory>,
+}
 
 /// An open data folder.
 pub struct Data {
     folder: PathBuf,
     /// The log over its stores.
     pub log: Arc<Log>,
+    /// Its stores themselves.
+    pub stores: Stores,
     _lock: FolderLock,
 }
+
+/// What a folder holds while it is restored: half a data folder must not look like one.
+pub const RESTORING: &str = "restoring";
 
 impl Data {
     /// Opens a data folder, making it where it is missing.
@@ -25,10 +41,15 @@ impl Data {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the data folder `{}`", folder.display()))?;
         let lock = FolderLock::take(folder)?;
-        let history = SledHistory::open(folder)?;
-        let journal = FileJournal::open_after(folder, history.sealed())?;
+        if folder.join(RESTORING).exists() {
+            bail!("`{}` was not restored to the end; empty it and run `watchfire restore` again", folder.display());
+        }
+        let history = Arc::new(SledHistory::open(folder)?);
+        let journal = Arc::new(FileJournal::open_after(folder, history.sealed())?);
         history.go_on_at(journal.first())?;
-        Ok(Self { folder: folder.to_owned(), log: Log::new(Arc::new(journal), Arc::new(history)), _lock: lock })
+        let log = Log::new(journal.clone(), history.clone());
+        let stores = Stores { log: log.clone(), journal, history };
+        Ok(Self { folder: folder.to_owned(), log, stores, _lock: lock })
     }
 
     /// Certificates.

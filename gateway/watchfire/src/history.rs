@@ -8,20 +8,25 @@ use anyhow::{Context, Result, bail};
 use watchfire_config::Config;
 use watchfire_model::{Instant, Quality, Rows};
 
-use crate::cli::History;
+use crate::cli::{History, HistoryCommand};
 use crate::data::Data;
-use crate::query::{self, Question};
-use crate::run;
+use crate::query::{self, Question, Span};
+use crate::{run, verify};
 
 /// Prints the samples of a signal.
 ///
 /// # Errors
 /// When the signal is unknown or nothing can be read.
 pub fn history(options: &History) -> Result<ExitCode> {
+    if let Some(command) = &options.command {
+        return match command {
+            HistoryCommand::Verify(config) => verify::verify(config),
+        };
+    }
     let config = Config::load(&options.config.config)?;
     let folder = &config.gateway.data;
-    let question = Question {
-        signal: options.signal.clone(),
+    let span = Span {
+        signal: options.signal.clone().unwrap_or_default(),
         from: options.from.unwrap_or(Instant::MIN),
         to: options.to.unwrap_or(Instant::MAX),
     };
@@ -33,7 +38,7 @@ pub fn history(options: &History) -> Result<ExitCode> {
         Form::Table
     };
     let mut output = Output::new(form, BufWriter::new(io::stdout().lock()));
-    match print(&mut output, folder, &question) {
+    match print(&mut output, folder, &span) {
         // Whoever reads it, such as `head`, has enough.
         Err(_) if output.closed => Ok(ExitCode::SUCCESS),
         written => written.map(|()| ExitCode::SUCCESS),
@@ -41,9 +46,9 @@ pub fn history(options: &History) -> Result<ExitCode> {
 }
 
 /// Asks whoever has the stores, and prints page by page: a signal may have more samples than fit into memory.
-fn print(output: &mut Output<impl Write>, folder: &Path, question: &Question) -> Result<()> {
+fn print(output: &mut Output<impl Write>, folder: &Path, span: &Span) -> Result<()> {
     let runtime = run::runtime()?;
-    if let Some(mut answers) = runtime.block_on(query::ask(folder, question))? {
+    if let Some(mut answers) = runtime.block_on(query::ask(folder, &Question::Samples(span.clone())))? {
         while let Some(rows) = runtime.block_on(answers.next())? {
             output.page(&rows)?;
         }
@@ -52,7 +57,7 @@ fn print(output: &mut Output<impl Write>, folder: &Path, question: &Question) ->
             bail!("there is no data in `{}` yet; `watchfire run` records it", folder.display());
         }
         let data = Data::open(folder)?;
-        for rows in query::ask_stores(&data.log, question)? {
+        for rows in query::ask_stores(&data.log, span)? {
             output.page(&rows?)?;
         }
     }

@@ -1,6 +1,7 @@
 //! The program: reads the command line and calls what it names. Everything else lives in the rooms.
 
 mod assemble;
+mod backup;
 mod cli;
 mod counts;
 mod data;
@@ -10,6 +11,7 @@ mod query;
 mod replay;
 mod run;
 mod terminal;
+mod verify;
 mod view;
 
 use std::process::ExitCode;
@@ -27,10 +29,11 @@ const REFUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let level = if matches!(cli.command, Command::Demo(_) | Command::History(_) | Command::Replay(_)) {
-        "warn"
-    } else {
-        "info"
+    let level = match cli.command {
+        Command::Demo(_) | Command::History(_) | Command::Backup(_) | Command::Restore(_) | Command::Replay(_) => {
+            "warn"
+        }
+        _ => "info",
     };
     terminal::log_to_stderr(cli.log.as_deref().unwrap_or(level));
     let done = match cli.command {
@@ -38,6 +41,8 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::demo(&options),
         Command::Check(options) => run::check(&options),
         Command::History(options) => history::history(&options),
+        Command::Backup(options) => backup::backup(&options),
+        Command::Restore(options) => backup::restore(&options),
         Command::Replay(options) => replay::replay(&options),
         Command::Password => terminal::password(),
     };

@@ -1,20 +1,33 @@
 //! Questions to a running gateway, over a socket in its data folder: the stores can be open in one process only.
-//! Answers the same as reading the stores directly; changes nothing.
+//! Answers the same as reading the stores directly.
 //!
 //! Both sides hold a few pages at a time: the next is made when the one before was taken. On the socket each answer
 //! has its length before it, four bytes, the least first.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use watchfire_model::{Instant, Rows};
 use watchfire_pipeline::{Log, Samples, samples};
 
-/// What can be asked: the samples of a signal.
+/// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Question {
+pub enum Question {
+    /// The samples of a signal.
+    Samples(Span),
+    /// Whether everything stored is what was written.
+    Verify,
+    /// A backup.
+    Backup {
+        /// Its folder.
+        to: PathBuf,
+    },
+}
+
+/// A signal and a time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Span {
     /// The signal, `source/name`.
     pub signal: String,
     /// From this time on.
@@ -23,17 +36,17 @@ pub struct Question {
     pub to: Instant,
 }
 
-/// Answers a question from the stores, page by page; blocks.
+/// The samples of a signal from the stores, page by page; blocks.
 ///
 /// # Errors
 /// When the signal is unknown or a store fails.
-pub fn ask_stores<'l>(log: &'l Log, question: &Question) -> Result<Samples<'l>> {
+pub fn ask_stores<'l>(log: &'l Log, span: &Span) -> Result<Samples<'l>> {
     let known = log.history().known_signals().context("cannot read the list of signals")?;
-    let id = known.get(&question.signal).copied().with_context(|| {
-        let name = &question.signal;
+    let id = known.get(&span.signal).copied().with_context(|| {
+        let name = &span.signal;
         format!("there is no signal `{name}` in this data; names read `source/name`, as in the configuration")
     })?;
-    Ok(samples(log, id, question.from, question.to)?)
+    Ok(samples(log, id, span.from, span.to)?)
 }
 
 #[cfg(unix)]
@@ -46,8 +59,12 @@ mod socket {
     use tokio::net::{UnixListener, UnixStream};
     use tokio::sync::{Semaphore, mpsc};
 
-    use super::{Arc, Context, Log, Path, Question, Result, Rows, ask_stores};
-    use crate::data::Data;
+    use std::sync::Arc;
+
+    use super::{Context, Path, PathBuf, Question, Result, Rows, ask_stores};
+    use crate::data::{Data, Stores};
+    use crate::verify::Report;
+    use crate::{backup, verify};
 
     /// The longest question, bytes.
     const QUESTION_BYTES_MAX: u64 = 1 << 16;
@@ -61,6 +78,10 @@ mod socket {
     enum Answer {
         /// Some of the samples, in their order.
         Rows(Rows),
+        /// What was found.
+        Report(Report),
+        /// What was done.
+        Told(String),
         /// Why there are none, or no more.
         Error(String),
         /// That was all.
@@ -68,7 +89,7 @@ mod socket {
     }
 
     /// The door at which questions arrive.
-    pub struct Door(Option<UnixListener>);
+    pub struct Door(Option<UnixListener>, PathBuf);
 
     /// Opens the door, before anyone can notice that the folder is held. Must be called on a Tokio runtime.
     pub fn open(folder: &Path) -> Door {
@@ -80,20 +101,21 @@ mod socket {
         if let Err(error) = &bound {
             tracing::warn!(path = %path.display(), %error, "`watchfire history` works only while the gateway is stopped");
         }
-        Door(bound.ok())
+        Door(bound.ok(), folder.to_owned())
     }
 
     /// Answers for as long as it is polled.
-    pub async fn answer(door: Door, log: Arc<Log>) {
+    pub async fn answer(door: Door, stores: Stores) {
         let Some(listener) = door.0 else { return std::future::pending().await };
+        let asked = Arc::new((stores, door.1));
         let places = Arc::new(Semaphore::new(ANSWERING_MAX));
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let (places, log) = (places.clone(), log.clone());
+                    let (places, asked) = (places.clone(), asked.clone());
                     drop(tokio::spawn(async move {
                         let place = places.acquire().await;
-                        one(stream, log).await;
+                        one(stream, asked).await;
                         drop(place);
                     }));
                 }
@@ -105,13 +127,13 @@ mod socket {
         }
     }
 
-    async fn one(mut stream: UnixStream, log: Arc<Log>) {
+    async fn one(mut stream: UnixStream, asked: Arc<(Stores, PathBuf)>) {
         let mut bytes = Vec::new();
         if (&mut stream).take(QUESTION_BYTES_MAX).read_to_end(&mut bytes).await.is_err() {
             return;
         }
         let (pages, mut next) = mpsc::channel::<Answer>(1);
-        let answering = tokio::task::spawn_blocking(move || answer_all(&log, &bytes, &pages));
+        let answering = tokio::task::spawn_blocking(move || answer_all(&asked.0, &asked.1, &bytes, &pages));
         while let Some(answer) = next.recv().await {
             let Ok(bytes) = postcard::to_allocvec(&answer) else { break };
             let Ok(length) = u32::try_from(bytes.len()) else { break };
@@ -126,24 +148,21 @@ mod socket {
     }
 
     /// Makes the answers, as long as they are taken.
-    fn answer_all(log: &Log, question: &[u8], pages: &mpsc::Sender<Answer>) {
-        let samples = match serde_json::from_slice::<Question>(question) {
-            Ok(question) => ask_stores(log, &question),
-            Err(error) => Err(anyhow::anyhow!("not a question: {error}")),
-        };
-        let last = match samples {
-            Ok(samples) => {
-                let each = samples.map(|page| page.map_or_else(|e| Answer::Error(e.to_string()), Answer::Rows));
-                for answer in each {
-                    if pages.blocking_send(answer).is_err() {
-                        return;
+    fn answer_all(stores: &Stores, folder: &Path, question: &[u8], pages: &mpsc::Sender<Answer>) {
+        let answered = match serde_json::from_slice::<Question>(question) {
+            Ok(Question::Samples(span)) => ask_stores(&stores.log, &span).and_then(|samples| {
+                for page in samples {
+                    if pages.blocking_send(Answer::Rows(page?)).is_err() {
+                        break;
                     }
                 }
-                Answer::End
-            }
-            Err(error) => Answer::Error(format!("{error:#}")),
+                Ok(Answer::End)
+            }),
+            Ok(Question::Verify) => Ok(Answer::Report(verify::look(stores))),
+            Ok(Question::Backup { to }) => backup::make(stores, folder, &to).map(Answer::Told),
+            Err(error) => Err(anyhow::anyhow!("the gateway does not know this question: {error}")),
         };
-        drop(pages.blocking_send(last));
+        drop(pages.blocking_send(answered.unwrap_or_else(|error| Answer::Error(format!("{error:#}")))));
     }
 
     /// The pages that a running gateway answers.
@@ -155,6 +174,33 @@ mod socket {
         /// # Errors
         /// When the gateway refuses, or its answer is cut short.
         pub async fn next(&mut self) -> Result<Option<Rows>> {
+            match self.answer().await? {
+                Answer::Rows(rows) => Ok(Some(rows)),
+                Answer::End => Ok(None),
+                other => bail!("the gateway answers something else: {other:?}"),
+            }
+        }
+
+        /// What was found; `None` when something else is answered.
+        ///
+        /// # Errors
+        /// As [`Answers::next`].
+        pub async fn report(&mut self) -> Result<Option<Report>> {
+            Ok(if let Answer::Report(report) = self.answer().await? { Some(report) } else { None })
+        }
+
+        /// What was done.
+        ///
+        /// # Errors
+        /// As [`Answers::next`].
+        pub async fn told(&mut self) -> Result<String> {
+            match self.answer().await? {
+                Answer::Told(told) => Ok(told),
+                other => bail!("the gateway answers something else: {other:?}"),
+            }
+        }
+
+        async fn answer(&mut self) -> Result<Answer> {
             let length = self.0.read_u32_le().await.context(CUT_SHORT)?;
             if length > ANSWER_BYTES_MAX {
                 bail!("the gateway's answer is not one that this program knows; use the gateway's own program");
@@ -162,9 +208,8 @@ mod socket {
             let mut bytes = vec![0; usize::try_from(length)?];
             self.0.read_exact(&mut bytes).await.context(CUT_SHORT)?;
             match postcard::from_bytes(&bytes)? {
-                Answer::Rows(rows) => Ok(Some(rows)),
                 Answer::Error(error) => bail!(error),
-                Answer::End => Ok(None),
+                answer => Ok(answer),
             }
         }
     }
@@ -189,7 +234,9 @@ mod socket {
 
     use std::convert::Infallible;
 
-    use super::{Arc, Log, Path, Question, Result, Rows};
+    use super::{Path, Question, Result, Rows};
+    use crate::data::Stores;
+    use crate::verify::Report;
 
     /// No door.
     pub struct Door;
@@ -200,7 +247,7 @@ mod socket {
     }
 
     /// Never answers.
-    pub async fn answer(_: Door, _: Arc<Log>) {
+    pub async fn answer(_: Door, _: Stores) {
         std::future::pending().await
     }
 
@@ -210,6 +257,16 @@ mod socket {
     impl Answers {
         /// Never asked.
         pub async fn next(&mut self) -> Result<Option<Rows>> {
+            match self.0 {}
+        }
+
+        /// Never asked.
+        pub async fn report(&mut self) -> Result<Option<Report>> {
+            match self.0 {}
+        }
+
+        /// Never asked.
+        pub async fn told(&mut self) -> Result<String> {
             match self.0 {}
         }
     }

@@ -102,7 +102,7 @@ pub async fn gateway(
     );
     let server_stop = stop.child_token();
     let serving = tokio::spawn(server.run(server_stop.clone()));
-    let answering = query::answer(door, data.log.clone());
+    let answering = query::answer(door, data.stores.clone());
     // A gateway whose alarms nobody can see must not look as if it worked: it ends, and is started again by whatever
     // supervises it.
     let gateway_stop = stop.child_token();

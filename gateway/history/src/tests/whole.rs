@@ -59,12 +59,15 @@ fn what_is_whole_is_found_whole_and_counted() {
     assert_eq!(found.checkpoints, 1);
 }
 
+/// The database, what is told, and the change.
+type Damage<'d> = (&'d str, &'d str, &'d dyn Fn(&Store) -> Change);
+
 #[test]
 fn whatever_is_changed_or_missing_is_told_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     drop(filled(folder.path(), 200));
     let day = format!("ts/{}", name(day_of(Instant::from_s(START_S))));
-    let damages: [(&str, &str, &dyn Fn(&Store) -> Change); 6] = [
+    let damages: [Damage<'_>; 6] = [
         (&day, "are missing", &|store| Change::Remove(store.at_or_after(&from_key(Lsn(2))).unwrap().unwrap().0)),
         (&day, "cannot be decoded", &|store| {
             // A page in the middle of the first bucket.

@@ -1,0 +1,105 @@
+//! `watchfire history verify`: every record, chunk, mark and checkpoint is read again.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+use watchfire_alarms::Engine;
+use watchfire_config::Config;
+use watchfire_pipeline::History;
+
+use crate::cli::ConfigFile;
+use crate::data::{Data, Stores};
+use crate::query::{self, Question};
+use crate::run;
+
+/// What a look through the stores found, as it is printed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// What there is.
+    pub counts: String,
+    /// What is missing, and known to be.
+    pub notes: Vec<String>,
+    /// What is damaged, each with the way out.
+    pub faults: Vec<String>,
+}
+
+/// Looks through the data and prints what was found. Exit code 1 when something is damaged.
+///
+/// # Errors
+/// When there is no data, or it cannot be opened.
+pub fn verify(options: &ConfigFile) -> Result<ExitCode> {
+    let config = Config::load(&options.config)?;
+    let folder = &config.gateway.data;
+    let runtime = run::runtime()?;
+    let report = match runtime.block_on(query::ask(folder, &Question::Verify))? {
+        Some(mut answers) => match runtime.block_on(answers.report())? {
+            Some(report) => report,
+            None => bail!("the gateway that runs on `{}` cannot look through its data", folder.display()),
+        },
+        None => stopped(folder)?,
+    };
+    Ok(print(&report))
+}
+
+/// Prints a report.
+pub fn print(report: &Report) -> ExitCode {
+    println!("{}", report.counts);
+    report.notes.iter().for_each(|note| println!("note: {note}"));
+    report.faults.iter().for_each(|fault| println!("DAMAGED: {fault}"));
+    if report.faults.is_empty() {
+        println!("everything is what was written");
+        return ExitCode::SUCCESS;
+    }
+    println!("{} faults", report.faults.len());
+    ExitCode::FAILURE
+}
+
+/// Looks through the data of a gateway that does not run. What cannot even be opened is the finding.
+fn stopped(folder: &Path) -> Result<Report> {
+    if !folder.exists() {
+        bail!("there is no data in `{}` yet; `watchfire run` records it", folder.display());
+    }
+    match Data::open(folder) {
+        Ok(data) => Ok(look(&data.stores)),
+        Err(error) if error.is::<watchfire_pipeline::PortError>() => Ok(Report {
+            counts: "the data cannot be opened".to_owned(),
+            faults: vec![format!("{error:#}")],
+            ..Report::default()
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks through the stores; blocks for as long as it takes to read everything.
+pub fn look(stores: &Stores) -> Report {
+    let sealed = stores.history.verify();
+    let journal = stores.journal.verify();
+    let mut counts = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        counts,
+        "sealed: {} samples of {} days in {} buckets and {} chunks, {} other records, {} conditions, {} checkpoints\n\
+         journal: {} records with {} samples in {} files",
+        sealed.rows,
+        sealed.days,
+        sealed.buckets,
+        sealed.chunks,
+        sealed.records,
+        sealed.conditions,
+        sealed.checkpoints,
+        journal.records,
+        journal.rows,
+        journal.files
+    );
+    let mut faults: Vec<String> = sealed.faults.iter().chain(&journal.faults).map(ToString::to_string).collect();
+    let mut engine = Engine::default();
+    for state in stores.history.alarm_states().unwrap_or_default() {
+        if let Err(error) = engine.restore(&state.key, &state.state) {
+            faults.push(format!("the state of condition `{}` cannot be read: {error}; it would begin anew", state.key));
+        }
+    }
+    Report { counts, notes: sealed.notes, faults }
+}
