@@ -2,6 +2,7 @@
 //!
 //! - `flush` alone does not survive a power cut: every commit is followed by our own `fdatasync` of its file, through a
 //!   descriptor of our own that is held for life; an error there is final.
+//! - Its file `conf` is synced by nobody: a database is made, and made durable, before it gets its name.
 //! - A page must never become a blob, which is not synced: values are bounded here, and the folder `blobs` is watched.
 //! - Its timer is off, its cache bounded, and what panics in it because of damaged files becomes an error.
 //! - After a full disk it answers with that error for ever: it is opened anew before the next write.
@@ -80,13 +81,10 @@ impl Store {
     /// # Errors
     /// [`PortError::Damaged`] when its files are not what was written.
     pub fn open(folder: &Path, cache_bytes: u64) -> Result<Self, PortError> {
-        let fresh = !folder.join("db").exists();
-        std::fs::create_dir_all(folder).map_err(|error| failed("making the database folder", folder, error))?;
-        let open = Handles::open(folder, cache_bytes)?;
-        if fresh {
-            sync_folder(folder)?;
-            folder.parent().map_or(Ok(()), sync_folder)?;
+        if !folder.join("db").exists() {
+            make(folder, cache_bytes)?;
         }
+        let open = Handles::open(folder, cache_bytes)?;
         Ok(Self {
             folder: folder.to_owned(),
             cache_bytes,
@@ -101,17 +99,8 @@ impl Store {
     /// # Errors
     /// When it stays in use.
     pub fn close(self) -> Result<(), PortError> {
-        let path = self.folder.join("db");
         drop(self.open.into_inner());
-        let file = File::open(&path).map_err(|error| failed("opening", &path, error))?;
-        for _ in 0..LOCK_TRIES {
-            if file.try_lock().is_ok() {
-                return Ok(());
-            }
-            std::thread::sleep(LOCK_WAIT);
-        }
-        let source = io::Error::new(io::ErrorKind::TimedOut, "something still writes to it");
-        Err(failed("closing", &path, source))
+        closed(&self.folder)
     }
 
     /// Its folder.
@@ -281,6 +270,43 @@ impl Handles {
         let file = OpenOptions::new().read(true).write(true).open(&path);
         Ok(Self { db, file: file.map_err(|error| failed("opening", &path, error))? })
     }
+}
+
+/// Makes an empty database, all of whose files are durable before it has its name: the library leaves one of them,
+/// `conf`, unsynced for ever, and half a database cannot be opened.
+fn make(folder: &Path, cache_bytes: u64) -> Result<(), PortError> {
+    let io = |error| failed("making the database folder", folder, error);
+    let is_vacant = std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    // Where something is left of another one, that is for whoever opens it to see.
+    let new = if is_vacant { folder.with_extension("new") } else { folder.to_owned() };
+    if is_vacant && new.exists() {
+        std::fs::remove_dir_all(&new).map_err(io)?;
+    }
+    std::fs::create_dir_all(&new).map_err(io)?;
+    drop(Handles::open(&new, cache_bytes)?);
+    closed(&new)?;
+    for entry in std::fs::read_dir(&new).map_err(io)? {
+        File::open(entry.map_err(io)?.path()).and_then(|file| file.sync_all()).map_err(io)?;
+    }
+    sync_folder(&new)?;
+    if is_vacant {
+        std::fs::rename(&new, folder).map_err(io)?;
+    }
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Waits until nothing holds a database that was closed in this process.
+fn closed(folder: &Path) -> Result<(), PortError> {
+    let path = folder.join("db");
+    let file = File::open(&path).map_err(|error| failed("opening", &path, error))?;
+    for _ in 0..LOCK_TRIES {
+        if file.try_lock().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(LOCK_WAIT);
+    }
+    let source = io::Error::new(io::ErrorKind::TimedOut, "something still writes to it");
+    Err(failed("closing", &path, source))
 }
 
 fn pair((key, value): (sled::IVec, sled::IVec)) -> Pair {

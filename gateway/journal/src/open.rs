@@ -76,6 +76,8 @@ pub fn open(data: &Path, sealed: Option<Lsn>) -> Result<Opened, PortError> {
         synced.map_err(|error| failed("making durable the journal file", &segment.path, error))?;
     }
     sync_folder(&folder)?;
+    // The folder may be new itself.
+    sync_folder(data)?;
     let tail = Lsn(next.0 - 1);
     Ok(Opened { folder, segments, tail, mark })
 }
