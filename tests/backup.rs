@@ -52,8 +52,8 @@ fn what_was_acknowledged_before_a_backup_comes_back_from_it() {
     let mut server = recorded.start();
     let gateway = site.start();
     gateway.logged(&["watching", "plant"]);
-    server.set("reactor_level", 90_000.0, 91.0, 0);
     let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    server.set("reactor_level", 90_000.0, 91.0, 0);
     let raised = hmi.event(0, CONDITION, |event| event["active"] == true);
     let event = raised["event"].as_str().unwrap();
     assert_eq!(hmi.call("acknowledge", CONDITION, event, Some("seen before")), "Good");
@@ -118,6 +118,7 @@ fn a_look_through_damaged_data_names_the_file_and_the_way_out() {
     site.configure(&source("plant", &recorded.url(), &SIGNALS));
     let mut server = recorded.start();
     let gateway = site.start();
+    gateway.logged(&["watching", "plant"]);
     server.serve(50, 600);
     wait_for("the samples", || (samples(&site, "plant/a_feed").len() >= 50).then_some(()));
     gateway.stop();
