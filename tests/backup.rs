@@ -13,8 +13,9 @@ use crate::harness::hmi::{Hmi, Kind, node_id};
 use crate::harness::recording::Recorded;
 use crate::harness::wait_for;
 
-const SIGNALS: [&str; 2] = ["a_feed", "reactor_level"];
-const CONDITION: &str = "level/limit/plant/reactor_level";
+/// A recorded one, and one that is set by hand alone.
+const SIGNALS: [&str; 2] = ["a_feed", "counter"];
+const CONDITION: &str = "level/limit/plant/counter";
 
 fn samples(site: &Site, signal: &str) -> Vec<String> {
     let output = site.run("history", &[signal, "--csv", "--from", "2024-01-01", "--to", "2025-01-01"]);
@@ -47,13 +48,13 @@ fn refused(site: &Site, name: &str, folder: &Path, words: &[&str]) {
 fn what_was_acknowledged_before_a_backup_comes_back_from_it() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
     let (site, other) = (Site::new(), Site::bare());
-    let rest = source("plant", &recorded.url(), &SIGNALS) + &upper_limit("level", "plant/reactor_level", 80.0);
+    let rest = source("plant", &recorded.url(), &SIGNALS) + &upper_limit("level", "plant/counter", 80.0);
     [&site, &other].iter().for_each(|site| site.configure(&rest));
     let mut server = recorded.start();
     let gateway = site.start();
     gateway.logged(&["watching", "plant"]);
     let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
-    server.set("reactor_level", 90_000.0, 91.0, 0);
+    server.set("counter", 10.0, 91, 0);
     let raised = hmi.event(0, CONDITION, |event| event["active"] == true);
     let event = raised["event"].as_str().unwrap();
     assert_eq!(hmi.call("acknowledge", CONDITION, event, Some("seen before")), "Good");

@@ -9,8 +9,12 @@ use serde_json::Value;
 use crate::harness::top;
 
 /// Libraries that only these rooms may name.
-const KEPT: [(&str, &[&str]); 3] =
-    [("async-opcua", &["ua", "source", "server", "plant"]), ("sled", &["history"]), ("wasmtime", &["sandbox"])];
+const KEPT: [(&str, &[&str]); 4] = [
+    ("parquet", &["exchange"]),
+    ("async-opcua", &["ua", "source", "server", "plant"]),
+    ("sled", &["history"]),
+    ("wasmtime", &["sandbox"]),
+];
 /// Rooms behind the pipeline's ports: none sees another.
 const APART: [&str; 5] = ["source", "journal", "history", "sandbox", "server"];
 /// Rooms that only calculate.

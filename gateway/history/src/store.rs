@@ -2,7 +2,8 @@
 //!
 //! - `flush` alone does not survive a power cut: every commit is followed by our own `fdatasync` of its file, through a
 //!   descriptor of our own that is held for life; an error there is final.
-//! - Its file `conf` is synced by nobody: a database is made, and made durable, before it gets its name.
+//! - Its file `conf` is synced by nobody: a database is made, and made durable, before it gets its name. A snapshot that
+//!   was not finished is removed before it opens.
 //! - A page must never become a blob, which is not synced: values are bounded here, and the folder `blobs` is watched.
 //! - Its timer is off, its cache bounded, and what panics in it because of damaged files becomes an error.
 //! - After a full disk it answers with that error for ever: it is opened anew before the next write.
@@ -250,6 +251,7 @@ impl Store {
 
 impl Handles {
     fn open(folder: &Path, cache_bytes: u64) -> Result<Self, PortError> {
+        remove_unfinished(folder)?;
         let mut tries = 0;
         let db = loop {
             let config = sled::Config::new().path(folder).cache_capacity(cache_bytes).flush_every_ms(None);
@@ -293,6 +295,17 @@ fn make(folder: &Path, cache_bytes: u64) -> Result<(), PortError> {
         std::fs::rename(&new, folder).map_err(io)?;
     }
     folder.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Removes what a kill left of a snapshot that was being written: the library would take it for one, and refuse the whole.
+fn remove_unfinished(folder: &Path) -> Result<(), PortError> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            std::fs::remove_file(&path).map_err(|error| failed("removing", &path, error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits until nothing holds a database that was closed in this process.
@@ -369,6 +382,17 @@ mod tests {
         store.write(vec![vec![put(b"after", 1)]]).unwrap();
         store.commit().unwrap();
         assert!(store.get(b"before").unwrap().is_some() && store.get(b"after").unwrap().is_some());
+    }
+
+    #[test]
+    fn half_a_snapshot_is_no_reason_to_refuse_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), 1 << 20).unwrap();
+        store.write(vec![vec![put(b"a", 1)]]).unwrap();
+        store.commit().unwrap();
+        store.close().unwrap();
+        std::fs::write(folder.path().join("snap.FFFFFFFFFFFFFFFF.generating"), "half").unwrap();
+        assert!(Store::open(folder.path(), 1 << 20).unwrap().get(b"a").unwrap().is_some());
     }
 
     #[test]

@@ -68,7 +68,9 @@ impl Instant {
         }
         let midnight = days_from_civil(year, month, day).checked_mul(S_PER_DAY)?;
         let (within_s, sub_ns) = if rest.is_empty() { (0, 0) } else { parse_time_of_day(rest)? };
-        midnight.checked_add(within_s)?.checked_mul(NS_PER_S)?.checked_add(sub_ns).map(Self)
+        // The earliest time lies in a second that begins before it.
+        let ns = i128::from(midnight.checked_add(within_s)?) * i128::from(NS_PER_S) + i128::from(sub_ns);
+        i64::try_from(ns).ok().map(Self)
     }
 }
 
@@ -161,6 +163,8 @@ mod tests {
             ("2000-02-29T12:34:56.789Z", 951_827_696_789_000_000),
             ("1969-12-31T23:59:59.999999999Z", -1),
             ("2026-11-22T10:00:00.000001Z", 1_795_341_600_000_001_000),
+            ("1677-09-21T00:12:43.145224192Z", i64::MIN),
+            ("2262-04-11T23:47:16.854775807Z", i64::MAX),
         ] {
             assert_eq!(Instant::parse(text), Some(Instant::from_ns(ns)), "{text}");
             assert_eq!(Instant::from_ns(ns).to_string(), text);

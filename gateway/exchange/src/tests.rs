@@ -1,0 +1,148 @@
+//! What is written is read back bit for bit, and what is bad is told with its number.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use watchfire_model::{Instant, Quality, StatusCode};
+
+use crate::{BadLine, ExchangeError, Format, Line, Reader, Writer};
+
+fn line(signal: &str, time: i64, value: f64) -> Line {
+    Line {
+        signal: signal.into(),
+        time: Instant::from_ns(time),
+        server_time: Instant::from_ns(time),
+        value,
+        exact: None,
+        text: None,
+        status: StatusCode::GOOD,
+        quality: Quality::NONE,
+    }
+}
+
+/// Everything odd that a sample may be.
+fn odd() -> Vec<Line> {
+    let values =
+        [0.1 + 0.2, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324, f64::MAX, 9_007_199_254_740_993.0];
+    let mut lines: Vec<Line> =
+        (0_i64..).zip(values).map(|(at, value)| line("press/oil", at * 1_000_003, value)).collect();
+    for (bits, value) in [(i64::MIN, -9.2e18), (i64::MAX, 9.2e18), (-1, u64::MAX as f64), (-5, -5.0), (3, f64::NAN)] {
+        lines.push(Line { exact: Some(bits), quality: Quality::ROUNDED, ..line("press/count", 9, value) });
+    }
+    for text in ["", "a, \"b\"\nc\r\n", "Größe \u{1f525}", " spaced "] {
+        lines.push(Line { text: Some(text.to_owned()), ..line("a \"b\", c/d", -7, f64::NAN) });
+    }
+    lines.push(Line {
+        server_time: Instant::MAX,
+        status: StatusCode(0x8031_0000),
+        quality: Quality(0xff),
+        ..line("press/oil", i64::MIN, 1.0)
+    });
+    lines
+}
+
+fn written(lines: &[Line], format: Format) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut writer = Writer::new(file.reopen().unwrap(), format).unwrap();
+    lines.iter().for_each(|line| writer.write(line).unwrap());
+    writer.finish().unwrap();
+    file
+}
+
+fn read(file: File, format: Format) -> Vec<Result<Line, BadLine>> {
+    let mut reader = Reader::new(file, format).unwrap();
+    let mut lines = Vec::new();
+    while let Some(line) = reader.next().unwrap() {
+        lines.push(line);
+    }
+    lines
+}
+
+fn round_trip(lines: &[Line], format: Format) {
+    let read = read(written(lines, format).reopen().unwrap(), format);
+    assert_eq!(read.len(), lines.len());
+    for (read, line) in read.into_iter().zip(lines) {
+        let read = read.unwrap();
+        assert!(read.is_same(line), "{read:?} is not {line:?}");
+    }
+}
+
+#[test]
+fn whatever_a_sample_is_it_comes_back_bit_for_bit() {
+    for format in [Format::Csv, Format::Parquet] {
+        round_trip(&odd(), format);
+        round_trip(&[], format);
+    }
+}
+
+#[test]
+fn more_than_one_row_group_comes_back() {
+    let lines: Vec<Line> = (0..300_000).map(|n| line("a/b", n * 250_000_000, n as f64 / 8.0)).collect();
+    round_trip(&lines, Format::Parquet);
+}
+
+#[test]
+fn bad_lines_are_told_with_their_number_and_the_others_are_read() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let text = "\u{feff}value,signal,source_time,status,text\r\n\
+                1.5,a/b,2026-03-01T12:00:00Z,,\r\n\
+                \r\n\
+                x,a/b,2026-03-01,,\n\
+                2,a/b,yesterday,,\n\
+                2,,2026-03-01,,\n\
+                ,a/b,2026-03-01,,\n\
+                ,a/b,2026-03-01,,\"two\nlines\"\n\
+                2,a/b,2026-03-01,bad,\n\
+                2,a/b,2026-03-01,2150891520,\"x\"y\n\
+                3,a/b,2026-03-01,0x80000000,\n\
+                4,a/b,2026-03-01,,\"open\n";
+    file.write_all(text.as_bytes()).unwrap();
+    let read = read(file.reopen().unwrap(), Format::Csv);
+    let bad: Vec<(u64, String)> =
+        read.iter().filter_map(|line| line.clone().err()).map(|bad| (bad.number, bad.reason)).collect();
+    let numbers: Vec<u64> = bad.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [4, 5, 6, 7, 10, 11, 13], "{bad:?}");
+    for ((_, reason), word) in bad.iter().zip(["`x`", "yesterday", "`signal`", "no `text`", "`bad`", "`y`", "quote"]) {
+        assert!(reason.contains(word), "{reason}");
+    }
+    let good: Vec<Line> = read.into_iter().filter_map(Result::ok).collect();
+    assert_eq!(good.len(), 3);
+    assert_eq!((good[0].value, good[0].time), (1.5, Instant::parse("2026-03-01T12:00:00Z").unwrap()));
+    assert_eq!((good[1].text.as_deref(), good[2].status), (Some("two\nlines"), StatusCode(0x8000_0000)));
+}
+
+#[test]
+fn files_that_are_none_are_refused_with_what_is_missing() {
+    let refused = |text: &str, format| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let refused = Reader::new(file.reopen().unwrap(), format);
+        let Err(ExchangeError::Form(reason)) = refused.map(|_| ()) else { panic!("{text} is read") };
+        reason
+    };
+    assert!(refused("signal,time\n", Format::Csv).contains("`source_time`"));
+    assert!(refused("", Format::Csv).contains("empty"));
+    assert!(refused("signal,source_time,value\n", Format::Parquet).contains("Parquet"));
+    let cut = written(&odd(), Format::Parquet);
+    let bytes = std::fs::read(cut.path()).unwrap();
+    for at in (0..bytes.len()).step_by(97) {
+        std::fs::write(cut.path(), &bytes[..at]).unwrap();
+        assert!(Reader::new(cut.reopen().unwrap(), Format::Parquet).is_err(), "cut at {at}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_samples_come_back(samples in prop::collection::vec((any::<i64>(), any::<i64>(), any::<f64>(), any::<Option<String>>(), any::<u32>(), any::<u8>(), any::<Option<i64>>()), 0..40)) {
+        let lines: Vec<Line> = samples.into_iter().map(|(time, server_time, value, text, status, quality, exact)| Line {
+            signal: Arc::from("a/b"), time: Instant::from_ns(time), server_time: Instant::from_ns(server_time), value,
+            exact, text, status: StatusCode(status), quality: Quality(quality),
+        }).collect();
+        for format in [Format::Csv, Format::Parquet] {
+            round_trip(&lines, format);
+        }
+    }
+}
