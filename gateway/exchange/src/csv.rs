@@ -89,19 +89,19 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The next sample, or why its line is none.
-    pub fn next(&mut self) -> Result<Option<Result<Line, BadLine>>, ExchangeError> {
+    pub fn line(&mut self) -> Result<Option<Result<Line, BadLine>>, ExchangeError> {
         loop {
             let Some((number, fields)) = self.fields()? else { return Ok(None) };
             let is_blank = |fields: &Vec<Field>| matches!(fields.as_slice(), [(text, false)] if text.trim().is_empty());
             if fields.as_ref().is_ok_and(is_blank) {
                 continue;
             }
-            let line = fields.and_then(|fields| self.line(&fields));
+            let line = fields.and_then(|fields| self.parsed(&fields));
             return Ok(Some(line.map_err(|reason| BadLine { number, reason })));
         }
     }
 
-    fn line(&mut self, fields: &[Field]) -> Result<Line, String> {
+    fn parsed(&mut self, fields: &[Field]) -> Result<Line, String> {
         let field = |name: &str| self.places.get(name).and_then(|at| fields.get(*at));
         let plain = |name: &str| field(name).map(|(text, _)| text.trim()).filter(|text| !text.is_empty());
         let time = |name: &str| match plain(name) {

@@ -94,10 +94,10 @@ impl Reader {
     ///
     /// # Errors
     /// When the file cannot be read any further.
-    pub fn next(&mut self) -> Result<Option<Result<Line, BadLine>>, ExchangeError> {
+    pub fn line(&mut self) -> Result<Option<Result<Line, BadLine>>, ExchangeError> {
         match self {
-            Self::Csv(reader) => reader.next(),
-            Self::Parquet(reader) => reader.next(),
+            Self::Csv(reader) => reader.line(),
+            Self::Parquet(reader) => reader.line(),
         }
     }
 }

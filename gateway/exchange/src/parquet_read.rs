@@ -66,7 +66,7 @@ impl Reader {
     }
 
     /// The next sample, or why its row is none.
-    pub fn next(&mut self) -> Result<Option<Result<Line, BadLine>>, ExchangeError> {
+    pub fn line(&mut self) -> Result<Option<Result<Line, BadLine>>, ExchangeError> {
         while self.ready.is_empty() {
             if self.open.as_ref().is_none_or(|group| group.left == 0) {
                 if self.group >= self.file.num_row_groups() {

@@ -54,7 +54,7 @@ fn written(lines: &[Line], format: Format) -> tempfile::NamedTempFile {
 fn read(file: File, format: Format) -> Vec<Result<Line, BadLine>> {
     let mut reader = Reader::new(file, format).unwrap();
     let mut lines = Vec::new();
-    while let Some(line) = reader.next().unwrap() {
+    while let Some(line) = reader.line().unwrap() {
         lines.push(line);
     }
     lines
