@@ -42,6 +42,8 @@ const REPUBLISH_MAX: u32 = 64;
 const SILENT_KEEP_ALIVES: u32 = 3;
 /// A subscription is lost after so many without one of its own: a server under load may neglect one for another.
 const NEGLECTED_KEEP_ALIVES: u32 = 10;
+/// A server that cannot send so many messages in a row is asked anew from the beginning.
+const TOO_LARGE_MAX: u32 = 10;
 /// A wait for the inlet that is longer than this is no sign of the server's silence.
 const HELD_UP: Duration = Duration::from_millis(100);
 
@@ -90,6 +92,8 @@ pub(crate) struct Publisher<'a> {
     acknowledgements: Vec<SubscriptionAcknowledgement>,
     /// Whether anything was published since the transport was last made.
     heard: bool,
+    /// Messages in a row that were too large to be sent.
+    too_large: u32,
 }
 
 impl<'a> Publisher<'a> {
@@ -105,6 +109,7 @@ impl<'a> Publisher<'a> {
             publishes_max,
             acknowledgements: Vec::new(),
             heard: false,
+            too_large: 0,
         }
     }
 
@@ -271,6 +276,15 @@ impl<'a> Publisher<'a> {
                 self.publishes_max = self.publishes.len().max(1);
                 Ok(())
             }
+            // One message is lost, as its number will show; the next may be smaller.
+            StatusCode::BadResponseTooLarge | StatusCode::BadEncodingLimitsExceeded
+                if self.too_large < TOO_LARGE_MAX =>
+            {
+                self.too_large += 1;
+                let source = self.lent.reporter.source();
+                tracing::error!(source, %status, "a message was too large to be sent; its values are lost");
+                Ok(())
+            }
             // Whether the server is silent is judged by what comes, not by one request.
             StatusCode::BadTimeout => Ok(()),
             status if is_lost(status) => Err(SourceError::Lost(format!("publishing failed ({status})"))),
@@ -282,7 +296,7 @@ impl<'a> Publisher<'a> {
         let message = response.notification_message;
         let Some(at) = self.subscriptions.iter().position(|s| s.id == response.subscription_id) else { return Ok(()) };
         let Some(subscription) = self.subscriptions.get_mut(at) else { return Ok(()) };
-        self.heard = true;
+        (self.heard, self.too_large) = (true, 0);
         subscription.heard = Timer::now();
         let keep_alive = message.notification_data.as_ref().is_none_or(Vec::is_empty);
         let number = message.sequence_number;

@@ -4,6 +4,7 @@ mod backpressure;
 mod certificates;
 mod demo;
 mod harness;
+mod liars;
 mod nodes;
 mod outages;
 mod proxy;

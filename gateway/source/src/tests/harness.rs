@@ -222,6 +222,13 @@ impl Gathered {
 }
 
 impl RunningSource {
+    /// Takes what has come.
+    pub(super) fn take_all(&mut self, into: &mut Gathered) {
+        while let Some(arrival) = self.arrivals.try_recv() {
+            into.take(arrival);
+        }
+    }
+
     /// Takes what comes until it is enough.
     pub(super) async fn gather(&mut self, into: &mut Gathered, enough: impl Fn(&Gathered) -> bool) {
         let gathering = async {

@@ -16,6 +16,10 @@ enum Line {
     Cut,
     /// Connections stay open, nothing passes.
     Silent,
+    /// Of what the server says next half passes, then nothing.
+    Half,
+    /// In place of what the server says next comes this, then nothing.
+    Instead(&'static [u8]),
 }
 
 pub(super) struct Proxy {
@@ -50,6 +54,14 @@ impl Proxy {
         self.line.send_replace(Line::Cut);
     }
 
+    pub(super) fn half(&self) {
+        self.line.send_replace(Line::Half);
+    }
+
+    pub(super) fn instead(&self, bytes: &'static [u8]) {
+        self.line.send_replace(Line::Instead(bytes));
+    }
+
     pub(super) fn hang(&self) {
         self.line.send_replace(Line::Silent);
     }
@@ -65,8 +77,8 @@ async fn connection(client: TcpStream, to: SocketAddr, mut line: watch::Receiver
     let Ok(server) = TcpStream::connect(to).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let up = pass(from_client, to_server, line.clone());
-    let down = pass(from_server, to_client, line.clone());
+    let up = pass(from_client, to_server, line.clone(), false);
+    let down = pass(from_server, to_client, line.clone(), true);
     tokio::select! {
         _ = line.wait_for(|line| *line == Line::Cut) => {}
         () = up => {}
@@ -74,15 +86,26 @@ async fn connection(client: TcpStream, to: SocketAddr, mut line: watch::Receiver
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::Receiver<Line>) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::Receiver<Line>, is_down: bool) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count) = from.read(&mut buffer).await {
         // What was read before the line fell silent is held, not lost: TCP would hold it as well.
         if count == 0 || line.wait_for(|line| *line != Line::Silent).await.is_err() {
             return;
         }
-        if to.write_all(&buffer[..count]).await.is_err() {
+        let line_now = *line.borrow();
+        let (bytes, then_silent) = match line_now {
+            Line::Half if is_down => (&buffer[..count / 2], true),
+            Line::Instead(bytes) if is_down => (bytes, true),
+            _ => (&buffer[..count], false),
+        };
+        if to.write_all(bytes).await.is_err() {
             return;
+        }
+        if then_silent {
+            // For as long as the other end keeps the connection.
+            while from.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+            std::future::pending::<()>().await;
         }
     }
 }
