@@ -75,6 +75,16 @@ impl Converter {
         self.parts.entry(carrier).or_default().push(part);
     }
 
+    /// See [`Ledger::quiet`].
+    pub(crate) fn quiet(&mut self, from: usize, count: usize) -> (Vec<usize>, usize) {
+        self.ledger.quiet(from, count)
+    }
+
+    /// See [`Ledger::is_quiet`].
+    pub(crate) fn is_quiet(&self, at: usize) -> bool {
+        self.ledger.is_quiet(at)
+    }
+
     /// The signals that an item carries: itself, or its parts.
     pub(crate) fn parts_of(&self, at: usize) -> Vec<usize> {
         self.parts.get(&at).map_or_else(|| vec![at], |parts| parts.iter().map(|part| part.at).collect())

@@ -20,6 +20,8 @@ pub(crate) struct Examined {
     pub refused: Vec<Refused>,
     /// How many nodes may be in one request.
     pub limits: Limits,
+    /// The server's namespaces.
+    pub namespaces: Vec<String>,
 }
 
 /// Examines nodes, each named by its place among the watched. Fails only if the server answers nothing at all: a node
@@ -60,5 +62,6 @@ pub(crate) async fn examine(
             }
         }
     }
+    examined.namespaces = namespaces;
     Ok(examined)
 }

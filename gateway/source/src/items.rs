@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcua::client::services::{CreateMonitoredItems, CreateSubscription, TransferSubscriptions};
+use opcua::client::services::{CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems, TransferSubscriptions};
 use opcua::client::{Session, UARequest};
 use opcua::types::{
     AttributeId, DataChangeFilter, DataChangeTrigger, DeadbandType, ExtensionObject, MonitoredItemCreateRequest,
@@ -52,6 +52,8 @@ pub(crate) struct Item {
     at: u32,
     /// How many values its server queues.
     pub queue_size: u32,
+    /// Its id on the server.
+    pub id: u32,
 }
 
 impl Item {
@@ -211,8 +213,16 @@ pub(crate) struct Created {
     pub too_many: Vec<Wanted>,
     /// How many were given another sampling interval than asked for: by both, in milliseconds.
     pub revised: BTreeMap<(u64, u64), usize>,
+    /// The longest interval at which one of them is sampled or published.
+    pub slowest: Duration,
     /// How many could not be made as asked for, and report every change instead.
     pub plain: usize,
+}
+
+/// Removes items of ours.
+pub(crate) async fn remove(session: Arc<Session>, subscription: u32, ids: Vec<u32>) -> Result<(), SourceError> {
+    let removed = DeleteMonitoredItems::new(subscription, &session).items_to_delete(ids).send(session.channel()).await;
+    removed.map(drop).map_err(SourceError::request("removing monitored items"))
 }
 
 /// Makes items; those whose server cannot report every sample are made to report changes.
@@ -243,14 +253,16 @@ pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -
 }
 
 impl Created {
-    fn sort_in(&mut self, wanted: Wanted, (status, queue_size, sampling_ms): Answer) {
+    fn sort_in(&mut self, wanted: Wanted, (status, queue_size, sampling_ms, id): Answer) {
         match status {
             status if status.is_good() => {
                 let asked_ms = wanted.sampling_interval.as_secs_f64() * 1000.0;
                 if (asked_ms - sampling_ms).abs() >= 1.0 {
                     *self.revised.entry((whole_ms(asked_ms), whole_ms(sampling_ms))).or_default() += 1;
                 }
-                self.made.push(Item { at: client_handle(wanted.at) - 1, queue_size });
+                let sampling = Duration::from_millis(whole_ms(sampling_ms));
+                self.slowest = self.slowest.max(sampling.max(wanted.publishing_interval));
+                self.made.push(Item { at: client_handle(wanted.at) - 1, queue_size, id });
             }
             StatusCode::BadTooManyMonitoredItems => self.no_room.push(wanted),
             status => self.refused.push(Refused { at: wanted.at, status }),
@@ -258,8 +270,8 @@ impl Created {
     }
 }
 
-/// Status, queue size and sampling interval, milliseconds.
-type Answer = (StatusCode, u32, f64);
+/// Status, queue size, sampling interval in milliseconds, and id.
+type Answer = (StatusCode, u32, f64, u32);
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 fn whole_ms(ms: f64) -> u64 {
@@ -280,7 +292,8 @@ async fn send(
         Ok(response) => {
             let results = response.results.into_iter().map(|item| item.result);
             let answer = |result: MonitoredItemCreateResult| {
-                (result.status_code, result.revised_queue_size, result.revised_sampling_interval)
+                let (queue_size, sampling_ms) = (result.revised_queue_size, result.revised_sampling_interval);
+                (result.status_code, queue_size, sampling_ms, result.monitored_item_id)
             };
             Ok(Some(results.map(answer).collect()))
         }
@@ -295,7 +308,7 @@ async fn send(
             }
             // Some servers refuse the whole request when the subscription is full.
             StatusCode::BadTooManyMonitoredItems => {
-                Ok(Some(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0); chunk.len()]))
+                Ok(Some(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0, 0); chunk.len()]))
             }
             status => Err(SourceError::Request { doing: "making monitored items", status }),
         },

@@ -21,6 +21,8 @@ const OPEN: u8 = 1;
 const FRESH: u8 = 2;
 /// `last` is not the time of a value: only that all up to there is known.
 const ROUGH: u8 = 4;
+/// Nothing has come of it since this mark was set.
+const QUIET: u8 = 16;
 /// Its monitored item carries the values of several signals: what comes has parts.
 const CARRIER: u8 = 8;
 
@@ -45,6 +47,30 @@ impl Ledger {
     /// The signal at a place, and whether its kind is left to its values.
     pub(crate) fn signal(&self, at: usize) -> Option<(SignalId, bool)> {
         self.0.get(at).map(|entry| (entry.signal, entry.marks & OPEN != 0))
+    }
+
+    /// The next places, from `from` on and around, of which nothing has come since they were last passed here; `count`
+    /// of them at the most. Also where to go on.
+    pub(crate) fn quiet(&mut self, from: usize, count: usize) -> (Vec<usize>, usize) {
+        let (mut quiet, all) = (Vec::new(), self.0.len());
+        for passed in 0..all {
+            let at = (from + passed) % all;
+            if quiet.len() >= count {
+                return (quiet, at);
+            }
+            if let Some(entry) = self.0.get_mut(at) {
+                if entry.marks & QUIET != 0 {
+                    quiet.push(at);
+                }
+                entry.marks |= QUIET;
+            }
+        }
+        (quiet, from)
+    }
+
+    /// Whether nothing has come of a place since it was last passed by [`Ledger::quiet`].
+    pub(crate) fn is_quiet(&self, at: usize) -> bool {
+        self.0.get(at).is_some_and(|entry| entry.marks & QUIET != 0)
     }
 
     /// Whether what comes for this place has parts.
@@ -151,6 +177,17 @@ mod tests {
         ledger.owe(0, GapCause::SourceLost);
         assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING);
         assert_eq!(ledger.value(0, Instant::from_s(3), false), NOTHING);
+    }
+
+    #[test]
+    fn those_of_which_nothing_comes_are_found_in_turn() {
+        let mut ledger = Ledger::new((0..5).map(SignalId));
+        assert_eq!(ledger.quiet(0, 2), (vec![], 0), "nobody was passed before");
+        ledger.value(1, Instant::from_s(1), false);
+        assert_eq!(ledger.quiet(0, 2), (vec![0, 2], 3));
+        assert_eq!(ledger.quiet(3, 9), (vec![3, 4, 0, 1, 2], 3));
+        ledger.value(4, Instant::from_s(1), false);
+        assert!(ledger.is_quiet(0) && !ledger.is_quiet(4) && !ledger.is_quiet(77));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod setup;
 mod source;
 mod structures;
 mod timing;
+mod watchdog;
 mod watched;
 
 pub use error::SourceError;

@@ -8,6 +8,7 @@
 //! in one step, and what is converted waits in a queue that outlasts the connection.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::future::pending;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -21,6 +22,7 @@ use opcua::types::{
 };
 use std::time::Duration;
 use tokio::time::Instant as Timer;
+use watchfire_config::Deadband;
 use watchfire_model::{Clock, GapCause, SourceState};
 use watchfire_pipeline::{Arrival, Inlet};
 
@@ -32,6 +34,7 @@ use crate::items::{self, Item, Subscription};
 use crate::report::Reporter;
 use crate::sequence::{Arrived, after};
 use crate::setup::{Job, Setup};
+use crate::watchdog::{self, LOOKED_AT_MAX, Look};
 use crate::watched::Roster;
 
 /// More are refused by many servers.
@@ -52,6 +55,8 @@ enum Event {
     Job(Job),
     Page(backfill::Page),
     History,
+    Look,
+    Looked(Vec<Look>),
     RetryRefused,
     Silent,
     Room,
@@ -79,6 +84,8 @@ pub(crate) struct Lent<'a> {
     pub history_lag: Duration,
     /// Publish requests at the server, at the most.
     pub publishes_max: usize,
+    /// How often signals of which nothing comes are looked at.
+    pub watchdog: Duration,
 }
 
 /// The publishing half of a connection.
@@ -94,12 +101,25 @@ pub(crate) struct Publisher<'a> {
     heard: bool,
     /// Messages in a row that were too large to be sent.
     too_large: u32,
+    watch: Watch,
+}
+
+/// The looking at signals of which nothing comes.
+struct Watch {
+    every: Duration,
+    next_at: Timer,
+    /// Where to look next.
+    from: usize,
+    /// What the last look found.
+    seen: Vec<Look>,
+    job: Option<BoxFuture<'static, Vec<Look>>>,
 }
 
 impl<'a> Publisher<'a> {
     /// With the subscriptions of an earlier session.
     pub(crate) fn new(session: Arc<Session>, setup: Setup, lent: Lent<'a>, kept: Vec<Subscription>) -> Self {
         let publishes_max = lent.publishes_max.clamp(1, PUBLISHES_MAX);
+        let every = lent.watchdog;
         Self {
             session,
             lent,
@@ -110,6 +130,7 @@ impl<'a> Publisher<'a> {
             acknowledgements: Vec::new(),
             heard: false,
             too_large: 0,
+            watch: Watch { every, next_at: Timer::now() + every, from: 0, seen: Vec::new(), job: None },
         }
     }
 
@@ -147,6 +168,8 @@ impl<'a> Publisher<'a> {
     async fn begin(&mut self, begin: Begin) -> Result<(), SourceError> {
         self.publishes.clear();
         self.lent.backfill.lost();
+        (self.watch.job, self.watch.next_at) = (None, Timer::now() + self.watch.every);
+        self.watch.seen.clear();
         self.heard = false;
         self.deliver().await?;
         match begin {
@@ -215,6 +238,11 @@ impl<'a> Publisher<'a> {
                 self.lent.queue.extend(self.lent.backfill.take(page, &source, now)?);
                 self.deliver().await
             }
+            Event::Look => {
+                self.look();
+                Ok(())
+            }
+            Event::Looked(seen) => self.looked(seen).await,
             Event::RetryRefused => {
                 self.setup.retry(self.lent.roster.refused());
                 Ok(())
@@ -235,15 +263,87 @@ impl<'a> Publisher<'a> {
         let retry_at = self.setup.retry_at();
         let reading = self.lent.backfill.is_working();
         let history_at = self.lent.backfill.due();
+        let (look_at, idle) = (self.watch.next_at, self.watch.job.is_none() && self.setup.is_done());
+        let looking = async {
+            match &mut self.watch.job {
+                Some(job) => job.await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             Some(response) = self.publishes.next(), if publishing => Event::Published(response),
             job = self.setup.job(), if working => Event::Job(job),
             page = self.lent.backfill.page(), if reading => Event::Page(page),
             () = tokio::time::sleep_until(history_at.unwrap_or(retry_at)), if history_at.is_some() => Event::History,
+            () = tokio::time::sleep_until(look_at), if idle => Event::Look,
+            seen = looking => Event::Looked(seen),
             () = tokio::time::sleep_until(silent_at.unwrap_or(retry_at)), if publishing => Event::Silent,
             () = tokio::time::sleep_until(retry_at), if !working => Event::RetryRefused,
             () = self.lent.inlet.room(), if held_back => Event::Room,
         }
+    }
+
+    /// Looks again at those that were looked at and are still quiet; at others when there are none.
+    fn look(&mut self) {
+        let mut places: Vec<usize> = self.watch.seen.iter().map(|look| look.at).collect();
+        places.retain(|at| self.lent.converter.is_quiet(*at));
+        if places.is_empty() {
+            self.watch.seen.clear();
+            (places, self.watch.from) = self.lent.converter.quiet(self.watch.from, LOOKED_AT_MAX);
+        }
+        let nodes = self.setup.nodes_of(&places, self.lent.roster);
+        if nodes.is_empty() {
+            self.watch.next_at = self.look_again_at();
+            return;
+        }
+        self.watch.job = Some(watchdog::look(self.session.clone(), nodes).boxed());
+    }
+
+    /// Late enough that any change has been sampled and sent by then.
+    fn look_again_at(&self) -> Timer {
+        Timer::now() + self.watch.every.max(self.setup.slowest() * 4)
+    }
+
+    /// Makes the items anew of those that have changed though nothing was reported.
+    async fn looked(&mut self, seen: Vec<Look>) -> Result<(), SourceError> {
+        self.watch.job = None;
+        self.watch.next_at = self.look_again_at();
+        let before = std::mem::replace(&mut self.watch.seen, seen);
+        if before.is_empty() {
+            return Ok(());
+        }
+        let mut dead = watchdog::changed(&before, &self.watch.seen);
+        self.watch.seen.clear();
+        dead.retain(|at| self.lent.converter.is_quiet(*at) && self.reports_changes(*at));
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = dead.iter().filter_map(|at| Some(self.lent.roster.get(*at)?.name())).take(10).collect();
+        let (source, signals) = (self.lent.reporter.source(), dead.len());
+        let first = names.join(", ");
+        tracing::error!(
+            source,
+            signals,
+            first,
+            "the server no longer reports these though they change; watching them anew"
+        );
+        for subscription in &mut self.subscriptions {
+            let of_them = |item: &Item| dead.contains(&item.at());
+            let ids: Vec<u32> = subscription.items.iter().filter(|item| of_them(item)).map(|item| item.id).collect();
+            subscription.items.retain(|item| !of_them(item));
+            if !ids.is_empty() {
+                items::remove(self.session.clone(), subscription.id, ids).await?;
+            }
+        }
+        self.lent.converter.owe(dead.iter().copied(), GapCause::SourceLost);
+        self.setup.examine(self.lent.roster.some(&dead));
+        Ok(())
+    }
+
+    /// Whether each change of a signal's value is to be reported: not within a deadband, nor as a part of another value.
+    fn reports_changes(&self, at: usize) -> bool {
+        let watched = self.lent.roster.get(at);
+        watched.is_some_and(|watched| watched.config.deadband == Deadband::None && watched.config.element.is_none())
     }
 
     /// When the connection is to be given up unless something comes; `None` before the first subscription.

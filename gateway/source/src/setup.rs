@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -20,7 +21,7 @@ use crate::convert::Part;
 use crate::examine::{Examined, examine};
 use crate::items::{self, Created, Item, Subscription, Wanted};
 use crate::publish::Lent;
-use crate::watched::Refused;
+use crate::watched::{Refused, Roster};
 use crate::{SourceError, Timing};
 
 /// An answer to a request of the set-up.
@@ -41,8 +42,12 @@ pub(crate) struct Setup {
     revised: BTreeMap<(u64, u64), usize>,
     /// Items whose server cannot report every sample, or knows no deadband.
     plain: usize,
+    /// The longest interval at which an item is sampled or published.
+    slowest: Duration,
     /// Whether structures are still to be learned.
     learn: bool,
+    /// The server's namespaces.
+    namespaces: Vec<String>,
     pending: VecDeque<Wanted>,
     chunk: usize,
     job: Option<BoxFuture<'static, Job>>,
@@ -61,7 +66,9 @@ impl Setup {
             url,
             revised: BTreeMap::new(),
             plain: 0,
+            slowest: Duration::ZERO,
             learn: false,
+            namespaces: Vec::new(),
             pending: VecDeque::new(),
             chunk: 1,
             job: None,
@@ -95,6 +102,17 @@ impl Setup {
 
     pub(crate) const fn is_working(&self) -> bool {
         self.job.is_some()
+    }
+
+    /// The nodes of some signals, of those whose address says it; at most as many as one request may have.
+    pub(crate) fn nodes_of(&self, places: &[usize], roster: &Roster) -> Vec<(usize, NodeId)> {
+        let addresses = roster.some(places).into_iter().take(self.chunk);
+        addresses.filter_map(|(at, address)| Some((at, address.resolve(&self.namespaces).ok()?))).collect()
+    }
+
+    /// The longest interval at which a signal is sampled or published.
+    pub(crate) const fn slowest(&self) -> Duration {
+        self.slowest
     }
 
     /// Whether all is made that can be made.
@@ -150,6 +168,7 @@ impl Setup {
             Job::Examined(examined) => {
                 let examined = examined?;
                 self.chunk = examined.limits.create.clamp(1, limits_of(self.profile).0);
+                self.namespaces = examined.namespaces;
                 lent.backfill.connected(examined.limits.history);
                 let mut carriers: HashMap<NodeId, Wanted> = HashMap::new();
                 for (found, kind, has_history) in examined.found {
@@ -206,6 +225,7 @@ impl Setup {
         inlet: &Inlet,
     ) -> Result<(), SourceError> {
         self.plain += created.plain;
+        self.slowest = self.slowest.max(created.slowest);
         for (both, count) in created.revised {
             *self.revised.entry(both).or_default() += count;
         }

@@ -104,6 +104,7 @@ impl OpcUaSource {
             queue: &mut self.queue,
             clock: &*connector.clock,
             history_lag: timing.history_lag,
+            watchdog: timing.watchdog,
             publishes_max: if connector.config.profile == Profile::Small { 2 } else { usize::MAX },
         };
         let mut publisher = Publisher::new(session.clone(), setup, lent, std::mem::take(&mut self.kept));

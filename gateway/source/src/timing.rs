@@ -21,6 +21,8 @@ pub struct Timing {
     pub refused_retry: Duration,
     /// How long a session outlives its connection on the server, and so how long its taking up again is tried.
     pub session: Duration,
+    /// How often signals of which nothing comes are looked at.
+    pub watchdog: Duration,
     /// How far a server's own history may lie behind what it has sent: so long after a gap's end it is asked for.
     pub history_lag: Duration,
 }
@@ -35,6 +37,7 @@ impl Default for Timing {
             keep_alive: Duration::from_secs(3),
             refused_retry: Duration::from_secs(60),
             session: Duration::from_secs(60),
+            watchdog: Duration::from_secs(30),
             history_lag: Duration::from_secs(2),
         }
     }

@@ -43,6 +43,11 @@ pub(crate) struct Roster {
 }
 
 impl Watched {
+    /// Its full name.
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
     /// Whether it is a member of a structure: its kind is not that of the node.
     pub(crate) fn is_member(&self) -> bool {
         let steps = self.config.element.iter().flat_map(|path| path.steps());

@@ -29,6 +29,7 @@ pub(super) fn quick() -> Timing {
         keep_alive: Duration::from_millis(500),
         refused_retry: Duration::from_millis(300),
         session: Duration::from_secs(5),
+        watchdog: Duration::from_millis(300),
         history_lag: Duration::from_millis(100),
     }
 }

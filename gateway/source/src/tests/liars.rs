@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcua::nodes::VariableBuilder;
+use opcua::nodes::{NodeType, VariableBuilder};
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
 use opcua::server::{ANONYMOUS_USER_TOKEN_ID, ServerBuilder, ServerEndpoint, ServerHandle};
@@ -23,6 +23,7 @@ use super::proxy::Proxy;
 /// A server whose one variable, a Double, can be made to show anything.
 struct Liar {
     handle: ServerHandle,
+    nodes: Arc<SimpleNodeManager>,
     node: NodeId,
     url: String,
     stop: CancellationToken,
@@ -57,7 +58,16 @@ impl Liar {
             .organized_by(ObjectId::ObjectsFolder)
             .insert(&mut *nodes.address_space().write());
         tokio::spawn(server.run_with(listener));
-        Self { handle, node, url: format!("opc.tcp://127.0.0.1:{port}"), stop }
+        Self { handle, nodes, node, url: format!("opc.tcp://127.0.0.1:{port}"), stop }
+    }
+
+    /// Changes the value without a word to whoever subscribes.
+    fn hide(&self, value: f64) {
+        if let Some(node) = self.nodes.address_space().write().find_mut(&self.node)
+            && let NodeType::Variable(variable) = node
+        {
+            variable.set_data_value(at(Some(Variant::Double(value)), 0, Some(DateTime::now())));
+        }
     }
 
     fn show(&self, value: DataValue) {
@@ -181,5 +191,32 @@ async fn a_message_too_large_to_be_sent_is_a_gap_and_no_end() {
         }
     }
     assert_eq!((seen.gaps.len(), seen.states.len()), (1, 0), "{seen:?}");
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn an_item_that_has_died_is_made_anew() {
+    let liar = Liar::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let signals = vec![signal("v", "nsu=urn:liar;s=v")];
+    let mut source = start_source(config(&liar.url, signals), dir.path().join("pki"), quick());
+    source.until_values(1).await;
+    let mut seen = Gathered::default();
+    let mut changes = tokio::time::interval(Duration::from_millis(100));
+    for change in 1..=100 {
+        changes.tick().await;
+        liar.hide(f64::from(change));
+        source.take_all(&mut seen);
+        if seen.count(SignalId(0)) > 0 {
+            break;
+        }
+    }
+    assert!(seen.count(SignalId(0)) > 0, "what it shows now is reported again");
+    assert_eq!((seen.gaps.len(), seen.states.len()), (1, 0), "and what was missed is on record: {seen:?}");
+    // One that only does not change is left alone.
+    let before = seen.count(SignalId(0));
+    tokio::time::sleep(quick().watchdog * 8).await;
+    source.take_all(&mut seen);
+    assert_eq!(seen.count(SignalId(0)), before);
     source.stop().await;
 }
