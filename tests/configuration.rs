@@ -61,7 +61,7 @@ fn a_good_configuration_is_called_good_and_a_missing_one_is_named() {
     site.configure(&crate::harness::gateway::source("plant", "opc.tcp://127.0.0.1:4841", &["flow"]));
     let output = site.run("check", &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8(output.stdout).unwrap().contains("1 sources with 1 signals, 0 detectors"));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("1 source with 1 signal, 0 detectors"));
 }
 
 #[test]

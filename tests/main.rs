@@ -17,6 +17,8 @@ mod configuration;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod faults;

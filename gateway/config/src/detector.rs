@@ -17,8 +17,11 @@ pub struct DetectorConfig {
     pub name: String,
     /// The plugin.
     pub plugin: PluginRef,
-    /// Full names of its signals, in the order in which the sources list them; never empty.
+    /// Full names of its signals, in the order in which the sources list them; empty only as long as its patterns
+    /// name signals that a server must be asked for.
     pub signals: Vec<String>,
+    /// What names them, as it was written.
+    pub patterns: Vec<String>,
     /// Where in its life it is. Default [`Mode::Shadow`].
     pub mode: Mode,
     /// The plugin's own table; judged by the plugin's schema. Default: empty.
@@ -89,10 +92,11 @@ impl DetectorConfig {
         let signals = signals.map(|patterns| {
             let before = section.report.count();
             let names = known.resolve(&section, &patterns);
-            if let (Some(first), true, true) = (patterns.first(), names.is_empty(), section.report.count() == before) {
+            let settled = section.report.count() == before && !patterns.iter().any(|p| known.may_come(p.text));
+            if let (Some(first), true, true) = (patterns.first(), names.is_empty(), settled) {
                 section.missing(first.at, "`signals` takes out all that it puts in; leave one `!` pattern away");
             }
-            names
+            (names, patterns.iter().map(|pattern| pattern.text.to_owned()).collect())
         });
         let mode = section.choice_or("mode", Mode::default(), &MODES);
         let config = config_json(&section);
@@ -104,8 +108,8 @@ impl DetectorConfig {
             .map(|(condition, alarm)| (condition.text.to_owned(), alarm_settings(condition, alarm)))
             .collect();
         section.close();
-        let (name, signals, quota) = (name?.text.to_owned(), signals?, quota?);
-        Some(Self { name, plugin: plugin?, signals, mode, config: config?, quota, seed, alarms })
+        let (name, (signals, patterns), quota) = (name?.text.to_owned(), signals?, quota?);
+        Some(Self { name, plugin: plugin?, signals, patterns, mode, config: config?, quota, seed, alarms })
     }
 }
 

@@ -37,6 +37,7 @@ impl GatewayConfig {
         let mode_signal = section.text("mode_signal");
         if let Some(wanted) = mode_signal
             && !signals.has(wanted.text)
+            && !signals.may_come(wanted.text)
         {
             let message = format!(
                 "`mode_signal` is `{}`, but there is no such signal; {}",

@@ -9,6 +9,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 mod error_tests;
+mod found;
 mod gateway;
 mod json;
 mod names;
@@ -16,11 +17,17 @@ mod nearest;
 mod node;
 #[cfg(test)]
 mod page_tests;
+mod path;
+mod pattern;
 mod read;
 mod report;
 mod secret;
 mod section;
+mod select;
+#[cfg(test)]
+mod selection_tests;
 mod server;
+mod signals_csv;
 mod source;
 #[cfg(test)]
 mod value_tests;
@@ -29,11 +36,15 @@ pub use detector::{DetectorConfig, Mode, PluginRef, QuotaConfig};
 pub use element::{ElementError, ElementPath, ElementStep};
 pub use endpoint::{EndpointError, EndpointUrl};
 pub use error::{ConfigError, ConfigErrors};
+pub use found::{About, Described, Found, FoundSignal};
 pub use gateway::GatewayConfig;
 pub use node::{Identifier, Namespace, NodeAddress, NodeAddressError};
+pub use path::{BrowsePath, PathPart};
+pub use pattern::{PathPattern, Progress};
 pub use secret::{PasswordFrom, Secret, SecretError};
+pub use select::SelectConfig;
 pub use server::{Role, ServerConfig, UserConfig};
-pub use source::{Deadband, Profile, Security, SignalConfig, SourceConfig};
+pub use source::{Deadband, Profile, Security, SignalConfig, SourceConfig, is_unit};
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq)]

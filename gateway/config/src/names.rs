@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use globset::GlobBuilder;
 
@@ -18,23 +19,26 @@ const OFFERS_MAX: usize = 50;
 /// Names of one sort, each once.
 pub(crate) struct Unique {
     sort: &'static str,
-    lines: HashMap<String, usize>,
+    /// Where each stands: its file and its line.
+    places: HashMap<String, (Rc<str>, usize)>,
 }
 
 impl Unique {
     pub(crate) fn new(sort: &'static str) -> Self {
-        Self { sort, lines: HashMap::new() }
+        Self { sort, places: HashMap::new() }
     }
 
     /// Reports a name that is taken.
     pub(crate) fn claim(&mut self, section: &Section<'_>, name: Text<'_>) {
-        let line = section.report.line(name.at);
-        if let Some(first) = self.lines.get(name.text) {
-            let sort = self.sort;
-            let message = format!("`name`: the {sort} in line {first} is named `{}` too; names must differ", name.text);
+        let place = (section.report.file.clone(), section.report.line(name.at));
+        if let Some((file, line)) = self.places.get(name.text) {
+            let elsewhere = if *file == place.0 { String::new() } else { format!(" of {file}") };
+            let (sort, text) = (self.sort, name.text);
+            let message =
+                format!("`name`: the {sort} in line {line}{elsewhere} is named `{text}` too; names must differ");
             section.wrong(name.at, message);
         } else {
-            self.lines.insert(name.text.to_owned(), line);
+            self.places.insert(name.text.to_owned(), place);
         }
     }
 }
@@ -103,6 +107,8 @@ pub(crate) fn check_file(section: &Section<'_>, key: &str, at: usize, path: &Pat
 pub(crate) struct Known {
     names: Vec<String>,
     places: HashMap<String, usize>,
+    /// Sources of which not every signal is known yet.
+    open: Vec<String>,
 }
 
 impl Known {
@@ -111,8 +117,51 @@ impl Known {
         self.names.push(name.to_owned());
     }
 
+    /// A source has signals that its server must be asked for.
+    pub(crate) fn open(&mut self, source: &str) {
+        self.open.push(source.to_owned());
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.places.contains_key(name)
+    }
+
+    /// Whether a name or pattern may mean signals that are not known yet.
+    pub(crate) fn may_come(&self, pattern: &str) -> bool {
+        let first = pattern.split('/').next().unwrap_or_default();
+        let matcher = GlobBuilder::new(first).literal_separator(true).backslash_escape(true).build();
+        let matcher = matcher.map(|glob| glob.compile_matcher());
+        self.open.iter().any(|source| source == first || matcher.as_ref().is_ok_and(|glob| glob.is_match(source)))
+    }
+
+    /// The signals that patterns name which have been read before, as far as they are there.
+    pub(crate) fn named(&self, patterns: &[String]) -> Vec<String> {
+        let mut inside = vec![false; self.names.len()];
+        let is_out = |pattern: &&String| pattern.starts_with('!') && !self.has(pattern);
+        let (takes_out, puts_in): (Vec<&String>, Vec<&String>) = patterns.iter().partition(is_out);
+        for (pattern, wanted) in puts_in.iter().map(|p| (p, true)).chain(takes_out.iter().map(|p| (p, false))) {
+            let text = if wanted { pattern.as_str() } else { pattern.strip_prefix('!').unwrap_or(pattern) };
+            for place in self.places_of(text).unwrap_or_default() {
+                if let Some(flag) = inside.get_mut(place) {
+                    *flag = wanted;
+                }
+            }
+        }
+        self.chosen(&inside)
+    }
+
+    fn chosen(&self, inside: &[bool]) -> Vec<String> {
+        self.names.iter().zip(inside).filter(|(_, inside)| **inside).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn places_of(&self, pattern: &str) -> Result<Vec<usize>, globset::Error> {
+        if let Some(place) = self.places.get(pattern) {
+            return Ok(vec![*place]);
+        }
+        let matcher =
+            GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build()?.compile_matcher();
+        let matches = self.names.iter().enumerate().filter(|(_, name)| matcher.is_match(name.as_str()));
+        Ok(matches.map(|(place, _)| place).collect())
     }
 
     /// What to write instead of a name or pattern that matches nothing.
@@ -142,7 +191,7 @@ impl Known {
         for (pattern, wanted) in puts_in.iter().map(|p| (p, true)).chain(takes_out.iter().map(|p| (p, false))) {
             let text = if wanted { pattern.text } else { pattern.text.strip_prefix('!').unwrap_or(pattern.text) };
             let Some(matched) = self.matched(section, pattern.at, text) else { continue };
-            if matched.is_empty() {
+            if matched.is_empty() && !self.may_come(text) {
                 let way_out = if section.report.count() < OFFERS_MAX { self.offer(text) } else { String::new() };
                 let message = format!("`signals`: `{}` matches no signal; {way_out}", pattern.text.escape_debug());
                 section.missing(pattern.at, message.trim_end_matches("; "));
@@ -156,25 +205,15 @@ impl Known {
         if let (Some(first), true) = (patterns.first(), puts_in.is_empty()) {
             section.wrong(first.at, "`signals` only takes signals out; put some in first, such as `\"source/**\"`");
         }
-        self.names.iter().zip(inside).filter(|(_, inside)| *inside).map(|(name, _)| name.clone()).collect()
+        self.chosen(&inside)
     }
 
     fn matched(&self, section: &Section<'_>, at: usize, pattern: &str) -> Option<Vec<usize>> {
-        if let Some(place) = self.places.get(pattern) {
-            return Some(vec![*place]);
-        }
-        let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build();
-        match glob {
-            Ok(glob) => {
-                let matcher = glob.compile_matcher();
-                let matches = self.names.iter().enumerate().filter(|(_, name)| matcher.is_match(name.as_str()));
-                Some(matches.map(|(place, _)| place).collect())
-            }
-            Err(error) => {
+        self.places_of(pattern)
+            .map_err(|error| {
                 let message = format!("`signals`: `{}` is no pattern: {}", pattern.escape_debug(), error.kind());
                 section.wrong(at, format_args!("{message}; put a `\\` before a character that stands for itself"));
-                None
-            }
-        }
+            })
+            .ok()
     }
 }

@@ -2,13 +2,20 @@
 
 use std::fmt;
 
+use crate::BrowsePath;
+
 /// A node of a server that is read, as it is written in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct NodeAddress {
-    /// Its namespace.
-    pub namespace: Namespace,
-    /// What it is called there.
-    pub identifier: Identifier,
+pub enum NodeAddress {
+    /// By its NodeId.
+    Id {
+        /// Its namespace.
+        namespace: Namespace,
+        /// What it is called there.
+        identifier: Identifier,
+    },
+    /// By the way to it, which is looked up at each connection.
+    Path(BrowsePath),
 }
 
 /// A namespace.
@@ -35,15 +42,20 @@ pub enum Identifier {
 
 /// Why a text is no NodeId.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; a node reads `ns=2;s=Name`, `nsu=urn:some:server;s=Name`, `ns=2;i=1001` or `i=2258`")]
+#[error(
+    "{0}; a node reads `ns=2;s=Name`, `nsu=urn:some:server;s=Name`, `ns=2;i=1001`, `i=2258` or `/Plant/Pump/Speed`"
+)]
 pub struct NodeAddressError(String);
 
 impl NodeAddress {
-    /// Reads a NodeId.
+    /// Reads a NodeId or a browse path.
     ///
     /// # Errors
     /// Says which part does not fit.
     pub fn parse(text: &str) -> Result<Self, NodeAddressError> {
+        if BrowsePath::is_meant(text) {
+            return BrowsePath::parse(text).map(Self::Path);
+        }
         let (namespace, rest) = namespace(text)?;
         let (kind, value) = rest.split_once('=').ok_or_else(|| wrong(format!("`{rest}` has no identifier")))?;
         let identifier = match kind {
@@ -55,15 +67,15 @@ impl NodeAddress {
             "b" => return Err(wrong(format!("`{value}` is no base64"))),
             _ => return Err(wrong(format!("`{kind}=` is none of `i=`, `s=`, `g=`, `b=`"))),
         };
-        Ok(Self { namespace, identifier })
+        Ok(Self::Id { namespace, identifier })
     }
 }
 
-fn wrong(what: String) -> NodeAddressError {
+pub(crate) fn wrong(what: String) -> NodeAddressError {
     NodeAddressError(what)
 }
 
-fn namespace(text: &str) -> Result<(Namespace, &str), NodeAddressError> {
+pub(crate) fn namespace(text: &str) -> Result<(Namespace, &str), NodeAddressError> {
     if let Some(rest) = text.strip_prefix("ns=") {
         let (index, rest) = rest.split_once(';').ok_or_else(|| wrong("there is no `;` after the namespace".into()))?;
         let index = whole(index).and_then(|index| u16::try_from(index).ok());
@@ -110,12 +122,27 @@ fn is_base64(text: &str) -> bool {
 
 impl fmt::Display for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Namespace::Index(0) => {}
-            Namespace::Index(index) => write!(f, "ns={index};")?,
-            Namespace::Uri(uri) => write!(f, "nsu={};", uri.replace('%', "%25").replace(';', "%3B"))?,
+        match self {
+            Self::Id { namespace, identifier } => write!(f, "{namespace}{identifier}"),
+            Self::Path(path) => write!(f, "{path}"),
         }
-        match &self.identifier {
+    }
+}
+
+/// As it stands before an identifier: with its semicolon, and nothing at all for the standard's own.
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(0) => Ok(()),
+            Self::Index(index) => write!(f, "ns={index};"),
+            Self::Uri(uri) => write!(f, "nsu={};", uri.replace('%', "%25").replace(';', "%3B")),
+        }
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Identifier::Numeric(number) => write!(f, "i={number}"),
             Identifier::Text(text) => write!(f, "s={text}"),
             Identifier::Opaque(text) => write!(f, "b={text}"),
@@ -149,7 +176,9 @@ mod tests {
             assert_eq!(NodeAddress::parse(text).unwrap().to_string(), text);
         }
         let escaped = NodeAddress::parse("nsu=a%3Bb%25;s=x").unwrap();
-        assert_eq!(escaped.namespace, Namespace::Uri("a;b%".into()));
+        let namespace = Namespace::Uri("a;b%".into());
+        assert_eq!(escaped, NodeAddress::Id { namespace, identifier: Identifier::Text("x".into()) });
+        assert!(matches!(NodeAddress::parse("/Plant/Speed").unwrap(), NodeAddress::Path(_)));
     }
 
     #[test]

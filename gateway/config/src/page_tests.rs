@@ -30,6 +30,7 @@ fn uncommented(example: &str) -> String {
 fn folder_of_the_example() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("press.password"), "secret\n").unwrap();
+    std::fs::write(folder.path().join("press-signals.csv"), "name,node\nfan/speed,/Plant/Fan/Speed\n").unwrap();
     std::fs::create_dir(folder.path().join("plugins")).unwrap();
     std::fs::write(folder.path().join("plugins/vibration.wasm"), "").unwrap();
     folder
@@ -77,8 +78,13 @@ fn the_examples_comments_show_every_key_and_give_the_defaults() {
         }
     }
     for (key, default) in &keys {
-        let tables =
-            [("[server]", "user"), ("[[source]]", "signal"), ("[[detector]]", "config"), ("[[detector]]", "quota")];
+        let tables = [
+            ("[server]", "user"),
+            ("[[source]]", "signal"),
+            ("[[source]]", "select"),
+            ("[[detector]]", "config"),
+            ("[[detector]]", "quota"),
+        ];
         let is_table = key.0 == "top level" || tables.contains(key) || *key == ("[[detector]]", "alarm");
         assert!(is_table || shown.contains_key(key), "{key:?} is missing from the example");
         assert!(default.is_none() || shown.get(key).is_some_and(Option::is_some), "{key:?}: show its default");

@@ -22,21 +22,7 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let file_name = path.display().to_string();
-        let whole = |message: String| ConfigErrors(vec![ConfigError { file: file_name.clone(), line: 0, message }]);
-        let unreadable = |error: std::io::Error| {
-            whole(format!("cannot be read: {error}; give the configuration with `--config FILE`"))
-        };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > FILE_BYTES_MAX {
-            return Err(whole(format!("has {size} bytes; {FILE_BYTES_MAX} are the most that is read")));
-        }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-            let line = 1 + good.filter(|byte| **byte == b'\n').count();
-            let message = "has bytes that are no UTF-8; save the file as UTF-8".to_owned();
-            ConfigErrors(vec![ConfigError { file: file_name.clone(), line, message }])
-        })?;
+        let text = read_text(path, "give the configuration with `--config FILE`").map_err(|e| ConfigErrors(vec![e]))?;
         Self::parse(&text, &file_name, path.parent().unwrap_or(Path::new("")))
     }
 
@@ -56,8 +42,23 @@ impl Config {
     }
 }
 
+/// A file's text; `way_out` is for one that is not there. Blocks.
+pub(crate) fn read_text(path: &Path, way_out: &str) -> Result<String, ConfigError> {
+    let wrong = |line: usize, message: String| ConfigError { file: path.display().to_string(), line, message };
+    let unreadable = |error: std::io::Error| wrong(0, format!("cannot be read: {error}; {way_out}"));
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(wrong(0, format!("has {size} bytes; {FILE_BYTES_MAX} are the most that is read")));
+    }
+    String::from_utf8(std::fs::read(path).map_err(unreadable)?).map_err(|error| {
+        let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = 1 + good.filter(|byte| **byte == b'\n').count();
+        wrong(line, "has bytes that are no UTF-8; save the file as UTF-8".to_owned())
+    })
+}
+
 /// Reads what can be read; second, the lines that are no TOML.
-pub(crate) fn read(report: &Report<'_>, text: &str, base: &Path) -> (Option<Config>, Vec<(usize, String)>) {
+pub(crate) fn read(report: &Report, text: &str, base: &Path) -> (Option<Config>, Vec<(usize, String)>) {
     if let Some(line) = line_with_too_many_dots(text) {
         return (None, vec![(line, format!("not TOML: a key of more than {DOTS_MAX} parts; flatten it"))]);
     }
@@ -100,7 +101,7 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
     })
 }
 
-fn syntax(report: &Report<'_>, text: &str, error: &toml::de::Error) -> (usize, String) {
+fn syntax(report: &Report, text: &str, error: &toml::de::Error) -> (usize, String) {
     let span = error.span().unwrap_or(text.len()..text.len());
     let near = text.get(span.clone()).map(str::trim).filter(|near| !near.is_empty() && near.len() <= 40);
     let near = near.map(|near| format!(" at `{}`", near.escape_debug())).unwrap_or_default();

@@ -2,6 +2,7 @@
 //! Knows lines and messages, not what the sections mean.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use crate::{ConfigError, ConfigErrors};
 
@@ -21,21 +22,25 @@ struct Found {
 }
 
 /// The errors of one file.
-pub(crate) struct Report<'t> {
-    file: &'t str,
+pub(crate) struct Report {
+    /// The file as it was named.
+    pub(crate) file: Rc<str>,
     line_starts: Vec<usize>,
     found: RefCell<Vec<Found>>,
+    /// What is wrong with files that this one names.
+    elsewhere: RefCell<Vec<ConfigError>>,
     #[cfg(test)]
     pub(crate) asked: RefCell<std::collections::BTreeMap<(&'static str, &'static str), Option<String>>>,
 }
 
-impl<'t> Report<'t> {
-    pub(crate) fn new(file: &'t str, text: &str) -> Self {
+impl Report {
+    pub(crate) fn new(file: &str, text: &str) -> Self {
         let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self {
-            file,
+            file: file.into(),
             line_starts: std::iter::once(0).chain(after_newlines).collect(),
             found: RefCell::default(),
+            elsewhere: RefCell::default(),
             #[cfg(test)]
             asked: RefCell::default(),
         }
@@ -65,9 +70,14 @@ impl<'t> Report<'t> {
         self.found.borrow_mut().push(Found { line, sure, message });
     }
 
+    /// What is wrong with a file that this one names.
+    pub(crate) fn wrong_elsewhere(&self, errors: Vec<ConfigError>) {
+        self.elsewhere.borrow_mut().extend(errors);
+    }
+
     /// How many so far.
     pub(crate) fn count(&self) -> usize {
-        self.found.borrow().len()
+        self.found.borrow().len() + self.elsewhere.borrow().len()
     }
 
     /// Everything in the order of lines, once each. `unread`: lines that are no TOML. Then their own values and what
@@ -83,8 +93,9 @@ impl<'t> Report<'t> {
         found.sort_by_key(|f| f.line);
         let mut errors: Vec<ConfigError> = found
             .into_iter()
-            .map(|f| ConfigError { file: self.file.to_owned(), line: f.line, message: f.message })
+            .map(|f| ConfigError { file: self.file.to_string(), line: f.line, message: f.message })
             .collect();
+        errors.extend(self.elsewhere.into_inner());
         errors.dedup();
         if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
     }

@@ -23,7 +23,7 @@ pub(crate) struct Text<'t> {
 
 /// One table.
 pub(crate) struct Section<'t> {
-    pub(crate) report: &'t Report<'t>,
+    pub(crate) report: &'t Report,
     /// Its header as the documentation has it, such as `[[source]]`.
     title: &'static str,
     /// The word in the header that the user chose, where it has one.
@@ -37,17 +37,11 @@ pub(crate) struct Section<'t> {
 }
 
 impl<'t> Section<'t> {
-    pub(crate) fn root(report: &'t Report<'t>, table: &'t DeTable<'t>) -> Self {
+    pub(crate) fn root(report: &'t Report, table: &'t DeTable<'t>) -> Self {
         Self::new(report, "top level", String::new(), 0, Some(table))
     }
 
-    fn new(
-        report: &'t Report<'t>,
-        title: &'static str,
-        name: String,
-        at: usize,
-        table: Option<&'t DeTable<'t>>,
-    ) -> Self {
+    fn new(report: &'t Report, title: &'static str, name: String, at: usize, table: Option<&'t DeTable<'t>>) -> Self {
         Self { report, title, chosen: "", name, at, table, asked: RefCell::default() }
     }
 

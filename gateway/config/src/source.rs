@@ -7,7 +7,9 @@ use toml::de::DeValue;
 
 use crate::names::{self, Known, Unique};
 use crate::section::{Section, Text};
-use crate::{ElementPath, EndpointUrl, NodeAddress, PasswordFrom, Secret, SecretError};
+use crate::{
+    ConfigErrors, ElementPath, EndpointUrl, NodeAddress, PasswordFrom, Secret, SecretError, SelectConfig, signals_csv,
+};
 
 /// Message security of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,8 +62,12 @@ pub struct SourceConfig {
     pub profile: Profile,
     /// Whether an unknown server certificate is trusted and kept, at any connection. Default: no.
     pub trust_server_certificate: bool,
-    /// `[[source.signal]]`, in the file's order. May be empty.
+    /// Whether units, ranges and descriptions that are not configured are read from the server. Default: yes.
+    pub read_metadata: bool,
+    /// `[[source.signal]]` in the file's order, then those of `signals_csv`. May be empty.
     pub signals: Vec<SignalConfig>,
+    /// `[[source.select]]`, in the file's order: signals that the server must be asked for.
+    pub selects: Vec<SelectConfig>,
 }
 
 impl SourceConfig {
@@ -114,8 +120,8 @@ const INTERVAL_MS_MAX: u64 = 3_600_000;
 const QUEUE_MAX: u64 = 100_000;
 
 /// What signals take over from their source.
-struct Inherited<'t> {
-    source: Option<Text<'t>>,
+pub(crate) struct Inherited<'t> {
+    pub(crate) source: Option<Text<'t>>,
     area: &'t str,
     sampling_interval_ms: u64,
     queue_size: u64,
@@ -147,12 +153,29 @@ impl SourceConfig {
         };
         let profile = section.choice_or("profile", Profile::Standard, &Profile::WORDS);
         let trust_server_certificate = section.flag_or("trust_server_certificate", false);
+        let read_metadata = section.flag_or("read_metadata", true);
         let mut signal_names = Unique::new("signal");
-        let signals: Vec<Option<Vec<SignalConfig>>> = section
+        let mut signals: Vec<Option<Vec<SignalConfig>>> = section
             .tables("signal", "[[source.signal]]")
             .into_iter()
             .map(|signal| SignalConfig::read(signal, &inherited, &mut signal_names, known))
             .collect();
+        if let Some(file) = section.text("signals_csv") {
+            match signals_csv::read(&base.join(file.text), &inherited, &mut signal_names, known) {
+                Ok(listed) => signals.push(Some(listed)),
+                Err(ConfigErrors(errors)) => {
+                    section.report.wrong_elsewhere(errors);
+                    // What refers to a signal of the list is no error as well.
+                    name.into_iter().for_each(|name| known.open(name.text));
+                }
+            }
+        }
+        let selects = section.tables("select", "[[source.select]]");
+        if let (Some(name), false) = (name, selects.is_empty()) {
+            known.open(name.text);
+        }
+        let selects: Vec<Option<SelectConfig>> =
+            selects.into_iter().map(|select| SelectConfig::read(select, &inherited)).collect();
         section.close();
         Some(Self {
             name: name?.text.to_owned(),
@@ -164,7 +187,9 @@ impl SourceConfig {
             publishing_interval: Duration::from_millis(publishing_interval_ms),
             profile,
             trust_server_certificate,
+            read_metadata,
             signals: signals.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect(),
+            selects: selects.into_iter().collect::<Option<_>>()?,
         })
     }
 }
@@ -225,9 +250,57 @@ fn checked_area<'t>(section: &Section<'_>, area: Text<'t>) -> Text<'t> {
     area
 }
 
+/// How a signal is sampled and where its alarms are listed.
+pub(crate) struct Handling {
+    pub(crate) sampling_interval: Duration,
+    pub(crate) queue_size: u32,
+    pub(crate) deadband: Deadband,
+    pub(crate) publishing_interval: Duration,
+    /// The whole area.
+    pub(crate) area: String,
+    pub(crate) role: String,
+    pub(crate) group: u32,
+}
+
+impl Handling {
+    /// Reads what a signal, or a selection of signals, says of its own; the rest is the source's.
+    pub(crate) fn read(section: &Section<'_>, source: &Inherited<'_>) -> Option<Self> {
+        let sampling_interval_ms = section.integer("sampling_interval_ms", 0..=INTERVAL_MS_MAX);
+        let queue_size = section.integer("queue_size", 1..=QUEUE_MAX);
+        let publishing_interval_ms = section.integer("publishing_interval_ms", 10..=INTERVAL_MS_MAX);
+        let deadband = deadband(section).unwrap_or(source.deadband);
+        let area = section.text("area").map(|area| checked_area(section, area));
+        let role = section.text("role");
+        let group = section.integer_or("group", 0..=u64::from(u32::MAX), 0);
+        Some(Self {
+            sampling_interval: Duration::from_millis(sampling_interval_ms.unwrap_or(source.sampling_interval_ms)),
+            queue_size: u32::try_from(queue_size.unwrap_or(source.queue_size)).ok()?,
+            deadband,
+            publishing_interval: Duration::from_millis(publishing_interval_ms.unwrap_or(source.publishing_interval_ms)),
+            area: area.map_or_else(|| source.area.to_owned(), |area| format!("{}/{}", source.area, area.text)),
+            role: role.map_or_else(String::new, |role| role.text.to_owned()),
+            group: u32::try_from(group).ok()?,
+        })
+    }
+}
+
+/// The unit and the range that a signal, or a selection of signals, is given.
+pub(crate) fn unit_and_range(section: &Section<'_>) -> (Option<String>, Option<(f64, f64)>) {
+    let unit = section.text("unit");
+    if let Some(unit) = unit {
+        check_unit(section, unit);
+    }
+    (unit.map(|unit| unit.text.to_owned()), section.range("range"))
+}
+
 impl SignalConfig {
     /// Reads a signal, or one for each index of its range.
-    fn read(section: Section<'_>, source: &Inherited<'_>, unique: &mut Unique, known: &mut Known) -> Option<Vec<Self>> {
+    pub(crate) fn read(
+        section: Section<'_>,
+        source: &Inherited<'_>,
+        unique: &mut Unique,
+        known: &mut Known,
+    ) -> Option<Vec<Self>> {
         let elements = match section.text("element") {
             None => Some(vec![(None, None)]),
             Some(text) => match ElementPath::parse(text.text) {
@@ -256,33 +329,24 @@ impl SignalConfig {
         let node = node.and_then(|node| {
             NodeAddress::parse(node.text).map_err(|error| section.wrong(node.at, format_args!("`node`: {error}"))).ok()
         });
-        let unit = section.text("unit");
-        if let Some(unit) = unit {
-            check_unit(&section, unit);
-        }
-        let range = section.range("range");
-        let sampling_interval_ms = section.integer("sampling_interval_ms", 0..=INTERVAL_MS_MAX);
-        let queue_size = section.integer("queue_size", 1..=QUEUE_MAX);
-        let publishing_interval_ms = section.integer("publishing_interval_ms", 10..=INTERVAL_MS_MAX);
-        let deadband = deadband(&section).unwrap_or(source.deadband);
-        let area = section.text("area").map(|area| checked_area(&section, area));
-        let role = section.text("role");
-        let group = section.integer_or("group", 0..=u64::from(u32::MAX), 0);
+        let (unit, range) = unit_and_range(&section);
+        let handling = Handling::read(&section, source);
         let description = section.text("description");
         section.close();
+        let handling = handling?;
         let one = Self {
             name: full?,
             node: node?,
             element: None,
-            unit: unit.map(|unit| unit.text.to_owned()),
+            unit,
             range,
-            sampling_interval: Duration::from_millis(sampling_interval_ms.unwrap_or(source.sampling_interval_ms)),
-            queue_size: u32::try_from(queue_size.unwrap_or(source.queue_size)).ok()?,
-            deadband,
-            publishing_interval: Duration::from_millis(publishing_interval_ms.unwrap_or(source.publishing_interval_ms)),
-            area: area.map_or_else(|| source.area.to_owned(), |area| format!("{}/{}", source.area, area.text)),
-            role: role.map_or_else(String::new, |role| role.text.to_owned()),
-            group: u32::try_from(group).ok()?,
+            sampling_interval: handling.sampling_interval,
+            queue_size: handling.queue_size,
+            deadband: handling.deadband,
+            publishing_interval: handling.publishing_interval,
+            area: handling.area,
+            role: handling.role,
+            group: handling.group,
             description: description.map_or_else(String::new, |text| text.text.to_owned()),
         };
         let each = elements?.into_iter().map(|(at, element)| {
@@ -293,9 +357,14 @@ impl SignalConfig {
     }
 }
 
-/// UCUM codes are ASCII without blanks; which codes there are is not checked.
+/// Whether a text has the form of a UCUM code: ASCII without blanks. Which codes there are is not checked.
+#[must_use]
+pub fn is_unit(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 fn check_unit(section: &Section<'_>, unit: Text<'_>) {
-    if unit.text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if is_unit(unit.text) {
         return;
     }
     let way_out = match unit.text.trim() {

@@ -65,6 +65,14 @@ pub enum SourceError {
     /// Certificates or node ids of ours.
     #[error(transparent)]
     Ua(#[from] UaError),
+    /// A node that was asked for is not there.
+    #[error(
+        "there is no node `{node}` on the server, or more than one; `watchfire browse` without a path shows what there is"
+    )]
+    NoNode {
+        /// As it was asked for.
+        node: String,
+    },
     /// A request failed.
     #[error("{doing} failed: {status}")]
     Request {

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use opcua::client::Session;
 use opcua::types::StatusCode;
+use watchfire_config::BrowsePath;
 use watchfire_model::Kind;
 use watchfire_ua::NodeAddress;
 
+use crate::browse::{BrowseLimits, Browser};
+use crate::paths::resolve;
 use crate::server_info::{Limits, TypeKinds, namespaces, variables};
 use crate::watched::{Found, Refused};
 use crate::{SourceError, structures};
@@ -38,12 +41,29 @@ pub(crate) async fn examine(
     }
     let namespaces = namespaces(&session).await?;
     let mut known = Vec::with_capacity(nodes.len());
+    let (mut paths, mut places) = (Vec::new(), Vec::new());
     for (at, address) in nodes {
+        if let Some(path) = address.path().and_then(|path| BrowsePath::parse(path).ok()) {
+            paths.push(path);
+            places.push(at);
+            continue;
+        }
         match address.resolve(&namespaces) {
             Ok(node) => known.push(Found { at, node }),
             Err(error) => {
                 tracing::debug!(%error, node = %address, "the namespace is not there");
                 examined.refused.push(Refused { at, status: StatusCode::BadNodeIdUnknown });
+            }
+        }
+    }
+    if !paths.is_empty() {
+        let limits = BrowseLimits::of(&session).await?;
+        let mut browser = Browser::new(session.clone(), limits);
+        let resolved = resolve(&session, &mut browser, limits, &namespaces, &paths).await?;
+        for (at, resolved) in places.into_iter().zip(resolved) {
+            match resolved {
+                Ok(node) => known.push(Found { at, node }),
+                Err(status) => examined.refused.push(Refused { at, status }),
             }
         }
     }

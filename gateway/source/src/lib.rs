@@ -5,16 +5,21 @@
 //! library's own publish loop and recovery are left aside (they lose values silently): Publish requests are issued
 //! here, so that they can be held back while the gateway is behind, and every sequence number is checked.
 
+mod about;
 mod backfill;
+mod browse;
 mod connect;
 mod convert;
 mod dial;
 mod discover;
+mod doctor;
 mod element;
 mod error;
 mod examine;
 mod items;
 mod ledger;
+mod online;
+mod paths;
 mod publish;
 mod report;
 mod sequence;
@@ -22,13 +27,21 @@ mod server_info;
 mod setup;
 mod source;
 mod structures;
+mod survey;
 mod timing;
 mod watchdog;
+mod tree;
+mod visit;
+mod walk;
 mod watched;
 
+pub use doctor::{Finding, Verdict, diagnose};
 pub use error::SourceError;
+pub use online::{Online, check_online};
 pub use source::OpcUaSource;
+pub use survey::{Survey, survey};
 pub use timing::Timing;
+pub use tree::{Tree, TreeNode, Variable, tree};
 pub use watchfire_ua::Kinds;
 
 #[cfg(test)]

@@ -167,10 +167,10 @@ async fn supertype(session: &Session, data_type: NodeId) -> Option<NodeId> {
     Some(reference.node_id.node_id)
 }
 
-fn to_read(node_id: NodeId, attribute: AttributeId) -> ReadValueId {
+pub(crate) fn to_read(node_id: NodeId, attribute: AttributeId) -> ReadValueId {
     ReadValueId { node_id, attribute_id: attribute as u32, ..Default::default() }
 }
 
-async fn read(session: &Session, nodes: &[ReadValueId]) -> Result<Vec<DataValue>, SourceError> {
+pub(crate) async fn read(session: &Session, nodes: &[ReadValueId]) -> Result<Vec<DataValue>, SourceError> {
     session.read(nodes, TimestampsToReturn::Neither, 0.0).await.map_err(SourceError::request("reading attributes"))
 }

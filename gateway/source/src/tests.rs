@@ -1,6 +1,7 @@
 //! The source against the simulated plant over real sockets. Waits are for events, each with a deadline.
 
 mod backpressure;
+mod catalogue;
 mod certificates;
 mod demo;
 mod harness;
@@ -9,3 +10,4 @@ mod nodes;
 mod outages;
 mod proxy;
 mod read_only;
+mod survey;

@@ -154,6 +154,8 @@ impl Roster {
 fn way_out(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BadNodeIdUnknown | StatusCode::BadNodeIdInvalid => "the node does not exist; check the node id",
+        StatusCode::BadNoMatch => "no node has this browse path; check its names, and their namespace if it has one",
+        StatusCode::BadTooManyMatches => "more than one node has this browse path; give the namespace or the node id",
         StatusCode::BadAttributeIdInvalid => "the node has no value; check that the node id names a variable",
         StatusCode::BadUserAccessDenied | StatusCode::BadNotReadable => {
             "the node may not be read; give the gateway's user the right on the server"
@@ -176,12 +178,12 @@ mod tests {
             name: format!("plant/{name}"),
             node: watchfire_config::NodeAddress::parse(&format!("nsu=urn:a;s={name}")).unwrap(),
             element: None,
-            deadband: watchfire_config::Deadband::None,
-            publishing_interval: Duration::from_millis(100),
             unit: None,
             range: None,
             sampling_interval: Duration::from_millis(100),
             queue_size: 1,
+            deadband: watchfire_config::Deadband::None,
+            publishing_interval: Duration::from_millis(100),
             area: String::new(),
             role: String::new(),
             group: 0,

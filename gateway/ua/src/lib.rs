@@ -13,6 +13,7 @@ mod pki;
 mod security;
 mod status;
 mod time;
+mod units;
 mod values;
 
 pub use error::UaError;
@@ -23,4 +24,5 @@ pub use pki::{Pki, Trust};
 pub use security::Security;
 pub use status::{has_overflow, status_from_ua, status_name, status_to_ua};
 pub use time::{date_time_from_instant, instant_from_date_time, ns_from_ticks, ticks_from_ns};
+pub use units::ucum_of;
 pub use values::{push_data_value, sample_to_data_value};

@@ -10,10 +10,15 @@ use crate::UaError;
 /// A node id as written in a configuration (OPC 10000-6 §5.1.12): `ns=2;s=Name`, `i=2258` or
 /// `nsu=urn:maker:namespace;s=Name`. Written with `nsu=` it holds on every server and after every restart; a
 /// namespace index need not.
+///
+/// Or the browse path to it, which is kept as it was written: only the server can be asked for the node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct NodeAddress {
-    namespace: Namespace,
-    identifier: Identifier,
+pub struct NodeAddress(Place);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Id { namespace: Namespace, identifier: Identifier },
+    Path(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,15 +31,37 @@ impl NodeAddress {
     /// The null node id, which no server has.
     #[must_use]
     pub const fn null() -> Self {
-        Self { namespace: Namespace::Index(0), identifier: Identifier::Numeric(0) }
+        Self(Place::Id { namespace: Namespace::Index(0), identifier: Identifier::Numeric(0) })
+    }
+
+    /// The address of a node of a server with this NamespaceArray, its namespace by its URI, so that it holds however
+    /// namespaces are numbered. By its index where the array does not have it.
+    #[must_use]
+    pub fn of(node: &NodeId, namespaces: &[String]) -> Self {
+        let uri = namespaces.get(usize::from(node.namespace)).filter(|uri| node.namespace > 0 && !uri.is_empty());
+        let namespace = uri.map_or(Namespace::Index(node.namespace), |uri| Namespace::Uri(uri.clone()));
+        Self(Place::Id { namespace, identifier: node.identifier.clone() })
+    }
+
+    /// The browse path, if it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match &self.0 {
+            Place::Path(path) => Some(path),
+            Place::Id { .. } => None,
+        }
     }
 
     /// The node id on a server with this NamespaceArray.
     ///
     /// # Errors
-    /// When the namespace is not in it; an index beyond it as well.
+    /// When the namespace is not in it; an index beyond it as well. For a browse path: only the server knows.
     pub fn resolve(&self, namespaces: &[String]) -> Result<NodeId, UaError> {
-        let index = match &self.namespace {
+        let (namespace, identifier) = match &self.0 {
+            Place::Id { namespace, identifier } => (namespace, identifier),
+            Place::Path(path) => return Err(UaError::NodeId { text: path.clone() }),
+        };
+        let index = match namespace {
             Namespace::Index(index) if usize::from(*index) < namespaces.len() => Some(*index),
             Namespace::Index(_) => None,
             Namespace::Uri(uri) => {
@@ -42,9 +69,9 @@ impl NodeAddress {
             }
         };
         match index {
-            Some(index) => Ok(NodeId::new(index, self.identifier.clone())),
+            Some(index) => Ok(NodeId::new(index, identifier.clone())),
             None => Err(UaError::Namespace {
-                uri: match &self.namespace {
+                uri: match namespace {
                     Namespace::Index(index) => format!("ns={index}"),
                     Namespace::Uri(uri) => uri.clone(),
                 },
@@ -68,6 +95,9 @@ impl FromStr for NodeAddress {
         } else {
             (Namespace::Index(0), text)
         };
+        if identifier.len() > 1 && identifier.starts_with('/') {
+            return Ok(Self(Place::Path(text.to_owned())));
+        }
         let has_form = identifier
             .split_once('=')
             .is_some_and(|(form, value)| matches!(form, "i" | "s" | "g" | "b") && !value.is_empty());
@@ -75,7 +105,7 @@ impl FromStr for NodeAddress {
             return Err(wrong());
         }
         let identifier = Identifier::from_str(identifier).map_err(|()| wrong())?;
-        Ok(Self { namespace, identifier })
+        Ok(Self(Place::Id { namespace, identifier }))
     }
 }
 
@@ -86,12 +116,20 @@ fn unescaped(uri: &str) -> String {
 
 impl fmt::Display for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Namespace::Index(0) => {}
-            Namespace::Index(index) => write!(f, "ns={index};")?,
-            Namespace::Uri(uri) => write!(f, "nsu={};", uri.replace('%', "%25").replace(';', "%3B"))?,
+        match &self.0 {
+            Place::Id { namespace, identifier } => write!(f, "{namespace}{identifier}"),
+            Place::Path(path) => f.write_str(path),
         }
-        write!(f, "{}", self.identifier)
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(0) => Ok(()),
+            Self::Index(index) => write!(f, "ns={index};"),
+            Self::Uri(uri) => write!(f, "nsu={};", uri.replace('%', "%25").replace(';', "%3B")),
+        }
     }
 }
 
@@ -108,6 +146,8 @@ mod tests {
             "ns=3;b=M/RbKBsRVkePCePcx24oRA==",
             "nsu=urn:watchfire:plant;s=pump/flow",
             "nsu=urn:odd%3B%25;i=1",
+            "/Plant/Pump/Speed",
+            "nsu=urn:plc;/Plant/0:Speed",
         ] {
             assert_eq!(text.parse::<NodeAddress>().unwrap().to_string(), text);
         }
@@ -140,6 +180,12 @@ mod tests {
         assert_eq!(by_uri.resolve(&namespaces).unwrap(), NodeId::new(2, "pump/flow"));
         let missing: NodeAddress = "nsu=urn:elsewhere;s=x".parse().unwrap();
         assert!(missing.resolve(&namespaces).unwrap_err().to_string().contains("urn:elsewhere"));
+        assert_eq!(NodeAddress::of(&NodeId::new(2, "pump/flow"), &namespaces), by_uri);
+        for (node, text) in [(NodeId::new(0, 85), "i=85"), (NodeId::new(9, 1), "ns=9;i=1")] {
+            assert_eq!(NodeAddress::of(&node, &namespaces).to_string(), text);
+        }
+        let path: NodeAddress = "/Plant/Speed".parse().unwrap();
+        assert!(path.resolve(&namespaces).is_err() && path.path() == Some("/Plant/Speed"));
         let beyond: NodeAddress = "ns=3;s=x".parse().unwrap();
         assert!(beyond.resolve(&namespaces).is_err());
     }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -26,7 +26,11 @@ pub enum Command {
     /// Run a simulated plant with the gateway on it, and watch faults being caught.
     Demo(Demo),
     /// Check a configuration and say everything that is wrong with it.
-    Check(ConfigFile),
+    Check(Check),
+    /// Examine the way to a source's server step by step, and say what mends what does not work.
+    Doctor(Doctor),
+    /// Show what the server of a source has, as a tree or as entries for the configuration.
+    Browse(Browse),
     /// Print what was recorded of a signal, or look through all of it, while the gateway runs or afterwards.
     History(History),
     /// Copy the data folder as a whole, while the gateway runs or afterwards.
@@ -45,6 +49,58 @@ pub struct ConfigFile {
     /// The configuration file.
     #[arg(long, short, value_name = "FILE", default_value = "watchfire.toml")]
     pub config: PathBuf,
+}
+
+/// Options of `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Ask the servers as well, whether they have what is configured.
+    #[arg(long)]
+    pub online: bool,
+}
+
+/// Options of `doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// The source, by its name in the configuration.
+    pub source: String,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// Options of `browse`.
+#[derive(Args, Debug)]
+pub struct Browse {
+    /// The source, by its name in the configuration.
+    pub source: String,
+    /// Where to begin: a browse path such as `/Plant/Pump` or a node id (default: the Objects folder).
+    pub path: Option<String>,
+    /// How many levels (default: 4, for entries all).
+    #[arg(long, value_name = "LEVELS")]
+    pub depth: Option<usize>,
+    /// The configuration file (default: watchfire.toml). Without FILE: write entries, as `--toml` does.
+    #[arg(long, short, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+    pub config: Option<PathBuf>,
+    /// Write `[[source.signal]]` entries for the variables that are not configured yet.
+    #[arg(long)]
+    pub toml: bool,
+}
+
+impl Browse {
+    /// The configuration file.
+    pub fn file(&self) -> &Path {
+        let given = self.config.as_deref().filter(|file| !file.as_os_str().is_empty());
+        given.unwrap_or(Path::new("watchfire.toml"))
+    }
+
+    /// Whether entries are wanted instead of a tree.
+    pub fn writes_entries(&self) -> bool {
+        self.toml || self.config.as_deref().is_some_and(|file| file.as_os_str().is_empty())
+    }
 }
 
 /// Options of the demo.
@@ -166,6 +222,19 @@ mod tests {
         assert_eq!(history(&["a/verify", "--csv"]).unwrap(), (Some("a/verify".to_owned()), false));
         assert_eq!(history(&["verify", "--config", "x"]).unwrap(), (None, true));
         assert!(history(&[]).is_err() && history(&["verify", "a/b"]).is_err());
+    }
+
+    #[test]
+    fn browse_takes_a_file_or_writes_entries() {
+        for (line, file, entries) in [
+            (&["watchfire", "browse", "press"][..], "watchfire.toml", false),
+            (&["watchfire", "browse", "press", "--config"], "watchfire.toml", true),
+            (&["watchfire", "browse", "press", "/Plant", "--toml", "--config", "a.toml"], "a.toml", true),
+            (&["watchfire", "browse", "press", "-c", "a.toml"], "a.toml", false),
+        ] {
+            let Command::Browse(browse) = Cli::parse_from(line).command else { panic!("{line:?}") };
+            assert_eq!((browse.file(), browse.writes_entries()), (Path::new(file), entries), "{line:?}");
+        }
     }
 
     #[test]

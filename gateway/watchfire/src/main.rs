@@ -2,14 +2,18 @@
 
 mod assemble;
 mod backup;
+mod browse;
 mod cli;
 mod counts;
 mod data;
 mod demo;
+mod doctor;
+mod found;
 mod history;
 mod query;
 mod replay;
 mod run;
+mod surveys;
 mod terminal;
 mod verify;
 mod view;
@@ -29,17 +33,14 @@ const REFUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let level = match cli.command {
-        Command::Demo(_) | Command::History(_) | Command::Backup(_) | Command::Restore(_) | Command::Replay(_) => {
-            "warn"
-        }
-        _ => "info",
-    };
+    let level = if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" };
     terminal::log_to_stderr(cli.log.as_deref().unwrap_or(level));
     let done = match cli.command {
         Command::Run(options) => run::run(&options),
         Command::Demo(options) => demo::demo(&options),
         Command::Check(options) => run::check(&options),
+        Command::Doctor(options) => doctor::doctor(&options),
+        Command::Browse(options) => browse::browse(&options),
         Command::History(options) => history::history(&options),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),

@@ -9,7 +9,7 @@ use watchfire_pipeline::{ReplayError, ReplayReport, replay as replay_binding, se
 use crate::assemble::Assembly;
 use crate::cli::Replay;
 use crate::data::Data;
-use crate::run;
+use crate::{run, surveys};
 
 /// Differences that are printed for a detector.
 const SHOWN_MAX: usize = 5;
@@ -28,6 +28,7 @@ pub fn replay(options: &Replay) -> Result<ExitCode> {
     if options.seal_first {
         seal_all(&data.log)?;
     }
+    let config = surveys::stored(&config);
     let assembly = Assembly::new(&config, &data)?;
     let sandbox = Assembly::sandbox(&data)?;
     let mut bindings = assembly.bindings();

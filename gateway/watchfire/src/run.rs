@@ -1,6 +1,7 @@
 //! `watchfire run` and `watchfire check`.
 
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +13,15 @@ use watchfire_model::{Clock, SystemClock};
 use watchfire_pipeline::{Gateway, Latest, Stats, Surface, commands};
 
 use crate::assemble::Assembly;
-use crate::cli::ConfigFile;
+use crate::cli::{Check, ConfigFile};
 use crate::data::Data;
-use crate::{counts, query, terminal};
+use crate::surveys::Surveys;
+use crate::{counts, doctor, query, terminal};
 
-/// How long the OPC UA server may take to say goodbye to its clients.
+/// How long the OPC UA server may take to say goodbye to its clients at the end of the program.
 const SERVER_STOP_MAX: Duration = Duration::from_millis(300);
+/// The same before the gateway starts again within itself: its address must be free by then.
+const SERVER_RESTART_MAX: Duration = Duration::from_secs(5);
 
 /// Runs the gateway until a signal ends it.
 ///
@@ -40,16 +44,20 @@ pub fn run(options: &ConfigFile) -> Result<ExitCode> {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn check(options: &ConfigFile) -> Result<ExitCode> {
-    let config = Config::load(&options.config)?;
+pub fn check(options: &Check) -> Result<ExitCode> {
+    let config = Config::load(&options.config.config)?;
     let signals: usize = config.sources.iter().map(|source| source.signals.len()).sum();
+    let selects: usize = config.sources.iter().map(|source| source.selects.len()).sum();
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let selected = if selects == 0 { String::new() } else { format!(" and {}", count(selects, "selection")) };
     println!(
-        "{} is good: {} sources with {signals} signals, {} detectors",
-        options.config.display(),
-        config.sources.len(),
-        config.detectors.len()
+        "{} is good: {} with {}{selected}, {}",
+        options.config.config.display(),
+        count(config.sources.len(), "source"),
+        count(signals, "signal"),
+        count(config.detectors.len(), "detector")
     );
-    Ok(ExitCode::SUCCESS)
+    if options.online { doctor::online(&config) } else { Ok(ExitCode::SUCCESS) }
 }
 
 /// The program's runtime.
@@ -60,7 +68,9 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the program's threads")
 }
 
-/// Runs a configured gateway until `stop`, showing alarms on its own server and on `more` surfaces.
+/// Runs a configured gateway until `stop`, showing alarms on its own server and on `more` surfaces. What the
+/// configuration leaves to the servers is asked of them first; when they are found to have something else later, the
+/// gateway stops and starts again within itself.
 ///
 /// # Errors
 /// When it cannot start or go on.
@@ -74,35 +84,72 @@ pub async fn gateway(
     let data = open(&folder).await?;
     let door = query::open(&folder);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let assembly = Assembly::new(config, &data)?;
+    let rounds = async {
+        let mut surveys = tokio::select! {
+            surveys = Surveys::begin(config, &folder, data.pki(), clock.clone()) => surveys,
+            () = stop.cancelled() => return Ok(()),
+        };
+        loop {
+            let now = surveys.config();
+            let round = stop.child_token();
+            let shown_by = more.clone();
+            let mut running = pin!(assembled(&now, &data, &clock, stats.clone(), shown_by, round.clone(), &stop));
+            tokio::select! {
+                ended = &mut running => return ended,
+                () = surveys.changed() => round.cancel(),
+            }
+            running.await?;
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            tracing::info!("starting again with what the servers have now");
+        }
+    };
+    tokio::select! {
+        ended = rounds => ended,
+        () = query::answer(door, data.stores.clone()) => Ok(()),
+        () = counts::tell(stats.clone()) => Ok(()),
+    }
+}
+
+/// Runs the gateway with all its signals known, until `stop`; `end` is the end of the program.
+async fn assembled(
+    config: &Config,
+    data: &Data,
+    clock: &Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    more: Vec<Arc<dyn Surface>>,
+    stop: CancellationToken,
+    end: &CancellationToken,
+) -> Result<()> {
+    let assembly = Assembly::new(config, data)?;
     let (way_in, requests) = commands();
     let latest = Arc::new(Latest::default());
-    let (server, surface) = assembly.server(&data, &latest, way_in, &clock)?;
+    let (server, surface) = assembly.server(data, &latest, way_in, clock)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let gateway = Gateway {
         clock: clock.clone(),
         log: data.log.clone(),
-        factory: Assembly::sandbox(&data)?,
-        sources: assembly.sources(&data, &clock),
+        factory: Assembly::sandbox(data)?,
+        sources: assembly.sources(data, clock),
         surfaces,
         bindings: assembly.bindings(),
         site: assembly.site(),
         own_area: config.gateway.name.clone(),
         latest,
-        stats: stats.clone(),
+        stats,
         commands: requests,
         commit_interval: config.gateway.commit_interval,
         keep: assembly.keep(),
     };
     tracing::info!(
         name = config.gateway.name,
-        data = %folder.display(),
+        data = %config.gateway.data.display(),
         url = format!("opc.tcp://{}:{}", config.server.host, config.server.port),
         "watchfire runs"
     );
     let server_stop = stop.child_token();
     let serving = tokio::spawn(server.run(server_stop.clone()));
-    let answering = query::answer(door, data.stores.clone());
     // A gateway whose alarms nobody can see must not look as if it worked: it ends, and is started again by whatever
     // supervises it.
     let gateway_stop = stop.child_token();
@@ -124,13 +171,10 @@ pub async fn gateway(
         }
     };
     let mut serve = tokio::spawn(serve);
-    let ended = tokio::select! {
-        ended = running => ended.map_err(anyhow::Error::from),
-        () = answering => Ok(()),
-        () = counts::tell(stats) => Ok(()),
-    };
+    let ended = running.await.map_err(anyhow::Error::from);
     server_stop.cancel();
-    match tokio::time::timeout(SERVER_STOP_MAX, &mut serve).await {
+    let goodbye = if end.is_cancelled() { SERVER_STOP_MAX } else { SERVER_RESTART_MAX };
+    match tokio::time::timeout(goodbye, &mut serve).await {
         Ok(Ok(served)) => ended.and(served),
         _ => ended,
     }

@@ -74,12 +74,12 @@ pub(super) fn signal(name: &str, node: &str) -> SignalConfig {
         name: format!("plant/{name}"),
         node: NodeAddress::parse(node).unwrap(),
         element: None,
-        deadband: Deadband::None,
-        publishing_interval: Duration::from_millis(50),
         unit: None,
         range: None,
         sampling_interval: Duration::ZERO,
         queue_size: 20,
+        deadband: Deadband::None,
+        publishing_interval: Duration::from_millis(50),
         area: "plant".to_owned(),
         role: String::new(),
         group: 0,
@@ -103,7 +103,9 @@ pub(super) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
         publishing_interval: Duration::from_millis(50),
         profile: Profile::Standard,
         trust_server_certificate: false,
+        read_metadata: true,
         signals,
+        selects: Vec::new(),
     }
 }
 

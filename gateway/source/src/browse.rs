@@ -1,0 +1,200 @@
+//! Asks a server what is below nodes (OPC 10000-4 §5.8.2), within its limits and never without end: requests as large as
+//! the server allows, continuation points followed, answers that lead nowhere cut off.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use opcua::client::Session;
+use opcua::types::{
+    BrowseDescription, BrowseDirection, BrowseResult, ByteString, DataValue, NodeId, ReferenceDescription,
+    ReferenceTypeId, StatusCode, VariableId, Variant,
+};
+
+use crate::SourceError;
+use crate::server_info::{read, to_read};
+
+/// No request asks for more nodes at once, whatever the server allows.
+const NODES_MAX: usize = 500;
+/// References of one node in one answer.
+const REFERENCES_PER_ANSWER: u32 = 1_000;
+/// A node with more references than these is cut off.
+const REFERENCES_MAX: usize = 500_000;
+/// A server that says again and again that there is more, and tells nothing, is believed so often.
+const EMPTY_ANSWERS_MAX: usize = 3;
+
+/// What of a node's references is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Below {
+    /// Objects and variables below it, without its properties.
+    Children,
+    /// Its properties.
+    Properties,
+    /// The types derived from it.
+    Subtypes,
+}
+
+/// How many nodes may be in one request, 0 for no limit (OPC 10000-5 §6.3.11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BrowseLimits {
+    pub browse: usize,
+    pub translate: usize,
+    pub continuation_points: usize,
+}
+
+impl BrowseLimits {
+    pub(crate) async fn of(session: &Session) -> Result<Self, SourceError> {
+        let nodes = [
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
+            VariableId::Server_ServerCapabilities_MaxBrowseContinuationPoints,
+        ];
+        let values = read(session, &nodes.map(|node| to_read(node.into(), opcua::types::AttributeId::Value))).await?;
+        let limit = |at: usize| match values.get(at) {
+            Some(DataValue { value: Some(Variant::UInt32(limit)), .. }) => usize::try_from(*limit).unwrap_or(0),
+            Some(DataValue { value: Some(Variant::UInt16(limit)), .. }) => usize::from(*limit),
+            _ => 0,
+        };
+        Ok(Self { browse: limit(0), translate: limit(1), continuation_points: limit(2) })
+    }
+
+    pub(crate) fn translate_at_once(&self) -> usize {
+        at_once(self.translate)
+    }
+}
+
+fn at_once(limit: usize) -> usize {
+    if limit == 0 { NODES_MAX } else { limit.min(NODES_MAX) }
+}
+
+/// Whether a whole request was more than the server takes, so that a smaller one may do.
+pub(crate) fn is_too_large(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BadTooManyOperations
+            | StatusCode::BadRequestTooLarge
+            | StatusCode::BadResponseTooLarge
+            | StatusCode::BadEncodingLimitsExceeded
+    )
+}
+
+/// Browses on one session; learns how much the server takes at once.
+pub(crate) struct Browser {
+    session: Arc<Session>,
+    at_once: usize,
+}
+
+/// What was found below one of the nodes asked for.
+type Found = Vec<Vec<ReferenceDescription>>;
+
+impl Browser {
+    pub(crate) fn new(session: Arc<Session>, limits: BrowseLimits) -> Self {
+        Self { session, at_once: at_once(limits.browse) }
+    }
+
+    /// The references of each node, in the order of `nodes`. A node that the server refuses has none; only a server
+    /// that refuses altogether is an error.
+    pub(crate) async fn below(&mut self, nodes: &[NodeId], wanted: Below) -> Result<Found, SourceError> {
+        let mut found: Found = vec![Vec::new(); nodes.len()];
+        let mut waiting: VecDeque<usize> = (0..nodes.len()).collect();
+        while !waiting.is_empty() {
+            let chunk: Vec<usize> = waiting.drain(..self.at_once.min(waiting.len())).collect();
+            let asked: Vec<_> = chunk.iter().filter_map(|at| nodes.get(*at)).map(|node| wanted.of(node)).collect();
+            let results = match self.session.browse(&asked, REFERENCES_PER_ANSWER, None).await {
+                Ok(results) => results,
+                Err(error) if is_too_large(error.status()) && chunk.len() > 1 => {
+                    self.at_once = (chunk.len() / 2).max(1);
+                    chunk.into_iter().rev().for_each(|at| waiting.push_front(at));
+                    continue;
+                }
+                Err(error) => return Err(SourceError::request("browsing")(error)),
+            };
+            let (mut open, mut again) = (Vec::new(), Vec::new());
+            for (at, result) in chunk.iter().copied().zip(results) {
+                let is_crowded = result.status_code == StatusCode::BadNoContinuationPoints && chunk.len() > 1;
+                if is_crowded {
+                    again.push(at);
+                } else if let Some(more) = take(result, found.get_mut(at)) {
+                    open.push((at, more));
+                }
+            }
+            self.follow(open, &mut found).await?;
+            if !again.is_empty() {
+                // So many nodes at once need more continuation points than the server has.
+                self.at_once = (chunk.len() / 2).max(1);
+                waiting.extend(again);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Fetches what did not fit into the first answers.
+    async fn follow(&self, mut open: Vec<(usize, ByteString)>, found: &mut Found) -> Result<(), SourceError> {
+        let mut empty = 0;
+        while !open.is_empty() {
+            let chunk: Vec<(usize, ByteString)> = open.drain(..self.at_once.min(open.len())).collect();
+            let points: Vec<ByteString> = chunk.iter().map(|(_, point)| point.clone()).collect();
+            let results =
+                self.session.browse_next(false, &points).await.map_err(SourceError::request("browsing on"))?;
+            let (mut told, mut endless) = (false, Vec::new());
+            for ((at, _), result) in chunk.into_iter().zip(results) {
+                let before = found.get(at).map_or(0, Vec::len);
+                let more = take(result, found.get_mut(at));
+                let count = found.get(at).map_or(0, Vec::len);
+                told |= count > before;
+                match more {
+                    Some(more) if count < REFERENCES_MAX => open.push((at, more)),
+                    Some(more) => endless.push(more),
+                    None => {}
+                }
+            }
+            empty = if told { 0 } else { empty + 1 };
+            if empty >= EMPTY_ANSWERS_MAX {
+                endless.extend(open.drain(..).map(|(_, point)| point));
+            }
+            if !endless.is_empty() {
+                tracing::warn!(nodes = endless.len(), "the server's answers to browsing have no end and are cut off");
+                // Whether it frees them or not makes no difference to us.
+                drop(self.session.browse_next(true, &endless).await);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes an answer over; the continuation point where there is more.
+fn take(result: BrowseResult, into: Option<&mut Vec<ReferenceDescription>>) -> Option<ByteString> {
+    if result.status_code.is_bad() {
+        tracing::debug!(status = %result.status_code, "a node cannot be browsed");
+        return None;
+    }
+    if let Some(into) = into {
+        // Nodes of other servers cannot be read here.
+        into.extend(result.references.into_iter().flatten().filter(|reference| reference.node_id.server_index == 0));
+    }
+    (!result.continuation_point.is_null_or_empty()).then_some(result.continuation_point)
+}
+
+impl Below {
+    fn of(self, node: &NodeId) -> BrowseDescription {
+        let (reference_type_id, node_class_mask) = match self {
+            // Objects and variables.
+            Self::Children => (ReferenceTypeId::HierarchicalReferences, 1 | 2),
+            Self::Properties => (ReferenceTypeId::HasProperty, 2),
+            Self::Subtypes => (ReferenceTypeId::HasSubtype, 0),
+        };
+        BrowseDescription {
+            node_id: node.clone(),
+            browse_direction: BrowseDirection::Forward,
+            reference_type_id: reference_type_id.into(),
+            include_subtypes: true,
+            node_class_mask,
+            // Everything: names, class and type definition.
+            result_mask: 63,
+        }
+    }
+}
+
+/// Whether a reference leads to a property.
+pub(crate) fn is_property(reference: &ReferenceDescription) -> bool {
+    reference.reference_type_id == ReferenceTypeId::HasProperty
+}

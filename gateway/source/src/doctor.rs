@@ -1,0 +1,321 @@
+//! Examines a source's server step by step, as a person would who has to find out why nothing comes: address, endpoint,
+//! certificates, login, limits, clock, a trial subscription, history. Says of each step how it is and what mends it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opcua::client::{DataChangeCallback, HistoryReadAction, Session};
+use opcua::types::{
+    AttributeId, DataValue, DateTime, HistoryData, HistoryReadValueId, MonitoredItemCreateRequest, MonitoringMode,
+    MonitoringParameters, NodeId, ReadRawModifiedDetails, ReadValueId, TimestampsToReturn, VariableId, Variant,
+};
+use tokio::sync::Notify;
+use tokio::time::Instant as Timer;
+use watchfire_config::{Security, SourceConfig};
+use watchfire_model::{Clock, Instant};
+use watchfire_ua::{date_time_from_instant, instant_from_date_time};
+
+use crate::SourceError;
+use crate::browse::{BrowseLimits, Browser};
+use crate::server_info::{namespaces, read, to_read};
+use crate::survey::nodes_of;
+use crate::visit::{connector, visit};
+
+/// Signals that are tried.
+const TRIED: usize = 5;
+/// How long the trial subscription waits for its first value.
+const FIRST_VALUE_MAX: Duration = Duration::from_secs(10);
+/// A clock that is off by more is worth a warning, and by more is an error: alarms would be at the wrong time.
+const SKEW_MS: (i64, i64) = (1_000, 60_000);
+/// The bit of AccessLevel that says that history may be read.
+const HISTORY_READ: u8 = 4;
+
+/// How a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, but something is worth a look.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// What was found out in one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How it is.
+    pub verdict: Verdict,
+    /// The step.
+    pub step: &'static str,
+    /// What was found, with the way out where there is one.
+    pub text: String,
+}
+
+/// Examines the server of a source and tells each finding as soon as it is known. Reads only; the trial subscription is
+/// taken away again. Takes some seconds, half a minute where nobody answers.
+pub async fn diagnose(config: &SourceConfig, pki_dir: PathBuf, clock: Arc<dyn Clock>, tell: impl Fn(Finding)) {
+    let say = |verdict, step, text: String| tell(Finding { verdict, step, text });
+    let to = (config.url.host.as_str(), config.url.port);
+    let began = Timer::now();
+    match tokio::time::timeout(Duration::from_secs(10), tokio::net::TcpStream::connect(to)).await {
+        Ok(Ok(_)) => {
+            say(Verdict::Ok, "address", format!("`{}` answers after {} ms", config.url, began.elapsed().as_millis()))
+        }
+        failed => {
+            let why = failed.map_or_else(
+                |_| "no answer within 10 s".to_owned(),
+                |e| e.err().map_or_else(String::new, |e| e.to_string()),
+            );
+            let way_out = "check `url`, that the server runs, and what lies between";
+            say(Verdict::Fail, "address", format!("`{}` cannot be reached: {why}; {way_out}", config.url));
+            return;
+        }
+    }
+    let connector = connector(config, pki_dir, clock.clone());
+    let examined = visit(&connector, |session| async move { Ok(in_session(session, config, &*clock).await) });
+    match examined.await {
+        Ok(findings) => {
+            for step in ["endpoint", "certificates", "login"] {
+                say(Verdict::Ok, step, passed(step, config));
+            }
+            findings.into_iter().for_each(tell);
+        }
+        Err(error) => {
+            let failed = step_of(&error);
+            // A failure elsewhere says nothing of these steps.
+            let steps = ["endpoint", "certificates", "login"].into_iter().filter(|_| failed != "session");
+            for step in steps.take_while(|step| *step != failed) {
+                say(Verdict::Ok, step, passed(step, config));
+            }
+            say(Verdict::Fail, failed, format!("{error}{}", way_out(&error, config)));
+        }
+    }
+}
+
+/// What it means that a step was passed.
+fn passed(step: &str, config: &SourceConfig) -> String {
+    let secured = config.security != Security::None;
+    match step {
+        "endpoint" => format!("there is one with security `{}`", if secured { "basic256sha256" } else { "none" }),
+        "certificates" if secured => "each side trusts the other's".to_owned(),
+        "certificates" => "not used: security is `none`".to_owned(),
+        _ => config.user.as_ref().map_or_else(|| "anonymous".to_owned(), |user| format!("as `{user}`")),
+    }
+}
+
+/// The step in which an error stands in the way.
+const fn step_of(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::NotOffered { .. } => "endpoint",
+        SourceError::Untrusted { .. } | SourceError::Certificate(_) | SourceError::RefusesUs { .. } => "certificates",
+        SourceError::Login { .. } | SourceError::Password(_) => "login",
+        _ => "session",
+    }
+}
+
+/// The command that mends it, beyond what the error says itself.
+fn way_out(error: &SourceError, config: &SourceConfig) -> String {
+    match error {
+        SourceError::Untrusted { file, .. } => {
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            format!("; or run `watchfire certs trust {name}`, then `watchfire doctor {}` again", config.name)
+        }
+        SourceError::RefusesUs { .. } => {
+            format!("; its administrator has to trust it, then run `watchfire doctor {}` again", config.name)
+        }
+        _ => String::new(),
+    }
+}
+
+/// The findings of a session, in their order.
+async fn in_session(session: Arc<Session>, config: &SourceConfig, clock: &dyn Clock) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let steps = steps(&session, config, clock, &mut findings).await;
+    if let Err(error) = steps {
+        findings.push(Finding { verdict: Verdict::Fail, step: "session", text: error.to_string() });
+    }
+    findings
+}
+
+async fn steps(
+    session: &Arc<Session>,
+    config: &SourceConfig,
+    clock: &dyn Clock,
+    findings: &mut Vec<Finding>,
+) -> Result<(), SourceError> {
+    let mut say = |(verdict, text): (Verdict, String), step| findings.push(Finding { verdict, step, text });
+    say(limits(session).await?, "limits");
+    say(skew(session, clock).await?, "clock");
+    let browse = BrowseLimits::of(session).await?;
+    let mut browser = Browser::new(session.clone(), browse);
+    let namespaces = namespaces(session).await?;
+    let tried = config.signals.get(..TRIED.min(config.signals.len())).unwrap_or_default();
+    let found = nodes_of(session, &mut browser, browse, &namespaces, tried).await?;
+    let mut nodes: Vec<NodeId> = found.into_iter().flatten().collect();
+    if nodes.is_empty() {
+        // Every server has its own time, and it changes.
+        nodes.push(VariableId::Server_ServerStatus_CurrentTime.into());
+    }
+    say(trial(session, config, &nodes).await, "subscription");
+    say(history(session, &nodes).await?, "history");
+    Ok(())
+}
+
+async fn limits(session: &Session) -> Result<(Verdict, String), SourceError> {
+    let asked = [
+        ("nodes a read", VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead),
+        ("items a call", VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall),
+        ("nodes a browse", VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse),
+        ("continuation points", VariableId::Server_ServerCapabilities_MaxBrowseContinuationPoints),
+    ];
+    let wanted: Vec<ReadValueId> = asked.iter().map(|(_, node)| to_read((*node).into(), AttributeId::Value)).collect();
+    let values = read(session, &wanted).await?;
+    let told: Vec<String> = asked
+        .iter()
+        .zip(&values)
+        .filter_map(|((what, _), value)| match whole(value) {
+            Some(0) | None => None,
+            Some(limit) => Some(format!("{limit} {what}")),
+        })
+        .collect();
+    Ok((Verdict::Ok, if told.is_empty() { "the server tells none".to_owned() } else { told.join(", ") }))
+}
+
+fn whole(value: &DataValue) -> Option<u32> {
+    match value.value {
+        Some(Variant::UInt32(limit)) => Some(limit),
+        Some(Variant::UInt16(limit)) => Some(u32::from(limit)),
+        _ => None,
+    }
+}
+
+async fn skew(session: &Session, clock: &dyn Clock) -> Result<(Verdict, String), SourceError> {
+    let before = clock.now();
+    let wanted = to_read(VariableId::Server_ServerStatus_CurrentTime.into(), AttributeId::Value);
+    let values = read(session, &[wanted]).await?;
+    let after = clock.now();
+    let theirs = match values.first().map(|value| &value.value) {
+        Some(Some(Variant::DateTime(theirs))) => instant_from_date_time(theirs, None),
+        _ => None,
+    };
+    let Some(theirs) = theirs else {
+        return Ok((Verdict::Warn, "the server does not tell its time".to_owned()));
+    };
+    let ours = before.ns() / 2 + after.ns() / 2;
+    let skew_ms = (theirs.ns() - ours) / 1_000_000;
+    let verdict = match skew_ms.abs() {
+        skew if skew > SKEW_MS.1 => Verdict::Fail,
+        skew if skew > SKEW_MS.0 => Verdict::Warn,
+        _ => Verdict::Ok,
+    };
+    let way_out = if verdict == Verdict::Ok { "" } else { "; let both take their time from one server (NTP)" };
+    let side = if skew_ms < 0 { "behind" } else { "before" };
+    Ok((verdict, format!("the server's is {} ms {side} ours{way_out}", skew_ms.abs())))
+}
+
+/// A subscription as the gateway would make it, for as long as it takes to see its first value.
+async fn trial(session: &Session, config: &SourceConfig, nodes: &[NodeId]) -> (Verdict, String) {
+    let arrived = Arc::new(Notify::new());
+    let told = arrived.clone();
+    let callback = DataChangeCallback::new(move |_, _| told.notify_one());
+    let made = session.create_subscription(config.publishing_interval, 1_000, 10, 0, 0, true, callback).await;
+    let id = match made {
+        Ok(id) => id,
+        Err(error) => {
+            let way_out = "the server may have no room for another one: close others or raise its limit";
+            return (Verdict::Fail, format!("no subscription can be made: {}; {way_out}", error.status()));
+        }
+    };
+    let asked_ms = config.signals.first().map_or(250.0, |signal| signal.sampling_interval.as_secs_f64() * 1_000.0);
+    let queue_size = config.signals.first().map_or(10, |signal| signal.queue_size);
+    let item = |(handle, node): (u32, &NodeId)| MonitoredItemCreateRequest {
+        item_to_monitor: to_read(node.clone(), AttributeId::Value),
+        monitoring_mode: MonitoringMode::Reporting,
+        requested_parameters: MonitoringParameters {
+            client_handle: handle,
+            sampling_interval: asked_ms,
+            queue_size,
+            discard_oldest: true,
+            ..Default::default()
+        },
+    };
+    let items = (1_u32..).zip(nodes).map(item).collect();
+    let began = Timer::now();
+    let created = session.create_monitored_items(id, TimestampsToReturn::Both, items).await;
+    let finding = match created {
+        Err(error) => (Verdict::Fail, format!("no items can be made: {}", error.status())),
+        Ok(items) => {
+            let refused = items.iter().filter(|item| item.result.status_code.is_bad()).count();
+            let revised = items.iter().find(|item| item.result.status_code.is_good()).map(|item| {
+                let (sampling_ms, queue) = (item.result.revised_sampling_interval, item.result.revised_queue_size);
+                format!("sampling {asked_ms} ms is revised to {sampling_ms} ms, queue {queue_size} to {queue}")
+            });
+            let first = tokio::time::timeout(FIRST_VALUE_MAX, arrived.notified()).await;
+            let revised = revised.unwrap_or_default();
+            match (revised.is_empty(), first) {
+                (true, _) => {
+                    (Verdict::Fail, "the server refuses every item; run `watchfire check --online`".to_owned())
+                }
+                (false, Err(_)) => {
+                    (Verdict::Fail, format!("{revised}, but no value came within 10 s; check what lies between"))
+                }
+                (false, Ok(())) => {
+                    let verdict = if refused == 0 { Verdict::Ok } else { Verdict::Warn };
+                    let refused = if refused == 0 {
+                        String::new()
+                    } else {
+                        format!(", {refused} of {} items refused (`watchfire check --online` says why)", nodes.len())
+                    };
+                    (verdict, format!("first value after {} ms; {revised}{refused}", began.elapsed().as_millis()))
+                }
+            }
+        }
+    };
+    // Whether the server says yes or no, the session's end takes it away.
+    drop(session.delete_subscription(id).await);
+    finding
+}
+
+/// What the server keeps of the past.
+async fn history(session: &Session, nodes: &[NodeId]) -> Result<(Verdict, String), SourceError> {
+    let capability = VariableId::HistoryServerCapabilities_AccessHistoryDataCapability;
+    let mut wanted = vec![to_read(capability.into(), AttributeId::Value)];
+    wanted.extend(nodes.iter().map(|node| to_read(node.clone(), AttributeId::UserAccessLevel)));
+    let values = read(session, &wanted).await?;
+    let can = matches!(values.first().map(|value| &value.value), Some(Some(Variant::Boolean(true))));
+    let levels = nodes.iter().zip(values.iter().skip(1));
+    let kept: Vec<&NodeId> = levels
+        .filter(|(_, level)| matches!(level.value, Some(Variant::Byte(level)) if level & HISTORY_READ != 0))
+        .map(|(node, _)| node)
+        .collect();
+    let Some(node) = kept.first() else {
+        let said = if can { "keeps history, but not of the signals tried" } else { "keeps none" };
+        let way_out = "after an outage what was missed is a gap; let the server record the signals if it can";
+        return Ok((Verdict::Warn, format!("the server {said}: {way_out}")));
+    };
+    let details = HistoryReadAction::ReadRawModifiedDetails(ReadRawModifiedDetails {
+        is_read_modified: false,
+        start_time: date_time_from_instant(Instant::from_s(0)).0,
+        end_time: DateTime::null(),
+        num_values_per_node: 1,
+        return_bounds: false,
+    });
+    let asked = HistoryReadValueId { node_id: (*node).clone(), ..Default::default() };
+    let told = session.history_read(details, TimestampsToReturn::Both, false, &[asked]).await;
+    let count = format!("of {} of {} signals tried", kept.len(), nodes.len());
+    Ok(match told {
+        Err(error) => {
+            (Verdict::Warn, format!("the server says that it keeps history {count}, but: {}", error.status()))
+        }
+        Ok(results) => {
+            let data = results.into_iter().next().and_then(|result| result.history_data.into_inner_as::<HistoryData>());
+            let first = data.and_then(|data| data.data_values.into_iter().flatten().next());
+            let since = first.and_then(|value| value.source_timestamp.or(value.server_timestamp));
+            let since =
+                since.map_or_else(|| "nothing of the first yet".to_owned(), |time| format!("the first since {time}"));
+            (Verdict::Ok, format!("the server keeps it {count}, {since}"))
+        }
+    })
+}
