@@ -29,10 +29,10 @@ mod source;
 mod structures;
 mod survey;
 mod timing;
-mod watchdog;
 mod tree;
 mod visit;
 mod walk;
+mod watchdog;
 mod watched;
 
 pub use doctor::{Finding, Verdict, diagnose};

@@ -29,6 +29,8 @@ const FORM: u32 = 1;
 const READ_ROWS_MAX: usize = 1 << 16;
 /// Certificates and their keys, without which the gateway would be another one to every server and HMI.
 const PKI: &str = "pki";
+/// What servers were found to have, without which detectors would have other signals while a server is away.
+const FOUND: &str = "found";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct List {
@@ -83,9 +85,11 @@ pub fn make(stores: &Stores, folder: &Path, to: &Path) -> Result<String> {
     });
     let copied =
         copied.with_context(|| format!("cannot make the backup `{}`; remove what there is of it", to.display()))?;
-    let pki = folder.join(PKI);
-    if pki.exists() {
-        copy_folder(&pki, &to.join(PKI))?;
+    for whole in [PKI, FOUND] {
+        let from = folder.join(whole);
+        if from.exists() {
+            copy_folder(&from, &to.join(whole))?;
+        }
     }
     let mut files = Vec::new();
     list(to, to, &mut files)?;
