@@ -72,6 +72,9 @@ pub struct Doctor {
     pub config: ConfigFile,
 }
 
+/// Stands for the file where `browse --config` names none.
+const NO_FILE: &str = "-";
+
 /// Options of `browse`.
 #[derive(Args, Debug)]
 pub struct Browse {
@@ -83,7 +86,7 @@ pub struct Browse {
     #[arg(long, value_name = "LEVELS")]
     pub depth: Option<usize>,
     /// The configuration file (default: watchfire.toml). Without FILE: write entries, as `--toml` does.
-    #[arg(long, short, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, short, value_name = "FILE", num_args = 0..=1, default_missing_value = NO_FILE)]
     pub config: Option<PathBuf>,
     /// Write `[[source.signal]]` entries for the variables that are not configured yet.
     #[arg(long)]
@@ -93,13 +96,13 @@ pub struct Browse {
 impl Browse {
     /// The configuration file.
     pub fn file(&self) -> &Path {
-        let given = self.config.as_deref().filter(|file| !file.as_os_str().is_empty());
+        let given = self.config.as_deref().filter(|file| *file != Path::new(NO_FILE));
         given.unwrap_or(Path::new("watchfire.toml"))
     }
 
     /// Whether entries are wanted instead of a tree.
     pub fn writes_entries(&self) -> bool {
-        self.toml || self.config.as_deref().is_some_and(|file| file.as_os_str().is_empty())
+        self.toml || self.config.as_deref().is_some_and(|file| file == Path::new(NO_FILE))
     }
 }
 
