@@ -1,5 +1,7 @@
 //! What a condition is, as opposed to how it stands: fixed while its detector's configuration is.
 
+use std::sync::Arc;
+
 use watchfire_model::{ConditionKey, Scope, Severity, SignalId};
 
 /// The OPC UA alarm types in use (OPC 10000-9 §5.8).
@@ -55,15 +57,16 @@ pub enum ConditionClass {
     Statistical,
 }
 
-/// A condition instance: what it is and where it belongs.
+/// A condition instance: what it is and where it belongs. What the instances of one condition have in common they
+/// share: each has some 130 bytes and its key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConditionDef {
     /// Its name for ever.
     pub key: ConditionKey,
     /// The area whose alarm list it is in; parts separated by `/`.
-    pub area: String,
+    pub area: Arc<str>,
     /// What it is about: a signal's name, a source's or a detector's.
-    pub source_name: String,
+    pub source_name: Arc<str>,
     /// The signal it is about, for conditions of one signal.
     pub signal: Option<SignalId>,
     /// For what there is one instance.
@@ -75,11 +78,11 @@ pub struct ConditionDef {
     /// Severity while active.
     pub severity: Severity,
     /// What it means, one sentence.
-    pub text: String,
+    pub text: Arc<str>,
     /// What the operator should do.
-    pub response: String,
+    pub response: Arc<str>,
     /// Whether an acknowledged alarm must be confirmed as well.
     pub confirm: bool,
     /// Who finds it: plugin, version and digest, for people.
-    pub detector: String,
+    pub detector: Arc<str>,
 }

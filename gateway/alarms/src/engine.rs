@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchfire_model::{AlarmCommand, CommandKind, ConditionKey, Instant, Level, Lsn, StatusCode};
+use watchfire_model::{AlarmCommand, CommandKind, ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
 
 use crate::state::EVENT_IDS_MAX;
 use crate::{Comment, ConditionDef, ConditionState, DecodeError, EventId, Evidence};
@@ -88,6 +88,8 @@ pub struct Engine {
     conditions: BTreeMap<ConditionKey, Condition>,
     /// States read back whose condition is not defined (yet): a detector that cannot start keeps its alarms.
     orphans: BTreeMap<ConditionKey, ConditionState>,
+    /// How the last new condition began; those that begin alike share it until they change.
+    fresh: Option<Arc<ConditionState>>,
 }
 
 impl Engine {
@@ -110,7 +112,10 @@ impl Engine {
     pub fn define(&mut self, def: Arc<ConditionDef>, at: Instant) -> Transition {
         let known = self.conditions.remove(&def.key).map(|condition| condition.state);
         let recovered = || self.orphans.remove(&def.key).map(Arc::new);
-        let mut state = known.or_else(recovered).unwrap_or_else(|| Arc::new(ConditionState::normal(&def, at)));
+        let mut state = match known.or_else(recovered) {
+            Some(state) => state,
+            None => self.fresh(def.severity, at),
+        };
         let retain = state.must_retain(&def);
         if state.retain != retain {
             Arc::make_mut(&mut state).retain = retain;
@@ -118,6 +123,14 @@ impl Engine {
         let transition = Transition { def: def.clone(), state: state.clone(), notify: false };
         self.conditions.insert(def.key.clone(), Condition { def, state });
         transition
+    }
+
+    fn fresh(&mut self, severity: Severity, at: Instant) -> Arc<ConditionState> {
+        let alike = |state: &&Arc<ConditionState>| state.severity.value == severity && state.time == at;
+        if let Some(state) = self.fresh.as_ref().filter(alike) {
+            return state.clone();
+        }
+        self.fresh.insert(Arc::new(ConditionState::normal(severity, at))).clone()
     }
 
     /// The conditions and their states, by key.
@@ -142,15 +155,12 @@ impl Engine {
     /// that is unknown. A disabled condition keeps its level for when it is enabled, without an event.
     pub fn apply(&mut self, key: &ConditionKey, cause: Lsn, finding: Finding, now: Instant) -> Option<Transition> {
         let condition = self.conditions.get_mut(key)?;
-        let before = condition.state.clone();
-        let after = Arc::make_mut(&mut condition.state);
-        after.take(&condition.def, &finding);
-        let same_reason = after.message == before.message || !before.retain;
-        let unseen = after.level == before.level && after.quality.value == before.quality.value && same_reason;
-        if unseen {
+        if condition.state.stands_so(&finding) {
             return None;
         }
-        Some(condition.changed(before.retain, cause, finding.at, now))
+        let (was_listed, at) = (condition.state.retain, finding.at);
+        Arc::make_mut(&mut condition.state).take(&condition.def, finding);
+        Some(condition.changed(was_listed, cause, at, now))
     }
 
     /// Says how far the findings of a condition can be believed, without touching its state otherwise: a detector
@@ -256,7 +266,14 @@ impl Condition {
 }
 
 impl ConditionState {
-    fn take(&mut self, def: &ConditionDef, finding: &Finding) {
+    /// Whether a finding changes nothing that an operator sees: the reason only counts while the condition is listed.
+    fn stands_so(&self, finding: &Finding) -> bool {
+        let same_level = finding.level == Level::Unknown
+            || (finding.level == self.level && (!self.retain || finding.message == self.message));
+        same_level && self.quality.value == finding.quality
+    }
+
+    fn take(&mut self, def: &ConditionDef, finding: Finding) {
         let at = finding.at;
         self.quality.set(finding.quality, at);
         if finding.level == Level::Unknown {
@@ -265,8 +282,8 @@ impl ConditionState {
         let was_active = self.active.value;
         self.level = finding.level;
         self.score = finding.score;
-        self.message.clone_from(&finding.message);
-        self.evidence.clone_from(&finding.evidence);
+        self.message = finding.message;
+        self.evidence = finding.evidence;
         self.active.set(finding.level.is_active(), at);
         if self.active.value && !was_active && self.enabled.value {
             self.begin_occurrence(at);

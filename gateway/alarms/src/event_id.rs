@@ -10,6 +10,9 @@ use watchfire_model::ConditionKey;
 pub struct EventId([u8; 16]);
 
 impl EventId {
+    /// Stands for one that is yet to be derived.
+    pub(crate) const NONE: Self = Self([0; 16]);
+
     /// The id of the `transition`th transition of a condition, caused by what stands at `cause` in the log.
     #[must_use]
     pub fn derive(key: &ConditionKey, transition: u64, cause: u64) -> Self {

@@ -68,7 +68,7 @@ impl Bench {
     }
 
     fn event(&self) -> [u8; 16] {
-        *self.state().event_id.bytes()
+        *self.state().event_id(&self.key).bytes()
     }
 }
 

@@ -1,7 +1,9 @@
 //! How a condition stands: everything that must survive a restart, and its encoding.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use watchfire_model::{Instant, Level, Lsn, Severity, StatusCode};
+use watchfire_model::{ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
 
 use crate::{ConditionDef, EventId};
 
@@ -47,7 +49,7 @@ pub struct Comment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The signal's name.
-    pub signal: String,
+    pub signal: Arc<str>,
     /// What was seen.
     pub observed: f64,
     /// The least that was expected.
@@ -89,8 +91,8 @@ pub struct ConditionState {
     pub evidence: Vec<Evidence>,
     /// Whether it belongs in the alarm list.
     pub retain: bool,
-    /// The EventId of the transition that led here.
-    pub event_id: EventId,
+    /// The EventId of the transition that led here; see [`ConditionState::event_id`].
+    pub(crate) event_id: EventId,
     /// EventIds of the current occurrence that may still be acknowledged or commented, oldest first.
     pub event_ids: Vec<EventId>,
     /// Time of that transition, at the process.
@@ -116,17 +118,18 @@ pub struct DecodeError {
 }
 
 impl ConditionState {
-    /// A condition as it is before anything happened: enabled, inactive, acknowledged, confirmed.
+    /// A condition as it is before anything happened: enabled, inactive, acknowledged, confirmed. Nothing in it is of one
+    /// condition alone, so that all that are new can share it.
     #[must_use]
-    pub fn normal(def: &ConditionDef, at: Instant) -> Self {
+    pub fn normal(severity: Severity, at: Instant) -> Self {
         Self {
             enabled: Stamped::new(true, at),
             active: Stamped::new(false, at),
             acked: Stamped::new(true, at),
             confirmed: Stamped::new(true, at),
             level: Level::Normal,
-            severity: Stamped::new(def.severity, at),
-            last_severity: Stamped::new(def.severity, at),
+            severity: Stamped::new(severity, at),
+            last_severity: Stamped::new(severity, at),
             quality: Stamped::new(StatusCode::GOOD, at),
             comment: Stamped::new(Comment::default(), at),
             user: String::new(),
@@ -134,7 +137,7 @@ impl ConditionState {
             score: None,
             evidence: Vec::new(),
             retain: false,
-            event_id: EventId::derive(&def.key, 0, 0),
+            event_id: EventId::NONE,
             event_ids: Vec::new(),
             time: at,
             receive_time: at,
@@ -142,6 +145,12 @@ impl ConditionState {
             activations: 0,
             decided: Lsn(0),
         }
+    }
+
+    /// The EventId of the transition that led here; of a condition that had none yet, one that no event bears.
+    #[must_use]
+    pub fn event_id(&self, key: &ConditionKey) -> EventId {
+        if self.event_id == EventId::NONE { EventId::derive(key, self.transitions, 0) } else { self.event_id }
     }
 
     /// Retain (OPC 10000-9 §5.5.2): it belongs in the list while something is left to see or to do.

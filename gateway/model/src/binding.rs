@@ -1,24 +1,26 @@
 //! What a detector sees of a frame: the rows of its own signals, with the gateway's ids replaced by its indexes.
 
+use std::sync::Arc;
+
 use crate::{Frame, GapCause, Instant, Kind, Lsn, Quality, SignalId, StatusCode};
 
-/// A signal as it is described to a detector.
+/// A signal as it is described to a detector. Its texts are shared with whoever else names it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SignalInfo {
     /// Its id in the log.
     pub id: SignalId,
     /// `source/name`.
-    pub name: String,
+    pub name: Arc<str>,
     /// What its values are.
     pub kind: Kind,
     /// UCUM unit code.
-    pub unit: Option<String>,
+    pub unit: Option<Arc<str>>,
     /// Engineering range.
     pub range: Option<(f64, f64)>,
     /// Sampling interval, nanoseconds.
     pub sampling_ns: Option<u64>,
     /// Which slot of the detector's description it fills.
-    pub role: String,
+    pub role: Arc<str>,
     /// Its group; 0 unless configured.
     pub group: u32,
 }

@@ -1,5 +1,6 @@
 //! Identifiers. Each is a type of its own, so that one cannot stand where another is meant.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -108,6 +109,12 @@ impl ConditionKey {
     #[must_use]
     pub fn instance(&self) -> &str {
         self.0.splitn(3, '/').nth(2).unwrap_or_default()
+    }
+}
+
+impl Borrow<str> for ConditionKey {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -30,7 +30,7 @@ pub struct BindingPlan {
     /// What its verdicts lead to.
     pub mode: Mode,
     /// The area of each of its signals.
-    pub areas: Vec<String>,
+    pub areas: Vec<Arc<str>>,
     /// The area of conditions that are not about one signal.
     pub area: String,
     /// The sources its signals come from.
@@ -40,7 +40,8 @@ pub struct BindingPlan {
 /// A binding's conditions, made once its detector has told them.
 pub(crate) struct Conditions {
     specs: Vec<ConditionSpec>,
-    names: Vec<String>,
+    /// Of the signals.
+    names: Vec<Arc<str>>,
     binding: String,
 }
 
@@ -71,17 +72,17 @@ impl BindingPlan {
         let digest = identity.digest.get(..12).unwrap_or(&identity.digest);
         let base = ConditionDef {
             key: ConditionKey::new(&self.spec.name, &condition.id, ""),
-            area: self.area.clone(),
-            source_name: self.spec.name.clone(),
+            area: self.area.as_str().into(),
+            source_name: self.spec.name.as_str().into(),
             signal: None,
             scope: condition.scope,
             alarm_type: AlarmType::from_browse_name(&condition.alarm_type).unwrap_or_default(),
             class: ConditionClass::Process,
             severity: settings.severity.map_or(condition.severity, Severity::clamped),
-            text: condition.text.clone(),
-            response: settings.response.unwrap_or_else(|| condition.response.clone()),
+            text: condition.text.as_str().into(),
+            response: settings.response.unwrap_or_else(|| condition.response.clone()).into(),
             confirm: settings.confirm.unwrap_or(false),
-            detector: format!("{} {} ({digest})", identity.id, identity.version),
+            detector: format!("{} {} ({digest})", identity.id, identity.version).into(),
         };
         let class = if base.alarm_type == AlarmType::Statistical { ConditionClass::Statistical } else { base.class };
         let base = ConditionDef { class, ..base };
@@ -96,7 +97,7 @@ impl BindingPlan {
             }
             Scope::Signal => {
                 let signals = self.spec.signals.iter().zip(&self.areas);
-                let of = |(signal, area): (&watchfire_model::SignalInfo, &String)| ConditionDef {
+                let of = |(signal, area): (&watchfire_model::SignalInfo, &Arc<str>)| ConditionDef {
                     key: named(&signal.name),
                     area: area.clone(),
                     source_name: signal.name.clone(),
@@ -139,28 +140,30 @@ impl Conditions {
     pub(crate) fn finding(&self, verdict: &Verdict) -> Option<(ConditionKey, Finding)> {
         let spec = self.specs.get(usize::from(verdict.condition))?;
         let instance = match spec.scope {
-            Scope::Signal => self.name(verdict.instance)?.to_owned(),
-            Scope::Group => verdict.instance.to_string(),
-            Scope::Binding => String::new(),
+            Scope::Signal => self.name(verdict.instance)?.clone(),
+            Scope::Group => verdict.instance.to_string().into(),
+            Scope::Binding => Arc::default(),
         };
-        let known = verdict.evidence.iter().filter_map(|finding| {
-            let signal = self.name(finding.signal)?.to_owned();
+        // Kept with the condition's state: no more room than it takes.
+        let mut evidence = Vec::with_capacity(verdict.evidence.len());
+        evidence.extend(verdict.evidence.iter().filter_map(|finding| {
+            let signal = self.name(finding.signal)?.clone();
             let (observed, low, high, share) = (finding.observed, finding.low, finding.high, finding.share);
             Some(Evidence { signal, observed, low, high, share })
-        });
+        }));
         let quality = if verdict.level == Level::Unknown { StatusCode::UNCERTAIN } else { StatusCode::GOOD };
         let finding = Finding {
             level: verdict.level,
             message: if verdict.why.is_empty() { spec.text.clone() } else { verdict.why.clone() },
             score: verdict.score,
-            evidence: known.collect(),
+            evidence,
             at: verdict.at,
             quality,
         };
         Some((ConditionKey::new(&self.binding, &spec.id, &instance), finding))
     }
 
-    fn name(&self, index: u32) -> Option<&str> {
-        self.names.get(usize::try_from(index).ok()?).map(String::as_str)
+    fn name(&self, index: u32) -> Option<&Arc<str>> {
+        self.names.get(usize::try_from(index).ok()?)
     }
 }

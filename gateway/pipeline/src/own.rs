@@ -26,10 +26,10 @@ pub struct OwnConditions {
 /// Why findings cannot be believed. A condition may have several reasons at once; each ends by itself.
 #[derive(Debug, Default)]
 struct Standing {
-    /// The detectors' conditions by the source they rest on.
-    resting: BTreeMap<Arc<str>, BTreeSet<ConditionKey>>,
-    /// The conditions of each binding.
-    told: BTreeMap<String, BTreeSet<ConditionKey>>,
+    /// The detectors' conditions by the source they rest on, sorted: there may be 100,000.
+    resting: BTreeMap<Arc<str>, Vec<ConditionKey>>,
+    /// The conditions of each binding, sorted.
+    told: BTreeMap<String, Vec<ConditionKey>>,
     /// Sources that are lost.
     down: BTreeSet<Arc<str>>,
     /// Bindings whose detector does not run.
@@ -39,10 +39,10 @@ struct Standing {
 }
 
 impl Standing {
-    fn held(&self, keys: &BTreeSet<ConditionKey>) -> Vec<(ConditionKey, StatusCode)> {
+    fn held(&self, keys: &[ConditionKey]) -> Vec<(ConditionKey, StatusCode)> {
         let lost: Vec<_> = self.down.iter().filter_map(|source| self.resting.get(source)).collect();
         let held = |key: &ConditionKey| {
-            if self.failed.contains(key.binding()) || lost.iter().any(|keys| keys.contains(key)) {
+            if self.failed.contains(key.binding()) || lost.iter().any(|keys| keys.binary_search(key).is_ok()) {
                 return StatusCode::UNCERTAIN_LAST_USABLE;
             }
             if self.unknown.contains(key) { StatusCode::UNCERTAIN } else { StatusCode::GOOD }
@@ -51,7 +51,9 @@ impl Standing {
     }
 
     fn unsure(&self, key: &ConditionKey) -> bool {
-        let lost = || self.down.iter().filter_map(|source| self.resting.get(source)).any(|keys| keys.contains(key));
+        let lost = || {
+            self.down.iter().filter_map(|source| self.resting.get(source)).any(|keys| keys.binary_search(key).is_ok())
+        };
         self.failed.contains(key.binding()) || lost()
     }
 }
@@ -131,17 +133,17 @@ impl OwnConditions {
     ) -> Arc<ConditionDef> {
         Arc::new(ConditionDef {
             key,
-            area: self.area.clone(),
-            source_name: about.to_owned(),
+            area: self.area.as_str().into(),
+            source_name: about.into(),
             signal: None,
             scope: Scope::Binding,
             alarm_type: kind,
             class: ConditionClass::System,
             severity: Severity::clamped(severity),
-            text,
-            response: response.to_owned(),
+            text: text.into(),
+            response: response.into(),
             confirm: false,
-            detector: OWN_BINDING.to_owned(),
+            detector: OWN_BINDING.into(),
         })
     }
 
@@ -154,9 +156,19 @@ impl OwnConditions {
                 Scope::Group | Scope::Binding => true,
             });
             for source in own {
-                standing.resting.entry(source.clone()).or_default().insert(def.key.clone());
+                standing.resting.entry(source.clone()).or_default().push(def.key.clone());
             }
-            standing.told.entry(def.key.binding().to_owned()).or_default().insert(def.key.clone());
+            if let Some(told) = standing.told.get_mut(def.key.binding()) {
+                told.push(def.key.clone());
+            } else {
+                standing.told.insert(def.key.binding().to_owned(), vec![def.key.clone()]);
+            }
+        }
+        let Standing { resting, told, .. } = &mut *standing;
+        for keys in resting.values_mut().chain(told.values_mut()) {
+            keys.sort_unstable();
+            keys.dedup();
+            keys.shrink_to_fit();
         }
     }
 

@@ -70,7 +70,7 @@ async fn a_killed_gateway_forgets_nothing_it_answered_for_and_repeats_nothing() 
                 if random.random_bool(0.2)
                     && let Some(view) = rig.unacknowledged()
                 {
-                    let event = view.state.event_id;
+                    let event = view.state.event_id(&view.def.key);
                     if rig.command(&view.def.key, CommandKind::Acknowledge, event.bytes()).await == Ok(()) {
                         acknowledged.insert((view.def.key.clone(), view.state.activations));
                     }
@@ -207,8 +207,8 @@ async fn a_refused_command_says_why_and_leaves_no_record() {
     let refused = rig.command(key, CommandKind::Acknowledge, &[1, 2, 3]).await;
     assert_eq!(refused, Err(RefusedCommand::EventIdUnknown));
     assert_eq!(rig.log.tail(), before);
-    assert_eq!(rig.command(key, CommandKind::Acknowledge, view.state.event_id.bytes()).await, Ok(()));
-    let again = rig.command(key, CommandKind::Acknowledge, view.state.event_id.bytes()).await;
+    assert_eq!(rig.command(key, CommandKind::Acknowledge, view.state.event_id(&view.def.key).bytes()).await, Ok(()));
+    let again = rig.command(key, CommandKind::Acknowledge, view.state.event_id(&view.def.key).bytes()).await;
     assert_eq!(again, Err(RefusedCommand::AlreadyAcked));
     rig.stop().await;
 }

@@ -165,7 +165,7 @@ fn sandbox(plugin: &str) -> Result<Arc<Sandbox>, Box<dyn std::error::Error>> {
 }
 
 fn binding(plugin: &str, config: &str, count: u32) -> BindingSpec {
-    let signal = |id| SignalInfo { id: SignalId(id), name: format!("plant/s{id}"), ..SignalInfo::default() };
+    let signal = |id| SignalInfo { id: SignalId(id), name: format!("plant/s{id}").into(), ..SignalInfo::default() };
     BindingSpec {
         name: plugin.to_owned(),
         plugin: plugin.to_owned(),

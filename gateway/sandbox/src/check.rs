@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use watchfire_model::{
     ConditionSpec, Decides, Finding, Instant, Level, Outcome, Phase, Progress, Scale, Scope, ScoreColumns, Severity,
-    SignalInfo, Verdict,
+    Verdict,
 };
 use watchfire_pipeline::DetectorFault;
 
@@ -98,7 +98,10 @@ pub(crate) fn description(said: out::Description) -> Result<out::Description, De
 /// What answers are checked against.
 pub(crate) struct Known<'a> {
     pub conditions: &'a [ConditionSpec],
-    pub signals: &'a [SignalInfo],
+    /// How many signals there are.
+    pub signals: usize,
+    /// Their groups, sorted.
+    pub groups: &'a [u32],
 }
 
 impl Known<'_> {
@@ -152,8 +155,8 @@ impl Known<'_> {
 
     fn finding(&self, finding: out::Finding) -> Result<Finding, DetectorFault> {
         let out::Finding { signal, observed, low, high, share } = finding;
-        if usize::try_from(signal).map_or(true, |index| index >= self.signals.len()) {
-            return Err(broken(format!("signal index {signal}, there are {} signals", self.signals.len())));
+        if usize::try_from(signal).map_or(true, |index| index >= self.signals) {
+            return Err(broken(format!("signal index {signal}, there are {} signals", self.signals)));
         }
         if !(0.0..=1.0).contains(&share) {
             return Err(broken(format!("the share {share} is not between 0 and 1")));
@@ -172,8 +175,8 @@ impl Known<'_> {
             return Err(broken(format!("condition index {condition}, there are {count} conditions")));
         };
         let exists = match spec.scope {
-            Scope::Signal => usize::try_from(instance).is_ok_and(|index| index < self.signals.len()),
-            Scope::Group => self.signals.iter().any(|signal| signal.group == instance),
+            Scope::Signal => usize::try_from(instance).is_ok_and(|index| index < self.signals),
+            Scope::Group => self.groups.binary_search(&instance).is_ok(),
             Scope::Binding => instance == 0,
         };
         if exists { Ok(()) } else { Err(broken(format!("condition `{}` has no instance {instance}", spec.id))) }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{Instance as Raw, InstancePre};
 use wasmtime::{Engine, Store, Trap};
-use watchfire_model::{Batch, ConditionSpec, Outcome, SignalInfo, Verdict};
+use watchfire_model::{Batch, ConditionSpec, Outcome, Verdict};
 use watchfire_pipeline::{BindingSpec, DetectorFault, Quota};
 
 use crate::bindings::{out, state, wit};
@@ -26,7 +26,10 @@ pub(crate) struct Instance {
     detector: out::Guest,
     state: Option<state::Guest>,
     quota: Quota,
-    signals: Vec<SignalInfo>,
+    /// How many signals it has.
+    signals: usize,
+    /// Their groups, sorted.
+    groups: Vec<u32>,
     conditions: Vec<ConditionSpec>,
 }
 
@@ -57,7 +60,7 @@ impl Instance {
         let found = interfaces.detector.load(&mut store, &raw).map_err(|error| fault(&error))?;
         let state = interfaces.state.as_ref().map(|indices| indices.load(&mut store, &raw));
         let state = state.transpose().map_err(|error| fault(&error))?;
-        Ok(Self { store, detector: found, state, quota, signals: Vec::new(), conditions: Vec::new() })
+        Ok(Self { store, detector: found, state, quota, signals: 0, groups: Vec::new(), conditions: Vec::new() })
     }
 
     /// Asks what the plugin is.
@@ -74,7 +77,11 @@ impl Instance {
         let setup = lower::setup(&binding.config, &signals, binding.seed);
         let answer = self.detector.call_init(&mut self.store, setup).await.map_err(|error| fault(&error))?;
         self.conditions = check::conditions(answer.map_err(NotStarted::Refused)?)?;
-        self.signals.clone_from(&binding.signals);
+        self.signals = binding.signals.len();
+        self.groups = binding.signals.iter().map(|signal| signal.group).collect();
+        self.groups.sort_unstable();
+        self.groups.dedup();
+        self.groups.shrink_to_fit();
         Ok(())
     }
 
@@ -101,14 +108,14 @@ impl Instance {
 
     /// Its state, `None` when it keeps none.
     pub(crate) async fn save(&mut self) -> Result<Option<Vec<u8>>, DetectorFault> {
-        self.begin(self.signals.len(), self.quota.state_bytes)?;
+        self.begin(self.signals, self.quota.state_bytes)?;
         let Some(state) = &self.state else { return Ok(None) };
         state.call_save(&mut self.store).await.map(Some).map_err(|error| fault(&error))
     }
 
     /// Restores a state.
     pub(crate) async fn load(&mut self, state_version: u32, bytes: &[u8]) -> Result<(), DetectorFault> {
-        self.begin(self.signals.len(), self.quota.result_bytes)?;
+        self.begin(self.signals, self.quota.result_bytes)?;
         let Some(state) = &self.state else {
             let message = format!("it keeps no state, and {} bytes are to be restored", bytes.len());
             return Err(DetectorFault::Refused(message));
@@ -118,7 +125,7 @@ impl Instance {
     }
 
     fn known(&self) -> Known<'_> {
-        Known { conditions: &self.conditions, signals: &self.signals }
+        Known { conditions: &self.conditions, signals: self.signals, groups: &self.groups }
     }
 
     /// Fuel, slices and the cap on what comes back, for one call.

@@ -9,7 +9,7 @@ use watchfire_ua::{date_time_from_instant, status_to_ua};
 
 use crate::fields::{Field, type_id};
 use crate::names::text;
-use crate::space::{Condition, limit_of};
+use crate::space::Condition;
 
 /// Pieces of evidence that are spelled out in a message.
 const EVIDENCE_MAX: usize = 3;
@@ -18,10 +18,10 @@ const EVIDENCE_MAX: usize = 3;
 pub(crate) fn value(condition: &Condition, path: &str) -> Variant {
     let Condition { def, state, .. } = condition;
     match path {
-        "EventId" | "Values/EventId" => event_id(state).into(),
+        "EventId" | "Values/EventId" => event_id(condition).into(),
         "EventType" => type_id(def.alarm_type).into(),
-        "SourceNode" => condition.source.clone().into(),
-        "SourceName" => UAString::from(def.source_name.as_str()).into(),
+        "SourceNode" => condition.source_id().into(),
+        "SourceName" => UAString::from(&*def.source_name).into(),
         "Time" => time(state.time),
         "ReceiveTime" => time(state.receive_time),
         "Message" => text(&message(condition)).into(),
@@ -52,7 +52,7 @@ pub(crate) fn value(condition: &Condition, path: &str) -> Variant {
         "ActiveState/Id" | "Values/Active" => state.active.value.into(),
         "ActiveState/EffectiveDisplayName" => text(effective(state)).into(),
         "ActiveState/TransitionTime" => time(state.active.since),
-        "InputNode" => condition.input.clone().into(),
+        "InputNode" => condition.input_id().into(),
         "HighHighLimit" => limit(condition, Level::HighHigh),
         "HighLimit" => limit(condition, Level::High),
         "LowLimit" => limit(condition, Level::Low),
@@ -61,8 +61,8 @@ pub(crate) fn value(condition: &Condition, path: &str) -> Variant {
         "LimitState/CurrentState/Id" => limit_state(state).map_or(Variant::Empty, |(id, _)| NodeId::from(id).into()),
         "SetpointNode" | "NormalState" | "TargetValueNode" => NodeId::null().into(),
         "Score" | "Values/Score" => state.score.map_or(Variant::Empty, Into::into),
-        "Detector" => UAString::from(def.detector.as_str()).into(),
-        "Response" => UAString::from(def.response.as_str()).into(),
+        "Detector" => UAString::from(&*def.detector).into(),
+        "Response" => UAString::from(&*def.response).into(),
         "Values/Message" => UAString::from(message(condition)).into(),
         "Values/LastChange" => time(state.receive_time),
         "Values/AcknowledgeRequest" => ByteString::null().into(),
@@ -119,8 +119,8 @@ fn valid_while_disabled(path: &str) -> bool {
 }
 
 /// The EventId of the transition that led here.
-pub(crate) fn event_id(state: &ConditionState) -> ByteString {
-    ByteString::from(state.event_id.bytes().to_vec())
+pub(crate) fn event_id(condition: &Condition) -> ByteString {
+    ByteString::from(condition.state.event_id(&condition.def.key).bytes().to_vec())
 }
 
 fn time(at: Instant) -> Variant {
@@ -143,8 +143,7 @@ fn effective(state: &ConditionState) -> &'static str {
 }
 
 fn limit(condition: &Condition, level: Level) -> Variant {
-    let known = limit_of(level).and_then(|at| condition.limits.get(at).copied().flatten());
-    known.map_or(Variant::Empty, Into::into)
+    condition.limit(level).map_or(Variant::Empty, Into::into)
 }
 
 fn limit_state(state: &ConditionState) -> Option<(ObjectId, &'static str)> {
@@ -177,10 +176,10 @@ const fn class_name(class: ConditionClass) -> &'static str {
 /// The message with its reason. Evidence is added where the sentence does not name the signal that drove it.
 fn message(condition: &Condition) -> String {
     let Condition { def, state, .. } = condition;
-    let sentence = if state.message.is_empty() { &def.text } else { &state.message };
-    let named = |evidence: &Evidence| sentence.contains(evidence.signal.as_str());
+    let sentence: &str = if state.message.is_empty() { &def.text } else { &state.message };
+    let named = |evidence: &Evidence| sentence.contains(&*evidence.signal);
     if !state.active.value || state.evidence.is_empty() || state.evidence.first().is_some_and(named) {
-        return sentence.clone();
+        return sentence.to_owned();
     }
     let reasons: Vec<String> = state.evidence.iter().take(EVIDENCE_MAX).map(reason).collect();
     format!("{sentence} ({})", reasons.join("; "))

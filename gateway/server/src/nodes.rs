@@ -96,14 +96,14 @@ impl Values<'_> {
 impl Node {
     /// The node that a string of our namespace means.
     pub(crate) fn find(space: &Space, name: &str) -> Option<Self> {
-        if let Some(condition) = space.conditions.get(name) {
+        if let Some(condition) = space.condition(name) {
             return Some(Self::Condition(condition.clone()));
         }
         if let Some(whole) = Self::find_whole(space, name) {
             return Some(whole);
         }
         let (owner, path) = name.rsplit_once(BELOW)?;
-        if let Some(condition) = space.conditions.get(owner) {
+        if let Some(condition) = space.condition(owner) {
             let field = fields::field(path).filter(|field| field.is_in(condition.def.alarm_type))?;
             return Some(Self::Field(condition.clone(), field));
         }
@@ -123,7 +123,7 @@ impl Node {
         if let Some(path) = name.strip_prefix(AREA) {
             space.areas.get_key_value(path).map(|(path, _)| Self::Area(path.clone()))
         } else if let Some(signal) = name.strip_prefix(SIGNAL) {
-            space.signals.get(signal).map(|signal| Self::Signal(signal.clone()))
+            space.signal(signal).map(|signal| Self::Signal(signal.clone()))
         } else if let Some(source) = name.strip_prefix(SOURCE) {
             space.sources.get_key_value(source).map(|(source, _)| Self::Source(source.clone()))
         } else {
@@ -164,7 +164,7 @@ impl Node {
                     Some(_) => VariableTypeId::AnalogItemType,
                     None => VariableTypeId::BaseDataVariableType,
                 };
-                (NodeClass::Variable, ours(&signal.name), signal.name.clone(), kind.into())
+                (NodeClass::Variable, ours(&signal.name), signal.name.to_string(), kind.into())
             }
             Self::SignalPart(_, part) => {
                 let (class, kind) = part.class();
@@ -294,8 +294,8 @@ impl Node {
 
     fn explanation(&self) -> String {
         match self {
-            Self::Signal(signal) => signal.description.clone(),
-            Self::Condition(condition) => condition.def.text.clone(),
+            Self::Signal(signal) => signal.description.to_string(),
+            Self::Condition(condition) => condition.def.text.to_string(),
             Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST => {
                 "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
             }

@@ -7,10 +7,9 @@ use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId};
 use watchfire_aggregates::Aggregate;
 
 use crate::fields::{self, FIELDS, PLAIN, Shape};
-use crate::names::own_text;
 use crate::nodes::{AreaPart, Node};
 use crate::signal_parts::SignalPart;
-use crate::space::{Area, Condition, SignalNode, Space};
+use crate::space::{Area, Condition, Place, SignalNode, Space};
 
 /// The methods that instances share with their type (OPC 10000-9 §5.5, §5.7).
 const METHODS: [MethodId; 5] = [
@@ -102,7 +101,7 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
     match node {
         Node::Area(path) => {
             if let Some(area) = space.areas.get(path) {
-                of_area(space, path, area, &mut list);
+                of_area(path, area, &mut list);
             }
         }
         Node::AreaPart(path, part) => {
@@ -110,12 +109,10 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             of_list(space, path, *part, &mut list);
         }
         Node::Signal(signal) => {
-            if let Some(path) = space.area_of_signal.get(signal.name.as_str()) {
-                list.comes_from(ReferenceTypeId::Organizes, Node::Area(path.clone()));
-                list.comes_from(ReferenceTypeId::HasEventSource, Node::Area(path.clone()));
-            }
+            list.comes_from(ReferenceTypeId::Organizes, Node::Area(signal.area.clone()));
+            list.comes_from(ReferenceTypeId::HasEventSource, Node::Area(signal.area.clone()));
             signal_parts(signal, None, &mut list);
-            conditions_of(space, space.of_signal.get(signal.name.as_str()), &mut list);
+            conditions_at(space, space.conditions_of(signal.id), &mut list);
         }
         Node::SignalPart(signal, part) => {
             let parent = part
@@ -130,9 +127,9 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
                 list.comes_from(ReferenceTypeId::Organizes, Node::Area(area.clone()));
                 list.comes_from(ReferenceTypeId::HasNotifier, Node::Area(area.clone()));
             }
-            conditions_of(space, source.map(|source| &source.conditions), &mut list);
+            conditions_at(space, source.map_or(&[], |source| &source.conditions), &mut list);
         }
-        Node::Condition(condition) => of_condition(space, condition, &mut list),
+        Node::Condition(condition) => of_condition(condition, &mut list),
         Node::Field(condition, field) => of_field(condition, field, &mut list),
         Node::Type => {
             list.comes_from_core(ReferenceTypeId::HasSubtype, ObjectTypeId::AlarmConditionType);
@@ -148,7 +145,7 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
     list.0
 }
 
-fn of_area(space: &Space, path: &Arc<str>, area: &Area, list: &mut List) {
+fn of_area(path: &Arc<str>, area: &Area, list: &mut List) {
     match &area.parent {
         Some(parent) => {
             list.comes_from(ReferenceTypeId::Organizes, Node::Area(parent.clone()));
@@ -170,7 +167,7 @@ fn of_area(space: &Space, path: &Arc<str>, area: &Area, list: &mut List) {
         list.leads_to(ReferenceTypeId::Organizes, Node::Source(source.clone()));
         list.leads_to(ReferenceTypeId::HasNotifier, Node::Source(source.clone()));
     }
-    for signal in area.signals.iter().filter_map(|name| space.signals.get(name)) {
+    for signal in &area.signals {
         list.leads_to(ReferenceTypeId::Organizes, Node::Signal(signal.clone()));
         list.leads_to(ReferenceTypeId::HasEventSource, Node::Signal(signal.clone()));
     }
@@ -179,7 +176,7 @@ fn of_area(space: &Space, path: &Arc<str>, area: &Area, list: &mut List) {
 /// The instances below `Alarms`, their plain variables below `AlarmValues`.
 fn of_list(space: &Space, path: &Arc<str>, part: AreaPart, list: &mut List) {
     let conditions = space.areas.get(path).into_iter().flat_map(|area| &area.conditions);
-    for condition in conditions.filter_map(|key| space.conditions.get(key)) {
+    for condition in conditions.filter_map(|place| space.condition_at(*place)) {
         match part {
             AreaPart::Alarms => list.leads_to(ReferenceTypeId::HasComponent, Node::Condition(condition.clone())),
             AreaPart::AlarmValues => {
@@ -198,17 +195,19 @@ fn signal_parts(signal: &Arc<SignalNode>, parent: Option<SignalPart>, list: &mut
     }
 }
 
-fn conditions_of(space: &Space, keys: Option<&Vec<Arc<str>>>, list: &mut List) {
-    for condition in keys.into_iter().flatten().filter_map(|key| space.conditions.get(key)) {
+fn conditions_at(space: &Space, places: &[Place], list: &mut List) {
+    for condition in places.iter().filter_map(|place| space.condition_at(*place)) {
         list.leads_to(ReferenceTypeId::HasCondition, Node::Condition(condition.clone()));
     }
 }
 
-fn of_condition(space: &Space, condition: &Arc<Condition>, list: &mut List) {
+fn of_condition(condition: &Arc<Condition>, list: &mut List) {
     list.comes_from(ReferenceTypeId::HasComponent, Node::AreaPart(condition.area.clone(), AreaPart::Alarms));
-    if let Some(source) = own_text(&condition.source).and_then(|name| Node::find(space, name)) {
-        list.comes_from(ReferenceTypeId::HasCondition, source);
-    }
+    let source = match &condition.signal {
+        Some(signal) => Node::Signal(signal.clone()),
+        None => Node::Source(condition.def.source_name.clone()),
+    };
+    list.comes_from(ReferenceTypeId::HasCondition, source);
     for method in METHODS {
         list.leads_to_core(ReferenceTypeId::HasComponent, method);
     }

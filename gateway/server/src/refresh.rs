@@ -14,7 +14,7 @@ use opcua::types::{AttributeId, NodeId, ObjectId, ObjectTypeId, StatusCode};
 use crate::event::{ConditionEvent, MarkerEvent};
 use crate::names::own_text;
 use crate::shared::Shared;
-use crate::space::Space;
+use crate::space::{Place, Space};
 
 /// How often a paced refresh looks whether the queues are empty.
 const LOOK: Duration = Duration::from_millis(20);
@@ -75,15 +75,15 @@ pub(crate) fn begin(
     if !shared.refreshing.begin(subscription) {
         return Err(StatusCode::BadRefreshInProgress);
     }
-    let keys = refresh.retained();
+    let places = refresh.retained();
     // Room for the markers, and for what comes meanwhile.
     let room = refresh.items.iter().map(|item| item.queue).min().unwrap_or(1);
-    if keys.len() + 2 <= room {
-        refresh.whole(&keys);
+    if places.len() + 2 <= room {
+        refresh.whole(&places);
         shared.refreshing.end(subscription);
     } else {
         shared.spawn(async move {
-            refresh.paced(&keys, (room / 2).max(1)).await;
+            refresh.paced(&places, (room / 2).max(1)).await;
             refresh.shared.refreshing.end(refresh.subscription);
         });
     }
@@ -121,28 +121,26 @@ fn items(
 
 impl Refresh {
     /// The conditions to send, in the order in which they came to be.
-    fn retained(&self) -> Vec<Arc<str>> {
-        let space = self.shared.space.read();
-        let retained = |key: &&Arc<str>| space.conditions.get(*key).is_some_and(|condition| condition.state.retain);
-        space.order.iter().filter(retained).cloned().collect()
+    fn retained(&self) -> Vec<Place> {
+        self.shared.space.read().retained()
     }
 
-    fn whole(&self, keys: &[Arc<str>]) {
+    fn whole(&self, places: &[Place]) {
         let _in_order = self.shared.telling.lock();
         self.mark(ObjectTypeId::RefreshStartEventType, "the alarm list follows");
-        self.send(keys);
+        self.send(places);
         self.mark(ObjectTypeId::RefreshEndEventType, "that was the alarm list");
     }
 
-    async fn paced(&self, keys: &[Arc<str>], chunk: usize) {
+    async fn paced(&self, places: &[Place], chunk: usize) {
         {
             let _in_order = self.shared.telling.lock();
             self.mark(ObjectTypeId::RefreshStartEventType, "the alarm list follows");
         }
-        for keys in keys.chunks(chunk) {
+        for places in places.chunks(chunk) {
             self.drained().await;
             let _in_order = self.shared.telling.lock();
-            self.send(keys);
+            self.send(places);
         }
         self.drained().await;
         let _in_order = self.shared.telling.lock();
@@ -187,11 +185,11 @@ impl Refresh {
     }
 
     /// Sends conditions as they stand now; one that is no longer retained has told so itself.
-    fn send(&self, keys: &[Arc<str>]) {
+    fn send(&self, places: &[Place]) {
         let types = self.types.read();
         let space = self.shared.space.read();
         self.with(|subscription| {
-            for condition in keys.iter().filter_map(|key| space.conditions.get(key)) {
+            for condition in places.iter().filter_map(|place| space.condition_at(*place)) {
                 if !condition.state.retain {
                     continue;
                 }

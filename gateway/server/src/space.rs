@@ -1,12 +1,12 @@
 //! What there is to show: areas, signals, conditions and how they stand. Nodes are computed from it when they are
-//! asked for, so a condition costs its state and little more. Knows neither subscriptions nor sessions.
+//! asked for, so a condition costs its state and some 150 bytes. Knows neither subscriptions nor sessions.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use opcua::types::NodeId;
 use watchfire_alarms::{ConditionDef, ConditionState};
-use watchfire_model::{Kind, Level, SignalId};
+use watchfire_model::{ConditionKey, Kind, Level, SignalId};
 use watchfire_pipeline::ConditionView;
 
 use crate::names::{AREA, SIGNAL, SOURCE, own};
@@ -18,27 +18,27 @@ pub struct SignalNode {
     /// Its id in the log.
     pub id: SignalId,
     /// `source/name`; its NodeId is `signal:` and this.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its area, parts separated by `/`.
-    pub area: String,
+    pub area: Arc<str>,
     /// What its values are.
     pub kind: Kind,
     /// UCUM unit code.
-    pub unit: Option<String>,
+    pub unit: Option<Arc<str>>,
     /// Engineering range.
     pub range: Option<(f64, f64)>,
     /// What it is, for people.
-    pub description: String,
+    pub description: Arc<str>,
 }
 
 /// The area of what has none, where not even a default is given.
 const NO_AREA: &str = "Gateway";
 
-/// Limits as they were last seen in evidence, by [`Limits::at`].
-pub(crate) type LimitValues = [Option<f64>; 4];
+/// Limits as they were last seen in evidence: highest, high, low, lowest.
+type LimitValues = [Option<f64>; 4];
 
 /// Place of a limit in [`LimitValues`].
-pub(crate) const fn limit_of(level: Level) -> Option<usize> {
+const fn limit_of(level: Level) -> Option<usize> {
     match level {
         Level::HighHigh => Some(0),
         Level::High => Some(1),
@@ -55,29 +55,49 @@ pub(crate) struct Condition {
     pub state: Arc<ConditionState>,
     /// The area's path, as in [`Space::areas`].
     pub area: Arc<str>,
-    /// SourceNode: the signal's variable, or the object that stands for a source or a detector.
-    pub source: NodeId,
-    /// Whether that is an object, to whose events one can subscribe.
-    pub source_is_object: bool,
-    /// InputNode: the signal that drove it most.
-    pub input: NodeId,
-    pub limits: LimitValues,
+    /// The signal it is about; otherwise it is about a source or a detector, for which an object stands.
+    pub signal: Option<Arc<SignalNode>>,
+    /// The signal that drove it most.
+    input: Option<Arc<SignalNode>>,
+    /// Few ever show one.
+    limits: Option<Arc<LimitValues>>,
 }
 
 impl Condition {
     pub(crate) fn key(&self) -> &str {
         self.def.key.as_str()
     }
+
+    /// SourceNode.
+    pub(crate) fn source_id(&self) -> NodeId {
+        match &self.signal {
+            Some(signal) => own(&format!("{SIGNAL}{}", signal.name)),
+            None => own(&format!("{SOURCE}{}", self.def.source_name)),
+        }
+    }
+
+    /// InputNode.
+    pub(crate) fn input_id(&self) -> NodeId {
+        self.input.as_ref().map_or_else(NodeId::null, |signal| own(&format!("{SIGNAL}{}", signal.name)))
+    }
+
+    /// The limit of a level, once it has been seen.
+    pub(crate) fn limit(&self, level: Level) -> Option<f64> {
+        self.limits.as_ref()?.get(limit_of(level)?).copied().flatten()
+    }
 }
+
+/// A condition's place among all, in the order in which they came; it never changes.
+pub(crate) type Place = u32;
 
 /// An area and what is directly in it, in the order in which it came.
 #[derive(Debug, Default)]
 pub(crate) struct Area {
     pub parent: Option<Arc<str>>,
     pub areas: Vec<Arc<str>>,
-    pub signals: Vec<Arc<str>>,
+    pub signals: Vec<Arc<SignalNode>>,
     pub sources: Vec<Arc<str>>,
-    pub conditions: Vec<Arc<str>>,
+    pub conditions: Vec<Place>,
     /// Of this area and those below it.
     pub tally: Tally,
 }
@@ -86,7 +106,14 @@ pub(crate) struct Area {
 #[derive(Debug, Default)]
 pub(crate) struct Source {
     pub areas: Vec<Arc<str>>,
-    pub conditions: Vec<Arc<str>>,
+    pub conditions: Vec<Place>,
+}
+
+/// A signal and the conditions about it.
+#[derive(Debug)]
+struct Signal {
+    node: Arc<SignalNode>,
+    conditions: Vec<Place>,
 }
 
 /// All of it.
@@ -96,15 +123,11 @@ pub(crate) struct Space {
     default_area: String,
     pub areas: BTreeMap<Arc<str>, Area>,
     pub top: Vec<Arc<str>>,
-    pub signals: HashMap<Arc<str>, Arc<SignalNode>>,
-    signal_names: HashMap<SignalId, Arc<str>>,
-    pub area_of_signal: HashMap<Arc<str>, Arc<str>>,
-    /// Conditions of a signal.
-    pub of_signal: HashMap<Arc<str>, Vec<Arc<str>>>,
+    signals: HashMap<SignalId, Signal>,
+    signal_ids: HashMap<Arc<str>, SignalId>,
     pub sources: BTreeMap<Arc<str>, Source>,
-    pub conditions: HashMap<Arc<str>, Arc<Condition>>,
-    /// Their keys, in the order in which they came.
-    pub order: Vec<Arc<str>>,
+    conditions: Vec<Arc<Condition>>,
+    places: HashMap<ConditionKey, Place>,
 }
 
 impl Space {
@@ -115,17 +138,42 @@ impl Space {
         for area in areas {
             space.area(area);
         }
+        space.signals.reserve(signals.len());
+        space.signal_ids.reserve(signals.len());
         for signal in signals {
-            let name: Arc<str> = signal.name.as_str().into();
-            let path = space.area(&signal.area);
-            if let Some(area) = space.areas.get_mut(&path) {
-                area.signals.push(name.clone());
+            let area = space.area(&signal.area);
+            let node = Arc::new(SignalNode { area, ..signal });
+            if let Some(area) = space.areas.get_mut(&node.area) {
+                area.signals.push(node.clone());
             }
-            space.area_of_signal.insert(name.clone(), path);
-            space.signal_names.insert(signal.id, name.clone());
-            space.signals.insert(name, Arc::new(signal));
+            space.signal_ids.insert(node.name.clone(), node.id);
+            space.signals.insert(node.id, Signal { node, conditions: Vec::new() });
         }
         space
+    }
+
+    /// The condition with this key.
+    pub(crate) fn condition(&self, key: &str) -> Option<&Arc<Condition>> {
+        self.places.get(key).and_then(|place| self.condition_at(*place))
+    }
+
+    pub(crate) fn condition_at(&self, place: Place) -> Option<&Arc<Condition>> {
+        self.conditions.get(usize::try_from(place).ok()?)
+    }
+
+    /// The places of the conditions that belong in the alarm list, in the order in which they came.
+    pub(crate) fn retained(&self) -> Vec<Place> {
+        (0..).zip(&self.conditions).filter(|(_, condition)| condition.state.retain).map(|(place, _)| place).collect()
+    }
+
+    /// The signal of this name.
+    pub(crate) fn signal(&self, name: &str) -> Option<&Arc<SignalNode>> {
+        self.signal_ids.get(name).and_then(|id| self.signals.get(id)).map(|signal| &signal.node)
+    }
+
+    /// The conditions about a signal.
+    pub(crate) fn conditions_of(&self, signal: SignalId) -> &[Place] {
+        self.signals.get(&signal).map_or(&[], |signal| &signal.conditions)
     }
 
     /// The area's path as it is kept; makes it and those above it where they are missing.
@@ -155,57 +203,54 @@ impl Space {
     /// Takes over a state. Answers the condition as it stands now.
     pub(crate) fn show(&mut self, view: ConditionView) -> Arc<Condition> {
         let ConditionView { def, state, .. } = view;
-        let key: Arc<str> = def.key.as_str().into();
-        let before = self.conditions.get(&key).cloned();
-        let (area, source, source_is_object) = match &before {
-            Some(before) => (before.area.clone(), before.source.clone(), before.source_is_object),
-            None => self.place(&def, &key),
+        let before = self.condition(def.key.as_str()).cloned();
+        let (area, signal) = match &before {
+            Some(before) => (before.area.clone(), before.signal.clone()),
+            None => (self.area(&def.area), def.signal.and_then(|id| self.signals.get(&id)).map(|s| s.node.clone())),
         };
-        let mut limits = before.as_ref().map_or([None; 4], |before| before.limits);
+        let mut limits = before.as_ref().and_then(|before| before.limits.clone());
         if let (Some(at), Some(first)) = (limit_of(state.level), state.evidence.first())
-            && let Some(limit) = limits.get_mut(at)
+            && let Some(value) = if at < 2 { first.high } else { first.low }
+            && let Some(limit) = Arc::make_mut(limits.get_or_insert_default()).get_mut(at)
         {
-            *limit = if at < 2 { first.high } else { first.low }.or(*limit);
+            *limit = Some(value);
         }
-        let input = self.input(&def, &state);
-        let after = Arc::new(Condition { def, state, area, source, source_is_object, input, limits });
+        let driven_by = state.evidence.first().and_then(|evidence| self.signal(&evidence.signal));
+        let input = driven_by.or(signal.as_ref()).cloned();
+        let after = Arc::new(Condition { def, state, area, signal, input, limits });
         self.count(before.as_deref(), &after);
-        self.conditions.insert(key, after.clone());
+        let place = self.places.get(&after.def.key).and_then(|place| usize::try_from(*place).ok());
+        match place.and_then(|place| self.conditions.get_mut(place)) {
+            Some(known) => *known = after.clone(),
+            None => self.place(after.clone()),
+        }
         after
     }
 
     /// Gives a new condition its place in the tree.
-    fn place(&mut self, def: &ConditionDef, key: &Arc<str>) -> (Arc<str>, NodeId, bool) {
-        let path = self.area(&def.area);
-        self.order.push(key.clone());
-        let signal = def.signal.and_then(|id| self.signal_names.get(&id)).cloned();
-        if let Some(area) = self.areas.get_mut(&path) {
-            area.conditions.push(key.clone());
+    fn place(&mut self, condition: Arc<Condition>) {
+        // Each takes more than a byte, so that there are never so many.
+        let Ok(place) = Place::try_from(self.conditions.len()) else { return };
+        let (path, name) = (&condition.area, &condition.def.source_name);
+        if let Some(area) = self.areas.get_mut(path) {
+            area.conditions.push(place);
         }
-        if let Some(signal) = signal {
-            let node = own(&format!("{SIGNAL}{signal}"));
-            self.of_signal.entry(signal).or_default().push(key.clone());
-            return (path, node, false);
-        }
-        let name: Arc<str> = def.source_name.as_str().into();
-        let source = self.sources.entry(name.clone()).or_default();
-        source.conditions.push(key.clone());
-        if !source.areas.contains(&path) {
-            source.areas.push(path.clone());
-            if let Some(area) = self.areas.get_mut(&path) {
-                area.sources.push(name.clone());
+        if let Some(signal) = condition.signal.as_ref().and_then(|signal| self.signals.get_mut(&signal.id)) {
+            // Most have one.
+            signal.conditions.reserve_exact(1);
+            signal.conditions.push(place);
+        } else {
+            let source = self.sources.entry(name.clone()).or_default();
+            source.conditions.push(place);
+            if !source.areas.contains(path) {
+                source.areas.push(path.clone());
+                if let Some(area) = self.areas.get_mut(path) {
+                    area.sources.push(name.clone());
+                }
             }
         }
-        (path, own(&format!("{SOURCE}{name}")), true)
-    }
-
-    fn input(&self, def: &ConditionDef, state: &ConditionState) -> NodeId {
-        let first = state.evidence.first().map(|evidence| evidence.signal.as_str());
-        let own_signal = def.signal.and_then(|id| self.signal_names.get(&id)).map(|name| &**name);
-        match first.filter(|name| self.signals.contains_key(*name)).or(own_signal) {
-            Some(name) => own(&format!("{SIGNAL}{name}")),
-            None => NodeId::null(),
-        }
+        self.places.insert(condition.def.key.clone(), place);
+        self.conditions.push(condition);
     }
 
     fn count(&mut self, before: Option<&Condition>, after: &Condition) {
@@ -232,7 +277,7 @@ impl Space {
     /// The notifiers below Server at which a condition's events are seen, as strings of NodeIds.
     pub(crate) fn notifiers_of(&self, condition: &Condition) -> Vec<String> {
         let areas = self.areas_of(condition).into_iter().map(|path| format!("{AREA}{path}"));
-        let source = condition.source_is_object.then(|| format!("{SOURCE}{}", condition.def.source_name));
+        let source = condition.signal.is_none().then(|| format!("{SOURCE}{}", condition.def.source_name));
         areas.chain(source).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! From a validated configuration to the gateway's parts: which signal has which id, which detector gets which signals,
 //! who lives in which area.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,37 +26,73 @@ mod bundled {
 /// Days to a retention span.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A signal with its id.
-struct Placed<'c> {
-    id: SignalId,
-    source: Arc<str>,
-    config: &'c SignalConfig,
+/// Texts of which there are few among many signals, each kept once.
+#[derive(Default)]
+struct Texts(HashSet<Arc<str>>);
+
+impl Texts {
+    fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let text: Arc<str> = text.into();
+        self.0.insert(text.clone());
+        text
+    }
 }
 
-/// A configuration whose signals have their ids.
-pub struct Assembly<'c> {
-    config: &'c Config,
-    signals: Vec<Placed<'c>>,
-    by_name: HashMap<&'c str, usize>,
+/// A signal with its id, and the texts that the parts share.
+struct Placed {
+    id: SignalId,
+    source: Arc<str>,
+    name: Arc<str>,
+    area: Arc<str>,
+    unit: Option<Arc<str>>,
+    role: Arc<str>,
+    config: SignalConfig,
+}
+
+impl Placed {
+    fn new(id: SignalId, source: &Arc<str>, config: SignalConfig, texts: &mut Texts) -> Self {
+        Self {
+            id,
+            source: source.clone(),
+            name: config.name.as_str().into(),
+            area: texts.share(&config.area),
+            unit: config.unit.as_deref().map(|unit| texts.share(unit)),
+            role: texts.share(&config.role),
+            config,
+        }
+    }
+}
+
+/// A configuration whose signals have their ids. It is taken apart, since nothing of 100,000 signals may be kept twice.
+pub struct Assembly {
+    /// Without its signals.
+    config: Config,
+    signals: Vec<Placed>,
+    by_name: HashMap<Arc<str>, usize>,
     kinds: Kinds,
 }
 
-impl<'c> Assembly<'c> {
+impl Assembly {
     /// Gives every signal its id; blocks.
     ///
     /// # Errors
     /// When the store of record fails.
-    pub fn new(config: &'c Config, data: &Data) -> Result<Self> {
-        let named = |source: &'c SourceConfig| {
-            let name: Arc<str> = source.name.as_str().into();
-            source.signals.iter().map(move |signal| (name.clone(), signal))
-        };
-        let all: Vec<(Arc<str>, &SignalConfig)> = config.sources.iter().flat_map(named).collect();
-        let names: Vec<String> = all.iter().map(|(_, signal)| signal.name.clone()).collect();
+    pub fn new(mut config: Config, data: &Data) -> Result<Self> {
+        let names: Vec<String> =
+            config.sources.iter().flat_map(|source| &source.signals).map(|signal| signal.name.clone()).collect();
         let ids = data.log.history().signal_ids(&names).context("cannot give the signals their ids")?;
-        let placed = all.into_iter().zip(ids);
-        let signals: Vec<Placed<'c>> = placed.map(|((source, config), id)| Placed { id, source, config }).collect();
-        let by_name = signals.iter().enumerate().map(|(at, signal)| (signal.config.name.as_str(), at)).collect();
+        drop(names);
+        let (mut ids, mut texts) = (ids.into_iter(), Texts::default());
+        let mut signals = Vec::new();
+        for source in &mut config.sources {
+            let name: Arc<str> = source.name.as_str().into();
+            let own = ids.by_ref().zip(std::mem::take(&mut source.signals));
+            signals.extend(own.map(|(id, signal)| Placed::new(id, &name, signal, &mut texts)));
+        }
+        let by_name = signals.iter().enumerate().map(|(at, signal): (_, &Placed)| (signal.name.clone(), at)).collect();
         Ok(Self { config, signals, by_name, kinds: Kinds::default() })
     }
 
@@ -71,7 +107,7 @@ impl<'c> Assembly<'c> {
         Site { utc_offset_s: self.config.gateway.utc_offset_s, mode_signal, signals_of }
     }
 
-    fn find(&self, name: &str) -> Option<&Placed<'c>> {
+    fn find(&self, name: &str) -> Option<&Placed> {
         self.by_name.get(name).and_then(|at| self.signals.get(*at))
     }
 
@@ -81,8 +117,8 @@ impl<'c> Assembly<'c> {
     }
 
     fn binding(&self, detector: &DetectorConfig) -> BindingPlan {
-        let signals: Vec<&Placed<'_>> = detector.signals.iter().filter_map(|name| self.find(name)).collect();
-        let areas: Vec<String> = signals.iter().map(|signal| signal.config.area.clone()).collect();
+        let signals: Vec<&Placed> = detector.signals.iter().filter_map(|name| self.find(name)).collect();
+        let areas: Vec<Arc<str>> = signals.iter().map(|signal| signal.area.clone()).collect();
         let mut sources: Vec<Arc<str>> = signals.iter().map(|signal| signal.source.clone()).collect();
         sources.sort();
         sources.dedup();
@@ -106,14 +142,18 @@ impl<'c> Assembly<'c> {
         BindingPlan { spec, mode, area: shared_area(&areas), areas, sources }
     }
 
-    /// The servers that are read.
-    pub fn sources(&self, data: &Data, clock: &Arc<dyn Clock>) -> Vec<Box<dyn Source>> {
-        let one = |source: &SourceConfig| -> Box<dyn Source> {
-            let own = self.signals.iter().filter(|signal| *signal.source == *source.name);
-            let signals = own.map(|signal| (signal.id, signal.config.clone())).collect();
-            Box::new(OpcUaSource::new(source.clone(), signals, data.pki(), clock.clone(), self.kinds.clone()))
+    /// The servers that are read. They take over what is configured of their signals.
+    pub fn into_sources(self, data: &Data, clock: &Arc<dyn Clock>) -> Vec<Box<dyn Source>> {
+        let Self { config, signals, kinds, .. } = self;
+        let mut own: HashMap<Arc<str>, Vec<(SignalId, SignalConfig)>> = HashMap::new();
+        for signal in signals {
+            own.entry(signal.source).or_default().push((signal.id, signal.config));
+        }
+        let one = |source: SourceConfig| -> Box<dyn Source> {
+            let signals = own.remove(source.name.as_str()).unwrap_or_default();
+            Box::new(OpcUaSource::new(source, signals, data.pki(), clock.clone(), kinds.clone()))
         };
-        self.config.sources.iter().map(one).collect()
+        config.sources.into_iter().map(one).collect()
     }
 
     /// The OPC UA server and its surface.
@@ -127,14 +167,14 @@ impl<'c> Assembly<'c> {
         commands: Commands,
         clock: &Arc<dyn Clock>,
     ) -> Result<(Server, Arc<dyn Surface>)> {
-        let node = |signal: &Placed<'_>| SignalNode {
+        let node = |signal: &Placed| SignalNode {
             id: signal.id,
-            name: signal.config.name.clone(),
-            area: signal.config.area.clone(),
+            name: signal.name.clone(),
+            area: signal.area.clone(),
             kind: Kind::Real,
-            unit: signal.config.unit.clone(),
+            unit: signal.unit.clone(),
             range: signal.config.range,
-            description: signal.config.description.clone(),
+            description: signal.config.description.as_str().into(),
         };
         let options = ServerOptions {
             config: self.config.server.clone(),
@@ -165,18 +205,23 @@ impl<'c> Assembly<'c> {
     pub fn keep(&self) -> Duration {
         DAY * self.config.gateway.retention_days
     }
+
+    /// What is configured, but for the signals.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
 }
 
-fn info(signal: &Placed<'_>) -> SignalInfo {
-    let config = signal.config;
+fn info(signal: &Placed) -> SignalInfo {
+    let config = &signal.config;
     SignalInfo {
         id: signal.id,
-        name: config.name.clone(),
+        name: signal.name.clone(),
         kind: Kind::Real,
-        unit: config.unit.clone(),
+        unit: signal.unit.clone(),
         range: config.range,
         sampling_ns: u64::try_from(config.sampling_interval.as_nanos()).ok(),
-        role: config.role.clone(),
+        role: signal.role.clone(),
         group: config.group,
     }
 }
@@ -193,7 +238,7 @@ fn quota(config: &QuotaConfig) -> Quota {
 }
 
 /// The deepest area that holds all of `areas`; empty when they have none in common.
-fn shared_area(areas: &[String]) -> String {
+fn shared_area(areas: &[Arc<str>]) -> String {
     let mut shared: Vec<&str> = areas.first().map(|area| area.split('/').collect()).unwrap_or_default();
     for area in areas {
         let same = shared.iter().zip(area.split('/')).take_while(|(a, b)| **a == *b).count();
@@ -214,7 +259,7 @@ mod tests {
             (vec!["line", "other"], ""),
             (vec![], ""),
         ] {
-            let areas: Vec<String> = areas.into_iter().map(str::to_owned).collect();
+            let areas: Vec<Arc<str>> = areas.into_iter().map(Arc::from).collect();
             assert_eq!(shared_area(&areas), shared);
         }
     }

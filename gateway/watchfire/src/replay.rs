@@ -20,16 +20,15 @@ const SHOWN_MAX: usize = 5;
 /// When the data is in use or cannot be read, or a detector cannot be made.
 pub fn replay(options: &Replay) -> Result<ExitCode> {
     let config = Config::load(&options.config.config)?;
-    let folder = &config.gateway.data;
+    let folder = config.gateway.data.clone();
     if !folder.exists() {
         bail!("there is no data in `{}` yet; `watchfire run` records it", folder.display());
     }
-    let data = Data::open(folder)?;
+    let data = Data::open(&folder)?;
     if options.seal_first {
         seal_all(&data.log)?;
     }
-    let config = surveys::stored(&config);
-    let assembly = Assembly::new(&config, &data)?;
+    let assembly = Assembly::new(surveys::stored(&config), &data)?;
     let sandbox = Assembly::sandbox(&data)?;
     let mut bindings = assembly.bindings();
     if let Some(wanted) = &options.detector {

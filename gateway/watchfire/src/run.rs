@@ -93,7 +93,7 @@ pub async fn gateway(
             let now = surveys.config();
             let round = stop.child_token();
             let shown_by = more.clone();
-            let mut running = pin!(assembled(&now, &data, &clock, stats.clone(), shown_by, round.clone(), &stop));
+            let mut running = pin!(assembled(now.into_owned(), &data, &clock, stats.clone(), shown_by, round.clone(), &stop));
             tokio::select! {
                 ended = &mut running => return ended,
                 () = surveys.changed() => round.cancel(),
@@ -114,7 +114,7 @@ pub async fn gateway(
 
 /// Runs the gateway with all its signals known, until `stop`; `end` is the end of the program.
 async fn assembled(
-    config: &Config,
+    config: Config,
     data: &Data,
     clock: &Arc<dyn Clock>,
     stats: Arc<Stats>,
@@ -122,30 +122,34 @@ async fn assembled(
     stop: CancellationToken,
     end: &CancellationToken,
 ) -> Result<()> {
+    let server = &config.server;
+    let url = format!("opc.tcp://{}:{}", server.host, server.port);
     let assembly = Assembly::new(config, data)?;
     let (way_in, requests) = commands();
     let latest = Arc::new(Latest::default());
     let (server, surface) = assembly.server(data, &latest, way_in, clock)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
+    let settings = assembly.config().gateway.clone();
     let gateway = Gateway {
         clock: clock.clone(),
         log: data.log.clone(),
         factory: Assembly::sandbox(data)?,
-        sources: assembly.sources(data, clock),
         surfaces,
         bindings: assembly.bindings(),
         site: assembly.site(),
-        own_area: config.gateway.name.clone(),
+        keep: assembly.keep(),
+        // Last: what was configured of the signals is theirs from now on.
+        sources: assembly.into_sources(data, clock),
+        own_area: settings.name.clone(),
         latest,
         stats,
         commands: requests,
-        commit_interval: config.gateway.commit_interval,
-        keep: assembly.keep(),
+        commit_interval: settings.commit_interval,
     };
     tracing::info!(
-        name = config.gateway.name,
-        data = %config.gateway.data.display(),
-        url = format!("opc.tcp://{}:{}", config.server.host, config.server.port),
+        name = settings.name,
+        data = %settings.data.display(),
+        url,
         "watchfire runs"
     );
     let server_stop = stop.child_token();

@@ -100,7 +100,7 @@ impl Site {
 }
 
 fn plan(mode: Mode) -> BindingPlan {
-    let signal = |i: u32| SignalInfo { id: SignalId(i), name: format!("s/{i}"), ..SignalInfo::default() };
+    let signal = |i: u32| SignalInfo { id: SignalId(i), name: format!("s/{i}").into(), ..SignalInfo::default() };
     let spec = BindingSpec {
         name: "plain".into(),
         plugin: "plain".into(),
@@ -110,7 +110,7 @@ fn plan(mode: Mode) -> BindingPlan {
         alarms: BTreeMap::new(),
         quota: Quota::default(),
     };
-    let areas = vec!["area".to_owned(); 3];
+    let areas = vec!["area".into(); 3];
     BindingPlan { spec, mode, areas, area: "area".into(), sources: vec!["s".into()] }
 }
 
@@ -285,6 +285,6 @@ impl Rig {
     /// Every event that was announced.
     pub fn events(&self) -> Vec<(ConditionKey, EventId)> {
         let views = self.screen.0.lock();
-        views.iter().filter(|v| v.notify).map(|v| (v.def.key.clone(), v.state.event_id)).collect()
+        views.iter().filter(|v| v.notify).map(|v| (v.def.key.clone(), v.state.event_id(&v.def.key))).collect()
     }
 }

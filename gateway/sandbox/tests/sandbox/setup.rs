@@ -31,7 +31,7 @@ pub fn sandbox() -> Arc<Sandbox> {
 
 /// A binding of `count` signals.
 pub fn binding(plugin: &str, config: &str, count: u32) -> BindingSpec {
-    let signal = |id| SignalInfo { id: SignalId(id), name: format!("plant/s{id}"), ..SignalInfo::default() };
+    let signal = |id| SignalInfo { id: SignalId(id), name: format!("plant/s{id}").into(), ..SignalInfo::default() };
     BindingSpec {
         name: format!("test-{plugin}"),
         plugin: plugin.to_owned(),

@@ -285,7 +285,7 @@ async fn values_beside_an_alarm_and_counters_of_its_areas_follow_it() {
     assert_eq!(more["area:Hall#ActiveCount"].value, Some(2_u32.into()));
     assert_eq!(more["area:Hall/Press#UnacknowledgedCount"].value, Some(2_u32.into()));
     let state = house.state(&oil);
-    let event_id: Variant = ByteString::from(state.event_id.bytes().to_vec()).into();
+    let event_id: Variant = ByteString::from(state.event_id(&oil).bytes().to_vec()).into();
     assert_eq!(hmi.value("hot/high/press/oil#Values/EventId").await, event_id);
     assert_eq!(hmi.value("hot/high/press/oil#EventId").await, event_id);
     assert_eq!(hmi.value("hot/high/press/oil#Values/Severity").await, 700_u16.into());

@@ -62,7 +62,7 @@ async fn an_alarm_reaches_an_hmi_with_every_field_it_reads() {
     let noon: Variant = watchfire_ua::date_time_from_instant(NOON).0.into();
     let null = |id: NodeId| Variant::from(id);
     let expected: Vec<(&str, Variant)> = vec![
-        ("EventId", ByteString::from(state.event_id.bytes().to_vec()).into()),
+        ("EventId", ByteString::from(state.event_id(&key("hot/high/press/oil")).bytes().to_vec()).into()),
         ("EventType", NodeId::from(ObjectTypeId::ExclusiveLevelAlarmType).into()),
         ("SourceNode", own("signal:press/oil").into()),
         ("SourceName", "press/oil".into()),
@@ -222,7 +222,7 @@ async fn when_events_are_left_out_the_newest_state_is_shown_and_a_refresh_requir
     assert!(!surface.is_stale());
     assert_eq!(hmi.value("watch/odd#ActiveState/Id").await, true.into());
     assert_eq!(hmi.value("hot/high/press/oil#ActiveState/Id").await, false.into());
-    let newest: Variant = ByteString::from(house.state(&oil).event_id.bytes().to_vec()).into();
+    let newest: Variant = ByteString::from(house.state(&oil).event_id(&oil).bytes().to_vec()).into();
     assert_eq!(hmi.value("hot/high/press/oil#EventId").await, newest);
     // And then it goes on as before.
     house.raise(&oil);

@@ -92,7 +92,7 @@ fn signal(id: u32, name: &str, area: &str, kind: Kind) -> SignalNode {
         kind,
         unit: Some("bar".into()),
         range: (kind == Kind::Real).then_some((0.0, 10.0)),
-        description: format!("what {name} measures"),
+        description: format!("what {name} measures").into(),
     }
 }
 

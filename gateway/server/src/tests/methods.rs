@@ -21,7 +21,7 @@ const DISABLE: MethodId = MethodId::ConditionType_Disable;
 const OIL: &str = "hot/high/press/oil";
 
 fn event_id(house: &House, condition: &str) -> Variant {
-    ByteString::from(house.state(&key(condition)).event_id.bytes().to_vec()).into()
+    ByteString::from(house.state(&key(condition)).event_id(&key(condition)).bytes().to_vec()).into()
 }
 
 fn comment(text: &str) -> Variant {

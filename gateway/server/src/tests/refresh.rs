@@ -1,6 +1,8 @@
 //! ConditionRefresh: exact, to the one who asks, and no faster than it is read.
 
-use opcua::types::{ContentFilter, ContentFilterBuilder, MethodId, NodeId, ObjectTypeId, Operand, StatusCode, Variant};
+use opcua::types::{
+    ByteString, ContentFilter, ContentFilterBuilder, MethodId, NodeId, ObjectTypeId, Operand, StatusCode, Variant,
+};
 use watchfire_alarms::ConditionDef;
 use watchfire_model::Level;
 
@@ -38,9 +40,11 @@ async fn expect_list(house: &House, events: &mut Events, numbers: &[usize]) {
     assert_eq!(*events.next().await.get("EventType"), kind(ObjectTypeId::RefreshStartEventType));
     for number in numbers {
         let event = events.next().await;
-        let state = house.state(&key(&format!("watch/odd/{number}")));
+        let key = key(&format!("watch/odd/{number}"));
+        let state = house.state(&key);
         assert_eq!(*event.get("ConditionId"), own(&format!("watch/odd/{number}")).into());
-        assert_eq!(*event.get("EventId"), crate::condition_values::event_id(&state).into(), "the one it had");
+        let id = ByteString::from(state.event_id(&key).bytes().to_vec());
+        assert_eq!(*event.get("EventId"), id.into(), "the one it had");
         assert_eq!(*event.get("Time"), watchfire_ua::date_time_from_instant(state.time).0.into());
         assert_eq!(*event.get("Retain"), true.into());
     }
@@ -55,9 +59,9 @@ async fn settled(house: &House, hmi: &Hmi) {
     while *events.next().await.get("ConditionId") != own("hot/high/press/oil").into() {}
     house.find(&key("hot/high/press/oil"), Level::Normal, "well", Vec::new());
     events.next().await;
-    let raised = house.state(&key("hot/high/press/oil")).event_id;
+    let raised = house.state(&key("hot/high/press/oil")).event_id(&key("hot/high/press/oil"));
     for method in [MethodId::AcknowledgeableConditionType_Acknowledge, MethodId::AcknowledgeableConditionType_Confirm] {
-        let id = opcua::types::ByteString::from(raised.bytes().to_vec());
+        let id = ByteString::from(raised.bytes().to_vec());
         let status = hmi.call(own("hot/high/press/oil"), method, vec![id.into(), Variant::Empty]).await;
         assert_eq!(status, StatusCode::Good);
         events.next().await;
