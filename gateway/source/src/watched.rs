@@ -1,18 +1,30 @@
 //! The signals of a source, and which of them are refused; outlasts connections, so that each trouble is told once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use opcua::types::{NodeId, StatusCode};
-use watchfire_config::{ElementStep, SignalConfig};
+use watchfire_config::{Deadband, ElementPath, ElementStep, SignalConfig};
 use watchfire_model::SignalId;
 use watchfire_ua::NodeAddress;
+
+/// What a signal's item is asked for with: all that is kept of its configuration, since there may be 100,000.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub sampling_interval: Duration,
+    pub publishing_interval: Duration,
+    pub queue_size: u32,
+    pub deadband: Deadband,
+    pub element: Option<Box<ElementPath>>,
+}
 
 /// A signal and its node.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub id: SignalId,
-    pub config: SignalConfig,
-    pub address: NodeAddress,
+    name: Box<str>,
+    address: NodeAddress,
+    pub config: Asked,
     /// Its node on this connection, where the server keeps its history.
     history: Option<Box<NodeId>>,
     /// Why it cannot be watched now.
@@ -64,7 +76,14 @@ impl Roster {
             .map(|(id, config)| Watched {
                 id,
                 address: address(&config),
-                config,
+                name: config.name.into(),
+                config: Asked {
+                    sampling_interval: config.sampling_interval,
+                    publishing_interval: config.publishing_interval,
+                    queue_size: config.queue_size,
+                    deadband: config.deadband,
+                    element: config.element,
+                },
                 history: None,
                 refused: None,
                 told: false,
@@ -128,8 +147,8 @@ impl Roster {
         let new = before != Some(refused.status);
         if new {
             tracing::error!(
-                signal = watched.config.name,
-                node = %watched.config.node,
+                signal = &*watched.name,
+                node = %watched.address,
                 source = &*self.source,
                 status = %refused.status,
                 "{}",
@@ -145,7 +164,7 @@ impl Roster {
         if let Some(watched) = self.watched.get_mut(at)
             && watched.refused.take().is_some()
         {
-            tracing::info!(signal = watched.config.name, node = %watched.config.node, source = &*self.source, "the node can be watched now");
+            tracing::info!(signal = &*watched.name, node = %watched.address, source = &*self.source, "the node can be watched now");
         }
     }
 }
@@ -170,7 +189,6 @@ fn way_out(status: StatusCode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn refused_signals_are_known_until_they_are_accepted() {
