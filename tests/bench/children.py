@@ -13,9 +13,12 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 PATIENCE_S = 120.0
+LOG = "warn,watchfire_source::setup=info,watchfire::counts=debug"
+WATCHING = re.compile(r"^(\S+)Z .*: watching source=")
 COUNTS = re.compile(r"counts values=(\d+) frames=(\d+) gaps=(\d+) judged=(\d+)")
 
 
@@ -146,7 +149,10 @@ class Gateway(Child):
         )
         file = self.folder / "watchfire.toml"
         file.write_text(head + configuration, encoding="utf-8")
-        command = [str(programs.gateway), "run", "--config", str(file), "--log", "warn,watchfire::counts=debug"]
+        command = [str(programs.gateway), "run", "--config", str(file), "--log", LOG]
+        self.begun = datetime.now(timezone.utc)
+        # From its start until every monitored item was made.
+        self.subscribed_s: float | None = None
         super().__init__("the gateway", command, lines_of_errors=True)
 
     @property
@@ -162,7 +168,12 @@ class Gateway(Child):
                 values, frames, gaps, judged = (int(number) for number in found.groups())
                 now = time.monotonic()
                 return Reading(now, values, cpu_s(self.pid), written_bytes(self.pid), frames, gaps, judged)
-            say(f"gateway: {line}")
+            watching = WATCHING.search(line)
+            if watching:
+                at = datetime.fromisoformat(watching[1]).replace(tzinfo=timezone.utc)
+                self.subscribed_s = (at - self.begun).total_seconds()
+            else:
+                say(f"gateway: {line}")
 
 
 def free_port() -> int:

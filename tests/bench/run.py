@@ -6,7 +6,8 @@
 
 Parts: `cost` (CPU, memory and bytes written for a value, against a client that only counts), `sandbox` (a sample in the
 sandbox against the same detector compiled natively), `disk` (bytes a value in the store of record), `latency` (from a
-change at the source to the alarm's event at a client).
+change at the source to the alarm's event at a client), `memory` (by the number of signals and conditions, and how
+long all take to be subscribed).
 
 It builds with the release profile, honours CARGO_TARGET_DIR, runs on loopback alone and writes only there and into a
 temporary folder (TMPDIR), which should lie on a disk for the bytes written to mean anything. What it starts it ends.
@@ -26,10 +27,11 @@ from pathlib import Path
 
 import cost
 import latency
+import memory
 from children import Failed, Programs, say
 
 TOP = Path(__file__).resolve().parent.parent.parent
-PARTS = ("cost", "sandbox", "disk", "latency")
+PARTS = ("cost", "sandbox", "disk", "latency", "memory")
 SANDBOX_FLOOR_NS = 15.0
 
 
@@ -43,12 +45,14 @@ def main() -> int:
         if part not in options.parts:
             continue
         try:
-            if part in ("cost", "latency") and programs is None:
+            if part in ("cost", "latency", "memory") and programs is None:
                 programs = build()
             if part == "cost":
                 cost.run(programs, options)
             elif part == "latency":
                 latency.run(programs, options)
+            elif part == "memory":
+                memory.run(programs, options)
             elif part == "sandbox":
                 sandbox()
             else:
@@ -69,6 +73,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, help="changes of a signal a second (default: by size)")
     parser.add_argument("--window", type=float, help="seconds measured in each round of `cost` (default: 20)")
     parser.add_argument("--rounds", type=int, help="rounds of `cost`, their median is shown (default: 3)")
+    parser.add_argument("--sizes", type=int, nargs="+", help="signals of `memory` (default: 10000 50000 100000)")
+    parser.add_argument("--memory-window", type=float, help="seconds of each run of `memory` (default: 60)")
     parser.add_argument("--changes", type=int, help="changes of each row of `latency` (default: 200)")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
@@ -79,6 +85,8 @@ def read_options() -> argparse.Namespace:
     options.signals = options.signals or ([1_000, 10_000] if quick else [1_000, 10_000, 50_000])
     options.window = options.window or (8.0 if quick else 20.0)
     options.rounds = options.rounds or (1 if quick else 3)
+    options.sizes = options.sizes or ([10_000] if quick else [10_000, 50_000, 100_000])
+    options.memory_window = options.memory_window or (15.0 if quick else 60.0)
     options.changes = options.changes or (40 if quick else 200)
     return options
 

@@ -286,6 +286,8 @@ impl Setup {
         }
         if self.pending.is_empty() && !self.told {
             self.told = true;
+            // The room of 100,000 items is given back.
+            self.pending.shrink_to_fit();
             let carried = |item: &Item| lent.converter.parts_of(item.at()).len();
             let watched: usize = subscriptions.iter().flat_map(|s| &s.items).map(carried).sum();
             let (signals, subscriptions) = (lent.roster.len(), subscriptions.len());
