@@ -1,5 +1,6 @@
 //! The program: reads the command line and calls what it names. Everything else lives in the rooms.
 
+mod allocator;
 mod assemble;
 mod backup;
 mod browse;
@@ -36,7 +37,10 @@ fn main() -> ExitCode {
     let level = if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" };
     terminal::log_to_stderr(cli.log.as_deref().unwrap_or(level));
     let done = match cli.command {
-        Command::Run(options) => run::run(&options),
+        Command::Run(options) => {
+            allocator::begin_lean();
+            run::run(&options)
+        }
         Command::Demo(options) => demo::demo(&options),
         Command::Check(options) => run::check(&options),
         Command::Doctor(options) => doctor::doctor(&options),
