@@ -57,7 +57,7 @@ pub(crate) struct Roster {
 impl Watched {
     /// Its full name.
     pub(crate) fn name(&self) -> &str {
-        &self.config.name
+        &self.name
     }
 
     /// Whether it is a member of a structure: its kind is not that of the node.
