@@ -7,11 +7,11 @@ use opcua::client::Session;
 use opcua::types::{
     AttributeId, DataTypeId, DataValue, EUInformation, Identifier, NodeId, Range, ReadValueId, StatusCode, Variant,
 };
-use watchfire_config::{About, is_unit};
+use watchfire_config::{About, Profile, is_unit};
 use watchfire_ua::ucum_of;
 
 use crate::SourceError;
-use crate::browse::{Below, Browser, is_too_large};
+use crate::browse::{Below, Browser, is_too_large, small};
 use crate::server_info::{read, to_read};
 
 /// Descriptions beyond this are cut off.
@@ -21,11 +21,16 @@ const CURRENT_READ: u8 = 1;
 
 /// Reads attributes in requests as large as the server takes.
 pub(crate) struct Reader<'s> {
-    pub session: &'s Session,
-    pub at_once: usize,
+    session: &'s Session,
+    at_once: usize,
 }
 
-impl Reader<'_> {
+impl<'s> Reader<'s> {
+    /// For a server that says that it takes so many nodes at once.
+    pub(crate) fn new(session: &'s Session, at_once: usize, profile: Profile) -> Self {
+        Self { session, at_once: if profile == Profile::Small { small(at_once) } else { at_once } }
+    }
+
     /// The values of all, in their order.
     pub(crate) async fn read(&mut self, wanted: &[ReadValueId]) -> Result<Vec<DataValue>, SourceError> {
         let mut values = Vec::with_capacity(wanted.len());

@@ -10,11 +10,15 @@ use opcua::types::{
     ReferenceTypeId, StatusCode, VariableId, Variant,
 };
 
+use watchfire_config::Profile;
+
 use crate::SourceError;
 use crate::server_info::{read, to_read};
 
 /// No request asks for more nodes at once, whatever the server allows.
 const NODES_MAX: usize = 500;
+/// The same with a small controller.
+const SMALL_NODES_MAX: usize = 100;
 /// References of one node in one answer.
 const REFERENCES_PER_ANSWER: u32 = 1_000;
 /// A node with more references than these is cut off.
@@ -57,9 +61,22 @@ impl BrowseLimits {
         Ok(Self { browse: limit(0), translate: limit(1), continuation_points: limit(2) })
     }
 
+    /// Those to keep to with a server of this profile.
+    pub(crate) fn of_profile(self, profile: Profile) -> Self {
+        match profile {
+            Profile::Standard => self,
+            Profile::Small => Self { browse: small(self.browse), translate: small(self.translate), ..self },
+        }
+    }
+
     pub(crate) fn translate_at_once(&self) -> usize {
         at_once(self.translate)
     }
+}
+
+/// A limit as a small controller can bear it, whatever it tells.
+pub(crate) fn small(limit: usize) -> usize {
+    if limit == 0 { SMALL_NODES_MAX } else { limit.min(SMALL_NODES_MAX) }
 }
 
 fn at_once(limit: usize) -> usize {

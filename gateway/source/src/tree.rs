@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use opcua::client::Session;
 use opcua::types::{AttributeId, DataValue, NodeClass, NodeId, ObjectId, ReferenceDescription, StatusCode, Variant};
-use watchfire_config::{About, BrowsePath, SourceConfig};
+use watchfire_config::{About, BrowsePath, Profile, SourceConfig};
 use watchfire_model::Clock;
 use watchfire_ua::NodeAddress;
 
@@ -72,7 +72,7 @@ pub async fn tree(
     from: Option<&str>,
     depth: usize,
 ) -> Result<Tree, SourceError> {
-    visit(&connector(config, pki_dir, clock), |session| grown(session, from, depth)).await
+    visit(&connector(config, pki_dir, clock), |session| grown(session, from, depth, config.profile)).await
 }
 
 /// A node while the tree grows.
@@ -85,9 +85,9 @@ struct Growing {
     below: Vec<usize>,
 }
 
-async fn grown(session: Arc<Session>, from: Option<&str>, depth: usize) -> Result<Tree, SourceError> {
-    let limits = BrowseLimits::of(&session).await?;
-    let mut reader = Reader { session: &session, at_once: Limits::of(&session).await?.read };
+async fn grown(session: Arc<Session>, from: Option<&str>, depth: usize, profile: Profile) -> Result<Tree, SourceError> {
+    let limits = BrowseLimits::of(&session).await?.of_profile(profile);
+    let mut reader = Reader::new(&session, Limits::of(&session).await?.read, profile);
     let mut browser = Browser::new(session.clone(), limits);
     let namespaces = namespaces(&session).await?;
     let root = match from {

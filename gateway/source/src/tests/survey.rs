@@ -77,7 +77,7 @@ async fn what_cannot_be_a_signal_is_left_out_and_told_and_holds_up_no_other() {
 #[tokio::test]
 async fn a_folder_larger_than_any_answer_is_found_whole_and_a_loop_has_an_end() {
     let server = start_catalogue().await;
-    let config = configured(&server, "read_metadata = false\nselect = [{ path = '/**' }]");
+    let config = configured(&server, "read_metadata = false\nprofile = 'small'\nselect = [{ path = '/**' }]");
     let found = surveyed(&config.sources[0]).await.found;
     let many = found.signals.iter().filter(|signal| signal.path[0] == "Many").count();
     assert_eq!(many, MANY);
