@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use watchfire_model::{Instant, StatusCode};
 
-use crate::line::{Line, marks, marks_of};
+use crate::line::{Line, is_name, marks, marks_of};
 use crate::{BadLine, ExchangeError};
 
 const COLUMNS: [&str; 8] = ["signal", "source_time", "server_time", "value", "integer", "text", "status", "quality"];
@@ -142,6 +142,9 @@ impl<R: BufRead> Reader<R> {
         let quality = marks_of(quality).ok_or_else(|| format!("`quality` is `{quality}`, which is no mark"))?;
         let server_time = time("server_time")?.unwrap_or(at);
         let signal = plain("signal").ok_or_else(|| "`signal` is missing".to_owned())?;
+        if !is_name(signal) {
+            return Err(format!("`{signal}` is no name of a signal; names read `source/name`"));
+        }
         let signal = match self.names.get(signal) {
             Some(known) => known.clone(),
             None => {

@@ -66,6 +66,15 @@ impl Line {
     }
 }
 
+/// The longest name of a signal, bytes.
+const NAME_BYTES_MAX: usize = 500;
+
+/// Whether a signal can have this name: `source/name`.
+pub fn is_name(name: &str) -> bool {
+    let has_parts = name.split_once('/').is_some_and(|(source, rest)| !source.is_empty() && !rest.is_empty());
+    has_parts && name.len() <= NAME_BYTES_MAX
+}
+
 /// The marks by name.
 const MARKS: [(Quality, &str); 6] = [
     (Quality::LATE, "late"),

@@ -10,6 +10,7 @@ use parquet::data_type::{ByteArray, DataType};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use watchfire_model::{Instant, Quality, StatusCode};
 
+use crate::line::is_name;
 use crate::{BadLine, ExchangeError, Line};
 
 /// Rows decoded at once.
@@ -218,6 +219,9 @@ fn line(read: &HashMap<String, Values>, row: usize, names: &mut HashMap<String, 
     let status = u32::try_from(status).or_else(|_| i32::try_from(status).map(i32::cast_unsigned));
     let quality = int("quality").unwrap_or_default();
     let quality = u8::try_from(quality).map_err(|_| format!("`quality` is `{quality}`, which is no set of marks"))?;
+    if !is_name(&signal) {
+        return Err(format!("`{signal}` is no name of a signal; names read `source/name`"));
+    }
     let signal = match names.get(&signal) {
         Some(known) => known.clone(),
         None => {

@@ -92,6 +92,7 @@ fn bad_lines_are_told_with_their_number_and_the_others_are_read() {
                 x,a/b,2026-03-01,,\n\
                 2,a/b,yesterday,,\n\
                 2,,2026-03-01,,\n\
+                2,level,2026-03-01,,\n\
                 ,a/b,2026-03-01,,\n\
                 ,a/b,2026-03-01,,\"two\nlines\"\n\
                 2,a/b,2026-03-01,bad,\n\
@@ -103,8 +104,10 @@ fn bad_lines_are_told_with_their_number_and_the_others_are_read() {
     let bad: Vec<(u64, String)> =
         read.iter().filter_map(|line| line.clone().err()).map(|bad| (bad.number, bad.reason)).collect();
     let numbers: Vec<u64> = bad.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, [4, 5, 6, 7, 10, 11, 13], "{bad:?}");
-    for ((_, reason), word) in bad.iter().zip(["`x`", "yesterday", "`signal`", "no `text`", "`bad`", "`y`", "quote"]) {
+    assert_eq!(numbers, [4, 5, 6, 7, 8, 11, 12, 14], "{bad:?}");
+    for ((_, reason), word) in
+        bad.iter().zip(["`x`", "yesterday", "`signal`", "`level`", "no `text`", "`bad`", "`y`", "quote"])
+    {
         assert!(reason.contains(word), "{reason}");
     }
     let good: Vec<Line> = read.into_iter().filter_map(Result::ok).collect();

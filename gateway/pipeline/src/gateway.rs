@@ -11,7 +11,7 @@ use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::ConditionDef;
-use watchfire_model::{Clock, SourceState};
+use watchfire_model::{Clock, Rows, SourceState};
 
 use crate::annunciate::Notice;
 use crate::ingest::{Ingest, Site};
@@ -54,6 +54,8 @@ pub struct Gateway {
     pub stats: Arc<Stats>,
     /// Where commands arrive.
     pub commands: mpsc::Receiver<CommandRequest>,
+    /// Where samples from files arrive, marked `LATE`.
+    pub imports: mpsc::Receiver<Rows>,
     /// How long samples may wait to become durable.
     pub commit_interval: Duration,
     /// How long data is kept.
@@ -142,6 +144,8 @@ impl Gateway {
         };
         let mut ingest: Essential = task(ingest.run());
         let source_stop = CancellationToken::new();
+        let handing = hand_in(self.imports, door.clone(), source_stop.clone());
+        let _importing = AbortOnDropHandle::new(tokio::spawn(handing));
         let mut sources = Sources::start(self.sources, &door, &source_stop);
 
         let failed = tokio::select! {
@@ -224,6 +228,21 @@ impl Sources {
     async fn end(&mut self, end: Timer) {
         finish("sources", end, async { while self.tasks.join_next().await.is_some() {} }).await;
         self.tasks.shutdown().await;
+    }
+}
+
+/// Hands in what is imported, as a source does, until it is told to stop.
+async fn hand_in(mut imports: mpsc::Receiver<Rows>, door: Inlet, stop: CancellationToken) {
+    let handing = async {
+        while let Some(rows) = imports.recv().await {
+            if !door.push(Arrival::Late(rows)).await {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = handing => {}
     }
 }
 

@@ -204,6 +204,17 @@ impl Log {
         }
     }
 
+    /// Makes everything in the journal durable now; blocks. For a log that no task commits.
+    ///
+    /// # Errors
+    /// As [`Log::commit`].
+    pub fn sync(&self) -> Result<Lsn, PortError> {
+        let durable = self.journal.syncer().sync()?;
+        self.tail.send_replace(durable);
+        self.durable.send_replace(durable);
+        Ok(durable)
+    }
+
     /// Records from `from` on, from whichever store holds them; blocks.
     ///
     /// # Errors

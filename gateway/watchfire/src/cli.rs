@@ -148,6 +148,45 @@ pub struct Restore {
 pub enum HistoryCommand {
     /// Read every record, chunk, mark and checkpoint again, and say what is damaged.
     Verify(ConfigFile),
+    /// Write what was recorded into a Parquet or CSV file, bit for bit.
+    Export(Export),
+    /// Take samples from a Parquet or CSV file, as late data; those that are there already are left out.
+    Import(Import),
+}
+
+/// Options of `history export`.
+#[derive(Args, Debug)]
+pub struct Export {
+    /// The file, which must not be there yet.
+    pub file: PathBuf,
+    /// `csv` or `parquet` (default: as the file's name ends).
+    #[arg(long, value_parser = ["csv", "parquet"])]
+    pub format: Option<String>,
+    /// This signal, as `source/name`, or all whose names begin as `source/*`; may be given again (default: all).
+    #[arg(long = "signal", value_name = "NAME")]
+    pub signals: Vec<String>,
+    /// From this time on, RFC 3339 or a date (default: the beginning).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<Instant>,
+    /// Up to, and without, this time (default: everything).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<Instant>,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// Options of `history import`.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// The file; a running gateway reads it itself.
+    pub file: PathBuf,
+    /// `csv` or `parquet` (default: as the file's name ends).
+    #[arg(long, value_parser = ["csv", "parquet"])]
+    pub format: Option<String>,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
 /// Options of `history`.

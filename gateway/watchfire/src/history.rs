@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use watchfire_config::Config;
-use watchfire_model::{Instant, Quality, Rows};
+use watchfire_exchange::marks;
+use watchfire_model::{Instant, Rows};
 
 use crate::cli::{History, HistoryCommand};
 use crate::data::Data;
 use crate::query::{self, Question, Span};
-use crate::{run, verify};
+use crate::{exchange, run, verify};
 
 /// Prints the samples of a signal.
 ///
@@ -21,6 +22,8 @@ pub fn history(options: &History) -> Result<ExitCode> {
     if let Some(command) = &options.command {
         return match command {
             HistoryCommand::Verify(config) => verify::verify(config),
+            HistoryCommand::Export(options) => exchange::export(options),
+            HistoryCommand::Import(options) => exchange::import(options),
         };
     }
     let config = Config::load(&options.config.config)?;
@@ -102,18 +105,6 @@ fn lines(rows: &Rows) -> impl Iterator<Item = Line<'_>> {
         status: status.0,
         quality: marks(*quality),
     })
-}
-
-fn marks(quality: Quality) -> String {
-    let names = [
-        (Quality::LATE, "late"),
-        (Quality::OVERFLOW, "overflow"),
-        (Quality::ROUNDED, "rounded"),
-        (Quality::SERVER_TIME, "server-time"),
-        (Quality::DISTRUSTED, "distrusted"),
-        (Quality::INITIAL, "initial"),
-    ];
-    names.iter().filter(|(mark, _)| quality.has(*mark)).map(|(_, name)| *name).collect::<Vec<_>>().join("+")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -202,7 +193,7 @@ fn table(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use watchfire_model::{SignalId, StatusCode};
+    use watchfire_model::{Quality, SignalId, StatusCode};
 
     use super::*;
 

@@ -9,6 +9,7 @@ mod counts;
 mod data;
 mod demo;
 mod doctor;
+mod exchange;
 mod found;
 mod history;
 mod query;

@@ -16,8 +16,17 @@ use watchfire_pipeline::{Log, Samples, samples};
 pub enum Question {
     /// The samples of a signal.
     Samples(Span),
+    /// The names of all signals that were ever recorded.
+    Signals,
     /// Whether everything stored is what was written.
     Verify,
+    /// That a file's samples be taken.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Its form, where its name does not say it.
+        format: Option<String>,
+    },
     /// A backup.
     Backup {
         /// Its folder.
@@ -63,8 +72,9 @@ mod socket {
 
     use super::{Context, Path, PathBuf, Question, Result, Rows, ask_stores};
     use crate::data::{Data, Stores};
+    use crate::exchange::WayIn;
     use crate::verify::Report;
-    use crate::{backup, verify};
+    use crate::{backup, exchange, verify};
 
     /// The longest question, bytes.
     const QUESTION_BYTES_MAX: u64 = 1 << 16;
@@ -82,10 +92,19 @@ mod socket {
         Report(Report),
         /// What was done.
         Told(String),
+        /// Names.
+        Names(Vec<String>),
         /// Why there are none, or no more.
         Error(String),
         /// That was all.
         End,
+    }
+
+    /// What answers.
+    struct Asked {
+        stores: Stores,
+        folder: PathBuf,
+        way_in: WayIn,
     }
 
     /// The door at which questions arrive.
@@ -105,9 +124,9 @@ mod socket {
     }
 
     /// Answers for as long as it is polled.
-    pub async fn answer(door: Door, stores: Stores) {
+    pub async fn answer(door: Door, stores: Stores, way_in: WayIn) {
         let Some(listener) = door.0 else { return std::future::pending().await };
-        let asked = Arc::new((stores, door.1));
+        let asked = Arc::new(Asked { stores, folder: door.1, way_in });
         let places = Arc::new(Semaphore::new(ANSWERING_MAX));
         loop {
             match listener.accept().await {
@@ -127,13 +146,13 @@ mod socket {
         }
     }
 
-    async fn one(mut stream: UnixStream, asked: Arc<(Stores, PathBuf)>) {
+    async fn one(mut stream: UnixStream, asked: Arc<Asked>) {
         let mut bytes = Vec::new();
         if (&mut stream).take(QUESTION_BYTES_MAX).read_to_end(&mut bytes).await.is_err() {
             return;
         }
         let (pages, mut next) = mpsc::channel::<Answer>(1);
-        let answering = tokio::task::spawn_blocking(move || answer_all(&asked.0, &asked.1, &bytes, &pages));
+        let answering = tokio::task::spawn_blocking(move || answer_all(&asked, &bytes, &pages));
         while let Some(answer) = next.recv().await {
             let Ok(bytes) = postcard::to_allocvec(&answer) else { break };
             let Ok(length) = u32::try_from(bytes.len()) else { break };
@@ -148,7 +167,8 @@ mod socket {
     }
 
     /// Makes the answers, as long as they are taken.
-    fn answer_all(stores: &Stores, folder: &Path, question: &[u8], pages: &mpsc::Sender<Answer>) {
+    fn answer_all(asked: &Asked, question: &[u8], pages: &mpsc::Sender<Answer>) {
+        let Asked { stores, folder, way_in } = asked;
         let answered = match serde_json::from_slice::<Question>(question) {
             Ok(Question::Samples(span)) => ask_stores(&stores.log, &span).and_then(|samples| {
                 for page in samples {
@@ -158,6 +178,13 @@ mod socket {
                 }
                 Ok(Answer::End)
             }),
+            Ok(Question::Signals) => {
+                let known = stores.log.history().known_signals().context("cannot read the list of signals");
+                known.map(|known| Answer::Names(known.into_keys().collect()))
+            }
+            Ok(Question::Import { file, format }) => {
+                exchange::running(stores, &file, format.as_deref(), way_in).map(Answer::Report)
+            }
             Ok(Question::Verify) => Ok(Answer::Report(verify::look(stores))),
             Ok(Question::Backup { to }) => backup::make(stores, folder, &to).map(Answer::Told),
             Err(error) => Err(anyhow::anyhow!("the gateway does not know this question: {error}")),
@@ -196,6 +223,17 @@ mod socket {
         pub async fn told(&mut self) -> Result<String> {
             match self.answer().await? {
                 Answer::Told(told) => Ok(told),
+                other => bail!("the gateway answers something else: {other:?}"),
+            }
+        }
+
+        /// Names.
+        ///
+        /// # Errors
+        /// As [`Answers::next`].
+        pub async fn names(&mut self) -> Result<Vec<String>> {
+            match self.answer().await? {
+                Answer::Names(names) => Ok(names),
                 other => bail!("the gateway answers something else: {other:?}"),
             }
         }
@@ -247,7 +285,7 @@ mod socket {
     }
 
     /// Never answers.
-    pub async fn answer(_: Door, _: Stores) {
+    pub async fn answer(_: Door, _: Stores, _: crate::exchange::WayIn) {
         std::future::pending().await
     }
 
@@ -262,6 +300,11 @@ mod socket {
 
         /// Never asked.
         pub async fn report(&mut self) -> Result<Option<Report>> {
+            match self.0 {}
+        }
+
+        /// Never asked.
+        pub async fn names(&mut self) -> Result<Vec<String>> {
             match self.0 {}
         }
 

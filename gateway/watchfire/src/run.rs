@@ -15,6 +15,7 @@ use watchfire_pipeline::{Gateway, Latest, Stats, Surface, commands};
 use crate::assemble::Assembly;
 use crate::cli::{Check, ConfigFile};
 use crate::data::Data;
+use crate::exchange;
 use crate::surveys::Surveys;
 use crate::{counts, doctor, query, terminal};
 
@@ -84,6 +85,7 @@ pub async fn gateway(
     let data = open(&folder).await?;
     let door = query::open(&folder);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let way_in = exchange::WayIn::default();
     let rounds = async {
         let mut surveys = tokio::select! {
             surveys = Surveys::begin(config, &folder, data.pki(), clock.clone()) => surveys,
@@ -94,7 +96,7 @@ pub async fn gateway(
             let round = stop.child_token();
             let shown_by = more.clone();
             let mut running =
-                pin!(assembled(now.into_owned(), &data, &clock, stats.clone(), shown_by, round.clone(), &stop));
+                pin!(assembled(now.into_owned(), &data, &clock, stats.clone(), shown_by, round.clone(), (&stop, &way_in)));
             tokio::select! {
                 ended = &mut running => return ended,
                 () = surveys.changed() => round.cancel(),
@@ -108,7 +110,7 @@ pub async fn gateway(
     };
     tokio::select! {
         ended = rounds => ended,
-        () = query::answer(door, data.stores.clone()) => Ok(()),
+        () = query::answer(door, data.stores.clone(), way_in.clone()) => Ok(()),
         () = counts::tell(stats.clone()) => Ok(()),
     }
 }
@@ -121,14 +123,15 @@ async fn assembled(
     stats: Arc<Stats>,
     more: Vec<Arc<dyn Surface>>,
     stop: CancellationToken,
-    end: &CancellationToken,
+    (end, way_in): (&CancellationToken, &exchange::WayIn),
 ) -> Result<()> {
     let server = &config.server;
     let url = format!("opc.tcp://{}:{}", server.host, server.port);
     let assembly = Assembly::new(config, data)?;
-    let (way_in, requests) = commands();
+    let (given, requests) = commands();
+    let imports = way_in.begin();
     let latest = Arc::new(Latest::default());
-    let (server, surface) = assembly.server(data, &latest, way_in, clock)?;
+    let (server, surface) = assembly.server(data, &latest, given, clock)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let settings = assembly.config().gateway.clone();
     let gateway = Gateway {
@@ -145,6 +148,7 @@ async fn assembled(
         latest,
         stats,
         commands: requests,
+        imports,
         commit_interval: settings.commit_interval,
     };
     tracing::info!(

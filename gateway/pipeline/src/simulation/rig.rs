@@ -180,6 +180,7 @@ impl Rig {
             latest: Arc::default(),
             stats: Arc::new(Stats::default()),
             commands: requests,
+            imports: tokio::sync::mpsc::channel(1).1,
             commit_interval: Duration::from_millis(100),
             keep: Duration::from_secs(1 << 30),
         };

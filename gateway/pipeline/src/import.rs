@@ -1,0 +1,98 @@
+//! Samples from outside, put into the log as late data: which of them the log does not hold yet, and the way in.
+
+use std::collections::{BTreeMap, HashSet};
+
+use watchfire_model::{Copied, Frame, Instant, Lsn, RecordBody, Rows, SignalId, StatusCode};
+
+use crate::{CursorError, Log, Wanted, seal_all};
+
+/// Rows of a frame that is made of imported samples.
+const FRAME_ROWS: usize = 4096;
+/// Rows read from the log at once.
+const READ_ROWS_MAX: usize = 1 << 16;
+/// Bytes of sealed samples looked at together.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// What makes a sample the same as another; marks and the server's time do not.
+type Key = (SignalId, Instant, u64, StatusCode, Option<i64>, Option<String>);
+
+fn key(rows: &Rows, row: usize) -> Option<Key> {
+    let (signal, time) = (*rows.signal.get(row)?, *rows.time.get(row)?);
+    let bits = rows.value.get(row)?.to_bits();
+    Some((signal, time, bits, *rows.status.get(row)?, rows.exact_at(row), rows.text_at(row).map(str::to_owned)))
+}
+
+/// Those of `rows` that the log does not hold yet, each once. Blocks; costs a read of what is not sealed and of the
+/// signals' chunks between the earliest and the latest of their times.
+///
+/// # Errors
+/// When a store fails.
+pub fn not_yet_recorded(log: &Log, rows: &Rows) -> Result<Rows, CursorError> {
+    let mut spans: BTreeMap<SignalId, (Instant, Instant)> = BTreeMap::new();
+    for (signal, time) in rows.signal.iter().zip(&rows.time) {
+        let span = spans.entry(*signal).or_insert((*time, *time));
+        *span = (span.0.min(*time), span.1.max(*time));
+    }
+    let wanted: HashSet<(SignalId, Instant)> = rows.signal.iter().copied().zip(rows.time.iter().copied()).collect();
+    let mut held: HashSet<Key> = HashSet::new();
+    let mut hold = |found: &Rows, signal: Option<SignalId>| {
+        for row in 0..found.len() {
+            let at = signal.or_else(|| found.signal.get(row).copied()).zip(found.time.get(row).copied());
+            if at.is_some_and(|at| wanted.contains(&at)) {
+                held.extend(key(found, row));
+            }
+        }
+    };
+    let upto = log.history().sealed();
+    for (signal, (earliest, latest)) in &spans {
+        let to = latest.plus(std::time::Duration::from_nanos(1));
+        let mut from = Some(*earliest);
+        while let Some(begin) = from {
+            let wanted = Wanted { signal: *signal, from: begin, to, upto, bytes_max: PAGE_BYTES };
+            let page = log.history().range(&wanted)?;
+            hold(&page.rows, Some(*signal));
+            from = page.rest.filter(|rest| *rest < to);
+        }
+    }
+    let mut next = upto.next();
+    loop {
+        let records = match log.read(next, READ_ROWS_MAX) {
+            Err(CursorError::Gone { oldest }) => {
+                next = oldest;
+                continue;
+            }
+            records => records?,
+        };
+        let Some(last) = records.last() else { break };
+        next = last.lsn.next();
+        for record in &records {
+            if let RecordBody::Data(frame) = &record.body {
+                hold(&frame.rows, None);
+            }
+        }
+    }
+    let (mut fresh, mut copied) = (Rows::default(), Copied::default());
+    for row in 0..rows.len() {
+        if key(rows, row).is_some_and(|key| held.insert(key)) {
+            fresh.copy_row(rows, row, &mut copied);
+        }
+    }
+    Ok(fresh)
+}
+
+/// Puts rows into the log of a gateway that does not run, durably, as frames received at `now`, which must not lie before
+/// any frame there is; seals them.
+///
+/// # Errors
+/// When a store fails.
+pub fn record_late(log: &Log, mut rows: Rows, now: Instant, utc_offset_s: i32) -> Result<Lsn, CursorError> {
+    while !rows.is_empty() {
+        let rest = rows.split_off(FRAME_ROWS);
+        let frame = Frame { now, utc_offset_s, rows, ..Frame::default() };
+        log.journal().append(&RecordBody::Data(frame))?;
+        rows = rest;
+    }
+    let durable = log.sync()?;
+    seal_all(log)?;
+    Ok(durable)
+}
