@@ -3,7 +3,7 @@
 
 use watchfire_model::{Lsn, Record, RecordBody};
 
-use crate::columns;
+use crate::columns::{self, Form};
 
 /// Bytes before the payload.
 pub const HEAD_BYTES: usize = 25;
@@ -16,8 +16,9 @@ const SYNCED_AT: std::ops::Range<usize> = 17..25;
 pub const RECORD_BYTES_MAX: usize = 256 << 20;
 
 /// Kinds: a change of a payload's form is a new kind, so that old files stay readable.
-const KIND_DATA: u8 = 1;
+const KIND_PLAIN: u8 = 1;
 const KIND_OTHER: u8 = 2;
+const KIND_PACKED: u8 = 3;
 
 /// What stands at a place in a file.
 #[derive(Debug, PartialEq)]
@@ -50,7 +51,7 @@ pub fn encode(body: &RecordBody) -> Option<Vec<u8>> {
     let kind = match body {
         RecordBody::Data(frame) => {
             columns::write(frame, &mut out);
-            KIND_DATA
+            KIND_PACKED
         }
         RecordBody::Control(_) | RecordBody::Decided(_) | RecordBody::Commanded { .. } => {
             out = postcard::to_extend(body, out).ok()?;
@@ -106,7 +107,8 @@ impl Raw<'_> {
     /// Decodes the payload; `None` when it is of a kind or form that this program does not know.
     pub fn decode(&self) -> Option<Record> {
         let body = match self.kind {
-            KIND_DATA => RecordBody::Data(columns::read(self.payload)?),
+            KIND_PLAIN => RecordBody::Data(columns::read(self.payload, Form::Plain)?),
+            KIND_PACKED => RecordBody::Data(columns::read(self.payload, Form::Packed)?),
             KIND_OTHER => postcard::from_bytes(self.payload).ok()?,
             _ => return None,
         };

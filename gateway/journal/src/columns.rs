@@ -1,6 +1,7 @@
 //! A data frame as bytes: its columns one after the other, what is constant or empty left out. Written once for each
-//! frame on the hot path, so it copies and does not compress; the store of record packs later.
+//! frame on the hot path, so it packs only what costs nanoseconds; the store of record packs better, later.
 
+use crate::packed;
 use watchfire_model::{Frame, Gap, GapCause, Instant, Quality, Rows, SignalId, StatusCode};
 
 /// How a column is stored.
@@ -8,17 +9,26 @@ const ALL_ZERO: u8 = 0;
 const CONSTANT: u8 = 1;
 const EACH: u8 = 2;
 
-/// Appends a frame's bytes. Costs about 20 bytes a row.
+/// How places, times and numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As they are in memory; no longer written.
+    Plain,
+    /// In few bytes; see [`packed`].
+    Packed,
+}
+
+/// Appends a frame's bytes. Costs 5 to 12 bytes and some 10 to 30 ns a row.
 pub fn write(frame: &Frame, out: &mut Vec<u8>) {
     let rows = &frame.rows;
-    out.reserve(64 + rows.len() * 20);
+    out.reserve(64 + rows.len() * 12);
     out.extend(frame.now.ns().to_le_bytes());
     out.extend(frame.utc_offset_s.to_le_bytes());
     out.extend(frame.mode.to_le_bytes());
     count(rows.len(), out);
-    rows.signal.iter().for_each(|signal| out.extend(signal.0.to_le_bytes()));
-    rows.time.iter().for_each(|time| out.extend(time.ns().to_le_bytes()));
-    rows.value.iter().for_each(|value| out.extend(value.to_bits().to_le_bytes()));
+    packed::put_signals(&rows.signal, out);
+    packed::put_times(&rows.time, out);
+    packed::put_values(&rows.value, out);
     column(&rows.status, |status| status.0.to_le_bytes(), out);
     column(&rows.quality, |quality| [quality.0], out);
     count(rows.skew_ns.len(), out);
@@ -73,16 +83,28 @@ fn column<T: PartialEq + Default, const N: usize>(values: &[T], bytes: impl Fn(&
 }
 
 /// Reads a frame back; `None` when the bytes are no frame.
-pub fn read(bytes: &[u8]) -> Option<Frame> {
+pub fn read(bytes: &[u8], form: Form) -> Option<Frame> {
     let mut input = Input(bytes);
     let now = Instant::from_ns(i64::from_le_bytes(input.array()?));
     let utc_offset_s = i32::from_le_bytes(input.array()?);
     let mode = u32::from_le_bytes(input.array()?);
     let n = input.count()?;
+    let (signal, time, value) = match form {
+        Form::Plain => (
+            input.each(n, |b: [u8; 4]| SignalId(u32::from_le_bytes(b)))?,
+            input.each(n, |b: [u8; 8]| Instant::from_ns(i64::from_le_bytes(b)))?,
+            input.each(n, |b: [u8; 8]| f64::from_bits(u64::from_le_bytes(b)))?,
+        ),
+        Form::Packed => (
+            packed::read_signals(&mut input.0, n)?,
+            packed::read_times(&mut input.0, n)?,
+            packed::read_values(&mut input.0, n)?,
+        ),
+    };
     let rows = Rows {
-        signal: input.each(n, |b: [u8; 4]| SignalId(u32::from_le_bytes(b)))?,
-        time: input.each(n, |b: [u8; 8]| Instant::from_ns(i64::from_le_bytes(b)))?,
-        value: input.each(n, |b: [u8; 8]| f64::from_bits(u64::from_le_bytes(b)))?,
+        signal,
+        time,
+        value,
         status: input.column(n, |b: [u8; 4]| StatusCode(u32::from_le_bytes(b)))?,
         quality: input.column(n, |[b]: [u8; 1]| Quality(b))?,
         skew_ns: {

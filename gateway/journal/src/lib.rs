@@ -12,6 +12,7 @@ mod folder_lock;
 mod journal;
 mod mark;
 mod open;
+mod packed;
 mod scan;
 #[cfg(test)]
 mod tests;

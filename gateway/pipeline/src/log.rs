@@ -23,6 +23,12 @@ const RING_RECORDS_MAX: usize = 1 << 14;
 const TAKE_MAX: usize = 64;
 /// Records that hold less are encoded where they are put: that takes less than half a millisecond.
 const ENCODE_BYTES_MAX: usize = 1 << 20;
+/// With so many bytes waiting, what was received is made durable after the commit interval; with fewer later, so that
+/// at low rates a disk does not write whole pages for a few bytes, again and again.
+const BUSY_BYTES: u64 = 1 << 16;
+/// How many commit intervals it then waits, and how long at the most.
+const QUIET_INTERVALS: u32 = 20;
+const QUIET_MAX: Duration = Duration::from_secs(2);
 /// How long a full disk is given before the next try.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 /// Rows a cursor reads from a store at once.
@@ -42,6 +48,8 @@ pub struct Log {
     tail: watch::Sender<Lsn>,
     durable: watch::Sender<Lsn>,
     urgent: Notify,
+    /// Bytes appended since the last commit began.
+    waiting: watch::Sender<u64>,
 }
 
 /// Why a cursor has no next record.
@@ -73,6 +81,7 @@ impl Log {
             tail: watch::Sender::new(tail),
             durable: watch::Sender::new(tail),
             urgent: Notify::new(),
+            waiting: watch::Sender::new(0),
         })
     }
 
@@ -125,6 +134,7 @@ impl Log {
         }
         // Still under the lock: two who append must not tell their places in the wrong order.
         self.tail.send_replace(lsn);
+        self.waiting.send_modify(|waiting| *waiting += encoded.0.len() as u64);
         drop(ring);
         Ok(record)
     }
@@ -169,8 +179,8 @@ impl Log {
         Cursor { log: self.clone(), tail: self.tail.subscribe(), next: Lsn(from.0.max(1)), taken: VecDeque::new() }
     }
 
-    /// Makes records durable within `interval` of their arrival, or sooner when asked, until `stop`; then once more.
-    /// Sleeps while there is nothing new.
+    /// Makes records durable within `interval` of their arrival where much arrives, within [`QUIET_INTERVALS`] of it
+    /// where little does, at once when asked, until `stop`; then once more. Sleeps while there is nothing new.
     ///
     /// # Errors
     /// When a sync fails. That is final: what is durable is no longer known.
@@ -180,7 +190,12 @@ impl Log {
         let due = async |tail: &mut watch::Receiver<Lsn>| {
             let durable = self.durable_tail();
             if tail.wait_for(|tail| *tail > durable).await.is_ok() {
+                let quiet = (interval * QUIET_INTERVALS).min(QUIET_MAX).max(interval);
                 tokio::time::sleep(interval).await;
+                let mut waiting = self.waiting.subscribe();
+                let busy = waiting.wait_for(|waiting| *waiting >= BUSY_BYTES);
+                // Either will do.
+                drop(tokio::time::timeout(quiet.saturating_sub(interval), busy).await);
             }
         };
         loop {
@@ -190,6 +205,7 @@ impl Log {
                 () = due(&mut tail) => false,
             };
             if stopping || self.durable_tail() < self.tail() {
+                self.waiting.send_replace(0);
                 let synced = tokio::task::spawn_blocking(move || (syncer.sync(), syncer)).await;
                 let (durable, back) = synced.map_err(|panic| PortError::Io {
                     doing: "making the journal durable".to_owned(),
