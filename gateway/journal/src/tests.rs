@@ -319,6 +319,31 @@ fn damage_while_it_runs_is_told_by_reading() {
 }
 
 #[test]
+fn a_frame_in_the_older_form_is_read() {
+    let mut bytes = Vec::new();
+    bytes.extend(7_i64.to_le_bytes());
+    bytes.extend(3600_i32.to_le_bytes());
+    bytes.extend(2_u32.to_le_bytes());
+    bytes.extend(2_u32.to_le_bytes());
+    [5_u32, 9].iter().for_each(|signal| bytes.extend(signal.to_le_bytes()));
+    [-1_i64, 1].iter().for_each(|time| bytes.extend(time.to_le_bytes()));
+    [0.1_f64, -0.0].iter().for_each(|value| bytes.extend(value.to_bits().to_le_bytes()));
+    // Status and quality are all zero, and nothing else is there.
+    bytes.extend([0, 0]);
+    bytes.extend([0; 16]);
+    let mut rows = Rows::default();
+    for (signal, time, value) in [(5, -1, 0.1), (9, 1, -0.0)] {
+        rows.push(SignalId(signal), Instant::from_ns(time), value, StatusCode::GOOD, Quality::NONE, 0);
+    }
+    let frame = Frame { now: Instant::from_ns(7), utc_offset_s: 3600, mode: 2, rows, gaps: vec![] };
+    assert_eq!(crate::columns::read(&bytes, crate::columns::Form::Plain), Some(frame.clone()));
+    let mut packed = Vec::new();
+    crate::columns::write(&frame, &mut packed);
+    assert_eq!(crate::columns::read(&packed, crate::columns::Form::Packed), Some(frame));
+    assert!(packed.len() < bytes.len());
+}
+
+#[test]
 fn sealed_files_go_and_the_last_one_keeps_the_place() {
     let folder = tempfile::tempdir().unwrap();
     let journal = FileJournal::open(folder.path()).unwrap();

@@ -9,8 +9,10 @@ mod check;
 mod cuts;
 mod disk;
 mod kills;
+mod rate;
 mod writer;
 
 pub use cuts::cuts;
 pub use kills::kills;
+pub use rate::rate;
 pub use writer::write;

@@ -1,5 +1,6 @@
 //! `watchfire-torture --kills 1000 --cuts 500`: what it did and how many records it held to their promise, or the first
-//! that was lost. `watchfire-torture write FOLDER` is the process that is killed.
+//! that was lost. `watchfire-torture write FOLDER` is the process that is killed;
+//! `watchfire-torture rate FOLDER VALUES_A_SECOND SECONDS` tells what a disk has to write for each value.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,23 @@ fn main() {
         watchfire_torture::write(Path::new(folder));
         return;
     }
+    if let [command, folder, rate, seconds] = words.as_slice()
+        && command == "rate"
+    {
+        let (rate, seconds) = (rate.parse().unwrap_or(1000), seconds.parse().unwrap_or(300));
+        println!("| values/s | seconds | values | journal, B/value | sealed, B/value | all, B/value | GB a day |");
+        println!("|---:|---:|---:|---:|---:|---:|---:|");
+        println!("{}", watchfire_torture::rate(Path::new(folder), rate, seconds));
+        return;
+    }
     let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("watchfire-torture"));
     let seed = of("--seed") as u64;
-    println!("{}", watchfire_torture::kills(&own, of("--kills"), seed));
-    println!("{}", watchfire_torture::cuts(&own, of("--cuts"), seed));
+    for (count, torture) in [
+        (of("--kills"), watchfire_torture::kills as fn(&Path, usize, u64) -> String),
+        (of("--cuts"), watchfire_torture::cuts),
+    ] {
+        if count > 0 {
+            println!("{}", torture(&own, count, seed));
+        }
+    }
 }
