@@ -393,6 +393,7 @@ proptest! {
         if let crate::codec::Parsed::Whole(raw) = crate::codec::parse(&bytes) {
             drop(raw.decode());
         }
-        drop(crate::columns::read(&bytes));
+        drop(crate::columns::read(&bytes, crate::columns::Form::Plain));
+        drop(crate::columns::read(&bytes, crate::columns::Form::Packed));
     }
 }
