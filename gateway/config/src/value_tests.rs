@@ -18,7 +18,10 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.gateway.name, "watchfire");
     assert_eq!(config.gateway.data, PathBuf::from("/base/data"));
     assert_eq!(config.gateway.commit_interval, Duration::from_millis(100));
-    assert_eq!((config.gateway.retention_days, config.gateway.utc_offset_s), (90, 0));
+    assert_eq!(
+        (config.gateway.retention_days, config.gateway.retention_gb, config.gateway.utc_offset_s),
+        (90, None, 0)
+    );
     assert_eq!((config.server.host.as_str(), config.server.port), ("0.0.0.0", 4840));
     assert_eq!(config.server.security, vec![Security::Basic256Sha256]);
     assert_eq!(config.server.anonymous, Some(Role::View));

@@ -10,6 +10,7 @@ use watchfire_pipeline::PortError;
 
 use crate::bucket;
 use crate::bytes::{Reader, put_varint};
+use crate::sizes::folder_bytes;
 use crate::store::{Change, Store, failed, sync_folder};
 
 /// Databases that stay open.
@@ -210,6 +211,15 @@ impl Days {
             return Ok(());
         }
         Err(damaged(format!("it has {} samples in {} buckets, but {rows} in {buckets} were sealed", found.1, found.0)))
+    }
+
+    /// What a day's files take, bytes; 0 where they are set aside.
+    ///
+    /// # Errors
+    /// When they cannot be looked at.
+    pub fn bytes(&self, day: Day) -> Result<u64, PortError> {
+        let path = self.path(day);
+        if path.exists() { folder_bytes(&path) } else { Ok(0) }
     }
 
     /// Closes a day and removes its folder. Nobody may use it meanwhile.

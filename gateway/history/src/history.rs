@@ -124,6 +124,22 @@ impl SledHistory {
         (sealed, days)
     }
 
+    /// Drops a day, the oldest of `kept`. Whoever calls it holds back sealing.
+    fn drop(&self, day: Day, entry: DayEntry, mut kept: BTreeMap<Day, DayEntry>) -> Result<(), PortError> {
+        kept.remove(&day);
+        let oldest = kept.values().map(|entry| entry.first).min().unwrap_or(entry.last.next());
+        // First it no longer counts, then it goes: after a kill between, the next start removes the folder.
+        let mut groups = self.ctl.remove_records_before(oldest)?;
+        groups.push(drop_day(day));
+        self.ctl.commit(groups)?;
+        self.counts.write().days = kept;
+        let _gate = self.gate.write();
+        *self.recent.lock() = Recent::default();
+        self.days.drop_day(day)?;
+        tracing::info!(day = crate::days::name(day), first = entry.first.0, last = entry.last.0, "a day was dropped");
+        self.ctl.write(vec![day_has_gone(day)])
+    }
+
     fn reads(&self) -> Reads<'_> {
         let Counts { sealed, days } = self.counts.read().clone();
         Reads { ctl: &self.ctl, days: &self.days, known: days, sealed }
@@ -238,19 +254,24 @@ impl History for SledHistory {
                 crate::days::name(newest)
             )));
         }
-        let mut kept = counts.days;
-        let Some((day, entry)) = kept.pop_first().filter(|(day, _)| end_of(*day) <= before) else { return Ok(()) };
-        let oldest = kept.values().map(|entry| entry.first).min().unwrap_or(entry.last.next());
-        // First it no longer counts, then it goes: after a kill between, the next start removes the folder.
-        let mut groups = self.ctl.remove_records_before(oldest)?;
-        groups.push(drop_day(day));
-        self.ctl.commit(groups)?;
-        self.counts.write().days = kept;
-        let _gate = self.gate.write();
-        *self.recent.lock() = Recent::default();
-        self.days.drop_day(day)?;
-        tracing::info!(day = crate::days::name(day), first = entry.first.0, last = entry.last.0, "a day was dropped");
-        self.ctl.write(vec![day_has_gone(day)])
+        let Some((day, entry)) = counts.days.first_key_value().filter(|(day, _)| end_of(**day) <= before) else {
+            return Ok(());
+        };
+        self.drop(*day, *entry, counts.days.clone())
+    }
+
+    fn retain_within(&self, bytes_max: u64) -> Result<bool, PortError> {
+        let Some(_kept) = self.keeping.try_lock() else { return Ok(false) };
+        let _sealing = self.sealing.lock();
+        let days = self.counts.read().days.clone();
+        let mut bytes = 0;
+        for day in days.keys() {
+            bytes += self.days.bytes(*day)?;
+        }
+        match days.first_key_value().map(|(day, entry)| (*day, *entry)) {
+            Some((day, entry)) if bytes > bytes_max && days.len() > 1 => self.drop(day, entry, days).map(|()| true),
+            _ => Ok(false),
+        }
     }
 
     fn note(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {

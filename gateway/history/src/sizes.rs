@@ -46,7 +46,8 @@ pub fn sizes(days: &Days, known: &BTreeMap<Day, DayEntry>) -> Result<Sizes, Port
     Ok(sizes)
 }
 
-fn folder_bytes(folder: &Path) -> Result<u64, PortError> {
+/// What the files of a folder take, bytes.
+pub fn folder_bytes(folder: &Path) -> Result<u64, PortError> {
     let io = |error| failed("measuring", folder, error);
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder).map_err(io)? {

@@ -60,6 +60,8 @@ pub struct Gateway {
     pub commit_interval: Duration,
     /// How long data is kept.
     pub keep: Duration,
+    /// How much room sealed samples may take, bytes.
+    pub keep_bytes: Option<u64>,
 }
 
 /// Why the gateway had to stop by itself.
@@ -103,7 +105,8 @@ impl Gateway {
         let mut commit: Essential = task(self.log.clone().commit(self.commit_interval, commit_stop.clone()));
         let stats = self.stats.clone();
         let values = move || stats.values.load(Ordering::Relaxed);
-        let sealing = crate::seal::run(self.log.clone(), values, self.clock.clone(), self.keep, seal_stop.clone());
+        let keep = crate::seal::Keep { age: self.keep, bytes: self.keep_bytes };
+        let sealing = crate::seal::run(self.log.clone(), values, self.clock.clone(), keep, seal_stop.clone());
         let mut seal: Essential = task(sealing);
         let annunciator = Annunciator {
             engine: recovered.engine,

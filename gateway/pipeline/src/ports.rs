@@ -217,6 +217,13 @@ pub trait History: RecordReader {
     /// store was opened; when the store fails.
     fn retain(&self, before: Instant) -> Result<(), PortError>;
 
+    /// Drops the oldest time slot when the sealed samples take more room than `bytes_max`; answers whether it did: call it
+    /// again for more. The newest slot stays. Costs a look at the files.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn retain_within(&self, bytes_max: u64) -> Result<bool, PortError>;
+
     /// A small durable value of the program's own, such as the last time of receipt.
     ///
     /// # Errors

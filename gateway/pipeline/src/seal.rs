@@ -54,7 +54,16 @@ pub fn seal_all(log: &Log) -> Result<(), PortError> {
     }
 }
 
-/// Seals every few minutes, or sooner when much has come, and drops what is older than `keep`, until `stop`.
+/// What is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    /// How long.
+    pub age: Duration,
+    /// How much of it, bytes.
+    pub bytes: Option<u64>,
+}
+
+/// Seals every few minutes, or sooner when much has come, and drops what is more than is to be kept, until `stop`.
 ///
 /// # Errors
 /// When a store fails for another reason than a full disk.
@@ -62,7 +71,7 @@ pub(crate) async fn run(
     log: Arc<Log>,
     values: impl Fn() -> u64,
     clock: Arc<dyn Clock>,
-    keep: Duration,
+    keep: Keep,
     stop: CancellationToken,
 ) -> Result<(), PortError> {
     let (mut waited, mut since_retain, mut counted) = (Duration::ZERO, RETAIN_EVERY, values());
@@ -86,8 +95,10 @@ pub(crate) async fn run(
         let sealed = tokio::task::spawn_blocking(move || {
             // A full disk must not keep the old from going: that is what makes room.
             let sealed = seal_all(&stores);
-            let dropped = retain.map_or(Ok(()), |now| drop_old(&stores, now, keep));
-            sealed.and(dropped)
+            let dropped = retain.map_or(Ok(()), |now| drop_old(&stores, now, keep.age));
+            // Room may run out within an hour.
+            let shrunk = keep.bytes.map_or(Ok(()), |most| shrink(&stores, most));
+            sealed.and(dropped).and(shrunk)
         });
         match sealed.await {
             Ok(Ok(())) => {}
@@ -96,6 +107,11 @@ pub(crate) async fn run(
             Err(panic) => tracing::error!(%panic, "sealing was ended; it is tried again"),
         }
     }
+}
+
+fn shrink(log: &Log, most: u64) -> Result<(), PortError> {
+    while log.history().retain_within(most)? {}
+    Ok(())
 }
 
 fn drop_old(log: &Log, now: Instant, keep: Duration) -> Result<(), PortError> {

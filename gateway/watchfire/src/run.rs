@@ -150,6 +150,7 @@ async fn assembled(
         commands: requests,
         imports,
         commit_interval: settings.commit_interval,
+        keep_bytes: settings.retention_gb.map(|gb| gb << 30),
     };
     tracing::info!(
         name = settings.name,

@@ -159,6 +159,27 @@ fn what_is_too_old_goes_by_whole_days_and_its_control_records_with_it() {
 }
 
 #[test]
+fn the_oldest_days_go_when_there_is_less_room_than_they_take_but_never_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let written = records(30, 200, 2000);
+    written.chunks(20).for_each(|part| history.seal(part).unwrap());
+    let (days, bytes) = (history.counted().1, history.sizes().unwrap().disk_bytes);
+    assert!(days.len() > 2);
+    assert!(!history.retain_within(bytes).unwrap(), "there is room for all");
+    assert!(history.retain_within(bytes - 1).unwrap());
+    let left = history.counted().1;
+    assert_eq!(left.keys().collect::<Vec<_>>(), days.keys().skip(1).collect::<Vec<_>>());
+    assert!(!history.retain_within(bytes - 1).unwrap(), "that was enough");
+    while history.retain_within(0).unwrap() {}
+    assert_eq!(history.counted().1.keys().collect::<Vec<_>>(), days.keys().last().into_iter().collect::<Vec<_>>());
+    assert_eq!(history.verify().faults.len(), 0);
+    drop(history);
+    let first = SledHistory::open(folder.path()).unwrap().read(Lsn(1), 10).unwrap();
+    assert!(first[0].lsn > Lsn(100));
+}
+
+#[test]
 fn a_clock_by_which_all_is_too_old_at_once_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
     let written = records(4, 60, 20_000);

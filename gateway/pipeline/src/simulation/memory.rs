@@ -248,6 +248,10 @@ impl History for MemoryHistory {
         Ok(())
     }
 
+    fn retain_within(&self, _: u64) -> Result<bool, PortError> {
+        Ok(false)
+    }
+
     fn note(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {
         Ok(self.0.lock().notes.get(name).cloned())
     }

@@ -183,6 +183,7 @@ impl Rig {
             imports: tokio::sync::mpsc::channel(1).1,
             commit_interval: Duration::from_millis(100),
             keep: Duration::from_secs(1 << 30),
+            keep_bytes: None,
         };
         let _: &Arc<Latest> = &gateway.latest;
         let stop = CancellationToken::new();
