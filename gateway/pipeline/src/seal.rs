@@ -9,7 +9,7 @@ use watchfire_model::{Clock, Instant, Record};
 use crate::{Log, PortError};
 
 /// How often the journal is sealed into the store of record.
-const SEAL_EVERY: Duration = Duration::from_secs(300);
+const SEAL_EVERY: Duration = Duration::from_secs(600);
 /// Rows after which it is sealed sooner.
 const SEAL_ROWS: u64 = 2_000_000;
 /// Bytes in memory that are sealed at once: some 2 million plain samples.

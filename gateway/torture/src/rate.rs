@@ -17,7 +17,7 @@ const START_S: i64 = 1_800_000_000;
 const PUBLISHED: u32 = 4;
 /// As the gateway does by default.
 const COMMIT: Duration = Duration::from_millis(100);
-const SEAL_EVERY_S: u64 = 300;
+const SEAL_EVERY_S: u64 = 600;
 const SEAL_ROWS: u64 = 2_000_000;
 
 /// Writes `rate` values a second (that many signals at 1 Hz) for so many seconds as the gateway would, and answers what

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,10 @@ const LIST: &str = "backup.json";
 const FORM: u32 = 1;
 /// Rows read from the journal at once.
 const READ_ROWS_MAX: usize = 1 << 16;
+/// How often it is looked whether everything is durable, and how many times: a disk that hangs is no reason to wait for
+/// ever.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOKS_MAX: u32 = 500;
 /// Certificates and their keys, without which the gateway would be another one to every server and HMI.
 const PKI: &str = "pki";
 /// What servers were found to have, without which detectors would have other signals while a server is away.
@@ -78,6 +83,7 @@ pub fn backup(options: &Backup) -> Result<ExitCode> {
 pub fn make(stores: &Stores, folder: &Path, to: &Path) -> Result<String> {
     vacant(to)?;
     std::fs::create_dir_all(to).with_context(|| format!("cannot make the folder `{}`", to.display()))?;
+    everything_durable(stores);
     let mut upto = Lsn(0);
     let copied = stores.history.back_up(to, |sealed| {
         upto = copy_journal(stores, to, sealed)?;
@@ -99,6 +105,17 @@ pub fn make(stores: &Stores, folder: &Path, to: &Path) -> Result<String> {
     write_durably(&to.join(LIST), &serde_json::to_vec_pretty(&list)?)?;
     let (days, mib) = (copied.days, bytes >> 20);
     Ok(format!("everything up to record {upto} is in `{}`: {days} days of samples, {mib} MiB", to.display()))
+}
+
+/// What was received before it was asked for belongs to a backup, though quiet samples wait to be durable.
+fn everything_durable(stores: &Stores) {
+    let asked = stores.log.tail();
+    stores.log.hurry();
+    let mut looks = 0;
+    while stores.log.durable_tail() < asked && looks < LOOKS_MAX {
+        std::thread::sleep(LOOK_EVERY);
+        looks += 1;
+    }
 }
 
 /// Copies what is not sealed and was durable; answers the last of it.
