@@ -48,11 +48,13 @@ fn samples_go_out_and_come_in_bit_for_bit_and_once() {
         server.set("recipe", 90_000.0 + at, value, 0);
     }
     server.set("reactor_level", 90_000.0, -0.0, 0x4000_0000);
-    let wanted = wait_for("all samples", || {
+    wait_for("all samples", || {
         let found = samples(&site);
-        (found.iter().any(|line| line.contains("-0,0x4")) && found.iter().any(|line| line.contains("3\"")))
-            .then_some(found)
+        let last = ["-0,0x4", "3\""];
+        last.iter().all(|last| found.iter().any(|line| line.contains(last))).then_some(())
     });
+    // What was looked at before the last ones came may have been short.
+    let wanted = samples(&site);
 
     let folder = tempfile::tempdir().unwrap();
     let parquet = folder.path().join("while-it-runs.parquet");
