@@ -88,8 +88,10 @@ fn what_was_acknowledged_before_a_backup_comes_back_from_it() {
     assert!(restored.len() >= before.len() && restored[..] == after[..restored.len()]);
     let gateway = other.start();
     let mut hmi = Hmi::connect(Kind::Asyncua, &other.url());
-    let told = hmi.refresh();
-    let told = told.iter().find(|event| event["conditionId"] == node_id(CONDITION)).expect("the condition is told");
+    // It is told once its detector has been made, which takes a while with plugins that are new here.
+    let told = wait_for("the condition to be told", || {
+        hmi.refresh().into_iter().find(|event| event["conditionId"] == node_id(CONDITION))
+    });
     assert_eq!((&told["acked"], &told["comment"]), (&json!(true), &json!("seen before")), "{told}");
     gateway.stop();
 

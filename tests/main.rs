@@ -21,6 +21,8 @@ mod discovery;
 #[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod exchange;
 #[cfg(test)]
 mod faults;

@@ -296,8 +296,8 @@ fn sources_are_checked() {
             "[source.x]",
             &["w.toml:13: [[source]] \"plant\": unknown key `x`; known here: `name`, `url`, `security`, `user`, \
              `password_file`, `password_env`, `area`, `publishing_interval_ms`, `sampling_interval_ms`, `queue_size`, \
-             `deadband`, `profile`, `trust_server_certificate`, `read_metadata`, `signal`, `signals_csv`, \
-             `select`"],
+             `deadband`, `profile`, `trust_server_certificate`, `read_metadata`, `signal`, `events`, \
+             `signals_csv`, `select`"],
         ),
     ]);
     check(

@@ -106,7 +106,11 @@ impl Config {
         }
         let mut known = Known::default();
         for signal in config.sources.iter().flat_map(|source| &source.signals) {
-            known.add(&signal.name);
+            if signal.events.is_some() {
+                known.add_stream(&signal.name);
+            } else {
+                known.add(&signal.name);
+            }
         }
         for detector in &mut config.detectors {
             detector.signals = known.named(&detector.patterns);
@@ -187,6 +191,7 @@ impl SelectConfig {
         Ok(SignalConfig {
             name: format!("{source}/{name}"),
             element: None,
+            events: None,
             node: NodeAddress::parse(&found.node).map_err(|error| error.to_string())?,
             unit: self.unit.clone().or_else(|| found.about.unit.clone()),
             range: self.range.or(found.about.range),

@@ -9,6 +9,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 mod error_tests;
+mod events;
 mod found;
 mod gateway;
 mod json;
@@ -36,6 +37,7 @@ pub use detector::{DetectorConfig, Mode, PluginRef, QuotaConfig};
 pub use element::{ElementError, ElementPath, ElementStep};
 pub use endpoint::{EndpointError, EndpointUrl};
 pub use error::{ConfigError, ConfigErrors};
+pub use events::EventsConfig;
 pub use found::{About, Described, Found, FoundSignal};
 pub use gateway::GatewayConfig;
 pub use node::{Identifier, Namespace, NodeAddress, NodeAddressError};

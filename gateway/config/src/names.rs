@@ -1,6 +1,6 @@
 //! Names: their form, that none is given twice, and finding signals by name or glob.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -107,6 +107,8 @@ pub(crate) fn check_file(section: &Section<'_>, key: &str, at: usize, path: &Pat
 pub(crate) struct Known {
     names: Vec<String>,
     places: HashMap<String, usize>,
+    /// Places of streams of events, which no pattern means: what watches numbers would make nothing good of them.
+    streams: HashSet<usize>,
     /// Sources of which not every signal is known yet.
     open: Vec<String>,
 }
@@ -115,6 +117,12 @@ impl Known {
     pub(crate) fn add(&mut self, name: &str) {
         self.places.entry(name.to_owned()).or_insert(self.names.len());
         self.names.push(name.to_owned());
+    }
+
+    /// A stream of events, which only its own name means.
+    pub(crate) fn add_stream(&mut self, name: &str) {
+        self.streams.insert(self.names.len());
+        self.add(name);
     }
 
     /// A source has signals that its server must be asked for.
@@ -161,7 +169,7 @@ impl Known {
         let matcher =
             GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build()?.compile_matcher();
         let matches = self.names.iter().enumerate().filter(|(_, name)| matcher.is_match(name.as_str()));
-        Ok(matches.map(|(place, _)| place).collect())
+        Ok(matches.map(|(place, _)| place).filter(|place| !self.streams.contains(place)).collect())
     }
 
     /// What to write instead of a name or pattern that matches nothing.

@@ -82,6 +82,7 @@ fn the_examples_comments_show_every_key_and_give_the_defaults() {
             ("[server]", "user"),
             ("[[source]]", "signal"),
             ("[[source]]", "select"),
+            ("[[source]]", "events"),
             ("[[detector]]", "config"),
             ("[[detector]]", "quota"),
         ];

@@ -240,3 +240,62 @@ fn every_mistake_of_a_list_is_told_with_its_file_and_line() {
         assert!(listed(csv).unwrap_err()[0].starts_with(part), "{:?}", listed(csv));
     }
 }
+
+const STREAMS: &str = "[[source]]
+name = 'p'
+url = 'opc.tcp://p'
+area = 'hall'
+[[source.signal]]
+name = 'x'
+node = 'i=1'
+[[source.events]]
+[[source.events]]
+name = 'alarms'
+notifier = '/Plant'
+type = 'AlarmConditionType'
+severity_min = 500
+fields = ['nsu=urn:p;/Machine/Id']
+area = 'a'
+[[detector]]
+name = 'd'
+plugin = 'limit'
+signals = ['p/**']
+[[detector]]
+name = 'e'
+plugin = 'limit'
+signals = ['p/alarms', 'p/x']
+";
+
+#[test]
+fn streams_of_events_are_signals_that_no_pattern_means() {
+    let config = Config::parse(STREAMS, "w.toml", Path::new("")).unwrap();
+    let signals = &config.sources[0].signals;
+    let names: Vec<&str> = signals.iter().map(|signal| signal.name.as_str()).collect();
+    assert_eq!(names, ["p/x", "p/events", "p/alarms"]);
+    let events = |at: usize| signals[at].events.as_deref().unwrap();
+    assert_eq!((&events(1).of_type, events(1).severity_min, signals[1].queue_size), (&None, 1, 1000));
+    assert_eq!((events(2).severity_min, &*signals[2].area), (500, "hall/a"));
+    assert_eq!(events(2).of_type.as_ref().unwrap().to_string(), "i=2915");
+    assert_eq!(events(2).fields[0].parts.len(), 2);
+    assert_eq!(config.detectors[0].signals, ["p/x"]);
+    assert_eq!(config.detectors[1].signals, ["p/x", "p/alarms"]);
+}
+
+#[test]
+fn streams_with_mistakes_are_told_all_at_once() {
+    let text = STREAMS.replace("name = 'alarms'", "name = 'x'").replace("'AlarmConditionType'", "'Alarms'");
+    let text =
+        text.replace("'/Plant'", "'Plant'").replace("500", "1001").replace("'nsu=urn:p;/Machine/Id'", "'Machine'");
+    let ConfigErrors(errors) = Config::parse(&text, "w.toml", Path::new("")).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    for (error, part) in errors.iter().zip([
+        "w.toml:10: [[source.events]] \"p/x\": `name`: the signal in line 6 is named `x` too",
+        "w.toml:11: [[source.events]] \"p/x\": `notifier`: `Plant` has no identifier",
+        "w.toml:12: [[source.events]] \"p/x\": `type` \"Alarms\" is no event type known here",
+        "w.toml:13: [[source.events]] \"p/x\": `severity_min` must be a whole number from 1 to 1000",
+        "w.toml:14: [[source.events]] \"p/x\": `fields`:",
+    ]) {
+        assert!(error.contains(part), "{error}\n{part}");
+    }
+    assert!(errors.len() >= 5, "{errors:?}");
+}

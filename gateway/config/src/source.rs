@@ -8,7 +8,8 @@ use toml::de::DeValue;
 use crate::names::{self, Known, Unique};
 use crate::section::{Section, Text};
 use crate::{
-    ConfigErrors, ElementPath, EndpointUrl, NodeAddress, PasswordFrom, Secret, SecretError, SelectConfig, signals_csv,
+    ConfigErrors, ElementPath, EndpointUrl, EventsConfig, NodeAddress, PasswordFrom, Secret, SecretError, SelectConfig,
+    signals_csv,
 };
 
 /// Message security of a connection.
@@ -64,7 +65,7 @@ pub struct SourceConfig {
     pub trust_server_certificate: bool,
     /// Whether units, ranges and descriptions that are not configured are read from the server. Default: yes.
     pub read_metadata: bool,
-    /// `[[source.signal]]` in the file's order, then those of `signals_csv`. May be empty.
+    /// `[[source.signal]]` in the file's order, then `[[source.events]]`, then those of `signals_csv`. May be empty.
     pub signals: Vec<SignalConfig>,
     /// `[[source.select]]`, in the file's order: signals that the server must be asked for.
     pub selects: Vec<SelectConfig>,
@@ -89,6 +90,8 @@ pub struct SignalConfig {
     pub node: NodeAddress,
     /// Which part of its value; `None` for all of it.
     pub element: Option<Box<ElementPath>>,
+    /// The events that its values are; `None`: they are the node's.
+    pub events: Option<Box<EventsConfig>>,
     /// UCUM code of its unit.
     pub unit: Option<String>,
     /// Engineering range, low < high, both finite.
@@ -116,16 +119,16 @@ impl Security {
 }
 
 /// An hour.
-const INTERVAL_MS_MAX: u64 = 3_600_000;
+pub(crate) const INTERVAL_MS_MAX: u64 = 3_600_000;
 const QUEUE_MAX: u64 = 100_000;
 
 /// What signals take over from their source.
 pub(crate) struct Inherited<'t> {
     pub(crate) source: Option<Text<'t>>,
-    area: &'t str,
+    pub(crate) area: &'t str,
     sampling_interval_ms: u64,
     queue_size: u64,
-    publishing_interval_ms: u64,
+    pub(crate) publishing_interval_ms: u64,
     deadband: Deadband,
 }
 
@@ -160,6 +163,10 @@ impl SourceConfig {
             .into_iter()
             .map(|signal| SignalConfig::read(signal, &inherited, &mut signal_names, known))
             .collect();
+        for events in section.tables("events", "[[source.events]]") {
+            let read = SignalConfig::read_events(events, &inherited, &mut signal_names, known);
+            signals.push(read.map(|one| vec![one]));
+        }
         if let Some(file) = section.text("signals_csv") {
             match signals_csv::read(&base.join(file.text), &inherited, &mut signal_names, known) {
                 Ok(listed) => signals.push(Some(listed)),
@@ -245,7 +252,7 @@ fn deadband(section: &Section<'_>) -> Option<Deadband> {
     None
 }
 
-fn checked_area<'t>(section: &Section<'_>, area: Text<'t>) -> Text<'t> {
+pub(crate) fn checked_area<'t>(section: &Section<'_>, area: Text<'t>) -> Text<'t> {
     names::check_path(section, "area", area, "a way through the areas such as `\"line/pump\"`");
     area
 }
@@ -338,6 +345,7 @@ impl SignalConfig {
             name: full?,
             node: node?,
             element: None,
+            events: None,
             unit,
             range,
             sampling_interval: handling.sampling_interval,

@@ -89,16 +89,20 @@ impl Publisher {
 
     /// Tells clients what is published, for ever.
     pub(crate) async fn run(&self, teller: Teller) {
+        let mut appeared = false;
         loop {
             let (views, late) = self.take();
             if views.is_empty() {
+                if std::mem::take(&mut appeared) {
+                    teller.have_appeared();
+                }
                 self.wake.notified().await;
                 continue;
             }
             if late {
                 teller.catch_up(views).await;
             } else {
-                teller.tell(views, true);
+                appeared |= teller.tell(views, true);
             }
             tokio::task::yield_now().await;
         }

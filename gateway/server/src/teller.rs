@@ -25,16 +25,19 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
-    /// Takes over states in order, with an event for each that is to be told.
-    pub(crate) fn tell(&self, views: Vec<ConditionView>, with_events: bool) {
+    /// Takes over states in order, with an event for each that is to be told. Returns whether one that stands has
+    /// appeared without an event, as at a start: whoever has refreshed before does not know it.
+    pub(crate) fn tell(&self, views: Vec<ConditionView>, with_events: bool) -> bool {
         let _in_order = self.shared.telling.lock();
         let mut changed: Vec<Arc<Condition>> = Vec::with_capacity(views.len());
         let mut events: Vec<(ConditionEvent, Vec<String>)> = Vec::new();
+        let mut appeared = false;
         {
             let below_server = self.shared.watch.has_notifiers();
             let mut space = self.shared.space.write();
             for view in views {
                 let notify = view.notify && with_events;
+                appeared |= !view.notify && view.state.retain;
                 let condition = space.show(view);
                 if notify {
                     let notifiers = if below_server { space.notifiers_of(&condition) } else { Vec::new() };
@@ -52,6 +55,7 @@ impl Teller {
         let below = events.iter().map(|(event, notifiers)| (event, notifiers.as_slice()));
         self.shared.watch.deliver(below, &self.subscriptions, &*self.types.read());
         tell_values(&self.shared, &self.subscriptions, &self.watched(&changed));
+        appeared
     }
 
     /// Takes over the newest states without events, then asks for a refresh.
@@ -61,16 +65,17 @@ impl Teller {
             self.tell(views.by_ref().take(CHUNK).collect(), false);
             tokio::task::yield_now().await;
         }
-        self.require_refresh();
+        self.require_refresh("events were left out; call ConditionRefresh");
+    }
+
+    /// Asks those for a refresh who may have had theirs before conditions that stand had appeared.
+    pub(crate) fn have_appeared(&self) {
+        self.require_refresh("conditions have appeared; call ConditionRefresh");
     }
 
     /// RefreshRequired to every event item (OPC 10000-9 §5.11.4).
-    fn require_refresh(&self) {
-        let marker = MarkerEvent::new(
-            ObjectTypeId::RefreshRequiredEventType,
-            "events were left out; call ConditionRefresh",
-            self.shared.clock.now(),
-        );
+    fn require_refresh(&self, message: &'static str) {
+        let marker = MarkerEvent::new(ObjectTypeId::RefreshRequiredEventType, message, self.shared.clock.now());
         let _in_order = self.shared.telling.lock();
         self.subscriptions.event_notifier().notify(ObjectId::Server, &marker);
         let notifiers = self.shared.watch.notifiers();

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use opcua::types::{DataChangeNotification, DataValue};
+use opcua::types::{DataChangeNotification, DataValue, EventNotificationList};
 use watchfire_config::ElementPath;
 use watchfire_model::{Gap, GapCause, Instant, Quality, Rows, SignalId};
 use watchfire_ua::{Kinds, has_overflow, push_data_value};
 
 use crate::element::element;
+use crate::events::{EventReader, Told};
 use crate::ledger::Ledger;
 
 /// What is received is turned into this.
@@ -17,6 +18,8 @@ pub(crate) struct Received {
     pub gaps: Vec<Gap>,
     /// The places of the gaps' signals.
     pub places: Vec<usize>,
+    /// Whether conditions have changed without events.
+    pub refresh: bool,
 }
 
 /// Turns notifications into rows. Lives as long as its source: what it knows of each signal outlasts connections.
@@ -25,6 +28,8 @@ pub(crate) struct Converter {
     kinds: Kinds,
     /// The signals whose values a carrier's are, each with its part, by the carrier's place.
     parts: HashMap<usize, Vec<Part>>,
+    /// Those whose values are events, by their places.
+    streams: HashMap<usize, EventReader>,
 }
 
 /// A signal that is a part of a node's value.
@@ -42,7 +47,7 @@ pub(crate) fn client_handle(at: usize) -> u32 {
 
 impl Converter {
     pub(crate) fn new(signals: Vec<SignalId>, kinds: Kinds) -> Self {
-        Self { ledger: Ledger::new(signals.into_iter()), kinds, parts: HashMap::new() }
+        Self { ledger: Ledger::new(signals.into_iter()), kinds, parts: HashMap::new(), streams: HashMap::new() }
     }
 
     /// What was recorded before the start; see [`Ledger::recorded`].
@@ -62,6 +67,26 @@ impl Converter {
         for at in self.parts_of(at) {
             self.ledger.begin(at);
         }
+    }
+
+    /// The events of a signal are read so from now on.
+    pub(crate) fn set_stream(&mut self, at: usize, reader: EventReader) {
+        self.streams.insert(at, reader);
+    }
+
+    /// Whether a signal's values are events.
+    pub(crate) fn is_stream(&self, at: usize) -> bool {
+        self.streams.contains_key(&at)
+    }
+
+    /// The events of a signal come from now on; what was missed before is told as a gap.
+    pub(crate) fn begin_stream(&mut self, at: usize, now: Instant, overflow: bool) -> Option<Gap> {
+        self.ledger.value(at, now, overflow).gap
+    }
+
+    /// See [`Ledger::heard`].
+    pub(crate) fn heard(&mut self, streams: &[usize], now: Instant) {
+        streams.iter().for_each(|at| self.ledger.heard(*at, now));
     }
 
     /// A signal that is a part of a node's value: its item is to carry the others of the node as well.
@@ -112,6 +137,27 @@ impl Converter {
                 self.value(part.at, value, now, into);
             }
             self.parts.insert(at, parts);
+        }
+    }
+
+    /// Appends a notification's events.
+    pub(crate) fn events(&mut self, notification: EventNotificationList, now: Instant, into: &mut Received) {
+        for event in notification.events.into_iter().flatten() {
+            let at = (event.client_handle as usize).wrapping_sub(1);
+            let Some(reader) = self.streams.get_mut(&at) else { continue };
+            let gap = match reader.take(event.event_fields.unwrap_or_default(), now, &mut into.rows) {
+                Told::Event => self.begin_stream(at, now, false),
+                Told::Overflow => self.begin_stream(at, now, true),
+                Told::RefreshRequired => {
+                    into.refresh = true;
+                    None
+                }
+                Told::Nothing => None,
+            };
+            if let Some(gap) = gap {
+                into.gaps.push(gap);
+                into.places.push(at);
+            }
         }
     }
 

@@ -1,18 +1,21 @@
 //! Finds out what the configured nodes are on this server: namespaces, existence, kinds.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use opcua::client::Session;
-use opcua::types::StatusCode;
+use opcua::types::{AttributeId, StatusCode, Variant};
 use watchfire_config::BrowsePath;
 use watchfire_model::Kind;
-use watchfire_ua::NodeAddress;
 
 use crate::browse::{BrowseLimits, Browser};
 use crate::paths::resolve;
-use crate::server_info::{Limits, TypeKinds, namespaces, variables};
-use crate::watched::{Found, Refused};
+use crate::server_info::{Limits, TypeKinds, namespaces, read, to_read, variables};
+use crate::watched::{Found, Refused, Sought};
 use crate::{SourceError, structures};
+
+/// The bit of EventNotifier that says that events can be had (OPC 10000-3 §8.59).
+const SUBSCRIBE_TO_EVENTS: u8 = 1;
 
 /// What is known of nodes on a connection.
 #[derive(Debug, Default)]
@@ -30,19 +33,19 @@ pub(crate) struct Examined {
 /// Examines nodes, each named by its place among the watched. Fails only if the server answers nothing at all: a node
 /// that is not there concerns no other.
 /// `learn`: what structures are made of is to be learned as well.
-pub(crate) async fn examine(
-    session: Arc<Session>,
-    nodes: Vec<(usize, NodeAddress)>,
-    learn: bool,
-) -> Result<Examined, SourceError> {
+pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bool) -> Result<Examined, SourceError> {
     let mut examined = Examined { limits: Limits::of(&session).await?, ..Examined::default() };
     if learn {
         structures::learn(&session, examined.limits).await;
     }
     let namespaces = namespaces(&session).await?;
     let mut known = Vec::with_capacity(nodes.len());
+    let mut streams = HashSet::new();
     let (mut paths, mut places) = (Vec::new(), Vec::new());
-    for (at, address) in nodes {
+    for Sought { at, address, events } in nodes {
+        if events {
+            streams.insert(at);
+        }
         if let Some(path) = address.path().and_then(|path| BrowsePath::parse(path).ok()) {
             paths.push(path);
             places.push(at);
@@ -64,6 +67,26 @@ pub(crate) async fn examine(
             match resolved {
                 Ok(node) => known.push(Found { at, node }),
                 Err(status) => examined.refused.push(Refused { at, status }),
+            }
+        }
+    }
+    let (notifiers, known): (Vec<_>, Vec<_>) = known.into_iter().partition(|found| streams.contains(&found.at));
+    if !notifiers.is_empty() {
+        let nodes: Vec<_> =
+            notifiers.iter().map(|found| to_read(found.node.clone(), AttributeId::EventNotifier)).collect();
+        let mut bits = Vec::with_capacity(nodes.len());
+        for part in nodes.chunks(examined.limits.read) {
+            bits.extend(read(&session, part).await?);
+        }
+        for (found, bits) in notifiers.into_iter().zip(bits) {
+            match bits.value {
+                Some(Variant::Byte(bits)) if bits & SUBSCRIBE_TO_EVENTS != 0 => {
+                    examined.found.push((found, Some(Kind::Text), false));
+                }
+                _ => {
+                    let status = bits.status.filter(StatusCode::is_bad).unwrap_or(StatusCode::BadAttributeIdInvalid);
+                    examined.refused.push(Refused { at: found.at, status });
+                }
             }
         }
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use opcua::client::services::{CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems, TransferSubscriptions};
 use opcua::client::{Session, UARequest};
 use opcua::types::{
-    AttributeId, DataChangeFilter, DataChangeTrigger, DeadbandType, ExtensionObject, MonitoredItemCreateRequest,
-    MonitoredItemCreateResult, MonitoringMode, MonitoringParameters, NodeId, NotificationMessage, ReadValueId,
-    StatusCode, TimestampsToReturn,
+    AttributeId, DataChangeFilter, DataChangeTrigger, DeadbandType, EventFilter, ExtensionObject, FilterOperator,
+    MonitoredItemCreateRequest, MonitoredItemCreateResult, MonitoringMode, MonitoringParameters, NodeId,
+    NotificationMessage, ReadValueId, StatusCode, TimestampsToReturn,
 };
 use tokio::time::Instant as Timer;
 
@@ -39,6 +39,8 @@ pub(crate) struct Subscription {
     pub heard: Timer,
     /// Its signals.
     pub items: Vec<Item>,
+    /// The places of its streams of events.
+    pub streams: Vec<usize>,
     /// How many it may hold.
     pub items_max: usize,
     /// Messages that did not come and are to be asked for again, and those that came after them.
@@ -120,6 +122,7 @@ pub(crate) async fn subscribe(
         sequence: Sequence::new(),
         heard: Timer::now(),
         items: Vec::new(),
+        streams: Vec::new(),
         items_max,
         behind: Behind::default(),
     })
@@ -135,6 +138,8 @@ fn count(intervals: f64) -> u32 {
 pub(crate) struct Wanted {
     pub at: usize,
     node: NodeId,
+    /// The events that are wanted of it; `None`: its value.
+    events: Option<Box<EventFilter>>,
     sampling_interval: Duration,
     queue_size: u32,
     deadband: Deadband,
@@ -147,11 +152,24 @@ impl Wanted {
         Self {
             at: found.at,
             node: found.node,
+            events: None,
             sampling_interval: watched.config.sampling_interval,
             queue_size: watched.config.queue_size,
             deadband: watched.config.deadband,
             publishing_interval: watched.config.publishing_interval,
         }
+    }
+
+    /// With the events that pass a filter.
+    pub(crate) fn with_events(self, filter: EventFilter) -> Self {
+        Self { events: Some(Box::new(filter)), ..self }
+    }
+
+    /// Events of any severity: which are wanted is seen when they come. Their type cannot be.
+    fn take_all_events(&mut self) -> bool {
+        let Some(filter) = &mut self.events else { return true };
+        let elements = filter.where_clause.elements.take().unwrap_or_default();
+        !elements.is_empty() && elements.iter().all(|element| element.filter_operator != FilterOperator::OfType)
     }
 
     /// The node's value is that of these as well: as often, as deep and as close as any of them wants it.
@@ -178,16 +196,19 @@ impl Wanted {
         } else {
             DataChangeTrigger::StatusValue
         };
-        let filter = if every_sample {
+        let (attribute_id, filter) = if let Some(events) = &self.events {
+            (AttributeId::EventNotifier, ExtensionObject::from_message((**events).clone()))
+        } else if every_sample {
             let deadband_type = deadband_type as u32;
-            ExtensionObject::from_message(DataChangeFilter { trigger, deadband_type, deadband_value })
+            let filter = DataChangeFilter { trigger, deadband_type, deadband_value };
+            (AttributeId::Value, ExtensionObject::from_message(filter))
         } else {
-            ExtensionObject::null()
+            (AttributeId::Value, ExtensionObject::null())
         };
         MonitoredItemCreateRequest {
             item_to_monitor: ReadValueId {
                 node_id: self.node.clone(),
-                attribute_id: AttributeId::Value as u32,
+                attribute_id: attribute_id as u32,
                 ..Default::default()
             },
             monitoring_mode: MonitoringMode::Reporting,
@@ -233,8 +254,19 @@ pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -
         created.too_many = chunk;
         return Ok(created);
     };
-    for (wanted, result) in chunk.into_iter().zip(results) {
+    for (mut wanted, result) in chunk.into_iter().zip(results) {
         match result.0 {
+            StatusCode::BadMonitoredItemFilterUnsupported
+            | StatusCode::BadEventFilterInvalid
+            | StatusCode::BadFilterOperatorUnsupported
+                if wanted.events.is_some() =>
+            {
+                if wanted.take_all_events() {
+                    again.push(wanted);
+                } else {
+                    created.sort_in(wanted, result);
+                }
+            }
             StatusCode::BadMonitoredItemFilterUnsupported
             | StatusCode::BadMonitoredItemFilterInvalid
             | StatusCode::BadDeadbandFilterInvalid
@@ -243,7 +275,7 @@ pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -
         }
     }
     if !again.is_empty() {
-        created.plain = again.len();
+        created.plain = again.iter().filter(|wanted| wanted.events.is_none()).count();
         let results = send(&session, id, &again, false).await?.unwrap_or_default();
         for (wanted, result) in again.into_iter().zip(results) {
             created.sort_in(wanted, result);
@@ -257,7 +289,7 @@ impl Created {
         match status {
             status if status.is_good() => {
                 let asked_ms = wanted.sampling_interval.as_secs_f64() * 1000.0;
-                if (asked_ms - sampling_ms).abs() >= 1.0 {
+                if wanted.events.is_none() && (asked_ms - sampling_ms).abs() >= 1.0 {
                     *self.revised.entry((whole_ms(asked_ms), whole_ms(sampling_ms))).or_default() += 1;
                 }
                 let sampling = Duration::from_millis(whole_ms(sampling_ms));

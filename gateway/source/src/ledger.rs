@@ -110,6 +110,15 @@ impl Ledger {
         }
     }
 
+    /// All that happened up to a time is known, as it is of a stream of events whose subscription lives.
+    pub(crate) fn heard(&mut self, at: usize, time: Instant) {
+        if let Some(entry) = self.0.get_mut(at)
+            && entry.owed.is_none()
+        {
+            entry.last = entry.last.max(time);
+        }
+    }
+
     /// From now on values of a signal may be missing, until its next one comes. A cause that stands stays. Of a signal
     /// that has never had a value nothing can be missing.
     pub(crate) fn owe(&mut self, at: usize, cause: GapCause) {
@@ -177,6 +186,17 @@ mod tests {
         ledger.owe(0, GapCause::SourceLost);
         assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING);
         assert_eq!(ledger.value(0, Instant::from_s(3), false), NOTHING);
+    }
+
+    #[test]
+    fn a_stream_of_events_misses_what_was_between_its_last_sign_and_its_first_new_one() {
+        let mut ledger = ledger();
+        assert_eq!(ledger.value(0, Instant::from_s(1), false), NOTHING, "it begins");
+        ledger.heard(0, Instant::from_s(7));
+        ledger.owe(0, GapCause::SourceLost);
+        ledger.heard(0, Instant::from_s(8));
+        assert_eq!(ledger.value(0, Instant::from_s(9), false), gap(10, 7, 9, GapCause::SourceLost));
+        assert_eq!(ledger.value(0, Instant::from_s(12), true), gap(10, 9, 12, GapCause::Overflow));
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //! in one step, and what is converted waits in a queue that outlasts the connection.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::future::pending;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -17,8 +16,8 @@ use futures::{FutureExt, StreamExt};
 use opcua::client::services::{Publish, Republish};
 use opcua::client::{Session, UARequest};
 use opcua::types::{
-    DataChangeNotification, Error, NotificationMessage, PublishResponse, StatusChangeNotification, StatusCode,
-    SubscriptionAcknowledgement,
+    DataChangeNotification, Error, EventNotificationList, NotificationMessage, PublishResponse,
+    StatusChangeNotification, StatusCode, SubscriptionAcknowledgement,
 };
 use std::time::Duration;
 use tokio::time::Instant as Timer;
@@ -34,7 +33,7 @@ use crate::items::{self, Item, Subscription};
 use crate::report::Reporter;
 use crate::sequence::{Arrived, after};
 use crate::setup::{Job, Setup};
-use crate::watchdog::{self, LOOKED_AT_MAX, Look};
+use crate::watchdog::{Look, Watch};
 use crate::watched::Roster;
 
 /// More are refused by many servers.
@@ -104,17 +103,6 @@ pub(crate) struct Publisher<'a> {
     watch: Watch,
 }
 
-/// The looking at signals of which nothing comes.
-struct Watch {
-    every: Duration,
-    next_at: Timer,
-    /// Where to look next.
-    from: usize,
-    /// What the last look found.
-    seen: Vec<Look>,
-    job: Option<BoxFuture<'static, Vec<Look>>>,
-}
-
 impl<'a> Publisher<'a> {
     /// With the subscriptions of an earlier session.
     pub(crate) fn new(session: Arc<Session>, setup: Setup, lent: Lent<'a>, kept: Vec<Subscription>) -> Self {
@@ -130,7 +118,7 @@ impl<'a> Publisher<'a> {
             acknowledgements: Vec::new(),
             heard: false,
             too_large: 0,
-            watch: Watch { every, next_at: Timer::now() + every, from: 0, seen: Vec::new(), job: None },
+            watch: Watch::new(every),
         }
     }
 
@@ -168,8 +156,7 @@ impl<'a> Publisher<'a> {
     async fn begin(&mut self, begin: Begin) -> Result<(), SourceError> {
         self.publishes.clear();
         self.lent.backfill.lost();
-        (self.watch.job, self.watch.next_at) = (None, Timer::now() + self.watch.every);
-        self.watch.seen.clear();
+        self.watch.begin();
         self.heard = false;
         self.deliver().await?;
         match begin {
@@ -239,7 +226,9 @@ impl<'a> Publisher<'a> {
                 self.deliver().await
             }
             Event::Look => {
-                self.look();
+                let places = self.watch.places(self.lent.converter);
+                let nodes = self.setup.nodes_of(&places, self.lent.roster);
+                self.watch.look(&self.session, nodes, self.setup.slowest());
                 Ok(())
             }
             Event::Looked(seen) => self.looked(seen).await,
@@ -263,57 +252,24 @@ impl<'a> Publisher<'a> {
         let retry_at = self.setup.retry_at();
         let reading = self.lent.backfill.is_working();
         let history_at = self.lent.backfill.due();
-        let (look_at, idle) = (self.watch.next_at, self.watch.job.is_none() && self.setup.is_done());
-        let looking = async {
-            match &mut self.watch.job {
-                Some(job) => job.await,
-                None => pending().await,
-            }
-        };
+        let (look_at, looking) = (self.watch.due(), self.watch.is_looking());
+        let idle = !looking && self.setup.is_done();
         tokio::select! {
             Some(response) = self.publishes.next(), if publishing => Event::Published(response),
             job = self.setup.job(), if working => Event::Job(job),
             page = self.lent.backfill.page(), if reading => Event::Page(page),
             () = tokio::time::sleep_until(history_at.unwrap_or(retry_at)), if history_at.is_some() => Event::History,
             () = tokio::time::sleep_until(look_at), if idle => Event::Look,
-            seen = looking => Event::Looked(seen),
+            seen = self.watch.seen(), if looking => Event::Looked(seen),
             () = tokio::time::sleep_until(silent_at.unwrap_or(retry_at)), if publishing => Event::Silent,
             () = tokio::time::sleep_until(retry_at), if !working => Event::RetryRefused,
             () = self.lent.inlet.room(), if held_back => Event::Room,
         }
     }
 
-    /// Looks again at those that were looked at and are still quiet; at others when there are none.
-    fn look(&mut self) {
-        let mut places: Vec<usize> = self.watch.seen.iter().map(|look| look.at).collect();
-        places.retain(|at| self.lent.converter.is_quiet(*at));
-        if places.is_empty() {
-            self.watch.seen.clear();
-            (places, self.watch.from) = self.lent.converter.quiet(self.watch.from, LOOKED_AT_MAX);
-        }
-        let nodes = self.setup.nodes_of(&places, self.lent.roster);
-        if nodes.is_empty() {
-            self.watch.next_at = self.look_again_at();
-            return;
-        }
-        self.watch.job = Some(watchdog::look(self.session.clone(), nodes).boxed());
-    }
-
-    /// Late enough that any change has been sampled and sent by then.
-    fn look_again_at(&self) -> Timer {
-        Timer::now() + self.watch.every.max(self.setup.slowest() * 4)
-    }
-
     /// Makes the items anew of those that have changed though nothing was reported.
     async fn looked(&mut self, seen: Vec<Look>) -> Result<(), SourceError> {
-        self.watch.job = None;
-        self.watch.next_at = self.look_again_at();
-        let before = std::mem::replace(&mut self.watch.seen, seen);
-        if before.is_empty() {
-            return Ok(());
-        }
-        let mut dead = watchdog::changed(&before, &self.watch.seen);
-        self.watch.seen.clear();
+        let mut dead = self.watch.looked(seen, self.setup.slowest());
         dead.retain(|at| self.lent.converter.is_quiet(*at) && self.reports_changes(*at));
         if dead.is_empty() {
             return Ok(());
@@ -398,6 +354,9 @@ impl<'a> Publisher<'a> {
         let Some(subscription) = self.subscriptions.get_mut(at) else { return Ok(()) };
         (self.heard, self.too_large) = (true, 0);
         subscription.heard = Timer::now();
+        if !subscription.streams.is_empty() {
+            self.lent.converter.heard(&subscription.streams, self.lent.clock.now());
+        }
         let keep_alive = message.notification_data.as_ref().is_none_or(Vec::is_empty);
         let number = message.sequence_number;
         let arrived = if keep_alive {
@@ -479,13 +438,20 @@ impl<'a> Publisher<'a> {
                 if let Some(changes) = content.into_inner_as::<DataChangeNotification>() {
                     self.lent.converter.data_change(*changes, now, &mut received);
                 }
+            } else if content.inner_is::<EventNotificationList>() {
+                if let Some(events) = content.into_inner_as::<EventNotificationList>() {
+                    self.lent.converter.events(*events, now, &mut received);
+                }
             } else if let Some(change) = content.inner_as::<StatusChangeNotification>()
                 && change.status.is_bad()
             {
                 ended = Some(SourceError::Request { doing: "keeping a subscription alive", status: change.status });
             }
         }
-        let Received { rows, gaps, places } = received;
+        let Received { rows, gaps, places, refresh } = received;
+        if refresh {
+            self.setup.refresh(&self.subscriptions);
+        }
         for (gap, at) in gaps.iter().zip(places) {
             if self.lent.roster.history(at).is_some() {
                 let element = self.lent.roster.get(at).and_then(|watched| watched.config.element.clone());

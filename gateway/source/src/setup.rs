@@ -2,7 +2,7 @@
 //! items, one request at a time beside the publishing.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +13,25 @@ use opcua::client::Session;
 use opcua::types::{NodeId, StatusCode};
 use tokio::time::Instant as Timer;
 use watchfire_config::Profile;
-use watchfire_model::SourceState;
+use watchfire_model::{Kind, SourceState};
 use watchfire_pipeline::{Arrival, Inlet};
-use watchfire_ua::{Kinds, NodeAddress, status_from_ua};
+use watchfire_ua::{Kinds, status_from_ua};
 
 use crate::convert::Part;
+use crate::error::is_lost;
+use crate::events::EventReader;
 use crate::examine::{Examined, examine};
 use crate::items::{self, Created, Item, Subscription, Wanted};
 use crate::publish::Lent;
-use crate::watched::{Refused, Roster};
-use crate::{SourceError, Timing};
+use crate::watched::{Refused, Roster, Sought};
+use crate::{SourceError, Timing, events, refresh};
 
 /// An answer to a request of the set-up.
 pub(crate) enum Job {
     Examined(Result<Examined, SourceError>),
     Subscribed(Result<Subscription, SourceError>),
     Created { subscription: u32, result: Result<Created, SourceError> },
+    Refreshed(StatusCode),
 }
 
 /// The making of what is watched.
@@ -52,6 +55,9 @@ pub(crate) struct Setup {
     chunk: usize,
     job: Option<BoxFuture<'static, Job>>,
     retry_at: Timer,
+    /// Subscriptions whose server is to tell which alarms stand, and when it may be asked.
+    refresh: BTreeSet<u32>,
+    refresh_at: Timer,
     told: bool,
 }
 
@@ -73,6 +79,8 @@ impl Setup {
             chunk: 1,
             job: None,
             retry_at,
+            refresh: BTreeSet::new(),
+            refresh_at: Timer::now(),
             told: false,
         }
     }
@@ -83,13 +91,13 @@ impl Setup {
     }
 
     /// Begins with these nodes.
-    pub(crate) fn examine(&mut self, nodes: Vec<(usize, NodeAddress)>) {
+    pub(crate) fn examine(&mut self, nodes: Vec<Sought>) {
         let examination = examine(self.session.clone(), nodes, std::mem::take(&mut self.learn));
         self.job = Some(async move { Job::Examined(examination.await) }.boxed());
     }
 
     /// Examines again what was refused.
-    pub(crate) fn retry(&mut self, refused: Vec<(usize, NodeAddress)>) {
+    pub(crate) fn retry(&mut self, refused: Vec<Sought>) {
         self.retry_at = Timer::now() + self.timing.refused_retry;
         if !refused.is_empty() && self.job.is_none() {
             self.examine(refused);
@@ -107,7 +115,14 @@ impl Setup {
     /// The nodes of some signals, of those whose address says it; at most as many as one request may have.
     pub(crate) fn nodes_of(&self, places: &[usize], roster: &Roster) -> Vec<(usize, NodeId)> {
         let addresses = roster.some(places).into_iter().take(self.chunk);
-        addresses.filter_map(|(at, address)| Some((at, address.resolve(&self.namespaces).ok()?))).collect()
+        let values = addresses.filter(|sought| !sought.events);
+        values.filter_map(|sought| Some((sought.at, sought.address.resolve(&self.namespaces).ok()?))).collect()
+    }
+
+    /// The server is to tell which alarms stand, wherever events come from.
+    pub(crate) fn refresh(&mut self, subscriptions: &[Subscription]) {
+        let with_streams = subscriptions.iter().filter(|subscription| !subscription.streams.is_empty());
+        self.refresh.extend(with_streams.map(|subscription| subscription.id));
     }
 
     /// The longest interval at which a signal is sampled or published.
@@ -132,10 +147,19 @@ impl Setup {
 
     /// Makes the next request, if there is anything left and none under way.
     pub(crate) fn go_on(&mut self, subscriptions: &[Subscription]) {
-        if self.job.is_some() || self.pending.is_empty() {
+        if self.job.is_some() {
             return;
         }
         let session = self.session.clone();
+        if self.pending.is_empty() {
+            if Timer::now() >= self.refresh_at
+                && let Some(subscription) = self.refresh.pop_first()
+            {
+                self.refresh_at = Timer::now() + self.timing.refresh;
+                self.job = Some(refresh::refresh(session, subscription).map(Job::Refreshed).boxed());
+            }
+            return;
+        }
         // Those of one publishing interval lie together.
         let Some(interval) = self.pending.front().map(|wanted| wanted.publishing_interval) else { return };
         match subscriptions.iter().find(|s| s.interval == interval && s.items.len() < s.items_max) {
@@ -166,7 +190,7 @@ impl Setup {
     ) -> Result<(), SourceError> {
         match job {
             Job::Examined(examined) => {
-                let examined = examined?;
+                let mut examined = examined?;
                 self.chunk = examined.limits.create.clamp(1, limits_of(self.profile).0);
                 self.namespaces = examined.namespaces;
                 lent.backfill.connected(examined.limits.history);
@@ -174,6 +198,19 @@ impl Setup {
                 for (found, kind, has_history) in examined.found {
                     lent.roster.set_history(found.at, has_history.then(|| found.node.clone()));
                     let Some(watched) = lent.roster.get(found.at) else { continue };
+                    if let Some(events) = &watched.config.events {
+                        let Some(filter) = events::filter(events, &self.namespaces) else {
+                            let status = StatusCode::BadTypeDefinitionInvalid;
+                            examined.refused.push(Refused { at: found.at, status });
+                            continue;
+                        };
+                        let reader = EventReader::new(watched.id, events, &self.namespaces);
+                        lent.converter.set_stream(found.at, reader);
+                        self.kinds.set(watched.id, Kind::Text);
+                        lent.converter.set_open(found.at, false);
+                        self.pending.push_back(Wanted::new(found, watched).with_events(filter));
+                        continue;
+                    }
                     let kind = kind.filter(|_| !watched.is_member());
                     lent.converter.set_open(found.at, kind.is_none());
                     if let Some(kind) = kind {
@@ -213,6 +250,17 @@ impl Setup {
                     self.created(created, subscription, lent, inlet).await?;
                 }
             }
+            Job::Refreshed(status) if is_lost(status) => {
+                return Err(SourceError::Request { doing: "asking which alarms stand", status });
+            }
+            Job::Refreshed(status) => {
+                let source = lent.reporter.source();
+                if status.is_bad() {
+                    tracing::info!(source, %status, "the server does not tell which alarms stand");
+                } else {
+                    tracing::debug!(source, "the server tells which alarms stand");
+                }
+            }
         }
         self.tell(subscriptions, lent, inlet).await
     }
@@ -233,7 +281,14 @@ impl Setup {
             for at in lent.converter.parts_of(item.at()) {
                 lent.roster.accept(at);
             }
-            lent.converter.begin(item.at());
+            if lent.converter.is_stream(item.at()) {
+                let gap = lent.converter.begin_stream(item.at(), lent.clock.now(), false);
+                lent.queue.extend(gap.map(|gap| Arrival::Gaps(vec![gap])));
+                subscription.streams.push(item.at());
+                self.refresh.insert(subscription.id);
+            } else {
+                lent.converter.begin(item.at());
+            }
             subscription.items.push(item);
         }
         if !created.too_many.is_empty() {

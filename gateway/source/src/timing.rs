@@ -25,6 +25,8 @@ pub struct Timing {
     pub watchdog: Duration,
     /// How far a server's own history may lie behind what it has sent: so long after a gap's end it is asked for.
     pub history_lag: Duration,
+    /// How long after a server was asked which alarms stand it is asked again at the earliest.
+    pub refresh: Duration,
 }
 
 impl Default for Timing {
@@ -39,6 +41,7 @@ impl Default for Timing {
             session: Duration::from_secs(60),
             watchdog: Duration::from_secs(30),
             history_lag: Duration::from_secs(2),
+            refresh: Duration::from_secs(5),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::types::{NodeId, StatusCode};
-use watchfire_config::{Deadband, ElementPath, ElementStep, SignalConfig};
+use watchfire_config::{Deadband, ElementPath, ElementStep, EventsConfig, SignalConfig};
 use watchfire_model::SignalId;
 use watchfire_ua::NodeAddress;
 
@@ -16,6 +16,8 @@ pub(crate) struct Asked {
     pub queue_size: u32,
     pub deadband: Deadband,
     pub element: Option<Box<ElementPath>>,
+    /// The events that its values are; `None`: they are the node's.
+    pub events: Option<Box<EventsConfig>>,
 }
 
 /// A signal and its node.
@@ -31,6 +33,15 @@ pub(crate) struct Watched {
     refused: Option<StatusCode>,
     /// Whether that has been told on this connection.
     told: bool,
+}
+
+/// A signal to be found on this connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sought {
+    pub at: usize,
+    pub address: NodeAddress,
+    /// Whether its events are wanted rather than its value.
+    pub events: bool,
 }
 
 /// A signal whose node is known on this connection: its place among the watched, and the node.
@@ -60,6 +71,10 @@ impl Watched {
         &self.name
     }
 
+    fn sought(&self, at: usize) -> Sought {
+        Sought { at, address: self.address.clone(), events: self.config.events.is_some() }
+    }
+
     /// Whether it is a member of a structure: its kind is not that of the node.
     pub(crate) fn is_member(&self) -> bool {
         let steps = self.config.element.iter().flat_map(|path| path.steps());
@@ -83,6 +98,7 @@ impl Roster {
                 queue_size: config.queue_size,
                 deadband: config.deadband,
                 element: config.element,
+                events: config.events,
             },
             history: None,
             refused: None,
@@ -103,9 +119,9 @@ impl Roster {
         self.watched.iter().map(|watched| watched.id).collect()
     }
 
-    /// Places and addresses of some.
-    pub(crate) fn some(&self, places: &[usize]) -> Vec<(usize, NodeAddress)> {
-        places.iter().filter_map(|at| self.watched.get(*at).map(|watched| (*at, watched.address.clone()))).collect()
+    /// Some of them, by their places.
+    pub(crate) fn some(&self, places: &[usize]) -> Vec<Sought> {
+        places.iter().filter_map(|at| self.watched.get(*at).map(|watched| watched.sought(*at))).collect()
     }
 
     /// Whether any signal is a member of a structure.
@@ -125,10 +141,10 @@ impl Roster {
         }
     }
 
-    /// The places and addresses of those that are refused.
-    pub(crate) fn refused(&self) -> Vec<(usize, NodeAddress)> {
+    /// Those that are refused.
+    pub(crate) fn refused(&self) -> Vec<Sought> {
         let refused = self.watched.iter().enumerate().filter(|(_, watched)| watched.refused.is_some());
-        refused.map(|(at, watched)| (at, watched.address.clone())).collect()
+        refused.map(|(at, watched)| watched.sought(at)).collect()
     }
 
     /// A connection begins: what is refused on it must be told anew, since its loss has covered it.
@@ -174,13 +190,19 @@ fn way_out(status: StatusCode) -> &'static str {
         StatusCode::BadNodeIdUnknown | StatusCode::BadNodeIdInvalid => "the node does not exist; check the node id",
         StatusCode::BadNoMatch => "no node has this browse path; check its names, and their namespace if it has one",
         StatusCode::BadTooManyMatches => "more than one node has this browse path; give the namespace or the node id",
-        StatusCode::BadAttributeIdInvalid => "the node has no value; check that the node id names a variable",
+        StatusCode::BadAttributeIdInvalid => {
+            "the node has no value, or no events where they are wanted; check the node id"
+        }
         StatusCode::BadUserAccessDenied | StatusCode::BadNotReadable => {
             "the node may not be read; give the gateway's user the right on the server"
         }
         StatusCode::BadTooManyMonitoredItems | StatusCode::BadTooManySubscriptions => {
             "the server has no room for more items; watch fewer nodes or raise its limit"
         }
+        StatusCode::BadTypeDefinitionInvalid => "the server does not have the type of events; check its namespace",
+        StatusCode::BadEventFilterInvalid
+        | StatusCode::BadFilterOperatorUnsupported
+        | StatusCode::BadFilterOperandInvalid => "the server cannot select events by their type; leave `type` out",
         _ => "the server does not let the node be watched; see its status",
     }
 }
@@ -195,6 +217,7 @@ mod tests {
             name: format!("plant/{name}"),
             node: watchfire_config::NodeAddress::parse(&format!("nsu=urn:a;s={name}")).unwrap(),
             element: None,
+            events: None,
             unit: None,
             range: None,
             sampling_interval: Duration::from_millis(100),
@@ -213,7 +236,8 @@ mod tests {
         roster.connected();
         let again = roster.refuse(Refused { at: 1, status: StatusCode::BadNodeIdUnknown });
         assert_eq!(again, Some(SignalId(6)), "and once on each connection");
-        assert_eq!(roster.refused(), vec![(1, "nsu=urn:a;s=b".parse().unwrap())]);
+        let second = Sought { at: 1, address: "nsu=urn:a;s=b".parse().unwrap(), events: false };
+        assert_eq!(roster.refused(), vec![second]);
         roster.accept(1);
         assert!(roster.refused().is_empty());
         assert_eq!(roster.refuse(Refused { at: 9, status: StatusCode::BadNodeIdUnknown }), None);

@@ -4,6 +4,7 @@
 //! It opens no connection, serves no node and keeps no task.
 
 mod error;
+mod events;
 mod identity;
 mod kinds;
 mod node_id;
@@ -17,6 +18,7 @@ mod units;
 mod values;
 
 pub use error::UaError;
+pub use events::event_json;
 pub use identity::Application;
 pub use kinds::{DataTypeKind, Kinds, data_type_of_kind, kind_of_data_type, kind_of_value};
 pub use node_id::NodeAddress;

@@ -95,8 +95,15 @@ pub async fn gateway(
             let now = surveys.config();
             let round = stop.child_token();
             let shown_by = more.clone();
-            let mut running =
-                pin!(assembled(now.into_owned(), &data, &clock, stats.clone(), shown_by, round.clone(), (&stop, &way_in)));
+            let mut running = pin!(assembled(
+                now.into_owned(),
+                &data,
+                &clock,
+                stats.clone(),
+                shown_by,
+                round.clone(),
+                (&stop, &way_in)
+            ));
             tokio::select! {
                 ended = &mut running => return ended,
                 () = surveys.changed() => round.cancel(),

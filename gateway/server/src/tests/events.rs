@@ -1,5 +1,7 @@
 //! What reaches an HMI as events.
 
+use std::sync::Arc;
+
 use opcua::client::services::Publish;
 use opcua::client::{IdentityToken, UARequest};
 use opcua::types::{
@@ -7,6 +9,7 @@ use opcua::types::{
     Operand, StatusCode, Variant,
 };
 use watchfire_model::Level;
+use watchfire_pipeline::ConditionView;
 
 use super::client::{Hmi, clause, server};
 use super::house::{House, NOON, guarded, key, odd, oil_evidence, oil_high};
@@ -227,6 +230,30 @@ async fn when_events_are_left_out_the_newest_state_is_shown_and_a_refresh_requir
     // And then it goes on as before.
     house.raise(&oil);
     assert_eq!(*events.next().await.get("EventType"), level);
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn whoever_refreshed_before_a_standing_condition_appeared_is_asked_to_do_it_again() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let mut events = hmi.subscribe(server(), &["EventType", "ConditionId"], ContentFilter::default()).await;
+    let required: Variant = NodeId::from(ObjectTypeId::RefreshRequiredEventType).into();
+    // One that is as it should be concerns nobody.
+    house.define(odd());
+    house.define(oil_high());
+    house.raise(&key("hot/high/press/oil"));
+    assert_eq!(*events.next().await.get("ConditionId"), own("hot/high/press/oil").into());
+    let oil = key("hot/high/press/oil");
+    let state = Arc::new(house.state(&oil));
+    for _ in 0..3 {
+        let (def, state) = (Arc::new(oil_high()), state.clone());
+        house.surface.publish(vec![ConditionView { def, state, notify: false }]);
+    }
+    assert_eq!(*events.next().await.get("EventType"), required);
+    house.find(&oil, Level::Normal, "well again", Vec::new());
+    assert_eq!(*events.next().await.get("ConditionId"), own("hot/high/press/oil").into(), "asked once");
     hmi.close().await;
     house.close().await;
 }

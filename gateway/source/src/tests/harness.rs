@@ -31,6 +31,7 @@ pub(super) fn quick() -> Timing {
         session: Duration::from_secs(5),
         watchdog: Duration::from_millis(300),
         history_lag: Duration::from_millis(100),
+        refresh: Duration::from_millis(200),
     }
 }
 
@@ -74,6 +75,7 @@ pub(super) fn signal(name: &str, node: &str) -> SignalConfig {
         name: format!("plant/{name}"),
         node: NodeAddress::parse(node).unwrap(),
         element: None,
+        events: None,
         unit: None,
         range: None,
         sampling_interval: Duration::ZERO,

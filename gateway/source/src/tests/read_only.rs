@@ -1,4 +1,5 @@
-//! The gateway never writes to the process: this room has no word of the services that could.
+//! The gateway never writes to the process: this room has no word of the services that could, but for one method that
+//! changes nothing outside its own subscription.
 
 use std::fs;
 use std::path::Path;
@@ -28,6 +29,13 @@ fn no_service_that_changes_a_server_is_named() {
         }
         let text = fs::read_to_string(entry.path()).unwrap();
         files += 1;
+        if entry.file_name() == "refresh.rs" {
+            let methods: Vec<_> = text.match_indices("MethodId::").map(|(at, _)| &text[at..]).collect();
+            assert!(methods.len() == 1 && methods[0].starts_with("MethodId::ConditionType_ConditionRefresh."));
+            assert_eq!(text.matches("session.call").count(), 1);
+            continue;
+        }
+        assert!(!text.contains("MethodId::"), "{} names a method", entry.path().display());
         for word in FORBIDDEN {
             assert!(!text.contains(word), "{} names `{word}`", entry.path().display());
         }

@@ -1,0 +1,82 @@
+//! What a server tells in events is kept beside its values: what stood before the gateway came, what comes, and what
+//! came while the line was cut.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::gateway::{Site, source};
+use crate::harness::peer::Peer;
+use crate::harness::proxy::Proxy;
+use crate::harness::{free_port, wait_for};
+
+const STREAMS: &str = r#"
+[[source.events]]
+
+[[source.events]]
+name = "machines"
+type = "nsu=urn:watchfire:test:events;i=5001"
+severity_min = 500
+fields = ["nsu=urn:watchfire:test:events;/Machine"]
+
+[[source.events]]
+name = "of-nobody"
+notifier = "ns=2;s=temperature"
+"#;
+
+/// The events of a stream, each the fields of its text.
+fn events(site: &Site, stream: &str) -> Vec<Value> {
+    let output = site.run("history", &[&format!("plant/{stream}"), "--json"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let texts = rows.filter_map(|row| row["value"].as_str().map(str::to_owned));
+    texts.map(|text| serde_json::from_str(&text).unwrap()).collect()
+}
+
+#[test]
+fn events_are_recorded_with_their_fields_those_before_and_those_during_a_cut_too() {
+    let port = free_port();
+    let mut server = Peer::node("events_server", "events_server.mjs", ["--port", &port.to_string()]);
+    server.ready().unwrap();
+    server.ask("set", json!({ "value": 85.0 }));
+    let way = Proxy::to(port);
+    let site = Site::new();
+    let url = format!("opc.tcp://127.0.0.1:{}/", way.port);
+    site.configure(&(source("plant", &url, &["temperature"]) + STREAMS));
+    let gateway = site.start();
+    gateway.logged(&["watching", "plant", "signals=4", "watched=3"]);
+    gateway.logged(&["plant/of-nobody", "no events where they are wanted"]);
+
+    let standing = wait_for("the alarm that stood before", || {
+        events(&site, "events").into_iter().find(|event| event["ConditionId"].is_string())
+    });
+    assert_eq!(standing["ActiveState/Id"], true, "{standing}");
+    assert_eq!(standing["AckedState/Id"], false, "{standing}");
+    assert_eq!(standing["SourceNode"], "nsu=urn:watchfire:test:events;s=temperature", "{standing}");
+    assert!(standing["ConditionId"].as_str().unwrap().starts_with("nsu=urn:watchfire:test:events;"), "{standing}");
+    assert!(standing["EventId"].is_string() && standing["Retain"] == true, "{standing}");
+
+    let raise = |server: &mut Peer, severity: u16, message: &str| {
+        server.ask("raise", json!({ "severity": severity, "message": message, "machine": "press 7" }));
+    };
+    raise(&mut server, 400, "oil is low");
+    raise(&mut server, 600, "oil is out");
+    way.cut();
+    raise(&mut server, 700, "nobody listens");
+    std::thread::sleep(Duration::from_secs(1));
+    way.open();
+    raise(&mut server, 800, "somebody listens");
+
+    let messages = |stream: &str| -> Vec<String> {
+        let of_type = |event: &Value| event["EventType"] == "nsu=urn:watchfire:test:events;i=5001";
+        let all = events(&site, stream).into_iter().filter(of_type);
+        all.map(|event| event["Message"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ["oil is low", "oil is out", "nobody listens", "somebody listens"];
+    wait_for("all events", || (messages("events") == all).then_some(()));
+    wait_for("the severe ones", || (messages("machines") == all[1..]).then_some(()));
+    let machines = events(&site, "machines");
+    assert!(machines.iter().all(|event| event["Machine"] == "press 7"), "{machines:?}");
+    assert_eq!(machines[0]["Severity"], 600);
+    gateway.stop();
+}

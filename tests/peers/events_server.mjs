@@ -1,0 +1,104 @@
+// An OPC UA server (node-opcua) with events: a limit alarm of the variable `ns=2;s=temperature` (above 80 and 90), and
+// events of a type of its own, `MachineEventType` with the field `Machine`.
+//
+//     node events_server.mjs --port 4841
+//
+// Requests: `set` with `value`; `raise` with `severity`, `message`, `machine`.
+
+import readline from "node:readline";
+import { fileURLToPath } from "node:url";
+import {
+  DataType,
+  MessageSecurityMode,
+  OPCUACertificateManager,
+  OPCUAServer,
+  SecurityPolicy,
+  Variant,
+} from "node-opcua";
+
+const NAMESPACE = "urn:watchfire:test:events";
+const MACHINE_EVENT_TYPE = 5001;
+
+const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+
+async function main() {
+  const port = Number(process.argv[process.argv.indexOf("--port") + 1]);
+  const rootFolder = fileURLToPath(new URL(`../../third_party/node-pki/server-${port}`, import.meta.url));
+  const serverCertificateManager = new OPCUACertificateManager({ rootFolder, automaticallyAcceptUnknownCertificate: true });
+  await serverCertificateManager.initialize();
+  const server = new OPCUAServer({
+    port,
+    hostname: "127.0.0.1",
+    allowAnonymous: true,
+    securityModes: [MessageSecurityMode.None],
+    securityPolicies: [SecurityPolicy.None],
+    serverCertificateManager,
+  });
+  await server.initialize();
+  const space = server.engine.addressSpace;
+  space.installAlarmsAndConditionsService();
+  const namespace = space.registerNamespace(NAMESPACE);
+  const machine = namespace.addObject({
+    browseName: "Press",
+    organizedBy: space.rootFolder.objects,
+    eventSourceOf: space.rootFolder.objects.server,
+  });
+  const temperature = namespace.addVariable({
+    nodeId: "s=temperature",
+    browseName: "temperature",
+    dataType: "Double",
+    componentOf: machine,
+    eventSourceOf: machine,
+    value: { dataType: DataType.Double, value: 20 },
+  });
+  const alarm = namespace.instantiateExclusiveLimitAlarm("ExclusiveLimitAlarmType", {
+    browseName: "TooHot",
+    componentOf: machine,
+    conditionSource: temperature,
+    inputNode: temperature,
+    highHighLimit: 90,
+    highLimit: 80,
+    lowLimit: -100,
+    lowLowLimit: -200,
+  });
+  alarm.setEnabledState(true);
+  const eventType = namespace.addEventType({
+    browseName: "MachineEventType",
+    nodeId: `i=${MACHINE_EVENT_TYPE}`,
+    subtypeOf: "BaseEventType",
+  });
+  namespace.addVariable({
+    propertyOf: eventType,
+    browseName: "Machine",
+    dataType: "String",
+    modellingRule: "Mandatory",
+  });
+  await server.start();
+  say({ ready: port, namespace: namespace.index });
+  const able = {
+    set: ({ value }) => {
+      temperature.setValueFromSource(new Variant({ dataType: DataType.Double, value }));
+      return { value };
+    },
+    raise: ({ severity, message, machine: name }) => {
+      machine.raiseEvent(eventType, {
+        severity: { dataType: DataType.UInt16, value: severity },
+        message: { dataType: DataType.LocalizedText, value: { text: message } },
+        machine: { dataType: DataType.String, value: name },
+      });
+      return { severity };
+    },
+  };
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const request = JSON.parse(line);
+    try {
+      say({ id: request.id, ...(await able[request.do](request)) });
+    } catch (error) {
+      say({ id: request.id, error: error.message });
+    }
+  }
+  await server.shutdown(0);
+  process.exit(0);
+}
+
+await main();
