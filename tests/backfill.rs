@@ -84,6 +84,15 @@ impl Site1 {
         recorded(&self.site, "plant/a_feed").iter().filter(|(_, _, marks)| marks.contains("late")).count()
     }
 
+    /// `watchfire history gaps` lists gaps of these causes, all of them filled.
+    fn lists_gaps(&self, causes: &[&str]) {
+        let gaps = self.site.gaps("plant/*");
+        let of_signal = gaps.iter().filter(|gap| gap["signal"] == "plant/a_feed");
+        assert_eq!(of_signal.map(|gap| gap["cause"].as_str().unwrap()).collect::<Vec<_>>(), causes, "{gaps:?}");
+        assert!(gaps.iter().all(|gap| gap["filled"] == true), "{gaps:?}");
+        assert!(gaps.iter().all(|gap| gap["since"].as_str() < gap["until"].as_str()), "{gaps:?}");
+    }
+
     fn filled(&self) {
         self.gateway.as_ref().unwrap().logged(&["gaps were filled from the server's history", "plant"]);
     }
@@ -165,6 +174,7 @@ fn after_a_rest(server: fn(&Path) -> Recorded, end: fn(Gateway)) {
     plant.is_whole();
     plant.give(2);
     plant.is_whole();
+    plant.lists_gaps(&["not-recorded"]);
     assert!((MISSED - 1..=MISSED + 1).contains(&plant.late()), "{} came late", plant.late());
     // And once more, with nothing missed: what stands is not recorded twice.
     end(plant.gateway.take().unwrap());

@@ -95,6 +95,16 @@ impl Site {
     pub fn run(&self, name: &str, arguments: &[&str]) -> Output {
         self.command(name).args(arguments).output().unwrap()
     }
+
+    /// The gaps on record of signals, as `watchfire history gaps` lists them.
+    #[track_caller]
+    pub fn gaps(&self, signals: &str) -> Vec<serde_json::Value> {
+        let mut command = Command::new(PROGRAM);
+        let output =
+            command.args(["history", "gaps", signals, "--json", "--config"]).arg(self.config()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
 }
 
 const LOG: &str = "info";

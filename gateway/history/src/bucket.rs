@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use watchfire_model::{Copied, Frame, Instant, Lsn, Record, RecordBody, Rows, SignalId};
+use watchfire_model::{Copied, Frame, Gap, Instant, Lsn, Record, RecordBody, Rows, SignalId};
 use watchfire_pipeline::PortError;
 
 use crate::bytes::{Reader, put_signed, put_varint};
 use crate::chunk::Chunk;
 use crate::directory::{self, Entry};
 use crate::frames;
+use crate::gaps::{self, GapsHead};
 use crate::pages::{Page, lay_out, take_apart};
 use crate::store::{Change, Group, Store, VALUE_BYTES_MAX};
 
@@ -18,11 +19,14 @@ const HEAD: u8 = 0;
 const FRAMES: u8 = 1;
 const PAGES: u8 = 2;
 const DIRECTORY: u8 = 3;
+const GAPS: u8 = 4;
 
 /// A head without sums, as layout 1 had it.
 const PLAIN: u8 = 1;
-/// A head with sums.
+/// A head with sums, as layout 2 had it; gaps were in the table of frames.
 const SUMMED: u8 = 2;
+/// A head that knows of gaps, which lie by themselves.
+const INDEXED: u8 = 3;
 
 /// What is known of a bucket without decoding it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +41,8 @@ pub struct Head {
     pub span: Option<(Instant, Instant)>,
     /// Checksums of the table of frames and of the directory of pages; none in a bucket of layout 1.
     pub sums: Option<(u32, u32)>,
+    /// The gaps its frames tell of; not known of a bucket of layout 1 or 2.
+    pub gaps: Option<GapsHead>,
 }
 
 /// A key in a day's database.
@@ -69,11 +75,18 @@ pub fn widen(a: Option<(Instant, Instant)>, b: Option<(Instant, Instant)>) -> Op
 impl Head {
     /// Its bytes, but for the first place, which is the key.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![if self.sums.is_some() { SUMMED } else { PLAIN }];
+        let mut out = vec![match (self.sums, self.gaps) {
+            (Some(_), Some(_)) => INDEXED,
+            (Some(_), None) => SUMMED,
+            (None, _) => PLAIN,
+        }];
         put_varint(self.last.0, &mut out);
         put_varint(self.rows, &mut out);
         for sum in self.sums.map(|(table, directory)| [table, directory]).into_iter().flatten() {
             out.extend(sum.to_le_bytes());
+        }
+        if let Some(gaps) = self.gaps.filter(|_| self.sums.is_some()) {
+            gaps.put(&mut out);
         }
         if let Some((earliest, latest)) = self.span {
             put_signed(earliest.ns(), &mut out);
@@ -85,16 +98,17 @@ impl Head {
     /// Reads a head.
     pub fn decode(first: Lsn, bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        let version = reader.byte().filter(|version| matches!(*version, PLAIN | SUMMED))?;
+        let version = reader.byte().filter(|version| matches!(*version, PLAIN | SUMMED | INDEXED))?;
         let (last, rows) = (Lsn(reader.varint()?), reader.varint()?);
         let mut sum = || reader.array().map(u32::from_le_bytes);
-        let sums = if version == SUMMED { Some((sum()?, sum()?)) } else { None };
+        let sums = if version == PLAIN { None } else { Some((sum()?, sum()?)) };
+        let gaps = if version == INDEXED { Some(GapsHead::read(&mut reader)?) } else { None };
         let span = if reader.0.is_empty() {
             None
         } else {
             Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
         };
-        Some(Self { first, last, rows, span, sums })
+        Some(Self { first, last, rows, span, sums, gaps })
     }
 }
 
@@ -126,10 +140,11 @@ pub fn encode(frames: &[(Lsn, &Frame)]) -> Result<(Head, Vec<Group>), PortError>
     let pages = lay_out(&encoded).ok_or_else(|| unfit(*first, "a chunk of more than 390 MB".to_owned()))?;
     let table = frames::encode(frames, &order);
     let directory = directory::encode(&pages);
+    let (gaps, gaps_head) = gaps::encode(frames);
     let sums = Some((crc32fast::hash(&table), crc32fast::hash(&directory)));
-    let head = Head { first: *first, last: *last, rows: rows_all, span, sums };
+    let head = Head { first: *first, last: *last, rows: rows_all, span, sums, gaps: Some(gaps_head) };
     let mut groups = vec![vec![Change::Put(key(*first, HEAD, 0, 0), head.encode())]];
-    for (kind, bytes) in [(FRAMES, table), (DIRECTORY, directory)] {
+    for (kind, bytes) in [(FRAMES, table), (DIRECTORY, directory), (GAPS, gaps)] {
         for (piece, part) in bytes.chunks(VALUE_BYTES_MAX).zip(0_u32..) {
             groups.push(vec![Change::Put(key(*first, kind, part, 0), piece.to_vec())]);
         }
@@ -202,6 +217,29 @@ fn directory(store: &Store, head: &Head) -> Result<Option<Vec<Entry>>, PortError
     entries.map(Some).ok_or_else(|| damaged(store, head.first))
 }
 
+/// The gaps that a bucket's frames tell of, with the places of their frames. Costs a read of them; in a bucket of
+/// layout 1 or 2, of the whole table of frames.
+///
+/// # Errors
+/// When the store fails or the bucket is damaged.
+pub fn gaps(store: &Store, head: &Head) -> Result<Vec<(Lsn, Gap)>, PortError> {
+    let Some(known) = head.gaps else {
+        let shapes = shapes(store, head)?.0.into_iter();
+        return Ok(shapes.flat_map(|shape| shape.frame.gaps.into_iter().map(move |gap| (shape.lsn, gap))).collect());
+    };
+    if known.count == 0 {
+        return Ok(Vec::new());
+    }
+    gaps::decode(&joined(store, head.first, GAPS)?, &known).ok_or_else(|| damaged(store, head.first))
+}
+
+/// A bucket's frames without their rows, and the order in which signals followed each other.
+fn shapes(store: &Store, head: &Head) -> Result<(Vec<frames::Shape>, Vec<u32>), PortError> {
+    let table = joined(store, head.first, FRAMES)?;
+    let is_whole = head.sums.is_none_or(|(sum, _)| crc32fast::hash(&table) == sum);
+    frames::decode(&table).filter(|_| is_whole).ok_or_else(|| damaged(store, head.first))
+}
+
 /// The bytes of one signal's chunk in a bucket. Costs a read of the bucket's directory and of one page, unless the chunk
 /// is large.
 ///
@@ -226,6 +264,17 @@ pub fn chunk(store: &Store, head: &Head, signal: SignalId) -> Result<Option<Vec<
     Ok(chunks.into_iter().find(|(held, _)| *held == signal).map(|(_, chunk)| chunk))
 }
 
+/// A bucket's table of frames as layout 2 had it, with gaps.
+#[cfg(test)]
+pub fn with_gaps(store: &Store, head: &Head) -> Vec<u8> {
+    let records = records(store, head).unwrap();
+    let frames = records.iter().filter_map(|record| match &record.body {
+        RecordBody::Data(frame) => Some((record.lsn, frame)),
+        _ => None,
+    });
+    frames::encode_with_gaps(&frames.collect::<Vec<_>>(), &shapes(store, head).unwrap().1)
+}
+
 /// Every page of a bucket, as they were written.
 fn all_pages(store: &Store, head: &Head) -> Result<Vec<Page>, PortError> {
     let first = head.first;
@@ -242,14 +291,19 @@ fn all_pages(store: &Store, head: &Head) -> Result<Vec<Page>, PortError> {
 /// # Errors
 /// When the store fails or the bucket is damaged.
 pub fn records(store: &Store, head: &Head) -> Result<Vec<Record>, PortError> {
-    let table = joined(store, head.first, FRAMES)?;
-    let is_whole = head.sums.is_none_or(|(sum, _)| crc32fast::hash(&table) == sum);
+    let (mut shapes, order) = shapes(store, head)?;
+    if head.gaps.is_some() {
+        for (lsn, gap) in gaps(store, head)? {
+            let at = shapes.binary_search_by_key(&lsn, |shape| shape.lsn);
+            let shape = at.ok().and_then(|at| shapes.get_mut(at));
+            shape.ok_or_else(|| damaged(store, head.first))?.frame.gaps.push(gap);
+        }
+    }
     let pages = all_pages(store, head)?;
-    let rebuilt =
-        frames::decode(&table).filter(|_| is_whole).zip(take_apart(&pages)).and_then(|((shapes, order), chunks)| {
-            let chunks = chunks.into_iter().map(|(signal, bytes)| Some(Cursor::new(Chunk::decode(signal, &bytes)?)));
-            rebuild(shapes, &order, chunks.collect::<Option<Vec<_>>>()?)
-        });
+    let rebuilt = take_apart(&pages).and_then(|chunks| {
+        let chunks = chunks.into_iter().map(|(signal, bytes)| Some(Cursor::new(Chunk::decode(signal, &bytes)?)));
+        rebuild(shapes, &order, chunks.collect::<Option<Vec<_>>>()?)
+    });
     rebuilt.ok_or_else(|| damaged(store, head.first))
 }
 

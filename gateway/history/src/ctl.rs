@@ -16,12 +16,13 @@ use crate::digest;
 use crate::mark::{Mark, Promise};
 use crate::store::{Change, Group, Pair, Store, VALUE_BYTES_MAX};
 
-/// The layout of the data folder: 1 had no digest, no directories in buckets and no counts of days.
-const SCHEMA: u64 = 2;
+/// The layout of the data folder: 1 had no digest, no directories in buckets and no counts of days; 2 had gaps in the
+/// tables of frames, and no places of what became of them.
+const SCHEMA: u64 = 3;
 type Step = fn(&Store) -> Result<Vec<Group>, PortError>;
 /// What turns a folder of each layout, from 1 on, into one of the next: changes that are committed together with the
 /// number of the layout.
-const STEPS: [Step; 1] = [digest::begin];
+const STEPS: [Step; 2] = [digest::begin, index_fills];
 const CACHE_BYTES: u64 = 16 << 20;
 const PART_BYTES: usize = 2;
 
@@ -37,6 +38,8 @@ pub enum Kind {
     Decided = b'd',
     /// A day that is being dropped.
     Dropped = b'g',
+    /// The place of a record that tells what became of gaps.
+    Filled = b'f',
     /// A few numbers about the whole.
     Meta = b'm',
     /// A note of the program.
@@ -341,27 +344,28 @@ impl Ctl {
 
     /// Removals of the records without samples before `lsn`.
     pub fn remove_records_before(&self, lsn: Lsn) -> Result<Vec<Group>, PortError> {
-        let last = part(&placed(Kind::Record, Lsn(lsn.0.saturating_sub(1))), u16::MAX);
-        let found = self.store.range(&[Kind::Record as u8], &last, usize::MAX)?;
+        let last = Lsn(lsn.0.saturating_sub(1));
+        let mut found =
+            self.store.range(&[Kind::Record as u8], &part(&placed(Kind::Record, last), u16::MAX), usize::MAX)?;
+        found.extend(self.store.range(&[Kind::Filled as u8], &placed(Kind::Filled, last), usize::MAX)?);
         Ok(found.into_iter().map(|(key, _)| vec![Change::Remove(key)]).collect())
+    }
+
+    /// The records from `from` to `to` that tell what became of gaps, the first `most` of them.
+    pub fn filled(&self, from: Lsn, to: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
+        let found = self.store.range(&placed(Kind::Filled, from), &placed(Kind::Filled, to), most)?;
+        let place = |key: &[u8]| key.get(1..)?.try_into().ok().map(|lsn| Lsn(u64::from_be_bytes(lsn)));
+        let each = found.into_iter().map(|(key, _)| {
+            let lsn = place(&key).ok_or_else(|| self.damaged("what became of gaps"))?;
+            let found = self.records(lsn, lsn, 2)?.pop();
+            found.filter(|found| found.lsn == lsn).ok_or_else(|| self.damaged(&format!("record {lsn}")))
+        });
+        each.collect()
     }
 
     /// The days of which samples are kept.
     pub fn days(&self) -> Result<BTreeMap<Day, DayEntry>, PortError> {
-        let each = self.by_day(Kind::Day)?.into_iter().map(|(day, bytes)| {
-            let mut reader = Reader(&bytes);
-            let begin = reader.varint()?;
-            let counted = begin == COUNTED;
-            let first = Lsn(if counted { reader.varint()? } else { begin });
-            let last = Lsn(reader.varint()?);
-            let counts = if counted { Some((reader.varint()?, reader.varint()?)) } else { None };
-            let span = if reader.0.is_empty() {
-                None
-            } else {
-                Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
-            };
-            Some((day, DayEntry { first, last, span, counts }))
-        });
+        let each = self.by_day(Kind::Day)?.into_iter().map(|(day, bytes)| Some((day, read_day(&bytes)?)));
         each.collect::<Option<_>>().ok_or_else(|| self.damaged("days"))
     }
 
@@ -380,26 +384,87 @@ impl Ctl {
     }
 }
 
-/// What the entry of a day with counts begins with: no record has this place.
+/// What the entry of a day with counts begins with: no record has this place. Twice, where its gaps are known too.
 const COUNTED: u64 = 0;
 
 /// Sets a day's entry.
 pub fn set_day(day: Day, entry: &DayEntry) -> Change {
     let mut bytes = Vec::new();
-    if entry.counts.is_some() {
-        put_varint(COUNTED, &mut bytes);
-    }
+    // Gaps were counted later than the rest, so none are without it.
+    let gaps = entry.gaps.filter(|_| entry.counts.is_some());
+    (0..u8::from(entry.counts.is_some()) + u8::from(gaps.is_some())).for_each(|_| put_varint(COUNTED, &mut bytes));
     put_varint(entry.first.0, &mut bytes);
     put_varint(entry.last.0, &mut bytes);
     for count in entry.counts.map(|(buckets, rows)| [buckets, rows]).into_iter().flatten() {
         put_varint(count, &mut bytes);
     }
-    if let Some((earliest, latest)) = entry.span {
-        put_signed(earliest.ns(), &mut bytes);
-        put_signed(latest.ns(), &mut bytes);
+    if let Some((count, span)) = gaps {
+        put_varint(count, &mut bytes);
+        put_span(span.filter(|_| count > 0), &mut bytes);
     }
+    put_span(entry.span, &mut bytes);
     Change::Put(day_key(Kind::Day, day), bytes)
 }
+
+fn read_day(bytes: &[u8]) -> Option<DayEntry> {
+    let mut reader = Reader(bytes);
+    let (mut first, mut counted) = (reader.varint()?, 0);
+    while first == COUNTED && counted < 2 {
+        (first, counted) = (reader.varint()?, counted + 1);
+    }
+    let (first, last) = (Lsn(first), Lsn(reader.varint()?));
+    let counts = if counted > 0 { Some((reader.varint()?, reader.varint()?)) } else { None };
+    let gaps = if counted > 1 {
+        let count = reader.varint()?;
+        Some((count, if count > 0 { Some(read_span(&mut reader)?) } else { None }))
+    } else {
+        None
+    };
+    let span = if reader.0.is_empty() { None } else { Some(read_span(&mut reader)?) };
+    Some(DayEntry { first, last, span, counts, gaps })
+}
+
+fn put_span(span: Option<(Instant, Instant)>, out: &mut Vec<u8>) {
+    if let Some((earliest, latest)) = span {
+        put_signed(earliest.ns(), out);
+        put_signed(latest.ns(), out);
+    }
+}
+
+fn read_span(reader: &mut Reader) -> Option<(Instant, Instant)> {
+    Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
+}
+
+/// The places of the records that tell what became of gaps, for a folder that did not keep them.
+fn index_fills(store: &Store) -> Result<Vec<Group>, PortError> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut next = vec![Kind::Record as u8];
+    loop {
+        let pairs = store.range(&next, &[Kind::Record as u8 + 1], STEP)?;
+        let Some((last, _)) = pairs.last() else { return Ok(groups) };
+        next = [last.as_slice(), &[0]].concat();
+        for (key, bytes) in &pairs {
+            // Its first part tells what it is, whatever follows: after its length and form, two variants.
+            let mut reader = Reader(bytes);
+            let is_fill = key.ends_with(&[0; PART_BYTES])
+                && reader.count().is_some()
+                && reader.byte() == Some(BODY)
+                && reader.varint() == Some(CONTROL)
+                && reader.varint() == Some(FILLED);
+            if is_fill {
+                let place = without_part(key).get(1..).unwrap_or_default();
+                groups.push(vec![Change::Put([&[Kind::Filled as u8], place].concat(), Vec::new())]);
+            }
+        }
+    }
+}
+
+/// Pairs read at once.
+const STEP: usize = 1024;
+/// A control record, as it is written.
+const CONTROL: u64 = 1;
+/// What became of gaps, as it is written.
+const FILLED: u64 = 5;
 
 /// Removes a day's entry, and says that its folder is to go.
 pub fn drop_day(day: Day) -> Group {

@@ -40,6 +40,8 @@ pub struct DayEntry {
     pub span: Option<(Instant, Instant)>,
     /// How many buckets it has, and rows in them; not known of a day that layout 1 began.
     pub counts: Option<(u64, u64)>,
+    /// How many gaps its frames tell of, and from when to when; not known of a day that layout 1 or 2 began.
+    pub gaps: Option<(u64, Option<(Instant, Instant)>)>,
 }
 
 /// The day of a time.

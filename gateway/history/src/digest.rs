@@ -13,8 +13,8 @@ use crate::ctl::{Kind, named};
 use crate::store::{Change, Group, Store};
 
 /// The kinds that are digested.
-const KINDS: [Kind; 7] =
-    [Kind::Alarm, Kind::Checkpoint, Kind::Decided, Kind::Meta, Kind::Note, Kind::Signal, Kind::Day];
+const KINDS: [Kind; 8] =
+    [Kind::Alarm, Kind::Checkpoint, Kind::Decided, Kind::Filled, Kind::Meta, Kind::Note, Kind::Signal, Kind::Day];
 /// Pairs read at once.
 const STEP: usize = 1024;
 

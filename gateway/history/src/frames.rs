@@ -1,4 +1,4 @@
-//! The table of a bucket's frames: everything of them but the rows, and in which order the rows of the signals came.
+//! The table of a bucket's frames: everything of them but rows and gaps, and in which order the rows of the signals came.
 //! With it the frames are put together again exactly.
 //!
 //! The order is stored as surprises: a row of the signal that came after the same one last time is a 0. Servers sample
@@ -24,8 +24,19 @@ pub struct Shape {
     pub has_skew: bool,
 }
 
-/// The table's bytes. `order` has the rank of each row's signal among the bucket's signals.
+/// The table's bytes. `order` has the rank of each row's signal among the bucket's signals. Gaps lie elsewhere.
 pub fn encode(frames: &[(Lsn, &Frame)], order: &[u32]) -> Vec<u8> {
+    table(frames, order, &[])
+}
+
+/// As layout 2 had it, with gaps.
+#[cfg(test)]
+pub fn encode_with_gaps(frames: &[(Lsn, &Frame)], order: &[u32]) -> Vec<u8> {
+    let gaps = frames.iter().map(|(_, frame)| &frame.gaps).enumerate().filter(|(_, gaps)| !gaps.is_empty());
+    table(frames, order, &gaps.collect::<Vec<_>>())
+}
+
+fn table(frames: &[(Lsn, &Frame)], order: &[u32], gaps: &[(usize, &Vec<Gap>)]) -> Vec<u8> {
     let mut out = vec![VERSION];
     put_count(frames.len(), &mut out);
     put_ints(&frames.iter().map(|(lsn, _)| lsn.0 as i64).collect::<Vec<_>>(), &mut out);
@@ -34,11 +45,9 @@ pub fn encode(frames: &[(Lsn, &Frame)], order: &[u32]) -> Vec<u8> {
     put_runs(frames.iter().map(|(_, frame)| u64::from(frame.mode)), &mut out);
     put_ints(&frames.iter().map(|(_, frame)| frame.rows.len() as i64).collect::<Vec<_>>(), &mut out);
     put_runs(frames.iter().map(|(_, frame)| u64::from(!frame.rows.skew_ns.is_empty())), &mut out);
-    let gaps: Vec<(usize, &Vec<Gap>)> =
-        frames.iter().map(|(_, frame)| &frame.gaps).enumerate().filter(|(_, gaps)| !gaps.is_empty()).collect();
     put_count(gaps.len(), &mut out);
     for (at, gaps) in gaps {
-        put_count(at, &mut out);
+        put_count(*at, &mut out);
         // Writing to memory cannot fail, and nothing in a gap is of unknown length.
         let encoded = postcard::to_stdvec(gaps).unwrap_or_default();
         put_count(encoded.len(), &mut out);
@@ -144,7 +153,7 @@ mod tests {
         let gap = Gap { signal: None, since: Instant::MIN, until: Instant::MAX, cause: GapCause::NotRecorded };
         let first = Frame { now: Instant::MIN, utc_offset_s: -3600, mode: u32::MAX, rows, gaps: vec![gap; 2] };
         let second = Frame { now: Instant::MAX, ..Frame::default() };
-        let bytes = encode(&[(Lsn(5), &first), (Lsn(u64::MAX), &second)], &[2, 0, 2]);
+        let bytes = encode_with_gaps(&[(Lsn(5), &first), (Lsn(u64::MAX), &second)], &[2, 0, 2]);
         let (shapes, order) = decode(&bytes).unwrap();
         assert_eq!(order, [2, 0, 2]);
         let empty = |frame: &Frame| Frame { rows: Rows::default(), ..frame.clone() };

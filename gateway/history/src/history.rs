@@ -5,7 +5,7 @@ use std::path::Path;
 
 use parking_lot::{Mutex, RwLock};
 use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, SignalId};
-use watchfire_pipeline::{Checkpoint, History, Page, PortError, RecordReader, Wanted};
+use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReader, Wanted};
 
 use crate::checkpoint;
 use crate::ctl::{Ctl, Kind, day_has_gone, drop_day, named, set};
@@ -214,6 +214,16 @@ impl History for SledHistory {
     fn range(&self, wanted: &Wanted) -> Result<Page, PortError> {
         let _gate = self.gate.read();
         self.reads().range(wanted)
+    }
+
+    fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError> {
+        let _gate = self.gate.read();
+        self.reads().gaps(from, upto, between)
+    }
+
+    fn filled(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
+        let _gate = self.gate.read();
+        self.ctl.filled(from, upto.min(self.sealed()), most)
     }
 
     fn alarm_states(&self) -> Result<Vec<AlarmState>, PortError> {

@@ -19,6 +19,7 @@ mod digest;
 mod directory;
 mod floats;
 mod frames;
+mod gaps;
 mod history;
 mod mark;
 mod pages;

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::{Copied, Instant, Lsn, Record, RecordBody, Rows, SignalId};
-use watchfire_pipeline::{Page, PortError, Wanted};
+use watchfire_model::{Copied, Gap, Instant, Lsn, Record, RecordBody, Rows, SignalId};
+use watchfire_pipeline::{Gaps, Page, PortError, Wanted};
 
 use crate::bucket::{self, Head};
 use crate::chunk::Chunk;
 use crate::ctl::Ctl;
 use crate::days::{Day, DayEntry, Days, name};
+use crate::gaps::touch;
 
 /// Rows of decoded buckets that are kept for the next read; the newest is kept whatever it holds.
 const RECENT_ROWS_MAX: u64 = 1 << 20;
@@ -117,6 +118,7 @@ impl Reads<'_> {
             last: head.last,
             span: None,
             counts: None,
+            gaps: None,
         });
         let Some(store) = self.days.reading(day, &entry)? else { return Ok(Arc::default()) };
         let records = Arc::new(bucket::records(&store, &head)?);
@@ -167,6 +169,35 @@ impl Reads<'_> {
         let to = rest.map_or(to, |rest| rest.min(to));
         found.iter().for_each(|(_, chunk)| take(chunk, from, to, &mut rows));
         Ok(Page { rows: sorted(rows), rest })
+    }
+
+    /// The gaps that frames from `from` on tell of, in the order of the log: those of one bucket, `upto` at the last,
+    /// that touch `between`. Costs a look at the heads of the days that have such gaps, and a read of one bucket's.
+    pub fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError> {
+        let has_some = |entry: &DayEntry| match entry.gaps {
+            Some((_, span)) => span.is_some_and(|span| touch(span, between)),
+            None => true,
+        };
+        let mut days: Vec<_> = self.known.iter().filter(|(_, entry)| entry.last >= from && has_some(entry)).collect();
+        days.sort_unstable_by_key(|(_, entry)| entry.first);
+        let upto = upto.min(self.sealed);
+        for (day, entry) in days {
+            let Some(store) = self.days.reading(*day, entry)? else { continue };
+            let mut at = bucket::find(&store, from)?;
+            while let Some(head) = at.filter(|head| head.first <= upto) {
+                if head.gaps.is_none_or(|gaps| gaps.span.is_some_and(|span| touch(span, between))) {
+                    let is_wanted = |(lsn, gap): &(Lsn, Gap)| {
+                        *lsn >= from && *lsn <= upto && touch((gap.since, gap.until), between)
+                    };
+                    let gaps: Vec<_> = bucket::gaps(&store, &head)?.into_iter().filter(is_wanted).collect();
+                    if !gaps.is_empty() {
+                        return Ok(Gaps { gaps, rest: Some(head.last.next()) });
+                    }
+                }
+                at = bucket::after(&store, head.last)?;
+            }
+        }
+        Ok(Gaps::default())
     }
 
     /// Notes the buckets of a day.

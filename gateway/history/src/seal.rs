@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchfire_model::{AlarmState, ConditionKey, Frame, Lsn, Record, RecordBody};
+use watchfire_model::{AlarmState, ConditionKey, Control, Frame, Lsn, Record, RecordBody};
 use watchfire_pipeline::PortError;
 
 use crate::bucket::{self, from_key, widen};
@@ -71,7 +71,10 @@ fn seal_frames(
         // A day that layout 1 began is not counted.
         let counts = before.map_or(Some((0, 0)), |before| before.counts);
         let counts = counts.map(|(buckets, rows)| (buckets + 1, rows + head.rows));
-        changed.insert(day, DayEntry { first, last: head.last, span, counts });
+        // Nor are the gaps of one that an earlier layout began.
+        let gaps = before.map_or(Some((0, None)), |before| before.gaps).zip(head.gaps);
+        let gaps = gaps.map(|((count, span), gaps)| (count + gaps.count, widen(span, gaps.span)));
+        changed.insert(day, DayEntry { first, last: head.last, span, counts, gaps });
     }
     written.values().try_for_each(|store| store.commit())?;
     Ok(changed)
@@ -99,6 +102,9 @@ fn effects(ctl: &Ctl, records: &[Record]) -> Result<Vec<Group>, PortError> {
             RecordBody::Commanded { transitions, .. } => transitions,
         };
         states.extend(transitions.iter().map(|state| (&state.key, state)));
+        if matches!(record.body, RecordBody::Control(Control::Filled { .. })) {
+            groups.push(vec![Change::Put(placed(Kind::Filled, record.lsn), Vec::new())]);
+        }
         groups.push(set(&placed(Kind::Record, record.lsn), &ctl::body(&record.body)?));
     }
     for (key, state) in states {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchfire_model::{AlarmState, Lsn, RecordBody};
+use watchfire_model::{AlarmState, Control, Lsn, RecordBody};
 use watchfire_pipeline::{History, PortError};
 
 use crate::bucket::{self, Head, widen};
@@ -28,8 +28,12 @@ pub struct Verified {
     pub chunks: u64,
     /// Samples.
     pub rows: u64,
+    /// Gaps on record.
+    pub gaps: u64,
     /// Records without samples.
     pub records: u64,
+    /// Those of them that tell what became of gaps.
+    pub fills: u64,
     /// States of conditions.
     pub conditions: u64,
     /// Checkpoints of detectors.
@@ -108,6 +112,14 @@ impl SledHistory {
                 );
                 found.faults.push(damaged(&format!("the day `{}`", store.folder().display()), detail));
             }
+            let gaps = own.iter().try_fold((0, None), |(count, span), head| {
+                head.gaps.map(|gaps| (count + gaps.count, widen(span, gaps.span)))
+            });
+            if entry.gaps.is_some() && entry.gaps != gaps {
+                let detail =
+                    format!("it has gaps {gaps:?} where `ctl` knows of {:?}; restore it from a backup", entry.gaps);
+                found.faults.push(damaged(&format!("the day `{}`", store.folder().display()), detail));
+            }
             heads.extend(own.into_iter().map(|head| (*day, head)));
         }
         heads.sort_unstable_by_key(|(_, head)| head.first);
@@ -138,11 +150,30 @@ impl SledHistory {
                 continue;
             };
             (found.rows, found.chunks) = (found.rows + head.rows, found.chunks + chunks);
+            found.gaps += head.gaps.map_or(0, |gaps| gaps.count);
             self.between(next, head.last, &frames, days, found, &mut newest);
             next = head.last.next();
         }
         self.between(next, sealed, &[], days, found, &mut newest);
+        self.fills(sealed, found);
         newest
+    }
+
+    /// Every record that tells what became of gaps is found as one, and nothing else is.
+    fn fills(&self, sealed: Lsn, found: &mut Verified) {
+        let (mut from, mut fills) = (Lsn(1), 0);
+        while let Some(records) = found.took(self.ctl().filled(from, sealed, STEP)) {
+            let Some(last) = records.last() else { break };
+            from = last.lsn.next();
+            fills += records.iter().filter(|record| is_fill(&record.body)).count() as u64;
+        }
+        if fills != found.fills {
+            let detail = format!(
+                "it names {fills} records, but there are {}; restore the data folder from a backup",
+                found.fills
+            );
+            found.faults.push(damaged("the list in `ctl` of what became of gaps", detail));
+        }
     }
 
     /// The places from `next` to `last` are those of `frames` and of the records without samples there.
@@ -166,6 +197,7 @@ impl SledHistory {
                 }
                 next = self.follows(next, record.lsn, days, found);
                 found.records += 1;
+                found.fills += u64::from(is_fill(&record.body));
                 let transitions = match &record.body {
                     RecordBody::Decided(made) => made.transitions.as_slice(),
                     RecordBody::Commanded { transitions, .. } => transitions,
@@ -219,6 +251,10 @@ impl SledHistory {
             }
         }
     }
+}
+
+fn is_fill(body: &RecordBody) -> bool {
+    matches!(body, RecordBody::Control(Control::Filled { .. }))
 }
 
 fn damaged(what: &str, detail: String) -> PortError {

@@ -5,6 +5,7 @@
 mod annunciate;
 mod binding;
 mod detect;
+mod gaps;
 mod gateway;
 mod import;
 mod ingest;
@@ -26,6 +27,7 @@ mod surface;
 
 pub use annunciate::{Annunciator, NoticeReceiver, Notices};
 pub use binding::{BindingPlan, Mode};
+pub use gaps::{GapsOnRecord, OnRecord, gaps};
 pub use gateway::{Gateway, GatewayError};
 pub use import::{not_yet_recorded, record_late};
 pub use ingest::{Ingest, Site};
@@ -35,8 +37,8 @@ pub use latest::Latest;
 pub use log::{Cursor, CursorError, Log, read_stores};
 pub use own::{OWN_BINDING, OwnConditions};
 pub use ports::{
-    BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Encoded, History,
-    Journal, JournalSync, Page, PortError, Quota, RecordReader, Source, Wanted,
+    BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Encoded, Gaps,
+    History, Journal, JournalSync, Page, PortError, Quota, RecordReader, Source, Wanted,
 };
 pub use recover::{LastTimes, Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};

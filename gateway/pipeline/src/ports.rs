@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{
-    AlarmSettings, AlarmState, Batch, ConditionSpec, Instant, Lsn, Outcome, Record, RecordBody, Rows, SignalId,
+    AlarmSettings, AlarmState, Batch, ConditionSpec, Gap, Instant, Lsn, Outcome, Record, RecordBody, Rows, SignalId,
     SignalInfo, Verdict,
 };
 
@@ -148,6 +148,15 @@ pub struct Page {
     pub rest: Option<Instant>,
 }
 
+/// Some of the gaps on record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gaps {
+    /// Gaps, in the order of the log, each with the place of the frame that tells of it.
+    pub gaps: Vec<(Lsn, Gap)>,
+    /// From which place on there may be more.
+    pub rest: Option<Lsn>,
+}
+
 /// The store of record. Every call blocks: call it off the runtime.
 pub trait History: RecordReader {
     /// The ids of signals by name, given durably where they are new.
@@ -184,6 +193,20 @@ pub trait History: RecordReader {
     /// # Errors
     /// When the store fails.
     fn range(&self, wanted: &Wanted) -> Result<Page, PortError>;
+
+    /// The sealed gaps that frames from `from` to `upto` tell of and that touch the time between two instants: the
+    /// first of them, one at least if there is any. Costs by gaps, not by samples.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError>;
+
+    /// The sealed records from `from` to `upto` that tell what became of gaps ([`watchfire_model::Control::Filled`]),
+    /// the first `most` of them. Costs by those records.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn filled(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError>;
 
     /// The last sealed state of each condition.
     ///

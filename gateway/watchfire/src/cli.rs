@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use watchfire_model::Instant;
 
+use crate::gaps::Form;
+
 /// OPC UA gateway that watches process values, runs sandboxed detectors and publishes their alarms.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -148,6 +150,8 @@ pub struct Restore {
 pub enum HistoryCommand {
     /// Read every record, chunk, mark and checkpoint again, and say what is damaged.
     Verify(ConfigFile),
+    /// List where values are missing, why, and whether they were fetched later.
+    Gaps(Gaps),
     /// Write what was recorded into a Parquet or CSV file, bit for bit.
     Export(Export),
     /// Take samples from a Parquet or CSV file, as late data; those that are there already are left out.
@@ -174,6 +178,40 @@ pub struct Export {
     /// Which configuration.
     #[command(flatten)]
     pub config: ConfigFile,
+}
+
+/// Options of `history gaps`.
+#[derive(Args, Debug)]
+pub struct Gaps {
+    /// This signal, as `source/name`, or all whose names begin as `source/*` (default: all).
+    #[arg(value_name = "SIGNAL")]
+    pub signals: Vec<String>,
+    /// Those that end at this time or later, RFC 3339 or a date (default: all).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<Instant>,
+    /// Those that begin at this time or earlier (default: all).
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<Instant>,
+    /// Comma-separated values.
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+impl Gaps {
+    /// How they are printed.
+    pub const fn form(&self) -> Form {
+        match (self.json, self.csv) {
+            (true, _) => Form::Json,
+            (_, true) => Form::Csv,
+            _ => Form::Table,
+        }
+    }
 }
 
 /// Options of `history import`.

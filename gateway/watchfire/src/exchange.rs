@@ -127,7 +127,10 @@ pub fn export(options: &Export) -> Result<ExitCode> {
 }
 
 /// The known signals that were asked for, each by name or by the beginning of names before a `*`; all without any.
-fn chosen(known: &[String], asked: &[String]) -> Result<Vec<String>> {
+///
+/// # Errors
+/// When one that was asked for is not known.
+pub fn chosen(known: &[String], asked: &[String]) -> Result<Vec<String>> {
     let fits = |name: &str, asked: &str| match asked.strip_suffix('*') {
         Some(begin) => name.starts_with(begin),
         None => name == asked,

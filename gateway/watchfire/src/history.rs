@@ -12,7 +12,7 @@ use watchfire_model::{Instant, Rows};
 use crate::cli::{History, HistoryCommand};
 use crate::data::Data;
 use crate::query::{self, Question, Span};
-use crate::{exchange, run, verify};
+use crate::{exchange, gaps, run, verify};
 
 /// Prints the samples of a signal.
 ///
@@ -22,6 +22,7 @@ pub fn history(options: &History) -> Result<ExitCode> {
     if let Some(command) = &options.command {
         return match command {
             HistoryCommand::Verify(config) => verify::verify(config),
+            HistoryCommand::Gaps(options) => gaps::print(options),
             HistoryCommand::Export(options) => exchange::export(options),
             HistoryCommand::Import(options) => exchange::import(options),
         };

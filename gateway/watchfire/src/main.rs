@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod exchange;
 mod found;
+mod gaps;
 mod history;
 mod query;
 mod replay;

@@ -11,11 +11,15 @@ use serde::{Deserialize, Serialize};
 use watchfire_model::{Instant, Rows};
 use watchfire_pipeline::{Log, Samples, samples};
 
+use crate::gaps;
+
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Question {
     /// The samples of a signal.
     Samples(Span),
+    /// Where values are missing.
+    Gaps(gaps::Wanted),
     /// The names of all signals that were ever recorded.
     Signals,
     /// Whether everything stored is what was written.
@@ -74,7 +78,7 @@ mod socket {
     use crate::data::{Data, Stores};
     use crate::exchange::WayIn;
     use crate::verify::Report;
-    use crate::{backup, exchange, verify};
+    use crate::{backup, exchange, gaps, verify};
 
     /// The longest question, bytes.
     const QUESTION_BYTES_MAX: u64 = 1 << 16;
@@ -88,6 +92,8 @@ mod socket {
     enum Answer {
         /// Some of the samples, in their order.
         Rows(Rows),
+        /// Some of the gaps, in their order.
+        Gaps(Vec<gaps::Told>),
         /// What was found.
         Report(Report),
         /// What was done.
@@ -178,6 +184,10 @@ mod socket {
                 }
                 Ok(Answer::End)
             }),
+            Ok(Question::Gaps(wanted)) => {
+                let take = |page| Ok(pages.blocking_send(Answer::Gaps(page)).is_ok());
+                gaps::ask_stores(&stores.log, &wanted, take).map(|()| Answer::End)
+            }
             Ok(Question::Signals) => {
                 let known = stores.log.history().known_signals().context("cannot read the list of signals");
                 known.map(|known| Answer::Names(known.into_keys().collect()))
@@ -203,6 +213,18 @@ mod socket {
         pub async fn next(&mut self) -> Result<Option<Rows>> {
             match self.answer().await? {
                 Answer::Rows(rows) => Ok(Some(rows)),
+                Answer::End => Ok(None),
+                other => bail!("the gateway answers something else: {other:?}"),
+            }
+        }
+
+        /// The next page of gaps; `None` after the last.
+        ///
+        /// # Errors
+        /// As [`Answers::next`].
+        pub async fn gaps(&mut self) -> Result<Option<Vec<gaps::Told>>> {
+            match self.answer().await? {
+                Answer::Gaps(page) => Ok(Some(page)),
                 Answer::End => Ok(None),
                 other => bail!("the gateway answers something else: {other:?}"),
             }
@@ -272,7 +294,7 @@ mod socket {
 
     use std::convert::Infallible;
 
-    use super::{Path, Question, Result, Rows};
+    use super::{Path, Question, Result, Rows, gaps};
     use crate::data::Stores;
     use crate::verify::Report;
 
@@ -295,6 +317,11 @@ mod socket {
     impl Answers {
         /// Never asked.
         pub async fn next(&mut self) -> Result<Option<Rows>> {
+            match self.0 {}
+        }
+
+        /// Never asked.
+        pub async fn gaps(&mut self) -> Result<Option<Vec<gaps::Told>>> {
             match self.0 {}
         }
 

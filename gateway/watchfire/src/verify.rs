@@ -81,12 +81,13 @@ pub fn look(stores: &Stores) -> Report {
     // Writing to a string cannot fail.
     let _ = write!(
         counts,
-        "sealed: {} samples of {} days in {} buckets and {} chunks, {} other records, {} conditions, {} checkpoints\n\
+        "sealed: {} samples of {} days in {} buckets and {} chunks, {} gaps, {} other records, {} conditions, {} checkpoints\n\
          journal: {} records with {} samples in {} files",
         sealed.rows,
         sealed.days,
         sealed.buckets,
         sealed.chunks,
+        sealed.gaps,
         sealed.records,
         sealed.conditions,
         sealed.checkpoints,

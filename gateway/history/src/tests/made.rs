@@ -1,8 +1,8 @@
 //! Records for tests, from a seed, and what they must look like when they are read back.
 
 use watchfire_model::{
-    AlarmState, ConditionKey, Control, Decided, Frame, Gap, GapCause, Instant, Lsn, Phase, Quality, Record, RecordBody,
-    Rows, SignalId, StatusCode,
+    AlarmState, ConditionKey, Control, Decided, Fill, Frame, Gap, GapCause, Instant, Lsn, Phase, Quality, Record,
+    RecordBody, Rows, SignalId, StatusCode,
 };
 use watchfire_pipeline::{History, PortError, RecordReader, Wanted};
 
@@ -61,8 +61,8 @@ fn rows(dice: &mut Dice, now: Instant, plain: bool) -> Rows {
 
 fn frame(dice: &mut Dice, now: Instant) -> Frame {
     let plain = dice.roll(2) == 0;
-    let gap = Gap { signal: None, since: Instant::MIN, until: now, cause: GapCause::SourceLost };
-    let gaps = if dice.roll(6) == 0 { vec![gap; 2] } else { vec![] };
+    let gap = |signal| Gap { signal, since: Instant::MIN, until: now, cause: GapCause::SourceLost };
+    let gaps = if dice.roll(6) == 0 { vec![gap(None), gap(Some(SignalId(1000)))] } else { vec![] };
     let mode = u32::try_from(dice.roll(3)).unwrap();
     Frame {
         now,
@@ -84,6 +84,11 @@ pub fn records(seed: u64, count: u64, step_s: i64) -> Vec<Record> {
     let mut dice = Dice(seed);
     let mut now = Instant::from_s(START_S);
     let mut body = |lsn: u64| match dice.roll(8) {
+        0 if lsn.is_multiple_of(2) => {
+            let (since, until, status) = (Instant::MIN, now, StatusCode::GOOD);
+            let fill = Fill { signal: SignalId(1000), since, until, values: 3, status };
+            RecordBody::Control(Control::Filled { source: "s".into(), fills: vec![fill] })
+        }
         0 => {
             let binding = "long".repeat(usize::try_from(dice.roll(5000)).unwrap());
             RecordBody::Control(Control::DetectorPhase { binding, phase: Phase::Ready })

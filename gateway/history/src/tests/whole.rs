@@ -1,6 +1,6 @@
 //! Looking through everything, and copies of it.
 
-use watchfire_model::{Instant, Lsn, SignalId};
+use watchfire_model::{Control, Instant, Lsn, RecordBody, SignalId};
 use watchfire_pipeline::{Checkpoint, History, RecordReader};
 
 use super::made::{START_S, all, bits, copy_folder, records};
@@ -67,7 +67,7 @@ fn whatever_is_changed_or_missing_is_told_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     drop(filled(folder.path(), 200));
     let day = format!("ts/{}", name(day_of(Instant::from_s(START_S))));
-    let damages: [Damage<'_>; 6] = [
+    let damages: [Damage<'_>; 8] = [
         (&day, "are missing", &|store| Change::Remove(store.at_or_after(&from_key(Lsn(2))).unwrap().unwrap().0)),
         (&day, "cannot be decoded", &|store| {
             // A page in the middle of the first bucket.
@@ -76,7 +76,18 @@ fn whatever_is_changed_or_missing_is_told_with_its_place() {
             bytes[at] ^= 4;
             Change::Put(key, bytes)
         }),
-        ("ctl", "`record 57` in", &|store| {
+        (&day, "cannot be decoded", &|store| {
+            // Gaps.
+            let found =
+                store.range(&crate::bucket::key(Lsn(1), 4, 0, 0), &crate::bucket::key(Lsn(1), 4, 9, 0), 1).unwrap();
+            let (key, mut bytes) = found[0].clone();
+            bytes[1] ^= 4;
+            Change::Put(key, bytes)
+        }),
+        ("ctl", "the list in `ctl` of what became of gaps", &|store| {
+            Change::Remove(store.at_or_after(&placed(Kind::Filled, Lsn(1))).unwrap().unwrap().0)
+        }),
+        ("ctl", "`record 55` in", &|store| {
             Change::Remove(store.at_or_after(&placed(Kind::Record, Lsn(50))).unwrap().unwrap().0)
         }),
         ("ctl", "do not fit their digest", &|_| Change::Put(named(Kind::Note, "x"), vec![1])),
@@ -119,8 +130,9 @@ fn a_page_that_is_missing_is_told_by_whoever_reads_its_signal() {
     assert!(refused.contains("cannot be decoded") && refused.contains(".damaged"), "{refused}");
 }
 
-/// As layout 1 had it: no digest, no directories and sums of buckets, no counts of days.
-fn as_layout_1(folder: &std::path::Path) {
+/// As layout 2 had it: gaps in the tables of frames, nothing of them in `ctl`. As layout 1 had it: no digest, no
+/// directories and sums of buckets, no counts of days either.
+fn as_layout(folder: &std::path::Path, layout: u8) {
     let history = SledHistory::open(folder).unwrap();
     let days = history.counted().1;
     drop(history);
@@ -129,48 +141,121 @@ fn as_layout_1(folder: &std::path::Path) {
             let mut changes = Vec::new();
             let mut at = crate::bucket::after(store, Lsn(0)).unwrap();
             while let Some(head) = at {
-                let directory = store.range(
-                    &crate::bucket::key(head.first, 3, 0, 0),
-                    &crate::bucket::key(head.first, 3, u32::MAX, 0),
-                    usize::MAX,
-                );
-                changes.extend(directory.unwrap().into_iter().map(|(key, _)| Change::Remove(key)));
-                let plain = crate::bucket::Head { sums: None, ..head };
+                let table = crate::bucket::with_gaps(store, &head);
+                let sums = head.sums.map(|(_, directory)| (crc32fast::hash(&table), directory)).filter(|_| layout > 1);
+                let of = |kind, number| crate::bucket::key(head.first, kind, number, 0);
+                // Gaps, and the directory.
+                for kind in [Some(4), (layout == 1).then_some(3)].into_iter().flatten() {
+                    let found = store.range(&of(kind, 0), &of(kind, u32::MAX), usize::MAX).unwrap();
+                    changes.extend(found.into_iter().map(|(key, _)| Change::Remove(key)));
+                }
+                let pieces = table.chunks(6000).zip(0..);
+                changes.extend(pieces.map(|(piece, number)| Change::Put(of(1, number), piece.to_vec())));
+                let plain = crate::bucket::Head { sums, gaps: None, ..head };
                 changes.push(Change::Put(from_key(head.first), plain.encode()));
                 at = crate::bucket::after(store, head.last).unwrap();
             }
             changes
         };
         change(folder, &format!("ts/{}", name(*day)), plain, false);
-        let entry = crate::days::DayEntry { counts: None, ..*entry };
-        change(folder, "ctl", |_| vec![crate::ctl::set_day(*day, &entry)], false);
+        let counts = entry.counts.filter(|_| layout > 1);
+        let entry = crate::days::DayEntry { counts, gaps: None, ..*entry };
+        change(folder, "ctl", |_| vec![crate::ctl::set_day(*day, &entry)], layout > 1);
     }
-    let layout = |name: &str| [named(Kind::Meta, name).as_slice(), &[]].concat();
-    change(folder, "ctl", |_| vec![Change::Put(layout("schema"), vec![1]), Change::Remove(layout("digest"))], false);
+    let fills = |store: &Store| {
+        let found = store.range(b"f", b"g", usize::MAX).unwrap();
+        assert!(!found.is_empty());
+        found.into_iter().map(|(key, _)| Change::Remove(key)).collect()
+    };
+    change(folder, "ctl", fills, layout > 1);
+    let meta = |name: &str| named(Kind::Meta, name);
+    change(folder, "ctl", |_| vec![Change::Put(meta("schema"), vec![layout])], layout > 1);
+    if layout == 1 {
+        change(folder, "ctl", |_| vec![Change::Remove(meta("digest"))], false);
+    }
+}
+
+/// All gaps and all that tells what became of them.
+fn all_gaps(history: &SledHistory) -> (Vec<(Lsn, watchfire_model::Gap)>, Vec<Lsn>) {
+    let (mut found, mut next) = (Vec::new(), Some(Lsn(1)));
+    while let Some(from) = next {
+        let more = history.gaps(from, history.sealed(), (Instant::MIN, Instant::MAX)).unwrap();
+        found.extend(more.gaps);
+        next = more.rest;
+    }
+    let fills = history.filled(Lsn(1), history.sealed(), usize::MAX).unwrap();
+    (found, fills.into_iter().map(|record| record.lsn).collect())
+}
+
+/// What the records say of gaps.
+fn gaps_of(records: &[watchfire_model::Record]) -> (Vec<(Lsn, watchfire_model::Gap)>, Vec<Lsn>) {
+    let mut told = (Vec::new(), Vec::new());
+    for record in records {
+        match &record.body {
+            RecordBody::Data(frame) => told.0.extend(frame.gaps.iter().map(|gap| (record.lsn, *gap))),
+            RecordBody::Control(Control::Filled { .. }) => told.1.push(record.lsn),
+            _ => {}
+        }
+    }
+    told
 }
 
 #[test]
-fn a_folder_of_layout_1_is_taken_up_and_one_of_a_later_layout_is_refused() {
+fn gaps_are_found_without_samples_and_go_with_their_day() {
     let folder = tempfile::tempdir().unwrap();
-    drop(filled(folder.path(), 100));
+    let history = filled(folder.path(), 200);
     let written = records(20, 200, 600);
-    as_layout_1(folder.path());
-    let history = SledHistory::open(folder.path()).unwrap();
-    assert_eq!(bits(&all(&history, Lsn(1), 1000)), bits(&written[..100]));
-    assert!(history.counted().1.values().all(|entry| entry.counts.is_none()));
-    // It goes on in the new layout, on a day of the old one too.
-    history.seal(&written[100..]).unwrap();
-    drop(history);
-    assert_eq!(told(folder.path()), Vec::<String>::new());
-    let history = SledHistory::open(folder.path()).unwrap();
-    assert_eq!(bits(&all(&history, Lsn(1), 1000)), bits(&written));
-    drop(history);
-    change(folder.path(), "ctl", |_| vec![Change::Put(named(Kind::Note, "x"), vec![1])], false);
-    assert!(told(folder.path())[0].contains("digest"), "it has one now");
+    let expected = gaps_of(&written);
+    assert!(expected.0.len() > 20 && expected.1.len() > 5);
+    assert_eq!(all_gaps(&history), expected);
+    let found = history.verify();
+    assert_eq!((found.gaps, found.fills), (expected.0.len() as u64, expected.1.len() as u64));
+    let (from, upto) = (Lsn(50), Lsn(120));
+    let part = history.gaps(from, upto, (Instant::MIN, Instant::MAX)).unwrap().gaps;
+    assert!(!part.is_empty() && part.iter().all(|(lsn, _)| (from..=upto).contains(lsn)));
+    let before = Instant::from_s(START_S + 86_400);
+    assert_eq!(history.gaps(Lsn(1), upto, (Instant::MAX, Instant::MAX)).unwrap().gaps, []);
 
-    change(folder.path(), "ctl", |_| vec![Change::Put(named(Kind::Meta, "schema"), vec![9])], true);
-    let refused = told(folder.path()).remove(0);
-    assert!(refused.contains("layout 9") && refused.contains("up to 2") && refused.contains("later one"), "{refused}");
+    let days = history.counted().1;
+    history.retain(before).unwrap();
+    let first = history.counted().1.values().map(|entry| entry.first).min().unwrap();
+    assert!(history.counted().1.len() < days.len());
+    let left = gaps_of(&written[usize::try_from(first.0).unwrap() - 1..]);
+    assert_eq!(all_gaps(&history), left);
+    assert!(history.verify().faults.is_empty());
+}
+
+#[test]
+fn a_folder_of_an_earlier_layout_is_taken_up_and_one_of_a_later_layout_is_refused() {
+    let written = records(20, 200, 600);
+    for layout in [1, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(filled(folder.path(), 100));
+        as_layout(folder.path(), layout);
+        let history = SledHistory::open(folder.path()).unwrap();
+        assert_eq!(bits(&all(&history, Lsn(1), 1000)), bits(&written[..100]));
+        assert!(
+            history.counted().1.values().all(|entry| entry.gaps.is_none() && entry.counts.is_some() == (layout > 1))
+        );
+        assert_eq!(all_gaps(&history), gaps_of(&written[..100]));
+        // It goes on in the new layout, on a day of the old one too.
+        history.seal(&written[100..]).unwrap();
+        assert_eq!(all_gaps(&history), gaps_of(&written));
+        drop(history);
+        assert_eq!(told(folder.path()), Vec::<String>::new());
+        let history = SledHistory::open(folder.path()).unwrap();
+        assert_eq!(bits(&all(&history, Lsn(1), 1000)), bits(&written));
+        drop(history);
+        change(folder.path(), "ctl", |_| vec![Change::Put(named(Kind::Note, "x"), vec![1])], false);
+        assert!(told(folder.path())[0].contains("digest"), "it has one now");
+
+        change(folder.path(), "ctl", |_| vec![Change::Put(named(Kind::Meta, "schema"), vec![9])], true);
+        let refused = told(folder.path()).remove(0);
+        assert!(
+            refused.contains("layout 9") && refused.contains("up to 3") && refused.contains("later one"),
+            "{refused}"
+        );
+    }
 }
 
 #[test]

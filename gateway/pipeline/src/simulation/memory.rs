@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use watchfire_alarms::ConditionState;
 use watchfire_model::{AlarmState, Instant, Lsn, Record, RecordBody, SignalId};
 
-use crate::{Checkpoint, Encoded, History, Journal, JournalSync, Page, PortError, RecordReader, Wanted};
+use crate::{Checkpoint, Encoded, Gaps, History, Journal, JournalSync, Page, PortError, RecordReader, Wanted};
 
 #[derive(Debug, Default)]
 struct Records {
@@ -220,6 +220,28 @@ impl History for MemoryHistory {
             page.rows.push_row(from, row);
         }
         Ok(page)
+    }
+
+    fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError> {
+        let inner = self.0.lock();
+        for record in inner.records.iter().filter(|record| (from..=upto).contains(&record.lsn)) {
+            let RecordBody::Data(frame) = &record.body else { continue };
+            let touching = frame.gaps.iter().filter(|gap| gap.since <= between.1 && between.0 <= gap.until);
+            let gaps: Vec<_> = touching.map(|gap| (record.lsn, *gap)).collect();
+            if !gaps.is_empty() {
+                return Ok(Gaps { gaps, rest: Some(record.lsn.next()) });
+            }
+        }
+        Ok(Gaps::default())
+    }
+
+    fn filled(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
+        let inner = self.0.lock();
+        let is_wanted = |record: &&Record| {
+            (from..=upto).contains(&record.lsn)
+                && matches!(record.body, RecordBody::Control(watchfire_model::Control::Filled { .. }))
+        };
+        Ok(inner.records.iter().filter(is_wanted).take(most).cloned().collect())
     }
 
     fn alarm_states(&self) -> Result<Vec<AlarmState>, PortError> {

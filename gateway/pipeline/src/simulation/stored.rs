@@ -5,12 +5,16 @@ use std::sync::mpsc::{Receiver, channel};
 
 use parking_lot::Mutex;
 use watchfire_model::{
-    Control, Frame, Instant, Lsn, Quality, Record, RecordBody, Rows, SignalId, SourceState, StatusCode,
+    Control, Fill, Frame, Gap, GapCause, Instant, Lsn, Quality, Record, RecordBody, Rows, SignalId, SourceState,
+    StatusCode,
 };
 
 use super::memory::MemoryJournal;
 use super::rig::{Rig, Site};
-use crate::{Encoded, Journal, JournalSync, Log, PortError, RecordReader, ReplayError, recover, samples, seal_all};
+use crate::{
+    Encoded, Journal, JournalSync, Log, OnRecord, PortError, RecordReader, ReplayError, gaps, recover, samples,
+    seal_all,
+};
 
 fn frame(n: i64, time: i64) -> RecordBody {
     let mut rows = Rows::default();
@@ -206,5 +210,54 @@ fn the_last_values_before_a_start_are_known_and_what_came_late_is_not_among_them
         assert_eq!(last.get(SignalId(1)), (!sealed).then(|| Instant::from_s(500)));
         let all = |ids: [u32; 2]| last.all_until(ids.into_iter().map(SignalId));
         assert_eq!((all([0, 1]), all([8, 9])), (Some(Instant::from_s(540)), None));
+    }
+}
+
+#[test]
+fn gaps_are_those_on_record_and_each_says_what_became_of_it_wherever_it_is_stored() {
+    let gap = |signal: Option<u32>, since: i64, until: i64| {
+        let (since, until) = (Instant::from_s(since), Instant::from_s(until));
+        Gap { signal: signal.map(SignalId), since, until, cause: GapCause::SourceLost }
+    };
+    let fill = |signal: u32, since: i64, until: i64, status| {
+        let (since, until, signal) = (Instant::from_s(since), Instant::from_s(until), SignalId(signal));
+        Fill { signal, since, until, values: 2, status }
+    };
+    let told = |gaps: Vec<Gap>| RecordBody::Data(Frame { gaps, ..Frame::default() });
+    let filled = |fills| RecordBody::Control(Control::Filled { source: "s".to_owned(), fills });
+    let bodies = [
+        told((0..5).map(|signal| gap(Some(signal), 10, 20)).collect()),
+        frame(1, 20),
+        told(vec![gap(None, 12, 21), gap(Some(3), 25, 30)]),
+        filled(vec![fill(0, 10, 20, StatusCode::GOOD), fill(1, 10, 20, StatusCode(0x8071_0000))]),
+        told(vec![gap(Some(1), 40, 50)]),
+        // Asked again, with success; and once more, without.
+        filled(vec![fill(1, 10, 20, StatusCode::GOOD), fill(3, 5, 30, StatusCode::GOOD)]),
+        filled(vec![fill(1, 10, 20, StatusCode(0x8071_0000)), fill(1, 41, 50, StatusCode::GOOD)]),
+    ];
+    let good = |values: Option<Fill>| values.map(|fill| fill.status.is_good());
+    for sealed in [0, 3, 5, 7] {
+        let site = Site::new();
+        let log = durable(&site, bodies.clone());
+        if sealed > 0 {
+            site.seal_some(sealed);
+        }
+        let found = |signals: Option<&[u32]>, from: i64, to: i64| {
+            let signals = signals.map(|ids| ids.iter().map(|id| SignalId(*id)).collect());
+            let pages = gaps(&log, signals, Instant::from_s(from), Instant::from_s(to)).unwrap();
+            let all = pages.flat_map(|page| page.unwrap());
+            let short = |found: OnRecord| {
+                (found.gap.signal.map(|id| id.0), found.gap.since.ns() / 1_000_000_000, good(found.fill))
+            };
+            all.map(short).collect::<Vec<_>>()
+        };
+        let (yes, none) = (Some(true), None);
+        let first =
+            [(Some(0), 10, yes), (Some(1), 10, yes), (Some(2), 10, none), (Some(3), 10, yes), (Some(4), 10, none)];
+        let rest = [(None, 12, none), (Some(3), 25, yes), (Some(1), 40, none)];
+        assert_eq!(found(None, 0, 99), [first.as_slice(), &rest].concat(), "{sealed} sealed");
+        assert_eq!(found(Some(&[1]), 0, 99), [(Some(1), 10, yes), (None, 12, none), (Some(1), 40, none)]);
+        assert_eq!(found(Some(&[1, 3]), 21, 30), [(None, 12, none), (Some(3), 25, yes)]);
+        assert_eq!(found(Some(&[9]), 30, 60), []);
     }
 }

@@ -1,0 +1,140 @@
+//! The gaps that a bucket's frames tell of, by themselves, so that whoever asks for them reads no samples. When a source
+//! is lost there is one for each of its signals, with nearly the same bounds: some three bytes each.
+
+use watchfire_model::{Frame, Gap, GapCause, Instant, Lsn, SignalId};
+
+use crate::bytes::{Reader, put_count, put_signed};
+use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
+
+const VERSION: u8 = 1;
+/// Stands for every signal.
+const ALL: i64 = -1;
+
+/// What is known of gaps without reading them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GapsHead {
+    /// How many there are.
+    pub count: u64,
+    /// When the first begins and the last ends, if there are any.
+    pub span: Option<(Instant, Instant)>,
+    /// CRC-32 of their bytes.
+    pub sum: u32,
+}
+
+impl GapsHead {
+    /// Appends its bytes.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let Some((since, until)) = self.span else { return put_count(0, out) };
+        put_count(usize::try_from(self.count).unwrap_or(usize::MAX), out);
+        put_signed(since.ns(), out);
+        put_signed(until.ns(), out);
+        out.extend(self.sum.to_le_bytes());
+    }
+
+    /// Reads a head.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let count = reader.varint()?;
+        if count == 0 {
+            return Some(Self::default());
+        }
+        let span = Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)));
+        Some(Self { count, span, sum: u32::from_le_bytes(reader.array()?) })
+    }
+}
+
+/// Whether something that lasts from one time to another touches a span.
+pub fn touch((since, until): (Instant, Instant), (from, to): (Instant, Instant)) -> bool {
+    since <= to && from <= until
+}
+
+/// The gaps of frames, and what is known of them.
+pub fn encode(frames: &[(Lsn, &Frame)]) -> (Vec<u8>, GapsHead) {
+    let gaps: Vec<(Lsn, Gap)> =
+        frames.iter().flat_map(|(lsn, frame)| frame.gaps.iter().map(|gap| (*lsn, *gap))).collect();
+    let since = gaps.iter().map(|(_, gap)| gap.since).min();
+    let Some(span) = since.zip(gaps.iter().map(|(_, gap)| gap.until).max()) else {
+        return (Vec::new(), GapsHead::default());
+    };
+    let mut out = vec![VERSION];
+    let mut column = |of: &dyn Fn(&(Lsn, Gap)) -> i64| put_ints(&gaps.iter().map(of).collect::<Vec<_>>(), &mut out);
+    column(&|(lsn, _)| lsn.0 as i64);
+    column(&|(_, gap)| gap.signal.map_or(ALL, |signal| i64::from(signal.0)));
+    column(&|(_, gap)| gap.since.ns());
+    column(&|(_, gap)| gap.until.ns());
+    put_runs(gaps.iter().map(|(_, gap)| number_of(gap.cause)), &mut out);
+    let head = GapsHead { count: gaps.len() as u64, span: Some(span), sum: crc32fast::hash(&out) };
+    (out, head)
+}
+
+/// Reads gaps; `None` when the bytes are not those of the head.
+pub fn decode(bytes: &[u8], head: &GapsHead) -> Option<Vec<(Lsn, Gap)>> {
+    let n = usize::try_from(head.count).ok().filter(|n| *n <= VALUES_MAX && crc32fast::hash(bytes) == head.sum)?;
+    let mut reader = Reader(bytes);
+    reader.byte().filter(|version| *version == VERSION)?;
+    let mut column = || read_ints(&mut reader, n).map(Vec::into_iter);
+    let places = column()?.zip(column()?).zip(column()?.zip(column()?));
+    let causes = read_runs(&mut reader, n)?;
+    let gaps = places.zip(causes).map(|(((lsn, signal), (since, until)), cause)| {
+        let signal = if signal == ALL { None } else { Some(SignalId(u32::try_from(signal).ok()?)) };
+        let (since, until) = (Instant::from_ns(since), Instant::from_ns(until));
+        Some((Lsn(lsn as u64), Gap { signal, since, until, cause: cause_of(cause)? }))
+    });
+    gaps.collect::<Option<_>>().filter(|_| reader.0.is_empty())
+}
+
+const fn number_of(cause: GapCause) -> u64 {
+    match cause {
+        GapCause::SourceLost => 0,
+        GapCause::Overflow => 1,
+        GapCause::Skipped => 2,
+        GapCause::NotRecorded => 3,
+    }
+}
+
+const fn cause_of(number: u64) -> Option<GapCause> {
+    Some(match number {
+        0 => GapCause::SourceLost,
+        1 => GapCause::Overflow,
+        2 => GapCause::Skipped,
+        3 => GapCause::NotRecorded,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gaps_of_a_lost_source_take_a_few_bytes_each_and_are_read_back() {
+        let gap = |signal: u32| Gap {
+            signal: Some(SignalId(signal)),
+            since: Instant::from_ns(1_800_000_000_000_000_000 + i64::from(signal * 7919 % 1000) * 1_000_000),
+            until: Instant::from_ns(1_800_000_030_000_000_000 + i64::from(signal * 6151 % 1000) * 1_000_000),
+            cause: GapCause::SourceLost,
+        };
+        let all = Gap { signal: None, since: Instant::MIN, until: Instant::MAX, cause: GapCause::NotRecorded };
+        let lost = Frame { gaps: (0..10_000).map(gap).collect(), ..Frame::default() };
+        let other = Frame { gaps: vec![all, Gap { cause: GapCause::Skipped, ..all }], ..Frame::default() };
+        for (frames, bytes_max) in [
+            (vec![(Lsn(7), &lost)], 10_000 * 4),
+            (vec![(Lsn(7), &lost), (Lsn(8), &other)], 10_000 * 8 + 100),
+            (vec![(Lsn(9), &other)], 120),
+            (vec![(Lsn(9), &Frame::default())], 0),
+        ] {
+            let expected: Vec<_> =
+                frames.iter().flat_map(|(lsn, frame)| frame.gaps.iter().map(|gap| (*lsn, *gap))).collect();
+            let (bytes, head) = encode(&frames);
+            assert!(bytes.len() <= bytes_max, "{} bytes", bytes.len());
+            let mut out = Vec::new();
+            head.put(&mut out);
+            assert_eq!(GapsHead::read(&mut Reader(&out)), Some(head));
+            if head.count > 0 {
+                assert_eq!(decode(&bytes, &head), Some(expected));
+                let mut damaged = bytes.clone();
+                damaged[bytes.len() / 2] ^= 1;
+                assert_eq!(decode(&damaged, &head), None);
+            }
+        }
+    }
+}
