@@ -200,6 +200,24 @@ fn what_open62541_gave_while_the_gateway_lay_killed_is_fetched() {
 }
 
 #[test]
+fn what_was_not_fetched_yet_when_the_gateway_was_killed_again_is_fetched_all_the_same() {
+    let mut plant = Site1::begin(asyncua);
+    plant.gateway.take().unwrap().kill();
+    plant.give(MISSED);
+    let gateway = plant.site.start();
+    gateway.logged(&["watching", "plant"]);
+    // What comes live is durable, and its history has not been asked for.
+    plant.give(1);
+    let newest = plant.served.last().unwrap().0;
+    wait_for("the newest value", || {
+        recorded(&plant.site, "plant/a_feed").iter().any(|(time, ..)| *time == newest).then_some(())
+    });
+    gateway.kill();
+    plant.gateway = Some(plant.site.start());
+    plant.is_whole();
+}
+
+#[test]
 fn a_gateway_fetches_from_another_one_what_it_missed() {
     let mut plant = Site1::begin(asyncua);
     let above = Site::new();

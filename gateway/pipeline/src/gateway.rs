@@ -91,7 +91,7 @@ impl Gateway {
             tokio::task::spawn_blocking(move || recover(&log)).await.map_err(|_| GatewayError::Task("recovery"))??;
         let own = OwnConditions::new(&self.own_area);
         for source in &mut self.sources {
-            source.recorded(&recovered.last);
+            source.recorded(&recovered.last, &recovered.open);
             // What rests on a source that was lost stays uncertain until the source says otherwise.
             let lost = recovered.engine.recovered(&OwnConditions::source_key(&source.name()));
             if lost.is_some_and(|state| state.active.value) {

@@ -418,9 +418,9 @@ pub trait Source: Send {
     fn name(&self) -> Arc<str>;
 
     /// Told once, before it runs, what was recorded before the start: what its server has since then is to be fetched,
-    /// or a gap.
-    fn recorded(&mut self, last: &LastTimes) {
-        let _ = last;
+    /// or a gap. `open`: gaps of any source's signals of whose filling nothing is on record yet.
+    fn recorded(&mut self, last: &LastTimes, open: &[Gap]) {
+        let _ = (last, open);
     }
 
     /// Runs until it is told to stop.

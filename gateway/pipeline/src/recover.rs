@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use watchfire_alarms::Engine;
-use watchfire_model::{AlarmState, Frame, Instant, Lsn, Quality, RecordBody, SignalId};
+use watchfire_model::{AlarmState, Frame, Gap, GapCause, Instant, Lsn, Quality, RecordBody, SignalId};
 
-use crate::{CursorError, Log};
+use crate::{CursorError, Log, OnRecord, gaps};
 
 /// How far back from the end the last value of each signal is looked for.
 const LOOK_BACK: Duration = Duration::from_secs(60);
 /// So many records are looked at for it at the most, beside those that are not sealed.
 const LOOK_BACK_RECORDS: u64 = 10_000;
+
+/// Of more of them the oldest are left.
+const OPEN_GAPS_MAX: usize = 1 << 16;
 
 /// Rows read at once.
 const READ_ROWS_MAX: usize = 1 << 16;
@@ -27,6 +30,8 @@ pub struct Recovered {
     pub last_now: Instant,
     /// The last values' times.
     pub last: LastTimes,
+    /// Gaps in what sources gave of which nobody knows yet whether they can be filled.
+    pub open: Vec<Gap>,
 }
 
 /// The time of each signal's last recorded value, of those that had one shortly before the end.
@@ -104,7 +109,24 @@ pub fn recover(log: &Log) -> Result<Recovered, CursorError> {
             }
         }
     }
+    recovered.open = open_gaps(log)?;
     Ok(recovered)
+}
+
+/// Gaps whose filling was not finished when the gateway ended, the latest of them. Their times may be any: those of a
+/// source whose clock is wrong, too.
+fn open_gaps(log: &Log) -> Result<Vec<Gap>, CursorError> {
+    let mut open = Vec::new();
+    for page in gaps(log, None, Instant::MIN, Instant::MAX)? {
+        let is_open = |told: &OnRecord| {
+            let of_a_source = told.gap.signal.is_some() && told.gap.cause != GapCause::Skipped;
+            of_a_source && told.fill.is_none()
+        };
+        open.extend(page?.into_iter().filter(is_open).map(|told| told.gap));
+        let oldest = open.len().saturating_sub(OPEN_GAPS_MAX);
+        open.drain(..oldest);
+    }
+    Ok(open)
 }
 
 /// The last values among what is sealed, unless what is not sealed reaches far enough.

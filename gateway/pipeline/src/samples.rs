@@ -123,9 +123,11 @@ fn rest_of(rows: &Rows, mut which: Range<usize>, bytes_max: usize) -> Option<Ins
 }
 
 /// Without the rows that only repeat one of the same time: what a node showed when it began to be watched anew is
-/// recorded again, since a restart needs it, but it is one sample.
+/// recorded again, since a restart needs it, and what was fetched late is fetched again when the gateway ended before it
+/// was all there; but each is one sample.
 fn without_repeated(rows: Rows) -> Rows {
-    if !rows.quality.iter().any(|quality| quality.has(Quality::INITIAL)) {
+    let may_repeat = |quality: &Quality| quality.has(Quality::INITIAL) || quality.has(Quality::LATE);
+    if !rows.quality.iter().any(may_repeat) {
         return rows;
     }
     let same = |a: usize, b: usize| {
@@ -134,9 +136,9 @@ fn without_repeated(rows: Rows) -> Rows {
         bits(a) == bits(b) && sides(a) == sides(b)
     };
     let repeats = |row: usize| {
-        let is_initial = rows.quality.get(row).is_some_and(|quality| quality.has(Quality::INITIAL));
+        let may = rows.quality.get(row).is_some_and(may_repeat);
         let of_its_time = |other: &usize| rows.time.get(*other) == rows.time.get(row);
-        is_initial && (0..row).rev().take_while(of_its_time).any(|other| same(row, other))
+        may && (0..row).rev().take_while(of_its_time).any(|other| same(row, other))
     };
     let mut kept = Rows::default();
     let mut copied = Copied::default();

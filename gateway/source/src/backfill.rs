@@ -4,8 +4,11 @@
 //!
 //! Values are taken only from within a gap, neither end included, and only those later than what was taken before: so
 //! none is recorded twice, whatever a server answers.
+//!
+//! A history may lie behind what its server sends. Whether it has come as far as the gap's end is seen by the value that
+//! ended it: while that is missing, the server is asked again, later and later.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +22,16 @@ use opcua::types::{
 };
 use tokio::time::Instant as Timer;
 use watchfire_config::ElementPath;
-use watchfire_model::{Fill, Gap, Instant, Quality, Rows, SignalId};
+use watchfire_model::{Fill, Gap, Instant, Rows, SignalId};
 use watchfire_pipeline::Arrival;
-use watchfire_ua::{date_time_from_instant, push_data_value, status_from_ua};
+use watchfire_ua::{date_time_from_instant, status_from_ua};
 
+use self::hole::Hole;
 use crate::SourceError;
-use crate::element::element;
 use crate::error::is_lost;
+use crate::watched::Roster;
+
+mod hole;
 
 /// Values of one node in one answer.
 const VALUES_PER_NODE: u32 = 1_000;
@@ -35,27 +41,15 @@ const NODES_MAX: usize = 100;
 const VALUES_MAX: u32 = 20_000_000;
 /// A server that answers so often that there is more, without any, is not asked on.
 const EMPTY_PAGES_MAX: u8 = 3;
+/// The resolution of OPC UA times.
+const TICK_NS: i64 = 100;
 /// Gaps that begin within this, or within a tenth of their length, are asked for together.
 const TOGETHER_NS: i64 = 5_000_000_000;
+/// So long after an answer that did not reach a gap's end the server is asked again, and how often: a history may be
+/// written in bundles. One that keeps less than it sends never gets there, and is believed in the end.
+const AGAIN: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600)];
 /// Gaps that wait; beyond that they stay what they are on record.
 const WAITING_MAX: usize = 1 << 20;
-
-/// A gap to be filled.
-#[derive(Clone, Debug)]
-struct Hole {
-    at: usize,
-    signal: SignalId,
-    /// Which part of the node's value the signal is.
-    element: Option<Box<ElementPath>>,
-    since: Instant,
-    until: Instant,
-    /// Up to here it is filled.
-    filled: Instant,
-    values: u32,
-    empty_pages: u8,
-    /// Where the server goes on.
-    more: ByteString,
-}
 
 /// An answer to a request for history.
 pub(crate) type Page = Result<Vec<HistoryReadResult>, StatusCode>;
@@ -64,10 +58,14 @@ pub(crate) type Page = Result<Vec<HistoryReadResult>, StatusCode>;
 #[derive(Default)]
 pub(crate) struct Backfill {
     waiting: VecDeque<Hole>,
+    /// Those whose end a history had not reached, by how often they were asked for: each with when to ask again.
+    later: [VecDeque<(Timer, Hole)>; AGAIN.len()],
     /// Those that are asked for now; they go on at once when there is more of them.
     asked: Vec<Hole>,
     /// The range that the request for them has.
     range: (Instant, Instant),
+    /// Gaps from before the start, by place, until it is known that the server keeps the signal's history.
+    from_before: HashMap<usize, Vec<Hole>>,
     job: Option<BoxFuture<'static, Page>>,
     begin_at: Option<Timer>,
     nodes_max: usize,
@@ -82,21 +80,32 @@ impl Backfill {
     /// Notes a gap of the signal at a place. `wait`: a server's history may lie behind its subscriptions by so much.
     pub(crate) fn add(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, wait: Duration) {
         let Some(signal) = gap.signal else { return };
-        if self.waiting.len() >= WAITING_MAX {
+        let later: usize = self.later.iter().map(VecDeque::len).sum();
+        if self.waiting.len() + later >= WAITING_MAX {
             return;
         }
         self.begin_at.get_or_insert_with(|| Timer::now() + wait);
-        self.waiting.push_back(Hole {
-            at,
-            signal,
-            element,
-            since: gap.since,
-            until: gap.until,
-            filled: gap.since,
-            values: 0,
-            empty_pages: 0,
-            more: ByteString::null(),
-        });
+        self.waiting.push_back(Hole::new(at, signal, element, gap));
+    }
+
+    /// Takes up gaps that were not yet done when the gateway ended. What had been fetched of them is fetched again, and
+    /// is one sample for whoever reads.
+    pub(crate) fn take_up(&mut self, open: &[Gap], roster: &Roster) {
+        let places: HashMap<SignalId, usize> = roster.ids().into_iter().zip(0..).collect();
+        for gap in open {
+            let Some(signal) = gap.signal else { continue };
+            let Some(at) = places.get(&signal).copied() else { continue };
+            let element = roster.get(at).and_then(|watched| watched.config.element.clone());
+            self.from_before.entry(at).or_default().push(Hole::new(at, signal, element, gap));
+        }
+    }
+
+    /// Whether the server keeps the history of a signal.
+    pub(crate) fn known(&mut self, at: usize, has_history: bool) {
+        let holes = self.from_before.remove(&at);
+        if has_history {
+            self.waiting.extend(holes.into_iter().flatten());
+        }
     }
 
     /// A connection begins whose server takes so many nodes in a request.
@@ -116,8 +125,13 @@ impl Backfill {
 
     /// When the next request is due; `None` when there is nothing to ask for, or a request is under way.
     pub(crate) fn due(&self) -> Option<Timer> {
-        let idle = self.job.is_none() && !(self.waiting.is_empty() && self.asked.is_empty());
-        idle.then(|| self.begin_at.unwrap_or_else(Timer::now))
+        if self.job.is_some() {
+            return None;
+        }
+        if self.waiting.is_empty() && self.asked.is_empty() {
+            return self.later.iter().filter_map(|holes| holes.front().map(|(at, _)| *at)).min();
+        }
+        Some(self.begin_at.unwrap_or_else(Timer::now))
     }
 
     /// Whether a request is under way.
@@ -138,6 +152,7 @@ impl Backfill {
     /// Makes the next request. A node that the server keeps no history of is not asked for: its gap remains.
     pub(crate) fn go_on(&mut self, session: &Arc<Session>, node_of: impl Fn(usize) -> Option<NodeId>) {
         self.begin_at = None;
+        self.wake();
         if self.asked.is_empty() {
             self.choose(&node_of);
         }
@@ -157,7 +172,8 @@ impl Backfill {
         let details = HistoryReadAction::ReadRawModifiedDetails(ReadRawModifiedDetails {
             is_read_modified: false,
             start_time: date_time_from_instant(from).0,
-            end_time: date_time_from_instant(to).0,
+            // The end is not in the answer, and the value there is wanted as a proof.
+            end_time: date_time_from_instant(Instant::from_ns(to.ns().saturating_add(TICK_NS))).0,
             num_values_per_node: self.values_max,
             return_bounds: false,
         });
@@ -171,6 +187,18 @@ impl Backfill {
             }
         };
         self.job = Some(request.boxed());
+    }
+
+    /// Lets those wait that are to be asked for again by now.
+    fn wake(&mut self) {
+        let now = Timer::now();
+        for holes in &mut self.later {
+            while holes.front().is_some_and(|(at, _)| *at <= now)
+                && let Some((_, hole)) = holes.pop_front()
+            {
+                self.waiting.push_back(hole);
+            }
+        }
     }
 
     /// Takes the next gaps that fit into one request.
@@ -232,6 +260,11 @@ impl Backfill {
                         // Some servers answer as many as they were asked for and do not say that there are more.
                         if count >= self.values_max as usize && hole.values > before {
                             self.waiting.push_front(hole);
+                        } else if !hole.proved
+                            && let (Some(later), Some(wait)) = (self.later.get_mut(hole.passes), AGAIN.get(hole.passes))
+                        {
+                            hole.passes += 1;
+                            later.push_back((Timer::now() + *wait, hole));
                         } else {
                             self.finish(hole, StatusCode::Good);
                         }
@@ -307,178 +340,5 @@ impl Backfill {
     }
 }
 
-impl Hole {
-    /// Takes an answer's values; returns how many did not fit.
-    fn take(&mut self, data: Option<Box<HistoryData>>, rows: &mut Rows, now: Instant) -> u64 {
-        let (begin, mut dropped) = (self.filled, 0);
-        let before = self.values;
-        for value in data.and_then(|data| data.data_values).into_iter().flatten() {
-            let at = rows.len();
-            let value = match &self.element {
-                Some(path) => element(&value, path.steps()),
-                None => value,
-            };
-            push_data_value(rows, self.signal, value, now);
-            let time = rows.time.get(at).copied().unwrap_or(now);
-            if begin < time && self.filled <= time && time < self.until {
-                (self.filled, self.values) = (time, self.values.saturating_add(1));
-                if let Some(quality) = rows.quality.get_mut(at) {
-                    *quality |= Quality::LATE;
-                }
-            } else {
-                drop(rows.split_off(at));
-                // Others in the same request may have earlier or later bounds than this one.
-                dropped += u64::from(time < self.filled && begin < time);
-            }
-        }
-        self.empty_pages = if self.values == before { self.empty_pages + 1 } else { 0 };
-        dropped
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use opcua::types::{DataValue, ExtensionObject, Variant};
-    use watchfire_model::GapCause;
-
-    const NOW: Instant = Instant::from_s(1_000);
-
-    fn source() -> Arc<str> {
-        "plant".into()
-    }
-
-    fn backfill(gaps: &[(u32, i64, i64)]) -> Backfill {
-        let mut backfill = Backfill::default();
-        backfill.connected(1_000);
-        for (id, since, until) in gaps {
-            let (since, until) = (Instant::from_s(*since), Instant::from_s(*until));
-            let gap = Gap { signal: Some(SignalId(*id)), since, until, cause: GapCause::SourceLost };
-            backfill.add(*id as usize, &gap, None, Duration::ZERO);
-        }
-        backfill
-    }
-
-    fn ask(backfill: &mut Backfill) {
-        if backfill.asked.is_empty() {
-            backfill.choose(&|_| Some(NodeId::new(1, 1)));
-        }
-    }
-
-    fn answer(seconds: &[i64], more: &str) -> HistoryReadResult {
-        let value = |second: &i64| DataValue {
-            value: Some(Variant::Double(f64::from(i32::try_from(*second).unwrap()))),
-            source_timestamp: Some(date_time_from_instant(Instant::from_s(*second)).0),
-            ..DataValue::default()
-        };
-        let data = HistoryData { data_values: Some(seconds.iter().map(value).collect()) };
-        HistoryReadResult {
-            continuation_point: if more.is_empty() { ByteString::null() } else { ByteString::from(more.as_bytes()) },
-            history_data: ExtensionObject::from_message(data),
-            ..HistoryReadResult::default()
-        }
-    }
-
-    /// Signal and second of each late row, and what became of gaps: signal, values, good.
-    type Taken = (Vec<(u32, i64)>, Vec<(u32, u32, bool)>);
-
-    fn take(backfill: &mut Backfill, page: Page) -> Taken {
-        let mut taken = Taken::default();
-        for arrival in backfill.take(page, &source(), NOW).unwrap() {
-            match arrival {
-                Arrival::Late(rows) => {
-                    rows.check().unwrap();
-                    assert!(rows.quality.iter().all(|quality| quality.has(Quality::LATE)));
-                    let second = |time: &Instant| time.ns() / 1_000_000_000;
-                    taken.0.extend(rows.signal.iter().zip(&rows.time).map(|(id, time)| (id.0, second(time))));
-                }
-                Arrival::Filled { fills, .. } => {
-                    taken.1.extend(fills.iter().map(|fill| (fill.signal.0, fill.values, fill.status.is_good())));
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-        taken
-    }
-
-    #[test]
-    fn only_what_lies_within_a_gap_is_taken_and_each_value_once() {
-        let mut backfill = backfill(&[(7, 10, 20), (8, 11, 20)]);
-        ask(&mut backfill);
-        assert_eq!(backfill.range, (Instant::from_s(10), Instant::from_s(20)), "one request for both");
-        let first = take(&mut backfill, Ok(vec![answer(&[9, 10, 11, 12], "more"), answer(&[10, 11, 12, 20], "")]));
-        assert_eq!(first, (vec![(7, 11), (7, 12), (8, 12)], vec![]));
-        ask(&mut backfill);
-        let second = take(&mut backfill, Ok(vec![answer(&[12, 13, 19, 20], "")]));
-        assert_eq!(second, (vec![(7, 13), (7, 19)], vec![(8, 1, true), (7, 4, true)]));
-        assert!(backfill.due().is_none());
-    }
-
-    #[test]
-    fn gaps_of_other_times_are_asked_for_by_themselves() {
-        let mut backfill = backfill(&[(1, 0, 500), (2, 400, 500), (3, 1, 500)]);
-        ask(&mut backfill);
-        assert_eq!(backfill.asked.iter().map(|hole| hole.signal.0).collect::<Vec<_>>(), [1, 3]);
-        take(&mut backfill, Ok(vec![answer(&[], ""), answer(&[], "")]));
-        ask(&mut backfill);
-        assert_eq!(backfill.range, (Instant::from_s(400), Instant::from_s(500)));
-    }
-
-    #[test]
-    fn a_server_that_cuts_its_answers_short_without_a_word_is_asked_on() {
-        let mut backfill = backfill(&[(7, 0, 100)]);
-        backfill.values_max = 3;
-        ask(&mut backfill);
-        assert_eq!(take(&mut backfill, Ok(vec![answer(&[1, 2, 3], "")])).1, vec![]);
-        ask(&mut backfill);
-        assert_eq!(backfill.range.0, Instant::from_s(3));
-        assert_eq!(take(&mut backfill, Ok(vec![answer(&[3, 4], "")])), (vec![(7, 4)], vec![(7, 4, true)]));
-    }
-
-    #[test]
-    fn a_server_that_always_says_there_is_more_is_left_after_a_while() {
-        let mut backfill = backfill(&[(7, 0, 100)]);
-        for page in 0.. {
-            ask(&mut backfill);
-            let (rows, fills) = take(&mut backfill, Ok(vec![answer(&[5], "more")]));
-            assert_eq!(rows.len(), usize::from(page == 0), "the same value again is none");
-            if !fills.is_empty() {
-                assert_eq!((fills, page < 10), (vec![(7, 1, false)], true));
-                break;
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_server_refuses_is_asked_for_in_smaller_pieces_and_then_left() {
-        let mut backfill = backfill(&[(1, 0, 100), (2, 0, 100)]);
-        let mut asked = Vec::new();
-        loop {
-            ask(&mut backfill);
-            asked.push((backfill.asked.len(), backfill.values_max));
-            let (_, fills) = take(&mut backfill, Err(StatusCode::BadResponseTooLarge));
-            if let Some(fill) = fills.first() {
-                assert_eq!(*fill, (1, 0, false));
-                break;
-            }
-        }
-        assert_eq!(asked, [(2, 1000), (1, 1000), (1, 250), (1, 62), (1, 15), (1, 3)]);
-        backfill.connected(1_000);
-        ask(&mut backfill);
-        let none = HistoryReadResult { status_code: StatusCode::BadHistoryOperationUnsupported, ..answer(&[], "") };
-        assert_eq!(take(&mut backfill, Ok(vec![none])).1, vec![(2, 0, false)]);
-    }
-
-    #[test]
-    fn a_lost_connection_forgets_nothing_and_doubles_nothing() {
-        let mut backfill = backfill(&[(7, 0, 100)]);
-        ask(&mut backfill);
-        take(&mut backfill, Ok(vec![answer(&[1, 2], "more")]));
-        ask(&mut backfill);
-        assert!(backfill.take(Err(StatusCode::BadConnectionClosed), &source(), NOW).is_err());
-        backfill.lost();
-        ask(&mut backfill);
-        assert!(backfill.asked[0].more.is_null_or_empty(), "a continuation point belongs to its session");
-        assert_eq!(take(&mut backfill, Ok(vec![answer(&[1, 2, 3], "")])), (vec![(7, 3)], vec![(7, 3, true)]));
-    }
-}
+mod tests;

@@ -197,6 +197,7 @@ impl Setup {
                 let mut carriers: HashMap<NodeId, Wanted> = HashMap::new();
                 for (found, kind, has_history) in examined.found {
                     lent.roster.set_history(found.at, has_history.then(|| found.node.clone()));
+                    lent.backfill.known(found.at, has_history);
                     let Some(watched) = lent.roster.get(found.at) else { continue };
                     if let Some(events) = &watched.config.events {
                         let Some(filter) = events::filter(events, &self.namespaces) else {

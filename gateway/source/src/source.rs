@@ -12,7 +12,7 @@ use opcua::client::Session;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use watchfire_config::{Profile, SignalConfig, SourceConfig};
-use watchfire_model::{Clock, SignalId, SourceState};
+use watchfire_model::{Clock, Gap, SignalId, SourceState};
 use watchfire_pipeline::{Arrival, Inlet, LastTimes, Source};
 use watchfire_ua::{Kinds, Pki};
 
@@ -168,7 +168,8 @@ impl Source for OpcUaSource {
         self.name.clone()
     }
 
-    fn recorded(&mut self, last: &LastTimes) {
+    fn recorded(&mut self, last: &LastTimes, open: &[Gap]) {
+        self.backfill.take_up(open, &self.roster);
         let Some(all_until) = last.all_until(self.roster.ids().into_iter()) else { return };
         self.converter.recorded(|signal| last.get(signal), all_until);
     }

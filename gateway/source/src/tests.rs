@@ -4,7 +4,7 @@ mod backpressure;
 mod catalogue;
 mod certificates;
 mod demo;
-mod harness;
+pub(crate) mod harness;
 mod liars;
 mod nodes;
 mod outages;

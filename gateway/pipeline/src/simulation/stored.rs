@@ -259,5 +259,8 @@ fn gaps_are_those_on_record_and_each_says_what_became_of_it_wherever_it_is_store
         assert_eq!(found(Some(&[1]), 0, 99), [(Some(1), 10, yes), (None, 12, none), (Some(1), 40, none)]);
         assert_eq!(found(Some(&[1, 3]), 21, 30), [(None, 12, none), (Some(3), 25, yes)]);
         assert_eq!(found(Some(&[9]), 30, 60), []);
+        let open = recover(&log).unwrap().open;
+        let signals: Vec<_> = open.iter().map(|gap| gap.signal.unwrap().0).collect();
+        assert_eq!(signals, [2, 4, 1], "those of every signal are not for a source to fill");
     }
 }

@@ -70,7 +70,7 @@ impl Drop for RunningPlant {
     }
 }
 
-pub(super) fn signal(name: &str, node: &str) -> SignalConfig {
+pub(crate) fn signal(name: &str, node: &str) -> SignalConfig {
     SignalConfig {
         name: format!("plant/{name}"),
         node: NodeAddress::parse(node).unwrap(),

@@ -1,0 +1,192 @@
+//! What is taken of a server's answers, and what becomes of gaps.
+
+use super::*;
+use opcua::types::{DataValue, ExtensionObject, Variant};
+use watchfire_model::{GapCause, Quality};
+
+const NOW: Instant = Instant::from_s(1_000);
+
+fn source() -> Arc<str> {
+    "plant".into()
+}
+
+fn backfill(gaps: &[(u32, i64, i64)]) -> Backfill {
+    let mut backfill = Backfill::default();
+    backfill.connected(1_000);
+    for (id, since, until) in gaps {
+        let (since, until) = (Instant::from_s(*since), Instant::from_s(*until));
+        let gap = Gap { signal: Some(SignalId(*id)), since, until, cause: GapCause::SourceLost };
+        backfill.add(*id as usize, &gap, None, Duration::ZERO);
+    }
+    backfill
+}
+
+fn ask(backfill: &mut Backfill) {
+    if backfill.asked.is_empty() {
+        backfill.choose(&|_| Some(NodeId::new(1, 1)));
+    }
+}
+
+fn answer(seconds: &[i64], more: &str) -> HistoryReadResult {
+    let value = |second: &i64| DataValue {
+        value: Some(Variant::Double(f64::from(i32::try_from(*second).unwrap()))),
+        source_timestamp: Some(date_time_from_instant(Instant::from_s(*second)).0),
+        ..DataValue::default()
+    };
+    let data = HistoryData { data_values: Some(seconds.iter().map(value).collect()) };
+    HistoryReadResult {
+        continuation_point: if more.is_empty() { ByteString::null() } else { ByteString::from(more.as_bytes()) },
+        history_data: ExtensionObject::from_message(data),
+        ..HistoryReadResult::default()
+    }
+}
+
+/// Signal and second of each late row, and what became of gaps: signal, values, good.
+type Taken = (Vec<(u32, i64)>, Vec<(u32, u32, bool)>);
+
+fn take(backfill: &mut Backfill, page: Page) -> Taken {
+    let mut taken = Taken::default();
+    for arrival in backfill.take(page, &source(), NOW).unwrap() {
+        match arrival {
+            Arrival::Late(rows) => {
+                rows.check().unwrap();
+                assert!(rows.quality.iter().all(|quality| quality.has(Quality::LATE)));
+                let second = |time: &Instant| time.ns() / 1_000_000_000;
+                taken.0.extend(rows.signal.iter().zip(&rows.time).map(|(id, time)| (id.0, second(time))));
+            }
+            Arrival::Filled { fills, .. } => {
+                taken.1.extend(fills.iter().map(|fill| (fill.signal.0, fill.values, fill.status.is_good())));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    taken
+}
+
+#[test]
+fn only_what_lies_within_a_gap_is_taken_and_each_value_once() {
+    let mut backfill = backfill(&[(7, 10, 20), (8, 11, 20)]);
+    ask(&mut backfill);
+    assert_eq!(backfill.range, (Instant::from_s(10), Instant::from_s(20)), "one request for both");
+    let first = take(&mut backfill, Ok(vec![answer(&[9, 10, 11, 12], "more"), answer(&[10, 11, 12, 20], "")]));
+    assert_eq!(first, (vec![(7, 11), (7, 12), (8, 12)], vec![]));
+    ask(&mut backfill);
+    let second = take(&mut backfill, Ok(vec![answer(&[12, 13, 19, 20], "")]));
+    assert_eq!(second, (vec![(7, 13), (7, 19)], vec![(8, 1, true), (7, 4, true)]));
+    assert!(backfill.due().is_none());
+}
+
+#[test]
+fn gaps_of_other_times_are_asked_for_by_themselves() {
+    let mut backfill = backfill(&[(1, 0, 500), (2, 400, 500), (3, 1, 500)]);
+    ask(&mut backfill);
+    assert_eq!(backfill.asked.iter().map(|hole| hole.signal.0).collect::<Vec<_>>(), [1, 3]);
+    take(&mut backfill, Ok(vec![answer(&[500], ""), answer(&[500], "")]));
+    ask(&mut backfill);
+    assert_eq!(backfill.range, (Instant::from_s(400), Instant::from_s(500)));
+}
+
+#[test]
+fn a_server_that_cuts_its_answers_short_without_a_word_is_asked_on() {
+    let mut backfill = backfill(&[(7, 0, 100)]);
+    backfill.values_max = 3;
+    ask(&mut backfill);
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[1, 2, 3], "")])).1, vec![]);
+    ask(&mut backfill);
+    assert_eq!(backfill.range.0, Instant::from_s(3));
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[3, 100], "")])), (vec![], vec![(7, 3, true)]));
+}
+
+#[test]
+fn a_server_that_always_says_there_is_more_is_left_after_a_while() {
+    let mut backfill = backfill(&[(7, 0, 100)]);
+    for page in 0.. {
+        ask(&mut backfill);
+        let (rows, fills) = take(&mut backfill, Ok(vec![answer(&[5], "more")]));
+        assert_eq!(rows.len(), usize::from(page == 0), "the same value again is none");
+        if !fills.is_empty() {
+            assert_eq!((fills, page < 10), (vec![(7, 1, false)], true));
+            break;
+        }
+    }
+}
+
+#[test]
+fn what_a_server_refuses_is_asked_for_in_smaller_pieces_and_then_left() {
+    let mut backfill = backfill(&[(1, 0, 100), (2, 0, 100)]);
+    let mut asked = Vec::new();
+    loop {
+        ask(&mut backfill);
+        asked.push((backfill.asked.len(), backfill.values_max));
+        let (_, fills) = take(&mut backfill, Err(StatusCode::BadResponseTooLarge));
+        if let Some(fill) = fills.first() {
+            assert_eq!(*fill, (1, 0, false));
+            break;
+        }
+    }
+    assert_eq!(asked, [(2, 1000), (1, 1000), (1, 250), (1, 62), (1, 15), (1, 3)]);
+    backfill.connected(1_000);
+    ask(&mut backfill);
+    let none = HistoryReadResult { status_code: StatusCode::BadHistoryOperationUnsupported, ..answer(&[], "") };
+    assert_eq!(take(&mut backfill, Ok(vec![none])).1, vec![(2, 0, false)]);
+}
+
+#[test]
+fn a_lost_connection_forgets_nothing_and_doubles_nothing() {
+    let mut backfill = backfill(&[(7, 0, 100)]);
+    ask(&mut backfill);
+    take(&mut backfill, Ok(vec![answer(&[1, 2], "more")]));
+    ask(&mut backfill);
+    assert!(backfill.take(Err(StatusCode::BadConnectionClosed), &source(), NOW).is_err());
+    backfill.lost();
+    ask(&mut backfill);
+    assert!(backfill.asked[0].more.is_null_or_empty(), "a continuation point belongs to its session");
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[1, 2, 3, 100], "")])), (vec![(7, 3)], vec![(7, 3, true)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_lies_behind_is_asked_again_until_it_has_what_ended_the_gap() {
+    let mut backfill = backfill(&[(7, 0, 100)]);
+    ask(&mut backfill);
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[1, 2], "")])), (vec![(7, 1), (7, 2)], vec![]));
+    let due = backfill.due().unwrap();
+    assert_eq!(due - Timer::now(), AGAIN[0]);
+    tokio::time::advance(AGAIN[0]).await;
+    backfill.wake();
+    ask(&mut backfill);
+    assert_eq!(backfill.range.0, Instant::from_s(2));
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[2, 3, 100], "")])), (vec![(7, 3)], vec![(7, 3, true)]));
+    assert!(backfill.due().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_never_has_what_ended_the_gap_is_believed_in_the_end() {
+    let mut backfill = backfill(&[(7, 0, 100)]);
+    for wait in AGAIN {
+        ask(&mut backfill);
+        assert_eq!(take(&mut backfill, Ok(vec![answer(&[1], "")])).1, vec![]);
+        assert_eq!(backfill.due().unwrap() - Timer::now(), wait);
+        tokio::time::advance(wait).await;
+        backfill.wake();
+    }
+    ask(&mut backfill);
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[], "")])).1, vec![(7, 1, true)]);
+}
+
+#[test]
+fn gaps_from_before_a_start_wait_until_it_is_known_whether_there_is_a_history() {
+    let config = |name: &str| crate::tests::harness::signal(name, "i=1");
+    let roster = Roster::new(source(), vec![(SignalId(7), config("a")), (SignalId(8), config("b"))]);
+    let gap = |signal| {
+        let (since, until) = (Instant::from_s(10), Instant::from_s(20));
+        Gap { signal, since, until, cause: GapCause::SourceLost }
+    };
+    let mut backfill = backfill(&[]);
+    backfill.take_up(&[gap(Some(SignalId(7))), gap(None), gap(Some(SignalId(8))), gap(Some(SignalId(99)))], &roster);
+    assert!(backfill.due().is_none(), "nothing is known yet");
+    backfill.known(0, false);
+    assert!(backfill.due().is_none());
+    backfill.known(1, true);
+    ask(&mut backfill);
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[10, 15, 20], "")])), (vec![(8, 15)], vec![(8, 1, true)]));
+}
