@@ -37,7 +37,7 @@ bench: setup
 
 torture: export WATCHFIRE_TORTURE_FLIPS ?= 1000
 torture: setup
-	cargo run --package watchfire-torture -- --kills 1000 --cuts 500 $(ARGS)
+	cargo run --package watchfire-torture -- --kills 1000 --cuts 500 --full 100 $(ARGS)
 	cargo test --package watchfire-history whatever_a_damaged_file -- --nocapture
 
 lint: setup

@@ -19,6 +19,8 @@ mod demo;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod events;

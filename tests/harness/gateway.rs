@@ -75,7 +75,13 @@ impl Site {
     /// Starts the gateway and waits until one can connect to it.
     #[track_caller]
     pub fn start(&self) -> Gateway {
-        let mut process = Process::start("watchfire run", self.command("run").args(["--log", LOG]));
+        self.start_by(&mut self.command("run"))
+    }
+
+    /// The same by a command that was made ready.
+    #[track_caller]
+    pub fn start_by(&self, command: &mut Command) -> Gateway {
+        let mut process = Process::start("watchfire run", command.args(["--log", LOG]));
         wait_for("the gateway to listen", || {
             assert!(process.ended().is_none(), "the gateway ended at its start");
             TcpStream::connect(("127.0.0.1", self.port)).ok()

@@ -6,7 +6,8 @@
 //!   was not finished is removed before it opens.
 //! - A page must never become a blob, which is not synced: values are bounded here, and the folder `blobs` is watched.
 //! - Its timer is off, its cache bounded, and what panics in it because of damaged files becomes an error.
-//! - After a full disk it answers with that error for ever: it is opened anew before the next write.
+//! - After a full disk it answers with that error for ever, to whoever reads too: it is opened anew. That needs some
+//!   room, which whoever owns the disk must have made.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -111,17 +112,17 @@ impl Store {
 
     /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError> {
-        self.with("reading", |open| Ok(open.db.get(key)?.map(|value| value.to_vec())))
+        self.reading(|open| Ok(open.db.get(key)?.map(|value| value.to_vec())))
     }
 
     /// The last pair whose key is at or before `key`.
     pub fn at_or_before(&self, key: &[u8]) -> Result<Option<Pair>, PortError> {
-        self.with("reading", |open| open.db.range(..=key).next_back().map(|found| found.map(pair)).transpose())
+        self.reading(|open| open.db.range(..=key).next_back().map(|found| found.map(pair)).transpose())
     }
 
     /// The first pair whose key is at or after `key`.
     pub fn at_or_after(&self, key: &[u8]) -> Result<Option<Pair>, PortError> {
-        self.with("reading", |open| open.db.range(key..).next().map(|found| found.map(pair)).transpose())
+        self.reading(|open| open.db.range(key..).next().map(|found| found.map(pair)).transpose())
     }
 
     /// Pairs whose keys lie in `first..=last`, in order, `most` of them.
@@ -129,7 +130,7 @@ impl Store {
         if first > last {
             return Ok(Vec::new());
         }
-        self.with("reading", |open| open.db.range(first..=last).take(most).map(|found| found.map(pair)).collect())
+        self.reading(|open| open.db.range(first..=last).take(most).map(|found| found.map(pair)).collect())
     }
 
     /// Applies groups of changes in their order. Not durable until [`Store::commit`].
@@ -209,6 +210,13 @@ impl Store {
         Ok(self.open.read())
     }
 
+    /// Reads. What a full disk has stopped is opened anew before: what it holds in memory may never have been written,
+    /// and nothing must be built on that.
+    fn reading<T>(&self, work: impl FnOnce(&Handles) -> sled::Result<T>) -> Result<T, PortError> {
+        self.unstick()?;
+        self.with("reading", work)
+    }
+
     /// Runs `work` on the open database and turns whatever happens into an error a caller can act on.
     fn with<T>(&self, doing: &str, work: impl FnOnce(&Handles) -> sled::Result<T>) -> Result<T, PortError> {
         let guard = self.usable()?;
@@ -235,6 +243,10 @@ impl Store {
             return Ok(());
         }
         let mut open = self.open.write();
+        if !self.stuck.load(Ordering::SeqCst) {
+            // Somebody else was quicker.
+            return Ok(());
+        }
         *open = None;
         *open = Some(Handles::open(&self.folder, self.cache_bytes)?);
         self.stuck.store(false, Ordering::SeqCst);

@@ -13,6 +13,7 @@ mod journal;
 mod mark;
 mod open;
 mod packed;
+mod reserve;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,5 @@ mod verify;
 
 pub use folder_lock::FolderLock;
 pub use journal::FileJournal;
+pub use reserve::DataDisk;
 pub use verify::Verified;

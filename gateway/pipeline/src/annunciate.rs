@@ -141,6 +141,12 @@ impl Notices {
         self.send(Notice::Own { cause, now, key: OwnConditions::clock_key(), finding, change: None }).await;
     }
 
+    /// Tells that the disk runs full, or has room again.
+    pub(crate) async fn disk(&self, cause: Lsn, now: Instant, active: bool, reason: String) {
+        let finding = own_finding(active, reason, now, StatusCode::GOOD);
+        self.send(Notice::Own { cause, now, key: OwnConditions::disk_key(), finding, change: None }).await;
+    }
+
     /// Notes which conditions rest on which sources, so that a lost source makes them uncertain.
     pub(crate) fn rest_on(&self, defs: &[Arc<ConditionDef>], sources: &[Arc<str>]) {
         self.own.rest_on(defs, sources);

@@ -17,7 +17,7 @@ use crate::annunciate::Notice;
 use crate::ingest::{Ingest, Site};
 use crate::supervise::Detection;
 use crate::{
-    Annunciator, Arrival, BindingPlan, CommandRequest, CursorError, DetectorFactory, Inlet, Latest, Log, Notices,
+    Annunciator, Arrival, BindingPlan, CommandRequest, CursorError, DetectorFactory, Disk, Inlet, Latest, Log, Notices,
     OwnConditions, PortError, Source, Stats, Surface, inlet, recover,
 };
 
@@ -62,6 +62,8 @@ pub struct Gateway {
     pub keep: Duration,
     /// How much room sealed samples may take, bytes.
     pub keep_bytes: Option<u64>,
+    /// The disk under the stores.
+    pub disk: Arc<dyn Disk>,
 }
 
 /// Why the gateway had to stop by itself.
@@ -108,6 +110,8 @@ impl Gateway {
         let keep = crate::seal::Keep { age: self.keep, bytes: self.keep_bytes };
         let sealing = crate::seal::run(self.log.clone(), values, self.clock.clone(), keep, seal_stop.clone());
         let mut seal: Essential = task(sealing);
+        let watching = crate::disk::run(self.log.clone(), self.disk, notices.clone(), self.clock.clone());
+        let watching_disk = AbortOnDropHandle::new(tokio::spawn(watching));
         let annunciator = Annunciator {
             engine: recovered.engine,
             decided: recovered.decided,
@@ -168,6 +172,7 @@ impl Gateway {
             // Nothing that was received may be lost for want of a moment.
             finish("ingestion", Timer::now() + INGEST_MAX, async { drop(ingest.await) }).await;
         }
+        drop(watching_disk);
         detect_stop.cancel();
         finish("detectors", end, async { while detectors.join_next().await.is_some() {} }).await;
         detectors.abort_all();
@@ -191,7 +196,7 @@ impl Gateway {
         let own = OwnConditions::new(&self.own_area);
         let sources = self.sources.iter().map(|source| own.source_def(&source.name()));
         let detectors = self.bindings.iter().map(|plan| own.detector_def(&plan.spec.name));
-        sources.chain(detectors).chain([own.clock_def()]).collect()
+        sources.chain(detectors).chain([own.clock_def(), own.disk_def()]).collect()
     }
 }
 

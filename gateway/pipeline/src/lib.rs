@@ -5,6 +5,7 @@
 mod annunciate;
 mod binding;
 mod detect;
+mod disk;
 mod gaps;
 mod gateway;
 mod import;
@@ -37,8 +38,8 @@ pub use latest::Latest;
 pub use log::{Cursor, CursorError, Log, read_stores};
 pub use own::{OWN_BINDING, OwnConditions};
 pub use ports::{
-    BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Encoded, Gaps,
-    History, Journal, JournalSync, Page, PortError, Quota, RecordReader, Source, Wanted,
+    BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,
+    Gaps, History, Journal, JournalSync, Page, PortError, Quota, RecordReader, Room, Source, Wanted,
 };
 pub use recover::{LastTimes, Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};

@@ -48,6 +48,10 @@ pub struct Log {
     tail: watch::Sender<Lsn>,
     durable: watch::Sender<Lsn>,
     urgent: Notify,
+    /// Somebody has met a full disk.
+    full: Notify,
+    /// Whether samples are taken.
+    room: watch::Sender<bool>,
     /// Bytes appended since the last commit began.
     waiting: watch::Sender<u64>,
 }
@@ -81,21 +85,29 @@ impl Log {
             tail: watch::Sender::new(tail),
             durable: watch::Sender::new(tail),
             urgent: Notify::new(),
+            full: Notify::new(),
+            room: watch::Sender::new(true),
             waiting: watch::Sender::new(0),
         })
     }
 
-    /// Appends a record, waiting while the disk is full: readable at once, durable within the commit interval.
+    /// Appends a record, waiting while the disk is full: readable at once, durable within the commit interval. Samples
+    /// wait until there is room again; what else there is to record may use what was held in reserve.
     ///
     /// # Errors
     /// As [`Journal::append`], but for a full disk.
     pub async fn put(&self, body: RecordBody) -> Result<Arc<Record>, PortError> {
         let (encoded, mut body) = self.encode(body).await?;
         loop {
+            if matches!(body, RecordBody::Data(_)) {
+                // The sender is ours.
+                drop(self.room.subscribe().wait_for(|has_room| *has_room).await);
+            }
             match self.append(&encoded, body) {
                 Ok(record) => return Ok(record),
                 Err((PortError::Full { doing }, back)) => {
                     tracing::error!(doing, "no room left on the disk: make room; nothing is recorded until then");
+                    self.tell_full();
                     body = back;
                     tokio::time::sleep(FULL_RETRY).await;
                 }
@@ -137,6 +149,26 @@ impl Log {
         self.waiting.send_modify(|waiting| *waiting += encoded.0.len() as u64);
         drop(ring);
         Ok(record)
+    }
+
+    /// Says that the disk is full.
+    pub(crate) fn tell_full(&self) {
+        self.full.notify_one();
+    }
+
+    /// Waits until somebody has met a full disk.
+    pub(crate) async fn told_full(&self) {
+        self.full.notified().await;
+    }
+
+    /// Says whether samples are taken from now on.
+    pub(crate) fn set_room(&self, has_room: bool) {
+        self.room.send_if_modified(|before| std::mem::replace(before, has_room) != has_room);
+    }
+
+    /// Whether samples are taken.
+    pub(crate) fn has_room(&self) -> bool {
+        *self.room.borrow()
     }
 
     /// Asks for durability now instead of at the end of the commit interval.

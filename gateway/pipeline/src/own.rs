@@ -13,6 +13,8 @@ pub const OWN_BINDING: &str = "gateway";
 const SOURCE_SEVERITY: u16 = 700;
 /// Severity of a failed detector.
 const DETECTOR_SEVERITY: u16 = 600;
+/// Severity of a disk that runs full: soon nothing can be recorded.
+const DISK_SEVERITY: u16 = 800;
 /// Severity of a clock that was set back: everything goes on, with times that are not the machine's.
 const CLOCK_SEVERITY: u16 = 500;
 
@@ -93,6 +95,26 @@ impl OwnConditions {
             CLOCK_SEVERITY,
             "the machine's clock was set back".to_owned(),
             "check the time service; until the clock has caught up, times of receipt run ahead of it",
+        )
+    }
+
+    /// The key of "the disk runs full".
+    #[must_use]
+    pub fn disk_key() -> ConditionKey {
+        ConditionKey::new(OWN_BINDING, "disk", "")
+    }
+
+    /// What "the disk runs full" is.
+    #[must_use]
+    pub fn disk_def(&self) -> Arc<ConditionDef> {
+        self.def(
+            Self::disk_key(),
+            "disk",
+            AlarmType::SystemDiagnostic,
+            DISK_SEVERITY,
+            "the disk of the gateway's data runs full".to_owned(),
+            "make room: remove what does not belong there, or keep less (`retention_gb`, `retention_days`); while it is full \
+             no values are recorded, and the gateway goes on by itself once there is room",
         )
     }
 

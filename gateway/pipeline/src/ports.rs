@@ -105,6 +105,39 @@ pub trait RecordReader: Send + Sync {
     fn read(&self, from: Lsn, rows_max: usize) -> Result<Vec<Record>, PortError>;
 }
 
+/// How much room a disk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Free for us, bytes.
+    pub free_bytes: u64,
+    /// In all, bytes.
+    pub total_bytes: u64,
+    /// What is held in reserve, or would be, bytes; not free as long as it is.
+    pub reserve_bytes: u64,
+}
+
+/// The disk under the stores. Room is held in reserve there, and given free when the disk is full: so that alarms can
+/// still be recorded, and a database that was stopped can be opened anew. Every call blocks.
+pub trait Disk: Send + Sync {
+    /// How much room it has.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    fn room(&self) -> Result<Room, PortError>;
+
+    /// Holds room in reserve; nothing happens where it is held.
+    ///
+    /// # Errors
+    /// [`PortError::Full`] when there is not so much; nothing is held then.
+    fn hold(&self) -> Result<(), PortError>;
+
+    /// Gives the reserve free.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn release(&self) -> Result<(), PortError>;
+}
+
 /// A detector's saved state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {

@@ -83,7 +83,8 @@ pub(crate) async fn run(
         waited += LOOK_EVERY;
         since_retain += LOOK_EVERY;
         let count = values();
-        if waited < SEAL_EVERY && count.saturating_sub(counted) < SEAL_ROWS {
+        // What makes room when the disk is full is for people to say; sealing needs some first.
+        if !log.has_room() || (waited < SEAL_EVERY && count.saturating_sub(counted) < SEAL_ROWS) {
             continue;
         }
         (waited, counted) = (Duration::ZERO, count);
@@ -102,7 +103,12 @@ pub(crate) async fn run(
         });
         match sealed.await {
             Ok(Ok(())) => {}
-            Ok(Err(PortError::Full { doing })) => tracing::error!(doing, "no room left on the disk; sealing waits"),
+            Ok(Err(PortError::Full { doing })) => {
+                tracing::error!(doing, "no room left on the disk; sealing waits");
+                log.tell_full();
+                // Again as soon as there is room.
+                waited = SEAL_EVERY;
+            }
             Ok(Err(error)) => return Err(error),
             Err(panic) => tracing::error!(%panic, "sealing was ended; it is tried again"),
         }

@@ -33,6 +33,53 @@ async fn a_value_becomes_an_alarm_that_is_durable_before_it_is_shown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_disk_raises_an_alarm_takes_commands_and_loses_nothing_that_waits() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    let shown = rig.shown_active("plain/high/s/0").await;
+    site.journal.leave_room(Some(40));
+    rig.shown_active("gateway/disk").await;
+    let low = rig.state_of("gateway/disk").message;
+    assert!(low.contains("runs out"), "{low}");
+    // Time goes on in the log once a second, until nothing fits any more.
+    rig.wait_ms(60_000).await;
+    let full = rig.state_of("gateway/disk").message;
+    assert!(full.contains("is full"), "{full}");
+    let frames = |site: &Site| {
+        let is_frame = |record: &Record| matches!(record.body, RecordBody::Data(_));
+        site.records().into_iter().filter(is_frame).count()
+    };
+    let before = frames(&site);
+    for n in 0..20 {
+        rig.value(1, f64::from(n)).await;
+    }
+    // What was in reserve is for what must be recorded all the same.
+    let (key, event) = (shown.def.key.clone(), rig.state(&shown.def.key).event_id(&shown.def.key));
+    rig.command(&key, CommandKind::Acknowledge, event.bytes()).await.unwrap();
+    assert!(site.journal.durable_states()[key.as_str()].acked.value);
+    rig.wait_ms(60_000).await;
+    assert_eq!(frames(&site), before, "samples wait");
+
+    site.journal.leave_room(Some(100_000));
+    let over = rig.shown_normal("gateway/disk").await;
+    assert!(over.state.message.contains("there is room"), "{}", over.state.message);
+    rig.wait_ms(1_000).await;
+    let mut values: Vec<f64> = Vec::new();
+    let mut nows = Vec::new();
+    for record in site.records() {
+        if let RecordBody::Data(frame) = record.body {
+            nows.push(frame.now);
+            values.extend(frame.rows.value.iter().zip(&frame.rows.signal).filter(|(_, id)| id.0 == 1).map(|(v, _)| *v));
+        }
+    }
+    assert_eq!(values, (0..20).map(f64::from).collect::<Vec<_>>());
+    assert!(nows.is_sorted());
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
 async fn replay_equals_live_from_the_journal_and_from_sealed_records() {
     for seed in 0..SEEDS {
         let site = Site::new();

@@ -23,7 +23,7 @@ const LIFE_MS: std::ops::Range<u64> = 100..500;
 pub fn cuts(program: &Path, count: usize, seed: u64) -> String {
     let mut random = SmallRng::seed_from_u64(seed);
     let work = tempfile::tempdir().unwrap();
-    let shim = shim(work.path());
+    let shim = shim(work.path(), "trace");
     let (mut done, mut records) = (0, 0);
     while done < count {
         let folder = tempfile::tempdir().unwrap();
@@ -62,10 +62,10 @@ pub fn cuts(program: &Path, count: usize, seed: u64) -> String {
     )
 }
 
-/// Builds the shim that notes what a process does to its files.
-fn shim(folder: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shim/trace.c");
-    let shim = folder.join("trace.so");
+/// Builds a shim that stands between a process and its files.
+pub fn shim(folder: &Path, name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shim").join(name).with_extension("c");
+    let shim = folder.join(name).with_extension("so");
     let built = Command::new("cc").args(["-O1", "-shared", "-fPIC", "-o"]).arg(&shim).arg(&source).arg("-ldl").status();
     assert!(built.expect("a C compiler (`cc`) is needed").success(), "{} cannot be compiled", source.display());
     shim

@@ -8,11 +8,13 @@
 mod check;
 mod cuts;
 mod disk;
+mod full;
 mod kills;
 mod rate;
 mod writer;
 
 pub use cuts::cuts;
+pub use full::full;
 pub use kills::kills;
 pub use rate::rate;
 pub use writer::write;

@@ -1,4 +1,4 @@
-//! `watchfire-torture --kills 1000 --cuts 500`: what it did and how many records it held to their promise, or the first
+//! `watchfire-torture --kills 1000 --cuts 500 --full 100`: what it did and how many records it held to their promise, or the first
 //! that was lost. `watchfire-torture write FOLDER` is the process that is killed;
 //! `watchfire-torture rate FOLDER VALUES_A_SECOND SECONDS` tells what a disk has to write for each value.
 
@@ -30,6 +30,7 @@ fn main() {
     for (count, torture) in [
         (of("--kills"), watchfire_torture::kills as fn(&Path, usize, u64) -> String),
         (of("--cuts"), watchfire_torture::cuts),
+        (of("--full"), watchfire_torture::full),
     ] {
         if count > 0 {
             println!("{}", torture(&own, count, seed));

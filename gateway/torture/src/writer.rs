@@ -15,7 +15,7 @@ use watchfire_model::{
     AlarmCommand, AlarmState, CommandKind, ConditionKey, Control, Decided, Frame, Gap, GapCause, Instant, Lsn, Quality,
     RecordBody, Rows, SignalId, SourceState, StatusCode,
 };
-use watchfire_pipeline::{Checkpoint, History, Log, seal_all};
+use watchfire_pipeline::{Checkpoint, History, Log, PortError, seal_all};
 
 /// Where the time of records begins.
 const START_S: i64 = 1_800_000_000;
@@ -119,10 +119,13 @@ pub fn write(folder: &Path) {
         let sealed = log.clone();
         let sealing = tokio::task::spawn_blocking(move || {
             loop {
-                seal_all(&sealed).unwrap();
-                let frame = sealed.history().sealed().0;
-                sealed.history().save_checkpoint(&checkpoint(frame)).unwrap();
-                tell("c", frame);
+                // A full disk is waited out.
+                if unless_full(seal_all(&sealed)) {
+                    let frame = sealed.history().sealed().0;
+                    if unless_full(sealed.history().save_checkpoint(&checkpoint(frame))) {
+                        tell("c", frame);
+                    }
+                }
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
@@ -153,4 +156,12 @@ pub fn write(folder: &Path) {
             () = writing => {}
         }
     });
+}
+
+fn unless_full(done: Result<(), PortError>) -> bool {
+    let is_full = matches!(done, Err(PortError::Full { .. }));
+    if !is_full {
+        done.unwrap();
+    }
+    !is_full
 }

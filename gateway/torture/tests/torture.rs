@@ -13,3 +13,8 @@ fn what_was_durable_survives_kills() {
 fn what_was_durable_survives_power_cuts() {
     assert!(watchfire_torture::cuts(Path::new(PROGRAM), 12, 2).starts_with("12 power cuts"));
 }
+
+#[test]
+fn what_was_durable_survives_full_disks_and_the_rest_goes_on_once_there_is_room() {
+    assert!(watchfire_torture::full(Path::new(PROGRAM), 12, 3).starts_with("12 full disks"));
+}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use watchfire_history::SledHistory;
-use watchfire_journal::{FileJournal, FolderLock};
-use watchfire_pipeline::{History, Log};
+use watchfire_journal::{DataDisk, FileJournal, FolderLock};
+use watchfire_pipeline::{Disk, History, Log, PortError};
 
 /// The stores of a data folder.
 #[derive(Clone)]
@@ -44,12 +44,17 @@ impl Data {
         if folder.join(RESTORING).exists() {
             bail!("`{}` was not restored to the end; empty it and run `watchfire restore` again", folder.display());
         }
-        let history = Arc::new(SledHistory::open(folder)?);
+        let history = Arc::new(open_history(folder)?);
         let journal = Arc::new(FileJournal::open_after(folder, history.sealed())?);
         history.go_on_at(journal.first())?;
         let log = Log::new(journal.clone(), history.clone());
         let stores = Stores { log: log.clone(), journal, history };
         Ok(Self { folder: folder.to_owned(), log, stores, _lock: lock })
+    }
+
+    /// The disk under it.
+    pub fn disk(&self) -> DataDisk {
+        DataDisk::of(&self.folder)
     }
 
     /// Certificates.
@@ -65,5 +70,17 @@ impl Data {
     /// Where a running gateway answers questions.
     pub fn socket(folder: &Path) -> PathBuf {
         folder.join("watchfire.sock")
+    }
+}
+
+/// Opens the store of record, which needs some room: on a full disk, what was held in reserve.
+fn open_history(folder: &Path) -> Result<SledHistory, PortError> {
+    match SledHistory::open(folder) {
+        Err(PortError::Full { doing }) => {
+            tracing::error!(doing, "no room left on the disk; what was held in reserve is used to start");
+            DataDisk::of(folder).release()?;
+            SledHistory::open(folder)
+        }
+        opened => opened,
     }
 }

@@ -158,6 +158,7 @@ async fn assembled(
         imports,
         commit_interval: settings.commit_interval,
         keep_bytes: settings.retention_gb.map(|gb| gb << 30),
+        disk: Arc::new(data.disk()),
     };
     tracing::info!(
         name = settings.name,

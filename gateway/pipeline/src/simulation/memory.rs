@@ -7,13 +7,19 @@ use parking_lot::Mutex;
 use watchfire_alarms::ConditionState;
 use watchfire_model::{AlarmState, Instant, Lsn, Record, RecordBody, SignalId};
 
-use crate::{Checkpoint, Encoded, Gaps, History, Journal, JournalSync, Page, PortError, RecordReader, Wanted};
+use crate::{
+    Checkpoint, Disk, Encoded, Gaps, History, Journal, JournalSync, Page, PortError, RecordReader, Room, Wanted,
+};
 
 #[derive(Debug, Default)]
 struct Records {
     first: u64,
     records: Vec<Record>,
     durable: usize,
+    /// Records that fit on the disk; as many as one likes without it.
+    left: Option<u64>,
+    /// Room for this many is in reserve.
+    reserve: u64,
 }
 
 /// The journal.
@@ -32,6 +38,15 @@ impl MemoryJournal {
         self.0.lock().records.clone()
     }
 
+    /// From now on so many records fit on the disk.
+    pub fn leave_room(&self, records: Option<u64>) {
+        self.0.lock().left = records;
+    }
+
+    pub fn disk(&self) -> Arc<MemoryDisk> {
+        Arc::new(MemoryDisk(self.clone()))
+    }
+
     pub fn durable_tail(&self) -> Lsn {
         let inner = self.0.lock();
         Lsn(inner.first + inner.durable as u64)
@@ -48,6 +63,37 @@ impl MemoryJournal {
             }
         }
         states
+    }
+}
+
+/// The disk under the journal: a record takes a megabyte.
+pub struct MemoryDisk(MemoryJournal);
+
+/// Records for which room is held in reserve.
+const RESERVE: u64 = 16;
+
+impl Disk for MemoryDisk {
+    fn room(&self) -> Result<Room, PortError> {
+        let free_bytes = self.0.0.lock().left.map_or(u64::MAX, |left| left << 20);
+        Ok(Room { free_bytes, total_bytes: 1000 << 20, reserve_bytes: RESERVE << 20 })
+    }
+
+    fn hold(&self) -> Result<(), PortError> {
+        let Records { left, reserve, .. } = &mut *self.0.0.lock();
+        if *reserve == 0 {
+            if let Some(left) = left {
+                *left = left.checked_sub(RESERVE).ok_or_else(|| PortError::Full { doing: "holding".to_owned() })?;
+            }
+            *reserve = RESERVE;
+        }
+        Ok(())
+    }
+
+    fn release(&self) -> Result<(), PortError> {
+        let Records { left, reserve, .. } = &mut *self.0.0.lock();
+        let given = std::mem::take(reserve);
+        *left = left.map(|left| left + given);
+        Ok(())
     }
 }
 
@@ -77,6 +123,9 @@ impl Journal for MemoryJournal {
 
     fn append_encoded(&self, encoded: &Encoded) -> Result<Lsn, PortError> {
         let mut inner = self.0.lock();
+        if let Some(left) = &mut inner.left {
+            *left = left.checked_sub(1).ok_or_else(|| PortError::Full { doing: "appending".to_owned() })?;
+        }
         let lsn = Lsn(inner.first + inner.records.len() as u64 + 1);
         inner.records.push(Record { lsn, body: postcard::from_bytes(&encoded.0).unwrap() });
         Ok(lsn)

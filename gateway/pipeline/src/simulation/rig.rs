@@ -15,7 +15,7 @@ use watchfire_model::{
     Rows, SignalId, SignalInfo, SourceState, StatusCode,
 };
 
-use super::memory::{MemoryHistory, MemoryJournal};
+use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
 use super::plain::PlainFactory;
 use crate::{
     Arrival, BindingPlan, BindingSpec, Commands, ConditionView, Gateway, GatewayError, Inlet, Latest, Log, Mode, Quota,
@@ -26,6 +26,7 @@ use crate::{
 pub struct Site {
     pub journal: MemoryJournal,
     pub history: MemoryHistory,
+    pub disk: Arc<MemoryDisk>,
     clock: Arc<ManualClock>,
 }
 
@@ -33,7 +34,7 @@ impl Site {
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock::at(Instant::from_s(1_800_000_000)));
         let journal = MemoryJournal::default();
-        Self { history: MemoryHistory::beside(&journal), journal, clock }
+        Self { history: MemoryHistory::beside(&journal), disk: journal.disk(), journal, clock }
     }
 
     pub fn log(&self) -> Arc<Log> {
@@ -184,6 +185,7 @@ impl Rig {
             commit_interval: Duration::from_millis(100),
             keep: Duration::from_secs(1 << 30),
             keep_bytes: None,
+            disk: site.disk.clone(),
         };
         let _: &Arc<Latest> = &gateway.latest;
         let stop = CancellationToken::new();
