@@ -33,6 +33,8 @@ mod history;
 #[cfg(test)]
 mod recovery;
 #[cfg(test)]
+mod redundancy;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod security;

@@ -10,6 +10,8 @@ use super::{PATIENCE, wait_for};
 
 /// Lines of a failed test's process that are printed.
 const SHOWN_LINES: usize = 150;
+/// How often it is looked whether a process that says nothing has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How much of each.
 const SHOWN_CHARS: usize = 600;
 
@@ -83,12 +85,17 @@ impl Process {
                 }
                 next += 1;
             }
+            if self.readers.iter().all(JoinHandle::is_finished) && lines.len() == next {
+                drop(lines);
+                panic!("{} has ended without: {what}", self.name);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 drop(lines);
                 panic!("waited {PATIENCE:?} in vain for {}: {what}", self.name);
             }
-            lines = self.said.more.wait_timeout(lines, left).unwrap().0;
+            // Woken for lines; whether the process has ended is looked at now and then.
+            lines = self.said.more.wait_timeout(lines, left.min(LOOK_EVERY)).unwrap().0;
         }
     }
 

@@ -249,6 +249,22 @@ fn sources_are_checked() {
             &["w.toml:14: [[source]] \"plant\": `name`: the source in line 2 is named `plant` too; names must differ"],
         ),
         (
+            "[[source]]\nname = 'b'\nurl = 'opc.tcp://b'\nredundant_urls = ['b:1']\nreverse_connect = 'here'",
+            &[
+                "w.toml:16: [[source]] \"b\": `redundant_urls`: `b:1` does not begin with `opc.tcp://`; a URL reads \
+             `opc.tcp://host:4840/path`",
+                "w.toml:17: [[source]] \"b\": `reverse_connect` \"here\" is no address with a port; write where to listen, such \
+             as `\"0.0.0.0:4845\"`",
+            ],
+        ),
+        (
+            "[[source]]\nname = 'b'\nurl = 'opc.tcp://b'\nredundant_urls = ['opc.tcp://c']\nreverse_connect = '0.0.0.0:1'",
+            &[
+                "w.toml:17: [[source]] \"b\": `reverse_connect` and `redundant_urls` are both given; the other servers would \
+             not be reached",
+            ],
+        ),
+        (
             "[[source]]\nname = 'a/b'\nurl = 'opc.tcp://b:x'",
             &[
                 "w.toml:14: [[source]] \"a/b\": `name` \"a/b\" has a `/` in it; leave it out",
@@ -294,10 +310,12 @@ fn sources_are_checked() {
         ),
         (
             "[source.x]",
-            &["w.toml:13: [[source]] \"plant\": unknown key `x`; known here: `name`, `url`, `security`, `user`, \
+            &[
+                "w.toml:13: [[source]] \"plant\": unknown key `x`; known here: `name`, `url`, `redundant_urls`, `reverse_connect`, `security`, `user`, \
              `password_file`, `password_env`, `area`, `publishing_interval_ms`, `sampling_interval_ms`, `queue_size`, \
              `deadband`, `profile`, `trust_server_certificate`, `read_metadata`, `signal`, `events`, \
-             `signals_csv`, `select`"],
+             `signals_csv`, `select`",
+            ],
         ),
     ]);
     check(

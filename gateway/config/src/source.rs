@@ -8,8 +8,8 @@ use toml::de::DeValue;
 use crate::names::{self, Known, Unique};
 use crate::section::{Section, Text};
 use crate::{
-    ConfigErrors, ElementPath, EndpointUrl, EventsConfig, NodeAddress, PasswordFrom, Secret, SecretError, SelectConfig,
-    signals_csv,
+    ConfigErrors, ElementPath, EndpointUrl, EventsConfig, NodeAddress, PasswordFrom, Reach, Secret, SecretError,
+    SelectConfig, signals_csv,
 };
 
 /// Message security of a connection.
@@ -49,6 +49,8 @@ pub struct SourceConfig {
     pub name: String,
     /// Where it is.
     pub url: EndpointUrl,
+    /// The other ways to it.
+    pub reach: Reach,
     /// Default `basic256sha256`.
     pub security: Security,
     /// The user to log in as; `None`: anonymous.
@@ -141,6 +143,7 @@ impl SourceConfig {
         let url = url.and_then(|url| {
             EndpointUrl::parse(url.text).map_err(|error| section.wrong(url.at, format_args!("`url`: {error}"))).ok()
         });
+        let reach = Reach::read(&section);
         let security = section.choice_or("security", Security::Basic256Sha256, &Security::WORDS);
         let user = section.text("user");
         let password_from = password_from(&section, base, user);
@@ -187,6 +190,7 @@ impl SourceConfig {
         Some(Self {
             name: name?.text.to_owned(),
             url: url?,
+            reach,
             security,
             user: user.map(|user| user.text.to_owned()),
             password_from,

@@ -1,13 +1,14 @@
 //! The plant's OPC UA server: its variables, and the task that moves the simulated time.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::nodes::{DataTypeBuilder, VariableBuilder};
-use opcua::server::ServerHandle;
 use opcua::server::node_manager::memory::SimpleNodeManager;
+use opcua::server::{ReverseConnectTargetConfig, ServerHandle};
 use opcua::types::{
     Array, DataTypeId, DataValue, LocalizedText, NodeId, ObjectId, StatusCode, Variant, VariantScalarTypeId,
 };
@@ -88,11 +89,17 @@ impl PlantOptions {
 }
 
 /// A plant that runs until it is told to stop.
-#[derive(Debug)]
 pub struct Plant {
     address: SocketAddr,
     url: String,
+    handle: ServerHandle,
     tasks: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Plant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plant").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 impl Plant {
@@ -122,9 +129,10 @@ impl Plant {
         // Before anybody can ask, so that nobody sees a plant of zeros.
         mover.show(0);
         let moving = tokio::spawn(mover.run(stop));
+        let handle = served.handle.clone();
         let Running { address, url, task } = served.run();
         tracing::info!(url, signals = signals().len(), "the plant runs");
-        Ok(Self { address, url, tasks: vec![task, moving] })
+        Ok(Self { address, url, handle, tasks: vec![task, moving] })
     }
 
     /// Where it listens.
@@ -137,6 +145,20 @@ impl Plant {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Opens connections to a client (reverse connect, OPC 10000-6 §7.1.3), again and again until one stays.
+    pub fn connect_to(&self, client: SocketAddr) {
+        self.handle.add_reverse_connect_target(ReverseConnectTargetConfig {
+            address: client,
+            endpoint_url: format!("{}/", self.url),
+            id: client.to_string(),
+        });
+    }
+
+    /// Says how well it is: 200 and more is well (OPC 10000-4 §6.6.2.4.2).
+    pub fn set_service_level(&self, level: u8) {
+        self.handle.set_service_level(level);
     }
 
     /// Waits until it has stopped.

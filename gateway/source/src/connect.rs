@@ -11,7 +11,7 @@ use opcua::client::{
 use opcua::crypto::{CertificateStore, X509};
 use opcua::sync::RwLock;
 use opcua::types::{EndpointDescription, StatusCode};
-use watchfire_config::SourceConfig;
+use watchfire_config::{EndpointUrl, SourceConfig};
 use watchfire_model::Clock;
 use watchfire_ua::{Application, Pki, Security, Trust};
 
@@ -39,6 +39,12 @@ pub(crate) struct Opened {
 }
 
 impl Connector {
+    /// What makes connections to another server of the same source.
+    pub(crate) fn at(&self, url: EndpointUrl) -> Self {
+        let config = SourceConfig { url, ..self.config.clone() };
+        Self { config, pki: self.pki.clone(), timing: self.timing, clock: self.clock.clone() }
+    }
+
     pub(crate) fn url(&self) -> String {
         self.config.url.to_string()
     }
@@ -53,7 +59,8 @@ impl Connector {
     /// Finds the endpoint, checks its certificate, and makes a session for it.
     pub(crate) async fn open(&self) -> Result<Opened, SourceError> {
         let (store, identity) = self.credentials().await?;
-        let dial = Dial { url: self.config.url.clone(), patience: self.timing.connect };
+        let dial =
+            Dial { url: self.config.url.clone(), listen: self.config.reach.listen, patience: self.timing.connect };
         let client = self.client_config();
         let endpoints = discover::endpoints(&client, store.clone(), &dial, &self.timing).await?;
         let security = self.security();

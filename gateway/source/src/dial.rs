@@ -2,6 +2,7 @@
 //! `localhost` of two families may find nobody, and leaves small requests waiting for acknowledgements.
 
 use std::io;
+use std::net::SocketAddr;
 
 use opcua::client::ConnectionSource;
 use opcua::client::transport::{
@@ -16,11 +17,15 @@ use tokio::net::TcpStream;
 use tokio_util::codec::FramedRead;
 use watchfire_config::EndpointUrl;
 
+use crate::reverse::Door;
+
 /// Connects to the configured URL, whatever address the server believes to have.
 #[derive(Clone, Debug)]
 pub(crate) struct Dial {
     /// Where to.
     pub url: EndpointUrl,
+    /// Where the server comes to, if it opens the connection.
+    pub listen: Option<SocketAddr>,
     /// How long it may take until the server has answered the first greeting.
     pub patience: Duration,
 }
@@ -43,11 +48,14 @@ impl Connector for Dial {
         config: TransportConfiguration,
     ) -> Result<TcpTransport, Error> {
         let dial = |url: String, options: DecodingOptions| {
-            let to = self.url.clone();
+            let (to, listen) = (self.url.clone(), self.listen);
             async move {
-                let stream = dialled(&to)
-                    .await
-                    .map_err(|error| Error::new(StatusCode::BadCommunicationError, error.to_string()))?;
+                let stream = match listen {
+                    None => dialled(&to).await,
+                    Some(address) => awaited(address, &to).await,
+                };
+                let stream =
+                    stream.map_err(|error| Error::new(StatusCode::BadCommunicationError, error.to_string()))?;
                 let (reader, writer): (ReadHalf<TcpStream>, WriteHalf<TcpStream>) = tokio::io::split(stream);
                 Ok(StreamConnection::new(FramedRead::new(reader, TcpCodec::new(options)), writer, url))
             }
@@ -65,6 +73,13 @@ impl Connector for Dial {
     fn default_endpoint(&self) -> EndpointDescription {
         EndpointDescription::from(self.url.to_string().as_str())
     }
+}
+
+/// The connection that the server opens.
+async fn awaited(address: SocketAddr, url: &EndpointUrl) -> io::Result<TcpStream> {
+    let door = Door::at(address)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen at {address} for the server: {error}")))?;
+    Ok(door.wait_for(url).await)
 }
 
 /// The first of the host's addresses that answers.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use opcua::types::{Error, StatusCode};
-use watchfire_config::SecretError;
+use watchfire_config::{EndpointUrl, SecretError};
 use watchfire_ua::UaError;
 
 /// What keeps a source from being read, or ended a connection.
@@ -80,6 +80,12 @@ pub enum SourceError {
         doing: &'static str,
         /// The answer.
         status: StatusCode,
+    },
+    /// Another server of the same source is better off.
+    #[error("its server is not well; `{url}` is read instead")]
+    Better {
+        /// Which.
+        url: EndpointUrl,
     },
     /// The connection ended or fell silent.
     #[error("connection lost: {0}")]

@@ -21,7 +21,9 @@ use crate::connect::{Connector, Events, Opened};
 use crate::convert::Converter;
 use crate::items::Subscription;
 use crate::publish::{Begin, Lent, Publisher};
+use crate::redundancy::{self, FAILOVER_AFTER, Servers};
 use crate::report::Reporter;
+use crate::reverse::Door;
 use crate::setup::Setup;
 use crate::watched::Roster;
 use crate::{SourceError, Timing};
@@ -46,6 +48,7 @@ pub struct OpcUaSource {
     /// What the last session had on its server.
     kept: Vec<Subscription>,
     kinds: Kinds,
+    servers: Servers,
 }
 
 impl OpcUaSource {
@@ -63,16 +66,53 @@ impl OpcUaSource {
         let name: Arc<str> = config.name.as_str().into();
         let roster = Roster::new(name.clone(), signals);
         let converter = Converter::new(roster.ids(), kinds.clone());
-        let connector = Connector { config, pki: Pki::new(pki_dir), timing: Timing::default(), clock };
+        let servers = Servers::new(config.url.clone(), config.reach.redundant.clone());
+        let timing = Timing::default().of(&config.reach);
+        let connector = Connector { config, pki: Pki::new(pki_dir), timing, clock };
         let (backfill, queue, kept) = (Backfill::default(), VecDeque::new(), Vec::new());
-        Self { name, connector, roster, converter, backfill, queue, kept, kinds }
+        Self { name, connector, roster, converter, backfill, queue, kept, kinds, servers }
     }
 
     /// With other intervals than the default ones.
     #[must_use]
-    pub const fn with_timing(mut self, timing: Timing) -> Self {
-        self.connector.timing = timing;
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.connector.timing = timing.of(&self.connector.config.reach);
         self
+    }
+
+    /// Listens for a server that opens the connection, also between two connections.
+    fn open_door(&self) -> Option<Arc<Door>> {
+        let config = &self.connector.config;
+        let address = config.reach.listen?;
+        match Door::at(address) {
+            Ok(door) => {
+                door.expect(&config.url);
+                Some(door)
+            }
+            Err(error) => {
+                tracing::error!(source = &*self.name, %address, %error, "cannot listen for the server; trying again");
+                None
+            }
+        }
+    }
+
+    /// Goes to another server of the source where there is one; returns whether it is to be tried at once.
+    fn change_server(&mut self, error: &SourceError, was_up: bool) -> bool {
+        if !self.servers.has_others() {
+            return false;
+        }
+        let at_once = if let SourceError::Better { url } = error {
+            self.servers.go_to(url);
+            true
+        } else {
+            !self.servers.failed(was_up)
+        };
+        if let Some(url) = self.servers.current() {
+            self.connector.config.url = url.clone();
+        }
+        // What the other one had is not this one's.
+        self.kept.clear();
+        at_once
     }
 
     /// One connection from its beginning to its end. `None` when told to stop.
@@ -115,6 +155,7 @@ impl OpcUaSource {
                 () = stop.cancelled() => break (None, true),
                 lost = connector.drive(&mut events, begin.is_some()) => lost,
                 error = work(&session, timing, &mut publisher, begin) => (error, false),
+                url = redundancy::better(connector, &session, &mut self.servers) => (SourceError::Better { url }, false),
             };
             if !error.is_loss() || !publisher.can_resume() {
                 let connected = error.can_say_goodbye();
@@ -124,6 +165,7 @@ impl OpcUaSource {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break (None, false),
+                () = tokio::time::sleep(FAILOVER_AFTER), if self.servers.has_others() => break (Some(error), false),
                 resumed = connector.resume(&mut events, &session, closed) => match resumed {
                     Ok(mode) => begin = Some(mode),
                     Err(error) => break (Some(error), false),
@@ -135,7 +177,7 @@ impl OpcUaSource {
             // The server frees what it held for us; if it does not listen, its own timeouts do. What a new session may
             // take over it is to keep.
             let goodbye = async {
-                if ended.is_none() {
+                if matches!(ended, None | Some(SourceError::Better { .. })) {
                     session.disconnect().await
                 } else {
                     session.disconnect_without_delete_subscriptions().await
@@ -176,6 +218,7 @@ impl Source for OpcUaSource {
 
     async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {
         let mut reporter = Reporter::new(self.name.clone());
+        let _door = self.open_door();
         let timing = self.connector.timing;
         let mut attempt = 0_u32;
         loop {
@@ -189,6 +232,9 @@ impl Source for OpcUaSource {
                 tracing::error!(source = &*self.name, %error, "not connected");
             } else {
                 tracing::warn!(source = &*self.name, %error, "not connected; trying again");
+            }
+            if self.change_server(&error, was_up) {
+                continue;
             }
             // A connection that held for a while begins the waits anew; one that fails at once must not.
             attempt = if was_up && begin.elapsed() > timing.retry_max { 0 } else { attempt + 1 };

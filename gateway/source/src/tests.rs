@@ -11,3 +11,4 @@ mod outages;
 mod proxy;
 mod read_only;
 mod survey;
+mod ways;

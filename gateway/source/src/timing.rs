@@ -3,6 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use watchfire_config::Reach;
+
 /// The intervals of a source. The defaults suit a plant; tests shorten them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -27,6 +29,8 @@ pub struct Timing {
     pub history_lag: Duration,
     /// How long after a server was asked which alarms stand it is asked again at the earliest.
     pub refresh: Duration,
+    /// How often a server with others that stand in for it is asked how well it is.
+    pub level: Duration,
 }
 
 impl Default for Timing {
@@ -42,11 +46,22 @@ impl Default for Timing {
             watchdog: Duration::from_secs(30),
             history_lag: Duration::from_secs(2),
             refresh: Duration::from_secs(5),
+            level: Duration::from_secs(5),
         }
     }
 }
 
+/// A server that opens the connection does so when it likes: every minute at least, one may hope.
+const REVERSE_MAX: Duration = Duration::from_secs(60);
+
 impl Timing {
+    /// With patience for a server that opens the connection itself.
+    #[must_use]
+    pub fn of(self, reach: &Reach) -> Self {
+        let connect = if reach.listen.is_some() { self.connect.max(REVERSE_MAX) } else { self.connect };
+        Self { connect, ..self }
+    }
+
     /// The wait before attempt `attempt` (0 for the first again): doubled each time, less up to a quarter that
     /// depends on `salt`, so that many gateways do not come back at one moment.
     #[must_use]

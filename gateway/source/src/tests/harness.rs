@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use watchfire_config::{Deadband, EndpointUrl, NodeAddress, Profile, Security, SignalConfig, SourceConfig};
+use watchfire_config::{Deadband, EndpointUrl, NodeAddress, Profile, Reach, Security, SignalConfig, SourceConfig};
 use watchfire_model::{Gap, Instant, Rows, SignalId, SourceState, StatusCode, SystemClock};
 use watchfire_pipeline::{Arrival, ArrivalReceiver, Inlet, Source, inlet};
 use watchfire_plant::{FaultSchedule, Plant, PlantOptions};
@@ -32,11 +32,13 @@ pub(super) fn quick() -> Timing {
         watchdog: Duration::from_millis(300),
         history_lag: Duration::from_millis(100),
         refresh: Duration::from_millis(200),
+        level: Duration::from_millis(100),
     }
 }
 
 /// A plant on a runtime of its own.
 pub(super) struct RunningPlant {
+    pub(super) plant: Plant,
     runtime: Option<Runtime>,
     pub(super) url: String,
     pub(super) port: u16,
@@ -49,7 +51,8 @@ pub(super) fn healthy(port: u16) -> PlantOptions {
 pub(super) async fn start_plant(options: PlantOptions) -> RunningPlant {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let plant = runtime.spawn(Plant::start(options, CancellationToken::new())).await.unwrap().unwrap();
-    RunningPlant { runtime: Some(runtime), url: plant.url().to_owned(), port: plant.address().port() }
+    let (url, port) = (plant.url().to_owned(), plant.address().port());
+    RunningPlant { plant, runtime: Some(runtime), url, port }
 }
 
 impl RunningPlant {
@@ -98,6 +101,7 @@ pub(super) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
     SourceConfig {
         name: "plant".to_owned(),
         url: EndpointUrl::parse(url).unwrap(),
+        reach: Reach::default(),
         security: Security::None,
         user: None,
         password_from: None,

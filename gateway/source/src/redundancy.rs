@@ -1,0 +1,189 @@
+//! Servers that stand in for each other (OPC 10000-4 §6.6.2, non-transparent, cold failover): which there are, which is
+//! read, and when another one is better. One is read at a time; what is missed while changing is a gap, and is fetched
+//! from the history of the server that is read then.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use opcua::client::Session;
+use opcua::core::ResponseMessage;
+use opcua::types::{AttributeId, DataValue, FindServersRequest, RequestHeader, VariableId, Variant};
+use watchfire_config::EndpointUrl;
+
+use crate::connect::Connector;
+use crate::server_info::{read, to_read};
+use crate::visit::visit;
+use crate::{SourceError, Timing};
+
+/// From here on a server is healthy (OPC 10000-4 §6.6.2.4.2, table 104).
+const HEALTHY: u8 = 200;
+/// How long a lost session is tried to be taken up again while there are other servers.
+pub(crate) const FAILOVER_AFTER: Duration = Duration::from_secs(5);
+
+/// The servers of a source.
+#[derive(Clone, Debug)]
+pub(crate) struct Servers {
+    /// Those that are configured, then those that they name themselves.
+    all: Vec<EndpointUrl>,
+    at: usize,
+    /// How many have failed since one was read.
+    failed: usize,
+}
+
+impl Servers {
+    pub(crate) fn new(first: EndpointUrl, others: Vec<EndpointUrl>) -> Self {
+        let mut all = vec![first];
+        all.extend(others);
+        Self { all, at: 0, failed: 0 }
+    }
+
+    /// The one that is read.
+    pub(crate) fn current(&self) -> Option<&EndpointUrl> {
+        self.all.get(self.at)
+    }
+
+    /// Whether there are others than the one that is read.
+    pub(crate) fn has_others(&self) -> bool {
+        self.all.len() > 1
+    }
+
+    fn others(&self) -> Vec<EndpointUrl> {
+        self.all.iter().enumerate().filter(|(at, _)| *at != self.at).map(|(_, url)| url.clone()).collect()
+    }
+
+    /// The one that is read has failed: the next one is to be tried. Returns whether each has been tried by now, so that
+    /// it is time to wait.
+    pub(crate) fn failed(&mut self, was_up: bool) -> bool {
+        self.failed = if was_up { 1 } else { self.failed + 1 };
+        self.at = (self.at + 1) % self.all.len().max(1);
+        let all_tried = self.failed >= self.all.len();
+        if all_tried {
+            self.failed = 0;
+        }
+        all_tried
+    }
+
+    /// Another one is to be read.
+    pub(crate) fn go_to(&mut self, url: &EndpointUrl) {
+        if let Some(at) = self.all.iter().position(|known| known == url) {
+            (self.at, self.failed) = (at, 0);
+        }
+    }
+
+    fn learn(&mut self, source: &str, found: Vec<EndpointUrl>) {
+        for url in found {
+            if !self.all.contains(&url) {
+                tracing::info!(source, %url, "the server names another one that stands in for it");
+                self.all.push(url);
+            }
+        }
+    }
+}
+
+/// Waits until another server is better than the one that is read; for ever where there is no other. The first look
+/// asks the server which others there are.
+pub(crate) async fn better(connector: &Connector, session: &Session, servers: &mut Servers) -> EndpointUrl {
+    session.wait_for_connection().await;
+    let source = connector.config.name.as_str();
+    if connector.config.reach.listen.is_none() {
+        match named(session, &connector.timing).await {
+            Ok(found) => servers.learn(source, found),
+            Err(error) => tracing::debug!(source, %error, "the server does not say which others there are"),
+        }
+    }
+    if !servers.has_others() {
+        return std::future::pending().await;
+    }
+    loop {
+        let level = level(session).await;
+        if let Some(level) = level.filter(|level| *level < HEALTHY) {
+            for url in servers.others() {
+                let probe = connector.at(url.clone());
+                let other =
+                    visit(&probe, |session| async move { Ok(self::level(&session).await.unwrap_or(255)) }).await;
+                match other {
+                    Ok(other) if other > level => {
+                        tracing::warn!(source, level, %url, its_level = other, "another server is better off; changing");
+                        return url;
+                    }
+                    Ok(other) => tracing::debug!(source, level, %url, its_level = other, "no better off"),
+                    Err(error) => tracing::debug!(source, %url, %error, "the other server cannot be asked"),
+                }
+            }
+        }
+        tokio::time::sleep(connector.timing.level).await;
+    }
+}
+
+/// What the server says of its ability to serve (OPC 10000-5 §6.3.1); `None` where it does not.
+async fn level(session: &Session) -> Option<u8> {
+    let values = read(session, &[to_read(VariableId::Server_ServiceLevel.into(), AttributeId::Value)]).await.ok()?;
+    match values.first()?.value {
+        Some(Variant::Byte(level)) => Some(level),
+        _ => None,
+    }
+}
+
+/// The URLs of the other servers that the server names (ServerUriArray; FindServers says where they are).
+async fn named(session: &Session, timing: &Timing) -> Result<Vec<EndpointUrl>, SourceError> {
+    let nodes = [VariableId::Server_ServerRedundancy_ServerUriArray, VariableId::Server_ServerArray];
+    let values = read(session, &nodes.map(|node| to_read(node.into(), AttributeId::Value))).await?;
+    let mut uris: BTreeSet<String> = values.first().map(texts).unwrap_or_default().into_iter().collect();
+    // The first of the ServerArray is the server itself.
+    if let Some(own) = values.get(1).and_then(|value| texts(value).into_iter().next()) {
+        uris.remove(&own);
+    }
+    if uris.is_empty() {
+        return Ok(Vec::new());
+    }
+    let channel = session.channel();
+    let request = FindServersRequest {
+        request_header: RequestHeader { request_handle: channel.request_handle(), ..RequestHeader::dummy() },
+        endpoint_url: session.endpoint_info().endpoint.endpoint_url.clone(),
+        locale_ids: None,
+        server_uris: Some(uris.iter().map(|uri| uri.as_str().into()).collect()),
+    };
+    let answer = channel.send(request, timing.request).await;
+    let servers = match answer {
+        Ok(ResponseMessage::FindServers(response)) => response.servers.unwrap_or_default(),
+        Ok(_) => Vec::new(),
+        Err(error) => return Err(SourceError::Request { doing: "asking for other servers", status: error.into() }),
+    };
+    let of_them = servers.into_iter().filter(|server| uris.contains(server.application_uri.as_ref()));
+    let urls = of_them.filter_map(|server| {
+        let urls = server.discovery_urls?;
+        urls.iter().find_map(|url| EndpointUrl::parse(url.as_ref()).ok())
+    });
+    Ok(urls.collect())
+}
+
+fn texts(value: &DataValue) -> Vec<String> {
+    let Some(Variant::Array(array)) = &value.value else { return Vec::new() };
+    let text = |value: &Variant| match value {
+        Variant::String(text) => text.value().clone(),
+        _ => None,
+    };
+    array.values.iter().filter_map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_tried_once_before_it_is_time_to_wait() {
+        let url = |port: u16| EndpointUrl { host: "plc".into(), port, path: String::new() };
+        let mut servers = Servers::new(url(1), vec![url(2), url(3)]);
+        let ports = |servers: &mut Servers, was_up: bool| {
+            let waits = servers.failed(was_up);
+            (servers.current().unwrap().port, waits)
+        };
+        assert_eq!([ports(&mut servers, false), ports(&mut servers, false)], [(2, false), (3, false)]);
+        assert_eq!([ports(&mut servers, false), ports(&mut servers, false)], [(1, true), (2, false)]);
+        assert_eq!(ports(&mut servers, true), (3, false), "one that was read is not tried at once again");
+        servers.go_to(&url(1));
+        servers.learn("plant", vec![url(2), url(9)]);
+        assert_eq!(servers.others(), [url(2), url(3), url(9)]);
+        assert!(Servers::new(url(1), Vec::new()).failed(true), "a single one is waited for at once");
+    }
+}

@@ -1,0 +1,83 @@
+//! Other ways to a server: those that stand in for it, and servers that open the connection themselves.
+
+use std::net::{SocketAddr, TcpListener};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use watchfire_config::{EndpointUrl, Reach, SourceConfig};
+use watchfire_model::{GapCause, SourceState};
+
+use super::harness::{config, healthy, of_plant, quick, start_plant, start_source};
+
+const SIGNALS: [&str; 2] = ["pump/flow", "tank/level"];
+
+fn url(text: &str) -> EndpointUrl {
+    EndpointUrl::parse(text).unwrap()
+}
+
+fn with(first: &str, reach: Reach) -> SourceConfig {
+    SourceConfig { reach, ..config(first, of_plant(&SIGNALS)) }
+}
+
+#[tokio::test]
+async fn another_server_stands_in_for_one_that_is_lost_or_not_well() {
+    let (first, second) = (start_plant(healthy(0)).await, start_plant(healthy(0)).await);
+    let dir = tempfile::tempdir().unwrap();
+    let reach = Reach { redundant: vec![url("opc.tcp://127.0.0.1:1"), url(&second.url)], listen: None };
+    let mut source = start_source(with(&first.url, reach), dir.path().join("pki"), quick());
+    assert!(source.until_state(SourceState::Up).await.contains(&first.url));
+    source.until_values(2).await;
+    // Not well: the other one is asked, and read from then on.
+    first.plant.set_service_level(100);
+    assert!(source.until_down_with("is not well").await.contains(&second.url));
+    assert!(source.until_state(SourceState::Up).await.contains(&second.url));
+    let gaps = source.until_values(2).await;
+    assert!(gaps.len() == 2 && gaps.iter().all(|gap| gap.cause == GapCause::SourceLost), "{gaps:?}");
+    // Both are bad now, this one less so: it stays.
+    second.plant.set_service_level(150);
+    source.until_values(2).await;
+    // And when it is lost, the other one is better than nothing.
+    second.kill();
+    assert!(source.until_state(SourceState::Up).await.contains(&first.url));
+    source.until_values(2).await;
+    source.stop().await;
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn a_server_that_opens_the_connection_is_read_and_nobody_else() {
+    let plant = start_plant(healthy(0)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let reach = Reach { redundant: Vec::new(), listen: Some(address) };
+    // The address of the URL is only its name: nothing is ever sent there.
+    let mut source = start_source(with(&format!("{}/", plant.url), reach), dir.path().join("pki"), quick());
+    // Nonsense, another protocol, a length without end, half a greeting and silence, a stranger.
+    let said: [&[u8]; 4] = [b"GET / HTTP/1.1\r\n\r\n", b"RHEF\xff\xff\xff\xff", b"RHEF\x40\0\0\0abc", b""];
+    let mut open = Vec::new();
+    for bytes in said {
+        let mut stream = loop {
+            match TcpStream::connect(address).await {
+                Ok(stream) => break stream,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        stream.write_all(bytes).await.unwrap();
+        open.push(stream);
+    }
+    let stranger = start_plant(healthy(0)).await;
+    stranger.plant.connect_to(address);
+    plant.plant.connect_to(address);
+    source.until_state(SourceState::Up).await;
+    source.until_values(2).await;
+    let port = plant.kill();
+    source.until_state(SourceState::Down).await;
+    let plant = start_plant(healthy(port)).await;
+    plant.plant.connect_to(address);
+    source.until_values(2).await;
+    source.stop().await;
+}

@@ -1,0 +1,86 @@
+"""One of two OPC UA servers (asyncua) that stand in for each other: the first one names the second.
+
+    redundant_server.py --port 4841 [--other 4842]
+
+Variable `ns=2;s=level`, which counts up every 50 ms. The one with `--other` has a ServerUriArray with both and answers FindServers
+with the other's address. A request (see `lines.py`) sets the ServiceLevel:
+
+    {"do": "level", "level": 100}
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from asyncua import Server, ua
+
+from lines import answer_requests, say
+
+
+def uri(port: int) -> str:
+    return f"urn:watchfire:test:redundant:{port}"
+
+
+class RedundantServer:
+    """The server and its variable."""
+
+    async def run(self, port: int, other: int | None) -> None:
+        """Serves until standard input ends."""
+        self.server = Server()
+        await self.server.init()
+        self.server.set_endpoint(f"opc.tcp://127.0.0.1:{port}/")
+        self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        await self.server.set_application_uri(uri(port))
+        index = await self.server.register_namespace("urn:watchfire:test:redundant")
+        level = await self.server.nodes.objects.add_variable(ua.NodeId("level", index), f"{index}:level", 0.0)
+        if other is not None:
+            await self.name(port, other)
+        async with self.server:
+            say(ready=port)
+            counting = asyncio.create_task(self.count(level))
+            await answer_requests({"level": self.level})
+            counting.cancel()
+
+    async def name(self, port: int, other: int) -> None:
+        """Says that the other one stands in for this one."""
+        array = self.server.get_node(ua.ObjectIds.Server_ServerRedundancy_ServerUriArray)
+        await array.write_value([uri(port), uri(other)])
+        theirs = ua.ApplicationDescription(
+            ApplicationUri=uri(other),
+            ApplicationType=ua.ApplicationType.Server,
+            DiscoveryUrls=[f"opc.tcp://127.0.0.1:{other}/"],
+        )
+        find = self.server.iserver.find_servers
+
+        def with_other(*arguments: Any, **named: Any) -> list[ua.ApplicationDescription]:
+            return [*find(*arguments, **named), theirs]
+
+        self.server.iserver.find_servers = with_other
+
+    async def count(self, level: Any) -> None:
+        """Changes the variable."""
+        number = 0.0
+        while True:
+            number += 1.0
+            await level.write_value(number)
+            await asyncio.sleep(0.05)
+
+    async def level(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Sets the ServiceLevel."""
+        value = ua.Variant(request["level"], ua.VariantType.Byte)
+        await self.server.get_node(ua.ObjectIds.Server_ServiceLevel).write_value(value)
+        return {"level": request["level"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--other", type=int)
+    arguments = parser.parse_args()
+    asyncio.run(RedundantServer().run(arguments.port, arguments.other))
+
+
+if __name__ == "__main__":
+    main()
