@@ -7,7 +7,8 @@
 Parts: `cost` (CPU, memory and bytes written for a value, against a client that only counts), `sandbox` (a sample in the
 sandbox against the same detector compiled natively), `disk` (bytes a value in the store of record), `latency` (from a
 change at the source to the alarm's event at a client), `memory` (by the number of signals and conditions, and how
-long all take to be subscribed).
+long all take to be subscribed), `sustain` (150,000 and 250,000 values a second for ten minutes each; only when it is
+asked for).
 
 It builds with the release profile, honours CARGO_TARGET_DIR, runs on loopback alone and writes only there and into a
 temporary folder (TMPDIR), which should lie on a disk for the bytes written to mean anything. What it starts it ends.
@@ -28,10 +29,13 @@ from pathlib import Path
 import cost
 import latency
 import memory
+import sustain
 from children import Failed, Programs, say
 
 TOP = Path(__file__).resolve().parent.parent.parent
-PARTS = ("cost", "sandbox", "disk", "latency", "memory")
+PARTS = ("cost", "sandbox", "disk", "latency", "memory", "sustain")
+# Those that take long run only when they are named.
+LONG = ("sustain",)
 SANDBOX_FLOOR_NS = 15.0
 
 
@@ -45,7 +49,7 @@ def main() -> int:
         if part not in options.parts:
             continue
         try:
-            if part in ("cost", "latency", "memory") and programs is None:
+            if part in ("cost", "latency", "memory", "sustain") and programs is None:
                 programs = build()
             if part == "cost":
                 cost.run(programs, options)
@@ -53,6 +57,8 @@ def main() -> int:
                 latency.run(programs, options)
             elif part == "memory":
                 memory.run(programs, options)
+            elif part == "sustain":
+                sustain.run(programs, options)
             elif part == "sandbox":
                 sandbox()
             else:
@@ -76,17 +82,21 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", help="signals of `memory` (default: 10000 50000 100000)")
     parser.add_argument("--memory-window", type=float, help="seconds of each run of `memory` (default: 60)")
     parser.add_argument("--changes", type=int, help="changes of each row of `latency` (default: 200)")
+    parser.add_argument("--rates", type=int, nargs="+", help="values/s of `sustain` (default: 150000 250000)")
+    parser.add_argument("--minutes", type=float, help="how long each run of `sustain` takes (default: 10)")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    options.parts = options.parts or list(PARTS)
+    options.parts = options.parts or [part for part in PARTS if part not in LONG]
     quick = options.quick
     options.signals = options.signals or ([1_000, 10_000] if quick else [1_000, 10_000, 50_000])
     options.window = options.window or (8.0 if quick else 20.0)
     options.rounds = options.rounds or (1 if quick else 3)
     options.sizes = options.sizes or ([10_000] if quick else [10_000, 50_000, 100_000])
     options.memory_window = options.memory_window or (15.0 if quick else 60.0)
+    options.rates = options.rates or [150_000, 250_000]
+    options.minutes = options.minutes or 10.0
     options.changes = options.changes or (40 if quick else 200)
     return options
 
