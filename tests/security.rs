@@ -123,7 +123,7 @@ fn encrypted_at_both_ends_a_certificate_is_refused_until_a_person_trusts_it() {
         let folder = site.folder().join(format!("{kind:?}"));
         let who = As { user: Some(("operator", "open sesame 1")), pki: Some(&folder) };
         Hmi::connect_as(kind, &site.url(), who).expect_err("its certificate is unknown");
-        trust_as_the_log_says(&gateway, &["client was refused"], &rejected, &trusted);
+        trust_as_the_log_says(&gateway, &["a certificate was refused"], &rejected, &trusted);
         let mut hmi = Hmi::connect_as(kind, &site.url(), who).unwrap();
         let wanted = if kind == Kind::Asyncua { "Good" } else { "BadConditionBranchAlreadyAcked" };
         assert_eq!(acknowledge(&mut hmi), wanted, "{kind:?}");

@@ -186,19 +186,21 @@ fn the_server_section_is_checked() {
         ),
         (
             "[server]\nsecurity = ['Basic256']",
-            &["w.toml:14: [server]: `security` must be `\"none\"` or `\"basic256sha256\"`, not \"Basic256\""],
+            &[
+                "w.toml:14: [server]: `security` must be `\"none\"`, `\"basic256sha256\"`, `\"aes128_sha256_rsaoaep\"` or `\"aes256_sha256_rsapss\"`, not \"Basic256\"",
+            ],
         ),
         (
             "[server]\nsecurity = []",
             &[
-                "w.toml:14: [server]: `security` must be a list of at least one of `\"none\"` or `\"basic256sha256\"`, not \
+                "w.toml:14: [server]: `security` must be a list of at least one of `\"none\"`, `\"basic256sha256\"`, `\"aes128_sha256_rsaoaep\"` or `\"aes256_sha256_rsapss\"`, not \
              an empty list",
             ],
         ),
         (
             "[server]\nsecurity = 'none'",
             &[
-                "w.toml:14: [server]: `security` must be a list of at least one of `\"none\"` or `\"basic256sha256\"`, not \
+                "w.toml:14: [server]: `security` must be a list of at least one of `\"none\"`, `\"basic256sha256\"`, `\"aes128_sha256_rsaoaep\"` or `\"aes256_sha256_rsapss\"`, not \
              \"none\"",
             ],
         ),
@@ -302,6 +304,35 @@ fn sources_are_checked() {
             ],
         ),
         (
+            "[[source]]\nname = 'b'\nurl = 'opc.tcp://b'\nsecurity = 'none'\nmessage_mode = 'sign'",
+            &[
+                "w.toml:13: [[source]] \"b\": `message_mode` is \"sign\", but `security` is \"none\": nothing would be signed; take one out",
+            ],
+        ),
+        (
+            "[[source]]\nname = 'b'\nurl = 'opc.tcp://b'\nmessage_mode = 'encrypt'",
+            &[
+                "w.toml:16: [[source]] \"b\": `message_mode` must be `\"sign_and_encrypt\"` or `\"sign\"`, not \"encrypt\"",
+            ],
+        ),
+        (
+            "[[source]]\nname = 'b'\nurl = 'opc.tcp://b'\nuser_certificate = 'c.der'",
+            &["w.toml:16: [[source]] \"b\": `user_certificate` needs its private key; give `user_key = \"…\"`"],
+        ),
+        (
+            "[[source]]\nname = 'b'\nurl = 'opc.tcp://b'\nuser_key = 'c.pem'",
+            &["w.toml:16: [[source]] \"b\": `user_key` needs its certificate; give `user_certificate = \"…\"`"],
+        ),
+        (
+            "[[source]]\nname = 'b'\nurl = 'opc.tcp://b'\nsecurity = 'none'\nuser = 'me'\npassword_env = 'P'\nuser_certificate = 'c'\nuser_key = 'k'",
+            &[
+                "w.toml:19: [[source]] \"b\": `user_certificate`: `/no/such/folder/c` cannot be read: No such file or directory (os error 2); a relative path begins at the configuration file's folder",
+                "w.toml:20: [[source]] \"b\": `user_key`: `/no/such/folder/k` cannot be read: No such file or directory (os error 2); a relative path begins at the configuration file's folder",
+                "w.toml:19: [[source]] \"b\": `user` and `user_certificate` are both given; keep one",
+                "w.toml:19: [[source]] \"b\": `user_certificate` needs a `security` other than \"none\"",
+            ],
+        ),
+        (
             "[[source]]\nname = 'b'\nurl = 'opc.tcp://b'\narea = 'line//pump'",
             &[
                 "w.toml:16: [[source]] \"b\": `area` \"line//pump\" has an empty part or blanks around a `/`; give a way \
@@ -311,9 +342,9 @@ fn sources_are_checked() {
         (
             "[source.x]",
             &[
-                "w.toml:13: [[source]] \"plant\": unknown key `x`; known here: `name`, `url`, `redundant_urls`, `reverse_connect`, `security`, `user`, \
-             `password_file`, `password_env`, `area`, `publishing_interval_ms`, `sampling_interval_ms`, `queue_size`, \
-             `deadband`, `profile`, `trust_server_certificate`, `read_metadata`, `signal`, `events`, \
+                "w.toml:13: [[source]] \"plant\": unknown key `x`; known here: `name`, `url`, `redundant_urls`, `reverse_connect`, `security`, `message_mode`, \
+             `user`, `password_file`, `password_env`, `user_certificate`, `user_key`, `area`, `publishing_interval_ms`, \
+             `sampling_interval_ms`, `queue_size`, `deadband`, `profile`, `trust_server_certificate`, `read_metadata`, `signal`, `events`, \
              `signals_csv`, `select`",
             ],
         ),

@@ -13,6 +13,7 @@ mod events;
 mod found;
 mod gateway;
 mod json;
+mod login;
 mod names;
 mod nearest;
 mod node;
@@ -25,6 +26,7 @@ mod read;
 mod report;
 mod secret;
 mod section;
+mod security;
 mod select;
 #[cfg(test)]
 mod selection_tests;
@@ -41,14 +43,16 @@ pub use error::{ConfigError, ConfigErrors};
 pub use events::EventsConfig;
 pub use found::{About, Described, Found, FoundSignal};
 pub use gateway::GatewayConfig;
+pub use login::UserCertificate;
 pub use node::{Identifier, Namespace, NodeAddress, NodeAddressError};
 pub use path::{BrowsePath, PathPart};
 pub use pattern::{PathPattern, Progress};
 pub use reach::Reach;
 pub use secret::{PasswordFrom, Secret, SecretError};
+pub use security::{MessageMode, Security};
 pub use select::SelectConfig;
 pub use server::{Role, ServerConfig, UserConfig};
-pub use source::{Deadband, Profile, Security, SignalConfig, SourceConfig, is_unit};
+pub use source::{Deadband, Profile, SignalConfig, SourceConfig, is_unit};
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq)]

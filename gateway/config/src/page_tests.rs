@@ -31,6 +31,9 @@ fn folder_of_the_example() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("press.password"), "secret\n").unwrap();
     std::fs::write(folder.path().join("press-signals.csv"), "name,node\nfan/speed,/Plant/Fan/Speed\n").unwrap();
+    for file in ["gateway.der", "gateway.pem"] {
+        std::fs::write(folder.path().join(file), "").unwrap();
+    }
     std::fs::create_dir(folder.path().join("plugins")).unwrap();
     std::fs::write(folder.path().join("plugins/vibration.wasm"), "").unwrap();
     folder
@@ -53,7 +56,7 @@ fn the_example_is_right_as_it_is_and_with_everything_uncommented() {
     assert_eq!((as_it_is.sources.len(), as_it_is.detectors.len()), (1, 1));
     let whole = Config::parse(&uncommented(&example), "watchfire.toml", folder.path());
     let whole = whole.unwrap_or_else(|told| panic!("{told}"));
-    assert_eq!((whole.sources.len(), whole.detectors.len()), (2, 2));
+    assert_eq!((whole.sources.len(), whole.detectors.len()), (3, 2));
     assert_eq!(as_it_is.server.security, vec![Security::Basic256Sha256]);
     assert_eq!(whole.sources[0].password().unwrap().unwrap().expose(), "secret");
 }

@@ -5,21 +5,13 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::login::{Login, UserCertificate};
 use crate::names::{self, Known, Unique};
 use crate::section::{Section, Text};
 use crate::{
-    ConfigErrors, ElementPath, EndpointUrl, EventsConfig, NodeAddress, PasswordFrom, Reach, Secret, SecretError,
-    SelectConfig, signals_csv,
+    ConfigErrors, ElementPath, EndpointUrl, EventsConfig, MessageMode, NodeAddress, PasswordFrom, Reach, Secret,
+    SecretError, Security, SelectConfig, signals_csv,
 };
-
-/// Message security of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Security {
-    /// None at all: only when asked for by name.
-    None,
-    /// Basic256Sha256, SignAndEncrypt.
-    Basic256Sha256,
-}
 
 /// How much a server can bear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,17 +45,21 @@ pub struct SourceConfig {
     pub reach: Reach,
     /// Default `basic256sha256`.
     pub security: Security,
+    /// Default: signed and encrypted. Means nothing where `security` is none.
+    pub message_mode: MessageMode,
     /// The user to log in as; `None`: anonymous.
     pub user: Option<String>,
     /// Where the user's password is: there exactly when `user` is.
     pub password_from: Option<PasswordFrom>,
+    /// The certificate to log in with: never there together with `user`.
+    pub user_certificate: Option<UserCertificate>,
     /// The area of its signals, parts separated by `/`. Default: its name.
     pub area: String,
     /// The publishing interval asked for. Default 250 ms.
     pub publishing_interval: Duration,
     /// How much the server can bear. Default `standard`.
     pub profile: Profile,
-    /// Whether an unknown server certificate is trusted and kept, at any connection. Default: no.
+    /// Whether the server's certificate is trusted at the first connection, and no other from then on. Default: no.
     pub trust_server_certificate: bool,
     /// Whether units, ranges and descriptions that are not configured are read from the server. Default: yes.
     pub read_metadata: bool,
@@ -116,10 +112,6 @@ pub struct SignalConfig {
     pub description: String,
 }
 
-impl Security {
-    pub(crate) const WORDS: [(&str, Self); 2] = [("none", Self::None), ("basic256sha256", Self::Basic256Sha256)];
-}
-
 /// An hour.
 pub(crate) const INTERVAL_MS_MAX: u64 = 3_600_000;
 const QUEUE_MAX: u64 = 100_000;
@@ -145,8 +137,8 @@ impl SourceConfig {
         });
         let reach = Reach::read(&section);
         let security = section.choice_or("security", Security::Basic256Sha256, &Security::WORDS);
-        let user = section.text("user");
-        let password_from = password_from(&section, base, user);
+        let message_mode = MessageMode::read(&section, security);
+        let login = Login::read(&section, base, security);
         let area = section.text("area").map(|area| checked_area(&section, area).text);
         let publishing_interval_ms = section.integer_or("publishing_interval_ms", 10..=INTERVAL_MS_MAX, 250);
         let inherited = Inherited {
@@ -192,8 +184,10 @@ impl SourceConfig {
             url: url?,
             reach,
             security,
-            user: user.map(|user| user.text.to_owned()),
-            password_from,
+            message_mode,
+            user: login.user,
+            password_from: login.password_from,
+            user_certificate: login.certificate,
             area: inherited.area.to_owned(),
             publishing_interval: Duration::from_millis(publishing_interval_ms),
             profile,
@@ -203,37 +197,6 @@ impl SourceConfig {
             selects: selects.into_iter().collect::<Option<_>>()?,
         })
     }
-}
-
-fn password_from(section: &Section<'_>, base: &Path, user: Option<Text<'_>>) -> Option<PasswordFrom> {
-    let file = section.text("password_file");
-    let variable = section.text("password_env");
-    match (user, file, variable) {
-        (None, Some(from), _) | (None, None, Some(from)) => {
-            section.missing(from.at, "there is a password but no `user`; name the user or leave the password out");
-        }
-        (Some(user), None, None) => {
-            let message = "`user` needs a password; give `password_file = \"…\"` or `password_env = \"…\"`";
-            section.missing(user.at, message);
-        }
-        (Some(_), Some(_), Some(variable)) => {
-            section.wrong(variable.at, "`password_file` and `password_env` are both given; keep one");
-        }
-        (Some(_), Some(file), None) => {
-            let path = base.join(file.text);
-            names::check_file(section, "password_file", file.at, &path);
-            return Some(PasswordFrom::File(path));
-        }
-        (Some(_), None, Some(variable)) => {
-            if variable.text.contains(['=', '\0', '$']) {
-                let message = "`password_env` is the bare name of an environment variable, without `$` or `=`";
-                section.wrong(variable.at, message);
-            }
-            return Some(PasswordFrom::Environment(variable.text.to_owned()));
-        }
-        (None, None, None) => {}
-    }
-    None
 }
 
 impl Profile {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::{Config, Deadband, Mode, PasswordFrom, PluginRef, Profile, Role, Security};
+use crate::{Config, Deadband, MessageMode, Mode, PasswordFrom, PluginRef, Profile, Role, Security};
 
 fn parse(text: &str) -> Config {
     Config::parse(text, "w.toml", Path::new("/base")).unwrap_or_else(|told| panic!("{told}"))
@@ -27,6 +27,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.server.anonymous, Some(Role::View));
     let source = &config.sources[0];
     assert_eq!((source.security, source.area.as_str()), (Security::Basic256Sha256, "p"));
+    assert_eq!((source.message_mode, &source.user_certificate), (MessageMode::SignAndEncrypt, &None));
     assert!(!source.trust_server_certificate && source.password().unwrap().is_none());
     let signal = &source.signals[0];
     assert_eq!((signal.name.as_str(), signal.area.as_str(), signal.queue_size), ("p/t", "p", 10));
@@ -227,6 +228,8 @@ fn fragment() -> impl Strategy<Value = String> {
         "range",
         "security",
         "password_file",
+        "user_certificate",
+        "message_mode",
         "utc_offset",
         "data",
         "'opc.tcp://p'",

@@ -10,7 +10,7 @@ use opcua::server::{ANONYMOUS_USER_TOKEN_ID, Server, ServerBuilder, ServerEndpoi
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use watchfire_ua::{Application, Pki, Security};
+use watchfire_ua::{Application, Pki, Policy, Security};
 
 use crate::{PlantError, PlantLimits};
 
@@ -94,18 +94,19 @@ impl Serve<'_> {
             .port(port)
             .token(self.stop)
             .discovery_urls(vec!["/".to_owned()])
-            .add_endpoint("none", endpoint(Security::None))
+            .add_endpoint("none", endpoint(Security::NONE))
             .subscription_poll_interval_ms(POLL_MS);
         if let Some((user, password)) = &self.user {
             builder = builder.add_user_token(USER_TOKEN_ID, ServerUserToken::user_pass(user, password));
         }
         if let Some(dir) = self.pki_dir {
             Pki::new(&dir).ensure_own(&self.application)?;
-            builder = builder
-                .pki_dir(dir)
-                .certificate_path(Pki::own_certificate())
-                .private_key_path(Pki::own_key())
-                .add_endpoint("secure", endpoint(Security::Basic256Sha256));
+            builder = builder.pki_dir(dir).certificate_path(Pki::own_certificate()).private_key_path(Pki::own_key());
+            for policy in Policy::ALL.into_iter().filter(|policy| *policy != Policy::None) {
+                builder = builder
+                    .add_endpoint(format!("{policy} signed"), endpoint(Security::signed(policy)))
+                    .add_endpoint(format!("{policy} encrypted"), endpoint(Security::encrypted(policy)));
+            }
         }
         let limits = builder.limits_mut();
         limits.operational.max_nodes_per_read = self.limits.nodes_per_read;

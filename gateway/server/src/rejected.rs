@@ -1,12 +1,13 @@
-//! Clients whose certificate is not trusted: says which file a person has to move, and keeps their number bounded.
+//! Clients whose certificate is not trusted: says why and what a person can do, and keeps their number bounded.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use opcua::crypto::CertificateStore;
-use watchfire_ua::{Pki, Trust};
+use watchfire_model::Clock;
+use watchfire_ua::{Peer, Pki, Refused, Trust};
 
 /// How often the folder is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,18 +18,16 @@ const KEPT_MAX: usize = 200;
 type Written = (SystemTime, OsString);
 
 /// Watches the folder of rejected certificates.
-#[derive(Debug)]
 pub(crate) struct Rejected {
     pki: Pki,
+    clock: Arc<dyn Clock>,
     told: BTreeSet<Written>,
-    /// When a person last put something into `trusted`.
-    trusted_at: Option<SystemTime>,
 }
 
 impl Rejected {
-    pub(crate) fn new(pki: Pki) -> Self {
+    pub(crate) fn new(pki: Pki, clock: Arc<dyn Clock>) -> Self {
         let told = files(&pki.rejected_dir());
-        Self { pki, told, trusted_at: None }
+        Self { pki, clock, told }
     }
 
     /// Looks for ever.
@@ -40,41 +39,19 @@ impl Rejected {
             match looked.await {
                 Ok((refused, again)) => {
                     self = again;
-                    self.tell(&refused);
+                    tell(&refused);
                 }
                 Err(_) => return std::future::pending().await,
             }
         }
     }
 
-    fn tell(&self, refused: &[PathBuf]) {
-        for file in refused {
-            tracing::warn!(
-                file = %file.display(),
-                to = %self.pki.trusted_dir().display(),
-                "a client was refused, its certificate is not trusted; to trust it, move the file"
-            );
-        }
-    }
-
-    /// The certificates that were refused since the last look. Those that lie in `trusted` under another name are put
-    /// right instead.
-    pub(crate) fn look(&mut self) -> Vec<PathBuf> {
+    /// The certificates that were refused since the last look, and would be again.
+    pub(crate) fn look(&mut self) -> Vec<Refused> {
         let dir = self.pki.rejected_dir();
-        let trusted_at = std::fs::metadata(self.pki.trusted_dir()).and_then(|data| data.modified()).ok();
-        let trust_has_changed = trusted_at != std::mem::replace(&mut self.trusted_at, trusted_at);
         let mut found = files(&dir);
-        let mut refused = Vec::new();
-        for written in &found {
-            let (file, is_new) = (dir.join(&written.1), !self.told.contains(written));
-            if !is_new && !trust_has_changed {
-                continue;
-            }
-            let put_right = self.is_trusted_under_another_name(&file);
-            if is_new && !put_right {
-                refused.push(file);
-            }
-        }
+        let new = found.difference(&self.told).map(|written| dir.join(&written.1));
+        let refused = new.filter_map(|file| self.refused(&file)).collect();
         while found.len() > KEPT_MAX
             && let Some((_, oldest)) = found.pop_first()
         {
@@ -85,11 +62,18 @@ impl Rejected {
         refused
     }
 
-    /// The stack looks for a certificate under one name only; people choose others.
-    fn is_trusted_under_another_name(&self, file: &Path) -> bool {
-        let Ok(certificate) = CertificateStore::read_cert(file) else { return false };
-        // Judging trusts nothing new: it copies within `trusted`, and takes the file out of `rejected`.
-        matches!(self.pki.judge(&certificate, false), Ok(Trust::Trusted))
+    fn refused(&self, file: &Path) -> Option<Refused> {
+        match self.pki.judge(&std::fs::read(file).ok()?, &Peer::default(), self.clock.now()) {
+            Ok(Trust::Refused(refused)) => Some(*refused),
+            _ => None,
+        }
+    }
+}
+
+fn tell(refused: &[Refused]) {
+    for refused in refused {
+        let reason = refused.to_string();
+        tracing::warn!(file = %refused.file.display(), reason, "a certificate was refused");
     }
 }
 
@@ -112,12 +96,12 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let pki = Pki::new(folder.path());
         std::fs::create_dir_all(pki.rejected_dir()).unwrap();
-        let mut rejected = Rejected::new(pki.clone());
+        let mut rejected = Rejected::new(pki.clone(), Arc::new(watchfire_model::SystemClock));
         for at in 0..KEPT_MAX + 3 {
             let file = std::fs::File::create(pki.rejected_dir().join(format!("{at}.der"))).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(at as u64)).unwrap();
         }
-        assert_eq!(rejected.look().len(), KEPT_MAX + 3);
+        assert!(rejected.look().is_empty(), "what holds no certificate is no news");
         assert_eq!(files(&pki.rejected_dir()).len(), KEPT_MAX);
         assert!(!pki.rejected_dir().join("2.der").exists() && pki.rejected_dir().join("3.der").exists());
         assert!(rejected.look().is_empty());

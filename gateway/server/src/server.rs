@@ -95,6 +95,7 @@ impl Server {
         let users = Arc::new(Users::new(&options.config));
         let token = CancellationToken::new();
         let builder = builder(&options, &pki, address, users.clone(), token.clone());
+        let clock = options.clock.clone();
         let shared = Arc::new(Shared {
             space: RwLock::new(Space::new(&options.default_area, &options.areas, options.signals)),
             watch: Watch::default(),
@@ -124,7 +125,8 @@ impl Server {
         let teller =
             Teller { shared, subscriptions: handle.subscriptions().clone(), types: handle.info().type_tree.clone() };
         let surface: Arc<dyn Surface> = publisher.clone();
-        let rejected = Rejected::new(pki);
+        pki.decide_for(&mut stack.certificate_store().write(), clock.clone());
+        let rejected = Rejected::new(pki, clock);
         Ok((Self { stack, listener, address, token, publisher, teller, rejected }, surface))
     }
 
@@ -236,6 +238,12 @@ fn builder(
             Security::Basic256Sha256 => {
                 builder.add_endpoint("basic256sha256", ServerEndpoint::new_basic256sha256_sign_encrypt("/", &[]))
             }
+            Security::Aes128Sha256RsaOaep => builder.add_endpoint(
+                "aes128_sha256_rsaoaep",
+                ServerEndpoint::new_aes128_sha256_rsaoaep_sign_encrypt("/", &[]),
+            ),
+            Security::Aes256Sha256RsaPss => builder
+                .add_endpoint("aes256_sha256_rsapss", ServerEndpoint::new_aes256_sha256_rsapss_sign_encrypt("/", &[])),
         };
     }
     builder

@@ -8,16 +8,16 @@ use opcua::client::{
     ClientBuilder, ClientConfig, IdentityToken, Session, SessionActivity, SessionBuilder, SessionConnectMode,
     SessionEventLoop, SessionPollResult,
 };
-use opcua::crypto::{CertificateStore, X509};
+use opcua::crypto::CertificateStore;
 use opcua::sync::RwLock;
 use opcua::types::{EndpointDescription, StatusCode};
 use watchfire_config::{EndpointUrl, SourceConfig};
 use watchfire_model::Clock;
-use watchfire_ua::{Application, Pki, Security, Trust};
+use watchfire_ua::{Application, Certificate, Peer, Pki, Policy, Security, Trust};
 
 use crate::dial::Dial;
 use crate::publish::Begin;
-use crate::{SourceError, Timing, discover};
+use crate::{SourceError, Timing, discover, login};
 
 /// A whole message of 2,000 values with long texts has room in this.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -50,28 +50,36 @@ impl Connector {
     }
 
     fn security(&self) -> Security {
-        match self.config.security {
-            watchfire_config::Security::None => Security::None,
-            watchfire_config::Security::Basic256Sha256 => Security::Basic256Sha256,
+        use watchfire_config::{MessageMode, Security as Configured};
+        let policy = match self.config.security {
+            Configured::None => Policy::None,
+            Configured::Basic256Sha256 => Policy::Basic256Sha256,
+            Configured::Aes128Sha256RsaOaep => Policy::Aes128Sha256RsaOaep,
+            Configured::Aes256Sha256RsaPss => Policy::Aes256Sha256RsaPss,
+        };
+        match self.config.message_mode {
+            MessageMode::SignAndEncrypt => Security::encrypted(policy),
+            MessageMode::Sign => Security::signed(policy),
         }
     }
 
     /// Finds the endpoint, checks its certificate, and makes a session for it.
     pub(crate) async fn open(&self) -> Result<Opened, SourceError> {
-        let (store, identity) = self.credentials().await?;
+        let identity = self.credentials().await?;
         let dial =
             Dial { url: self.config.url.clone(), listen: self.config.reach.listen, patience: self.timing.connect };
         let client = self.client_config();
-        let endpoints = discover::endpoints(&client, store.clone(), &dial, &self.timing).await?;
+        let nobody = self.store(false, Vec::new()).await?;
+        let endpoints = discover::endpoints(&client, nobody, &dial, &self.timing).await?;
         let security = self.security();
-        let endpoint = discover::choose(&endpoints, security, self.config.user.is_some(), &self.url())?;
-        if security == Security::None {
-            if self.config.user.is_some() {
-                tracing::warn!(source = self.config.name, "security is none: the password may travel unencrypted");
-            }
-        } else {
+        let endpoint = discover::choose(&endpoints, security, login::kind(&self.config), &self.url())?;
+        if security.is_secured() {
             self.judge(&endpoint).await?;
+        } else if self.config.user.is_some() {
+            tracing::warn!(source = self.config.name, "security is none: the password may travel unencrypted");
         }
+        let shown = endpoint.server_certificate.as_ref().to_vec();
+        let store = self.store(security.is_secured(), shown).await?;
         let (session, event_loop) = SessionBuilder::new(&client)
             .with_connector(dial)
             .connect_to_endpoint_directly(endpoint)
@@ -81,44 +89,49 @@ impl Connector {
         Ok(Opened { session, event_loop })
     }
 
-    /// Certificate store and login; makes our certificate if a secured connection needs one and there is none.
-    async fn credentials(&self) -> Result<(Arc<RwLock<CertificateStore>>, IdentityToken), SourceError> {
+    /// Our login; makes our certificate if a secured connection needs one and there is none.
+    async fn credentials(&self) -> Result<IdentityToken, SourceError> {
         let (pki, config, security) = (self.pki.clone(), self.config.clone(), self.security());
         off_the_runtime(move || {
-            let secured = security != Security::None;
-            if secured && pki.ensure_own(&Application::gateway())? {
+            if security.is_secured() && pki.ensure_own(&Application::gateway())? {
                 let file = pki.own_certificate_path();
                 tracing::info!(file = %file.display(), "made our certificate; trust it on the servers to be read");
             }
-            let identity = match (&config.user, config.password()?) {
-                (Some(user), Some(password)) => IdentityToken::UserName(user.clone(), password.expose().into()),
-                _ => IdentityToken::Anonymous,
-            };
-            Ok((Arc::new(RwLock::new(pki.store(secured))), identity))
+            login::read(&config)
         })
         .await
     }
 
-    /// Whether the server's certificate may be used: trusted by a file, and valid today. That it names another host
-    /// than the URL is worth a warning only, since a person has trusted exactly this certificate.
+    /// The stack's view of our certificates, which trusts the one that was judged and no other.
+    async fn store(&self, secured: bool, judged: Vec<u8>) -> Result<Arc<RwLock<CertificateStore>>, SourceError> {
+        let pki = self.pki.clone();
+        off_the_runtime(move || Ok(Arc::new(RwLock::new(pki.store(secured, judged))))).await
+    }
+
+    /// Whether the server's certificate may be used. That one which a person has chosen names another host than the URL
+    /// is worth a warning only.
     async fn judge(&self, endpoint: &EndpointDescription) -> Result<(), SourceError> {
-        let certificate = X509::from_byte_string(&endpoint.server_certificate)
-            .map_err(|error| SourceError::Certificate(error.to_string()))?;
-        let now = chrono_of(self.clock.now());
-        certificate.is_time_valid(&now).map_err(|error| SourceError::Certificate(error.to_string()))?;
-        let host = &self.config.url.host;
-        if certificate.is_hostname_valid(host).is_err() {
-            tracing::warn!(source = self.config.name, host, "the server's certificate is for another host name");
-        }
-        let (pki, accept) = (self.pki.clone(), self.config.trust_server_certificate);
-        let name = self.config.name.clone();
-        off_the_runtime(move || match pki.judge(&certificate, accept)? {
-            Trust::Trusted => Ok(()),
-            Trust::Accepted(file) => {
-                tracing::warn!(source = name, file = %file.display(), "trusting a new server certificate as configured");
-                Ok(())
+        let shown = endpoint.server_certificate.as_ref().to_vec();
+        let application = endpoint.server.application_uri.as_ref().to_owned();
+        let (host, name) = (self.config.url.host.clone(), self.config.name.clone());
+        let (pki, first_use) = (self.pki.clone(), self.config.trust_server_certificate);
+        let now = self.clock.now();
+        off_the_runtime(move || {
+            let peer = Peer { application_uri: Some(&application), host: Some(&host) };
+            let judged =
+                if first_use { pki.judge_or_pin(&name, &shown, &peer, now)? } else { pki.judge(&shown, &peer, now)? };
+            if Certificate::first_of(&shown).is_some_and(|certificate| !certificate.is_for_host(&host)) {
+                tracing::warn!(source = name, host, "the server's certificate is for another host name");
             }
-            Trust::Rejected(file) => Err(SourceError::Untrusted { file, trusted: pki.trusted_dir() }),
+            match judged {
+                Trust::Trusted => Ok(()),
+                Trust::Pinned(file) => {
+                    let file = file.display();
+                    tracing::warn!(source = name, %file, "pinned the first certificate of the server, as configured");
+                    Ok(())
+                }
+                Trust::Refused(refused) => Err(SourceError::Certificate(refused)),
+            }
         })
         .await
     }
@@ -149,12 +162,11 @@ impl Connector {
 
     /// What it means that the session could not be opened.
     fn explain(&self, status: StatusCode) -> SourceError {
-        let login = || self.config.user.as_ref().map_or("anonymously".to_owned(), |user| format!("user `{user}`"));
         match status {
             StatusCode::BadIdentityTokenRejected
             | StatusCode::BadIdentityTokenInvalid
             | StatusCode::BadUserAccessDenied
-            | StatusCode::BadUserSignatureInvalid => SourceError::Login { user: login(), status },
+            | StatusCode::BadUserSignatureInvalid => SourceError::Login { user: login::name(&self.config), status },
             StatusCode::BadSecurityChecksFailed
             | StatusCode::BadCertificateUntrusted
             | StatusCode::BadCertificateInvalid
@@ -164,7 +176,7 @@ impl Connector {
             | StatusCode::BadCertificateTimeInvalid
             | StatusCode::BadConnectionClosed
             | StatusCode::BadCommunicationError
-                if self.security() != Security::None =>
+                if self.security().is_secured() =>
             {
                 SourceError::RefusesUs { status, file: self.pki.own_certificate_path() }
             }
@@ -281,9 +293,4 @@ async fn off_the_runtime<T: Send + 'static>(
         Ok(done) => done,
         Err(error) => Err(SourceError::Lost(format!("the gateway failed within itself: {error}"))),
     }
-}
-
-fn chrono_of(time: watchfire_model::Instant) -> opcua::types::DateTimeUtc {
-    let (date_time, _) = watchfire_ua::date_time_from_instant(time);
-    date_time.as_chrono()
 }

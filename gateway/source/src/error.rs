@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use opcua::types::{Error, StatusCode};
 use watchfire_config::{EndpointUrl, SecretError};
-use watchfire_ua::UaError;
+use watchfire_ua::{Refused, UaError};
 
 /// What keeps a source from being read, or ended a connection.
 #[derive(Debug, thiserror::Error)]
@@ -29,20 +29,9 @@ pub enum SourceError {
         /// What the server offers.
         offered: String,
     },
-    /// The server's certificate is unknown.
-    #[error(
-        "the server's certificate is not trusted: look at `{}`, and if it is the server's, move it to `{}`; or set \
-         `trust_server_certificate = true` for the first connection", file.display(), trusted.display()
-    )]
-    Untrusted {
-        /// Where it was put.
-        file: PathBuf,
-        /// Where it has to go.
-        trusted: PathBuf,
-    },
-    /// The server's certificate cannot be used.
-    #[error("the server's certificate cannot be used: {0}; renew it on the server")]
-    Certificate(String),
+    /// The server's certificate is not believed.
+    #[error("the server's {0}")]
+    Certificate(Box<Refused>),
     /// The server does not trust us.
     #[error("the server refuses our certificate ({status}): trust `{}` on the server", file.display())]
     RefusesUs {
@@ -52,7 +41,7 @@ pub enum SourceError {
         file: PathBuf,
     },
     /// The server does not accept the user.
-    #[error("the server refuses to log in {user} ({status}); check `user` and its password")]
+    #[error("the server refuses to log in {user} ({status}); check {}", what_to_check(user))]
     Login {
         /// Who.
         user: String,
@@ -62,6 +51,14 @@ pub enum SourceError {
     /// The password cannot be read.
     #[error(transparent)]
     Password(#[from] SecretError),
+    /// The certificate to log in with, or its key, cannot be used.
+    #[error("user certificate: `{}` {why}", file.display())]
+    UserCertificate {
+        /// Which of the two files.
+        file: PathBuf,
+        /// What is wrong with it; never its contents.
+        why: String,
+    },
     /// Certificates or node ids of ours.
     #[error(transparent)]
     Ua(#[from] UaError),
@@ -104,11 +101,11 @@ impl SourceError {
         matches!(
             self,
             Self::NotOffered { .. }
-                | Self::Untrusted { .. }
                 | Self::Certificate(_)
                 | Self::RefusesUs { .. }
                 | Self::Login { .. }
                 | Self::Password(_)
+                | Self::UserCertificate { .. }
                 | Self::Ua(_)
         )
     }
@@ -136,4 +133,12 @@ pub(crate) fn is_lost(status: StatusCode) -> bool {
             | StatusCode::BadSecureChannelIdInvalid
             | StatusCode::BadCommunicationError
     )
+}
+
+fn what_to_check(user: &str) -> &'static str {
+    if user.contains("certificate") {
+        "that the server trusts it for users, and that it is valid"
+    } else {
+        "`user` and its password"
+    }
 }

@@ -19,6 +19,7 @@ mod events;
 mod examine;
 mod items;
 mod ledger;
+mod login;
 mod online;
 mod paths;
 mod publish;

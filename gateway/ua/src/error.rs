@@ -20,7 +20,9 @@ pub enum UaError {
         known: String,
     },
     /// A text that names no security setting.
-    #[error("`{text}` is not a security setting; use `none` or `basic256sha256`")]
+    #[error(
+        "`{text}` is not a security setting; use `none`, `basic256sha256`, `aes128_sha256_rsaoaep` or `aes256_sha256_rsapss`"
+    )]
     Security {
         /// The text.
         text: String,

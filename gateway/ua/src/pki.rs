@@ -1,13 +1,26 @@
-//! The folder of certificates: `own` (ours and its key), `trusted` and `rejected`.
+//! The folder of certificates. `own`: ours and its key. `trusted`: servers, clients and authorities that a person trusts.
+//! `issuers`: authorities that are not trusted by themselves, but may stand between. `crl`: revocation lists. `pinned`:
+//! the one server of a source that is trusted on first use. `rejected`: what was refused, for a person to look at.
 //!
-//! Trust is by file: a certificate is trusted if and only if it lies in `trusted`. Chains and revocation lists are not
-//! known here.
+//! Who is trusted is decided in `chain`, from what lies in the folder at that moment: nothing has to be restarted.
+
+mod certificate;
+mod chain;
+mod shelf;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use opcua::crypto::{CertificateStore, X509, X509Data};
+use opcua::crypto::{CertificateStore, CertificateVerifier, X509, X509Data};
 use opcua::sync::Mutex;
+use opcua::types::{Error, StatusCode};
+use watchfire_model::{Clock, Instant};
+
+pub use certificate::{Certificate, RevocationList, Thumbprint};
+pub use chain::{Peer, Refusal, TrustList};
+pub use shelf::{Kept, Shelf};
 
 use crate::{Application, UaError};
 
@@ -27,12 +40,43 @@ pub struct Pki {
 /// Whether a certificate is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// It lies in `trusted`.
+    /// It is, by itself, by its authority, or as the one that is pinned.
     Trusted,
-    /// It has just been put into `trusted`, because the configuration says to trust whatever comes.
-    Accepted(PathBuf),
-    /// It does not: it has been put here, for a person to look at and to move.
-    Rejected(PathBuf),
+    /// It is from now on: it is the first that the server showed, and has been pinned here.
+    Pinned(PathBuf),
+    /// It is not.
+    Refused(Box<Refused>),
+}
+
+/// A certificate that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Where it has been put for a person to look at.
+    pub file: PathBuf,
+    /// The folder it would have to lie in.
+    pub trusted: PathBuf,
+}
+
+impl std::fmt::Display for Refused {
+    /// Which certificate, why, and what to do.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { refusal, certificate, file, trusted } = self;
+        let (subject, thumbprint) = (certificate.subject(), certificate.thumbprint());
+        write!(f, "certificate `{subject}` ({}) {refusal}; ", thumbprint.short())?;
+        match refusal {
+            Refusal::Expired { .. } => f.write_str("have it renewed"),
+            Refusal::NotYetValid { .. } => f.write_str("check the clocks of both machines"),
+            Refusal::Revoked { .. } => f.write_str("its owner needs a new one"),
+            _ => {
+                let (file, trusted) = (file.display(), trusted.display());
+                write!(f, "look at `{file}`, and if you trust it move it to `{trusted}`")
+            }
+        }
+    }
 }
 
 impl Pki {
@@ -68,13 +112,23 @@ impl Pki {
     /// Where trusted certificates lie.
     #[must_use]
     pub fn trusted_dir(&self) -> PathBuf {
-        self.dir.join("trusted")
+        self.shelf(Shelf::Trusted)
     }
 
     /// Where certificates go that are not trusted.
     #[must_use]
     pub fn rejected_dir(&self) -> PathBuf {
-        self.dir.join("rejected")
+        self.shelf(Shelf::Rejected)
+    }
+
+    /// Where the pinned certificate of a source lies, once there is one.
+    #[must_use]
+    pub fn pin_of(&self, source: &str) -> PathBuf {
+        // A source's name may hold anything but a `/`.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_ ".contains(&byte);
+        let name =
+            source.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") });
+        self.shelf(Shelf::Pinned).join(format!("{}.der", name.collect::<String>()))
     }
 
     /// Makes our certificate and key unless they are there; true if it made them. The key is readable by its owner
@@ -84,7 +138,8 @@ impl Pki {
     /// When the folder cannot be written, or a certificate is there without its key.
     pub fn ensure_own(&self, application: &Application) -> Result<bool, UaError> {
         let _one_at_a_time = MAKING.lock();
-        for dir in [self.dir.join("own"), self.trusted_dir(), self.rejected_dir()] {
+        for shelf in Shelf::ALL {
+            let dir = self.shelf(shelf);
             fs::create_dir_all(&dir).map_err(|error| pki_error("make the folder", &dir, &error))?;
         }
         let certificate = self.own_certificate_path();
@@ -124,10 +179,10 @@ impl Pki {
         Ok(())
     }
 
-    /// The stack's view of the folder. It does not check names and dates of certificates: who is trusted is decided by
-    /// [`Pki::judge`].
+    /// The stack's view of the folder, which trusts `only` one certificate: who that may be is decided by
+    /// [`Pki::judge`] before.
     #[must_use]
-    pub fn store(&self, with_own: bool) -> CertificateStore {
+    pub fn store(&self, with_own: bool, only: Vec<u8>) -> CertificateStore {
         let mut store = if with_own {
             let (certificate, key) = (Some(Self::own_certificate()), Some(Self::own_key()));
             CertificateStore::new_with_x509_data::<X509Data>(&self.dir, false, certificate, key, None).0
@@ -135,60 +190,148 @@ impl Pki {
             CertificateStore::new(&self.dir)
         };
         store.set_skip_verify_certs(true);
+        store.set_verifier(Arc::new(Only(only)));
         store
     }
 
-    /// Whether `certificate` is trusted: a file in `trusted` holds it, under whatever name. If not, it goes to
-    /// `rejected`, or to `trusted` if `accept_unknown`.
-    ///
-    /// # Errors
-    /// When the folder cannot be read or written.
-    pub fn judge(&self, certificate: &X509, accept_unknown: bool) -> Result<Trust, UaError> {
-        let name = CertificateStore::cert_file_name(certificate);
-        let trusted = self.trusted_dir().join(&name);
-        let rejected = self.rejected_dir().join(&name);
-        let was_trusted = self.is_in_trusted(certificate)?;
-        if !was_trusted && !accept_unknown {
-            write_certificate(certificate, &rejected)?;
-            return Ok(Trust::Rejected(rejected));
-        }
-        // The stack looks for the file under this one name, and refuses what also lies in `rejected`.
-        write_certificate(certificate, &trusted)?;
-        if rejected.exists() {
-            fs::remove_file(&rejected).map_err(|error| pki_error("remove", &rejected, &error))?;
-        }
-        Ok(if was_trusted { Trust::Trusted } else { Trust::Accepted(trusted) })
+    /// Lets this folder decide which clients a server's store trusts.
+    pub fn decide_for(&self, store: &mut CertificateStore, clock: Arc<dyn Clock>) {
+        store.set_skip_verify_certs(true);
+        store.set_verifier(Arc::new(Clients { pki: self.clone(), clock }));
     }
 
-    fn is_in_trusted(&self, certificate: &X509) -> Result<bool, UaError> {
-        let dir = self.trusted_dir();
-        let Ok(wanted) = certificate.to_der() else { return Ok(false) };
-        let entries = fs::read_dir(&dir).map_err(|error| pki_error("read the folder", &dir, &error))?;
-        for entry in entries.flatten() {
-            let Ok(bytes) = fs::read(entry.path()) else { continue };
-            let der =
-                if bytes == wanted { Some(bytes) } else { X509::from_pem(&bytes).ok().and_then(|c| c.to_der().ok()) };
-            if der.is_some_and(|der| der == wanted) {
-                return Ok(true);
+    /// Whether what a peer has shown, a certificate and perhaps those of its authorities, is trusted. If not, it goes to
+    /// `rejected`. Reads every file of the folder and checks a few RSA signatures: about a millisecond each.
+    ///
+    /// # Errors
+    /// When it is no certificate, or the folder cannot be read or written.
+    pub fn judge(&self, shown: &[u8], peer: &Peer<'_>, now: Instant) -> Result<Trust, UaError> {
+        let (certificate, sent) = self.read_shown(shown)?;
+        match self.trust_list()?.judge(&certificate, &sent, peer, now) {
+            Ok(()) => {
+                remove_if_there(&self.rejected_dir().join(certificate.file_name()))?;
+                Ok(Trust::Trusted)
+            }
+            Err(refusal) => self.refuse(certificate, refusal),
+        }
+    }
+
+    /// The same, but the first certificate that nobody trusts yet is pinned for the source: from then on it is trusted
+    /// for this source, and no other that a person does not trust.
+    ///
+    /// # Errors
+    /// As [`Pki::judge`].
+    pub fn judge_or_pin(&self, source: &str, shown: &[u8], peer: &Peer<'_>, now: Instant) -> Result<Trust, UaError> {
+        let (certificate, sent) = self.read_shown(shown)?;
+        let mut list = self.trust_list()?;
+        let refusal = match list.judge(&certificate, &sent, peer, now) {
+            Ok(()) => return Ok(Trust::Trusted),
+            Err(refusal) => refusal,
+        };
+        let pin = self.pin_of(source);
+        let pinned = fs::read(&pin).ok().map(|bytes| Certificate::first_of(&bytes).ok_or(bytes));
+        match pinned {
+            Some(Ok(pinned)) if pinned == certificate => {
+                list.trusted.push(pinned);
+                match list.judge(&certificate, &sent, peer, now) {
+                    Ok(()) => Ok(Trust::Trusted),
+                    Err(refusal) => self.refuse(certificate, refusal),
+                }
+            }
+            Some(Ok(pinned)) => {
+                let pinned = pinned.thumbprint().short().to_owned();
+                self.refuse(certificate, Refusal::NotPinned { pinned })
+            }
+            Some(Err(_)) => Err(UaError::Pki {
+                doing: "read",
+                path: pin,
+                detail: "it is no certificate; remove it to pin the server's anew".to_owned(),
+            }),
+            None if matches!(
+                refusal,
+                Refusal::Expired { .. } | Refusal::NotYetValid { .. } | Refusal::Revoked { .. }
+            ) =>
+            {
+                self.refuse(certificate, refusal)
+            }
+            None => {
+                write_whole(&pin, certificate.der())?;
+                remove_if_there(&self.rejected_dir().join(certificate.file_name()))?;
+                Ok(Trust::Pinned(pin))
             }
         }
-        Ok(false)
+    }
+
+    fn read_shown(&self, shown: &[u8]) -> Result<(Certificate, Vec<Certificate>), UaError> {
+        let mut all = Certificate::all_of(shown);
+        if all.is_empty() {
+            let detail = "the other side shows no certificate that can be read".to_owned();
+            return Err(UaError::Pki { doing: "judge a certificate by", path: self.dir.clone(), detail });
+        }
+        let certificate = all.remove(0);
+        Ok((certificate, all))
+    }
+
+    fn refuse(&self, certificate: Certificate, refusal: Refusal) -> Result<Trust, UaError> {
+        let file = self.rejected_dir().join(certificate.file_name());
+        write_whole(&file, certificate.der())?;
+        Ok(Trust::Refused(Box::new(Refused { refusal, certificate, file, trusted: self.trusted_dir() })))
     }
 }
 
-fn write_certificate(certificate: &X509, path: &Path) -> Result<(), UaError> {
-    let der = certificate.to_der().map_err(|_| UaError::Pki {
-        doing: "write",
-        path: path.to_owned(),
-        detail: "the certificate cannot be encoded".to_owned(),
-    })?;
-    if fs::read(path).is_ok_and(|there| there == der) {
+/// Trusts one certificate.
+struct Only(Vec<u8>);
+
+impl CertificateVerifier for Only {
+    fn verify(&self, certificate: &X509) -> Result<(), Error> {
+        if !self.0.is_empty() && certificate.to_der().is_ok_and(|der| self.0.starts_with(&der)) {
+            return Ok(());
+        }
+        Err(Error::new(StatusCode::BadCertificateUntrusted, "it is not the certificate of the endpoint"))
+    }
+}
+
+/// Decides about the clients of a server.
+struct Clients {
+    pki: Pki,
+    clock: Arc<dyn Clock>,
+}
+
+impl CertificateVerifier for Clients {
+    fn verify(&self, certificate: &X509) -> Result<(), Error> {
+        let untrusted = |why: String| Error::new(StatusCode::BadCertificateUntrusted, why);
+        let der = certificate.to_der().map_err(|_| untrusted("it cannot be read".to_owned()))?;
+        match self.pki.judge(&der, &Peer::default(), self.clock.now()) {
+            Ok(Trust::Trusted | Trust::Pinned(_)) => Ok(()),
+            Ok(Trust::Refused(refused)) => Err(untrusted(refused.refusal.to_string())),
+            Err(error) => Err(untrusted(error.to_string())),
+        }
+    }
+}
+
+/// Writes a file that is whole whenever it is there; one that is there already and the same stays as it is.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), UaError> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(|error| pki_error("make the folder", dir, &error))?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(|error| pki_error("make the folder", dir, &error))?;
+    // Not among the others before it is whole: whoever reads the folder reads every file.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let half = dir.parent().unwrap_or(dir).join(format!(".{}.{name}", std::process::id()));
+    let written = fs::File::create(&half).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&half, path)
+    });
+    written.map_err(|error| pki_error("write", path, &error))
+}
+
+fn remove_if_there(path: &Path) -> Result<(), UaError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(pki_error("remove", path, &error)),
+        _ => Ok(()),
     }
-    fs::write(path, der).map_err(|error| pki_error("write", path, &error))
 }
 
 /// An empty file that only its owner can read, there before the key is written into it.
@@ -205,39 +348,4 @@ fn pki_error(doing: &'static str, path: &Path, error: &std::io::Error) -> UaErro
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One folder for all steps, since making a key takes long.
-    #[test]
-    fn a_certificate_is_made_once_and_trusted_only_when_it_is_put_there() {
-        let dir = std::env::temp_dir().join(format!("watchfire-pki-{}", std::process::id()));
-        let pki = Pki::new(&dir);
-        let application = Application { name: "Peer".into(), uri: "urn:peer".into() };
-        assert!(pki.ensure_own(&application).unwrap());
-        let made = fs::read(pki.own_certificate_path()).unwrap();
-        assert!(!pki.ensure_own(&application).unwrap(), "the second time it is there");
-        assert_eq!(fs::read(pki.own_certificate_path()).unwrap(), made);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = fs::metadata(dir.join(Pki::own_key())).unwrap().permissions().mode();
-            assert_eq!(mode & 0o077, 0, "nobody else may read the key");
-        }
-        let certificate = pki.store(true).read_own_cert().unwrap();
-        certificate.is_application_uri_valid("urn:peer").unwrap();
-
-        let Trust::Rejected(file) = pki.judge(&certificate, false).unwrap() else { panic!("nobody trusts it yet") };
-        fs::rename(&file, pki.trusted_dir().join("as a person names it.der")).unwrap();
-        assert_eq!(pki.judge(&certificate, false).unwrap(), Trust::Trusted);
-        fs::remove_dir_all(pki.trusted_dir()).unwrap();
-        fs::create_dir_all(pki.trusted_dir()).unwrap();
-        assert!(matches!(pki.judge(&certificate, false).unwrap(), Trust::Rejected(_)));
-        assert!(matches!(pki.judge(&certificate, true).unwrap(), Trust::Accepted(_)));
-        assert!(fs::read_dir(pki.rejected_dir()).unwrap().next().is_none(), "what is trusted is no longer rejected");
-
-        fs::remove_file(dir.join(Pki::own_key())).unwrap();
-        assert!(pki.ensure_own(&application).unwrap_err().to_string().contains("private.pem"));
-        fs::remove_dir_all(dir).unwrap();
-    }
-}
+mod tests;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use watchfire_config::{Deadband, EndpointUrl, NodeAddress, Profile, Reach, Security, SignalConfig, SourceConfig};
+use watchfire_config::{
+    Deadband, EndpointUrl, MessageMode, NodeAddress, Profile, Reach, Security, SignalConfig, SourceConfig,
+};
 use watchfire_model::{Gap, Instant, Rows, SignalId, SourceState, StatusCode, SystemClock};
 use watchfire_pipeline::{Arrival, ArrivalReceiver, Inlet, Source, inlet};
 use watchfire_plant::{FaultSchedule, Plant, PlantOptions};
@@ -105,6 +107,8 @@ pub(super) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
         security: Security::None,
         user: None,
         password_from: None,
+        message_mode: MessageMode::SignAndEncrypt,
+        user_certificate: None,
         area: "plant".to_owned(),
         publishing_interval: Duration::from_millis(50),
         profile: Profile::Standard,

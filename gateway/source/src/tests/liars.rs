@@ -37,7 +37,7 @@ impl Liar {
         let tokens = [ANONYMOUS_USER_TOKEN_ID.to_owned()];
         let stop = CancellationToken::new();
         let metadata = NamespaceMetadata { namespace_uri: "urn:liar".to_owned(), ..Default::default() };
-        let none = Security::None;
+        let none = Security::NONE;
         let (server, handle) = ServerBuilder::new()
             .application_name(application.name.clone())
             .application_uri(application.uri.clone())

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const CRATES: [&str; 2] = ["async-opcua-nodes", "async-opcua-server"];
+const CRATES: [&str; 3] = ["async-opcua-crypto", "async-opcua-nodes", "async-opcua-server"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

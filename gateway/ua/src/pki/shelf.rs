@@ -1,0 +1,171 @@
+//! The folders of the certificate folder, and what lies in each: for judging, for listing, for moving from one to
+//! another. Any name will do for a file; what it holds counts.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::certificate::{Certificate, RevocationList, Thumbprint};
+use super::{Pki, TrustList, pki_error, remove_if_there, write_whole};
+use crate::UaError;
+
+/// One of the folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shelf {
+    /// Ours.
+    Own,
+    /// Trusted by a person.
+    Trusted,
+    /// Trusted on first use, for one source.
+    Pinned,
+    /// Authorities that may stand between.
+    Issuers,
+    /// Refused.
+    Rejected,
+    /// Revocation lists.
+    Revocations,
+}
+
+/// A certificate in a folder.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Which folder.
+    pub shelf: Shelf,
+    /// The file.
+    pub file: PathBuf,
+    /// The certificate.
+    pub certificate: Certificate,
+}
+
+impl Shelf {
+    /// Every folder.
+    pub const ALL: [Self; 6] =
+        [Self::Own, Self::Trusted, Self::Pinned, Self::Issuers, Self::Rejected, Self::Revocations];
+
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Trusted => "trusted",
+            Self::Pinned => "pinned",
+            Self::Issuers => "issuers",
+            Self::Rejected => "rejected",
+            Self::Revocations => "crl",
+        }
+    }
+}
+
+impl Pki {
+    /// One of the folders. It may not be there.
+    #[must_use]
+    pub fn shelf(&self, shelf: Shelf) -> PathBuf {
+        self.dir().join(shelf.folder())
+    }
+
+    /// The certificates in a folder, by file name. Files that hold none are passed over; for those of several, each is
+    /// given.
+    ///
+    /// # Errors
+    /// When the folder cannot be read. One that is not there is empty.
+    pub fn certificates(&self, shelf: Shelf) -> Result<Vec<Kept>, UaError> {
+        let mut kept = Vec::new();
+        for file in self.files(shelf)? {
+            let Ok(bytes) = fs::read(&file) else { continue };
+            // Beside ours lies its key, in PEM too.
+            let all = Certificate::all_of(&bytes);
+            kept.extend(all.into_iter().map(|certificate| Kept { shelf, file: file.clone(), certificate }));
+        }
+        Ok(kept)
+    }
+
+    /// The revocation lists, and the files among them that hold none.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn revocation_lists(&self) -> Result<(Vec<(PathBuf, RevocationList)>, Vec<PathBuf>), UaError> {
+        let (mut lists, mut unread) = (Vec::new(), Vec::new());
+        for file in self.files(Shelf::Revocations)? {
+            match fs::read(&file).ok().as_deref().and_then(RevocationList::from_bytes) {
+                Some(list) => lists.push((file, list)),
+                None => unread.push(file),
+            }
+        }
+        Ok((lists, unread))
+    }
+
+    /// Everything that certificates are judged by, as it lies there now.
+    ///
+    /// # Errors
+    /// When a folder cannot be read, or a file among the revocation lists is none: what it takes back is not known, so
+    /// nothing can be believed on its authority.
+    pub fn trust_list(&self) -> Result<TrustList, UaError> {
+        let all = |shelf| -> Result<Vec<Certificate>, UaError> {
+            Ok(self.certificates(shelf)?.into_iter().map(|kept| kept.certificate).collect())
+        };
+        let (lists, unread) = self.revocation_lists()?;
+        if let Some(path) = unread.into_iter().next() {
+            let detail = "it is no revocation list (version 2, DER or PEM); replace it or take it away".to_owned();
+            return Err(UaError::Pki { doing: "read the revocation list", path, detail });
+        }
+        let lists = lists.into_iter().map(|(_, list)| list).collect();
+        Ok(TrustList { trusted: all(Shelf::Trusted)?, issuers: all(Shelf::Issuers)?, lists })
+    }
+
+    /// Every certificate whose thumbprint begins with a text, own ones left out.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn find(&self, thumbprint: &str) -> Result<Vec<Kept>, UaError> {
+        let mut found = Vec::new();
+        for shelf in [Shelf::Trusted, Shelf::Pinned, Shelf::Issuers, Shelf::Rejected] {
+            found.extend(self.certificates(shelf)?);
+        }
+        found.retain(|kept| kept.certificate.thumbprint().begins_with(thumbprint));
+        Ok(found)
+    }
+
+    /// Puts a certificate into one folder, and takes it out of the others that speak of trust. Each step leaves whole
+    /// files; a kill in between leaves the certificate in both.
+    ///
+    /// # Errors
+    /// When a folder cannot be written.
+    pub fn put(&self, certificate: &Certificate, shelf: Shelf) -> Result<PathBuf, UaError> {
+        let to = self.shelf(shelf).join(certificate.file_name());
+        write_whole(&to, certificate.der())?;
+        for kept in self.find(certificate.thumbprint().as_str())? {
+            if kept.file != to && kept.shelf != shelf {
+                remove_if_there(&kept.file)?;
+            }
+        }
+        Ok(to)
+    }
+
+    /// Puts a revocation list in place of an older one of the same authority.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn put_list(&self, list: &RevocationList) -> Result<PathBuf, UaError> {
+        let name: String =
+            list.issuer().chars().map(|c| if c.is_alphanumeric() || " -_=,.".contains(c) { c } else { '_' }).collect();
+        let to = self.shelf(Shelf::Revocations).join(format!("{name}.crl"));
+        write_whole(&to, list.der())?;
+        Ok(to)
+    }
+
+    /// Thumbprint of our own certificate, if there is one.
+    #[must_use]
+    pub fn own_thumbprint(&self) -> Option<Thumbprint> {
+        Certificate::first_of(&fs::read(self.own_certificate_path()).ok()?).map(|own| own.thumbprint())
+    }
+
+    fn files(&self, shelf: Shelf) -> Result<Vec<PathBuf>, UaError> {
+        let dir = self.shelf(shelf);
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(pki_error("read the folder", &dir, &error)),
+        };
+        let mut files: Vec<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+        files.sort();
+        Ok(files)
+    }
+}
