@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::end_to_end::{FIRST, value};
-use crate::harness::gateway::{Gateway, PROGRAM, Site, source, upper_limit};
+use crate::harness::gateway::{Gateway, PROGRAM, Site, signal_table, source, upper_limit};
 use crate::harness::hmi::{As, Hmi, KINDS, Kind, node_id};
+use crate::harness::peer::Peer;
 use crate::harness::recording::Recorded;
-use crate::harness::wait_for;
+use crate::harness::{free_port, top, wait_for};
 
 const CONDITION: &str = "level/limit/plant/reactor_level";
 
@@ -128,5 +129,101 @@ fn encrypted_at_both_ends_a_certificate_is_refused_until_a_person_trusts_it() {
         let wanted = if kind == Kind::Asyncua { "Good" } else { "BadConditionBranchAlreadyAcked" };
         assert_eq!(acknowledge(&mut hmi), wanted, "{kind:?}");
     }
+    gateway.stop();
+}
+
+/// A server of node-opcua that speaks every safe policy, with what a plant's authority has given out.
+struct Secured {
+    peer: Peer,
+    made: PathBuf,
+    url: String,
+}
+
+impl Secured {
+    fn start(site: &Site, certificate: &str, more: &[&str]) -> Self {
+        let made = site.folder().join("made");
+        let script = top().join("tests/peers/make_certificates.py");
+        let mut python = Command::new(top().join("third_party/python/bin/python"));
+        let done = python.arg(script).arg(&made).arg("urn:watchfire:test:secured-server").status().unwrap();
+        assert!(done.success());
+        let port = free_port();
+        let file = |name: &str| made.join(name).display().to_string();
+        let (number, folder) = (port.to_string(), file("server-pki"));
+        let (certificate, key) = (file(certificate), file("server.pem"));
+        let mut arguments = vec!["--port", &number, "--certificate", &certificate, "--key", &key, "--pki", &folder];
+        arguments.extend(more);
+        let peer = Peer::node("secured_server", "secured_server.mjs", arguments);
+        peer.ready().unwrap();
+        Self { peer, made, url: format!("opc.tcp://127.0.0.1:{port}/") }
+    }
+
+    fn source(&self, name: &str, settings: &str) -> String {
+        let url = &self.url;
+        format!("[[source]]\nname = \"{name}\"\nurl = \"{url}\"\npublishing_interval_ms = 50\n{settings}\n\n")
+            + &signal_table("answer", "ns=1;s=answer")
+    }
+
+    /// Puts what was made into a folder of the gateway's certificates.
+    fn give(&self, site: &Site, file: &str, folder: &str) {
+        let folder = site.data().join("pki").join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(self.made.join(file), folder.join(file)).unwrap();
+    }
+}
+
+#[test]
+fn every_safe_policy_is_spoken_with_another_stack() {
+    let site = Site::new();
+    let server = Secured::start(&site, "chain.der", &[]);
+    let mut names = Vec::new();
+    let mut rest = String::new();
+    for policy in ["basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"] {
+        for mode in ["sign", "sign_and_encrypt"] {
+            let name = format!("{policy}-{mode}");
+            let settings =
+                format!("security = \"{policy}\"\nmessage_mode = \"{mode}\"\ntrust_server_certificate = true");
+            rest += &server.source(&name, &settings);
+            names.push(name);
+        }
+    }
+    site.configure(&rest);
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    for name in names {
+        wait_for(&name, || value(&mut hmi, &format!("signal:{name}/answer"), 42.0));
+    }
+    gateway.stop();
+    drop(server.peer);
+}
+
+#[test]
+fn a_server_is_believed_through_its_authority_until_that_takes_its_certificate_back() {
+    let site = Site::new();
+    let server = Secured::start(&site, "server.der", &[]);
+    site.configure(&server.source("plant", ""));
+    server.give(&site, "root.der", "trusted");
+    server.give(&site, "none.crl", "crl");
+    let gateway = site.start();
+    gateway.logged(&["plant", "its authority", "is not known either"]);
+    server.give(&site, "plant.der", "issuers");
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    wait_for("a value", || value(&mut hmi, "signal:plant/answer", 42.0));
+    gateway.stop();
+    server.give(&site, "server.crl", "crl");
+    let gateway = site.start();
+    gateway.logged(&["plant", "has been revoked by", "CN=plant"]);
+    gateway.stop();
+}
+
+#[test]
+fn a_user_certificate_lets_the_gateway_in() {
+    let site = Site::new();
+    let user = site.folder().join("made/user.der").display().to_string();
+    let server = Secured::start(&site, "server.der", &["--user-certificate", &user]);
+    let login = "trust_server_certificate = true\nuser_certificate = \"made/user.der\"\nuser_key = \"made/user.pem\"";
+    site.configure(&server.source("plant", login));
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    wait_for("a value", || value(&mut hmi, "signal:plant/answer", 42.0));
     gateway.stop();
 }
