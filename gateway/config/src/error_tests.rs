@@ -327,9 +327,9 @@ fn sources_are_checked() {
             "[[source]]\nname = 'b'\nurl = 'opc.tcp://b'\nsecurity = 'none'\nuser = 'me'\npassword_env = 'P'\nuser_certificate = 'c'\nuser_key = 'k'",
             &[
                 "w.toml:19: [[source]] \"b\": `user_certificate`: `/no/such/folder/c` cannot be read: No such file or directory (os error 2); a relative path begins at the configuration file's folder",
-                "w.toml:20: [[source]] \"b\": `user_key`: `/no/such/folder/k` cannot be read: No such file or directory (os error 2); a relative path begins at the configuration file's folder",
                 "w.toml:19: [[source]] \"b\": `user` and `user_certificate` are both given; keep one",
                 "w.toml:19: [[source]] \"b\": `user_certificate` needs a `security` other than \"none\"",
+                "w.toml:20: [[source]] \"b\": `user_key`: `/no/such/folder/k` cannot be read: No such file or directory (os error 2); a relative path begins at the configuration file's folder",
             ],
         ),
         (

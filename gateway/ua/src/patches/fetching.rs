@@ -113,5 +113,5 @@ fn a_crate_of_another_digest_is_refused() {
     let workshop = Workshop::new(false);
     let failed = workshop.apply();
     let said = String::from_utf8_lossy(&failed.stderr);
-    assert!(!failed.status.success() && said.contains("SHA-256") && said.contains("async-opcua-nodes"), "{said}");
+    assert!(!failed.status.success() && said.contains("SHA-256") && said.contains("async-opcua-crypto"), "{said}");
 }
