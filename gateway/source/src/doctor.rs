@@ -109,7 +109,7 @@ fn passed(step: &str, config: &SourceConfig) -> String {
 const fn step_of(error: &SourceError) -> &'static str {
     match error {
         SourceError::NotOffered { .. } => "endpoint",
-        SourceError::Untrusted { .. } | SourceError::Certificate(_) | SourceError::RefusesUs { .. } => "certificates",
+        SourceError::Certificate(_) | SourceError::RefusesUs { .. } => "certificates",
         SourceError::Login { .. } | SourceError::Password(_) => "login",
         _ => "session",
     }
@@ -118,10 +118,7 @@ const fn step_of(error: &SourceError) -> &'static str {
 /// The command that mends it, beyond what the error says itself.
 fn way_out(error: &SourceError, config: &SourceConfig) -> String {
     match error {
-        SourceError::Untrusted { file, .. } => {
-            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            format!("; or run `watchfire certs trust {name}`, then `watchfire doctor {}` again", config.name)
-        }
+        SourceError::Certificate(_) => format!(", then run `watchfire doctor {}` again", config.name),
         SourceError::RefusesUs { .. } => {
             format!("; its administrator has to trust it, then run `watchfire doctor {}` again", config.name)
         }

@@ -76,19 +76,16 @@ impl Pki {
         Ok(kept)
     }
 
-    /// The revocation lists, and the files among them that hold none.
+    /// The files among the revocation lists; `None` for one that holds none.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn revocation_lists(&self) -> Result<(Vec<(PathBuf, RevocationList)>, Vec<PathBuf>), UaError> {
-        let (mut lists, mut unread) = (Vec::new(), Vec::new());
-        for file in self.files(Shelf::Revocations)? {
-            match fs::read(&file).ok().as_deref().and_then(RevocationList::from_bytes) {
-                Some(list) => lists.push((file, list)),
-                None => unread.push(file),
-            }
-        }
-        Ok((lists, unread))
+    pub fn revocation_lists(&self) -> Result<Vec<(PathBuf, Option<RevocationList>)>, UaError> {
+        let read = |file: PathBuf| {
+            let list = fs::read(&file).ok().as_deref().and_then(RevocationList::from_bytes);
+            (file, list)
+        };
+        Ok(self.files(Shelf::Revocations)?.into_iter().map(read).collect())
     }
 
     /// Everything that certificates are judged by, as it lies there now.
@@ -100,12 +97,13 @@ impl Pki {
         let all = |shelf| -> Result<Vec<Certificate>, UaError> {
             Ok(self.certificates(shelf)?.into_iter().map(|kept| kept.certificate).collect())
         };
-        let (lists, unread) = self.revocation_lists()?;
-        if let Some(path) = unread.into_iter().next() {
-            let detail = "it is no revocation list (version 2, DER or PEM); replace it or take it away".to_owned();
-            return Err(UaError::Pki { doing: "read the revocation list", path, detail });
-        }
-        let lists = lists.into_iter().map(|(_, list)| list).collect();
+        let lists = self.revocation_lists()?.into_iter().map(|(path, list)| {
+            list.ok_or_else(|| {
+                let detail = "it is no revocation list (version 2, DER or PEM); replace it or take it away".to_owned();
+                UaError::Pki { doing: "read the revocation list", path, detail }
+            })
+        });
+        let lists = lists.collect::<Result<_, _>>()?;
         Ok(TrustList { trusted: all(Shelf::Trusted)?, issuers: all(Shelf::Issuers)?, lists })
     }
 
