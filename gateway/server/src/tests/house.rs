@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, ConditionState, Engine, Evidence, Finding};
 use watchfire_config::{Role, Security, ServerConfig, UserConfig};
 use watchfire_model::{
-    ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
+    Clock, ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
+    SystemClock,
 };
 use watchfire_pipeline::{Commands, ConditionView, Latest, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
@@ -97,6 +98,9 @@ fn signal(id: u32, name: &str, area: &str, kind: Kind) -> SignalNode {
 }
 
 fn options(config: ServerConfig, pki: &Pki, commands: Commands, latest: Arc<Latest>) -> ServerOptions {
+    // Certificates are made in real time, and are judged by it.
+    let secured = config.security != [Security::None];
+    let clock: Arc<dyn Clock> = if secured { Arc::new(SystemClock) } else { Arc::new(ManualClock::at(NOON)) };
     ServerOptions {
         config,
         pki_dir: pki.dir().to_owned(),
@@ -111,7 +115,7 @@ fn options(config: ServerConfig, pki: &Pki, commands: Commands, latest: Arc<Late
         kinds: Kinds::default(),
         recorded: Arc::new(EverySecond { signal: SignalId(1), values: 25_000 }),
         commands,
-        clock: Arc::new(ManualClock::at(NOON)),
+        clock,
     }
 }
 
