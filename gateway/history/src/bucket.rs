@@ -210,7 +210,10 @@ fn joined(store: &Store, first: Lsn, kind: u8) -> Result<Vec<u8>, PortError> {
 }
 
 /// The directory of a bucket's pages; `None` in a bucket of layout 1.
-fn directory(store: &Store, head: &Head) -> Result<Option<Vec<Entry>>, PortError> {
+///
+/// # Errors
+/// When the store fails or the bucket is damaged.
+pub fn directory(store: &Store, head: &Head) -> Result<Option<Vec<Entry>>, PortError> {
     let Some((_, sum)) = head.sums else { return Ok(None) };
     let bytes = joined(store, head.first, DIRECTORY)?;
     let entries = if crc32fast::hash(&bytes) == sum { directory::decode(&bytes) } else { None };
@@ -240,16 +243,23 @@ fn shapes(store: &Store, head: &Head) -> Result<(Vec<frames::Shape>, Vec<u32>), 
     frames::decode(&table).filter(|_| is_whole).ok_or_else(|| damaged(store, head.first))
 }
 
-/// The bytes of one signal's chunk in a bucket. Costs a read of the bucket's directory and of one page, unless the chunk
-/// is large.
+/// The bytes of one signal's chunk in a bucket, whose directory is given. Costs a read of one page, unless the chunk is
+/// large.
 ///
 /// # Errors
 /// When the store fails or the bucket is damaged.
-pub fn chunk(store: &Store, head: &Head, signal: SignalId) -> Result<Option<Vec<u8>>, PortError> {
+pub fn chunk(
+    store: &Store,
+    head: &Head,
+    directory: Option<&Vec<Entry>>,
+    signal: SignalId,
+) -> Result<Option<Vec<u8>>, PortError> {
     let first = head.first;
-    let directory = directory(store, head)?;
-    let begins = match &directory {
-        Some(entries) => entries.iter().rev().find(|entry| entry.signal <= signal).map(|entry| entry.signal),
+    let begins = match directory {
+        Some(entries) => {
+            let after = entries.partition_point(|entry| entry.signal <= signal);
+            after.checked_sub(1).and_then(|last| entries.get(last)).map(|entry| entry.signal)
+        }
         None => store
             .at_or_before(&key(first, PAGES, signal.0, u16::MAX))?
             .filter(|(found, _)| bucket_of(found) == Some(first) && found.get(8) == Some(&PAGES))
@@ -258,8 +268,11 @@ pub fn chunk(store: &Store, head: &Head, signal: SignalId) -> Result<Option<Vec<
     };
     let Some(begins) = begins else { return Ok(None) };
     let pages = pages(store, first, key(first, PAGES, begins.0, 0), key(first, PAGES, begins.0, u16::MAX))?;
-    let are_listed = directory
-        .is_none_or(|entries| directory::are_these(entries.iter().filter(|entry| entry.signal == begins), &pages));
+    let are_listed = directory.is_none_or(|entries| {
+        let from = entries.partition_point(|entry| entry.signal < begins);
+        let listed = entries.iter().skip(from).take_while(|entry| entry.signal == begins);
+        directory::are_these(listed, &pages)
+    });
     let chunks = take_apart(&pages).filter(|_| are_listed).ok_or_else(|| damaged(store, first))?;
     Ok(chunks.into_iter().find(|(held, _)| *held == signal).map(|(_, chunk)| chunk))
 }

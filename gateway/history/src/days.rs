@@ -13,8 +13,12 @@ use crate::bytes::{Reader, put_varint};
 use crate::sizes::folder_bytes;
 use crate::store::{Change, Store, failed, sync_folder};
 
-/// Databases that stay open.
-const OPEN_MAX: usize = 4;
+/// Databases that stay open however large they are.
+const OPEN_MIN: usize = 4;
+/// Databases that stay open as long as they hold no more than [`OPEN_BYTES`] together: opening one takes some 20 ms, as
+/// long as reading a day of a signal ten times.
+const OPEN_MAX: usize = 32;
+const OPEN_BYTES: u64 = 64 << 20;
 const CACHE_BYTES: u64 = 32 << 20;
 const NS_PER_DAY: i64 = 86_400_000_000_000;
 const S_PER_DAY: i64 = 86_400;
@@ -172,7 +176,7 @@ impl Days {
             return Ok(store);
         }
         // Only what nobody uses is closed, and within the lock: it is closed when it is opened again.
-        let mut surplus = (open.len() + 1).saturating_sub(OPEN_MAX);
+        let mut surplus = self.surplus(&open);
         open.retain(|(_, store)| {
             let stays = surplus == 0 || Arc::strong_count(store) > 1;
             surplus -= usize::from(!stays);
@@ -184,6 +188,17 @@ impl Days {
         }
         open.push((day, store.clone()));
         Ok(store)
+    }
+
+    /// How many of the open databases are too many, with one more.
+    fn surplus(&self, open: &[(Day, Arc<Store>)]) -> usize {
+        // The last ones were used last.
+        let mut bytes = 0_u64;
+        let kept = open.iter().rev().take(OPEN_MAX - 1).enumerate().take_while(|(nth, (day, _))| {
+            bytes += self.bytes(*day).unwrap_or(u64::MAX / OPEN_MAX as u64);
+            *nth < OPEN_MIN - 1 || bytes <= OPEN_BYTES
+        });
+        open.len() - kept.count()
     }
 
     /// Whether a day is as far as it was, and has all its buckets. Costs a read of their heads.

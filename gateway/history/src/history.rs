@@ -10,7 +10,7 @@ use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReade
 use crate::checkpoint;
 use crate::ctl::{Ctl, Kind, day_has_gone, drop_day, named, set};
 use crate::days::{Day, DayEntry, Days, Index, end_of};
-use crate::reads::{Reads, Recent};
+use crate::reads::{Directories, Reads, Recent};
 use crate::seal::{leftovers, seal};
 use crate::sizes::{Sizes, sizes};
 
@@ -33,6 +33,7 @@ pub struct SledHistory {
     /// Held for reading while days are in use, for writing while one is removed.
     gate: RwLock<()>,
     recent: Mutex<Recent>,
+    directories: Directories,
 }
 
 #[derive(Debug)]
@@ -74,6 +75,7 @@ impl SledHistory {
             keeping: Mutex::default(),
             gate: RwLock::default(),
             recent: Mutex::default(),
+            directories: Directories::default(),
         })
     }
 
@@ -135,6 +137,7 @@ impl SledHistory {
         self.counts.write().days = kept;
         let _gate = self.gate.write();
         *self.recent.lock() = Recent::default();
+        self.directories.clear();
         self.days.drop_day(day)?;
         tracing::info!(day = crate::days::name(day), first = entry.first.0, last = entry.last.0, "a day was dropped");
         self.ctl.write(vec![day_has_gone(day)])
@@ -142,7 +145,7 @@ impl SledHistory {
 
     fn reads(&self) -> Reads<'_> {
         let Counts { sealed, days } = self.counts.read().clone();
-        Reads { ctl: &self.ctl, days: &self.days, known: days, sealed }
+        Reads { ctl: &self.ctl, days: &self.days, known: days, sealed, directories: &self.directories }
     }
 
     fn damaged(name: &str) -> PortError {

@@ -1,6 +1,6 @@
 //! Reading sealed samples: by place in the log, as the very frames they came in, and by signal and time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,16 @@ use crate::bucket::{self, Head};
 use crate::chunk::Chunk;
 use crate::ctl::Ctl;
 use crate::days::{Day, DayEntry, Days, name};
+use crate::directory::Entry;
 use crate::gaps::touch;
 
 /// Rows of decoded buckets that are kept for the next read; the newest is kept whatever it holds.
 const RECENT_ROWS_MAX: u64 = 1 << 20;
+
+/// Entries of directories that are kept: some three megabytes.
+const ENTRIES_MAX: usize = 1 << 18;
+/// Directories that are kept.
+const BUCKETS_MAX: usize = 1 << 13;
 
 /// Buckets that were decoded last: whoever replays reads a bucket in many steps.
 #[derive(Debug, Default)]
@@ -43,6 +49,39 @@ pub struct Reads<'h> {
     pub known: BTreeMap<Day, DayEntry>,
     /// The last record that counts.
     pub sealed: Lsn,
+    /// Directories that were read last.
+    pub directories: &'h Directories,
+}
+
+/// The directories of buckets that were read last: whoever reads many signals, or one of many days page by page, needs
+/// each again and again.
+#[derive(Debug, Default)]
+pub struct Directories(parking_lot::Mutex<HashMap<Lsn, (Head, Directory)>>);
+
+/// The directory of a bucket, if it has one.
+type Directory = Option<Arc<Vec<Entry>>>;
+
+impl Directories {
+    fn get(&self, head: &Head) -> Option<Directory> {
+        self.0.lock().get(&head.first).filter(|(held, _)| held == head).map(|(_, directory)| directory.clone())
+    }
+
+    fn keep(&self, head: &Head, directory: Option<Vec<Entry>>) -> Directory {
+        let directory = directory.map(Arc::new);
+        let mut held = self.0.lock();
+        let entries = held.values().filter_map(|(_, held)| held.as_ref().map(|held| held.len())).sum::<usize>();
+        if entries + directory.as_ref().map_or(0, |directory| directory.len()) > ENTRIES_MAX || held.len() > BUCKETS_MAX
+        {
+            held.clear();
+        }
+        held.insert(head.first, (*head, directory.clone()));
+        directory
+    }
+
+    /// Forgets all of them.
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
 }
 
 fn rows_of(record: &Record) -> usize {
@@ -153,14 +192,22 @@ impl Reads<'_> {
             } else if let Some(first) = closed.buckets.first_entry().filter(|first| first.key().0 <= next) {
                 let ((_, first), (day, entry, head)) = first.remove_entry();
                 let Some(store) = self.days.reading(day, &entry)? else { continue };
-                let Some(bytes) = bucket::chunk(&store, &head, signal)? else { continue };
+                let directory = match self.directories.get(&head) {
+                    Some(held) => held,
+                    None => self.directories.keep(&head, bucket::directory(&store, &head)?),
+                };
+                let Some(bytes) = bucket::chunk(&store, &head, directory.as_deref(), signal)? else { continue };
                 let span = span_of(signal, &bytes).ok_or_else(|| damaged(day, first, signal))?;
                 if touches(&span) {
                     closed.chunks.insert((span.0, first), (day, bytes));
                 }
             } else if let Some(((_, first), (day, encoded))) = closed.chunks.pop_first() {
                 let chunk = Chunk::decode(signal, &encoded).ok_or_else(|| damaged(day, first, signal))?;
-                bytes += weights(&chunk, from, to).iter().map(|(_, bytes)| bytes).sum::<usize>();
+                bytes += if chunk.0.text.is_empty() {
+                    chunk.0.time.iter().filter(|time| (from..to).contains(*time)).count() * ROW_BYTES
+                } else {
+                    weights(&chunk, from, to).iter().map(|(_, bytes)| bytes).sum::<usize>()
+                };
                 found.push((first, chunk));
             }
         }
@@ -280,6 +327,12 @@ fn damaged(day: Day, first: Lsn, signal: SignalId) -> PortError {
 }
 
 fn take(chunk: &Chunk, from: Instant, to: Instant, rows: &mut Rows) {
+    let time = &chunk.0.time;
+    if time.is_sorted() {
+        let before = |bound: Instant| time.partition_point(|time| *time < bound);
+        rows.extend_from(&chunk.0, before(from)..before(to).max(before(from)));
+        return;
+    }
     let mut copied = Copied::default();
     for (row, _) in chunk.0.time.iter().enumerate().filter(|(_, time)| (from..to).contains(time)) {
         rows.copy_row(&chunk.0, row, &mut copied);

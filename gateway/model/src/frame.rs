@@ -1,5 +1,7 @@
 //! The frame: parallel columns, the unit of the log, of a detector's cursor and of replay. Never split or joined.
 
+use std::ops::Range;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -117,6 +119,33 @@ impl Rows {
             self.set_text(text.clone());
         }
         true
+    }
+
+    /// Appends some rows of `from` bit for bit, with their side columns; rows that it does not have are left out. Costs a
+    /// copy of columns, not of rows.
+    pub fn extend_from(&mut self, from: &Self, rows: Range<usize>) {
+        let end = rows.end.min(from.len());
+        let rows = rows.start.min(end)..end;
+        let base = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        let begin = u32::try_from(rows.start).unwrap_or(u32::MAX);
+        let moved = |row: u32| base.saturating_add(row - begin);
+        let is_some = |row: u32| rows.contains(&(row as usize));
+        self.exact.extend(from.exact.iter().filter(|(row, _)| is_some(*row)).map(|(row, bits)| (moved(*row), *bits)));
+        let texts = from.text.iter().filter(|(row, _)| is_some(*row));
+        self.text.extend(texts.map(|(row, text)| (moved(*row), text.clone())));
+        match from.skew_ns.get(rows.clone()).filter(|_| !rows.is_empty()) {
+            Some(skews) => {
+                self.skew_ns.resize(self.len(), 0);
+                self.skew_ns.extend_from_slice(skews);
+            }
+            None if !self.skew_ns.is_empty() => self.skew_ns.resize(self.len() + rows.len(), 0),
+            None => {}
+        }
+        self.signal.extend_from_slice(from.signal.get(rows.clone()).unwrap_or_default());
+        self.time.extend_from_slice(from.time.get(rows.clone()).unwrap_or_default());
+        self.value.extend_from_slice(from.value.get(rows.clone()).unwrap_or_default());
+        self.status.extend_from_slice(from.status.get(rows.clone()).unwrap_or_default());
+        self.quality.extend_from_slice(from.quality.get(rows).unwrap_or_default());
     }
 
     fn push_skew(&mut self, skew_ns: i64) {
@@ -305,6 +334,35 @@ mod tests {
             rows.push(SignalId(1), Instant::from_ns(i as i64), f64::NAN, StatusCode::GOOD, Quality::NONE, *skew);
         }
         rows
+    }
+
+    #[test]
+    fn some_rows_are_copied_as_each_of_them_is() {
+        let mut from = Rows::default();
+        for row in 0..6_u32 {
+            let skew = if row > 3 { 7 } else { 0 };
+            from.push(SignalId(row), Instant::from_ns(row.into()), 0.5, StatusCode(row), Quality::LATE, skew);
+            if row % 2 == 1 {
+                from.set_exact(row.into());
+                from.set_text(row.to_string());
+            }
+        }
+        for before in [rows(&[]), rows(&[0, 0]), rows(&[0, 5])] {
+            for range in [0..6, 0..2, 2..5, 4..6, 3..3, 5..9, 9..9] {
+                let (mut together, mut one_by_one) = (before.clone(), before.clone());
+                together.extend_from(&from, range.clone());
+                range.clone().for_each(|row| one_by_one.push_row(&from, row));
+                // A column of zeros is as good as none.
+                [&mut together, &mut one_by_one].into_iter().for_each(|rows| {
+                    if rows.skew_ns.iter().all(|skew| *skew == 0) {
+                        rows.skew_ns.clear();
+                    }
+                });
+                let bits = |rows: &Rows| format!("{rows:?}");
+                assert_eq!(bits(&together), bits(&one_by_one), "{range:?}");
+                together.check().unwrap();
+            }
+        }
     }
 
     #[test]

@@ -60,8 +60,14 @@ impl Traced for Trace<'_> {
         // Both are whole up to here: the one because it says so, the other because of the last one's time.
         let rest = rest.into_iter().chain(rest_of(tail, begin..last, PAGE_BYTES)).min();
         let end = |rows: &Rows, last: usize| rest.map_or(last, |rest| rows.time.partition_point(|time| *time < rest));
-        let sealed_end = end(&sealed, sealed.len());
-        let rows = merge((&sealed, 0..sealed_end), (tail, begin..end(tail, last).max(begin)));
+        let (sealed_end, in_tail) = (end(&sealed, sealed.len()), begin..end(tail, last).max(begin));
+        let rows = if in_tail.is_empty() {
+            let mut rows = sealed;
+            drop(rows.split_off(sealed_end));
+            rows
+        } else {
+            merge((&sealed, 0..sealed_end), (tail, in_tail))
+        };
         Ok(Page { rows: without_repeated(rows), rest })
     }
 }

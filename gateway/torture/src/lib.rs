@@ -11,10 +11,12 @@ mod disk;
 mod full;
 mod kills;
 mod rate;
+mod ring;
 mod writer;
 
 pub use cuts::cuts;
 pub use full::full;
 pub use kills::kills;
 pub use rate::rate;
+pub use ring::{read_back, ring};
 pub use writer::write;

@@ -1,6 +1,7 @@
 //! `watchfire-torture --kills 1000 --cuts 500 --full 100`: what it did and how many records it held to their promise, or the first
 //! that was lost. `watchfire-torture write FOLDER` is the process that is killed;
-//! `watchfire-torture rate FOLDER VALUES_A_SECOND SECONDS` tells what a disk has to write for each value.
+//! `watchfire-torture rate FOLDER VALUES_A_SECOND SECONDS` tells what a disk has to write for each value;
+//! `watchfire-torture ring FOLDER SIGNALS DAYS KEPT` seals days at accelerated time, and tells what they take.
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,26 @@ fn main() {
         println!("| values/s | seconds | values | journal, B/value | sealed, B/value | all, B/value | GB a day |");
         println!("|---:|---:|---:|---:|---:|---:|---:|");
         println!("{}", watchfire_torture::rate(Path::new(folder), rate, seconds));
+        return;
+    }
+    if let [command, folder, signals, days, keep] = words.as_slice()
+        && command == "ring"
+    {
+        let number = |word: &String, other| word.parse().unwrap_or(other);
+        let signals = signals.parse().unwrap_or(100);
+        watchfire_torture::ring(Path::new(folder), signals, number(days, 7), number(keep, 2), |line| {
+            println!("{line}")
+        });
+        return;
+    }
+    if let [command, folder, signals, from, to] = words.as_slice()
+        && command == "read"
+    {
+        let number = |word: &String| word.parse().unwrap_or(0);
+        let days = (number(from), number(to));
+        watchfire_torture::read_back(Path::new(folder), signals.parse().unwrap_or(100), days, |line| {
+            println!("{line}")
+        });
         return;
     }
     let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("watchfire-torture"));
