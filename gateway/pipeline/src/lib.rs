@@ -25,6 +25,7 @@ mod simulation;
 mod stats;
 mod supervise;
 mod surface;
+mod tails;
 
 pub use annunciate::{Annunciator, NoticeReceiver, Notices};
 pub use binding::{BindingPlan, Mode};

@@ -13,6 +13,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{Lsn, Record, RecordBody};
 
+use crate::tails::Tails;
 use crate::{Encoded, History, Journal, PortError};
 
 /// Bytes that the newest records in memory may hold together: some 260,000 plain samples.
@@ -54,6 +55,8 @@ pub struct Log {
     room: watch::Sender<bool>,
     /// Bytes appended since the last commit began.
     waiting: watch::Sender<u64>,
+    /// What is not sealed of the signals that were read last.
+    pub(crate) tails: Tails,
 }
 
 /// Why a cursor has no next record.
@@ -88,6 +91,7 @@ impl Log {
             full: Notify::new(),
             room: watch::Sender::new(true),
             waiting: watch::Sender::new(0),
+            tails: Tails::default(),
         })
     }
 

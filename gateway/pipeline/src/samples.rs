@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-use watchfire_model::{Copied, Instant, Lsn, Quality, RecordBody, Rows, SignalId};
+use watchfire_model::{Copied, Instant, Lsn, Quality, Rows, SignalId};
 
 use crate::{CursorError, Log, Page, Wanted};
 
-/// Rows read from the log at once.
-const READ_ROWS_MAX: usize = 1 << 16;
 /// About how many bytes a page holds: some 100,000 plain samples.
 const PAGE_BYTES: usize = if cfg!(test) { 256 } else { 4 << 20 };
 
@@ -37,6 +35,15 @@ pub trait Traced {
 
 /// What was recorded, for whoever shows it.
 pub trait Recorded: Send + Sync {
+    /// Says which signals are read next: what is not sealed of them is then found for all at once. Blocks.
+    ///
+    /// # Errors
+    /// When a store fails.
+    fn prepare(&self, signals: &[SignalId]) -> Result<(), CursorError> {
+        let _ = signals;
+        Ok(())
+    }
+
     /// What is recorded of a signal now. Blocks; costs as [`trace`].
     ///
     /// # Errors
@@ -45,6 +52,10 @@ pub trait Recorded: Send + Sync {
 }
 
 impl Recorded for Log {
+    fn prepare(&self, signals: &[SignalId]) -> Result<(), CursorError> {
+        self.tails.of(self, self.history().sealed(), signals).map(drop)
+    }
+
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
         Ok(Box::new(trace(self, signal, Instant::MIN, Instant::MAX)?))
     }
@@ -73,14 +84,24 @@ impl Traced for Trace<'_> {
 }
 
 /// What the log holds of a signal whose time lies in `from..to`, as it is now. Blocks; costs a scan of what is not
-/// sealed yet, some minutes of everything.
+/// sealed yet, some minutes of everything, and where the signal or one near it was read before, of what came since.
 ///
 /// # Errors
 /// When a store fails.
 pub fn trace(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Result<Trace<'_>, CursorError> {
     let upto = log.history().sealed();
-    let wanted = Wanted { signal, from, to, upto, bytes_max: PAGE_BYTES };
-    Ok(Trace { log, signal, upto, tail: unsealed(log, &wanted)? })
+    let mut rows = log.tails.of(log, upto, &[signal])?.pop().unwrap_or_default();
+    if !rows.time.iter().all(|time| (from..to).contains(time)) {
+        let mut within = Rows::default();
+        let mut copied = Copied::default();
+        for (row, _) in rows.time.iter().enumerate().filter(|(_, time)| (from..to).contains(*time)) {
+            within.copy_row(&rows, row, &mut copied);
+        }
+        rows = within;
+    }
+    let all = 0..rows.len();
+    let tail = if rows.time.is_sorted() { rows } else { merge((&rows, all), (&Rows::default(), 0..0)) };
+    Ok(Trace { log, signal, upto, tail })
 }
 
 /// The samples of a signal, page by page; each page blocks.
@@ -152,34 +173,6 @@ fn without_repeated(rows: Rows) -> Rows {
         kept.copy_row(&rows, row, &mut copied);
     }
     kept
-}
-
-fn unsealed(log: &Log, wanted: &Wanted) -> Result<Rows, CursorError> {
-    let mut found = Rows::default();
-    let mut next = wanted.upto.next();
-    loop {
-        let records = match log.read(next, READ_ROWS_MAX) {
-            // Sealed and too old meanwhile.
-            Err(CursorError::Gone { oldest }) => {
-                next = oldest;
-                continue;
-            }
-            records => records?,
-        };
-        let Some(last) = records.last() else { break };
-        next = last.lsn.next();
-        for record in &records {
-            if let RecordBody::Data(frame) = &record.body {
-                let rows = &frame.rows;
-                let is_wanted =
-                    |id: SignalId, time: Instant| id == wanted.signal && (wanted.from..wanted.to).contains(&time);
-                let wanted = rows.signal.iter().zip(&rows.time).map(|(id, time)| is_wanted(*id, *time));
-                wanted.enumerate().filter(|(_, wanted)| *wanted).for_each(|(row, _)| found.push_row(rows, row));
-            }
-        }
-    }
-    let all = 0..found.len();
-    Ok(merge((&found, all), (&Rows::default(), 0..0)))
 }
 
 /// Rows by time; those of one time as they come, the first ones first.

@@ -46,6 +46,27 @@ pub(crate) struct Asked {
     pub values_max: u32,
 }
 
+/// Nodes of a request whose signals are prepared together.
+const TOGETHER: usize = 64;
+
+/// The signals of a request's nodes: what is not sealed yet of some of them is found in one pass.
+pub(crate) struct Ahead(pub(crate) Vec<Option<SignalId>>);
+
+impl Ahead {
+    /// Prepares the nodes that come next, where others were prepared before this one.
+    pub(crate) async fn prepare(&self, recorded: &Arc<dyn Recorded>, at: usize) {
+        let next = self.0.chunks(TOGETHER).nth(at / TOGETHER).filter(|_| at.is_multiple_of(TOGETHER));
+        let signals: Vec<SignalId> = next.unwrap_or_default().iter().copied().flatten().collect();
+        if signals.len() > 1 {
+            let recorded = recorded.clone();
+            if let Err(status) = off_the_runtime(move || recorded.prepare(&signals)).await {
+                // Whoever reads one of them is told so too.
+                tracing::debug!(%status, "what is not sealed yet could not be read ahead");
+            }
+        }
+    }
+}
+
 /// Reads raw values for a node, or tells why not.
 pub(crate) async fn raw(
     recorded: &Arc<dyn Recorded>,

@@ -76,6 +76,12 @@ impl Manager {
         value
     }
 
+    /// The signals of a request for history, node by node.
+    fn ahead(&self, nodes: &[&mut HistoryNode], timestamps: TimestampsToReturn) -> history::Ahead {
+        let signal = |node: &&mut HistoryNode| self.asked(node.node_id(), timestamps, 1).ok().map(|asked| asked.signal);
+        history::Ahead(nodes.iter().map(signal).collect())
+    }
+
     /// What history is to be read of a node.
     fn asked(&self, id: &NodeId, timestamps: TimestampsToReturn, values_max: u32) -> Result<Asked, StatusCode> {
         match self.find(id) {
@@ -264,7 +270,9 @@ impl NodeManager for Manager {
         timestamps: TimestampsToReturn,
     ) -> Result<(), StatusCode> {
         let values_max = history::values_max(nodes.len());
-        for node in nodes {
+        let ahead = self.ahead(nodes, timestamps);
+        for (at, node) in nodes.iter_mut().enumerate() {
+            ahead.prepare(&self.shared.recorded, at).await;
             let status = match self.asked(node.node_id(), timestamps, values_max) {
                 Ok(asked) => history::raw(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
@@ -286,7 +294,9 @@ impl NodeManager for Manager {
         let one = aggregates.first().filter(|first| aggregates.iter().all(|other| other == *first));
         let matched = aggregates.len() == nodes.len();
         let values_max = history::values_max(nodes.len());
+        let ahead = self.ahead(nodes, timestamps);
         for (at, node) in nodes.iter_mut().enumerate() {
+            ahead.prepare(&self.shared.recorded, at).await;
             let aggregate = if matched { aggregates.get(at) } else { one };
             let status = match (self.asked(node.node_id(), timestamps, values_max), aggregate) {
                 (Ok(asked), Some(aggregate)) => {
@@ -308,7 +318,9 @@ impl NodeManager for Manager {
         timestamps: TimestampsToReturn,
     ) -> Result<(), StatusCode> {
         let values_max = history::values_max(nodes.len());
-        for node in nodes {
+        let ahead = self.ahead(nodes, timestamps);
+        for (at, node) in nodes.iter_mut().enumerate() {
+            ahead.prepare(&self.shared.recorded, at).await;
             let status = match self.asked(node.node_id(), timestamps, values_max) {
                 Ok(asked) => history::at_times(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,

@@ -18,5 +18,5 @@ pub use cuts::cuts;
 pub use full::full;
 pub use kills::kills;
 pub use rate::rate;
-pub use ring::{read_back, ring};
+pub use ring::{read_back, ring, unsealed};
 pub use writer::write;

@@ -46,6 +46,13 @@ fn main() {
         });
         return;
     }
+    if let [command, folder, signals, times] = words.as_slice()
+        && command == "unsealed"
+    {
+        let (signals, times) = (signals.parse().unwrap_or(50_000), times.parse().unwrap_or(40));
+        watchfire_torture::unsealed(Path::new(folder), signals, times, |line| println!("{line}"));
+        return;
+    }
     let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("watchfire-torture"));
     let seed = of("--seed") as u64;
     for (count, torture) in [

@@ -9,7 +9,9 @@ use rand::{Rng, SeedableRng};
 use watchfire_aggregates::{Aggregate, Configuration, Intervals, Point, Processor, Rules};
 use watchfire_history::SledHistory;
 use watchfire_model::{Frame, Instant, Lsn, Quality, Record, RecordBody, Rows, SignalId, StatusCode};
-use watchfire_pipeline::{History, Wanted};
+use watchfire_pipeline::{History, Journal, Recorded, Wanted, samples};
+
+use crate::writer::open;
 
 const START_S: i64 = 1_800_000_000 - 1_800_000_000 % 86_400;
 /// As the gateway seals.
@@ -132,3 +134,46 @@ fn resident_mb() -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1024.0
 }
+
+/// Writes frames of `signals` signals, `times` of each, and tells what it costs to read some of them before they are
+/// sealed.
+#[expect(clippy::disallowed_methods, reason = "it measures real time")]
+pub fn unsealed(folder: &Path, signals: u32, times: i64, mut tell: impl FnMut(&str)) {
+    let (log, journal, _) = open(folder);
+    let mut random = SmallRng::seed_from_u64(1);
+    for s in 0..times {
+        for first in (0..signals).step_by(FRAME_ROWS) {
+            let mut rows = Rows::default();
+            for signal in first..signals.min(first + FRAME_ROWS as u32) {
+                let time = Instant::from_s(START_S + s);
+                rows.push(SignalId(signal), time, random.random(), StatusCode::GOOD, Quality::NONE, 0);
+            }
+            journal
+                .append(&RecordBody::Data(Frame { now: Instant::from_s(START_S + s), rows, ..Frame::default() }))
+                .unwrap();
+        }
+    }
+    log.sync().unwrap();
+    let read = |signal: u32| {
+        let found = samples(&log, SignalId(signal), Instant::MIN, Instant::MAX).unwrap();
+        found.map(|page| page.unwrap().len()).sum::<usize>()
+    };
+    let apart: Vec<u32> = (0..64).map(|n| n * (signals / 64)).collect();
+    let jobs: [(&str, Vec<u32>, bool); 4] = [
+        ("one signal", vec![signals / 2], false),
+        ("it again", vec![signals / 2], false),
+        ("64 that were configured one after the other", (0..64).collect(), false),
+        ("64 others in one request", apart, true),
+    ];
+    for (what, of, together) in jobs {
+        let timer = Timer::now();
+        if together {
+            log.prepare(&of.iter().map(|signal| SignalId(*signal)).collect::<Vec<_>>()).unwrap();
+        }
+        let rows = of.iter().map(|signal| read(*signal)).sum::<usize>();
+        tell(&format!("{what}: {rows} of {} unsealed samples in {:?}", i64::from(signals) * times, timer.elapsed()));
+    }
+}
+
+/// As ingestion cuts them.
+const FRAME_ROWS: usize = 4096;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use watchfire_model::{
     Control, Fill, Frame, Gap, GapCause, Instant, Lsn, Quality, Record, RecordBody, Rows, SignalId, SourceState,
     StatusCode,
@@ -12,8 +14,8 @@ use watchfire_model::{
 use super::memory::MemoryJournal;
 use super::rig::{Rig, Site};
 use crate::{
-    Encoded, Journal, JournalSync, Log, OnRecord, PortError, RecordReader, ReplayError, gaps, recover, samples,
-    seal_all,
+    Encoded, Journal, JournalSync, Log, OnRecord, PortError, RecordReader, Recorded, ReplayError, gaps, recover,
+    samples, seal_all,
 };
 
 fn frame(n: i64, time: i64) -> RecordBody {
@@ -262,5 +264,51 @@ fn gaps_are_those_on_record_and_each_says_what_became_of_it_wherever_it_is_store
         let open = recover(&log).unwrap().open;
         let signals: Vec<_> = open.iter().map(|gap| gap.signal.unwrap().0).collect();
         assert_eq!(signals, [2, 4, 1], "those of every signal are not for a source to fill");
+    }
+}
+
+#[test]
+fn whoever_reads_what_is_not_sealed_finds_all_of_it_whatever_was_read_before() {
+    for seed in 0..40 {
+        let site = Site::new();
+        let log = site.log();
+        let mut random = SmallRng::seed_from_u64(seed);
+        let mut written: Vec<(u32, i64, i64)> = Vec::new();
+        let mut sealed = 0;
+        for n in 0..120_i64 {
+            let mut rows = Rows::default();
+            for _ in 0..random.random_range(0..6) {
+                // Some near each other, and one whose number is far away.
+                let signal = [1, 2, 3, 70, 71, 5_000_000][random.random_range(0..6)];
+                let time = 1000 + n + random.random_range(-20..1);
+                rows.push(SignalId(signal), Instant::from_s(time), n as f64, StatusCode::GOOD, Quality::NONE, 0);
+                rows.set_exact(n);
+                written.push((signal, time, n));
+            }
+            site.journal.append(&RecordBody::Data(Frame { rows, ..Frame::default() })).unwrap();
+            site.journal.syncer().sync().unwrap();
+            if random.random_bool(0.05) {
+                site.seal_some(site.journal.records().len());
+                sealed += 1;
+            }
+            if random.random_bool(0.2) {
+                let some: Vec<SignalId> = [2, 71, 5_000_000, 2].map(SignalId).to_vec();
+                log.prepare(&some[..random.random_range(1..5)]).unwrap();
+            }
+            let signal = [1, 2, 3, 70, 71, 5_000_000, 9][random.random_range(0..7)];
+            let (from, to) = if random.random_bool(0.5) { (0, 9999) } else { (1000 + n / 2, 1000 + n) };
+            let pages = samples(&log, SignalId(signal), Instant::from_s(from), Instant::from_s(to)).unwrap();
+            let mut found: Vec<(i64, i64)> = Vec::new();
+            for page in pages {
+                let rows = page.unwrap();
+                let line = |row: usize| (rows.time[row].ns() / 1_000_000_000, rows.exact_at(row).unwrap());
+                found.extend((0..rows.len()).map(line));
+            }
+            let of_signal = written.iter().filter(|(id, time, _)| *id == signal && (from..to).contains(time));
+            let mut expected: Vec<_> = of_signal.map(|(_, time, n)| (*time, *n)).collect();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "seed {seed}, frame {n}, signal {signal}");
+        }
+        assert!(sealed > 0 || seed > 0);
     }
 }
