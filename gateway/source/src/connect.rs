@@ -30,6 +30,8 @@ pub(crate) struct Connector {
     pub pki: Pki,
     pub timing: Timing,
     pub clock: Arc<dyn Clock>,
+    /// The server that is configured first, of those that stand in for each other.
+    pub primary: EndpointUrl,
 }
 
 /// A session that is not connected yet, and what has to be polled for it to live.
@@ -42,7 +44,19 @@ impl Connector {
     /// What makes connections to another server of the same source.
     pub(crate) fn at(&self, url: EndpointUrl) -> Self {
         let config = SourceConfig { url, ..self.config.clone() };
-        Self { config, pki: self.pki.clone(), timing: self.timing, clock: self.clock.clone() }
+        Self {
+            config,
+            pki: self.pki.clone(),
+            timing: self.timing,
+            clock: self.clock.clone(),
+            primary: self.primary.clone(),
+        }
+    }
+
+    /// What the server's certificate is pinned for: servers that stand in for each other have one each.
+    fn pinned_for(&self) -> String {
+        let SourceConfig { name, url, .. } = &self.config;
+        if *url == self.primary { name.clone() } else { format!("{name}@{}:{}", url.host, url.port) }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -114,12 +128,16 @@ impl Connector {
         let shown = endpoint.server_certificate.as_ref().to_vec();
         let application = endpoint.server.application_uri.as_ref().to_owned();
         let (host, name) = (self.config.url.host.clone(), self.config.name.clone());
+        let pinned_for = self.pinned_for();
         let (pki, first_use) = (self.pki.clone(), self.config.trust_server_certificate);
         let now = self.clock.now();
         off_the_runtime(move || {
             let peer = Peer { application_uri: Some(&application), host: Some(&host) };
-            let judged =
-                if first_use { pki.judge_or_pin(&name, &shown, &peer, now)? } else { pki.judge(&shown, &peer, now)? };
+            let judged = if first_use {
+                pki.judge_or_pin(&pinned_for, &shown, &peer, now)?
+            } else {
+                pki.judge(&shown, &peer, now)?
+            };
             if Certificate::first_of(&shown).is_some_and(|certificate| !certificate.is_for_host(&host)) {
                 tracing::warn!(source = name, host, "the server's certificate is for another host name");
             }

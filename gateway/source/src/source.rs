@@ -68,7 +68,8 @@ impl OpcUaSource {
         let converter = Converter::new(roster.ids(), kinds.clone());
         let servers = Servers::new(config.url.clone(), config.reach.redundant.clone());
         let timing = Timing::default().of(&config.reach);
-        let connector = Connector { config, pki: Pki::new(pki_dir), timing, clock };
+        let primary = config.url.clone();
+        let connector = Connector { primary, config, pki: Pki::new(pki_dir), timing, clock };
         let (backfill, queue, kept) = (Backfill::default(), VecDeque::new(), Vec::new());
         Self { name, connector, roster, converter, backfill, queue, kept, kinds, servers }
     }

@@ -19,7 +19,14 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What makes connections to a source's server.
 pub(crate) fn connector(config: &SourceConfig, pki_dir: PathBuf, clock: Arc<dyn Clock>) -> Connector {
-    Connector { config: config.clone(), pki: Pki::new(pki_dir), timing: Timing::default().of(&config.reach), clock }
+    let primary = config.url.clone();
+    Connector {
+        primary,
+        config: config.clone(),
+        pki: Pki::new(pki_dir),
+        timing: Timing::default().of(&config.reach),
+        clock,
+    }
 }
 
 /// Connects and does `work` with the session; fails as soon as the connection does.
