@@ -13,6 +13,7 @@ const KEPT: [(&str, &[&str]); 4] = [
     ("parquet", &["exchange"]),
     ("async-opcua", &["ua", "source", "server", "plant"]),
     ("sled", &["history"]),
+    ("redb", &["history"]),
     ("wasmtime", &["sandbox"]),
 ];
 /// Rooms behind the pipeline's ports: none sees another.

@@ -9,7 +9,8 @@ use watchfire_pipeline::PortError;
 use crate::bucket::bucket_of;
 use crate::days::{DayEntry, filled, name};
 use crate::history::SledHistory;
-use crate::store::{Change, Store, failed, sync_folder};
+use crate::key_value::{Change, KeyValue};
+use crate::store::{Store, failed, sync_folder};
 
 /// Pairs copied at once: some megabytes.
 const STEP: usize = 512;
@@ -68,7 +69,7 @@ fn copy_day(from: &Store, to: Store, entry: &DayEntry) -> Result<(), PortError> 
 }
 
 /// Copies the pairs whose keys are `wanted`; not durable until committed.
-pub fn copy(from: &Store, to: &Store, wanted: impl Fn(&[u8]) -> bool) -> Result<(), PortError> {
+pub fn copy(from: &impl KeyValue, to: &impl KeyValue, wanted: impl Fn(&[u8]) -> bool) -> Result<(), PortError> {
     let mut next = Vec::new();
     loop {
         let pairs = from.range(&next, &[u8::MAX; 64], STEP)?;

@@ -12,8 +12,9 @@ use crate::chunk::Chunk;
 use crate::directory::{self, Entry};
 use crate::frames;
 use crate::gaps::{self, GapsHead};
+use crate::key_value::{Change, Group, KeyValue, VALUE_BYTES_MAX};
 use crate::pages::{Page, lay_out, take_apart};
-use crate::store::{Change, Group, Store, VALUE_BYTES_MAX};
+use crate::store::Store;
 
 const HEAD: u8 = 0;
 const FRAMES: u8 = 1;

@@ -6,7 +6,7 @@ use watchfire_model::Lsn;
 use watchfire_pipeline::{Checkpoint, PortError};
 
 use crate::ctl::{Ctl, Kind, named};
-use crate::store::{Change, Group, VALUE_BYTES_MAX};
+use crate::key_value::{Change, Group, VALUE_BYTES_MAX};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Manifest {

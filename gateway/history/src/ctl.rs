@@ -13,8 +13,9 @@ use crate::backup;
 use crate::bytes::{Reader, put_count, put_signed, put_varint};
 use crate::days::{Day, DayEntry};
 use crate::digest;
+use crate::key_value::{Change, Group, KeyValue, Pair, VALUE_BYTES_MAX};
 use crate::mark::{Mark, Promise};
-use crate::store::{Change, Group, Pair, Store, VALUE_BYTES_MAX};
+use crate::store::Store;
 
 /// The layout of the data folder: 1 had no digest, no directories in buckets and no counts of days; 2 had gaps in the
 /// tables of frames, and no places of what became of them.

@@ -10,8 +10,9 @@ use watchfire_pipeline::PortError;
 
 use crate::bucket;
 use crate::bytes::{Reader, put_varint};
+use crate::key_value::{Change, KeyValue};
 use crate::sizes::folder_bytes;
-use crate::store::{Change, Store, failed, sync_folder};
+use crate::store::{Store, failed, sync_folder};
 
 /// Databases that stay open however large they are.
 const OPEN_MIN: usize = 4;

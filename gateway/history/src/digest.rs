@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use watchfire_pipeline::PortError;
 
 use crate::ctl::{Kind, named};
-use crate::store::{Change, Group, Store};
+use crate::key_value::{Change, Group, KeyValue};
 
 /// The kinds that are digested.
 const KINDS: [Kind; 8] =
@@ -38,7 +38,7 @@ fn share(key: &[u8], value: &[u8]) -> u128 {
 }
 
 /// The sum over everything that is there.
-fn sum(store: &Store) -> Result<u128, PortError> {
+fn sum(store: &impl KeyValue) -> Result<u128, PortError> {
     let own = digest_key();
     let mut sum = 0_u128;
     for kind in KINDS {
@@ -54,7 +54,7 @@ fn sum(store: &Store) -> Result<u128, PortError> {
     Ok(sum)
 }
 
-fn held(store: &Store) -> Result<Option<u128>, PortError> {
+fn held(store: &impl KeyValue) -> Result<Option<u128>, PortError> {
     let bytes = store.get(&digest_key())?;
     Ok(bytes.and_then(|bytes| Some(u128::from_le_bytes(bytes.try_into().ok()?))))
 }
@@ -67,7 +67,7 @@ fn put(sum: u128) -> Change {
 ///
 /// # Errors
 /// When the store fails.
-pub fn begin(store: &Store) -> Result<Vec<Group>, PortError> {
+pub fn begin(store: &impl KeyValue) -> Result<Vec<Group>, PortError> {
     Ok(vec![vec![put(sum(store)?)]])
 }
 
@@ -75,7 +75,7 @@ pub fn begin(store: &Store) -> Result<Vec<Group>, PortError> {
 ///
 /// # Errors
 /// When the store fails.
-pub fn add(store: &Store, mut groups: Vec<Group>) -> Result<Vec<Group>, PortError> {
+pub fn add(store: &impl KeyValue, mut groups: Vec<Group>) -> Result<Vec<Group>, PortError> {
     let own = digest_key();
     let mut now = held(store)?.unwrap_or_default();
     // What earlier groups have made of a key, which the store does not know yet.
@@ -114,7 +114,7 @@ pub fn add(store: &Store, mut groups: Vec<Group>) -> Result<Vec<Group>, PortErro
 ///
 /// # Errors
 /// [`PortError::Damaged`] when it does not fit; when the store fails.
-pub fn check(store: &Store) -> Result<(), PortError> {
+pub fn check(store: &impl KeyValue) -> Result<(), PortError> {
     if held(store)? == Some(sum(store)?) {
         return Ok(());
     }

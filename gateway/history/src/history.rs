@@ -10,6 +10,7 @@ use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReade
 use crate::checkpoint;
 use crate::ctl::{Ctl, Kind, day_has_gone, drop_day, named, set};
 use crate::days::{Day, DayEntry, Days, Index, end_of};
+use crate::key_value::KeyValue;
 use crate::reads::{Directories, Reads, Recent};
 use crate::seal::{leftovers, seal};
 use crate::sizes::{Sizes, sizes};

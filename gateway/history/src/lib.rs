@@ -21,6 +21,7 @@ mod floats;
 mod frames;
 mod gaps;
 mod history;
+mod key_value;
 mod mark;
 mod pages;
 mod reads;

@@ -4,7 +4,7 @@
 use watchfire_model::SignalId;
 
 use crate::bytes::{Reader, put_count, put_varint};
-use crate::store::VALUE_BYTES_MAX;
+use crate::key_value::VALUE_BYTES_MAX;
 
 /// Several chunks: how many, their signals and lengths, then the chunks.
 const SHARED: u8 = 0;

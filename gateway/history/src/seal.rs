@@ -10,7 +10,8 @@ use watchfire_pipeline::PortError;
 use crate::bucket::{self, from_key, widen};
 use crate::ctl::{self, Ctl, Kind, named, placed, set, set_day};
 use crate::days::{Day, DayEntry, Days, day_of, filled};
-use crate::store::{Change, Group, Store};
+use crate::key_value::{Change, Group, KeyValue};
+use crate::store::Store;
 
 /// Seals records that follow `sealed`; returns the entries of the days that have changed.
 ///

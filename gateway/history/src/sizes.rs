@@ -8,6 +8,7 @@ use watchfire_pipeline::PortError;
 
 use crate::bucket;
 use crate::days::{Day, DayEntry, Days};
+use crate::key_value::KeyValue;
 use crate::store::failed;
 
 /// Pairs looked at at once.

@@ -19,30 +19,13 @@ use std::time::Duration;
 use parking_lot::{RwLock, RwLockReadGuard};
 use watchfire_pipeline::PortError;
 
-/// The longest value.
-pub const VALUE_BYTES_MAX: usize = 6_000;
-/// The longest key.
-const KEY_BYTES_MAX: usize = 1_024;
+use crate::key_value::{Change, Group, KEY_BYTES_MAX, KeyValue, Pair, VALUE_BYTES_MAX};
+
 /// Changes applied at once.
 const BATCH_CHANGES_MAX: usize = 500;
 /// A database that was just closed in this process may hold its lock a moment longer.
 const LOCK_TRIES: usize = 200;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
-
-/// A key and its value.
-pub type Pair = (Vec<u8>, Vec<u8>);
-
-/// A change.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// Sets a key.
-    Put(Vec<u8>, Vec<u8>),
-    /// Removes a key.
-    Remove(Vec<u8>),
-}
-
-/// Changes of which a kill leaves all or none, up to [`BATCH_CHANGES_MAX`] of them.
-pub type Group = Vec<Change>;
 
 /// An open database.
 #[derive(Debug)]
@@ -105,57 +88,6 @@ impl Store {
         closed(&self.folder)
     }
 
-    /// Its folder.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// The value of a key.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError> {
-        self.reading(|open| Ok(open.db.get(key)?.map(|value| value.to_vec())))
-    }
-
-    /// The last pair whose key is at or before `key`.
-    pub fn at_or_before(&self, key: &[u8]) -> Result<Option<Pair>, PortError> {
-        self.reading(|open| open.db.range(..=key).next_back().map(|found| found.map(pair)).transpose())
-    }
-
-    /// The first pair whose key is at or after `key`.
-    pub fn at_or_after(&self, key: &[u8]) -> Result<Option<Pair>, PortError> {
-        self.reading(|open| open.db.range(key..).next().map(|found| found.map(pair)).transpose())
-    }
-
-    /// Pairs whose keys lie in `first..=last`, in order, `most` of them.
-    pub fn range(&self, first: &[u8], last: &[u8], most: usize) -> Result<Vec<Pair>, PortError> {
-        if first > last {
-            return Ok(Vec::new());
-        }
-        self.reading(|open| open.db.range(first..=last).take(most).map(|found| found.map(pair)).collect())
-    }
-
-    /// Applies groups of changes in their order. Not durable until [`Store::commit`].
-    pub fn write(&self, groups: Vec<Group>) -> Result<(), PortError> {
-        for change in groups.iter().flatten() {
-            self.check(change)?;
-        }
-        self.unstick()?;
-        let (mut batch, mut held) = (sled::Batch::default(), 0);
-        for group in groups {
-            if held > 0 && held + group.len() > BATCH_CHANGES_MAX {
-                self.apply(std::mem::take(&mut batch))?;
-                held = 0;
-            }
-            held += group.len();
-            for change in group {
-                match change {
-                    Change::Put(key, value) => batch.insert(key, value),
-                    Change::Remove(key) => batch.remove(key),
-                }
-            }
-        }
-        if held > 0 { self.apply(batch) } else { Ok(()) }
-    }
-
     fn apply(&self, batch: sled::Batch) -> Result<(), PortError> {
         self.with("writing", move |open| open.db.apply_batch(batch))
     }
@@ -175,21 +107,6 @@ impl Store {
         );
         let source = io::Error::new(io::ErrorKind::InvalidInput, text);
         Err(PortError::Io { doing: format!("writing to `{}`", self.folder.display()), source })
-    }
-
-    /// Makes everything written so far durable, also against a power cut. The one place that flushes.
-    pub fn commit(&self) -> Result<(), PortError> {
-        self.with("flushing", |open| open.db.flush().map(|_| ()))?;
-        let open = self.usable()?;
-        if let Some(open) = open.as_ref()
-            && let Err(source) = open.file.sync_data()
-        {
-            self.broken.store(true, Ordering::SeqCst);
-            return Err(PortError::Io { doing: format!("making `{}` durable", self.folder.display()), source });
-        }
-        drop(open);
-        self.watch_blobs();
-        Ok(())
     }
 
     fn watch_blobs(&self) {
@@ -258,6 +175,68 @@ impl Store {
     #[cfg(test)]
     pub fn stop_as_if_full(&self) {
         self.stuck.store(true, Ordering::SeqCst);
+    }
+}
+
+impl KeyValue for Store {
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, PortError> {
+        self.reading(|open| Ok(open.db.get(key)?.map(|value| value.to_vec())))
+    }
+
+    fn at_or_before(&self, key: &[u8]) -> Result<Option<Pair>, PortError> {
+        self.reading(|open| open.db.range(..=key).next_back().map(|found| found.map(pair)).transpose())
+    }
+
+    fn at_or_after(&self, key: &[u8]) -> Result<Option<Pair>, PortError> {
+        self.reading(|open| open.db.range(key..).next().map(|found| found.map(pair)).transpose())
+    }
+
+    fn range(&self, first: &[u8], last: &[u8], most: usize) -> Result<Vec<Pair>, PortError> {
+        if first > last {
+            return Ok(Vec::new());
+        }
+        self.reading(|open| open.db.range(first..=last).take(most).map(|found| found.map(pair)).collect())
+    }
+
+    fn write(&self, groups: Vec<Group>) -> Result<(), PortError> {
+        for change in groups.iter().flatten() {
+            self.check(change)?;
+        }
+        self.unstick()?;
+        let (mut batch, mut held) = (sled::Batch::default(), 0);
+        for group in groups {
+            if held > 0 && held + group.len() > BATCH_CHANGES_MAX {
+                self.apply(std::mem::take(&mut batch))?;
+                held = 0;
+            }
+            held += group.len();
+            for change in group {
+                match change {
+                    Change::Put(key, value) => batch.insert(key, value),
+                    Change::Remove(key) => batch.remove(key),
+                }
+            }
+        }
+        if held > 0 { self.apply(batch) } else { Ok(()) }
+    }
+
+    /// The one place that flushes.
+    fn commit(&self) -> Result<(), PortError> {
+        self.with("flushing", |open| open.db.flush().map(|_| ()))?;
+        let open = self.usable()?;
+        if let Some(open) = open.as_ref()
+            && let Err(source) = open.file.sync_data()
+        {
+            self.broken.store(true, Ordering::SeqCst);
+            return Err(PortError::Io { doing: format!("making `{}` durable", self.folder.display()), source });
+        }
+        drop(open);
+        self.watch_blobs();
+        Ok(())
     }
 }
 

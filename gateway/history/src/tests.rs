@@ -3,6 +3,7 @@
 mod crash;
 mod flips;
 mod made;
+mod oracle;
 mod round_trip;
 mod states;
 mod whole;

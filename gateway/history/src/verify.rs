@@ -11,6 +11,7 @@ use crate::checkpoint;
 use crate::ctl::Kind;
 use crate::days::{Day, DayEntry, name};
 use crate::history::SledHistory;
+use crate::key_value::KeyValue;
 
 /// Records without samples that are read at once.
 const STEP: usize = 1024;

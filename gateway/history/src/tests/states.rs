@@ -9,7 +9,7 @@ use watchfire_pipeline::{Checkpoint, History};
 use super::made::records;
 use crate::SledHistory;
 use crate::ctl::{Ctl, Kind, named};
-use crate::store::Change;
+use crate::key_value::Change;
 
 #[test]
 fn the_last_state_of_each_alarm_is_kept_however_long_it_was_before() {

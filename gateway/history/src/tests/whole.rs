@@ -8,7 +8,8 @@ use crate::SledHistory;
 use crate::bucket::from_key;
 use crate::ctl::{Kind, named, placed};
 use crate::days::{day_of, name};
-use crate::store::{Change, Store};
+use crate::key_value::{Change, KeyValue};
+use crate::store::Store;
 
 fn filled(folder: &std::path::Path, count: u64) -> SledHistory {
     let history = SledHistory::open(folder).unwrap();
