@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::harness::top;
 
 /// Libraries that only these rooms may name.
-const KEPT: [(&str, &[&str]); 4] = [
+const KEPT: [(&str, &[&str]); 5] = [
     ("parquet", &["exchange"]),
     ("async-opcua", &["ua", "source", "server", "plant"]),
     ("sled", &["history"]),
