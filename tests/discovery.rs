@@ -130,14 +130,16 @@ fn check_online_tells_every_node_that_the_server_does_not_have() {
         signal_table("folder", "/Server"),
     );
     let head = format!("[[source]]\nname = \"plant\"\nurl = \"{}\"\nsecurity = \"none\"\n\n", recorded.url());
-    site.configure(&(head.clone() + &good + &gone + &folder));
+    let streams = "[[source.events]]\n\n[[source.events]]\nname = \"x\"\nnotifier = \"ns=2;s=a_feed\"\n\n";
+    site.configure(&(head.clone() + &good + &gone + &folder + streams));
     let _server = recorded.start();
     let output = site.run("check", &["--online"]);
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("signal `plant/gone`: node `nsu=urn:elsewhere;s=gone` is not on the server"), "{said}");
     assert!(said.contains("signal `plant/folder`: node `/Server` is no variable"), "{said}");
-    assert!(said.contains("1 of 3 signals are good") && said.ends_with("2 problems\n"), "{said}");
+    assert!(said.contains("signal `plant/x`: node `ns=2;s=a_feed` has no events"), "{said}");
+    assert!(said.contains("2 of 5 signals are good") && said.ends_with("3 problems\n"), "{said}");
 
     site.configure(&(head + &good));
     let output = site.run("check", &["--online"]);

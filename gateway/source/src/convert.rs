@@ -1,11 +1,13 @@
 //! Notifications to rows and gaps. Knows no connection; the cost of a row is two table look-ups and its conversion.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use opcua::types::{DataChangeNotification, DataValue, EventNotificationList};
+use opcua::types::custom::DataTypeTree;
+use opcua::types::{DataChangeNotification, DataValue, EventNotificationList, Variant, VariantScalarTypeId};
 use watchfire_config::ElementPath;
-use watchfire_model::{Gap, GapCause, Instant, Quality, Rows, SignalId};
-use watchfire_ua::{Kinds, has_overflow, push_data_value};
+use watchfire_model::{Gap, GapCause, Instant, Kind, Quality, Rows, SignalId};
+use watchfire_ua::{Kinds, has_overflow, push_data_value, value_json};
 
 use crate::element::element;
 use crate::events::{EventReader, Told};
@@ -30,6 +32,8 @@ pub(crate) struct Converter {
     parts: HashMap<usize, Vec<Part>>,
     /// Those whose values are events, by their places.
     streams: HashMap<usize, EventReader>,
+    /// What the server's structures are made of, where one is a signal's value.
+    structures: Option<Arc<DataTypeTree>>,
 }
 
 /// A signal that is a part of a node's value.
@@ -47,7 +51,13 @@ pub(crate) fn client_handle(at: usize) -> u32 {
 
 impl Converter {
     pub(crate) fn new(signals: Vec<SignalId>, kinds: Kinds) -> Self {
-        Self { ledger: Ledger::new(signals.into_iter()), kinds, parts: HashMap::new(), streams: HashMap::new() }
+        Self {
+            ledger: Ledger::new(signals.into_iter()),
+            kinds,
+            parts: HashMap::new(),
+            streams: HashMap::new(),
+            structures: None,
+        }
     }
 
     /// What was recorded before the start; see [`Ledger::recorded`].
@@ -67,6 +77,11 @@ impl Converter {
         for at in self.parts_of(at) {
             self.ledger.begin(at);
         }
+    }
+
+    /// The server's structures are made of this.
+    pub(crate) fn set_structures(&mut self, structures: Arc<DataTypeTree>) {
+        self.structures = Some(structures);
     }
 
     /// The events of a signal are read so from now on.
@@ -163,10 +178,15 @@ impl Converter {
 
     fn value(&mut self, at: usize, value: DataValue, now: Instant, into: &mut Received) {
         let Some((signal, open)) = self.ledger.signal(at) else { return };
+        // Its DataType is that of its elements.
+        let is_array = matches!(value.value, Some(Variant::Array(_)));
+        let value = with_members(value, self.structures.as_deref());
         let kind = push_data_value(&mut into.rows, signal, value, now);
         if open && let Some(kind) = kind {
             self.kinds.set(signal, kind);
             self.ledger.set_open(at, false);
+        } else if is_array && self.kinds.get(signal) != Some(Kind::Text) {
+            self.kinds.set(signal, Kind::Text);
         }
         let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { return };
         let seen = self.ledger.value(at, *time, has_overflow(*status));
@@ -182,11 +202,25 @@ impl Converter {
     }
 }
 
+/// A structure, or an array of them, as its JSON text with the names of its members; any other value as it is.
+fn with_members(mut data: DataValue, structures: Option<&DataTypeTree>) -> DataValue {
+    let is_structure = match &data.value {
+        Some(Variant::ExtensionObject(object)) => !object.is_null(),
+        Some(Variant::Array(array)) => array.value_type == VariantScalarTypeId::ExtensionObject,
+        _ => false,
+    };
+    if is_structure && let Some(text) = data.value.take().and_then(|value| value_json(value, structures)) {
+        data.value = Some(Variant::String(text.into()));
+    } else if is_structure {
+        data.value = Some(Variant::String("structure".into()));
+    }
+    data
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use opcua::types::{DataValue, DateTime, MonitoredItemNotification, StatusCode, Variant};
-    use watchfire_model::Kind;
 
     fn item(at: usize, second: u16, status: u32) -> MonitoredItemNotification {
         let value = DataValue {

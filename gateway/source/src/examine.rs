@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use opcua::client::Session;
+use opcua::types::custom::DataTypeTree;
 use opcua::types::{AttributeId, StatusCode, Variant};
 use watchfire_config::BrowsePath;
 use watchfire_model::Kind;
@@ -18,7 +19,7 @@ use crate::{SourceError, structures};
 const SUBSCRIBE_TO_EVENTS: u8 = 1;
 
 /// What is known of nodes on a connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Examined {
     /// Those that can be watched, each with its kind where the server tells it, and whether the server keeps its history.
     pub found: Vec<(Found, Option<Kind>, bool)>,
@@ -28,16 +29,19 @@ pub(crate) struct Examined {
     pub limits: Limits,
     /// The server's namespaces.
     pub namespaces: Vec<String>,
+    /// What its structures are made of, where that was learned.
+    pub structures: Option<Arc<DataTypeTree>>,
 }
 
 /// Examines nodes, each named by its place among the watched. Fails only if the server answers nothing at all: a node
 /// that is not there concerns no other.
-/// `learn`: what structures are made of is to be learned as well.
+/// `learn`: what structures are made of is to be learned as well; it is too where one of the nodes may be one.
 pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bool) -> Result<Examined, SourceError> {
     let mut examined = Examined { limits: Limits::of(&session).await?, ..Examined::default() };
     if learn {
-        structures::learn(&session, examined.limits).await;
+        examined.structures = structures::learn(&session, examined.limits).await;
     }
+    let mut may_be_structures = false;
     let namespaces = namespaces(&session).await?;
     let mut known = Vec::with_capacity(nodes.len());
     let mut streams = HashSet::new();
@@ -98,12 +102,19 @@ pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bo
             Err(status) => examined.refused.push(Refused { at: found.at, status }),
             Ok(variable) => {
                 let kind = match &variable.data_type {
-                    Some(data_type) => kinds.kind(&session, data_type).await,
+                    Some(data_type) => {
+                        let kind = kinds.kind(&session, data_type).await;
+                        may_be_structures |= data_type.namespace > 0 && kind == Some(Kind::Text);
+                        kind
+                    }
                     None => None,
                 };
                 examined.found.push((found, kind, variable.has_history));
             }
         }
+    }
+    if may_be_structures && examined.structures.is_none() {
+        examined.structures = structures::learn(&session, examined.limits).await;
     }
     examined.namespaces = namespaces;
     Ok(examined)

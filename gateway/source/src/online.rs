@@ -61,7 +61,7 @@ async fn checked(session: Arc<Session>, config: &SourceConfig) -> Result<Online,
                 if matches!(level.value, Some(Variant::Byte(level)) if level & HISTORY_READ != 0) {
                     online.with_history += 1;
                 }
-                judged(class, fitness, signal.element.is_some(), &config.name)
+                judged(class, fitness, signal.events.is_some(), &config.name)
             }
         };
         if let Some(wrong) = wrong {
@@ -72,22 +72,18 @@ async fn checked(session: Arc<Session>, config: &SourceConfig) -> Result<Online,
 }
 
 /// What is wrong with a node; `None`: nothing.
-fn judged(class: &DataValue, fitness: Fitness, is_element: bool, source: &str) -> Option<String> {
+fn judged(class: &DataValue, fitness: Fitness, is_stream: bool, source: &str) -> Option<String> {
     let class_is = |wanted: NodeClass| matches!(class.value, Some(Variant::Int32(class)) if class == wanted as i32);
     if class.status.is_some_and(|status: StatusCode| status.is_bad()) {
         return Some(format!("is not on the server; run `watchfire browse {source}`"));
     }
+    if is_stream {
+        let has_events = class_is(NodeClass::Object) || class_is(NodeClass::View);
+        return (!has_events).then(|| "has no events; name an object such as the server itself, `i=2253`".to_owned());
+    }
     if !class_is(NodeClass::Variable) {
         return Some(format!("is no variable; run `watchfire browse {source}` for what is below it"));
     }
-    match fitness {
-        Fitness::Unreadable => Some("may not be read; give the gateway's user the right on the server".to_owned()),
-        Fitness::Array if !is_element => {
-            Some("is an array; name one of its elements with `element = \"[0]\"`".to_owned())
-        }
-        Fitness::Structure if !is_element => {
-            Some("is a structure; name one of its members with `element = \"member\"`".to_owned())
-        }
-        _ => None,
-    }
+    let hidden = || "may not be read; give the gateway's user the right on the server".to_owned();
+    (fitness == Fitness::Unreadable).then(hidden)
 }

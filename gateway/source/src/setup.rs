@@ -193,6 +193,9 @@ impl Setup {
                 let mut examined = examined?;
                 self.chunk = examined.limits.create.clamp(1, limits_of(self.profile).0);
                 self.namespaces = examined.namespaces;
+                if let Some(structures) = examined.structures {
+                    lent.converter.set_structures(structures);
+                }
                 lent.backfill.connected(examined.limits.history);
                 let mut carriers: HashMap<NodeId, Wanted> = HashMap::new();
                 for (found, kind, has_history) in examined.found {

@@ -4,8 +4,8 @@
 //! It opens no connection, serves no node and keeps no task.
 
 mod error;
-mod events;
 mod identity;
+mod json;
 mod kinds;
 mod node_id;
 #[cfg(test)]
@@ -18,8 +18,8 @@ mod units;
 mod values;
 
 pub use error::UaError;
-pub use events::event_json;
 pub use identity::Application;
+pub use json::{event_json, value_json};
 pub use kinds::{DataTypeKind, Kinds, data_type_of_kind, kind_of_data_type, kind_of_value};
 pub use node_id::NodeAddress;
 pub use pki::{Certificate, Kept, Peer, Pki, Refusal, Refused, RevocationList, Shelf, Thumbprint, Trust, TrustList};

@@ -1,13 +1,17 @@
 //! OPC UA values to rows, and samples back to OPC UA values.
 //!
-//! Scalars only: of an array or a structure the status and the times are kept, and a note that it was one.
+//! A scalar is a number or a text; a whole array, structure or byte string is the text of its JSON.
 
 use opcua::types::{DataValue, StatusCode as UaStatusCode, UAString, Variant};
 use watchfire_model::{Instant, Kind, Quality, Rows, Sample, SignalId};
 
+use crate::json::value_json;
 use crate::kinds::kind_of_value;
 use crate::status::{has_overflow, status_from_ua, status_to_ua};
 use crate::time::{date_time_from_instant, instant_from_date_time};
+
+/// Byte strings longer than this are pictures and programs, not values.
+const BYTES_MAX: usize = 32 << 10;
 
 /// A value as the columns hold it.
 struct Cell {
@@ -97,8 +101,15 @@ fn cell_of(value: Variant) -> Cell {
         Variant::NodeId(v) => Cell::text(v.to_string()),
         Variant::ExpandedNodeId(v) => Cell::text(v.to_string()),
         Variant::Variant(inner) => cell_of(*inner),
-        Variant::ByteString(v) => Cell::text(format!("byte string of {} bytes", v.as_ref().len())),
-        Variant::Array(v) => Cell::text(format!("array of {}", v.values.len())),
+        Variant::ByteString(v) if v.is_null() => Cell::nothing(),
+        Variant::ByteString(v) if v.as_ref().len() > BYTES_MAX => {
+            Cell::text(format!("byte string of {} bytes", v.as_ref().len()))
+        }
+        Variant::ByteString(v) => Cell::text(v.as_base64()),
+        Variant::Array(v) => {
+            let count = v.values.len();
+            Cell::text(value_json(Variant::Array(v), None).unwrap_or_else(|| format!("array of {count}")))
+        }
         Variant::XmlElement(_) => Cell::text("XML element".to_owned()),
         Variant::ExtensionObject(_) => Cell::text("structure".to_owned()),
         Variant::DataValue(_) => Cell::text("data value".to_owned()),
@@ -285,6 +296,6 @@ mod tests {
         let array = Array::new(VariantScalarTypeId::Double, vec![Variant::Double(1.0), Variant::Double(2.0)]).unwrap();
         let (rows, _) = row_of(data_value(Variant::Array(Box::new(array))));
         assert!(rows.value[0].is_nan());
-        assert_eq!((rows.text_at(0), rows.status[0]), (Some("array of 2"), StatusCode::GOOD));
+        assert_eq!((rows.text_at(0), rows.status[0]), (Some("[1.0,2.0]"), StatusCode::GOOD));
     }
 }

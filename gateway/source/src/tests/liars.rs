@@ -138,7 +138,7 @@ async fn values_of_wrong_types_and_impossible_times_are_taken_for_what_they_are(
     assert!(seen.signal.iter().all(|id| *id == SignalId(0)));
     let texts: Vec<_> = (0..4).map(|row| seen.text_at(row).unwrap().len()).collect();
     assert_eq!((texts[0], texts[1]), (12, 1 << 18));
-    assert_eq!((seen.text_at(2), seen.text_at(3)), (Some("array of 3"), Some("structure")));
+    assert_eq!((seen.text_at(2), seen.text_at(3)), (Some("[1.0,1.0,1.0]"), Some("\"structure Range\"")));
     assert!(seen.value[4].is_nan() && seen.value[5].is_nan());
     assert!(seen.status[6].is_bad());
     assert_eq!(seen.whole_at(10), Some(i128::from(u64::MAX)));
