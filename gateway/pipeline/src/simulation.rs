@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use watchfire_alarms::RefusedCommand;
-use watchfire_model::{CommandKind, Control, GapCause, Level, Lsn, Record, RecordBody, SourceState, StatusCode};
+use watchfire_model::{
+    CommandKind, Control, GapCause, Instant, Level, Lsn, Record, RecordBody, SignalId, SourceState, StatusCode,
+};
 
 use crate::Mode;
 
@@ -274,6 +276,58 @@ async fn time_in_the_log_never_runs_backwards() {
     let frames =
         site.records().into_iter().filter_map(|r| if let RecordBody::Data(f) = r.body { Some(f.now) } else { None });
     assert!(frames.collect::<Vec<_>>().is_sorted_by(|a, b| a < b));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_are_set_by_an_hour_lose_nothing_and_double_nothing() {
+    for (seed, steps) in [(1, [3600, -3600, -3600, 3600]), (2, [-3600, 3600, 3600, -3600])] {
+        let site = Site::new();
+        let mut random = SmallRng::seed_from_u64(seed);
+        let mut given: Vec<(Instant, f64)> = Vec::new();
+        let mut rig = Rig::start(&site).await;
+        for (round, step) in steps.into_iter().enumerate() {
+            // The server's clock is the gateway's, or stands as it was.
+            for n in 0..40 {
+                let value = f64::from(n) + 100.0 * round as f64;
+                given.push((site.now(), value));
+                rig.value(1, value).await;
+                rig.wait_ms(random.random_range(0..400)).await;
+            }
+            rig.step_clock(step);
+            if random.random_bool(0.5) {
+                rig.wait_ms(3_000).await;
+                rig.kill();
+                site.lose_what_is_not_durable();
+                rig = Rig::start(&site).await;
+            }
+        }
+        rig.wait_ms(3_000).await;
+        rig.stop().await;
+        assert!(!site.told("gateway/clock").is_empty(), "a clock that was set back is an alarm");
+        let is_frame = |record: Record| if let RecordBody::Data(frame) = record.body { Some(frame.now) } else { None };
+        assert!(site.records().into_iter().filter_map(is_frame).collect::<Vec<_>>().is_sorted());
+
+        // By time, whatever the order in which they came; those of one time in that order.
+        given.sort_by_key(|(time, _)| *time);
+        let (first, last) = (given[0].0, given[given.len() - 1].0);
+        for sealed in [false, true] {
+            if sealed {
+                site.seal();
+            }
+            let log = site.log();
+            for (from, to) in [(0, 1000), (0, 500), (300, 700), (500, 1000), (999, 1001)] {
+                let at = |share: i64| Instant::from_ns(first.ns() + last.since_ns(first) / 1000 * share + share / 1000);
+                let within = given.iter().filter(|(time, _)| (at(from)..at(to)).contains(time)).copied();
+                let mut found = Vec::new();
+                for page in crate::samples(&log, SignalId(1), at(from), at(to)).unwrap() {
+                    let rows = page.unwrap();
+                    found.extend(rows.time.iter().copied().zip(rows.value.iter().copied()));
+                }
+                assert_eq!(found, within.collect::<Vec<_>>(), "seed {seed}, sealed: {sealed}, {from} to {to}");
+            }
+        }
+        assert_eq!(site.replay().await.differences, vec![]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

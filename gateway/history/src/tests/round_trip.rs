@@ -1,7 +1,7 @@
 //! Sealed records are read back as they were, by place and by time.
 
 use proptest::prelude::*;
-use watchfire_model::{Instant, Lsn, Record, RecordBody, Rows, SignalId};
+use watchfire_model::{Frame, Instant, Lsn, Quality, Record, RecordBody, Rows, SignalId, StatusCode};
 use watchfire_pipeline::{History, Page, PortError, RecordReader, Wanted};
 
 use super::made::{START_S, all, bits, range, records};
@@ -239,4 +239,43 @@ proptest! {
         let found = (0..5).map(|id| range(&history, SignalId(id * 1000), Instant::MIN, Instant::MAX).unwrap().len());
         prop_assert_eq!(found.sum::<usize>(), rows);
     }
+}
+
+/// Clocks are set by an hour shortly before the end of a day: what was received goes on, times of samples do not.
+#[test]
+fn a_range_finds_what_was_received_while_clocks_were_set_by_an_hour() {
+    const HOUR_S: i64 = 3600;
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let (mut written, mut expected) = (Vec::new(), Vec::new());
+    let (mut server_s, mut now_s) = (START_S + DAY_S - START_S % DAY_S - 2 * HOUR_S, 0);
+    for n in 0..1_200_i64 {
+        server_s += 30
+            + match n {
+                200 | 900 => HOUR_S,
+                400 | 600 => -HOUR_S,
+                _ => 0,
+            };
+        now_s = (now_s + 30).max(server_s);
+        let mut rows = Rows::default();
+        rows.push(SignalId(1), Instant::from_s(server_s), n as f64, StatusCode::GOOD, Quality::NONE, 0);
+        expected.push((server_s, n));
+        let frame = Frame { now: Instant::from_s(now_s), rows, ..Frame::default() };
+        written.push(Record { lsn: Lsn(n.unsigned_abs() + 1), body: RecordBody::Data(frame) });
+    }
+    written.chunks(90).for_each(|part| history.seal(part).unwrap());
+    assert!(history.counted().1.len() > 1);
+    expected.sort_unstable();
+    let (first, last) = (expected[0].0, expected[expected.len() - 1].0);
+    for from_s in (first - HOUR_S..last + HOUR_S).step_by(1_700) {
+        for length_s in [1, 500, HOUR_S, 5 * HOUR_S, DAY_S] {
+            let rows =
+                range(&history, SignalId(1), Instant::from_s(from_s), Instant::from_s(from_s + length_s)).unwrap();
+            let found =
+                rows.time.iter().map(|time| time.ns() / 1_000_000_000).zip(rows.value.iter().map(|v| *v as i64));
+            let within = expected.iter().filter(|(time, _)| (from_s..from_s + length_s).contains(time)).copied();
+            assert_eq!(found.collect::<Vec<_>>(), within.collect::<Vec<_>>(), "{length_s} s from {from_s}");
+        }
+    }
+    assert!(history.verify().faults.is_empty());
 }

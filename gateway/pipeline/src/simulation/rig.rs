@@ -37,6 +37,11 @@ impl Site {
         Self { history: MemoryHistory::beside(&journal), disk: journal.disk(), journal, clock }
     }
 
+    /// The machine's clock.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     pub fn log(&self) -> Arc<Log> {
         Log::new(Arc::new(self.journal.clone()), Arc::new(self.history.clone()))
     }
