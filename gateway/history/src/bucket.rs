@@ -13,7 +13,7 @@ use crate::directory::{self, Entry};
 use crate::frames;
 use crate::gaps::{self, GapsHead};
 use crate::key_value::{Change, Group, KeyValue, VALUE_BYTES_MAX};
-use crate::pages::{Page, lay_out, take_apart};
+use crate::pages::{Page, find as find_chunk, lay_out, take_apart};
 use crate::store::Store;
 
 const HEAD: u8 = 0;
@@ -274,8 +274,7 @@ pub fn chunk(
         let listed = entries.iter().skip(from).take_while(|entry| entry.signal == begins);
         directory::are_these(listed, &pages)
     });
-    let chunks = take_apart(&pages).filter(|_| are_listed).ok_or_else(|| damaged(store, first))?;
-    Ok(chunks.into_iter().find(|(held, _)| *held == signal).map(|(_, chunk)| chunk))
+    find_chunk(&pages, signal).filter(|_| are_listed).ok_or_else(|| damaged(store, first))
 }
 
 /// A bucket's table of frames as layout 2 had it, with gaps.

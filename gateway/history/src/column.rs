@@ -24,6 +24,10 @@ const DELTA_PACKED: u8 = 3;
 /// Differences less the step, by pco.
 const DELTA_PCO: u8 = 4;
 
+/// So many numbers are few.
+const FEW: usize = 2048;
+/// The exponent of their bins.
+const FEW_LEVEL: usize = 3;
 /// What pco's own header costs, bits, roughly.
 const PCO_HEAD_BITS: u64 = 200;
 
@@ -129,9 +133,20 @@ fn pack(values: &[u64], width: u32, out: &mut Vec<u8>) {
     }
 }
 
+/// Wider numbers may reach beyond a word that begins at a byte.
+const WINDOW_BITS_MAX: u32 = 57;
+
 fn unpack(reader: &mut Reader, width: u32, n: usize) -> Option<Vec<u64>> {
     let bytes = reader.take(n.checked_mul(usize::try_from(width).ok()?)?.div_ceil(8))?;
     let mask = if width == u64::BITS { u64::MAX } else { (1 << width) - 1 };
+    if width <= WINDOW_BITS_MAX {
+        // Whole words at once, the last ones from beyond the end.
+        let padded = [bytes, &[0; 8]].concat();
+        let bits = (0..n).map(|i| i * width as usize);
+        return bits
+            .map(|bit| Some(u64::from_le_bytes(*padded.get(bit / 8..)?.first_chunk()?) >> (bit % 8) & mask))
+            .collect();
+    }
     let (mut held, mut bits, mut bytes) = (0_u128, 0_u32, bytes.iter());
     let mut values = Vec::with_capacity(n);
     for _ in 0..n {
@@ -149,14 +164,17 @@ fn unpack(reader: &mut Reader, width: u32, n: usize) -> Option<Vec<u64>> {
 /// Narrow numbers have narrower heads.
 fn pco_ints(values: &[u64], width: u32) -> Option<Vec<u8>> {
     match width {
-        0..=16 => put_pco(&values.iter().map(|value| *value as u16).collect::<Vec<_>>(), &plain()),
-        17..=32 => put_pco(&values.iter().map(|value| *value as u32).collect::<Vec<_>>(), &plain()),
-        _ => put_pco(values, &plain()),
+        0..=16 => put_pco(&values.iter().map(|value| *value as u16).collect::<Vec<_>>(), &plain(values.len())),
+        17..=32 => put_pco(&values.iter().map(|value| *value as u32).collect::<Vec<_>>(), &plain(values.len())),
+        _ => put_pco(values, &plain(values.len())),
     }
 }
 
-fn plain() -> ChunkConfig {
-    ChunkConfig::default().with_mode_spec(ModeSpec::Classic).with_delta_spec(DeltaSpec::NoOp)
+/// Of few numbers the table of bins is a large part: fewer bins then.
+fn plain(count: usize) -> ChunkConfig {
+    let level = if count < FEW { FEW_LEVEL } else { pco::DEFAULT_COMPRESSION_LEVEL };
+    let config = ChunkConfig::default().with_compression_level(level);
+    config.with_mode_spec(ModeSpec::Classic).with_delta_spec(DeltaSpec::NoOp)
 }
 
 /// Encodes numbers by pco. `None` when it refuses them.

@@ -139,6 +139,9 @@ impl Days {
     /// # Errors
     /// [`PortError::Damaged`] when it is missing, cannot be read, or is older than what was sealed.
     pub fn reading(&self, day: Day, entry: &DayEntry) -> Result<Option<Arc<Store>>, PortError> {
+        if let Some(open) = self.opened(day) {
+            return Ok(Some(open));
+        }
         let path = self.path(day);
         if !path.join("db").exists() {
             if self.set_aside(day) {
@@ -168,13 +171,22 @@ impl Days {
         self.held(day, entry)
     }
 
-    fn held(&self, day: Day, entry: Option<&DayEntry>) -> Result<Arc<Store>, PortError> {
+    /// The database of a day that is open; the last one used goes last.
+    fn opened(&self, day: Day) -> Option<Arc<Store>> {
         let mut open = self.open.lock();
-        if let Some(at) = open.iter().position(|(held, _)| *held == day) {
-            let found = open.remove(at);
-            let store = found.1.clone();
-            open.push(found);
-            return Ok(store);
+        let at = open.iter().position(|(held, _)| *held == day)?;
+        open.get_mut(at..)?.rotate_left(1);
+        open.last().map(|(_, store)| store.clone())
+    }
+
+    fn held(&self, day: Day, entry: Option<&DayEntry>) -> Result<Arc<Store>, PortError> {
+        if let Some(open) = self.opened(day) {
+            return Ok(open);
+        }
+        let mut open = self.open.lock();
+        if let Some((_, store)) = open.iter().find(|(held, _)| *held == day) {
+            // Somebody was quicker.
+            return Ok(store.clone());
         }
         // Only what nobody uses is closed, and within the lock: it is closed when it is opened again.
         let mut surplus = self.surplus(&open);

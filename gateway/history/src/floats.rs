@@ -90,8 +90,9 @@ fn put_runs(values: &[f64], out: &mut Vec<u8>) {
 /// The values as whole numbers of the fewest decimal places that give all of them back.
 fn decimals(values: &[f64], single: bool) -> Option<(u8, Vec<i64>)> {
     let fits = |value: &f64, places: u8| {
-        let whole = (value * scale(places)).round();
-        let back = from_whole(whole as i64, places, single);
+        let scale = scale(places);
+        let whole = (value * scale).round();
+        let back = from_whole(whole as i64, scale, single);
         (whole.abs() <= WHOLE_MAX && back.to_bits() == value.to_bits()).then_some(whole as i64)
     };
     let probe = values.get(..PROBE.min(values.len()))?;
@@ -106,8 +107,8 @@ fn scale(places: u8) -> f64 {
     10_f64.powi(i32::from(places))
 }
 
-fn from_whole(whole: i64, places: u8, single: bool) -> f64 {
-    let value = whole as f64 / scale(places);
+fn from_whole(whole: i64, scale: f64, single: bool) -> f64 {
+    let value = whole as f64 / scale;
     if single { f64::from(value as f32) } else { value }
 }
 
@@ -146,8 +147,8 @@ pub fn read_floats(reader: &mut Reader, n: usize) -> Option<Vec<f64>> {
         }
         form @ (DECIMAL | DECIMAL_SINGLE) => {
             let places = reader.byte().filter(|places| *places <= PLACES_MAX)?;
-            let whole = read_ints(reader, n)?;
-            Some(whole.into_iter().map(|whole| from_whole(whole, places, form == DECIMAL_SINGLE)).collect())
+            let (whole, scale) = (read_ints(reader, n)?, scale(places));
+            Some(whole.into_iter().map(|whole| from_whole(whole, scale, form == DECIMAL_SINGLE)).collect())
         }
         form => {
             let bytes = reader.count()?;

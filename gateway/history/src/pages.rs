@@ -81,6 +81,33 @@ fn parts((signal, chunk): &(SignalId, Vec<u8>), pages: &mut Vec<Page>) -> Option
     }
 }
 
+/// One signal's chunk among pages that share one, or that are its parts, if it is there; `None` when a page is damaged or
+/// missing. Copies no other chunk.
+pub fn find(pages: &[Page], wanted: SignalId) -> Option<Option<Vec<u8>>> {
+    let [page] = pages else {
+        return Some(take_apart(pages)?.into_iter().find(|(signal, _)| *signal == wanted).map(|(_, chunk)| chunk));
+    };
+    let mut reader = Reader(&page.bytes);
+    if reader.byte()? != SHARED {
+        return Some(take_apart(pages)?.into_iter().find(|(signal, _)| *signal == wanted).map(|(_, chunk)| chunk));
+    }
+    let n = reader.count().filter(|n| *n <= VALUE_BYTES_MAX)?;
+    let (mut end, mut place) = (0_usize, None);
+    for _ in 0..n {
+        let (signal, length) = (SignalId(u32::try_from(reader.varint()?).ok()?), reader.count()?);
+        let begin = end;
+        end = end.checked_add(length)?;
+        if signal == wanted {
+            place = Some(begin..end);
+        }
+    }
+    (reader.0.len() == end).then_some(())?;
+    match place {
+        Some(place) => Some(Some(reader.0.get(place)?.to_owned())),
+        None => Some(None),
+    }
+}
+
 /// The chunks of pages in their order, with their signals; `None` when a page is damaged or missing.
 pub fn take_apart(pages: &[Page]) -> Option<Vec<(SignalId, Vec<u8>)>> {
     let mut chunks: Vec<(SignalId, Vec<u8>)> = Vec::new();
@@ -129,7 +156,14 @@ mod tests {
             let pages = lay_out(&chunks).unwrap();
             prop_assert!(pages.iter().all(|page| page.bytes.len() <= VALUE_BYTES_MAX));
             prop_assert!(pages.is_sorted_by(|a, b| (a.signal, a.part) < (b.signal, b.part)));
-            prop_assert_eq!(take_apart(&pages), Some(chunks));
+            prop_assert_eq!(take_apart(&pages), Some(chunks.clone()));
+            for (signal, chunk) in &chunks {
+                // As they are read: those of the page that begins with it or before it.
+                let begins = pages.iter().rev().map(|page| page.signal).find(|begins| begins <= signal).unwrap();
+                let read: Vec<Page> = pages.iter().filter(|page| page.signal == begins).cloned().collect();
+                prop_assert_eq!(find(&read, *signal), Some(Some(chunk.clone())));
+                prop_assert_eq!(find(&read, SignalId(signal.0 + 1)), Some(None));
+            }
             if let Some(large) = pages.iter().position(|page| page.part > 0) {
                 let mut lost = pages;
                 lost.remove(large);
