@@ -244,6 +244,36 @@ mod tests {
         assert_eq!(Chunk::decode_head(&short.encode()), None);
     }
 
+    /// Values, both time stamps, statuses and types, at whole milliseconds with 10 ms of jitter.
+    #[test]
+    fn a_chunk_of_ten_minutes_takes_no_more_than_it_may() {
+        let mut random = 1_u64;
+        let mut noise = |below: i64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            i64::try_from(random >> 40).unwrap() % below
+        };
+        for (what, most) in [("a valve", 0.8), ("a counter", 1.1), ("a walk", 1.3), ("noise over two decimals", 1.75)] {
+            for n in [512_i64, 600, 3600] {
+                let mut chunk = Chunk::default();
+                let mut walk = 5000;
+                for s in 0..n {
+                    walk += noise(11) - 5;
+                    let value = match what {
+                        "a valve" => f64::from(u8::from(s / 300 % 2 == 0)),
+                        "a counter" => (s * 7 / 3 + noise(3)) as f64,
+                        "a walk" => walk as f64 / 100.0,
+                        _ => ((50.0 + 20.0 * (s as f64 / 90.0).sin()) * 100.0 + noise(100) as f64).round() / 100.0,
+                    };
+                    let time = Instant::from_ns((1_800_000_000_000 + s * 1000 + noise(10)) * 1_000_000);
+                    chunk.0.push(SIGNAL, time, value, StatusCode::GOOD, Quality::NONE, 1_000_000);
+                }
+                let bytes = chunk.encode().len() as f64 / n as f64;
+                println!("{what}, {n} values: {bytes:.2} bytes each");
+                assert!(bytes <= most, "{what}, {n} values: {bytes:.2} bytes each");
+            }
+        }
+    }
+
     #[test]
     fn damaged_chunks_are_refused_or_wrong_but_never_panic() {
         let mut chunk = Chunk::default();

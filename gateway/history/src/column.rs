@@ -24,10 +24,6 @@ const DELTA_PACKED: u8 = 3;
 /// Differences less the step, by pco.
 const DELTA_PCO: u8 = 4;
 
-/// So many numbers are few.
-const FEW: usize = 2048;
-/// The exponent of their bins.
-const FEW_LEVEL: usize = 3;
 /// What pco's own header costs, bits, roughly.
 const PCO_HEAD_BITS: u64 = 200;
 
@@ -164,17 +160,14 @@ fn unpack(reader: &mut Reader, width: u32, n: usize) -> Option<Vec<u64>> {
 /// Narrow numbers have narrower heads.
 fn pco_ints(values: &[u64], width: u32) -> Option<Vec<u8>> {
     match width {
-        0..=16 => put_pco(&values.iter().map(|value| *value as u16).collect::<Vec<_>>(), &plain(values.len())),
-        17..=32 => put_pco(&values.iter().map(|value| *value as u32).collect::<Vec<_>>(), &plain(values.len())),
-        _ => put_pco(values, &plain(values.len())),
+        0..=16 => put_pco(&values.iter().map(|value| *value as u16).collect::<Vec<_>>(), &plain()),
+        17..=32 => put_pco(&values.iter().map(|value| *value as u32).collect::<Vec<_>>(), &plain()),
+        _ => put_pco(values, &plain()),
     }
 }
 
-/// Of few numbers the table of bins is a large part: fewer bins then.
-fn plain(count: usize) -> ChunkConfig {
-    let level = if count < FEW { FEW_LEVEL } else { pco::DEFAULT_COMPRESSION_LEVEL };
-    let config = ChunkConfig::default().with_compression_level(level);
-    config.with_mode_spec(ModeSpec::Classic).with_delta_spec(DeltaSpec::NoOp)
+fn plain() -> ChunkConfig {
+    ChunkConfig::default().with_mode_spec(ModeSpec::Classic).with_delta_spec(DeltaSpec::NoOp)
 }
 
 /// Encodes numbers by pco. `None` when it refuses them.

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use parking_lot::Mutex;
-use watchfire_model::{Instant, Lsn, Record, RecordBody};
+use watchfire_model::{Lsn, Record, RecordBody};
 use watchfire_pipeline::PortError;
 
 use crate::backup;
-use crate::bytes::{Reader, put_count, put_signed, put_varint};
+use crate::bytes::{Reader, put_count, put_varint};
+use crate::day_entry::read_day;
 use crate::days::{Day, DayEntry};
 use crate::digest;
 use crate::key_value::{Change, Group, KeyValue, Pair, VALUE_BYTES_MAX};
@@ -80,7 +81,8 @@ pub fn placed(kind: Kind, lsn: Lsn) -> Vec<u8> {
     key
 }
 
-fn day_key(kind: Kind, day: Day) -> Vec<u8> {
+/// The key of a day.
+pub fn day_key(kind: Kind, day: Day) -> Vec<u8> {
     let mut key = vec![kind as u8];
     // Negative days sort before positive ones.
     key.extend((i64::from(day) - i64::from(Day::MIN)).to_be_bytes());
@@ -385,57 +387,6 @@ impl Ctl {
     }
 }
 
-/// What the entry of a day with counts begins with: no record has this place. Twice, where its gaps are known too.
-const COUNTED: u64 = 0;
-
-/// Sets a day's entry.
-pub fn set_day(day: Day, entry: &DayEntry) -> Change {
-    let mut bytes = Vec::new();
-    // Gaps were counted later than the rest, so none are without it.
-    let gaps = entry.gaps.filter(|_| entry.counts.is_some());
-    (0..u8::from(entry.counts.is_some()) + u8::from(gaps.is_some())).for_each(|_| put_varint(COUNTED, &mut bytes));
-    put_varint(entry.first.0, &mut bytes);
-    put_varint(entry.last.0, &mut bytes);
-    for count in entry.counts.map(|(buckets, rows)| [buckets, rows]).into_iter().flatten() {
-        put_varint(count, &mut bytes);
-    }
-    if let Some((count, span)) = gaps {
-        put_varint(count, &mut bytes);
-        put_span(span.filter(|_| count > 0), &mut bytes);
-    }
-    put_span(entry.span, &mut bytes);
-    Change::Put(day_key(Kind::Day, day), bytes)
-}
-
-fn read_day(bytes: &[u8]) -> Option<DayEntry> {
-    let mut reader = Reader(bytes);
-    let (mut first, mut counted) = (reader.varint()?, 0);
-    while first == COUNTED && counted < 2 {
-        (first, counted) = (reader.varint()?, counted + 1);
-    }
-    let (first, last) = (Lsn(first), Lsn(reader.varint()?));
-    let counts = if counted > 0 { Some((reader.varint()?, reader.varint()?)) } else { None };
-    let gaps = if counted > 1 {
-        let count = reader.varint()?;
-        Some((count, if count > 0 { Some(read_span(&mut reader)?) } else { None }))
-    } else {
-        None
-    };
-    let span = if reader.0.is_empty() { None } else { Some(read_span(&mut reader)?) };
-    Some(DayEntry { first, last, span, counts, gaps })
-}
-
-fn put_span(span: Option<(Instant, Instant)>, out: &mut Vec<u8>) {
-    if let Some((earliest, latest)) = span {
-        put_signed(earliest.ns(), out);
-        put_signed(latest.ns(), out);
-    }
-}
-
-fn read_span(reader: &mut Reader) -> Option<(Instant, Instant)> {
-    Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
-}
-
 /// The places of the records that tell what became of gaps, for a folder that did not keep them.
 fn index_fills(store: &Store) -> Result<Vec<Group>, PortError> {
     let mut groups: Vec<Group> = Vec::new();
@@ -466,16 +417,6 @@ const STEP: usize = 1024;
 const CONTROL: u64 = 1;
 /// What became of gaps, as it is written.
 const FILLED: u64 = 5;
-
-/// Removes a day's entry, and says that its folder is to go.
-pub fn drop_day(day: Day) -> Group {
-    vec![Change::Remove(day_key(Kind::Day, day)), Change::Put(day_key(Kind::Dropped, day), Vec::new())]
-}
-
-/// Says that a dropped day's folder has gone.
-pub fn day_has_gone(day: Day) -> Group {
-    vec![Change::Remove(day_key(Kind::Dropped, day))]
-}
 
 /// The form of a record's body.
 const BODY: u8 = 1;

@@ -8,7 +8,8 @@ use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, SignalId};
 use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReader, Wanted};
 
 use crate::checkpoint;
-use crate::ctl::{Ctl, Kind, day_has_gone, drop_day, named, set};
+use crate::ctl::{Ctl, Kind, named, set};
+use crate::day_entry::{day_has_gone, drop_day};
 use crate::days::{Day, DayEntry, Days, Index, end_of};
 use crate::key_value::KeyValue;
 use crate::reads::{Directories, Reads, Recent};

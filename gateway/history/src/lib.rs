@@ -14,6 +14,7 @@ mod checkpoint;
 mod chunk;
 mod column;
 mod ctl;
+mod day_entry;
 mod days;
 mod digest;
 mod directory;

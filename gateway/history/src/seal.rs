@@ -8,7 +8,8 @@ use watchfire_model::{AlarmState, ConditionKey, Control, Frame, Lsn, Record, Rec
 use watchfire_pipeline::PortError;
 
 use crate::bucket::{self, from_key, widen};
-use crate::ctl::{self, Ctl, Kind, named, placed, set, set_day};
+use crate::ctl::{self, Ctl, Kind, named, placed, set};
+use crate::day_entry::set_day;
 use crate::days::{Day, DayEntry, Days, day_of, filled};
 use crate::key_value::{Change, Group, KeyValue};
 use crate::store::Store;

@@ -8,7 +8,8 @@ use watchfire_pipeline::{History, PortError, RecordReader};
 
 use super::made::{START_S, all, bits, copy_folder, range, records};
 use crate::SledHistory;
-use crate::ctl::{Ctl, drop_day};
+use crate::ctl::Ctl;
+use crate::day_entry::drop_day;
 use crate::days::{day_of, name};
 
 fn today(folder: &Path) -> std::path::PathBuf {

@@ -161,7 +161,7 @@ fn as_layout(folder: &std::path::Path, layout: u8) {
         change(folder, &format!("ts/{}", name(*day)), plain, false);
         let counts = entry.counts.filter(|_| layout > 1);
         let entry = crate::days::DayEntry { counts, gaps: None, ..*entry };
-        change(folder, "ctl", |_| vec![crate::ctl::set_day(*day, &entry)], layout > 1);
+        change(folder, "ctl", |_| vec![crate::day_entry::set_day(*day, &entry)], layout > 1);
     }
     let fills = |store: &Store| {
         let found = store.range(b"f", b"g", usize::MAX).unwrap();

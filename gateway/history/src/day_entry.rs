@@ -1,0 +1,70 @@
+//! What `ctl` says of each day of samples, as it is stored: without opening the day it is known what it holds.
+
+use watchfire_model::{Instant, Lsn};
+
+use crate::bytes::{Reader, put_signed, put_varint};
+use crate::ctl::{Kind, day_key};
+use crate::days::{Day, DayEntry};
+use crate::key_value::{Change, Group};
+
+/// What the entry of a day with counts begins with: no record has this place. Twice, where its gaps are known too.
+const COUNTED: u64 = 0;
+
+/// Sets a day's entry.
+pub fn set_day(day: Day, entry: &DayEntry) -> Change {
+    let mut bytes = Vec::new();
+    // Gaps were counted later than the rest, so none are without it.
+    let gaps = entry.gaps.filter(|_| entry.counts.is_some());
+    (0..u8::from(entry.counts.is_some()) + u8::from(gaps.is_some())).for_each(|_| put_varint(COUNTED, &mut bytes));
+    put_varint(entry.first.0, &mut bytes);
+    put_varint(entry.last.0, &mut bytes);
+    for count in entry.counts.map(|(buckets, rows)| [buckets, rows]).into_iter().flatten() {
+        put_varint(count, &mut bytes);
+    }
+    if let Some((count, span)) = gaps {
+        put_varint(count, &mut bytes);
+        put_span(span.filter(|_| count > 0), &mut bytes);
+    }
+    put_span(entry.span, &mut bytes);
+    Change::Put(day_key(Kind::Day, day), bytes)
+}
+
+/// Reads a day's entry; `None` when the bytes are none.
+pub fn read_day(bytes: &[u8]) -> Option<DayEntry> {
+    let mut reader = Reader(bytes);
+    let (mut first, mut counted) = (reader.varint()?, 0);
+    while first == COUNTED && counted < 2 {
+        (first, counted) = (reader.varint()?, counted + 1);
+    }
+    let (first, last) = (Lsn(first), Lsn(reader.varint()?));
+    let counts = if counted > 0 { Some((reader.varint()?, reader.varint()?)) } else { None };
+    let gaps = if counted > 1 {
+        let count = reader.varint()?;
+        Some((count, if count > 0 { Some(read_span(&mut reader)?) } else { None }))
+    } else {
+        None
+    };
+    let span = if reader.0.is_empty() { None } else { Some(read_span(&mut reader)?) };
+    Some(DayEntry { first, last, span, counts, gaps })
+}
+
+fn put_span(span: Option<(Instant, Instant)>, out: &mut Vec<u8>) {
+    if let Some((earliest, latest)) = span {
+        put_signed(earliest.ns(), out);
+        put_signed(latest.ns(), out);
+    }
+}
+
+fn read_span(reader: &mut Reader) -> Option<(Instant, Instant)> {
+    Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
+}
+
+/// Removes a day's entry, and says that its folder is to go.
+pub fn drop_day(day: Day) -> Group {
+    vec![Change::Remove(day_key(Kind::Day, day)), Change::Put(day_key(Kind::Dropped, day), Vec::new())]
+}
+
+/// Says that a dropped day's folder has gone.
+pub fn day_has_gone(day: Day) -> Group {
+    vec![Change::Remove(day_key(Kind::Dropped, day))]
+}
