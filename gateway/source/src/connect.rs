@@ -141,6 +141,9 @@ impl Connector {
             if Certificate::first_of(&shown).is_some_and(|certificate| !certificate.is_for_host(&host)) {
                 tracing::warn!(source = name, host, "the server's certificate is for another host name");
             }
+            if !matches!(judged, Trust::Refused(_)) {
+                pki.note_used(&pinned_for, &shown)?;
+            }
             match judged {
                 Trust::Trusted => Ok(()),
                 Trust::Pinned(file) => {

@@ -22,7 +22,10 @@ pub use identity::Application;
 pub use json::{event_json, value_json};
 pub use kinds::{DataTypeKind, Kinds, data_type_of_kind, kind_of_data_type, kind_of_value};
 pub use node_id::NodeAddress;
-pub use pki::{Certificate, Kept, Peer, Pki, Refusal, Refused, RevocationList, Shelf, Thumbprint, Trust, TrustList};
+pub use pki::{
+    Certificate, Expiring, Held, Kept, Peer, Pki, Refusal, Refused, Renewed, RevocationList, Shelf, Thumbprint, Trust,
+    TrustList,
+};
 pub use security::{Policy, Security};
 pub use status::{has_overflow, status_from_ua, status_name, status_to_ua};
 pub use time::{date_time_from_instant, instant_from_date_time, ns_from_ticks, ticks_from_ns};

@@ -1,11 +1,15 @@
 //! The folder of certificates. `own`: ours and its key. `trusted`: servers, clients and authorities that a person trusts.
 //! `issuers`: authorities that are not trusted by themselves, but may stand between. `crl`: revocation lists. `pinned`:
-//! the one server of a source that is trusted on first use. `rejected`: what was refused, for a person to look at.
+//! the one server of a source that is trusted on first use. `used`: what each source's server has shown last and was
+//! believed; trusts nobody. `rejected`: what was refused, for a person to look at. `denied`: what a person has rejected,
+//! whoever vouches for it.
 //!
 //! Who is trusted is decided in `chain`, from what lies in the folder at that moment: nothing has to be restarted.
 
 mod certificate;
 mod chain;
+mod expiry;
+mod own;
 mod shelf;
 
 use std::fs;
@@ -14,22 +18,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use opcua::crypto::{CertificateStore, CertificateVerifier, X509, X509Data};
-use opcua::sync::Mutex;
 use opcua::types::{Error, StatusCode};
 use watchfire_model::{Clock, Instant};
 
 pub use certificate::{Certificate, RevocationList, Thumbprint};
 pub use chain::{Peer, Refusal, TrustList};
+pub use expiry::{Expiring, Held};
+pub use own::Renewed;
 pub use shelf::{Kept, Shelf};
 
-use crate::{Application, UaError};
-
-/// Years that a certificate of our own making is valid.
-const VALID_DAYS: u32 = 5 * 365;
-const KEY_BITS: u32 = 2048;
-
-/// Only one thread of the process makes a certificate, even if client and server start at the same moment.
-static MAKING: Mutex<()> = Mutex::new(());
+use crate::UaError;
 
 /// The certificate folder of a data folder.
 #[derive(Clone, Debug)]
@@ -71,9 +69,13 @@ impl std::fmt::Display for Refused {
             Refusal::Expired { .. } => f.write_str("have it renewed"),
             Refusal::NotYetValid { .. } => f.write_str("check the clocks of both machines"),
             Refusal::Revoked { .. } => f.write_str("its owner needs a new one"),
+            Refusal::Denied => write!(f, "`watchfire certs trust {}` takes that back", thumbprint.short()),
             _ => {
-                let (file, trusted) = (file.display(), trusted.display());
-                write!(f, "look at `{file}`, and if you trust it move it to `{trusted}`")
+                let (file, trusted, short) = (file.display(), trusted.display(), thumbprint.short());
+                write!(
+                    f,
+                    "look at `{file}`, and if you trust it run `watchfire certs trust {short}` or move it to `{trusted}`"
+                )
             }
         }
     }
@@ -121,62 +123,19 @@ impl Pki {
         self.shelf(Shelf::Rejected)
     }
 
-    /// Where the pinned certificate of a source lies, once there is one.
+    /// Where the pinned certificate of a source's server lies, once there is one.
     #[must_use]
-    pub fn pin_of(&self, source: &str) -> PathBuf {
-        // A source's name may hold anything but a `/`.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_ ".contains(&byte);
-        let name =
-            source.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") });
-        self.shelf(Shelf::Pinned).join(format!("{}.der", name.collect::<String>()))
+    pub fn pin_of(&self, seat: &str) -> PathBuf {
+        self.seat(Shelf::Pinned, seat)
     }
 
-    /// Makes our certificate and key unless they are there; true if it made them. The key is readable by its owner
-    /// alone. Making takes about a second of CPU: call it off the runtime.
+    /// Notes what the server of a source has shown and was believed, so that people can see it and its end is watched.
     ///
     /// # Errors
-    /// When the folder cannot be written, or a certificate is there without its key.
-    pub fn ensure_own(&self, application: &Application) -> Result<bool, UaError> {
-        let _one_at_a_time = MAKING.lock();
-        for shelf in Shelf::ALL {
-            let dir = self.shelf(shelf);
-            fs::create_dir_all(&dir).map_err(|error| pki_error("make the folder", &dir, &error))?;
-        }
-        let certificate = self.own_certificate_path();
-        let key = self.dir.join(Self::own_key());
-        match (certificate.exists(), key.exists()) {
-            (true, true) => return Ok(false),
-            (true, false) => {
-                let detail =
-                    "its private key `own/private.pem` is missing; put it back, or remove both to get new ones";
-                return Err(UaError::Pki { doing: "use", path: certificate, detail: detail.to_owned() });
-            }
-            (false, _) => {}
-        }
-        self.make_own(application, &certificate, &key)?;
-        Ok(true)
-    }
-
-    /// Writes under other names first, the certificate last: a kill in between leaves nothing half.
-    fn make_own(&self, application: &Application, certificate: &Path, key: &Path) -> Result<(), UaError> {
-        let data = X509Data {
-            key_size: KEY_BITS,
-            common_name: application.name.clone(),
-            organization: application.name.clone(),
-            organizational_unit: application.name.clone(),
-            country: String::new(),
-            state: String::new(),
-            alt_host_names: X509Data::alt_host_names(&application.uri, None, true, true, true),
-            certificate_duration_days: VALID_DAYS,
-        };
-        let (new_certificate, new_key) = (certificate.with_extension("new"), key.with_extension("new"));
-        private_file(&new_key)?;
-        CertificateStore::create_certificate_and_key(&data, true, &new_certificate, &new_key)
-            .map_err(|detail| UaError::Pki { doing: "make", path: certificate.to_owned(), detail })?;
-        for (from, to) in [(&new_key, key), (&new_certificate, certificate)] {
-            fs::rename(from, to).map_err(|error| pki_error("write", to, &error))?;
-        }
-        Ok(())
+    /// When it is no certificate, or the folder cannot be written.
+    pub fn note_used(&self, seat: &str, shown: &[u8]) -> Result<(), UaError> {
+        let (certificate, _) = self.read_shown(shown)?;
+        write_whole(&self.seat(Shelf::Used, seat), certificate.der())
     }
 
     /// The stack's view of the folder, which trusts `only` one certificate: who that may be is decided by
@@ -249,7 +208,7 @@ impl Pki {
             }),
             None if matches!(
                 refusal,
-                Refusal::Expired { .. } | Refusal::NotYetValid { .. } | Refusal::Revoked { .. }
+                Refusal::Expired { .. } | Refusal::NotYetValid { .. } | Refusal::Revoked { .. } | Refusal::Denied
             ) =>
             {
                 self.refuse(certificate, refusal)
@@ -332,15 +291,6 @@ fn remove_if_there(path: &Path) -> Result<(), UaError> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(pki_error("remove", path, &error)),
         _ => Ok(()),
     }
-}
-
-/// An empty file that only its owner can read, there before the key is written into it.
-fn private_file(path: &Path) -> Result<(), UaError> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(|error| pki_error("write", path, &error))
 }
 
 fn pki_error(doing: &'static str, path: &Path, error: &std::io::Error) -> UaError {

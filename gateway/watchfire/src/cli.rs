@@ -33,6 +33,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Show what the server of a source has, as a tree or as entries for the configuration.
     Browse(Browse),
+    /// List, trust, reject and renew certificates, while the gateway runs or not.
+    Certs(Certs),
     /// Print what was recorded of a signal, or look through all of it, while the gateway runs or afterwards.
     History(History),
     /// Copy the data folder as a whole, while the gateway runs or afterwards.
@@ -72,6 +74,46 @@ pub struct Doctor {
     /// Which configuration.
     #[command(flatten)]
     pub config: ConfigFile,
+}
+
+/// Options of `certs`.
+#[derive(Args, Debug)]
+pub struct Certs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CertsCommand,
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = "watchfire.toml", global = true)]
+    pub config: PathBuf,
+}
+
+/// What can be done with certificates.
+#[derive(Debug, Subcommand)]
+pub enum CertsCommand {
+    /// Show every certificate and revocation list: whose it is, until when it is valid, who uses it.
+    List,
+    /// Trust a certificate: a server's, an HMI's, or an authority's with all that it vouches for. Or take a revocation
+    /// list.
+    Trust {
+        /// The beginning of its thumbprint, as `list` shows it, or a file: DER or PEM.
+        #[arg(value_name = "THUMBPRINT|FILE")]
+        certificate: String,
+        /// It is an authority's that is not trusted by itself, but stands between a trusted one and others.
+        #[arg(long)]
+        issuer: bool,
+    },
+    /// Trust a certificate no longer, whoever vouches for it.
+    Reject {
+        /// The beginning of its thumbprint, as `list` shows it, or a file: DER or PEM.
+        #[arg(value_name = "THUMBPRINT|FILE")]
+        certificate: String,
+    },
+    /// Make a new certificate for the gateway itself; the old one is kept.
+    Renew {
+        /// Although an authority has given out the old one.
+        #[arg(long)]
+        self_signed: bool,
+    },
 }
 
 /// Stands for the file where `browse --config` names none.

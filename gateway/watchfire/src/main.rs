@@ -4,6 +4,7 @@ mod allocator;
 mod assemble;
 mod backup;
 mod browse;
+mod certs;
 mod cli;
 mod counts;
 mod data;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Check(options) => run::check(&options),
         Command::Doctor(options) => doctor::doctor(&options),
         Command::Browse(options) => browse::browse(&options),
+        Command::Certs(options) => certs::certs(&options),
         Command::History(options) => history::history(&options),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),

@@ -147,7 +147,13 @@ impl Certificate {
         if owner.is_empty() { format!("{thumbprint}.der") } else { format!("{owner} [{thumbprint}].der") }
     }
 
-    fn common_name(&self) -> String {
+    /// Whether `below` was signed by this one.
+    #[must_use]
+    pub fn has_signed(&self, below: &Self) -> bool {
+        below.issuer_name() == self.subject_name() && below.is_signed_by(self).is_ok()
+    }
+
+    pub(super) fn common_name(&self) -> String {
         let names = self.parsed.tbs_certificate.subject.0.iter().flat_map(|part| part.0.iter());
         let text = names.filter(|name| name.oid == COMMON_NAME).map(ToString::to_string).next().unwrap_or_default();
         text.strip_prefix("CN=").unwrap_or(&text).to_owned()
@@ -324,6 +330,12 @@ impl RevocationList {
     #[must_use]
     pub fn next_update(&self) -> Option<Instant> {
         self.parsed.tbs_cert_list.next_update.as_ref().map(instant)
+    }
+
+    /// When it was given out.
+    #[must_use]
+    pub fn this_update(&self) -> Instant {
+        instant(&self.parsed.tbs_cert_list.this_update)
     }
 
     /// How many certificates it takes back.

@@ -15,6 +15,8 @@ pub struct TrustList {
     pub trusted: Vec<Certificate>,
     /// Authorities that are not trusted by themselves, but may stand between.
     pub issuers: Vec<Certificate>,
+    /// Rejected by a person.
+    pub denied: Vec<Certificate>,
     /// Revocation lists.
     pub lists: Vec<RevocationList>,
 }
@@ -31,6 +33,9 @@ pub struct Peer<'a> {
 /// Why a certificate is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// A person has rejected it.
+    #[error("was rejected by a person")]
+    Denied,
     /// Neither it nor anything above it is trusted.
     #[error("is not trusted")]
     Unknown,
@@ -117,6 +122,9 @@ impl TrustList {
         peer: &Peer<'_>,
         now: Instant,
     ) -> Result<(), Refusal> {
+        if self.denied.contains(certificate) {
+            return Err(Refusal::Denied);
+        }
         in_time(certificate, now)?;
         let is_chosen = self.trusted.contains(certificate);
         let mut way = vec![certificate];
@@ -158,7 +166,8 @@ impl TrustList {
         let is_self_signed = below.subject_name() == below.issuer_name();
         let mut reason = None;
         for above in self.trusted.iter().chain(&self.issuers).chain(sent) {
-            if above.subject_name() != below.issuer_name() || way.contains(&above) {
+            let is_next = above.subject_name() == below.issuer_name() && !self.denied.contains(above);
+            if !is_next || way.contains(&above) {
                 continue;
             }
             let tried = self.step(below, above, way.len(), now).and_then(|()| {

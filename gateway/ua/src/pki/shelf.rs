@@ -19,8 +19,12 @@ pub enum Shelf {
     Pinned,
     /// Authorities that may stand between.
     Issuers,
+    /// What each source's server has shown last and was believed. Trusts nobody.
+    Used,
     /// Refused.
     Rejected,
+    /// Rejected by a person, whoever vouches for it.
+    Denied,
     /// Revocation lists.
     Revocations,
 }
@@ -38,18 +42,60 @@ pub struct Kept {
 
 impl Shelf {
     /// Every folder.
-    pub const ALL: [Self; 6] =
-        [Self::Own, Self::Trusted, Self::Pinned, Self::Issuers, Self::Rejected, Self::Revocations];
+    pub const ALL: [Self; 8] = [
+        Self::Own,
+        Self::Trusted,
+        Self::Issuers,
+        Self::Revocations,
+        Self::Pinned,
+        Self::Used,
+        Self::Rejected,
+        Self::Denied,
+    ];
 
-    const fn folder(self) -> &'static str {
+    /// The folder's name.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
         match self {
             Self::Own => "own",
             Self::Trusted => "trusted",
             Self::Pinned => "pinned",
             Self::Issuers => "issuers",
+            Self::Used => "used",
             Self::Rejected => "rejected",
+            Self::Denied => "denied",
             Self::Revocations => "crl",
         }
+    }
+}
+
+impl Kept {
+    /// Whose it is, where each source's server has a file of its own.
+    #[must_use]
+    pub fn seat(&self) -> String {
+        let name = self.file.file_stem().unwrap_or_default().to_string_lossy();
+        let (mut bytes, mut rest) = (Vec::new(), name.as_bytes());
+        while let Some((first, more)) = rest.split_first() {
+            let escaped = more.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+            match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+                Some(byte) => {
+                    bytes.push(byte);
+                    rest = more.get(2..).unwrap_or_default();
+                }
+                None => {
+                    bytes.push(*first);
+                    rest = more;
+                }
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Whether it is the certificate of a server of this source.
+    #[must_use]
+    pub fn is_of(&self, source: &str) -> bool {
+        let seat = self.seat();
+        seat.strip_prefix(source).is_some_and(|rest| rest.is_empty() || rest.starts_with(" at "))
     }
 }
 
@@ -58,6 +104,16 @@ impl Pki {
     #[must_use]
     pub fn shelf(&self, shelf: Shelf) -> PathBuf {
         self.dir().join(shelf.folder())
+    }
+
+    /// The file for the server of a source, where each has its own: `press`, or `press at HOST:PORT` for one that stands
+    /// in for the first.
+    pub(super) fn seat(&self, shelf: Shelf, seat: &str) -> PathBuf {
+        // A source's name may hold anything but a `/`.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_ ".contains(&byte);
+        let name =
+            seat.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") });
+        self.shelf(shelf).join(format!("{}.der", name.collect::<String>()))
     }
 
     /// The certificates in a folder, by file name. Files that hold none are passed over; for those of several, each is
@@ -104,16 +160,21 @@ impl Pki {
             })
         });
         let lists = lists.collect::<Result<_, _>>()?;
-        Ok(TrustList { trusted: all(Shelf::Trusted)?, issuers: all(Shelf::Issuers)?, lists })
+        Ok(TrustList {
+            trusted: all(Shelf::Trusted)?,
+            issuers: all(Shelf::Issuers)?,
+            denied: all(Shelf::Denied)?,
+            lists,
+        })
     }
 
-    /// Every certificate whose thumbprint begins with a text, own ones left out.
+    /// Every certificate whose thumbprint begins with a text; ours, and what is only noted, left out.
     ///
     /// # Errors
     /// When a folder cannot be read.
     pub fn find(&self, thumbprint: &str) -> Result<Vec<Kept>, UaError> {
         let mut found = Vec::new();
-        for shelf in [Shelf::Trusted, Shelf::Pinned, Shelf::Issuers, Shelf::Rejected] {
+        for shelf in [Shelf::Trusted, Shelf::Pinned, Shelf::Issuers, Shelf::Rejected, Shelf::Denied] {
             found.extend(self.certificates(shelf)?);
         }
         found.retain(|kept| kept.certificate.thumbprint().begins_with(thumbprint));

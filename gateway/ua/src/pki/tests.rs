@@ -3,6 +3,7 @@
 mod made;
 
 use super::*;
+use crate::Application;
 use made::{Maker, NOW, day};
 
 const SERVER: Peer<'static> = Peer { application_uri: Some("urn:plc"), host: Some("plc.example") };
@@ -191,6 +192,48 @@ fn the_first_certificate_of_a_source_is_pinned_and_another_later_is_refused() {
 }
 
 #[test]
+fn what_a_person_has_rejected_is_refused_whoever_vouches_for_it() {
+    let site = Site::new();
+    site.put(Shelf::Trusted, &[&site.root, &site.plant]);
+    site.judge(&site.server).unwrap();
+    site.pki.put(&site.server, Shelf::Denied).unwrap();
+    assert_eq!(site.judge(&site.server), Err(Refusal::Denied));
+    let judged = site.pki.judge_or_pin("a", site.server.der(), &SERVER, NOW).unwrap();
+    assert!(matches!(&judged, Trust::Refused(refused) if refused.to_string().contains("watchfire certs trust")));
+    assert!(!site.pki.pin_of("a").exists(), "it is not pinned either");
+    site.pki.put(&site.server, Shelf::Trusted).unwrap();
+    assert_eq!(site.judge(&site.server), Ok(()), "the person has thought again");
+    site.pki.put(&site.plant, Shelf::Denied).unwrap();
+    let other = site.maker.server("CN=plc", 30).sign(&site.maker.plant, "CN=plant");
+    assert!(matches!(site.judge(&other), Err(Refusal::IssuerUnknown { .. })), "nor is what it vouches for");
+}
+
+#[test]
+fn what_ends_is_told_in_its_order_unless_it_was_replaced() {
+    let site = Site::new();
+    let maker = &site.maker;
+    let at = |days: i64| Instant::from_s(day(days));
+    let ends = |name: &str, serial: u32, days: i64| {
+        maker.authority(name, serial).valid(day(-9), day(days)).sign(&maker.root, "CN=root")
+    };
+    site.put(Shelf::Trusted, &[&ends("CN=old", 5, 3), &ends("CN=old", 6, 300), &ends("CN=short", 7, 9)]);
+    let server = maker.server("CN=plc", 3).valid(day(-9), day(5)).sign(&maker.plant, "CN=plant");
+    site.pki.note_used("press 1/2", server.der()).unwrap();
+    site.put(Shelf::Trusted, &[&server]);
+    let found = site.pki.expiring(at(30)).unwrap();
+    let found: Vec<_> = found.into_iter().map(|one| (one.held, one.subject, one.until)).collect();
+    let server = (Held::Server("press 1/2".into()), "CN=plc".to_owned(), at(5));
+    assert_eq!(found[0], server);
+    assert!(found.contains(&(Held::Authority, "CN=short".to_owned(), at(9))), "{found:?}");
+    assert!(!found.iter().any(|(_, subject, _)| subject == "CN=old"), "it was replaced: {found:?}");
+    assert!(site.pki.expiring(at(4)).unwrap().is_empty());
+    let used = &site.pki.certificates(Shelf::Used).unwrap()[0];
+    assert!(used.is_of("press 1/2") && !used.is_of("press 1") && !used.is_of("press"));
+    site.pki.note_used("press at plc:4840", site.server.der()).unwrap();
+    assert!(site.pki.certificates(Shelf::Used).unwrap().iter().any(|kept| kept.is_of("press")));
+}
+
+#[test]
 fn files_are_found_by_what_they_hold_and_move_as_a_whole() {
     let site = Site::new();
     let trusted = site.pki.shelf(Shelf::Trusted);
@@ -229,6 +272,23 @@ fn our_own_certificate_is_made_once() {
     }
     let certificate = pki.store(true, Vec::new()).read_own_cert().unwrap();
     certificate.is_application_uri_valid("urn:peer").unwrap();
+    let renewed = pki.renew_own(false).unwrap();
+    assert_eq!((renewed.old.der(), renewed.new.application_uri().as_deref()), (&made[..], Some("urn:peer")));
+    assert_ne!(renewed.old, renewed.new);
+    assert_eq!(fs::read(pki.own_certificate_path()).unwrap(), renewed.new.der());
+    let old = |ending: &str| renewed.kept.join(format!("{}.{ending}", renewed.old.thumbprint()));
+    assert_eq!(fs::read(old("der")).unwrap(), made);
+    let key = fs::read(folder.path().join(Pki::own_key())).unwrap();
+    assert_ne!(fs::read(old("pem")).unwrap(), key);
+    // As a kill between the two steps of a renewal leaves it.
+    fs::rename(pki.own_certificate_path(), pki.own_certificate_path().with_extension("new")).unwrap();
+    fs::write(pki.own_certificate_path(), &made).unwrap();
+    assert!(!pki.ensure_own(&application).unwrap());
+    assert_eq!(fs::read(pki.own_certificate_path()).unwrap(), renewed.new.der(), "it is ended");
+    let site = Site::new();
+    fs::write(pki.own_certificate_path(), site.server.der()).unwrap();
+    let refused = pki.renew_own(false).unwrap_err().to_string();
+    assert!(refused.contains("`CN=plant`") && refused.contains("--self-signed"), "{refused}");
     fs::remove_file(folder.path().join(Pki::own_key())).unwrap();
     assert!(pki.ensure_own(&application).unwrap_err().to_string().contains("private.pem"));
 }
