@@ -147,6 +147,14 @@ impl Notices {
         self.send(Notice::Own { cause, now, key: OwnConditions::disk_key(), finding, change: None }).await;
     }
 
+    /// Tells what of the certificates runs out, or that nothing does (`soon` is `None`).
+    pub(crate) async fn certificates(&self, cause: Lsn, now: Instant, soon: Option<String>) {
+        let active = soon.is_some();
+        let reason = soon.unwrap_or_else(|| "no certificate runs out soon".to_owned());
+        let finding = own_finding(active, reason, now, StatusCode::GOOD);
+        self.send(Notice::Own { cause, now, key: OwnConditions::certificates_key(), finding, change: None }).await;
+    }
+
     /// Notes which conditions rest on which sources, so that a lost source makes them uncertain.
     pub(crate) fn rest_on(&self, defs: &[Arc<ConditionDef>], sources: &[Arc<str>]) {
         self.own.rest_on(defs, sources);

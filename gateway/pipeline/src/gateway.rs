@@ -17,8 +17,8 @@ use crate::annunciate::Notice;
 use crate::ingest::{Ingest, Site};
 use crate::supervise::Detection;
 use crate::{
-    Annunciator, Arrival, BindingPlan, CommandRequest, CursorError, DetectorFactory, Disk, Inlet, Latest, Log, Notices,
-    OwnConditions, PortError, Source, Stats, Surface, inlet, recover,
+    Annunciator, Arrival, BindingPlan, CommandRequest, CursorError, DetectorFactory, Disk, Ends, Inlet, Latest, Log,
+    Notices, OwnConditions, PortError, Source, Stats, Surface, inlet, recover,
 };
 
 /// How long stopping may take, all steps together; what has not ended by then is ended where it stands.
@@ -64,6 +64,8 @@ pub struct Gateway {
     pub keep_bytes: Option<u64>,
     /// The disk under the stores.
     pub disk: Arc<dyn Disk>,
+    /// What runs out: certificates.
+    pub ends: Arc<dyn Ends>,
 }
 
 /// Why the gateway had to stop by itself.
@@ -112,6 +114,8 @@ impl Gateway {
         let mut seal: Essential = task(sealing);
         let watching = crate::disk::run(self.log.clone(), self.disk, notices.clone(), self.clock.clone());
         let watching_disk = AbortOnDropHandle::new(tokio::spawn(watching));
+        let watching = crate::ends::run(self.log.clone(), self.ends, notices.clone(), self.clock.clone());
+        let watching_ends = AbortOnDropHandle::new(tokio::spawn(watching));
         let annunciator = Annunciator {
             engine: recovered.engine,
             decided: recovered.decided,
@@ -172,7 +176,7 @@ impl Gateway {
             // Nothing that was received may be lost for want of a moment.
             finish("ingestion", Timer::now() + INGEST_MAX, async { drop(ingest.await) }).await;
         }
-        drop(watching_disk);
+        drop((watching_disk, watching_ends));
         detect_stop.cancel();
         finish("detectors", end, async { while detectors.join_next().await.is_some() {} }).await;
         detectors.abort_all();
@@ -196,7 +200,7 @@ impl Gateway {
         let own = OwnConditions::new(&self.own_area);
         let sources = self.sources.iter().map(|source| own.source_def(&source.name()));
         let detectors = self.bindings.iter().map(|plan| own.detector_def(&plan.spec.name));
-        sources.chain(detectors).chain([own.clock_def(), own.disk_def()]).collect()
+        sources.chain(detectors).chain([own.clock_def(), own.disk_def(), own.certificates_def()]).collect()
     }
 }
 

@@ -6,6 +6,7 @@ mod annunciate;
 mod binding;
 mod detect;
 mod disk;
+mod ends;
 mod gaps;
 mod gateway;
 mod import;
@@ -40,7 +41,7 @@ pub use log::{Cursor, CursorError, Log, read_stores};
 pub use own::{OWN_BINDING, OwnConditions};
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,
-    Gaps, History, Journal, JournalSync, Page, PortError, Quota, RecordReader, Room, Source, Wanted,
+    Ends, Gaps, History, Journal, JournalSync, Page, PortError, Quota, RecordReader, Room, Source, Wanted,
 };
 pub use recover::{LastTimes, Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};

@@ -18,6 +18,9 @@ const DISK_SEVERITY: u16 = 800;
 /// Severity of a clock that was set back: everything goes on, with times that are not the machine's.
 const CLOCK_SEVERITY: u16 = 500;
 
+/// Severity of certificates that run out: nothing is lost yet.
+const CERTIFICATES_SEVERITY: u16 = 400;
+
 /// The gateway's own conditions, and what they mean for those of detectors.
 #[derive(Debug, Default)]
 pub struct OwnConditions {
@@ -115,6 +118,25 @@ impl OwnConditions {
             "the disk of the gateway's data runs full".to_owned(),
             "make room: remove what does not belong there, or keep less (`retention_gb`, `retention_days`); while it is full \
              no values are recorded, and the gateway goes on by itself once there is room",
+        )
+    }
+
+    /// The key of "certificates run out".
+    #[must_use]
+    pub fn certificates_key() -> ConditionKey {
+        ConditionKey::new(OWN_BINDING, "certificates", "")
+    }
+
+    /// What "certificates run out" is.
+    #[must_use]
+    pub fn certificates_def(&self) -> Arc<ConditionDef> {
+        self.def(
+            Self::certificates_key(),
+            "certificates",
+            AlarmType::SystemDiagnostic,
+            CERTIFICATES_SEVERITY,
+            "certificates run out".to_owned(),
+            "renew what the message names, in the order in which it ends; with a certificate that has ended nothing connects",
         )
     }
 

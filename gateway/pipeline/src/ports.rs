@@ -105,6 +105,13 @@ pub trait RecordReader: Send + Sync {
     fn read(&self, from: Lsn, rows_max: usize) -> Result<Vec<Record>, PortError>;
 }
 
+/// Knows what runs out by itself and has to be renewed by a person, such as certificates.
+pub trait Ends: Send + Sync {
+    /// What ends soon, or has ended, each with the way out, for people; `None`: nothing. The text changes only when what
+    /// it says does. Blocks.
+    fn soon(&self, now: Instant) -> Option<String>;
+}
+
 /// How much room a disk has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {

@@ -35,6 +35,29 @@ async fn a_value_becomes_an_alarm_that_is_durable_before_it_is_shown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_ends_soon_is_an_alarm_that_says_so_until_it_was_renewed() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let say = |text: Option<&str>| *site.ends.0.lock() = text.map(str::to_owned);
+    say(Some("one ends on Monday"));
+    rig.shown_active("gateway/certificates").await;
+    assert_eq!(rig.state_of("gateway/certificates").message, "one ends on Monday");
+    let event = rig.state_of("gateway/certificates").transitions;
+    rig.wait_ms(60_000).await;
+    assert_eq!(rig.state_of("gateway/certificates").transitions, event, "it is told once");
+    say(Some("one ends on Monday; another on Tuesday"));
+    rig.wait_ms(60_000).await;
+    assert_eq!(rig.state_of("gateway/certificates").message, "one ends on Monday; another on Tuesday");
+    rig.stop().await;
+
+    // Renewed while the gateway was not running.
+    say(None);
+    let rig = Rig::start(&site).await;
+    rig.shown_normal("gateway/certificates").await;
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_disk_raises_an_alarm_takes_commands_and_loses_nothing_that_waits() {
     let site = Site::new();
     let rig = Rig::start(&site).await;

@@ -4,6 +4,7 @@ mod allocator;
 mod assemble;
 mod backup;
 mod browse;
+mod certificate_ends;
 mod certs;
 mod cli;
 mod counts;

@@ -13,6 +13,7 @@ use watchfire_model::{Clock, SystemClock};
 use watchfire_pipeline::{Gateway, Latest, Stats, Surface, commands};
 
 use crate::assemble::Assembly;
+use crate::certificate_ends::CertificateEnds;
 use crate::cli::{Check, ConfigFile};
 use crate::data::Data;
 use crate::exchange;
@@ -141,6 +142,7 @@ async fn assembled(
     let (server, surface) = assembly.server(data, &latest, given, clock)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let settings = assembly.config().gateway.clone();
+    let ends = Arc::new(CertificateEnds::new(assembly.config(), data.pki()));
     let gateway = Gateway {
         clock: clock.clone(),
         log: data.log.clone(),
@@ -159,6 +161,7 @@ async fn assembled(
         commit_interval: settings.commit_interval,
         keep_bytes: settings.retention_gb.map(|gb| gb << 30),
         disk: Arc::new(data.disk()),
+        ends,
     };
     tracing::info!(
         name = settings.name,

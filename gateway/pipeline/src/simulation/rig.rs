@@ -27,14 +27,25 @@ pub struct Site {
     pub journal: MemoryJournal,
     pub history: MemoryHistory,
     pub disk: Arc<MemoryDisk>,
+    pub ends: Arc<Ending>,
     clock: Arc<ManualClock>,
+}
+
+/// What ends soon, as a test says.
+#[derive(Default)]
+pub struct Ending(pub Mutex<Option<String>>);
+
+impl crate::Ends for Ending {
+    fn soon(&self, _: Instant) -> Option<String> {
+        self.0.lock().clone()
+    }
 }
 
 impl Site {
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock::at(Instant::from_s(1_800_000_000)));
         let journal = MemoryJournal::default();
-        Self { history: MemoryHistory::beside(&journal), disk: journal.disk(), journal, clock }
+        Self { history: MemoryHistory::beside(&journal), disk: journal.disk(), journal, ends: Arc::default(), clock }
     }
 
     /// The machine's clock.
@@ -191,6 +202,7 @@ impl Rig {
             keep: Duration::from_secs(1 << 30),
             keep_bytes: None,
             disk: site.disk.clone(),
+            ends: site.ends.clone(),
         };
         let _: &Arc<Latest> = &gateway.latest;
         let stop = CancellationToken::new();
