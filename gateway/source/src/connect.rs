@@ -63,7 +63,7 @@ impl Connector {
         self.config.url.to_string()
     }
 
-    fn security(&self) -> Security {
+    pub(crate) fn security(&self) -> Security {
         use watchfire_config::{MessageMode, Security as Configured};
         let policy = match self.config.security {
             Configured::None => Policy::None,
@@ -80,13 +80,8 @@ impl Connector {
     /// Finds the endpoint, checks its certificate, and makes a session for it.
     pub(crate) async fn open(&self) -> Result<Opened, SourceError> {
         let identity = self.credentials().await?;
-        let dial =
-            Dial { url: self.config.url.clone(), listen: self.config.reach.listen, patience: self.timing.connect };
-        let client = self.client_config();
-        let nobody = self.store(false, Vec::new()).await?;
-        let endpoints = discover::endpoints(&client, nobody, &dial, &self.timing).await?;
-        let security = self.security();
-        let endpoint = discover::choose(&endpoints, security, login::kind(&self.config), &self.url())?;
+        let endpoint = self.choose(&self.endpoints().await?)?;
+        let (dial, client, security) = (self.dial(), self.client_config(), self.security());
         if security.is_secured() {
             self.judge(&endpoint).await?;
         } else if self.config.user.is_some() {
@@ -103,8 +98,23 @@ impl Connector {
         Ok(Opened { session, event_loop })
     }
 
+    fn dial(&self) -> Dial {
+        Dial { url: self.config.url.clone(), listen: self.config.reach.listen, patience: self.timing.connect }
+    }
+
+    /// What the server offers.
+    pub(crate) async fn endpoints(&self) -> Result<Vec<EndpointDescription>, SourceError> {
+        let nobody = self.store(false, Vec::new()).await?;
+        discover::endpoints(&self.client_config(), nobody, &self.dial(), &self.timing).await
+    }
+
+    /// What of it is used.
+    pub(crate) fn choose(&self, endpoints: &[EndpointDescription]) -> Result<EndpointDescription, SourceError> {
+        discover::choose(endpoints, self.security(), login::kind(&self.config), &self.url())
+    }
+
     /// Our login; makes our certificate if a secured connection needs one and there is none.
-    async fn credentials(&self) -> Result<IdentityToken, SourceError> {
+    pub(crate) async fn credentials(&self) -> Result<IdentityToken, SourceError> {
         let (pki, config, security) = (self.pki.clone(), self.config.clone(), self.security());
         off_the_runtime(move || {
             if security.is_secured() && pki.ensure_own(&Application::gateway())? {
@@ -124,7 +134,7 @@ impl Connector {
 
     /// Whether the server's certificate may be used. That one which a person has chosen names another host than the URL
     /// is worth a warning only.
-    async fn judge(&self, endpoint: &EndpointDescription) -> Result<(), SourceError> {
+    pub(crate) async fn judge(&self, endpoint: &EndpointDescription) -> Result<(), SourceError> {
         let shown = endpoint.server_certificate.as_ref().to_vec();
         let application = endpoint.server.application_uri.as_ref().to_owned();
         let (host, name) = (self.config.url.host.clone(), self.config.name.clone());

@@ -109,24 +109,25 @@ fn has_token(endpoint: &EndpointDescription, token: UserTokenType) -> bool {
     endpoint.user_identity_tokens.iter().flatten().any(|policy| policy.token_type == token)
 }
 
-/// What a configuration can log in with.
-const LOGINS: [(UserTokenType, &str); 3] = [
+/// The ways to log in. The last one cannot be configured.
+const LOGINS: [(UserTokenType, &str); 4] = [
     (UserTokenType::Anonymous, "anonymous"),
     (UserTokenType::UserName, "user"),
     (UserTokenType::Certificate, "user certificate"),
+    (UserTokenType::IssuedToken, "issued token"),
 ];
 
-/// What a server offers, for people: `Basic256Sha256/SignAndEncrypt (anonymous, user)`.
+/// What an endpoint offers, for people: `Basic256Sha256/SignAndEncrypt (anonymous, user)`.
+pub(crate) fn offer(endpoint: &EndpointDescription) -> String {
+    let policy = endpoint.security_policy_uri.as_ref().rsplit('#').next().unwrap_or_default();
+    let logins: Vec<&str> =
+        LOGINS.into_iter().filter(|(token, _)| has_token(endpoint, *token)).map(|(_, name)| name).collect();
+    format!("{policy}/{:?} ({})", endpoint.security_mode, logins.join(", "))
+}
+
+/// What a server offers.
 fn offered(endpoints: &[EndpointDescription]) -> String {
-    let mut offers: Vec<String> = endpoints
-        .iter()
-        .map(|endpoint| {
-            let policy = endpoint.security_policy_uri.as_ref().rsplit('#').next().unwrap_or_default();
-            let logins: Vec<&str> =
-                LOGINS.into_iter().filter(|(token, _)| has_token(endpoint, *token)).map(|(_, name)| name).collect();
-            format!("{policy}/{:?} ({})", endpoint.security_mode, logins.join(", "))
-        })
-        .collect();
+    let mut offers: Vec<String> = endpoints.iter().map(offer).collect();
     offers.sort();
     offers.dedup();
     if offers.is_empty() { "nothing".to_owned() } else { offers.join(", ") }

@@ -1,6 +1,8 @@
 //! Examines a source's server step by step, as a person would who has to find out why nothing comes: address, endpoint,
 //! certificates, login, limits, clock, a trial subscription, history. Says of each step how it is and what mends it.
 
+mod security;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +18,11 @@ use watchfire_config::{Security, SourceConfig};
 use watchfire_model::{Clock, Instant};
 use watchfire_ua::{date_time_from_instant, instant_from_date_time};
 
-use crate::SourceError;
 use crate::browse::{BrowseLimits, Browser};
 use crate::server_info::{namespaces, read, to_read};
 use crate::survey::nodes_of;
 use crate::visit::{connector, visit};
+use crate::{SourceError, login};
 
 /// Signals that are tried.
 const TRIED: usize = 5;
@@ -57,51 +59,48 @@ pub struct Finding {
 /// taken away again. Takes some seconds, half a minute where nobody answers.
 pub async fn diagnose(config: &SourceConfig, pki_dir: PathBuf, clock: Arc<dyn Clock>, tell: impl Fn(Finding)) {
     let say = |verdict, step, text: String| tell(Finding { verdict, step, text });
-    let to = (config.url.host.as_str(), config.url.port);
-    let began = Timer::now();
-    match tokio::time::timeout(Duration::from_secs(10), tokio::net::TcpStream::connect(to)).await {
-        Ok(Ok(_)) => {
-            say(Verdict::Ok, "address", format!("`{}` answers after {} ms", config.url, began.elapsed().as_millis()))
-        }
-        failed => {
-            let why = failed.map_or_else(
-                |_| "no answer within 10 s".to_owned(),
-                |e| e.err().map_or_else(String::new, |e| e.to_string()),
-            );
-            let way_out = "check `url`, that the server runs, and what lies between";
-            say(Verdict::Fail, "address", format!("`{}` cannot be reached: {why}; {way_out}", config.url));
-            return;
-        }
+    if let Some(address) = config.reach.listen {
+        say(Verdict::Ok, "address", format!("the server is waited for at {address}"));
+    } else if let Err(why) = reached(config, &say).await {
+        let way_out = "check `url`, that the server runs, and what lies between";
+        say(Verdict::Fail, "address", format!("`{}` cannot be reached: {why}; {way_out}", config.url));
+        return;
     }
     let connector = connector(config, pki_dir, clock.clone());
+    if !security::examine(&connector, &say).await {
+        return;
+    }
     let examined = visit(&connector, |session| async move { Ok(in_session(session, config, &*clock).await) });
     match examined.await {
         Ok(findings) => {
-            for step in ["endpoint", "certificates", "login"] {
-                say(Verdict::Ok, step, passed(step, config));
+            if config.security != Security::None {
+                say(Verdict::Ok, "certificates", "the server trusts ours".to_owned());
             }
+            say(Verdict::Ok, "login", login::name(config));
             findings.into_iter().for_each(tell);
         }
         Err(error) => {
-            let failed = step_of(&error);
-            // A failure elsewhere says nothing of these steps.
-            let steps = ["endpoint", "certificates", "login"].into_iter().filter(|_| failed != "session");
-            for step in steps.take_while(|step| *step != failed) {
-                say(Verdict::Ok, step, passed(step, config));
+            if matches!(error, SourceError::Login { .. }) && config.security != Security::None {
+                say(Verdict::Ok, "certificates", "the server trusts ours".to_owned());
             }
-            say(Verdict::Fail, failed, format!("{error}{}", way_out(&error, config)));
+            let again = format!("; then run `watchfire doctor {}` again", config.name);
+            let again = if error.needs_person() { again } else { String::new() };
+            say(Verdict::Fail, step_of(&error), format!("{error}{again}"));
         }
     }
 }
 
-/// What it means that a step was passed.
-fn passed(step: &str, config: &SourceConfig) -> String {
-    let secured = config.security != Security::None;
-    match step {
-        "endpoint" => format!("there is one with security `{}`", if secured { "basic256sha256" } else { "none" }),
-        "certificates" if secured => "each side trusts the other's".to_owned(),
-        "certificates" => "not used: security is `none`".to_owned(),
-        _ => config.user.as_ref().map_or_else(|| "anonymous".to_owned(), |user| format!("as `{user}`")),
+/// Whether anything listens where the server is to be.
+async fn reached(config: &SourceConfig, say: &impl Fn(Verdict, &'static str, String)) -> Result<(), String> {
+    let to = (config.url.host.as_str(), config.url.port);
+    let began = Timer::now();
+    match tokio::time::timeout(Duration::from_secs(10), tokio::net::TcpStream::connect(to)).await {
+        Ok(Ok(_)) => {
+            say(Verdict::Ok, "address", format!("`{}` answers after {} ms", config.url, began.elapsed().as_millis()));
+            Ok(())
+        }
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer within 10 s".to_owned()),
     }
 }
 
@@ -110,19 +109,8 @@ const fn step_of(error: &SourceError) -> &'static str {
     match error {
         SourceError::NotOffered { .. } => "endpoint",
         SourceError::Certificate(_) | SourceError::RefusesUs { .. } => "certificates",
-        SourceError::Login { .. } | SourceError::Password(_) => "login",
+        SourceError::Login { .. } | SourceError::Password(_) | SourceError::UserCertificate { .. } => "login",
         _ => "session",
-    }
-}
-
-/// The command that mends it, beyond what the error says itself.
-fn way_out(error: &SourceError, config: &SourceConfig) -> String {
-    match error {
-        SourceError::Certificate(_) => format!(", then run `watchfire doctor {}` again", config.name),
-        SourceError::RefusesUs { .. } => {
-            format!("; its administrator has to trust it, then run `watchfire doctor {}` again", config.name)
-        }
-        _ => String::new(),
     }
 }
 

@@ -159,6 +159,15 @@ fn take_list(pki: &Pki, new: &RevocationList) -> Result<()> {
     let mut authorities = pki.certificates(Shelf::Trusted)?;
     authorities.extend(pki.certificates(Shelf::Issuers)?);
     let is_known = authorities.iter().any(|kept| new.is_of(&kept.certificate));
+    let there = known.iter().filter_map(|(file, list)| Some((file, list.as_ref()?)));
+    let mut same = there.filter(|(_, list)| !is_known && list.issuer() == new.issuer());
+    if let Some((file, _)) = same.next() {
+        bail!(
+            "no authority that is known here has signed this revocation list, and it would take the place of `{}`; trust \
+             the authority first",
+            file.display()
+        );
+    }
     let file = pki.put_list(new)?;
     println!("the revocation list of `{}` takes back {}: `{}`", new.issuer(), new.count(), file.display());
     if !is_known {

@@ -72,7 +72,7 @@ pub(super) fn list(pki: &Pki, config: &Config, now: Instant) -> Result<()> {
 fn title(shelf: Shelf) -> Option<&'static str> {
     Some(match shelf {
         Shelf::Own => "the gateway's own, for servers and HMIs to trust",
-        Shelf::Trusted => "trusted",
+        Shelf::Trusted => "by themselves, and authorities with all that they vouch for",
         Shelf::Issuers => "authorities that may stand between, not trusted by themselves",
         Shelf::Pinned => "the one that a source's server showed first, trusted for that source",
         Shelf::Used => "what each source's server has shown last; trusts nobody",
