@@ -47,9 +47,8 @@ impl CertificateEnds {
             Held::Own if !self.shows_own => return None,
             Held::Own => format!("the gateway's own certificate {when}: run `watchfire certs renew`"),
             Held::Server(seat) => {
-                let is_of = |name: &str| {
-                    seat.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(" at "))
-                };
+                let is_of =
+                    |name: &str| seat.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
                 self.sources.iter().find(|(name, _)| is_of(name))?;
                 format!(
                     "the certificate `{subject}` of the server of source `{seat}` {when}: have it renewed there, then run \

@@ -13,7 +13,7 @@ use crate::UaError;
 pub enum Held {
     /// Our own certificate.
     Own,
-    /// What the server of a source has shown last: the source's name, or `NAME at HOST:PORT`.
+    /// What the server of a source has shown last: the source's name, or `NAME@HOST:PORT`.
     Server(String),
     /// An authority that is trusted, or stands between.
     Authority,

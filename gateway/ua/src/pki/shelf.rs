@@ -95,7 +95,7 @@ impl Kept {
     #[must_use]
     pub fn is_of(&self, source: &str) -> bool {
         let seat = self.seat();
-        seat.strip_prefix(source).is_some_and(|rest| rest.is_empty() || rest.starts_with(" at "))
+        seat.strip_prefix(source).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
     }
 }
 
@@ -106,7 +106,7 @@ impl Pki {
         self.dir().join(shelf.folder())
     }
 
-    /// The file for the server of a source, where each has its own: `press`, or `press at HOST:PORT` for one that stands
+    /// The file for the server of a source, where each has its own: `press`, or `press@HOST:PORT` for one that stands
     /// in for the first.
     pub(super) fn seat(&self, shelf: Shelf, seat: &str) -> PathBuf {
         // A source's name may hold anything but a `/`.

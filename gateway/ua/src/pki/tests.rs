@@ -229,7 +229,7 @@ fn what_ends_is_told_in_its_order_unless_it_was_replaced() {
     assert!(site.pki.expiring(at(4)).unwrap().is_empty());
     let used = &site.pki.certificates(Shelf::Used).unwrap()[0];
     assert!(used.is_of("press 1/2") && !used.is_of("press 1") && !used.is_of("press"));
-    site.pki.note_used("press at plc:4840", site.server.der()).unwrap();
+    site.pki.note_used("press@plc:4840", site.server.der()).unwrap();
     assert!(site.pki.certificates(Shelf::Used).unwrap().iter().any(|kept| kept.is_of("press")));
 }
 
