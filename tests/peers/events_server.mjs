@@ -5,36 +5,16 @@
 //
 // Requests: `set` with `value`; `raise` with `severity`, `message`, `machine`.
 
-import readline from "node:readline";
-import { fileURLToPath } from "node:url";
-import {
-  DataType,
-  MessageSecurityMode,
-  OPCUACertificateManager,
-  OPCUAServer,
-  SecurityPolicy,
-  Variant,
-} from "node-opcua";
+import { DataType, Variant } from "node-opcua";
+
+import { answerRequests, plainServer, say } from "./lines.mjs";
 
 const NAMESPACE = "urn:watchfire:test:events";
 const MACHINE_EVENT_TYPE = 5001;
 
-const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
-
 async function main() {
   const port = Number(process.argv[process.argv.indexOf("--port") + 1]);
-  const rootFolder = fileURLToPath(new URL(`../../third_party/node-pki/server-${port}`, import.meta.url));
-  const serverCertificateManager = new OPCUACertificateManager({ rootFolder, automaticallyAcceptUnknownCertificate: true });
-  await serverCertificateManager.initialize();
-  const server = new OPCUAServer({
-    port,
-    hostname: "127.0.0.1",
-    allowAnonymous: true,
-    securityModes: [MessageSecurityMode.None],
-    securityPolicies: [SecurityPolicy.None],
-    serverCertificateManager,
-  });
-  await server.initialize();
+  const server = await plainServer(port);
   const space = server.engine.addressSpace;
   space.installAlarmsAndConditionsService();
   const namespace = space.registerNamespace(NAMESPACE);
@@ -89,14 +69,7 @@ async function main() {
       return { severity };
     },
   };
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const request = JSON.parse(line);
-    try {
-      say({ id: request.id, ...(await able[request.do](request)) });
-    } catch (error) {
-      say({ id: request.id, error: error.message });
-    }
-  }
+  await answerRequests(able);
   await server.shutdown(0);
   process.exit(0);
 }

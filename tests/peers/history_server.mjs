@@ -4,24 +4,14 @@
 //
 // Speaks the same lines as `recorded_server.py`: `set` and `record`.
 
-import readline from "node:readline";
-import { fileURLToPath } from "node:url";
-import {
-  DataType,
-  MessageSecurityMode,
-  OPCUACertificateManager,
-  OPCUAServer,
-  SecurityPolicy,
-  StatusCodes,
-  Variant,
-} from "node-opcua";
+import { DataType, StatusCodes, Variant } from "node-opcua";
+
+import { answerRequests, plainServer, say } from "./lines.mjs";
 
 const NAMESPACE = "urn:watchfire:test:recording";
 
 /** Longer than the sampling interval of any item: this server samples every 50 ms at the most. */
 const SAMPLED_MS = 120;
-
-const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
 function options() {
   const given = { signals: [] };
@@ -38,19 +28,7 @@ function options() {
 
 async function main() {
   const { port, first, signals } = options();
-  const rootFolder = fileURLToPath(new URL(`../../third_party/node-pki/server-${port}`, import.meta.url));
-  const serverCertificateManager = new OPCUACertificateManager({ rootFolder, automaticallyAcceptUnknownCertificate: true });
-  await serverCertificateManager.initialize();
-  const server = new OPCUAServer({
-    port,
-    hostname: "127.0.0.1",
-    resourcePath: "/recorded",
-    allowAnonymous: true,
-    securityModes: [MessageSecurityMode.None],
-    securityPolicies: [SecurityPolicy.None],
-    serverCertificateManager,
-  });
-  await server.initialize();
+  const server = await plainServer(port, { resourcePath: "/recorded" });
   const space = server.engine.addressSpace;
   const namespace = space.registerNamespace(NAMESPACE);
   const variables = {};
@@ -79,14 +57,7 @@ async function main() {
     },
     record: () => ({ served }),
   };
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const request = JSON.parse(line);
-    try {
-      say({ id: request.id, ...(await able[request.do](request)) });
-    } catch (error) {
-      say({ id: request.id, error: error.message });
-    }
-  }
+  await answerRequests(able);
   await server.shutdown(0);
   process.exit(0);
 }

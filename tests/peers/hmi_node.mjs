@@ -6,7 +6,6 @@
 // of a refresh are seen on the monitored item below it. With `--pki` the connection is Basic256Sha256 SignAndEncrypt;
 // without, the certificate that node-opcua makes all the same stays in the tests' own folder.
 
-import readline from "node:readline";
 import { fileURLToPath } from "node:url";
 import {
   AttributeIds,
@@ -27,14 +26,14 @@ import {
   resolveNodeId,
 } from "node-opcua";
 
+import { answerRequests, say } from "./lines.mjs";
+
 const MARKERS = { "ns=0;i=2787": "RefreshStart", "ns=0;i=2788": "RefreshEnd", "ns=0;i=2789": "RefreshRequired" };
 
 /** The alarm list takes up events 10 ms after they come: so much later is told that a refresh is over. */
 const LIST_DELAY_MS = 60;
 /** How long the first refresh may take before the list is taken as it is. */
 const LIST_WHOLE_MS_MAX = 3000;
-
-const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
 /** A NodeId as everybody writes it: no `ns=0;`. */
 const nodeText = (id) => (!id || NodeId.sameNodeId(id, NodeId.nullNodeId) ? null : id.toString().replace(/^ns=0;/, ""));
@@ -180,14 +179,7 @@ async function main() {
   });
   say({ ready: true });
   const able = handlers(session);
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const request = JSON.parse(line);
-    try {
-      say({ id: request.id, ...(await able[request.do](request)) });
-    } catch (error) {
-      say({ id: request.id, error: error.message });
-    }
-  }
+  await answerRequests(able);
   await session.close(true);
   await client.disconnect();
   process.exit(0);

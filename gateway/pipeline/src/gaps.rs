@@ -10,8 +10,6 @@ use crate::{CursorError, Log};
 const PAGE_GAPS: usize = if cfg!(test) { 4 } else { 1 << 16 };
 /// Records read at once that tell what became of gaps.
 const FILLS_AT_ONCE: usize = 256;
-/// Rows read from the log at once.
-const READ_ROWS_MAX: usize = 1 << 16;
 
 /// A gap on record.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,16 +62,10 @@ pub fn gaps(
     };
     let mut next = upto.next();
     loop {
-        let records = match log.read(next, READ_ROWS_MAX) {
-            // Sealed and too old meanwhile.
-            Err(CursorError::Gone { oldest }) => {
-                next = oldest;
-                continue;
-            }
-            records => records?,
-        };
-        let Some(last) = records.last() else { return Ok(found) };
-        next = last.lsn.next();
+        let records = log.read_kept(&mut next)?;
+        if records.is_empty() {
+            return Ok(found);
+        }
         for record in &records {
             match &record.body {
                 RecordBody::Data(frame) => {

@@ -8,8 +8,6 @@ use crate::{CursorError, Log, Wanted, seal_all};
 
 /// Rows of a frame that is made of imported samples.
 const FRAME_ROWS: usize = 4096;
-/// Rows read from the log at once.
-const READ_ROWS_MAX: usize = 1 << 16;
 /// Bytes of sealed samples looked at together.
 const PAGE_BYTES: usize = 4 << 20;
 
@@ -56,15 +54,10 @@ pub fn not_yet_recorded(log: &Log, rows: &Rows) -> Result<Rows, CursorError> {
     }
     let mut next = upto.next();
     loop {
-        let records = match log.read(next, READ_ROWS_MAX) {
-            Err(CursorError::Gone { oldest }) => {
-                next = oldest;
-                continue;
-            }
-            records => records?,
-        };
-        let Some(last) = records.last() else { break };
-        next = last.lsn.next();
+        let records = log.read_kept(&mut next)?;
+        if records.is_empty() {
+            break;
+        }
         for record in &records {
             if let RecordBody::Data(frame) = &record.body {
                 hold(&frame.rows, None);

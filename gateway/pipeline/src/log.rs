@@ -275,6 +275,26 @@ impl Log {
         read_stores(&*self.journal, &*self.history, from, rows_max)
     }
 
+    /// The records from `next` on that are kept, some 65,000 rows at a time, from whichever store holds them; moves
+    /// `next` behind them, over what is sealed and too old meanwhile. None at the end of the log. Blocks.
+    ///
+    /// # Errors
+    /// When a store fails.
+    pub fn read_kept(&self, next: &mut Lsn) -> Result<Vec<Record>, CursorError> {
+        loop {
+            match self.read(*next, READ_ROWS_MAX) {
+                Err(CursorError::Gone { oldest }) => *next = oldest,
+                records => {
+                    let records = records?;
+                    if let Some(last) = records.last() {
+                        *next = last.lsn.next();
+                    }
+                    return Ok(records);
+                }
+            }
+        }
+    }
+
     fn take(&self, from: Lsn, into: &mut VecDeque<Arc<Record>>) -> Taken {
         let ring = self.ring.lock();
         let Some(first) = ring.records.front().map(|record| record.lsn) else {

@@ -135,15 +135,10 @@ fn look_back(log: &Log, recovered: &mut Recovered) -> Result<(), CursorError> {
     let begin = recovered.last_now.minus(LOOK_BACK);
     let mut next = Lsn(last_frame.0.saturating_sub(LOOK_BACK_RECORDS).max(1));
     while next <= last_frame {
-        let records = match log.read(next, READ_ROWS_MAX) {
-            Err(CursorError::Gone { oldest }) => {
-                next = oldest;
-                continue;
-            }
-            records => records?,
-        };
-        let Some(last) = records.last() else { break };
-        next = last.lsn.next();
+        let records = log.read_kept(&mut next)?;
+        if records.is_empty() {
+            break;
+        }
         for record in &records {
             if let RecordBody::Data(frame) = &record.body
                 && frame.now >= begin

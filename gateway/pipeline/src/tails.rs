@@ -8,8 +8,6 @@ use watchfire_model::{Frame, Lsn, RecordBody, Rows, SignalId};
 
 use crate::{CursorError, Log};
 
-/// Rows read from the log at once.
-const READ_ROWS_MAX: usize = 1 << 16;
 /// Rows that are kept: some ten megabytes.
 const HELD_ROWS_MAX: usize = if cfg!(test) { 64 } else { 1 << 18 };
 /// Signals that are found together with a single one that is asked for: those with numbers near to it, which were
@@ -101,16 +99,10 @@ fn complete(log: &Log, upto: Lsn, open: &mut Vec<Open>) -> Result<(), CursorErro
     let mut next = open.iter().map(|open| open.tail.next).min().unwrap_or(upto.next());
     let mut places = Places::of(open);
     loop {
-        let records = match log.read(next, READ_ROWS_MAX) {
-            // Sealed and too old meanwhile.
-            Err(CursorError::Gone { oldest }) => {
-                next = oldest;
-                continue;
-            }
-            records => records?,
-        };
-        let Some(last) = records.last() else { break };
-        next = last.lsn.next();
+        let records = log.read_kept(&mut next)?;
+        if records.is_empty() {
+            break;
+        }
         for record in &records {
             if let RecordBody::Data(frame) = &record.body {
                 add(record.lsn, frame, &places, open);
