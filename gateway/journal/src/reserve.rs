@@ -34,8 +34,13 @@ impl DataDisk {
         self.folder.join(NAME)
     }
 
+    /// Under this name as long as it is not whole.
+    fn unfinished(&self) -> PathBuf {
+        self.path().with_extension("new")
+    }
+
     fn write(&self, bytes: u64) -> std::io::Result<()> {
-        let mut file = File::create(self.path())?;
+        let mut file = File::create(self.unfinished())?;
         let mut left = bytes;
         // Bytes that no file system can pack or leave out.
         let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
@@ -52,7 +57,8 @@ impl DataDisk {
             file.write_all(piece.get(..here).unwrap_or_default())?;
             left -= here as u64;
         }
-        file.sync_all()
+        file.sync_all()?;
+        std::fs::rename(self.unfinished(), self.path())
     }
 }
 
@@ -73,17 +79,21 @@ impl Disk for DataDisk {
         }
         self.write(wanted).map_err(|error| {
             // Half a reserve would be no use to anyone.
-            drop(std::fs::remove_file(&path));
+            drop(std::fs::remove_file(self.unfinished()));
             failed("holding room in reserve in", &path, error)
         })
     }
 
     fn release(&self) -> Result<(), PortError> {
-        let path = self.path();
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("removing", &path, error)),
-            _ => Ok(()),
+        for path in [self.path(), self.unfinished()] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed("removing", &path, error));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 }
 
@@ -102,8 +112,10 @@ mod tests {
             let file = std::fs::metadata(folder.path().join(NAME)).unwrap();
             assert_eq!(file.len(), room.reserve_bytes);
         }
+        std::fs::write(folder.path().join("reserve.new"), "half").unwrap();
         disk.release().unwrap();
         disk.release().unwrap();
+        assert!(!folder.path().join("reserve.new").exists());
         assert!(!folder.path().join(NAME).exists());
     }
 }
