@@ -159,7 +159,8 @@ pub(crate) fn fault(error: &wasmtime::Error) -> DetectorFault {
 
 /// An error that is no trap: what came back could not be read.
 fn answer_fault(error: &wasmtime::Error) -> DetectorFault {
-    let reason = log::one_line(&format!("{error:#}"));
+    // What stands before it in the chain is a backtrace: addresses tell an operator nothing.
+    let reason = log::one_line(&error.root_cause().to_string());
     // wasmtime has no public type for it.
     if reason.contains("hostcalls has been exhausted") {
         return DetectorFault::Quota("result: it answered with more bytes than one call may".into());

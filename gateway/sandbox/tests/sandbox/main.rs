@@ -6,5 +6,7 @@ mod cache;
 mod detectors;
 mod faults;
 mod files;
+mod guest;
+mod hostile;
 mod replay;
 mod setup;
