@@ -146,10 +146,16 @@ impl Secured {
         let mut python = Command::new(top().join("third_party/python/bin/python"));
         let done = python.arg(script).arg(&made).arg("urn:watchfire:test:secured-server").status().unwrap();
         assert!(done.success());
-        let port = free_port();
+        Self::at(free_port(), made, certificate, more)
+    }
+
+    /// One at a certain port, with what was made before.
+    fn at(port: u16, made: PathBuf, certificate: &str, more: &[&str]) -> Self {
         let file = |name: &str| made.join(name).display().to_string();
         let (number, folder) = (port.to_string(), file("server-pki"));
-        let (certificate, key) = (file(certificate), file("server.pem"));
+        let key =
+            if certificate == "chain.der" { "server.pem".to_owned() } else { certificate.replace(".der", ".pem") };
+        let (certificate, key) = (file(certificate), file(&key));
         let mut arguments = vec!["--port", &number, "--certificate", &certificate, "--key", &key, "--pki", &folder];
         arguments.extend(more);
         let peer = Peer::node("secured_server", "secured_server.mjs", arguments);
@@ -212,6 +218,225 @@ fn a_server_is_believed_through_its_authority_until_that_takes_its_certificate_b
     server.give(&site, "server.crl", "crl");
     let gateway = site.start();
     gateway.logged(&["plant", "has been revoked by", "CN=plant"]);
+    gateway.stop();
+}
+
+/// Runs `watchfire certs`; whether it went well, and what it said.
+fn certs(site: &Site, words: &[&str]) -> (bool, String) {
+    let output = site.run("certs", words);
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+/// The line of a doctor's report that says a thing.
+#[track_caller]
+fn doctor(site: &Site, wanted: &[&str]) -> Vec<String> {
+    let output = site.run("doctor", &["plant"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let mut rest: Vec<String> = said.lines().map(str::to_owned).collect();
+    for want in wanted {
+        let at =
+            rest.iter().position(|line| line.contains(want)).unwrap_or_else(|| panic!("`{want}`, in order: {said}"));
+        rest.drain(..at);
+    }
+    said.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_certs_command_does_counts_while_the_gateway_runs() {
+    let site = Site::new();
+    let server = Secured::start(&site, "server.der", &[]);
+    site.configure(&server.source("plant", ""));
+    assert!(certs(&site, &["list"]).1.contains("none yet"));
+    assert!(certs(&site, &["renew"]).1.contains("no certificate yet"));
+    let gateway = site.start();
+    let refused = gateway.logged(&["plant", "watchfire certs trust"]);
+    let (_, rest) = refused.split_once("watchfire certs trust ").unwrap();
+    let thumbprint: String = rest.chars().take_while(char::is_ascii_hexdigit).collect();
+    let (_, listed) = certs(&site, &["list"]);
+    assert!(listed.contains("rejected: ") && listed.contains(&thumbprint.to_uppercase()), "{listed}");
+    assert!(listed.contains("used by      source `plant`"), "ours: {listed}");
+
+    for (words, wanted) in [
+        (&["trust", "00000000"][..], "no certificate has a thumbprint that begins with"),
+        (&["trust", "no/such/file.der"], "neither a file nor a thumbprint"),
+        (&["trust", &site.config().display().to_string()], "neither a certificate nor a revocation list"),
+        (&["trust", &site.folder().display().to_string()], "is a folder"),
+        (&["trust", &thumbprint, "--issuer"], "is no authority's"),
+    ] {
+        let (good, said) = certs(&site, words);
+        assert!(!good && said.contains(wanted), "{words:?}: {said}");
+    }
+
+    let (good, said) = certs(&site, &["trust", &thumbprint]);
+    assert!(good && said.contains("`CN=server`") && said.contains("is trusted"), "{said}");
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    wait_for("a value", || value(&mut hmi, "signal:plant/answer", 42.0));
+    let (_, listed) = certs(&site, &["list"]);
+    let (_, trusted) = listed.split_once("\ntrusted: ").unwrap();
+    assert!(trusted.contains("used by      source `plant`"), "{listed}");
+    gateway.stop();
+
+    assert!(certs(&site, &["reject", &thumbprint]).0);
+    let gateway = site.start();
+    gateway.logged(&["plant", "was rejected by a person"]);
+    let own = || std::fs::read(site.data().join("pki/own/cert.der")).unwrap();
+    let before = own();
+    let (good, said) = certs(&site, &["renew"]);
+    assert!(good && said.contains(&format!("the server of source `plant`, {}", server.url)), "{said}");
+    assert_ne!(own(), before);
+    let kept: Vec<_> = std::fs::read_dir(site.data().join("pki/own/old")).unwrap().flatten().collect();
+    assert!(kept.iter().any(|file| std::fs::read(file.path()).unwrap() == before), "{kept:?}");
+    assert!(certs(&site, &["trust", &thumbprint]).0);
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    wait_for("a value, with the new certificate", || value(&mut hmi, "signal:plant/answer", 42.0));
+    gateway.stop();
+}
+
+#[test]
+fn what_runs_out_is_an_alarm_that_says_what_mends_it() {
+    let site = Site::new();
+    let server = Secured::start(&site, "soon.der", &[]);
+    site.configure(&server.source("plant", ""));
+    let made = |file: &str| server.made.join(file).display().to_string();
+    for words in
+        [&["trust", &made("root.der")][..], &["trust", &made("plant.der"), "--issuer"], &["trust", &made("none.crl")]]
+    {
+        let (good, said) = certs(&site, words);
+        assert!(good, "{said}");
+    }
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    let alarm = hmi.event(0, "gateway/certificates", |event| {
+        let message = event["message"].as_str().unwrap_or_default();
+        event["active"] == true && message.contains("`CN=soon` of the server of source `plant` expires on")
+    });
+    let message = alarm["message"].as_str().unwrap();
+    assert!(message.contains("the revocation list of `CN=plant`"), "{message}");
+    assert!(message.contains("watchfire certs trust FILE") && !message.contains("own certificate"), "{message}");
+    gateway.stop();
+
+    let config = std::fs::read_to_string(site.config()).unwrap();
+    std::fs::write(site.config(), config.replacen("[gateway]\n", "[gateway]\ncertificate_warning_days = 2\n", 1))
+        .unwrap();
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    hmi.event(0, "gateway/certificates", |event| event["active"] == false);
+    gateway.stop();
+}
+
+#[test]
+fn a_server_with_another_certificate_than_at_first_is_refused_and_shown_and_one_whose_time_is_over_too() {
+    let site = Site::new();
+    let server = Secured::start(&site, "server.der", &[]);
+    site.configure(&server.source("plant", "trust_server_certificate = true"));
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    wait_for("a value", || value(&mut hmi, "signal:plant/answer", 42.0));
+    let (made, url) = (server.made.clone(), server.url.clone());
+    let port: u16 = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+    let refused = |begin: usize, hmi: &Hmi, why: &str| {
+        hmi.event(begin, "gateway/source/plant", |event| {
+            event["active"] == true && event["message"].as_str().is_some_and(|message| message.contains(why))
+        });
+    };
+    drop(server);
+    let begin = hmi.mark();
+    let other = Secured::at(port, made.clone(), "server2.der", &[]);
+    refused(begin, &hmi, "not the one that was pinned at the first connection");
+    doctor(&site, &["OK   address", "FAIL certificates", "watchfire certs trust"]);
+    let (good, said) = certs(&site, &["trust", &made.join("server2.der").display().to_string()]);
+    assert!(good, "{said}");
+    hmi.event(begin, "gateway/source/plant", |event| event["active"] == false);
+    drop(other);
+    let begin = hmi.mark();
+    let _expired = Secured::at(port, made, "expired.der", &[]);
+    refused(begin, &hmi, "has expired");
+    gateway.stop();
+}
+
+#[test]
+fn every_policy_and_a_user_certificate_work_with_a_second_stack_and_the_doctor_says_so() {
+    let site = Site::new();
+    let secured = Secured::start(&site, "server.der", &[]);
+    let user = secured.made.join("user.der");
+    let recorded =
+        Recorded::new("tep_normal.csv", Some(FIRST)).encrypted(&site.folder().join("server")).user_certificate(&user);
+    let login = "trust_server_certificate = true\nuser_certificate = \"made/user.der\"\nuser_key = \"made/user.pem\"\n";
+    let mut rest = String::new();
+    let mut names = Vec::new();
+    for policy in ["basic256sha256", "aes128_sha256_rsaoaep", "aes256_sha256_rsapss"] {
+        for mode in ["sign", "sign_and_encrypt"] {
+            let name = if names.is_empty() { "plant".to_owned() } else { format!("{policy}-{mode}") };
+            let settings = format!("security = \"{policy}\"\nmessage_mode = \"{mode}\"\n{login}");
+            rest += &source(&name, &recorded.url(), &["a_feed"]).replacen("security = \"none\"\n", &settings, 1);
+            names.push(name);
+        }
+    }
+    site.configure(&rest);
+    let mut server = recorded.start();
+    server.set("a_feed", 1.0, 0.5, 0);
+    let said = doctor(
+        &site,
+        &[
+            "OK   address",
+            "Basic256Sha256/Sign (user certificate), security level",
+            "OK   endpoint      Basic256Sha256/Sign",
+            "OK   certificates  ours is",
+            "OK   certificates  the server's is",
+            "OK   certificates  the gateway trusts",
+            "OK   certificates  the server trusts ours",
+            "OK   login         the user certificate",
+            "limits",
+            "OK   clock",
+            "OK   subscription",
+            "history",
+        ],
+    );
+    assert!(!said.iter().any(|line| line.starts_with("FAIL")), "{said:?}");
+    assert!(said.iter().filter(|line| line.contains(" offers ")).count() == 6, "{said:?}");
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    for name in names {
+        wait_for(&name, || value(&mut hmi, &format!("signal:{name}/a_feed"), 0.5));
+    }
+    gateway.stop();
+    drop(secured);
+
+    // The same way to the other stack, whose server nobody trusts yet.
+    let secured = Secured::start(&site, "server.der", &[]);
+    site.configure(&secured.source("plant", ""));
+    let said = doctor(
+        &site,
+        &["offers        Aes256_Sha256_RsaPss/SignAndEncrypt", "FAIL certificates", "watchfire doctor plant"],
+    );
+    let failed = said.last().unwrap();
+    let (_, rest) = failed.split_once("watchfire certs trust ").unwrap_or_else(|| panic!("{failed}"));
+    let thumbprint: String = rest.chars().take_while(char::is_ascii_hexdigit).collect();
+    assert!(certs(&site, &["trust", &thumbprint]).0);
+    doctor(&site, &["OK   certificates  the server trusts ours", "OK   login", "OK   subscription"]);
+}
+
+#[test]
+fn hmis_come_in_over_every_policy_and_never_in_the_clear_unless_that_is_configured() {
+    let site = Site::new();
+    let settings = "security = [\"basic256sha256\", \"aes128_sha256_rsaoaep\", \"aes256_sha256_rsapss\"]";
+    let away = Recorded::new("tep_normal.csv", Some(FIRST));
+    site.configure_with(settings, &source("plant", &away.url(), &["a_feed"]));
+    let gateway = site.start();
+    for kind in KINDS {
+        let folder = site.folder().join(format!("{kind:?}"));
+        Hmi::connect_by(kind, &site.url(), "Basic256Sha256", &folder).expect_err("its certificate is unknown");
+        let (_, listed) = certs(&site, &["list"]);
+        let (_, rejected) = listed.split_once("\nrejected: ").unwrap();
+        let (_, rest) = rejected.split_once("thumbprint   ").unwrap();
+        assert!(certs(&site, &["trust", rest.get(..12).unwrap()]).0);
+        for policy in ["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] {
+            let mut hmi = Hmi::connect_by(kind, &site.url(), policy, &folder).unwrap();
+            assert_eq!(hmi.read(&["gateway/clock#Active"]).len(), 1, "{kind:?} {policy}");
+        }
+        Hmi::connect_as(kind, &site.url(), As::default()).expect_err("nothing is offered in the clear");
+    }
     gateway.stop();
 }
 

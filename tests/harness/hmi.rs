@@ -63,6 +63,22 @@ impl Hmi {
         hmi.peer.ready().map(|()| hmi)
     }
 
+    /// Connects signed and encrypted with a policy and the certificate in a folder.
+    ///
+    /// # Errors
+    /// What the library says when it is not let in.
+    #[track_caller]
+    pub fn connect_by(kind: Kind, url: &str, policy: &str, pki: &Path) -> Result<Self, String> {
+        let pki = pki.display().to_string();
+        let arguments = ["--url", url, "--pki", &pki, "--policy", policy];
+        let peer = match kind {
+            Kind::Asyncua => Peer::python("hmi_asyncua", "hmi_asyncua.py", arguments),
+            Kind::NodeOpcua => Peer::node("hmi_node", "hmi_node.mjs", arguments),
+        };
+        let hmi = Self { peer, kind };
+        hmi.peer.ready().map(|()| hmi)
+    }
+
     /// Where to begin to look for what comes from now on.
     pub fn mark(&self) -> usize {
         self.peer.process.said()

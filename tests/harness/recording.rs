@@ -81,6 +81,12 @@ impl Recorded {
         self
     }
 
+    /// For the owner of a certificate.
+    pub fn user_certificate(mut self, certificate: &Path) -> Self {
+        self.arguments.extend(["--user-certificate".to_owned(), certificate.display().to_string()]);
+        self
+    }
+
     /// For one user.
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.arguments.extend(["--user".to_owned(), name.to_owned(), password.to_owned()]);

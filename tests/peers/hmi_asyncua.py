@@ -1,11 +1,11 @@
 """An HMI made with asyncua: subscribes to alarms just as asyncua does by default, and carries out what a test asks.
 
-    hmi_asyncua.py --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER]
+    hmi_asyncua.py --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER] [--policy NAME]
 
 Two subscriptions, since asyncua's default for `subscribe_alarms_and_conditions` is ConditionType, which has no alarm
 states: `default` is that very default, `alarms` the same call with AlarmConditionType. Both have asyncua's own filter,
 which lists every field of the type and every subtype. Unasked lines are `{"event": {...}, "via": "alarms"}` and
-`{"marker": "RefreshStart", "via": ...}`. With `--pki` the connection is Basic256Sha256 SignAndEncrypt.
+`{"marker": "RefreshStart", "via": ...}`. With `--pki` the connection is SignAndEncrypt, with the policy Basic256Sha256 unless another is named.
 
 Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`, `event` (hex) and `text` (null: none);
 `refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
@@ -25,7 +25,7 @@ from typing import Any
 
 from asyncua import Client, ua
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
-from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from asyncua.crypto import security_policies
 from asyncua.ua.status_codes import get_name_and_doc
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -244,7 +244,8 @@ async def connect(options: argparse.Namespace) -> None:
         key, certificate = options.pki / "key.pem", options.pki / "certificate.der"
         use = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         await setup_self_signed_certificate(key, certificate, APPLICATION, socket.gethostname(), use, {})
-        await client.set_security(SecurityPolicyBasic256Sha256, str(certificate), str(key))
+        policy = getattr(security_policies, f"SecurityPolicy{options.policy.replace('_', '')}")
+        await client.set_security(policy, str(certificate), str(key))
     try:
         await client.connect()
     except Exception as error:
@@ -263,6 +264,7 @@ def main() -> None:
     options.add_argument("--url", required=True)
     options.add_argument("--user", nargs=2, metavar=("NAME", "PASSWORD"))
     options.add_argument("--pki", type=Path)
+    options.add_argument("--policy", default="Basic256Sha256")
     asyncio.run(connect(options.parse_args()))
 
 

@@ -1,6 +1,6 @@
 // An HMI made with node-opcua: its own alarm list (`installAlarmMonitoring`), and what a test asks of it.
 //
-//     node hmi_node.mjs --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER]
+//     node hmi_node.mjs --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER] [--policy NAME]
 //
 // Speaks the same lines as `hmi_asyncua.py`. Events are what the alarm list makes of them (`alarmChanged`); the markers
 // of a refresh are seen on the monitored item below it. With `--pki` the connection is Basic256Sha256 SignAndEncrypt;
@@ -74,21 +74,22 @@ const event = (fields) => ({
 });
 
 function options() {
-  const given = { user: null, pki: null };
+  const given = { user: null, pki: null, policy: "Basic256Sha256" };
   const words = process.argv.slice(2);
   while (words.length > 0) {
     const word = words.shift();
     if (word === "--url") given.url = words.shift();
     else if (word === "--pki") given.pki = words.shift();
+    else if (word === "--policy") given.policy = words.shift();
     else if (word === "--user") given.user = { type: UserTokenType.UserName, userName: words.shift(), password: words.shift() };
     else throw new Error(`unknown option ${word}`);
   }
   return given;
 }
 
-async function connect({ url, user, pki }) {
+async function connect({ url, user, pki, policy }) {
   const security = pki
-    ? { securityMode: MessageSecurityMode.SignAndEncrypt, securityPolicy: SecurityPolicy.Basic256Sha256 }
+    ? { securityMode: MessageSecurityMode.SignAndEncrypt, securityPolicy: SecurityPolicy[policy] }
     : { securityMode: MessageSecurityMode.None, securityPolicy: SecurityPolicy.None };
   const rootFolder = pki ?? fileURLToPath(new URL("../../third_party/node-pki", import.meta.url));
   const clientCertificateManager = new OPCUACertificateManager({ rootFolder, automaticallyAcceptUnknownCertificate: true });

@@ -6,6 +6,7 @@
 - `server.der`, `server.pem` (its key): for a server on `localhost` and 127.0.0.1 with the application URI.
 - `chain.der`: the same certificate, followed by the plant's, as many servers send it.
 - `server2.der`, `server2.pem`: another certificate for the same server.
+- `soon.der`, `soon.pem`: one for the same server that ends in five days; `expired.der`, `expired.pem`: one that has ended.
 - `none.crl`, `server.crl`: revocation lists of the plant's authority that take back nothing, and `server.der`.
 - `user.der`, `user.pem`: for somebody who logs in.
 """
@@ -38,7 +39,9 @@ class Maker:
         self.folder = folder
         self.keys: dict[str, rsa.RSAPrivateKey] = {}
 
-    def certificate(self, owner: str, issuer: str, extensions: list[tuple[x509.ExtensionType, bool]]) -> x509.Certificate:
+    def certificate(
+        self, owner: str, issuer: str, extensions: list[tuple[x509.ExtensionType, bool]], until: datetime.timedelta
+    ) -> x509.Certificate:
         """A certificate for a new key, signed by the issuer's."""
         key = self.keys[owner] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         builder = (
@@ -47,8 +50,8 @@ class Maker:
             .issuer_name(name(issuer))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - DAY)
-            .not_valid_after(NOW + 100 * DAY)
+            .not_valid_before(NOW - 2 * DAY)
+            .not_valid_after(NOW + until)
         )
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
@@ -69,9 +72,11 @@ class Maker:
             (x509.BasicConstraints(ca=True, path_length=None), True),
             (x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), True),
         ]
-        self.certificate(owner, issuer, extensions)
+        self.certificate(owner, issuer, extensions, 100 * DAY)
 
-    def application(self, owner: str, issuer: str, uri: str) -> x509.Certificate:
+    def application(
+        self, owner: str, issuer: str, uri: str, until: datetime.timedelta = 100 * DAY
+    ) -> x509.Certificate:
         """A certificate of an application, or of a person."""
         usage = dict.fromkeys(("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"), False)
         sign = dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"), True)
@@ -86,7 +91,7 @@ class Maker:
             (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), False),
             (x509.SubjectAlternativeName(names), False),
         ]
-        return self.certificate(owner, issuer, extensions)
+        return self.certificate(owner, issuer, extensions, until)
 
     def revoke(self, file: str, issuer: str, revoked: list[x509.Certificate]) -> None:
         """A revocation list."""
@@ -109,6 +114,8 @@ def main() -> None:
     maker.authority("plant", "root")
     server = maker.application("server", "plant", uri)
     maker.application("server2", "plant", uri)
+    maker.application("soon", "plant", uri, 5 * DAY)
+    maker.application("expired", "plant", uri, -DAY)
     maker.application("user", "plant", "urn:somebody")
     (folder / "chain.der").write_bytes((folder / "server.der").read_bytes() + (folder / "plant.der").read_bytes())
     maker.revoke("none.crl", "plant", [])

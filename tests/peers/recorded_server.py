@@ -6,8 +6,8 @@ each variable has the status BadWaitingForInitialData and no value.
 
     recorded_server.py --port 4841 --csv run.csv --first 2024-01-01T00:00:00
 
-With `--pki FOLDER` it offers Basic256Sha256 SignAndEncrypt alone, with a certificate of its own made there, and trusts
-every client. With `--user NAME PASSWORD` nobody else may come in. With `--history FILE` it keeps the history of every
+With `--pki FOLDER` it offers every safe policy, signed and signed and encrypted, and nothing in the clear, with a
+certificate of its own made there, and trusts every client. With `--user-certificate FILE` only its owner may come in. With `--user NAME PASSWORD` nobody else may come in. With `--history FILE` it keeps the history of every
 variable in that file, from one run to the next. Requests (see `lines.py`):
 
     {"do": "serve", "rows": 100, "rate": 200}    the next rows, so many a second; answers when they are served
@@ -31,7 +31,7 @@ from asyncua import Server, ua
 from asyncua.crypto.cert_gen import setup_self_signed_certificate
 from asyncua.crypto.permission_rules import SimpleRoleRuleset
 from asyncua.server.history import HistoryDict
-from asyncua.server.user_managers import User, UserManager, UserRole
+from asyncua.server.user_managers import CertificateUserManager, User, UserManager, UserRole
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from lines import answer_requests, say
@@ -116,11 +116,16 @@ class RecordedServer:
 
     async def run(self, options: argparse.Namespace) -> None:
         """Serves until standard input ends."""
-        users = OneUser(*options.user) if options.user else None
+        users: Any = OneUser(*options.user) if options.user else None
+        if options.user_certificate:
+            users = CertificateUserManager()
+            await users.add_user(options.user_certificate, name="somebody")
         self.server = Server(user_manager=users)
         await self.server.init()
         self.server.set_endpoint(f"opc.tcp://127.0.0.1:{options.port}/recorded")
         await self.server.set_application_uri(APPLICATION)
+        if options.user_certificate:
+            self.server.set_identity_tokens([ua.X509IdentityToken])
         if options.pki:
             await self.secure(options.pki)
         else:
@@ -158,9 +163,12 @@ class RecordedServer:
         key, certificate = pki / "key.pem", pki / "certificate.der"
         use = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         await setup_self_signed_certificate(key, certificate, APPLICATION, socket.gethostname(), use, {})
-        self.server.set_security_policy(
-            [ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt], permission_ruleset=SimpleRoleRuleset()
-        )
+        policies = [
+            kind
+            for kind in ua.SecurityPolicyType
+            if kind.name.split("_")[0] in ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
+        ]
+        self.server.set_security_policy(policies, permission_ruleset=SimpleRoleRuleset())
         await self.server.load_certificate(str(certificate))
         await self.server.load_private_key(str(key))
 
@@ -210,6 +218,7 @@ def main() -> None:
     options.add_argument("--csv", type=Path, required=True)
     options.add_argument("--first", type=datetime.datetime.fromisoformat)
     options.add_argument("--pki", type=Path)
+    options.add_argument("--user-certificate", type=Path)
     options.add_argument("--history", type=Path)
     options.add_argument("--user", nargs=2, metavar=("NAME", "PASSWORD"))
     given = options.parse_args()

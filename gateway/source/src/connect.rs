@@ -191,8 +191,8 @@ impl Connector {
             .into_config()
     }
 
-    /// What it means that the session could not be opened.
-    fn explain(&self, status: StatusCode) -> SourceError {
+    /// What it means that the session could not be opened; `was_in`: it could be before.
+    fn explain(&self, status: StatusCode, was_in: bool) -> SourceError {
         match status {
             StatusCode::BadIdentityTokenRejected
             | StatusCode::BadIdentityTokenInvalid
@@ -205,9 +205,13 @@ impl Connector {
             | StatusCode::BadCertificateUriInvalid
             | StatusCode::BadCertificateHostNameInvalid
             | StatusCode::BadCertificateTimeInvalid
-            | StatusCode::BadConnectionClosed
-            | StatusCode::BadCommunicationError
                 if self.security().is_secured() =>
+            {
+                SourceError::RefusesUs { status, file: self.pki.own_certificate_path() }
+            }
+            // Many servers just hang up on a certificate that they do not trust; one that has let us in before is away.
+            StatusCode::BadConnectionClosed | StatusCode::BadCommunicationError
+                if self.security().is_secured() && !was_in =>
             {
                 SourceError::RefusesUs { status, file: self.pki.own_certificate_path() }
             }
@@ -228,7 +232,7 @@ impl Connector {
                     return (SourceError::Lost(status.to_string()), true);
                 }
                 Some(Ok(SessionPollResult::ReconnectFailed(status)) | Err(status)) if !connected => {
-                    self.explain(status)
+                    self.explain(status, false)
                 }
                 Some(Ok(SessionPollResult::SessionActivity(SessionActivity::KeepAliveFailed(status)))) => {
                     let Some(lost) = silence(status) else {
@@ -276,14 +280,14 @@ impl Connector {
                         return Ok(Begin::NewSession);
                     }
                     Some(Ok(SessionPollResult::ReconnectFailed(status))) => {
-                        let error = self.explain(status);
+                        let error = self.explain(status, true);
                         if error.needs_person() {
                             return Err(error);
                         }
                         tracing::debug!(source = self.config.name, %error, "still not connected");
                     }
                     Some(Ok(_)) => {}
-                    Some(Err(status)) => return Err(self.explain(status)),
+                    Some(Err(status)) => return Err(self.explain(status, true)),
                     None => return Err(SourceError::Lost("the session was closed".to_owned())),
                 }
             }

@@ -197,6 +197,7 @@ impl Pki {
                     Err(refusal) => self.refuse(certificate, refusal),
                 }
             }
+            Some(Ok(_)) if refusal.outweighs_trust() => self.refuse(certificate, refusal),
             Some(Ok(pinned)) => {
                 let pinned = pinned.thumbprint().short().to_owned();
                 self.refuse(certificate, Refusal::NotPinned { pinned })
@@ -206,13 +207,7 @@ impl Pki {
                 path: pin,
                 detail: "it is no certificate; remove it to pin the server's anew".to_owned(),
             }),
-            None if matches!(
-                refusal,
-                Refusal::Expired { .. } | Refusal::NotYetValid { .. } | Refusal::Revoked { .. } | Refusal::Denied
-            ) =>
-            {
-                self.refuse(certificate, refusal)
-            }
+            None if refusal.outweighs_trust() => self.refuse(certificate, refusal),
             None => {
                 write_whole(&pin, certificate.der())?;
                 remove_if_there(&self.rejected_dir().join(certificate.file_name()))?;

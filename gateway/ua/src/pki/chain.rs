@@ -107,6 +107,13 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Whether it would stand even if a person trusted the certificate.
+    pub(super) const fn outweighs_trust(&self) -> bool {
+        matches!(self, Self::Expired { .. } | Self::NotYetValid { .. } | Self::Revoked { .. } | Self::Denied)
+    }
+}
+
 impl TrustList {
     /// Judges a certificate; `sent` are those that came with it, believed only as far as they lead to a trusted one.
     ///

@@ -171,6 +171,7 @@ fn the_first_certificate_of_a_source_is_pinned_and_another_later_is_refused() {
     assert_eq!(refusal(judge(&old)), Err(Refusal::Expired { subject: "CN=plc".into() }), "it is not worth a pin");
     assert_eq!(judge(first), Trust::Pinned(site.pki.pin_of("a/b")));
     assert_eq!(judge(first), Trust::Trusted);
+    assert_eq!(refusal(judge(&old)), Err(Refusal::Expired { subject: "CN=plc".into() }), "trusting it would not help");
     let pinned = first.thumbprint().short().to_owned();
     let Trust::Refused(refused) = judge(&other) else { panic!("another certificate") };
     assert_eq!(refused.refusal, Refusal::NotPinned { pinned });
