@@ -281,7 +281,9 @@ impl Connector {
                     }
                     Some(Ok(SessionPollResult::ReconnectFailed(status))) => {
                         let error = self.explain(status, true);
-                        if error.needs_person() {
+                        // One that hangs up may have another certificate now: that is found out anew.
+                        let hangs_up = status == StatusCode::BadConnectionClosed && self.security().is_secured();
+                        if error.needs_person() || hangs_up {
                             return Err(error);
                         }
                         tracing::debug!(source = self.config.name, %error, "still not connected");
