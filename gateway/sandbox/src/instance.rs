@@ -89,6 +89,16 @@ impl Instance {
         &self.conditions
     }
 
+    /// Memory that it has taken, bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory_bytes()
+    }
+
+    /// Fuel that the last call took, which had so many rows.
+    pub(crate) fn fuel_used(&self, rows: usize) -> u64 {
+        fuel(&self.quota, rows).saturating_sub(self.store.get_fuel().unwrap_or_default())
+    }
+
     /// Judges a batch.
     pub(crate) async fn process(&mut self, batch: &Batch) -> Result<Outcome, DetectorFault> {
         self.begin(batch.len(), self.quota.result_bytes)?;
@@ -136,12 +146,16 @@ impl Instance {
 }
 
 fn begin(store: &mut Store<HostState>, quota: &Quota, rows: usize) -> Result<(), DetectorFault> {
-    let rows = u64::try_from(rows).unwrap_or(u64::MAX);
-    let fuel = quota.fuel_per_call.saturating_add(rows.saturating_mul(quota.fuel_per_row));
-    store.set_fuel(fuel).map_err(|error| fault(&error))?;
+    store.set_fuel(fuel(quota, rows)).map_err(|error| fault(&error))?;
     store.set_epoch_deadline(1);
     store.data_mut().begin();
     Ok(())
+}
+
+/// The fuel of a call with so many rows.
+fn fuel(quota: &Quota, rows: usize) -> u64 {
+    let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+    quota.fuel_per_call.saturating_add(rows.saturating_mul(quota.fuel_per_row))
 }
 
 /// What an error of wasmtime's means to the gateway.

@@ -10,6 +10,7 @@ mod detector;
 mod engine;
 mod error;
 mod executor;
+mod inspect;
 mod instance;
 mod log;
 mod lower;
@@ -18,4 +19,5 @@ mod quota;
 mod sandbox;
 
 pub use error::SandboxError;
+pub use inspect::{Cost, Inspection};
 pub use sandbox::{Sandbox, SandboxOptions};

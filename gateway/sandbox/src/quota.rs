@@ -48,6 +48,11 @@ impl HostState {
         }
     }
 
+    /// Memory that was taken, bytes.
+    pub(crate) const fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
     /// A call begins.
     pub(crate) fn begin(&mut self) {
         self.slices = 0;

@@ -35,8 +35,8 @@ pub struct SandboxOptions {
 
 /// Runs plugins. Its threads end with it.
 pub struct Sandbox {
-    maker: Arc<Maker>,
-    executor: Arc<Executor>,
+    pub(crate) maker: Arc<Maker>,
+    pub(crate) executor: Arc<Executor>,
     bundled: HashMap<String, Arc<Cow<'static, [u8]>>>,
     /// Each component by digest: compiled once, described once.
     plugins: Mutex<HashMap<blake3::Hash, Arc<OnceCell<Plugin>>>>,
@@ -58,7 +58,7 @@ impl Sandbox {
     }
 
     /// The bundled plugin of that name, or the file.
-    async fn bytes(&self, name: &str) -> Result<Arc<Cow<'static, [u8]>>, CreateError> {
+    pub(crate) async fn bytes(&self, name: &str) -> Result<Arc<Cow<'static, [u8]>>, CreateError> {
         if let Some(bytes) = self.bundled.get(name) {
             return Ok(bytes.clone());
         }
@@ -73,7 +73,7 @@ impl Sandbox {
         Ok(Arc::new(Cow::Owned(bytes)))
     }
 
-    async fn plugin(&self, binding: &BindingSpec) -> Result<Arc<OnceCell<Plugin>>, CreateError> {
+    pub(crate) async fn plugin(&self, binding: &BindingSpec) -> Result<Arc<OnceCell<Plugin>>, CreateError> {
         let bytes = self.bytes(&binding.plugin).await?;
         let digest = blake3::hash(&bytes);
         let cell = self.plugins.lock().entry(digest).or_default().clone();
@@ -129,11 +129,11 @@ fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-fn lost(lost: Lost) -> CreateError {
+pub(crate) fn lost(lost: Lost) -> CreateError {
     CreateError::Fault(DetectorFault::Trap(lost.to_string()))
 }
 
-fn not_started(plugin: &str, not: NotStarted) -> CreateError {
+pub(crate) fn not_started(plugin: &str, not: NotStarted) -> CreateError {
     match not {
         NotStarted::Fault(fault) => fault.into(),
         NotStarted::Refused(refusal) => {

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use watchfire_model::Instant;
 
 use crate::gaps::Form;
+use crate::plugin::Plugin;
 
 /// OPC UA gateway that watches process values, runs sandboxed detectors and publishes their alarms.
 #[derive(Debug, Parser)]
@@ -43,6 +44,8 @@ pub enum Command {
     Restore(Restore),
     /// Run the detectors again over what was recorded, and compare with what they said then.
     Replay(Replay),
+    /// Check, pack and try detectors that you have made.
+    Plugin(Plugin),
     /// Make the hash of a password for `[[server.user]]`; the password is read from standard input.
     Password,
 }

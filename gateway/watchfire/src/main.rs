@@ -15,6 +15,7 @@ mod exchange;
 mod found;
 mod gaps;
 mod history;
+mod plugin;
 mod query;
 mod replay;
 mod run;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),
         Command::Replay(options) => replay::replay(&options),
+        Command::Plugin(options) => plugin::plugin(&options),
         Command::Password => terminal::password(),
     };
     match done {

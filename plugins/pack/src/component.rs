@@ -7,15 +7,12 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 use wasmparser::{Encoding, Parser, Payload, Validator};
-use wit_component::{ComponentEncoder, DecodedWasm};
-use wit_parser::{Resolve, WorldItem, WorldKey};
+use wit_component::ComponentEncoder;
 
-/// The contract's package: the only place a detector may import from.
-const PACKAGE: &str = "watchfire:detector/";
+use crate::shape::{DETECTOR, PACKAGE, shape};
+
 /// What the second of the two manglings that compilers use puts before an interface's name.
 const STANDARD_MANGLING: &str = "cm32p2|";
-/// The interface that makes a component a detector.
-const DETECTOR: &str = "watchfire:detector/detector";
 
 /// The component made of a core module that was compiled against the contract; validated.
 pub fn from_module(module: &[u8]) -> Result<Vec<u8>> {
@@ -63,36 +60,21 @@ fn refuse_foreign_imports(module: &[u8]) -> Result<()> {
 
 /// Checks the finished component's own interfaces: imports from the contract alone, the detector exported.
 fn check_interfaces(component: &[u8]) -> Result<()> {
-    let decoded = wit_component::decode(component).context("its interfaces cannot be read back")?;
-    let DecodedWasm::Component(resolve, world) = decoded else {
-        bail!("it carries a description of interfaces and no code");
-    };
-    let world = resolve.worlds.get(world).context("its world is missing")?;
-    for name in world.imports.iter().map(|(key, item)| interface_name(&resolve, key, item)) {
-        if !name.starts_with(PACKAGE) {
-            bail!("it imports `{name}`, and a detector has nothing but `{PACKAGE}*`");
-        }
+    let shape = shape(component)?;
+    if let Some(name) = shape.imports.iter().find(|name| !name.starts_with(PACKAGE)) {
+        bail!("it imports `{name}`, and a detector has nothing but `{PACKAGE}*`");
     }
-    let exported = world.exports.iter().map(|(key, item)| interface_name(&resolve, key, item));
-    if !exported.into_iter().any(|name| name.split('@').next() == Some(DETECTOR)) {
+    if !shape.exports.iter().any(|name| name.split('@').next() == Some(DETECTOR)) {
         bail!("it does not export `{DETECTOR}`: export that interface of the contract's world");
     }
     Ok(())
-}
-
-/// The full name of an import or export of a world, with its version.
-fn interface_name(resolve: &Resolve, key: &WorldKey, item: &WorldItem) -> String {
-    match item {
-        WorldItem::Interface { id, .. } => resolve.id_of(*id).unwrap_or_else(|| resolve.name_world_key(key)),
-        _ => resolve.name_world_key(key),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use wit_component::{StringEncoding, dummy_module, embed_component_metadata};
-    use wit_parser::{LiftLowerAbi, ManglingAndAbi};
+    use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
 
     const CONTRACT: &str = "package watchfire:detector@0.1.0;
         interface log { write: func(level: u8, message: string); }

@@ -2,14 +2,12 @@
 //! the BLAKE3 digest of what it wrote.
 //!
 //! Does not know which detectors there are, nor how they are compiled: `plugins/build.py` does. What a detector may
-//! import is decided in [`component`].
-
-mod component;
+//! import is decided in the library.
 
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -35,16 +33,7 @@ fn run(arguments: Vec<OsString>) -> Result<String> {
     let (input, output) = (Path::new(input), Path::new(output));
     let module = fs::read(input).with_context(|| format!("cannot read `{}`", input.display()))?;
     let component =
-        component::from_module(&module).with_context(|| format!("`{}` cannot become a detector", input.display()))?;
-    write_whole(output, &component)?;
+        pack::from_module(&module).with_context(|| format!("`{}` cannot become a detector", input.display()))?;
+    pack::write_whole(output, &component)?;
     Ok(blake3::hash(&component).to_hex().to_string())
-}
-
-/// Writes beside the place and renames, so that nobody ever reads half a component.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    let part = PathBuf::from(name);
-    fs::write(&part, bytes).with_context(|| format!("cannot write `{}`", part.display()))?;
-    fs::rename(&part, path).with_context(|| format!("cannot write `{}`", path.display()))
 }
