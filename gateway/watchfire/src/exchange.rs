@@ -50,7 +50,10 @@ impl WayIn {
 }
 
 /// A file's form: as asked for, else by its name.
-fn format_of(asked: Option<&str>, file: &Path) -> Result<Format> {
+///
+/// # Errors
+/// When neither says it.
+pub fn format_of(asked: Option<&str>, file: &Path) -> Result<Format> {
     let by_name = || file.extension().and_then(|extension| extension.to_str());
     match asked.or_else(by_name) {
         Some("csv") => Ok(Format::Csv),

@@ -1,7 +1,11 @@
 //! `watchfire plugin`: what the maker of a detector does with it before a gateway runs it.
 
+mod bench;
 mod check;
+mod new;
 mod pack;
+mod recorded;
+mod test;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,10 +25,16 @@ pub struct Plugin {
 /// The commands of `plugin`.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
+    /// Make a folder with a whole detector to begin with.
+    New(new::New),
     /// Check a detector against the contract and show what it is; exit code 1 when a gateway would refuse it.
     Check(check::Check),
     /// Turn the core module that a compiler made into a component, with its name, version and licence in it.
     Pack(pack::Pack),
+    /// Run a detector over recorded samples as a gateway would, print its verdicts and compare them with known ones.
+    Test(test::Test),
+    /// Measure what a detector costs a sample.
+    Bench(bench::Bench),
 }
 
 /// Runs one of them.
@@ -34,7 +44,10 @@ pub enum PluginCommand {
 pub fn plugin(options: &Plugin) -> Result<ExitCode> {
     match &options.command {
         PluginCommand::Check(options) => check::check(options),
+        PluginCommand::New(options) => new::new(options),
         PluginCommand::Pack(options) => pack::pack(options),
+        PluginCommand::Test(options) => test::test(options),
+        PluginCommand::Bench(options) => bench::bench(options),
     }
 }
 

@@ -1,0 +1,118 @@
+//! The author's guide, word by word: its commands make, build, pack, check, try and measure a detector. And what the
+//! commands say of a detector that is none.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::harness::gateway::PROGRAM;
+use crate::harness::top;
+
+/// The block of commands of a page that begins with this line.
+fn commands(page: &str, first: &str) -> String {
+    let text = fs::read_to_string(top().join(page)).unwrap();
+    let block = text.split("```sh\n").skip(1).find(|block| block.starts_with(first));
+    block
+        .unwrap_or_else(|| panic!("{page} has no commands that begin with `{first}`"))
+        .split("```")
+        .next()
+        .unwrap()
+        .into()
+}
+
+/// A folder with the program and a cargo in it that builds guests with the compiler which the set-up made available.
+fn tools(folder: &Path) {
+    symlink(PROGRAM, folder.join("watchfire")).unwrap();
+    let toolchain = Command::new("python3").arg(top().join("plugins/toolchain.py")).arg("--env").output().unwrap();
+    assert!(toolchain.status.success(), "{}", String::from_utf8_lossy(&toolchain.stderr));
+    let guests = String::from_utf8(toolchain.stdout).unwrap();
+    let cargo = std::env::var("CARGO").unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *wasm32*)\n{guests}exec '{cargo}' \"$@\" --offline $GUEST_CARGO_ARGS;;\nesac\n\
+         exec '{cargo}' \"$@\" --offline\n"
+    );
+    fs::write(folder.join("cargo"), script).unwrap();
+    fs::set_permissions(folder.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn shell(commands: &str, tools: &Path, folder: &Path) -> (Output, String) {
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-x", "-c", commands]).current_dir(folder).env("PATH", path);
+    // The project is on its own: none of the settings of the build that runs this test.
+    for name in ["CARGO_TARGET_DIR", "CARGO_MANIFEST_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        shell.env_remove(name);
+    }
+    let output = shell.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output, told)
+}
+
+fn plugin(words: &[&str], folder: &Path) -> (Option<i32>, String) {
+    let output = Command::new(PROGRAM).arg("plugin").args(words).current_dir(folder).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), told)
+}
+
+#[test]
+fn the_authors_guide_leads_to_a_detector_that_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    tools(&bin);
+    let (output, told) = shell(&commands("docs/detectors.md", "watchfire plugin new"), &bin, folder.path());
+    assert!(output.status.success(), "{told}");
+    let wanted = [
+        "test result: ok. 2 passed",
+        "imports      watchfire:detector/types@0.1.0, watchfire:detector/log@0.1.0",
+        "licence      Apache-2.0 OR MIT",
+        "condition    above: for each signal, the plugin decides, severity 500",
+        "good         a gateway of this version runs it",
+        "all 3 verdicts are the golden ones",
+        "fuel/sample",
+    ];
+    for part in wanted {
+        assert!(told.contains(part), "`{part}` is missing in:\n{told}");
+    }
+
+    // The same detector with another limit does not say what it is known to say.
+    let project = folder.path().join("hot-oil");
+    let arguments = ["test", "hot-oil.wasm", "--data", "data/sample.csv", "--golden", "data/golden.jsonl", "--config"];
+    let (code, told) = plugin(&[&arguments[..], &[r#"{"above": 92}"#]].concat(), &project);
+    assert!(code == Some(1) && told.contains("verdict 2: golden") && told.contains("--update"), "{told}");
+    // A configuration without the limit, and a core module in place of the component.
+    let (code, told) = plugin(&[&arguments[..], &["{}"]].concat(), &project);
+    assert!(code == Some(1) && told.contains("refuses its configuration") && told.contains("above"), "{told}");
+    let module = "target/wasm32-unknown-unknown/release/hot_oil.wasm";
+    let (code, told) = plugin(&["check", module], &project);
+    assert!(code == Some(1) && told.contains("watchfire plugin pack"), "{told}");
+    // The README of the project has the same commands.
+    let readme = fs::read_to_string(project.join("README.md")).unwrap();
+    let guide = commands("docs/detectors.md", "watchfire plugin new");
+    assert!(guide.lines().skip(2).all(|line| readme.contains(line)), "{guide}\n{readme}");
+}
+
+#[test]
+fn what_is_no_detector_is_refused_by_name_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let greedy = r#"(component
+        (import "wasi:clocks/wall-clock@0.2.0" (instance))
+        (import "wasi:filesystem/types@0.2.0" (instance)))"#;
+    fs::write(at.join("greedy.wasm"), wat::parse_str(greedy).unwrap()).unwrap();
+    fs::write(at.join("mute.wasm"), wat::parse_str("(component)").unwrap()).unwrap();
+    fs::write(at.join("script.wasm"), "#!/bin/sh").unwrap();
+    let cases = [
+        ("greedy.wasm", "`wasi:clocks/wall-clock@0.2.0`; no clock: `now` of the batch is the time"),
+        ("greedy.wasm", "`wasi:filesystem/types@0.2.0`; no files"),
+        ("mute.wasm", "does not export `watchfire:detector/detector@0.1.0`"),
+        ("script.wasm", "it is no WebAssembly component"),
+    ];
+    for (file, part) in cases {
+        let (code, told) = plugin(&["check", file], at);
+        assert!(code == Some(1) && told.contains(part), "{file}: {told}");
+    }
+    let (code, told) = plugin(&["new", "Hot Oil"], at);
+    assert!(code == Some(1) && told.contains("cannot be a detector's name"), "{told}");
+}
