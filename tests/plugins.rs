@@ -69,7 +69,7 @@ fn the_authors_guide_leads_to_a_detector_that_runs() {
     assert!(output.status.success(), "{told}");
     let wanted = [
         "test result: ok. 2 passed",
-        "imports      watchfire:detector/types@0.1.0, watchfire:detector/log@0.1.0",
+        "imports      watchfire:detector/log@0.1.0, watchfire:detector/types@0.1.0",
         "licence      Apache-2.0 OR MIT",
         "condition    above: for each signal, the plugin decides, severity 500",
         "good         a gateway of this version runs it",

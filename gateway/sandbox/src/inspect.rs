@@ -2,8 +2,9 @@
 //! compilation, bounds and checks as for a bound plugin.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use watchfire_model::{Batch, ConditionSpec};
 use watchfire_pipeline::{BindingSpec, CreateError, Quota};
 
