@@ -36,13 +36,16 @@ pub fn demo(options: &Demo) -> Result<ExitCode> {
             });
         }
         let plant_options = PlantOptions { port: options.plant_port, ..PlantOptions::default() };
+        // It outlives the gateway, which would raise an alarm for its end.
+        let plant_stop = CancellationToken::new();
         let plant =
-            Plant::start(plant_options, stop.child_token()).await.context("the simulated plant cannot start")?;
+            Plant::start(plant_options, plant_stop.clone()).await.context("the simulated plant cannot start")?;
         let stats = Arc::new(Stats::default());
         let view = Arc::new(View::new(&config, options.plant_port, stats.clone()));
         let viewing = tokio::spawn(view.clone().show(stop.child_token()));
         let ended = run::gateway(&config, stats, vec![view.clone()], stop.clone()).await;
         stop.cancel();
+        plant_stop.cancel();
         drop(plant);
         drop(viewing.await);
         view.conclude();
