@@ -96,26 +96,26 @@ impl Config {
     /// This configuration with what its servers were found to have, by source; what the configuration says goes before
     /// it. A detector of which no signal is known yet is left out. Second, what could not be put in, for people.
     #[must_use]
-    pub fn with_found(&self, found: &HashMap<String, Found>) -> (Self, Vec<String>) {
-        let (mut config, mut untaken) = (self.clone(), Vec::new());
-        for source in &mut config.sources {
+    pub fn with_found(mut self, found: &HashMap<String, Found>) -> (Self, Vec<String>) {
+        let mut untaken = Vec::new();
+        for source in &mut self.sources {
             if let Some(found) = found.get(&source.name) {
                 source.describe(&found.described);
                 source.take(&found.signals, &mut untaken);
             }
         }
         let mut known = Known::default();
-        for signal in config.sources.iter().flat_map(|source| &source.signals) {
+        for signal in self.sources.iter().flat_map(|source| &source.signals) {
             if signal.events.is_some() {
                 known.add_stream(&signal.name);
             } else {
                 known.add(&signal.name);
             }
         }
-        for detector in &mut config.detectors {
+        for detector in &mut self.detectors {
             detector.signals = known.named(&detector.patterns);
         }
-        config.detectors.retain(|detector| {
+        self.detectors.retain(|detector| {
             let has_signals = !detector.signals.is_empty();
             if !has_signals {
                 let name = &detector.name;
@@ -123,8 +123,8 @@ impl Config {
             }
             has_signals
         });
-        config.gateway.mode_signal.take_if(|signal| !known.has(signal));
-        (config, untaken)
+        self.gateway.mode_signal.take_if(|signal| !known.has(signal));
+        (self, untaken)
     }
 }
 

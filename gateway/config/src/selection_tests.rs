@@ -46,7 +46,7 @@ fn found(select: &str, path: &str, node: &str) -> FoundSignal {
 }
 
 fn with(config: &Config, found: Found) -> (Config, Vec<String>) {
-    config.with_found(&HashMap::from([("press".to_owned(), found)]))
+    config.clone().with_found(&HashMap::from([("press".to_owned(), found)]))
 }
 
 #[test]

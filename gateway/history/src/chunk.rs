@@ -7,9 +7,11 @@ use watchfire_model::{Instant, Quality, Rows, SignalId, StatusCode};
 
 use crate::bytes::{Reader, put_count, put_signed};
 use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
-use crate::floats::{put_floats, read_floats};
+use crate::floats::{put_few, put_floats, read_few, read_floats};
 
-const VERSION: u8 = 1;
+/// What is written. Before it, a head had all its values in full, and times were never told from it: that is still read.
+const VERSION: u8 = 2;
+const FULL_HEADS: u8 = 1;
 /// From so many rows on a chunk has a head.
 const HEAD_FROM_ROWS: usize = 128;
 
@@ -54,10 +56,13 @@ impl Chunk {
         let parts = self.parts();
         let mut out = vec![VERSION, parts];
         put_count(self.0.time.len(), &mut out);
+        let mut origin = 0;
         if parts & HAS_HEAD != 0 {
-            self.head().put(&mut out);
+            let head = self.head();
+            head.put(&mut out);
+            origin = head.earliest.ns();
         }
-        put_ints(&self.0.time.iter().map(|time| time.ns()).collect::<Vec<_>>(), &mut out);
+        put_ints(&self.0.time.iter().map(|time| time.ns().wrapping_sub(origin)).collect::<Vec<_>>(), &mut out);
         put_floats(&self.0.value, &mut out);
         if parts & HAS_STATUS != 0 {
             put_runs(self.0.status.iter().map(|status| u64::from(status.0)), &mut out);
@@ -95,11 +100,14 @@ impl Chunk {
     /// Reads a signal's chunk; `None` when the bytes are none.
     pub fn decode(signal: SignalId, bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        let (parts, n) = begin(&mut reader)?;
+        let (version, parts, n) = begin(&mut reader)?;
+        let mut origin = 0;
         if parts & HAS_HEAD != 0 {
-            Head::read(&mut reader)?;
+            let head = Head::read(&mut reader, version)?;
+            origin = if version == FULL_HEADS { 0 } else { head.earliest.ns() };
         }
-        let time = read_ints(&mut reader, n)?.into_iter().map(Instant::from_ns).collect();
+        let times = read_ints(&mut reader, n)?.into_iter();
+        let time = times.map(|time| Instant::from_ns(time.wrapping_add(origin))).collect();
         let value = read_floats(&mut reader, n)?;
         let status = if parts & HAS_STATUS != 0 {
             let each = read_runs(&mut reader, n)?.into_iter();
@@ -134,8 +142,8 @@ impl Chunk {
     /// Reads a chunk's head only; `None` when it has none.
     pub fn decode_head(bytes: &[u8]) -> Option<Head> {
         let mut reader = Reader(bytes);
-        let (parts, _) = begin(&mut reader)?;
-        if parts & HAS_HEAD != 0 { Head::read(&mut reader) } else { None }
+        let (version, parts, _) = begin(&mut reader)?;
+        if parts & HAS_HEAD != 0 { Head::read(&mut reader, version) } else { None }
     }
 
     /// Whether the bytes decode, and to what their head says.
@@ -180,11 +188,12 @@ impl Chunk {
     }
 }
 
-fn begin(reader: &mut Reader) -> Option<(u8, usize)> {
-    reader.byte().filter(|version| *version == VERSION)?;
+/// The version, what there is, and of how many rows.
+fn begin(reader: &mut Reader) -> Option<(u8, u8, usize)> {
+    let version = reader.byte().filter(|version| [FULL_HEADS, VERSION].contains(version))?;
     let parts = reader.byte()?;
     let n = reader.count().filter(|n| *n <= VALUES_MAX)?;
-    Some((parts, n))
+    Some((version, parts, n))
 }
 
 fn sparse_rows(reader: &mut Reader, n: usize) -> Option<Vec<u32>> {
@@ -202,18 +211,24 @@ impl Head {
     fn put(&self, out: &mut Vec<u8>) {
         put_signed(self.earliest.ns(), out);
         put_signed(self.latest.ns().wrapping_sub(self.earliest.ns()), out);
-        for value in [self.min, self.max, self.first, self.last, self.sum] {
-            out.extend(value.to_bits().to_le_bytes());
-        }
+        put_few(&[self.first, self.min, self.max, self.last], out);
+        out.extend(self.sum.to_bits().to_le_bytes());
         put_count(self.good, out);
         put_count(self.bad, out);
     }
 
-    fn read(reader: &mut Reader) -> Option<Self> {
+    fn read(reader: &mut Reader, version: u8) -> Option<Self> {
         let earliest = reader.signed()?;
         let latest = earliest.wrapping_add(reader.signed()?);
-        let mut value = || Some(f64::from_bits(u64::from_le_bytes(reader.array()?)));
-        let (min, max, first, last, sum) = (value()?, value()?, value()?, value()?, value()?);
+        let value = |reader: &mut Reader| Some(f64::from_bits(u64::from_le_bytes(reader.array()?)));
+        let (first, min, max, last) = if version == FULL_HEADS {
+            let (min, max) = (value(reader)?, value(reader)?);
+            (value(reader)?, min, max, value(reader)?)
+        } else {
+            let [first, min, max, last] = read_few(reader)?;
+            (first, min, max, last)
+        };
+        let sum = value(reader)?;
         let (good, bad) = (reader.count()?, reader.count()?);
         let (earliest, latest) = (Instant::from_ns(earliest), Instant::from_ns(latest));
         Some(Self { earliest, latest, min, max, first, last, sum, good, bad })
@@ -252,7 +267,7 @@ mod tests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             i64::try_from(random >> 40).unwrap() % below
         };
-        for (what, most) in [("a valve", 0.8), ("a counter", 1.1), ("a walk", 1.3), ("noise over two decimals", 1.75)] {
+        for (what, most) in [("a valve", 0.75), ("a counter", 1.1), ("a walk", 1.2), ("noise over two decimals", 1.6)] {
             for n in [512_i64, 600, 3600] {
                 let mut chunk = Chunk::default();
                 let mut walk = 5000;
@@ -272,6 +287,28 @@ mod tests {
                 assert!(bytes <= most, "{what}, {n} values: {bytes:.2} bytes each");
             }
         }
+    }
+
+    #[test]
+    fn a_chunk_with_a_full_head_is_still_read() {
+        let mut chunk = Chunk::default();
+        (0..200)
+            .for_each(|i| chunk.0.push(SIGNAL, Instant::from_s(i), 0.1 * i as f64, StatusCode::GOOD, Quality::NONE, 0));
+        let (head, mut old) = (chunk.head(), vec![FULL_HEADS, chunk.parts()]);
+        put_count(200, &mut old);
+        put_signed(head.earliest.ns(), &mut old);
+        put_signed(head.latest.ns() - head.earliest.ns(), &mut old);
+        for value in [head.min, head.max, head.first, head.last, head.sum] {
+            old.extend(value.to_bits().to_le_bytes());
+        }
+        put_count(head.good, &mut old);
+        put_count(head.bad, &mut old);
+        put_ints(&chunk.0.time.iter().map(|time| time.ns()).collect::<Vec<_>>(), &mut old);
+        put_floats(&chunk.0.value, &mut old);
+        put_ints(&chunk.0.skew_ns, &mut old);
+        assert!(Chunk::is_as_headed(SIGNAL, &old));
+        assert_eq!(Chunk::decode_head(&old), Some(head));
+        assert_eq!(Chunk::decode(SIGNAL, &old), Some(chunk));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Columns of integers: what is a line is stored as one, the rest as its distance from the line or from the value
-//! before, in the largest unit that divides it, packed by bits where that is as good, else by `pco`.
+//! before, in the largest unit that divides it, packed by bits or digits where that is as good, else by `pco`.
 //!
 //! All arithmetic wraps, so that every column of any 64-bit integers is given back exactly. Decoding believes nothing,
 //! save the number of values, which the caller bounds.
@@ -9,6 +9,7 @@ use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 use crate::bytes::{Reader, put_count, put_signed, put_varint, zigzag};
+use crate::packing::{digits_bytes, pack, put_digits, read_digits, unpack};
 
 /// More values than one bucket can hold; a longer column is damage.
 pub const VALUES_MAX: usize = 1 << 28;
@@ -24,6 +25,11 @@ const DELTA_PACKED: u8 = 3;
 /// Differences less the step, by pco.
 const DELTA_PCO: u8 = 4;
 
+/// Distances from the line, as digits of words.
+const LINE_DIGITS: u8 = 5;
+/// Differences less the step, as digits of words.
+const DELTA_DIGITS: u8 = 6;
+
 /// What pco's own header costs, bits, roughly.
 const PCO_HEAD_BITS: u64 = 200;
 
@@ -33,7 +39,9 @@ pub fn put_ints(values: &[i64], out: &mut Vec<u8>) {
     let unit = unit(values, *first);
     let steps: Vec<i64> = values.iter().map(|value| value.wrapping_sub(*first) / unit).collect();
     let intervals = i64::try_from(values.len() - 1).unwrap_or(i64::MAX).max(1);
-    let slope = (last.wrapping_sub(*first) / unit) / intervals;
+    let rise = last.wrapping_sub(*first) / unit;
+    // The nearest: cut off, the last value's jitter alone would tilt the line by a whole unit a value.
+    let slope = rise.wrapping_add(intervals / 2 * rise.signum()) / intervals;
     let off_line = |slope: i64| -> Vec<i64> {
         steps.iter().zip(0_i64..).map(|(step, i)| step.wrapping_sub(slope.wrapping_mul(i))).collect()
     };
@@ -46,16 +54,19 @@ pub fn put_ints(values: &[i64], out: &mut Vec<u8>) {
     let flat_bits = if slope == 0 { u64::MAX } else { bits(&flat) };
     // A gap bends the line between the ends, but leaves most differences alone.
     let (step, deltas) = deltas(&steps);
-    let (packed, pcoed, slope, distances) = if bits(&deltas) < bits(&sloped).min(flat_bits) {
-        (DELTA_PACKED, DELTA_PCO, step, deltas)
+    const LINES: [u8; 3] = [LINE_PACKED, LINE_DIGITS, LINE_PCO];
+    const DELTAS: [u8; 3] = [DELTA_PACKED, DELTA_DIGITS, DELTA_PCO];
+    let ([packed, as_digits, pcoed], slope, distances) = if bits(&deltas) < bits(&sloped).min(flat_bits) {
+        (DELTAS, step, deltas)
     } else if flat_bits < bits(&sloped) {
-        (LINE_PACKED, LINE_PCO, 0, flat)
+        (LINES, 0, flat)
     } else {
-        (LINE_PACKED, LINE_PCO, slope, sloped)
+        (LINES, slope, sloped)
     };
     let least = distances.iter().copied().min().unwrap_or_default();
     let above: Vec<u64> = distances.iter().map(|distance| distance.wrapping_sub(least) as u64).collect();
-    let width = above.iter().copied().max().map_or(0, |most| u64::BITS - most.leading_zeros());
+    let most = above.iter().copied().max().unwrap_or_default();
+    let width = u64::BITS - most.leading_zeros();
     let plain_bits = u64::from(width) * above.len() as u64;
     let by_pco = if plain_bits > bits(&distances) * 3 / 2 + PCO_HEAD_BITS { pco_ints(&above, width) } else { None };
     match by_pco.filter(|encoded| encoded.len() as u64 * 8 < plain_bits) {
@@ -65,6 +76,14 @@ pub fn put_ints(values: &[i64], out: &mut Vec<u8>) {
             out.push(width as u8);
             put_count(encoded.len(), out);
             out.extend(encoded);
+        }
+        // One byte less would not pay for the base.
+        None if most < 1 << 31 && digits_bytes(above.len(), most + 1, width) + 4 < plain_bits.div_ceil(8) as usize => {
+            put_line(as_digits, *first, unit, slope, out);
+            put_signed(least, out);
+            out.push(width as u8);
+            put_varint(most + 1, out);
+            put_digits(&above, most + 1, width, out);
         }
         None => {
             put_line(packed, *first, unit, slope, out);
@@ -111,50 +130,6 @@ fn unit(values: &[i64], first: i64) -> i64 {
 /// What the values need at least, bits, if each is near zero.
 fn bits(values: &[i64]) -> u64 {
     values.iter().map(|value| u64::from(u64::BITS - zigzag(*value).leading_zeros())).sum()
-}
-
-fn pack(values: &[u64], width: u32, out: &mut Vec<u8>) {
-    let (mut held, mut bits) = (0_u128, 0_u32);
-    for value in values {
-        held |= u128::from(*value) << bits;
-        bits += width;
-        while bits >= 8 {
-            out.push(held as u8);
-            held >>= 8;
-            bits -= 8;
-        }
-    }
-    if bits > 0 {
-        out.push(held as u8);
-    }
-}
-
-/// Wider numbers may reach beyond a word that begins at a byte.
-const WINDOW_BITS_MAX: u32 = 57;
-
-fn unpack(reader: &mut Reader, width: u32, n: usize) -> Option<Vec<u64>> {
-    let bytes = reader.take(n.checked_mul(usize::try_from(width).ok()?)?.div_ceil(8))?;
-    let mask = if width == u64::BITS { u64::MAX } else { (1 << width) - 1 };
-    if width <= WINDOW_BITS_MAX {
-        // Whole words at once, the last ones from beyond the end.
-        let padded = [bytes, &[0; 8]].concat();
-        let bits = (0..n).map(|i| i * width as usize);
-        return bits
-            .map(|bit| Some(u64::from_le_bytes(*padded.get(bit / 8..)?.first_chunk()?) >> (bit % 8) & mask))
-            .collect();
-    }
-    let (mut held, mut bits, mut bytes) = (0_u128, 0_u32, bytes.iter());
-    let mut values = Vec::with_capacity(n);
-    for _ in 0..n {
-        while bits < width {
-            held |= u128::from(*bytes.next()?) << bits;
-            bits += 8;
-        }
-        values.push(held as u64 & mask);
-        held >>= width;
-        bits -= width;
-    }
-    Some(values)
 }
 
 /// Narrow numbers have narrower heads.
@@ -226,9 +201,14 @@ pub fn read_ints(reader: &mut Reader, n: usize) -> Option<Vec<i64>> {
     }
     let least = reader.signed()?;
     let width = u32::from(reader.byte()?);
-    let count = if matches!(form, DELTA_PACKED | DELTA_PCO) { n - 1 } else { n };
+    let is_line = matches!(form, LINE_PACKED | LINE_DIGITS | LINE_PCO);
+    let count = if is_line { n } else { n - 1 };
     let above: Vec<u64> = match form {
         LINE_PACKED | DELTA_PACKED if width <= u64::BITS => unpack(reader, width, count)?,
+        LINE_DIGITS | DELTA_DIGITS => {
+            let base = reader.varint()?;
+            read_digits(reader, base, width, count)?
+        }
         LINE_PCO | DELTA_PCO => {
             let bytes = reader.count()?;
             let bytes = reader.take(bytes)?;
@@ -241,7 +221,7 @@ pub fn read_ints(reader: &mut Reader, n: usize) -> Option<Vec<i64>> {
         _ => return None,
     };
     let distances = above.iter().map(|above| least.wrapping_add(*above as i64));
-    Some(if matches!(form, LINE_PACKED | LINE_PCO) {
+    Some(if is_line {
         on_line.zip(distances).map(|(on_line, distance)| value(on_line.wrapping_add(distance))).collect()
     } else {
         let mut steps = 0_i64;
@@ -308,6 +288,9 @@ mod tests {
         // 1 Hz, whole milliseconds, ±5 ms: 3.5 bits are the least.
         let times: Vec<i64> = (0..300_i64).map(|i| (i * 1000 + i * 7919 % 11) * 1_000_000).collect();
         assert!(round_trip(&times) * 8 < 300 * 5, "{} bytes", round_trip(&times));
+        // A last value that is early must not bend the line: four bits are the fewest whole ones for eleven steps.
+        let early: Vec<i64> = times.iter().copied().chain([299_995_000_000]).collect();
+        assert!(round_trip(&early) * 8 < 301 * 4 + 20 * 8, "{} bytes", round_trip(&early));
         // One hiccup must not make every other value dear.
         let mut hiccup: Vec<i64> = (0..3000_i64).map(|i| i * 1000 + i * 7919 % 11).collect();
         hiccup.iter_mut().skip(1500).for_each(|time| *time += 900_000_000);

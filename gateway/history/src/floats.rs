@@ -5,7 +5,7 @@
 
 use pco::ChunkConfig;
 
-use crate::bytes::{Reader, put_count};
+use crate::bytes::{Reader, put_count, put_signed};
 use crate::column::{VALUES_MAX, put_ints, put_pco, read_ints, read_pco};
 
 /// The bits, one after the other.
@@ -85,6 +85,37 @@ fn put_runs(values: &[f64], out: &mut Vec<u8>) {
         out.extend(value.to_bits().to_le_bytes());
         put_count(run.len(), out);
     }
+}
+
+/// Appends a few values that each stand alone: [`read_few`] reads them.
+pub fn put_few(values: &[f64], out: &mut Vec<u8>) {
+    if let Some((places, whole)) = decimals(values, false) {
+        out.push(places);
+        let mut before = 0_i64;
+        for whole in whole {
+            put_signed(whole.wrapping_sub(before), out);
+            before = whole;
+        }
+        return;
+    }
+    out.push(PLACES_MAX + 1);
+    values.iter().for_each(|value| out.extend(value.to_bits().to_le_bytes()));
+}
+
+/// Reads `N` values that stand alone.
+pub fn read_few<const N: usize>(reader: &mut Reader) -> Option<[f64; N]> {
+    let places = reader.byte().filter(|places| *places <= PLACES_MAX + 1)?;
+    let mut values = [f64::NAN; N];
+    let mut whole = 0_i64;
+    for value in &mut values {
+        *value = if places > PLACES_MAX {
+            f64::from_bits(u64::from_le_bytes(reader.array()?))
+        } else {
+            whole = whole.wrapping_add(reader.signed()?);
+            from_whole(whole, scale(places), false)
+        };
+    }
+    Some(values)
 }
 
 /// The values as whole numbers of the fewest decimal places that give all of them back.

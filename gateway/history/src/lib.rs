@@ -24,6 +24,7 @@ mod gaps;
 mod history;
 mod key_value;
 mod mark;
+mod packing;
 mod pages;
 mod reads;
 mod seal;

@@ -28,7 +28,7 @@ pub fn replay(options: &Replay) -> Result<ExitCode> {
     if options.seal_first {
         seal_all(&data.log)?;
     }
-    let assembly = Assembly::new(surveys::stored(&config), &data)?;
+    let assembly = Assembly::new(surveys::stored(config), &data)?;
     let sandbox = Assembly::sandbox(&data)?;
     let mut bindings = assembly.bindings();
     if let Some(wanted) = &options.detector {

@@ -35,7 +35,7 @@ pub fn run(options: &ConfigFile) -> Result<ExitCode> {
     let ended = runtime.block_on(async {
         let stop = CancellationToken::new();
         terminal::stop_on_signal(&stop)?;
-        gateway(&config, Arc::default(), Vec::new(), stop).await
+        gateway(config, Arc::default(), Vec::new(), stop).await
     });
     // Whatever still blocks a thread, such as a disk that hangs, must not keep the program from ending.
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -77,7 +77,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
 /// # Errors
 /// When it cannot start or go on.
 pub async fn gateway(
-    config: &Config,
+    config: Config,
     stats: Arc<Stats>,
     more: Vec<Arc<dyn Surface>>,
     stop: CancellationToken,
@@ -93,18 +93,11 @@ pub async fn gateway(
             () = stop.cancelled() => return Ok(()),
         };
         loop {
-            let now = surveys.config();
+            let Some(now) = surveys.config() else { return Ok(()) };
             let round = stop.child_token();
             let shown_by = more.clone();
-            let mut running = pin!(assembled(
-                now.into_owned(),
-                &data,
-                &clock,
-                stats.clone(),
-                shown_by,
-                round.clone(),
-                (&stop, &way_in)
-            ));
+            let mut running =
+                pin!(assembled(now, &data, &clock, stats.clone(), shown_by, round.clone(), (&stop, &way_in)));
             tokio::select! {
                 ended = &mut running => return ended,
                 () = surveys.changed() => round.cancel(),

@@ -1,7 +1,6 @@
 //! The surveys of a running gateway: asks every server that has to be asked, begins with what was found the last time
 //! where one does not answer, goes on asking, and tells when the gateway should take another list over.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -35,21 +34,29 @@ struct News {
 }
 
 /// What is known of the servers, and the tasks that ask them.
-pub struct Surveys<'c> {
-    config: &'c Config,
+pub struct Surveys {
+    /// Nothing once every server has been surveyed and the gateway has it all: at plant scale it is tens of megabytes.
+    known: Option<Known>,
     folder: FoundFolder,
     clock: Arc<dyn Clock>,
-    found: HashMap<String, Found>,
+    /// The sources whose servers have yet to be surveyed.
+    open: HashSet<String>,
     in_use: u64,
     news: mpsc::Receiver<News>,
     taken_over: Option<Timer>,
     _tasks: JoinSet<()>,
 }
 
-impl<'c> Surveys<'c> {
+#[derive(Clone)]
+struct Known {
+    config: Config,
+    found: HashMap<String, Found>,
+}
+
+impl Surveys {
     /// Begins to ask, and waits until every server has answered or failed to, ten seconds at the most. `data` is the
     /// data folder, held by this process.
-    pub async fn begin(config: &'c Config, data: &Path, pki: PathBuf, clock: Arc<dyn Clock>) -> Self {
+    pub async fn begin(config: Config, data: &Path, pki: PathBuf, clock: Arc<dyn Clock>) -> Self {
         let folder = FoundFolder::of(data);
         let (tell, news) = mpsc::channel(16);
         let (mut tasks, mut found, mut waiting) = (JoinSet::new(), HashMap::new(), HashSet::new());
@@ -60,7 +67,9 @@ impl<'c> Surveys<'c> {
             waiting.insert(source.name.clone());
             tasks.spawn(ask(source.clone(), pki.clone(), clock.clone(), tell.clone()));
         }
-        let mut surveys = Self { config, folder, clock, found, in_use: 0, news, taken_over: None, _tasks: tasks };
+        let open = waiting.clone();
+        let known = Some(Known { config, found });
+        let mut surveys = Self { known, folder, clock, open, in_use: 0, news, taken_over: None, _tasks: tasks };
         let end = Timer::now() + START_MAX;
         while !waiting.is_empty() {
             match tokio::time::timeout_at(end, surveys.news.recv()).await {
@@ -77,18 +86,25 @@ impl<'c> Surveys<'c> {
                 }
             }
         }
-        for source in config.sources.iter().filter(|source| !source.selects.is_empty()) {
-            if !surveys.found.contains_key(&source.name) {
-                let name = &source.name;
+        if let Some(known) = &surveys.known {
+            let selecting = known.config.sources.iter().filter(|source| !source.selects.is_empty());
+            for SourceConfig { name, .. } in selecting.filter(|source| !known.found.contains_key(&source.name)) {
                 tracing::error!(source = name, "what it has is not known yet: starting without its selected signals");
             }
         }
         surveys
     }
 
-    /// The configuration with all that is known now; what cannot be had is told in the log.
-    pub fn config(&mut self) -> Cow<'c, Config> {
-        let (config, untaken) = self.applied();
+    /// The configuration with all that is known now; what cannot be had is told in the log. `None` once it was given
+    /// with every server surveyed: nothing is known better later.
+    pub fn config(&mut self) -> Option<Config> {
+        let known = self.known.take()?;
+        let (config, untaken) = if self.open.is_empty() {
+            known.applied()
+        } else {
+            let known = self.known.insert(known);
+            known.clone().applied()
+        };
         for what in untaken.iter().take(TOLD_MAX) {
             tracing::warn!(what, "left out");
         }
@@ -96,16 +112,7 @@ impl<'c> Surveys<'c> {
             tracing::warn!(more = untaken.len() - TOLD_MAX, "and others are left out as well");
         }
         self.in_use = digest(&config);
-        config
-    }
-
-    fn applied(&self) -> (Cow<'c, Config>, Vec<String>) {
-        if self.config.sources.iter().any(SourceConfig::needs_survey) {
-            let (config, untaken) = self.config.with_found(&self.found);
-            (Cow::Owned(config), untaken)
-        } else {
-            (Cow::Borrowed(self.config), Vec::new())
-        }
+        Some(config)
     }
 
     /// Waits until the gateway should take over another list than the one it got, at most once every five minutes.
@@ -116,7 +123,8 @@ impl<'c> Surveys<'c> {
             tokio::select! {
                 Some(news) = self.news.recv() => {
                     self.take(news).await;
-                    let now = digest(&self.applied().0);
+                    let Some(known) = self.known.clone() else { continue };
+                    let now = digest(&known.applied().0);
                     if now != self.in_use && !due {
                         let wait_s = earliest.saturating_duration_since(Timer::now()).as_secs();
                         tracing::info!(wait_s, "servers have other signals than those in use: taking them over");
@@ -134,19 +142,21 @@ impl<'c> Surveys<'c> {
 
     async fn take(&mut self, news: News) {
         let News { source, outcome } = news;
-        let Some(config) = self.config.sources.iter().find(|known| known.name == source) else { return };
+        let Some(Known { config, found: lists }) = &mut self.known else { return };
+        let Some(config) = config.sources.iter().find(|known| known.name == source) else { return };
         let survey = match outcome {
             Ok(survey) => survey,
             Err(error) => {
-                let known = self.found.get(&source).map_or(0, |found| found.signals.len());
+                let known = lists.get(&source).map_or(0, |found| found.signals.len());
                 tracing::warn!(source, error, known, "the server cannot be surveyed; what was found before is used");
                 return;
             }
         };
+        self.open.remove(&source);
         for trouble in &survey.troubles {
             tracing::warn!(source, trouble, "surveyed");
         }
-        let found = match self.found.get(&source) {
+        let found = match lists.get(&source) {
             Some(earlier) => {
                 let (found, gone) = survey.found.over(&still_wanted(earlier, config));
                 if gone > 0 {
@@ -163,7 +173,7 @@ impl<'c> Surveys<'c> {
             None => survey.found,
         };
         tracing::info!(source, selected = found.signals.len(), described = found.described.len(), "surveyed");
-        if self.found.get(&source) == Some(&found) {
+        if lists.get(&source) == Some(&found) {
             return;
         }
         let (folder, now, kept) = (self.folder.clone(), self.clock.now(), found.clone());
@@ -173,12 +183,23 @@ impl<'c> Surveys<'c> {
             Ok(Err(error)) => tracing::error!(source, error = format!("{error:#}"), "make room or give the right"),
             Err(error) => tracing::error!(source, %error, "what was found is not kept"),
         }
-        self.found.insert(source, found);
+        lists.insert(source, found);
+    }
+}
+
+impl Known {
+    /// The configuration with what was found; second, what could not be put in.
+    fn applied(self) -> (Config, Vec<String>) {
+        if self.config.sources.iter().any(SourceConfig::needs_survey) {
+            self.config.with_found(&self.found)
+        } else {
+            (self.config, Vec::new())
+        }
     }
 }
 
 /// A configuration with what was found the last time, asking nobody; blocks on files.
-pub fn stored(config: &Config) -> Config {
+pub fn stored(config: Config) -> Config {
     let folder = FoundFolder::of(&config.gateway.data);
     let asked = config.sources.iter().filter(|source| source.needs_survey());
     let found = asked.filter_map(|source| Some((source.name.clone(), folder.load(&source.name)?))).collect();
