@@ -2,9 +2,7 @@
 //!
 //! Keys of a day's database are `first record | kind | signal | part`, so that a bucket lies together.
 
-use std::collections::BTreeMap;
-
-use watchfire_model::{Copied, Frame, Gap, Instant, Lsn, Record, RecordBody, Rows, SignalId};
+use watchfire_model::{Copied, Gap, Instant, Lsn, Record, RecordBody, Rows, SignalId};
 use watchfire_pipeline::PortError;
 
 use crate::bytes::{Reader, put_signed, put_varint};
@@ -12,15 +10,20 @@ use crate::chunk::Chunk;
 use crate::directory::{self, Entry};
 use crate::frames;
 use crate::gaps::{self, GapsHead};
-use crate::key_value::{Change, Group, KeyValue, VALUE_BYTES_MAX};
-use crate::pages::{Page, find as find_chunk, lay_out, take_apart};
+use crate::key_value::KeyValue;
+use crate::pages::{Page, find as find_chunk, take_apart};
 use crate::store::Store;
 
-const HEAD: u8 = 0;
-const FRAMES: u8 = 1;
-const PAGES: u8 = 2;
-const DIRECTORY: u8 = 3;
-const GAPS: u8 = 4;
+/// The kinds of what a bucket has, in keys: its head,
+pub const HEAD: u8 = 0;
+/// the table of its frames,
+pub const FRAMES: u8 = 1;
+/// pages of chunks,
+pub const PAGES: u8 = 2;
+/// their directory,
+pub const DIRECTORY: u8 = 3;
+/// and the gaps it tells of.
+pub const GAPS: u8 = 4;
 
 /// A head without sums, as layout 1 had it.
 const PLAIN: u8 = 1;
@@ -110,56 +113,6 @@ impl Head {
             Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
         };
         Some(Self { first, last, rows, span, sums, gaps })
-    }
-}
-
-/// Encodes frames, which must not be none, as a bucket. Costs 50 to 500 ns a row.
-///
-/// # Errors
-/// When a frame's columns do not fit together.
-pub fn encode(frames: &[(Lsn, &Frame)]) -> Result<(Head, Vec<Group>), PortError> {
-    let unfit = |lsn: Lsn, detail: String| PortError::Damaged { what: format!("record {lsn}"), detail };
-    let mut chunks: BTreeMap<SignalId, Chunk> = BTreeMap::new();
-    let (mut rows_all, mut span) = (0, None);
-    for (lsn, frame) in frames {
-        frame.rows.check().map_err(|error| unfit(*lsn, error.to_string()))?;
-        add_rows(&frame.rows, &mut chunks);
-        rows_all += frame.rows.len() as u64;
-        let times = || frame.rows.time.iter().copied();
-        span = widen(span, times().min().zip(times().max()));
-    }
-    let (Some((first, _)), Some((last, _))) = (frames.first(), frames.last()) else {
-        return Err(unfit(Lsn(0), "a bucket of no frames".to_owned()));
-    };
-    let ranks: BTreeMap<SignalId, u32> = chunks.keys().copied().zip(0..).collect();
-    let order: Vec<u32> = frames
-        .iter()
-        .flat_map(|(_, frame)| &frame.rows.signal)
-        .map(|signal| ranks.get(signal).copied().unwrap_or_default())
-        .collect();
-    let encoded: Vec<_> = chunks.into_iter().map(|(signal, chunk)| (signal, chunk.encode())).collect();
-    let pages = lay_out(&encoded).ok_or_else(|| unfit(*first, "a chunk of more than 390 MB".to_owned()))?;
-    let table = frames::encode(frames, &order);
-    let directory = directory::encode(&pages);
-    let (gaps, gaps_head) = gaps::encode(frames);
-    let sums = Some((crc32fast::hash(&table), crc32fast::hash(&directory)));
-    let head = Head { first: *first, last: *last, rows: rows_all, span, sums, gaps: Some(gaps_head) };
-    let mut groups = vec![vec![Change::Put(key(*first, HEAD, 0, 0), head.encode())]];
-    for (kind, bytes) in [(FRAMES, table), (DIRECTORY, directory), (GAPS, gaps)] {
-        for (piece, part) in bytes.chunks(VALUE_BYTES_MAX).zip(0_u32..) {
-            groups.push(vec![Change::Put(key(*first, kind, part, 0), piece.to_vec())]);
-        }
-    }
-    for Page { signal, part, bytes } in pages {
-        groups.push(vec![Change::Put(key(*first, PAGES, signal.0, part), bytes)]);
-    }
-    Ok((head, groups))
-}
-
-fn add_rows(rows: &Rows, chunks: &mut BTreeMap<SignalId, Chunk>) {
-    let mut copied = Copied::default();
-    for (row, signal) in rows.signal.iter().enumerate() {
-        chunks.entry(*signal).or_default().0.copy_row(rows, row, &mut copied);
     }
 }
 
@@ -280,12 +233,12 @@ pub fn chunk(
 /// A bucket's table of frames as layout 2 had it, with gaps.
 #[cfg(test)]
 pub fn with_gaps(store: &Store, head: &Head) -> Vec<u8> {
-    let records = records(store, head).unwrap();
-    let frames = records.iter().filter_map(|record| match &record.body {
-        RecordBody::Data(frame) => Some((record.lsn, frame)),
-        _ => None,
-    });
-    frames::encode_with_gaps(&frames.collect::<Vec<_>>(), &shapes(store, head).unwrap().1)
+    let (mut shapes, order) = shapes(store, head).unwrap();
+    for (lsn, gap) in gaps(store, head).unwrap() {
+        let at = shapes.binary_search_by_key(&lsn, |shape| shape.lsn).unwrap();
+        shapes[at].frame.gaps.push(gap);
+    }
+    frames::encode_with_gaps(&shapes, &order)
 }
 
 /// Every page of a bucket, as they were written.

@@ -25,26 +25,26 @@ pub struct Shape {
 }
 
 /// The table's bytes. `order` has the rank of each row's signal among the bucket's signals. Gaps lie elsewhere.
-pub fn encode(frames: &[(Lsn, &Frame)], order: &[u32]) -> Vec<u8> {
+pub fn encode(frames: &[Shape], order: &[u32]) -> Vec<u8> {
     table(frames, order, &[])
 }
 
 /// As layout 2 had it, with gaps.
 #[cfg(test)]
-pub fn encode_with_gaps(frames: &[(Lsn, &Frame)], order: &[u32]) -> Vec<u8> {
-    let gaps = frames.iter().map(|(_, frame)| &frame.gaps).enumerate().filter(|(_, gaps)| !gaps.is_empty());
+pub fn encode_with_gaps(frames: &[Shape], order: &[u32]) -> Vec<u8> {
+    let gaps = frames.iter().map(|shape| &shape.frame.gaps).enumerate().filter(|(_, gaps)| !gaps.is_empty());
     table(frames, order, &gaps.collect::<Vec<_>>())
 }
 
-fn table(frames: &[(Lsn, &Frame)], order: &[u32], gaps: &[(usize, &Vec<Gap>)]) -> Vec<u8> {
+fn table(frames: &[Shape], order: &[u32], gaps: &[(usize, &Vec<Gap>)]) -> Vec<u8> {
     let mut out = vec![VERSION];
     put_count(frames.len(), &mut out);
-    put_ints(&frames.iter().map(|(lsn, _)| lsn.0 as i64).collect::<Vec<_>>(), &mut out);
-    put_ints(&frames.iter().map(|(_, frame)| frame.now.ns()).collect::<Vec<_>>(), &mut out);
-    put_runs(frames.iter().map(|(_, frame)| u64::from(frame.utc_offset_s as u32)), &mut out);
-    put_runs(frames.iter().map(|(_, frame)| u64::from(frame.mode)), &mut out);
-    put_ints(&frames.iter().map(|(_, frame)| frame.rows.len() as i64).collect::<Vec<_>>(), &mut out);
-    put_runs(frames.iter().map(|(_, frame)| u64::from(!frame.rows.skew_ns.is_empty())), &mut out);
+    put_ints(&frames.iter().map(|shape| shape.lsn.0 as i64).collect::<Vec<_>>(), &mut out);
+    put_ints(&frames.iter().map(|shape| shape.frame.now.ns()).collect::<Vec<_>>(), &mut out);
+    put_runs(frames.iter().map(|shape| u64::from(shape.frame.utc_offset_s as u32)), &mut out);
+    put_runs(frames.iter().map(|shape| u64::from(shape.frame.mode)), &mut out);
+    put_ints(&frames.iter().map(|shape| shape.rows as i64).collect::<Vec<_>>(), &mut out);
+    put_runs(frames.iter().map(|shape| u64::from(shape.has_skew)), &mut out);
     put_count(gaps.len(), &mut out);
     for (at, gaps) in gaps {
         put_count(*at, &mut out);
@@ -140,25 +140,24 @@ fn order(surprises: &[i64]) -> Option<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use watchfire_model::{GapCause, Quality, Rows, SignalId, StatusCode};
+    use watchfire_model::GapCause;
 
     use super::*;
 
     #[test]
     fn a_table_gives_frames_and_order_back() {
-        let mut rows = Rows::default();
-        for _ in 0..3 {
-            rows.push(SignalId(1), Instant::MIN, 1.0, StatusCode::GOOD, Quality::NONE, 9);
-        }
         let gap = Gap { signal: None, since: Instant::MIN, until: Instant::MAX, cause: GapCause::NotRecorded };
-        let first = Frame { now: Instant::MIN, utc_offset_s: -3600, mode: u32::MAX, rows, gaps: vec![gap; 2] };
+        let first =
+            Frame { now: Instant::MIN, utc_offset_s: -3600, mode: u32::MAX, gaps: vec![gap; 2], ..Frame::default() };
         let second = Frame { now: Instant::MAX, ..Frame::default() };
-        let bytes = encode_with_gaps(&[(Lsn(5), &first), (Lsn(u64::MAX), &second)], &[2, 0, 2]);
+        let made = [
+            Shape { lsn: Lsn(5), frame: first, rows: 3, has_skew: true },
+            Shape { lsn: Lsn(u64::MAX), frame: second, rows: 0, has_skew: false },
+        ];
+        let bytes = encode_with_gaps(&made, &[2, 0, 2]);
         let (shapes, order) = decode(&bytes).unwrap();
         assert_eq!(order, [2, 0, 2]);
-        let empty = |frame: &Frame| Frame { rows: Rows::default(), ..frame.clone() };
-        assert_eq!(shapes[0], Shape { lsn: Lsn(5), frame: empty(&first), rows: 3, has_skew: true });
-        assert_eq!(shapes[1], Shape { lsn: Lsn(u64::MAX), frame: second, rows: 0, has_skew: false });
+        assert_eq!(shapes, made);
         for at in 0..bytes.len() {
             assert_eq!(decode(&bytes[..at]), None);
         }

@@ -1,10 +1,11 @@
 //! The gaps that a bucket's frames tell of, by themselves, so that whoever asks for them reads no samples. When a source
 //! is lost there is one for each of its signals, with nearly the same bounds: some three bytes each.
 
-use watchfire_model::{Frame, Gap, GapCause, Instant, Lsn, SignalId};
+use watchfire_model::{Gap, GapCause, Instant, Lsn, SignalId};
 
 use crate::bytes::{Reader, put_count, put_signed};
 use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
+use crate::frames::Shape;
 
 const VERSION: u8 = 1;
 /// Stands for every signal.
@@ -48,9 +49,9 @@ pub fn touch((since, until): (Instant, Instant), (from, to): (Instant, Instant))
 }
 
 /// The gaps of frames, and what is known of them.
-pub fn encode(frames: &[(Lsn, &Frame)]) -> (Vec<u8>, GapsHead) {
+pub fn encode(frames: &[Shape]) -> (Vec<u8>, GapsHead) {
     let gaps: Vec<(Lsn, Gap)> =
-        frames.iter().flat_map(|(lsn, frame)| frame.gaps.iter().map(|gap| (*lsn, *gap))).collect();
+        frames.iter().flat_map(|shape| shape.frame.gaps.iter().map(|gap| (shape.lsn, *gap))).collect();
     let since = gaps.iter().map(|(_, gap)| gap.since).min();
     let Some(span) = since.zip(gaps.iter().map(|(_, gap)| gap.until).max()) else {
         return (Vec::new(), GapsHead::default());
@@ -103,6 +104,8 @@ const fn cause_of(number: u64) -> Option<GapCause> {
 
 #[cfg(test)]
 mod tests {
+    use watchfire_model::Frame;
+
     use super::*;
 
     #[test]
@@ -114,16 +117,17 @@ mod tests {
             cause: GapCause::SourceLost,
         };
         let all = Gap { signal: None, since: Instant::MIN, until: Instant::MAX, cause: GapCause::NotRecorded };
+        let shape = |lsn: u64, frame: &Frame| Shape { lsn: Lsn(lsn), frame: frame.clone(), rows: 0, has_skew: false };
         let lost = Frame { gaps: (0..10_000).map(gap).collect(), ..Frame::default() };
         let other = Frame { gaps: vec![all, Gap { cause: GapCause::Skipped, ..all }], ..Frame::default() };
         for (frames, bytes_max) in [
-            (vec![(Lsn(7), &lost)], 10_000 * 4),
-            (vec![(Lsn(7), &lost), (Lsn(8), &other)], 10_000 * 8 + 100),
-            (vec![(Lsn(9), &other)], 120),
-            (vec![(Lsn(9), &Frame::default())], 0),
+            (vec![shape(7, &lost)], 10_000 * 4),
+            (vec![shape(7, &lost), shape(8, &other)], 10_000 * 8 + 100),
+            (vec![shape(9, &other)], 120),
+            (vec![shape(9, &Frame::default())], 0),
         ] {
             let expected: Vec<_> =
-                frames.iter().flat_map(|(lsn, frame)| frame.gaps.iter().map(|gap| (*lsn, *gap))).collect();
+                frames.iter().flat_map(|shape| shape.frame.gaps.iter().map(|gap| (shape.lsn, *gap))).collect();
             let (bytes, head) = encode(&frames);
             assert!(bytes.len() <= bytes_max, "{} bytes", bytes.len());
             let mut out = Vec::new();

@@ -200,15 +200,13 @@ impl History for SledHistory {
         self.counts.read().sealed
     }
 
-    fn seal(&self, records: &[Record]) -> Result<(), PortError> {
+    fn seal_run(&self, records: &mut dyn Iterator<Item = Result<Record, PortError>>) -> Result<(), PortError> {
         let _sealing = self.sealing.lock();
         let counts = self.counts.read().clone();
-        let new = records.partition_point(|record| record.lsn <= counts.sealed);
-        let Some((new, last)) = records.get(new..).and_then(|new| Some((new, new.last()?.lsn))) else { return Ok(()) };
-        let changed = seal(&self.ctl, &self.days, &counts.days, counts.sealed, new)?;
+        let Some(new) = seal(&self.ctl, &self.days, &counts.days, counts.sealed, records)? else { return Ok(()) };
         let mut counts = self.counts.write();
-        counts.days.extend(changed);
-        counts.sealed = last;
+        counts.days.extend(new.days);
+        counts.sealed = new.last;
         Ok(())
     }
 

@@ -18,6 +18,7 @@ mod day_entry;
 mod days;
 mod digest;
 mod directory;
+mod filling;
 mod floats;
 mod frames;
 mod gaps;

@@ -27,30 +27,45 @@ pub struct Page {
     pub bytes: Vec<u8>,
 }
 
-/// Lays out chunks, which must be sorted by signal. `None` when one is larger than its parts can be numbered, 390 MB.
-pub fn lay_out(chunks: &[(SignalId, Vec<u8>)]) -> Option<Vec<Page>> {
-    let mut pages = Vec::new();
-    let mut open: Vec<&(SignalId, Vec<u8>)> = Vec::new();
-    let mut open_bytes = PAGE_BYTES_MAX;
-    for chunk in chunks {
-        let bytes = ENTRY_BYTES_MAX + chunk.1.len();
-        if open_bytes + bytes > VALUE_BYTES_MAX {
-            pages.extend(shared(&open));
-            open.clear();
-            open_bytes = PAGE_BYTES_MAX;
-        }
-        if PAGE_BYTES_MAX + bytes > VALUE_BYTES_MAX {
-            parts(chunk, &mut pages)?;
-        } else {
-            open.push(chunk);
-            open_bytes += bytes;
-        }
-    }
-    pages.extend(shared(&open));
-    Some(pages)
+/// Chunks on their way into pages.
+#[derive(Debug, Default)]
+pub struct Layout {
+    pages: Vec<Page>,
+    /// What shares the next page, and what it takes there.
+    open: Vec<(SignalId, Vec<u8>)>,
+    open_bytes: usize,
 }
 
-fn shared(chunks: &[&(SignalId, Vec<u8>)]) -> Option<Page> {
+impl Layout {
+    /// Adds the chunk of the next signal, in ascending order. `None` when it is larger than its parts can be numbered,
+    /// 390 MB.
+    pub fn push(&mut self, signal: SignalId, chunk: Vec<u8>) -> Option<()> {
+        let bytes = ENTRY_BYTES_MAX + chunk.len();
+        if PAGE_BYTES_MAX + self.open_bytes + bytes > VALUE_BYTES_MAX {
+            self.close();
+        }
+        if PAGE_BYTES_MAX + bytes > VALUE_BYTES_MAX {
+            return parts(signal, &chunk, &mut self.pages);
+        }
+        self.open.push((signal, chunk));
+        self.open_bytes += bytes;
+        Some(())
+    }
+
+    /// The pages.
+    pub fn finish(mut self) -> Vec<Page> {
+        self.close();
+        self.pages
+    }
+
+    fn close(&mut self) {
+        self.pages.extend(shared(&self.open));
+        self.open.clear();
+        self.open_bytes = 0;
+    }
+}
+
+fn shared(chunks: &[(SignalId, Vec<u8>)]) -> Option<Page> {
     let (signal, _) = chunks.first()?;
     let mut bytes = vec![SHARED];
     put_count(chunks.len(), &mut bytes);
@@ -62,8 +77,8 @@ fn shared(chunks: &[&(SignalId, Vec<u8>)]) -> Option<Page> {
     Some(Page { signal: *signal, part: 0, bytes })
 }
 
-fn parts((signal, chunk): &(SignalId, Vec<u8>), pages: &mut Vec<Page>) -> Option<()> {
-    let mut rest = chunk.as_slice();
+fn parts(signal: SignalId, chunk: &[u8], pages: &mut Vec<Page>) -> Option<()> {
+    let mut rest = chunk;
     let mut part = 0;
     loop {
         let mut bytes = vec![PART];
@@ -73,7 +88,7 @@ fn parts((signal, chunk): &(SignalId, Vec<u8>), pages: &mut Vec<Page>) -> Option
         let (here, after) = rest.split_at_checked(VALUE_BYTES_MAX - bytes.len()).unwrap_or((rest, &[]));
         bytes.extend(here);
         rest = after;
-        pages.push(Page { signal: *signal, part, bytes });
+        pages.push(Page { signal, part, bytes });
         if rest.is_empty() {
             return Some(());
         }
@@ -153,7 +168,9 @@ mod tests {
         fn chunks_of_any_size_fit_their_pages(sizes in prop::collection::vec(prop_oneof![0..300_usize, 5_900..6_100_usize, 0..40_000_usize], 0..40)) {
             let chunks: Vec<_> = sizes.iter().zip((0..u32::MAX).step_by(100_000_007))
                 .map(|(size, id)| (SignalId(id), (0..*size).map(|i| i as u8).collect::<Vec<u8>>())).collect();
-            let pages = lay_out(&chunks).unwrap();
+            let mut layout = Layout::default();
+            chunks.iter().for_each(|(signal, chunk)| layout.push(*signal, chunk.clone()).unwrap());
+            let pages = layout.finish();
             prop_assert!(pages.iter().all(|page| page.bytes.len() <= VALUE_BYTES_MAX));
             prop_assert!(pages.is_sorted_by(|a, b| (a.signal, a.part) < (b.signal, b.part)));
             prop_assert_eq!(take_apart(&pages), Some(chunks.clone()));

@@ -7,67 +7,95 @@ use std::sync::Arc;
 use watchfire_model::{AlarmState, ConditionKey, Control, Frame, Lsn, Record, RecordBody};
 use watchfire_pipeline::PortError;
 
-use crate::bucket::{self, from_key, widen};
+use crate::bucket::{from_key, widen};
 use crate::ctl::{self, Ctl, Kind, named, placed, set};
 use crate::day_entry::set_day;
 use crate::days::{Day, DayEntry, Days, day_of, filled};
+use crate::filling::Filling;
 use crate::key_value::{Change, Group, KeyValue};
 use crate::store::Store;
 
-/// Seals records that follow `sealed`; returns the entries of the days that have changed.
+/// What sealing has changed.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The entries of the days that are others now.
+    pub days: BTreeMap<Day, DayEntry>,
+    /// The last record sealed.
+    pub last: Lsn,
+}
+
+/// Seals the records that follow `sealed`; those up to it are passed over. `None` when there are no others.
 ///
 /// # Errors
-/// When a store fails; then nothing of it counts as sealed.
+/// When a store fails, or a record does; then nothing of it counts as sealed.
 pub fn seal(
     ctl: &Ctl,
     days: &Days,
     known: &BTreeMap<Day, DayEntry>,
     sealed: Lsn,
-    records: &[Record],
-) -> Result<BTreeMap<Day, DayEntry>, PortError> {
-    let Some(last) = records.last() else { return Ok(BTreeMap::new()) };
-    let mut expected = sealed;
+    records: &mut dyn Iterator<Item = Result<Record, PortError>>,
+) -> Result<Option<Sealed>, PortError> {
+    let mut samples = Samples { days, known, sealed, changed: BTreeMap::new(), written: BTreeMap::new(), open: None };
+    let mut effects = Effects::default();
+    let mut last = sealed;
     for record in records {
-        expected = expected.next();
-        if record.lsn != expected {
-            let what = format!("the run of records up to {}", last.lsn);
-            let detail = format!("record {} stands where {expected} must", record.lsn);
-            return Err(PortError::Damaged { what, detail });
+        let Record { lsn, body } = record?;
+        if lsn <= sealed {
+            continue;
+        }
+        let expected = last.next();
+        if lsn != expected {
+            let what = format!("the run of records after {sealed}");
+            return Err(PortError::Damaged { what, detail: format!("record {lsn} stands where {expected} must") });
+        }
+        last = lsn;
+        match body {
+            RecordBody::Data(frame) => samples.push(lsn, frame)?,
+            body => effects.push(lsn, body)?,
         }
     }
-    let changed = seal_frames(days, known, sealed, records)?;
-    let mut groups = effects(ctl, records)?;
-    groups.extend(changed.iter().map(|(day, entry)| vec![set_day(*day, entry)]));
-    ctl.commit_sealed(groups, last.lsn)?;
-    Ok(changed)
+    if last == sealed {
+        return Ok(None);
+    }
+    let days = samples.commit()?;
+    let mut groups = effects.into_groups(ctl)?;
+    groups.extend(days.iter().map(|(day, entry)| vec![set_day(*day, entry)]));
+    ctl.commit_sealed(groups, last)?;
+    Ok(Some(Sealed { days, last }))
 }
 
-fn seal_frames(
-    days: &Days,
-    known: &BTreeMap<Day, DayEntry>,
+/// Samples on their way into the days.
+struct Samples<'s> {
+    days: &'s Days,
+    known: &'s BTreeMap<Day, DayEntry>,
     sealed: Lsn,
-    records: &[Record],
-) -> Result<BTreeMap<Day, DayEntry>, PortError> {
-    let frames: Vec<(Lsn, &Frame)> = records
-        .iter()
-        .filter_map(|record| match &record.body {
-            RecordBody::Data(frame) => Some((record.lsn, frame)),
-            RecordBody::Control(_) | RecordBody::Decided(_) | RecordBody::Commanded { .. } => None,
-        })
-        .collect();
-    let mut changed: BTreeMap<Day, DayEntry> = BTreeMap::new();
-    // Held open until they are durable: only the descriptor that was open sees a write that failed.
-    let mut written: BTreeMap<Day, Arc<Store>> = BTreeMap::new();
-    for run in frames.chunk_by(|(_, a), (_, b)| day_of(a.now) == day_of(b.now)) {
-        let Some(day) = run.first().map(|(_, frame)| day_of(frame.now)) else { continue };
-        let store = days.writing(day, known.get(&day))?;
-        if written.insert(day, store.clone()).is_none() {
-            store.write(leftovers(&store, sealed)?)?;
+    changed: BTreeMap<Day, DayEntry>,
+    /// Held open until they are durable: only the descriptor that was open sees a write that failed.
+    written: BTreeMap<Day, Arc<Store>>,
+    open: Option<(Day, Filling)>,
+}
+
+impl Samples<'_> {
+    fn push(&mut self, lsn: Lsn, frame: Frame) -> Result<(), PortError> {
+        let day = day_of(frame.now);
+        if let Some((_, filling)) = self.open.as_mut().filter(|(open, _)| *open == day) {
+            return filling.push(lsn, frame);
         }
-        let (head, mut groups) = bucket::encode(run)?;
+        self.close()?;
+        self.open.insert((day, Filling::default())).1.push(lsn, frame)
+    }
+
+    /// Writes the bucket that is open.
+    fn close(&mut self) -> Result<(), PortError> {
+        let Some((day, filling)) = self.open.take() else { return Ok(()) };
+        let store = self.days.writing(day, self.known.get(&day))?;
+        if self.written.insert(day, store.clone()).is_none() {
+            store.write(leftovers(&store, self.sealed)?)?;
+        }
+        let (head, mut groups) = filling.encode()?;
         groups.push(vec![filled(head.last)]);
         store.write(groups)?;
-        let before = changed.get(&day).or_else(|| known.get(&day)).copied();
+        let before = self.changed.get(&day).or_else(|| self.known.get(&day)).copied();
         let first = before.map_or(head.first, |before| before.first);
         let span = widen(before.and_then(|before| before.span), head.span);
         // A day that layout 1 began is not counted.
@@ -76,10 +104,16 @@ fn seal_frames(
         // Nor are the gaps of one that an earlier layout began.
         let gaps = before.map_or(Some((0, None)), |before| before.gaps).zip(head.gaps);
         let gaps = gaps.map(|((count, span), gaps)| (count + gaps.count, widen(span, gaps.span)));
-        changed.insert(day, DayEntry { first, last: head.last, span, counts, gaps });
+        self.changed.insert(day, DayEntry { first, last: head.last, span, counts, gaps });
+        Ok(())
     }
-    written.values().try_for_each(|store| store.commit())?;
-    Ok(changed)
+
+    /// Writes what is left, and waits until all of it is on the disk.
+    fn commit(mut self) -> Result<BTreeMap<Day, DayEntry>, PortError> {
+        self.close()?;
+        self.written.values().try_for_each(|store| store.commit())?;
+        Ok(self.changed)
+    }
 }
 
 /// Removals of what a day's database holds of records after `sealed`, as a seal that was killed leaves it.
@@ -89,31 +123,42 @@ pub fn leftovers(store: &Store, sealed: Lsn) -> Result<Vec<Group>, PortError> {
 }
 
 /// Records without samples, and what they say of alarms and bindings.
-fn effects(ctl: &Ctl, records: &[Record]) -> Result<Vec<Group>, PortError> {
-    let mut groups = Vec::new();
-    let mut states: BTreeMap<&ConditionKey, &AlarmState> = BTreeMap::new();
-    let mut decided: BTreeMap<&str, Lsn> = BTreeMap::new();
-    for record in records {
-        let transitions = match &record.body {
-            RecordBody::Data(_) => continue,
-            RecordBody::Control(_) => &[][..],
+#[derive(Default)]
+struct Effects {
+    groups: Vec<Group>,
+    states: BTreeMap<ConditionKey, AlarmState>,
+    decided: BTreeMap<String, Lsn>,
+}
+
+impl Effects {
+    fn push(&mut self, lsn: Lsn, body: RecordBody) -> Result<(), PortError> {
+        self.groups.push(set(&placed(Kind::Record, lsn), &ctl::body(&body)?));
+        let transitions = match body {
+            RecordBody::Data(_) => return Ok(()),
+            RecordBody::Control(control) => {
+                if matches!(control, Control::Filled { .. }) {
+                    self.groups.push(vec![Change::Put(placed(Kind::Filled, lsn), Vec::new())]);
+                }
+                return Ok(());
+            }
             RecordBody::Decided(made) => {
-                decided.insert(&made.binding, made.frame);
-                &made.transitions
+                self.decided.insert(made.binding, made.frame);
+                made.transitions
             }
             RecordBody::Commanded { transitions, .. } => transitions,
         };
-        states.extend(transitions.iter().map(|state| (&state.key, state)));
-        if matches!(record.body, RecordBody::Control(Control::Filled { .. })) {
-            groups.push(vec![Change::Put(placed(Kind::Filled, record.lsn), Vec::new())]);
+        self.states.extend(transitions.into_iter().map(|state| (state.key.clone(), state)));
+        Ok(())
+    }
+
+    fn into_groups(self, ctl: &Ctl) -> Result<Vec<Group>, PortError> {
+        let mut groups = self.groups;
+        for (key, state) in self.states {
+            groups.push(ctl.replace(&named(Kind::Alarm, key.as_str()), &state.state)?);
         }
-        groups.push(set(&placed(Kind::Record, record.lsn), &ctl::body(&record.body)?));
+        for (binding, frame) in self.decided {
+            groups.push(set(&named(Kind::Decided, &binding), &frame.0.to_le_bytes()));
+        }
+        Ok(groups)
     }
-    for (key, state) in states {
-        groups.push(ctl.replace(&named(Kind::Alarm, key.as_str()), &state.state)?);
-    }
-    for (binding, frame) in decided {
-        groups.push(set(&named(Kind::Decided, binding), &frame.0.to_le_bytes()));
-    }
-    Ok(groups)
 }

@@ -175,6 +175,18 @@ impl Rows {
         self.len().checked_sub(1).and_then(|row| u32::try_from(row).ok())
     }
 
+    /// Takes all rows out; what was allocated stays.
+    pub fn clear(&mut self) {
+        self.signal.clear();
+        self.time.clear();
+        self.value.clear();
+        self.status.clear();
+        self.quality.clear();
+        self.skew_ns.clear();
+        self.exact.clear();
+        self.text.clear();
+    }
+
     /// Appends `other`'s rows after these.
     pub fn append(&mut self, other: &mut Self) {
         let base = u32::try_from(self.len()).unwrap_or(u32::MAX);

@@ -215,11 +215,19 @@ pub trait History: RecordReader {
     fn sealed(&self) -> Lsn;
 
     /// Takes over the records after [`History::sealed`], without holes; durable and readable when it returns.
-    /// Applying the same records again changes nothing.
+    /// Applying the same records again changes nothing. Asks for one record at a time, and need not keep it.
+    ///
+    /// # Errors
+    /// When the store fails, or what gives the records; then nothing of it counts as sealed.
+    fn seal_run(&self, records: &mut dyn Iterator<Item = Result<Record, PortError>>) -> Result<(), PortError>;
+
+    /// The same with records that are at hand; costs a copy of them.
     ///
     /// # Errors
     /// When the store fails; then nothing of it counts as sealed.
-    fn seal(&self, records: &[Record]) -> Result<(), PortError>;
+    fn seal(&self, records: &[Record]) -> Result<(), PortError> {
+        self.seal_run(&mut records.iter().cloned().map(Ok))
+    }
 
     /// The last sealed frame that is kept.
     ///

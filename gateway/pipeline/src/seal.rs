@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use watchfire_model::{Clock, Instant, Record};
+use watchfire_model::{Clock, Instant, Lsn, Record};
 
 use crate::{Log, PortError};
 
@@ -14,6 +14,8 @@ const SEAL_EVERY: Duration = Duration::from_secs(600);
 const SEAL_ROWS: u64 = 2_000_000;
 /// Bytes in memory that are sealed at once: some 2 million plain samples.
 const SEAL_BYTES: usize = if cfg!(test) { 1 << 20 } else { 50 << 20 };
+/// What is read of the journal at once, bytes.
+const READ_BYTES: usize = 1 << 16;
 /// How often the row count is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what is too old is dropped.
@@ -30,27 +32,41 @@ pub fn seal_all(log: &Log) -> Result<(), PortError> {
         if from > durable {
             return Ok(());
         }
-        let mut records: Vec<Record> = Vec::new();
-        let mut bytes = 0;
-        while bytes < SEAL_BYTES {
-            let next = records.last().map_or(from, |last| last.lsn.next());
-            let before = records.len();
-            for record in log.journal().read(next, 1 << 16)? {
-                if record.lsn > durable || bytes >= SEAL_BYTES {
-                    break;
-                }
-                bytes += record.body.weight();
-                records.push(record);
-            }
-            if records.len() == before {
-                break;
-            }
-        }
-        if records.is_empty() {
+        log.history().seal_run(&mut Run { log, next: from, durable, read: Vec::new().into_iter(), bytes: 0 })?;
+        let sealed = log.history().sealed();
+        if sealed < from {
             return Ok(());
         }
-        log.history().seal(&records)?;
-        log.journal().truncate(log.history().sealed())?;
+        log.journal().truncate(sealed)?;
+    }
+}
+
+/// What is sealed at once, as it is read.
+struct Run<'l> {
+    log: &'l Log,
+    next: Lsn,
+    durable: Lsn,
+    read: std::vec::IntoIter<Record>,
+    bytes: usize,
+}
+
+impl Iterator for Run<'_> {
+    type Item = Result<Record, PortError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.bytes >= SEAL_BYTES {
+            return None;
+        }
+        if self.read.len() == 0 {
+            match self.log.journal().read(self.next, READ_BYTES) {
+                Ok(read) => self.read = read.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let record = self.read.next().filter(|record| record.lsn <= self.durable)?;
+        self.next = record.lsn.next();
+        self.bytes += record.body.weight();
+        Some(Ok(record))
     }
 }
 

@@ -227,10 +227,11 @@ impl History for MemoryHistory {
         self.0.lock().records.last().map_or(Lsn(0), |record| record.lsn)
     }
 
-    fn seal(&self, records: &[Record]) -> Result<(), PortError> {
+    fn seal_run(&self, records: &mut dyn Iterator<Item = Result<Record, PortError>>) -> Result<(), PortError> {
+        let records: Vec<Record> = records.collect::<Result<_, _>>()?;
         let mut inner = self.0.lock();
         inner.seals += 1;
-        for record in records {
+        for record in &records {
             for state in transitions(&record.body) {
                 inner.states.insert(state.key.to_string(), state.clone());
             }
