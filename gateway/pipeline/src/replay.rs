@@ -7,7 +7,7 @@ use std::sync::Arc;
 use watchfire_model::{Control, DetectorOrigin, Lsn, Record, RecordBody, Verdict};
 
 use crate::binding::cut;
-use crate::{BindingPlan, CreateError, CursorError, DetectorFactory, DetectorFault, Judge, Log, PortError};
+use crate::{BindingPlan, Checkpoint, CreateError, CursorError, DetectorFactory, DetectorFault, Judge, Log, PortError};
 
 /// Rows read at once.
 const READ_ROWS_MAX: usize = 1 << 16;
@@ -40,6 +40,10 @@ pub struct ReplayReport {
     pub skipped: usize,
     /// BLAKE3 over the replayed verdicts and their frames: equal for equal replays.
     pub digest: String,
+    /// BLAKE3 over all that the detector has learned at the end, and the gateway's half of it.
+    pub state: String,
+    /// Whether that was the same in the checkpoint, where its place was come by; `None` when there is none to compare.
+    pub same_state: Option<bool>,
     /// Where the two differ; empty when replay equals live.
     pub differences: Vec<Difference>,
 }
@@ -127,7 +131,8 @@ pub async fn replay(
         }
         (None, _) => return Err(ReplayError::NeverRan(name.clone())),
     };
-    let checkpoint = checkpoint.map_or(start, |checkpoint| checkpoint.frame);
+    let learned = checkpoint.filter(|saved| saved.config_hash == config_hash && saved.frame > start);
+    let checkpoint = learned.as_ref().map_or(start, |saved| saved.frame);
     let end = recorded.verdicts.last_key_value().map_or(checkpoint, |(last, _)| checkpoint.max(*last));
 
     // What the detector saw and is gone since cannot be compared; what it passed over itself can.
@@ -143,6 +148,9 @@ pub async fn replay(
     each(log, start.next(), async |record| {
         if record.lsn > end {
             return Ok(());
+        }
+        if record.lsn > checkpoint && report.same_state.is_none() {
+            report.same_state = same_state(&mut judge, learned.as_ref()).await?;
         }
         while let Some(hole) = recorded.holes.first_entry()
             && *hole.key() <= record.lsn
@@ -177,7 +185,23 @@ pub async fn replay(
     })
     .await?;
     report.digest = hasher.finalize().to_hex().to_string();
+    if report.same_state.is_none() {
+        report.same_state = same_state(&mut judge, learned.as_ref()).await?;
+    }
+    let last = saved(&mut judge, name, end).await?;
+    report.state = blake3::Hasher::new().update(&last.bytes).update(&last.host).finalize().to_hex().to_string();
     Ok(report)
+}
+
+/// Whether what a detector has learned up to here is what its checkpoint has, bit for bit.
+async fn same_state(judge: &mut Judge, learned: Option<&Checkpoint>) -> Result<Option<bool>, ReplayError> {
+    let Some(checkpoint) = learned else { return Ok(None) };
+    Ok(Some(saved(judge, &checkpoint.binding, checkpoint.frame).await? == *checkpoint))
+}
+
+async fn saved(judge: &mut Judge, binding: &str, frame: Lsn) -> Result<Checkpoint, ReplayError> {
+    let saved = judge.save(binding, frame).await;
+    saved.map_err(|fault| ReplayError::Fault { binding: binding.to_owned(), frame, fault })
 }
 
 impl Recorded {
@@ -214,6 +238,12 @@ impl Recorded {
 }
 
 impl ReplayReport {
+    /// Whether replay equals live: every verdict, and what was learned.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        self.differences.is_empty() && self.same_state != Some(false)
+    }
+
     fn compare(
         &mut self,
         frame: Lsn,

@@ -311,6 +311,9 @@ pub struct Replay {
     /// Move everything from the journal into the store of record first.
     #[arg(long)]
     pub seal_first: bool,
+    /// Replay so many detectors at once (default: 1). They say the same.
+    #[arg(long, value_name = "N")]
+    pub at_once: Option<usize>,
 }
 
 fn time(text: &str) -> Result<Instant, String> {

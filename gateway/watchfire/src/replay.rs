@@ -1,8 +1,10 @@
 //! `watchfire replay`: the detectors again over what was recorded; the same verdicts, or a list of where they differ.
 
+use std::collections::VecDeque;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use tokio::task::LocalSet;
 use watchfire_config::Config;
 use watchfire_pipeline::{ReplayError, ReplayReport, replay as replay_binding, seal_all};
 
@@ -38,11 +40,22 @@ pub fn replay(options: &Replay) -> Result<ExitCode> {
         }
     }
     let runtime = run::runtime()?;
+    let at_once = options.at_once.unwrap_or(1).max(1);
     let mut same = true;
-    for plan in &bindings {
-        match runtime.block_on(replay_binding(&data.log, &*sandbox, plan)) {
+    // Their plugins run on threads of the sandbox's own.
+    let here = LocalSet::new();
+    let mut replays = bindings.into_iter().map(|plan| {
+        let (log, sandbox) = (data.log.clone(), sandbox.clone());
+        here.spawn_local(async move { replay_binding(&log, &*sandbox, &plan).await })
+    });
+    // The next one begins when the first of those that run is done; told in the order of the configuration.
+    let mut running: VecDeque<_> = replays.by_ref().take(at_once).collect();
+    while let Some(replay) = running.pop_front() {
+        let replay = here.block_on(&runtime, replay).context("a replay was ended")?;
+        running.extend(replays.next());
+        match replay {
             Ok(report) => {
-                same &= report.differences.is_empty();
+                same &= report.is_same();
                 print(&report);
             }
             Err(error @ (ReplayError::NeverRan(_) | ReplayError::NotKept { .. })) => println!("{error}"),
@@ -53,13 +66,17 @@ pub fn replay(options: &Replay) -> Result<ExitCode> {
 }
 
 fn print(report: &ReplayReport) {
-    let ReplayReport { binding, frames, samples, recorded, replayed, skipped, digest, differences } = report;
-    let verdict = if differences.is_empty() { "identical" } else { "DIFFERENT" };
-    let digest = digest.get(..16).unwrap_or(digest);
+    let ReplayReport { binding, frames, samples, recorded, replayed, skipped, digest, state, same_state, differences } =
+        report;
+    let verdict = if report.is_same() { "identical" } else { "DIFFERENT" };
+    let (digest, state) = (digest.get(..16).unwrap_or(digest), state.get(..16).unwrap_or(state));
     println!(
         "{binding}: {verdict}; {frames} frames, {samples} samples, {skipped} skipped; \
-         {recorded} verdicts recorded, {replayed} replayed; digest {digest}"
+         {recorded} verdicts recorded, {replayed} replayed; digest {digest}, state {state}"
     );
+    if *same_state == Some(false) {
+        println!("  what it has learned is not what its checkpoint has");
+    }
     for difference in differences.iter().take(SHOWN_MAX) {
         println!("  frame {}: recorded {:?}", difference.frame, difference.recorded);
         println!("  frame {}: replayed {:?}", difference.frame, difference.replayed);

@@ -1,4 +1,4 @@
-//! `faulty`: misbehaves as its configuration asks, at the n-th batch, so that the sandbox can be tested with a real
+//! `faulty`: misbehaves as its configuration asks, at the n-th batch or at a value, so that the sandbox can be tested with a real
 //! guest. Never shipped. Until then, and without a fault, it finds values above 100.
 
 use serde::{Deserialize, Serialize};
@@ -60,11 +60,13 @@ pub struct Settings {
     pub fault: Fault,
     /// At which batch, the first being 1.
     pub at: u64,
+    /// At each batch that has this value, instead.
+    pub at_value: Option<f64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { fault: Fault::None, at: 1 }
+        Self { fault: Fault::None, at: 1, at_value: None }
     }
 }
 
@@ -133,7 +135,11 @@ impl Detector for Faulty {
                 ..Verdict::default()
             });
         }
-        if self.batches == self.settings.at {
+        let is_due = match self.settings.at_value {
+            Some(value) => batch.rows().any(|row| row.value == value),
+            None => self.batches == self.settings.at,
+        };
+        if is_due {
             self.misbehave(&mut outcome)?;
         }
         Ok(outcome)
