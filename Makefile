@@ -4,7 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup peers demo test bench torture lint
+.PHONY: help setup peers languages demo test bench torture lint
 
 help:
 	@echo "make demo    a simulated plant with the gateway on it; ARGS='--for 90s' ends it by itself"
@@ -13,7 +13,7 @@ help:
 	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, and flipped bits (needs a C compiler)"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
 	@echo "make setup   what any cargo build needs: patched OPC UA crates, a WebAssembly compiler, the detectors"
-	@echo "make peers   the tests' OPC UA peers alone"
+	@echo "make peers   the tests' OPC UA peers alone; make languages: their C compiler"
 
 # Cargo reads nothing of this workspace until the patched crates are in place: they come first.
 setup:
@@ -23,12 +23,15 @@ setup:
 peers:
 	@$(PYTHON) tests/peers/prepare.py
 
+languages:
+	@$(PYTHON) tests/languages/prepare.py c
+
 demo: setup
 	@cargo run --quiet --package watchfire -- demo $(ARGS)
 
 # The integration tests wait more than they compute: more of them at once than there are processors.
 test: export RUST_TEST_THREADS ?= 6
-test: setup peers
+test: setup peers languages
 	cargo test --workspace
 	cargo test --manifest-path plugins/Cargo.toml --workspace --target-dir plugins/target/host
 

@@ -9,6 +9,10 @@ use std::process::{Command, Output};
 use crate::harness::gateway::PROGRAM;
 use crate::harness::top;
 
+const GUIDE: &str = "docs/detectors.md";
+const RUST: &str = "watchfire plugin new hot-oil --lang rust";
+const C: &str = "watchfire plugin new hot-oil --lang c\n";
+
 /// The block of commands of a page that begins with this line.
 fn commands(page: &str, first: &str) -> String {
     let text = fs::read_to_string(top().join(page)).unwrap();
@@ -40,10 +44,17 @@ fn tools(folder: &Path) {
     fs::set_permissions(folder.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// The C compiler that the set-up brought, as the guide says where there is no clang.
+fn c_compiler() -> String {
+    let python = top().join("third_party/languages/c/bin/python");
+    assert!(python.exists(), "there is no C compiler for guests; run `make languages`");
+    format!("{} -m ziglang cc --target=wasm32-freestanding", python.display())
+}
+
 fn shell(commands: &str, tools: &Path, folder: &Path) -> (Output, String) {
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
-    shell.args(["-e", "-x", "-c", commands]).current_dir(folder).env("PATH", path);
+    shell.args(["-e", "-x", "-c", commands]).current_dir(folder).env("PATH", path).env("WASM_CC", c_compiler());
     // The project is on its own: none of the settings of the build that runs this test.
     for name in ["CARGO_TARGET_DIR", "CARGO_MANIFEST_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         shell.env_remove(name);
@@ -65,7 +76,7 @@ fn the_authors_guide_leads_to_a_detector_that_runs() {
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).unwrap();
     tools(&bin);
-    let (output, told) = shell(&commands("docs/detectors.md", "watchfire plugin new"), &bin, folder.path());
+    let (output, told) = shell(&commands(GUIDE, RUST), &bin, folder.path());
     assert!(output.status.success(), "{told}");
     let wanted = [
         "test result: ok. 2 passed",
@@ -91,10 +102,47 @@ fn the_authors_guide_leads_to_a_detector_that_runs() {
     let module = "target/wasm32-unknown-unknown/release/hot_oil.wasm";
     let (code, told) = plugin(&["check", module], &project);
     assert!(code == Some(1) && told.contains("watchfire plugin pack"), "{told}");
-    // The README of the project has the same commands.
+    has_the_same_commands(&project, RUST);
+}
+
+/// The README of a project has the commands of the guide.
+fn has_the_same_commands(project: &Path, first: &str) {
     let readme = fs::read_to_string(project.join("README.md")).unwrap();
-    let guide = commands("docs/detectors.md", "watchfire plugin new");
+    let guide = commands(GUIDE, first);
     assert!(guide.lines().skip(2).all(|line| readme.contains(line)), "{guide}\n{readme}");
+}
+
+#[test]
+fn the_guide_leads_to_a_detector_in_c() {
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    symlink(PROGRAM, bin.join("watchfire")).unwrap();
+    let (output, told) = shell(&commands(GUIDE, C), &bin, folder.path());
+    assert!(output.status.success(), "{told}");
+    let wanted = [
+        "2 passed, 0 failed",
+        "imports      watchfire:detector/types@0.1.0\n",
+        "condition    above: for each signal, the plugin decides, severity 500",
+        "good         a gateway of this version runs it",
+        "all 3 verdicts are the golden ones",
+        "fuel/sample",
+    ];
+    for part in wanted {
+        assert!(told.contains(part), "`{part}` is missing in:\n{told}");
+    }
+    assert!(!told.contains("warning:"), "{told}");
+
+    let project = folder.path().join("hot-oil");
+    has_the_same_commands(&project, C);
+    for (config, part) in [
+        ("{}", "`above`: it is missing"),
+        (r#"{"above": "hot"}"#, "`above`: a number is expected"),
+        (r#"{"abvoe": 1}"#, "`abvoe`: there is no such key"),
+    ] {
+        let (code, told) = plugin(&["test", "hot-oil.wasm", "--data", "data/sample.csv", "--config", config], &project);
+        assert!(code == Some(1) && told.contains(part), "{config}: {told}");
+    }
 }
 
 #[test]

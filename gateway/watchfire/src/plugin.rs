@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod new;
 mod pack;
+mod project;
 mod recorded;
 mod test;
 

@@ -3,23 +3,27 @@
 //! There is no adapter for WASI: a guest that wants files, clocks or randomness is refused here already, with the
 //! names of what it wants, rather than at a customer's gateway. Does not know files.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 use wasmparser::{Encoding, Parser, Payload, Validator};
 use wit_component::ComponentEncoder;
 
+use crate::contract;
 use crate::shape::{DETECTOR, PACKAGE, shape};
 
 /// What the second of the two manglings that compilers use puts before an interface's name.
 const STANDARD_MANGLING: &str = "cm32p2|";
 
-/// The component made of a core module that was compiled against the contract; validated.
+/// The component made of a core module that was compiled against the contract; validated. A module which does not say
+/// what its functions' types are has those of the contract: their names alone make it a detector.
 pub fn from_module(module: &[u8]) -> Result<Vec<u8>> {
     refuse_foreign_imports(module)?;
+    let module = if contract::is_told(module)? { Cow::Borrowed(module) } else { contract::tell(module)?.into() };
     let component = ComponentEncoder::default()
         .validate(true)
-        .module(module)
+        .module(&module)
         .context("it was not built against the detector contract")?
         .encode()
         .context("it does not match the detector contract it was built against")?;

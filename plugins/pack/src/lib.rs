@@ -4,6 +4,7 @@
 //! Runs nothing, and knows neither the gateway nor which detectors there are.
 
 mod component;
+mod contract;
 mod label;
 mod shape;
 

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
+use super::project::{self, File};
+
 /// The longest name.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -27,36 +29,9 @@ pub struct New {
 enum Language {
     /// Rust, with cargo.
     Rust,
+    /// C, with any clang.
+    C,
 }
-
-/// A file of this program's sources.
-macro_rules! own {
-    ($path:literal) => {
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $path))
-    };
-}
-
-/// The files of a project in Rust: path, and text with places for the name.
-const RUST: [(&str, &str); 17] = [
-    ("Cargo.toml", own!("templates/rust/Cargo.toml.in")),
-    // The versions that the bundled detectors are built with; cargo drops those that are not needed.
-    ("Cargo.lock", own!("../../plugins/Cargo.lock")),
-    ("README.md", own!("templates/rust/README.md.in")),
-    (".gitignore", own!("templates/rust/gitignore.in")),
-    ("src/lib.rs", own!("templates/rust/lib.rs.in")),
-    ("data/sample.csv", own!("templates/rust/sample.csv")),
-    ("data/golden.jsonl", own!("templates/rust/golden.jsonl")),
-    ("wit/0.1.0/detector.wit", own!("../../wit/0.1.0/detector.wit")),
-    ("watchfire/sdk/Cargo.toml", own!("templates/rust/sdk.toml.in")),
-    ("watchfire/sdk/src/bindings.rs", own!("../../plugins/sdk/src/bindings.rs")),
-    ("watchfire/sdk/src/config.rs", own!("../../plugins/sdk/src/config.rs")),
-    ("watchfire/sdk/src/contract.rs", own!("../../plugins/sdk/src/contract.rs")),
-    ("watchfire/sdk/src/detector.rs", own!("../../plugins/sdk/src/detector.rs")),
-    ("watchfire/sdk/src/glue.rs", own!("../../plugins/sdk/src/glue.rs")),
-    ("watchfire/sdk/src/lib.rs", own!("../../plugins/sdk/src/lib.rs")),
-    ("watchfire/sdk/src/show.rs", own!("../../plugins/sdk/src/show.rs")),
-    ("watchfire/sdk/src/state.rs", own!("../../plugins/sdk/src/state.rs")),
-];
 
 /// Makes a project.
 ///
@@ -71,10 +46,11 @@ pub fn new(options: &New) -> Result<ExitCode> {
     }
     fs::create_dir(folder)
         .with_context(|| format!("cannot make `{}`; name a folder that is not there", folder.display()))?;
-    let files = match options.lang {
-        Language::Rust => &RUST,
+    let files: &[File] = match options.lang {
+        Language::Rust => &project::RUST,
+        Language::C => &project::C,
     };
-    for (path, text) in files {
+    for (path, text) in files.iter().chain(&project::SHARED) {
         write(&folder.join(path), &text.replace("{{name}}", name).replace("{{module}}", &name.replace('-', "_")))?;
     }
     println!("the detector `{name}` is in `{}`; its README.md says how to go on", folder.display());
@@ -84,18 +60,4 @@ pub fn new(options: &New) -> Result<ExitCode> {
 fn write(path: &Path, text: &str) -> Result<()> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
     made.with_context(|| format!("cannot write `{}`", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_whole_sdk_is_written() {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/sdk/src");
-        for file in fs::read_dir(sources).unwrap() {
-            let wanted = format!("watchfire/sdk/src/{}", file.unwrap().file_name().into_string().unwrap());
-            assert!(RUST.iter().any(|(path, _)| *path == wanted), "`{wanted}` is missing");
-        }
-    }
 }

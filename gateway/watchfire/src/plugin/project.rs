@@ -1,0 +1,69 @@
+//! The files of a detector's project in each language, with places for the name. Does not know where they are written.
+
+/// A file: path, and text.
+pub type File = (&'static str, &'static str);
+
+/// A file of this program's sources.
+macro_rules! own {
+    ($path:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $path))
+    };
+}
+
+/// What each project has: samples, the verdicts that are right for them, and the contract.
+pub const SHARED: [File; 3] = [
+    ("data/sample.csv", own!("templates/data/sample.csv")),
+    ("data/golden.jsonl", own!("templates/data/golden.jsonl")),
+    ("wit/0.1.0/detector.wit", own!("../../wit/0.1.0/detector.wit")),
+];
+
+/// Rust, with the SDK.
+pub const RUST: [File; 14] = [
+    ("Cargo.toml", own!("templates/rust/Cargo.toml.in")),
+    // The versions that the bundled detectors are built with; cargo drops those that are not needed.
+    ("Cargo.lock", own!("../../plugins/Cargo.lock")),
+    ("README.md", own!("templates/rust/README.md.in")),
+    (".gitignore", own!("templates/rust/gitignore.in")),
+    ("src/lib.rs", own!("templates/rust/lib.rs.in")),
+    ("watchfire/sdk/Cargo.toml", own!("templates/rust/sdk.toml.in")),
+    ("watchfire/sdk/src/bindings.rs", own!("../../plugins/sdk/src/bindings.rs")),
+    ("watchfire/sdk/src/config.rs", own!("../../plugins/sdk/src/config.rs")),
+    ("watchfire/sdk/src/contract.rs", own!("../../plugins/sdk/src/contract.rs")),
+    ("watchfire/sdk/src/detector.rs", own!("../../plugins/sdk/src/detector.rs")),
+    ("watchfire/sdk/src/glue.rs", own!("../../plugins/sdk/src/glue.rs")),
+    ("watchfire/sdk/src/lib.rs", own!("../../plugins/sdk/src/lib.rs")),
+    ("watchfire/sdk/src/show.rs", own!("../../plugins/sdk/src/show.rs")),
+    ("watchfire/sdk/src/state.rs", own!("../../plugins/sdk/src/state.rs")),
+];
+
+/// C, with the few functions that stand in for a C library.
+pub const C: [File; 9] = [
+    ("Makefile", own!("templates/c/Makefile.in")),
+    ("README.md", own!("templates/c/README.md.in")),
+    (".gitignore", own!("templates/c/gitignore.in")),
+    ("detector.c", own!("templates/c/detector.c.in")),
+    ("test.c", own!("templates/c/test.c.in")),
+    ("watchfire/watchfire.h", own!("../../plugins/sdk-c/watchfire.h")),
+    ("watchfire/watchfire.c", own!("../../plugins/sdk-c/watchfire.c")),
+    ("watchfire/config.c", own!("../../plugins/sdk-c/config.c")),
+    ("watchfire/text.c", own!("../../plugins/sdk-c/text.c")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn the_whole_of_each_sdk_is_written() {
+        let cases: [(&str, &[File], &str); 2] =
+            [("../../plugins/sdk/src", &RUST, "watchfire/sdk/src"), ("../../plugins/sdk-c", &C, "watchfire")];
+        for (sources, files, folder) in cases {
+            for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(sources)).unwrap() {
+                let wanted = format!("{folder}/{}", file.unwrap().file_name().into_string().unwrap());
+                assert!(files.iter().any(|(path, _)| *path == wanted), "`{wanted}` is missing");
+            }
+        }
+    }
+}
