@@ -70,6 +70,12 @@ pub struct QuotaConfig {
     pub result_bytes: usize,
     /// What a snapshot may hold. Default 16 MiB.
     pub state_bytes: usize,
+    /// CPU time of compiling it. Default 180 s.
+    pub compile: Duration,
+    /// Memory of compiling it. Default 2 GiB.
+    pub compile_bytes: usize,
+    /// Machine code that it may become. Default 256 MiB.
+    pub code_bytes: usize,
 }
 
 const MODES: [(&str, Mode); 3] = [("learning", Mode::Learning), ("shadow", Mode::Shadow), ("live", Mode::Live)];
@@ -132,6 +138,9 @@ impl QuotaConfig {
         let call_ms = section.integer_or("call_ms", 1..=600_000, 2000);
         let result_kb = section.integer_or("result_kb", 1..=1_048_576, 4096);
         let state_kb = section.integer_or("state_kb", 1..=1_048_576, 16_384);
+        let compile_s = section.integer_or("compile_s", 1..=3_600, 180);
+        let compile_mb = section.integer_or("compile_mb", 128..=65_536, 2048);
+        let code_mb = section.integer_or("code_mb", 1..=2048, 256);
         section.close();
         Some(Self {
             fuel_per_row,
@@ -140,6 +149,9 @@ impl QuotaConfig {
             call: Duration::from_millis(call_ms),
             result_bytes: bytes(result_kb, 10)?,
             state_bytes: bytes(state_kb, 10)?,
+            compile: Duration::from_secs(compile_s),
+            compile_bytes: bytes(compile_mb, 20)?,
+            code_bytes: bytes(code_mb, 20)?,
         })
     }
 }

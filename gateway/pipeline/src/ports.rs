@@ -323,6 +323,12 @@ pub struct Quota {
     pub result_bytes: usize,
     /// Bytes of a snapshot.
     pub state_bytes: usize,
+    /// CPU time for compiling it; by the clock, five times as much.
+    pub compile: Duration,
+    /// Memory for compiling it, bytes.
+    pub compile_bytes: usize,
+    /// Machine code that it may become, bytes.
+    pub code_bytes: usize,
 }
 
 impl Default for Quota {
@@ -334,6 +340,9 @@ impl Default for Quota {
             call: Duration::from_secs(2),
             result_bytes: 4 << 20,
             state_bytes: 16 << 20,
+            compile: Duration::from_secs(180),
+            compile_bytes: 2 << 30,
+            code_bytes: 256 << 20,
         }
     }
 }

@@ -161,7 +161,7 @@ fn columns(batch: &Batch) -> Columns {
 fn sandbox(plugin: &str) -> Result<Arc<Sandbox>, Box<dyn std::error::Error>> {
     let file = format!("{}/../../plugins/dist/{plugin}.wasm", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(&file).map_err(|error| format!("{file}: {error}; run `python3 plugins/build.py`"))?;
-    Ok(Sandbox::new(SandboxOptions { cache_dir: None, bundled: vec![(plugin.to_owned(), bytes.into())] })?)
+    Ok(Sandbox::new(SandboxOptions { bundled: vec![(plugin.to_owned(), bytes.into())], ..SandboxOptions::default() })?)
 }
 
 fn binding(plugin: &str, config: &str, count: u32) -> BindingSpec {

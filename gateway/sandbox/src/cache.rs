@@ -1,5 +1,6 @@
-//! Compiled plugins on disk, since compiling takes seconds for a large one. Nothing is run that this gateway did not
-//! write itself: each file is read once and authenticated with a key that only the gateway's user can read.
+//! Compiled plugins on disk, since compiling takes seconds for a large one. Nothing is given out that this gateway did
+//! not write itself: each file is read once and authenticated with a key that only the gateway's user can read. What the
+//! code is and who made it is not known here.
 
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -8,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use rand::TryRngCore;
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
 use crate::SandboxError;
 
 const KEY_FILE: &str = "key";
+const COMPILED: &str = "compiled";
+/// What the folder may take, bytes: a dozen Python components, thousands of small ones.
+const BYTES_MAX: u64 = 1 << 30;
 const HASH_BYTES: usize = blake3::OUT_LEN;
 
 /// The folder of compiled plugins.
@@ -49,9 +52,8 @@ impl Cache {
         Ok(Self { folder: folder.to_owned(), key })
     }
 
-    /// The compiled component, if it was compiled before by this version with these settings.
-    #[expect(unsafe_code, reason = "loading code that this gateway compiled and authenticated")]
-    pub(crate) fn load(&self, engine: &Engine, digest: &blake3::Hash) -> Option<Component> {
+    /// The machine code of a component, if it was compiled before by this version with these settings.
+    pub(crate) fn read(&self, engine: &Engine, digest: &blake3::Hash) -> Option<Kept> {
         let path = self.path(digest);
         let file = match fs::read(&path) {
             Ok(file) => file,
@@ -61,32 +63,45 @@ impl Cache {
                 return None;
             }
         };
-        let code = self.authenticated(&file, &self.entry(engine, digest), &path)?;
-        // SAFETY: `code` was written by `store`: it carries a MAC under a key that only this gateway's user can read,
-        // over the entry's name, which binds the component, the wasmtime version and the engine's settings. It was read
-        // once into memory that nobody else can change, and is copied from there.
-        let loaded = unsafe { Component::deserialize(engine, code) };
-        loaded
-            .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "compiled plugin is compiled again"))
-            .ok()
+        self.is_ours(&file, &self.entry(engine, digest), &path).then_some(Kept(file))
     }
 
-    /// Keeps a compiled component. Failing costs time at the next start, nothing else.
-    pub(crate) fn store(&self, engine: &Engine, digest: &blake3::Hash, component: &Component) {
+    /// Keeps machine code. Failing costs time at the next start, nothing else.
+    pub(crate) fn keep(&self, engine: &Engine, digest: &blake3::Hash, code: &[u8]) {
         let path = self.path(digest);
         let entry = self.entry(engine, digest);
-        let kept = component.serialize().map_err(io::Error::other).and_then(|code| {
-            let mac = self.mac(&entry, &code);
-            write_whole(&path, &[entry.as_bytes(), mac.as_bytes(), &code])
-        });
+        let mac = self.mac(&entry, code);
+        let kept = write_whole(&path, &[entry.as_bytes(), mac.as_bytes(), code]).and_then(|()| self.make_room(&path));
         if let Err(error) = kept {
             tracing::warn!(path = %path.display(), %error, "compiled plugin cannot be kept");
         }
     }
 
+    /// Removes what was kept first, until the rest is no more than [`BYTES_MAX`]; never what was kept just now.
+    fn make_room(&self, newest: &Path) -> io::Result<()> {
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path != newest && path.extension().is_some_and(|extension| extension == COMPILED) {
+                let about = fs::metadata(&path)?;
+                kept.push((about.modified()?, about.len(), path));
+            }
+        }
+        kept.sort();
+        let mut bytes = fs::metadata(newest)?.len() + kept.iter().map(|(_, bytes, _)| bytes).sum::<u64>();
+        for (_, freed, path) in kept {
+            if bytes <= BYTES_MAX {
+                break;
+            }
+            fs::remove_file(path)?;
+            bytes -= freed;
+        }
+        Ok(())
+    }
+
     /// One file a component: what another version compiled is written over.
     fn path(&self, digest: &blake3::Hash) -> PathBuf {
-        self.folder.join(format!("{}.compiled", digest.to_hex()))
+        self.folder.join(format!("{}.{COMPILED}", digest.to_hex()))
     }
 
     /// What the compiled code depends on.
@@ -105,19 +120,29 @@ impl Cache {
         hasher.finalize()
     }
 
-    /// The code in a file, if the file is for this entry and unchanged. Comparing takes the same time for any bytes.
-    fn authenticated<'a>(&self, file: &'a [u8], entry: &blake3::Hash, path: &Path) -> Option<&'a [u8]> {
-        let (of, rest) = file.split_first_chunk::<HASH_BYTES>()?;
+    /// Whether a file is for this entry and unchanged. Comparing takes the same time for any bytes.
+    fn is_ours(&self, file: &[u8], entry: &blake3::Hash, path: &Path) -> bool {
+        let Some((of, rest)) = file.split_first_chunk::<HASH_BYTES>() else { return false };
         if blake3::Hash::from_bytes(*of) != *entry {
             tracing::debug!(path = %path.display(), "compiled by another version or with another key; compiled again");
-            return None;
+            return false;
         }
-        let (mac, code) = rest.split_first_chunk::<HASH_BYTES>()?;
+        let Some((mac, code)) = rest.split_first_chunk::<HASH_BYTES>() else { return false };
         if blake3::Hash::from_bytes(*mac) != self.mac(entry, code) {
             tracing::warn!(path = %path.display(), "compiled plugin was changed by someone else; it is compiled again");
-            return None;
+            return false;
         }
-        Some(code)
+        true
+    }
+}
+
+/// A file that was read once and is ours.
+pub(crate) struct Kept(Vec<u8>);
+
+impl Kept {
+    /// The machine code in it.
+    pub(crate) fn code(&self) -> &[u8] {
+        self.0.get(2 * HASH_BYTES..).unwrap_or_default()
     }
 }
 

@@ -9,6 +9,7 @@ use watchfire_model::{Batch, ConditionSpec};
 use watchfire_pipeline::{BindingSpec, CreateError, Quota};
 
 use crate::bindings::wit::Kind;
+use crate::compiler::CompileLimits;
 use crate::instance::Instance;
 use crate::sandbox::{Sandbox, lost, not_started};
 use crate::{check, log};
@@ -60,7 +61,8 @@ impl Sandbox {
         let name = path.display().to_string();
         let bytes = self.bytes(&name).await?;
         let (maker, digest, plugin) = (self.maker.clone(), blake3::hash(&bytes), name.clone());
-        let compile = move || maker.compile(&plugin, &bytes, &digest);
+        let limits = CompileLimits::from(&Quota::default());
+        let compile = move || maker.compile(&plugin, &bytes, &digest, &limits);
         let interfaces = self.executor.block(compile).await.map_err(lost)??;
         let maker = self.maker.clone();
         let ask = async move {

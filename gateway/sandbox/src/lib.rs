@@ -6,6 +6,9 @@
 mod bindings;
 mod cache;
 mod check;
+mod child;
+mod code;
+mod compiler;
 mod detector;
 mod engine;
 mod error;
@@ -18,6 +21,8 @@ mod plugin;
 mod quota;
 mod sandbox;
 
+pub use child::{ChildCompiler, compile_confined};
+pub use compiler::{CompileError, CompileLimits, Compiler, InProcess};
 pub use error::SandboxError;
 pub use inspect::{Cost, Inspection};
 pub use sandbox::{Sandbox, SandboxOptions};

@@ -9,6 +9,8 @@ use watchfire_pipeline::{CreateError, Quota};
 
 use crate::bindings::{out, state};
 use crate::cache::Cache;
+use crate::code::Code;
+use crate::compiler::{CompileLimits, Compiler};
 use crate::instance::{Instance, Interfaces};
 use crate::quota::HostState;
 
@@ -31,6 +33,7 @@ pub(crate) struct Maker {
     pub engine: Engine,
     pub linker: Linker<HostState>,
     pub cache: Option<Cache>,
+    pub compiler: Arc<dyn Compiler>,
 }
 
 /// A refusal of the file.
@@ -39,22 +42,19 @@ fn no_plugin(name: &str, reason: impl std::fmt::Display) -> CreateError {
 }
 
 impl Maker {
-    /// Compiles a component, or loads it from the cache, and looks at its interfaces. Blocks: 20 ms for a small one,
-    /// 24 s for a Python component that is not in the cache.
-    pub(crate) fn compile(&self, name: &str, bytes: &[u8], digest: &blake3::Hash) -> Result<Interfaces, CreateError> {
+    /// Loads a component's code from the cache, or compiles it, and looks at its interfaces. Blocks: 20 ms for a small
+    /// one, 24 s for a Python component that is not in the cache.
+    pub(crate) fn compile(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        digest: &blake3::Hash,
+        limits: &CompileLimits,
+    ) -> Result<Interfaces, CreateError> {
         check_header(name, bytes)?;
-        let known = self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest));
-        let component = match known {
+        let component = match self.kept(name, digest) {
             Some(component) => component,
-            None => {
-                let compiled = Component::new(&self.engine, bytes).map_err(|error| {
-                    no_plugin(name, format_args!("is damaged or cut short ({error:#}); build or copy it again"))
-                })?;
-                if let Some(cache) = &self.cache {
-                    cache.store(&self.engine, digest, &compiled);
-                }
-                compiled
-            }
+            None => self.fresh(name, bytes, digest, limits)?,
         };
         self.check_imports(name, &component)?;
         let has_state = self.check_exports(name, &component)?;
@@ -66,6 +66,31 @@ impl Maker {
         let detector = out::GuestIndices::new(&pre).map_err(mismatch)?;
         let state = has_state.then(|| state::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
         Ok(Interfaces { pre, detector, state })
+    }
+
+    /// What the cache has.
+    fn kept(&self, name: &str, digest: &blake3::Hash) -> Option<Component> {
+        let kept = self.cache.as_ref()?.read(&self.engine, digest)?;
+        let loaded = Code::Kept(kept).load(&self.engine);
+        loaded.inspect_err(|error| tracing::warn!(plugin = name, %error, "compiled plugin is compiled again")).ok()
+    }
+
+    fn fresh(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        digest: &blake3::Hash,
+        limits: &CompileLimits,
+    ) -> Result<Component, CreateError> {
+        let code = self.compiler.compile(bytes, limits).map_err(|error| no_plugin(name, error))?;
+        let code = Code::Fresh(code);
+        let component = code.load(&self.engine).map_err(|error| {
+            no_plugin(name, format_args!("cannot be loaded ({error:#}); restart the gateway, its program was replaced"))
+        })?;
+        if let Some(cache) = &self.cache {
+            cache.keep(&self.engine, digest, code.bytes());
+        }
+        Ok(component)
     }
 
     /// Asks a compiled component what it is.

@@ -14,6 +14,7 @@ use watchfire_pipeline::{BindingSpec, CreateError, Detector, DetectorFactory, De
 
 use crate::bindings::wit::Blame;
 use crate::cache::Cache;
+use crate::compiler::{CompileLimits, Compiler, InProcess};
 use crate::detector::Sandboxed;
 use crate::executor::{Executor, Lost};
 use crate::instance::{Instance, NotStarted, sentence};
@@ -31,6 +32,8 @@ pub struct SandboxOptions {
     pub cache_dir: Option<PathBuf>,
     /// The plugins shipped inside the program, by name.
     pub bundled: Vec<(String, Cow<'static, [u8]>)>,
+    /// Who compiles. `None` compiles in this process, which suits plugins that one has made oneself.
+    pub compiler: Option<Arc<dyn Compiler>>,
 }
 
 /// Runs plugins. Its threads end with it.
@@ -53,7 +56,8 @@ impl Sandbox {
         let cache = options.cache_dir.as_deref().map(Cache::open).transpose()?;
         let executor = Arc::new(Executor::new(&engine)?);
         let bundled = options.bundled.into_iter().map(|(name, bytes)| (name, Arc::new(bytes))).collect();
-        let maker = Arc::new(Maker { engine, linker, cache });
+        let compiler = options.compiler.unwrap_or_else(|| Arc::new(InProcess));
+        let maker = Arc::new(Maker { engine, linker, cache, compiler });
         Ok(Arc::new(Self { maker, executor, bundled, plugins: Mutex::default() }))
     }
 
@@ -87,8 +91,8 @@ impl Sandbox {
         bytes: Arc<Cow<'static, [u8]>>,
         digest: blake3::Hash,
     ) -> Result<Plugin, CreateError> {
-        let (maker, name) = (self.maker.clone(), binding.plugin.clone());
-        let compile = move || maker.compile(&name, &bytes, &digest);
+        let (maker, name, limits) = (self.maker.clone(), binding.plugin.clone(), CompileLimits::from(&binding.quota));
+        let compile = move || maker.compile(&name, &bytes, &digest, &limits);
         let interfaces = self.executor.block(compile).await.map_err(lost)??;
         let (maker, name, quota) = (self.maker.clone(), binding.plugin.clone(), binding.quota);
         let describe = async move { maker.describe(&name, interfaces, digest, quota).await };

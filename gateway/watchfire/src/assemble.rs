@@ -11,7 +11,7 @@ use watchfire_config::{
 };
 use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
 use watchfire_pipeline::{BindingPlan, BindingSpec, Commands, Latest, Mode, Quota, Site, Source, Surface};
-use watchfire_sandbox::{Sandbox, SandboxOptions};
+use watchfire_sandbox::{ChildCompiler, Compiler, Sandbox, SandboxOptions};
 use watchfire_server::{Server, ServerOptions, SignalNode};
 use watchfire_source::{Kinds, OpcUaSource};
 use watchfire_ua::Application;
@@ -198,7 +198,8 @@ impl Assembly {
     /// When its cache folder cannot be made.
     pub fn sandbox(data: &Data) -> Result<Arc<Sandbox>> {
         let bundled = bundled::BUNDLED.iter().map(|(name, _, bytes)| ((*name).to_owned(), (*bytes).into())).collect();
-        Sandbox::new(SandboxOptions { cache_dir: Some(data.cache()), bundled }).context("the sandbox cannot be started")
+        let options = SandboxOptions { cache_dir: Some(data.cache()), bundled, compiler: Some(compiler()?) };
+        Sandbox::new(options).context("the sandbox cannot be started")
     }
 
     /// How long data is kept.
@@ -226,6 +227,15 @@ fn info(signal: &Placed) -> SignalInfo {
     }
 }
 
+/// This program once more, as a child that only compiles.
+///
+/// # Errors
+/// When the system does not say which program this is.
+pub fn compiler() -> Result<Arc<dyn Compiler>> {
+    let child = ChildCompiler::this_program(vec!["compile-plugin".into()]);
+    Ok(Arc::new(child.context("the program does not find itself, and so cannot start its compiler")?))
+}
+
 fn quota(config: &QuotaConfig) -> Quota {
     Quota {
         fuel_per_row: config.fuel_per_row,
@@ -234,6 +244,9 @@ fn quota(config: &QuotaConfig) -> Quota {
         call: config.call,
         result_bytes: config.result_bytes,
         state_bytes: config.state_bytes,
+        compile: config.compile,
+        compile_bytes: config.compile_bytes,
+        code_bytes: config.code_bytes,
     }
 }
 

@@ -46,6 +46,12 @@ pub enum Command {
     Replay(Replay),
     /// Check, pack and try detectors that you have made.
     Plugin(Plugin),
+    /// The gateway's own compiler: a component on standard input, machine code on standard output.
+    #[command(hide = true)]
+    CompilePlugin {
+        /// Bytes of memory and seconds of CPU time.
+        limits: Vec<String>,
+    },
     /// Make the hash of a password for `[[server.user]]`; the password is read from standard input.
     Password,
 }

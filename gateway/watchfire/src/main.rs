@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         Command::Restore(options) => backup::restore(&options),
         Command::Replay(options) => replay::replay(&options),
         Command::Plugin(options) => plugin::plugin(&options),
+        Command::CompilePlugin { limits } => Ok(watchfire_sandbox::compile_confined(&limits)),
         Command::Password => terminal::password(),
     };
     match done {

@@ -8,12 +8,15 @@ mod project;
 mod recorded;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use watchfire_sandbox::{Sandbox, SandboxOptions};
+
+use crate::assemble;
 
 /// Options of `plugin`.
 #[derive(Args, Debug)]
@@ -52,7 +55,22 @@ pub fn plugin(options: &Plugin) -> Result<ExitCode> {
     }
 }
 
-/// A sandbox as the gateway's, for one command: it keeps nothing on the disk.
+/// A sandbox as the gateway's. What it compiles it keeps for the next command, in the user's own cache folder.
 fn sandbox() -> Result<Arc<Sandbox>> {
-    Sandbox::new(SandboxOptions::default()).context("the sandbox cannot be started")
+    let with = |cache_dir| -> Result<Arc<Sandbox>> {
+        let options = SandboxOptions { cache_dir, compiler: Some(assemble::compiler()?), ..SandboxOptions::default() };
+        Sandbox::new(options).context("the sandbox cannot be started")
+    };
+    let Some(folder) = cache_folder() else { return with(None) };
+    with(Some(folder)).or_else(|error| {
+        tracing::debug!(error = format!("{error:#}"), "nothing compiled is kept for the next command");
+        with(None)
+    })
+}
+
+/// Where a user's programs keep what they can make again.
+fn cache_folder() -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+    Some(caches.join("watchfire").join("plugins"))
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use watchfire_pipeline::DetectorFactory;
 use watchfire_sandbox::{Sandbox, SandboxError, SandboxOptions};
@@ -10,7 +11,7 @@ use crate::setup::{batch, binding, bundled};
 
 /// Makes a sandbox with this cache and runs a detector in it.
 async fn run(cache: &Path) {
-    let options = SandboxOptions { cache_dir: Some(cache.to_owned()), bundled: bundled() };
+    let options = SandboxOptions { cache_dir: Some(cache.to_owned()), bundled: bundled(), compiler: None };
     let sandbox = Sandbox::new(options).unwrap();
     let mut detector = sandbox.create(&binding("limit", r#"{"high":10}"#, 1)).await.unwrap();
     assert_eq!(detector.process(&batch(1, &[11.0])).await.unwrap().verdicts.len(), 1);
@@ -83,8 +84,26 @@ fn a_cache_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, b"").unwrap();
-    let Err(error) = Sandbox::new(SandboxOptions { cache_dir: Some(file.join("cache")), bundled: Vec::new() }) else {
+    let options = SandboxOptions { cache_dir: Some(file.join("cache")), ..SandboxOptions::default() };
+    let Err(error) = Sandbox::new(options) else {
         panic!("a file is no folder");
     };
     assert!(matches!(&error, SandboxError::Cache { path, .. } if *path == file.join("cache")), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_kept_first_makes_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let sparse = |name: &str, bytes: u64, age_s: u64| {
+        let path = folder.path().join(name);
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(bytes).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 - age_s)).unwrap();
+        path
+    };
+    let oldest = sparse("a.compiled", 1 << 30, 300);
+    let other = sparse("b.other", 1 << 30, 400);
+    let newer = sparse("c.compiled", 1 << 20, 100);
+    run(folder.path()).await;
+    assert!(!oldest.exists() && other.exists() && newer.exists());
 }
