@@ -70,6 +70,18 @@ pub struct QuotaConfig {
     pub result_bytes: usize,
     /// What a snapshot may hold. Default 16 MiB.
     pub state_bytes: usize,
+    /// Its stack. Default 1 MiB.
+    pub stack_bytes: usize,
+    /// Its tables. Default 128.
+    pub tables: usize,
+    /// Elements of all its tables together. Default 131,072.
+    pub table_elements: usize,
+    /// Core instances that it consists of. Default 128.
+    pub instances: usize,
+    /// Lines of its log at once. Default 20.
+    pub log_lines: u32,
+    /// Bytes of such a line. Default 1,024.
+    pub log_line_bytes: usize,
     /// CPU time of compiling it. Default 180 s.
     pub compile: Duration,
     /// Memory of compiling it. Default 2 GiB.
@@ -138,6 +150,12 @@ impl QuotaConfig {
         let call_ms = section.integer_or("call_ms", 1..=600_000, 2000);
         let result_kb = section.integer_or("result_kb", 1..=1_048_576, 4096);
         let state_kb = section.integer_or("state_kb", 1..=1_048_576, 16_384);
+        let stack_kb = section.integer_or("stack_kb", 64..=65_536, 1024);
+        let tables = section.integer_or("tables", 1..=10_000, 128);
+        let table_elements = section.integer_or("table_elements", 1..=10_000_000, 131_072);
+        let instances = section.integer_or("instances", 1..=10_000, 128);
+        let log_lines = section.integer_or("log_lines", 0..=10_000, 20);
+        let log_line_bytes = section.integer_or("log_line_bytes", 16..=65_536, 1024);
         let compile_s = section.integer_or("compile_s", 1..=3_600, 180);
         let compile_mb = section.integer_or("compile_mb", 128..=65_536, 2048);
         let code_mb = section.integer_or("code_mb", 1..=2048, 256);
@@ -149,6 +167,12 @@ impl QuotaConfig {
             call: Duration::from_millis(call_ms),
             result_bytes: bytes(result_kb, 10)?,
             state_bytes: bytes(state_kb, 10)?,
+            stack_bytes: bytes(stack_kb, 10)?,
+            tables: usize::try_from(tables).ok()?,
+            table_elements: usize::try_from(table_elements).ok()?,
+            instances: usize::try_from(instances).ok()?,
+            log_lines: u32::try_from(log_lines).ok()?,
+            log_line_bytes: usize::try_from(log_line_bytes).ok()?,
             compile: Duration::from_secs(compile_s),
             compile_bytes: bytes(compile_mb, 20)?,
             code_bytes: bytes(code_mb, 20)?,

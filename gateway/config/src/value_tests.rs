@@ -134,7 +134,7 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
         signals = ['p/t']
         mode = 'live'
         seed = 0xffff
-        quota = { memory_mb = 2, call_ms = 50, result_kb = 3 }
+        quota = { memory_mb = 2, call_ms = 50, result_kb = 3, stack_kb = 64, tables = 4, log_lines = 0, compile_s = 9 }
         [detector.config]
         high = 80
         hex = 0xff
@@ -157,6 +157,7 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
     assert_eq!((detector.mode, detector.seed), (Mode::Live, 65_535));
     let quota = detector.quota;
     assert_eq!((quota.memory_bytes, quota.call.as_millis(), quota.result_bytes), (2 << 20, 50, 3 << 10));
+    assert_eq!((quota.stack_bytes, quota.tables, quota.log_lines, quota.compile.as_secs()), (64 << 10, 4, 0, 9));
     assert_eq!(
         detector.config,
         json!({ "high": 80, "hex": 255, "share": 0.5, "name": "x", "on": true, "since": "2026-01-01",

@@ -323,6 +323,18 @@ pub struct Quota {
     pub result_bytes: usize,
     /// Bytes of a snapshot.
     pub state_bytes: usize,
+    /// Stack, bytes.
+    pub stack_bytes: usize,
+    /// Tables of functions and references.
+    pub tables: usize,
+    /// Elements of all its tables together.
+    pub table_elements: usize,
+    /// Core instances that it consists of, and as many memories.
+    pub instances: usize,
+    /// Lines of its log that may come at once; one a second after that.
+    pub log_lines: u32,
+    /// Bytes of such a line.
+    pub log_line_bytes: usize,
     /// CPU time for compiling it; by the clock, five times as much.
     pub compile: Duration,
     /// Memory for compiling it, bytes.
@@ -340,6 +352,12 @@ impl Default for Quota {
             call: Duration::from_secs(2),
             result_bytes: 4 << 20,
             state_bytes: 16 << 20,
+            stack_bytes: 1 << 20,
+            tables: 128,
+            table_elements: 1 << 17,
+            instances: 128,
+            log_lines: 20,
+            log_line_bytes: 1 << 10,
             compile: Duration::from_secs(180),
             compile_bytes: 2 << 30,
             code_bytes: 256 << 20,

@@ -74,6 +74,7 @@ impl From<&Quota> for CompileLimits {
 
 /// Compiles, here and now.
 pub(crate) fn compile(component: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let engine = engine::engine().map_err(|error| CompileError::Process(error.to_string()))?;
+    let engine =
+        engine::engine(Quota::default().stack_bytes).map_err(|error| CompileError::Process(error.to_string()))?;
     engine.precompile_component(component).map_err(|error| CompileError::Damaged(format!("{error:#}")))
 }

@@ -7,13 +7,12 @@ use crate::quota::HostState;
 use crate::{SandboxError, bindings};
 use wasmtime::component::HasSelf;
 
-/// Stack of a guest, bytes.
-const STACK_BYTES: usize = 1 << 20;
-/// Stack of a call, bytes: the guest's and what the host needs below it.
-const CALL_STACK_BYTES: usize = 2 << 20;
+/// Stack of a call that the host needs below the guest's, bytes.
+const HOST_STACK_BYTES: usize = 1 << 20;
 
-/// The engine with its determinism settings: no threads, no relaxed SIMD, one NaN, fuel that decides.
-pub(crate) fn engine() -> Result<Engine, SandboxError> {
+/// An engine with its determinism settings: no threads, no relaxed SIMD, one NaN, fuel that decides. Guests have so many
+/// bytes of stack; the code compiled for one engine runs in all.
+pub(crate) fn engine(stack_bytes: usize) -> Result<Engine, SandboxError> {
     let mut config = Config::new();
     config
         .wasm_relaxed_simd(false)
@@ -21,8 +20,8 @@ pub(crate) fn engine() -> Result<Engine, SandboxError> {
         .concurrency_support(false)
         .consume_fuel(true)
         .epoch_interruption(true)
-        .max_wasm_stack(STACK_BYTES)
-        .async_stack_size(CALL_STACK_BYTES);
+        .max_wasm_stack(stack_bytes)
+        .async_stack_size(stack_bytes.saturating_add(HOST_STACK_BYTES));
     Engine::new(&config).map_err(|error| SandboxError::Engine(error.to_string()))
 }
 

@@ -9,13 +9,17 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use futures::FutureExt;
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use wasmtime::Engine;
+use wasmtime::{Engine, EngineWeak};
 
 use crate::SandboxError;
 use crate::quota::SLICE_MS;
+
+/// The engines in which slices pass: one for each size of stack that is asked for.
+type Engines = Arc<Mutex<Vec<EngineWeak>>>;
 
 /// Threads for plugins, as many as the machine has cores.
 pub(crate) struct Executor {
@@ -23,6 +27,7 @@ pub(crate) struct Executor {
     handle: Handle,
     slices: Arc<Slices>,
     ticker: Thread,
+    engines: Engines,
     /// As much blocking work as there are cores; the tasks that feed detectors have blocking work of their own.
     blocking: Semaphore,
 }
@@ -46,7 +51,7 @@ impl<T> Drop for Abort<T> {
 }
 
 impl Executor {
-    pub(crate) fn new(engine: &Engine) -> Result<Self, SandboxError> {
+    pub(crate) fn new() -> Result<Self, SandboxError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         // A detector in a loop is always runnable: look for new work after each of its slices.
         let runtime = Builder::new_multi_thread()
@@ -57,9 +62,15 @@ impl Executor {
             .build()
             .map_err(SandboxError::Threads)?;
         let slices = Arc::new(Slices::default());
-        let ticker = tick(engine, slices.clone())?;
+        let engines = Engines::default();
+        let ticker = tick(engines.clone(), slices.clone())?;
         let handle = runtime.handle().clone();
-        Ok(Self { runtime: Some(runtime), handle, slices, ticker, blocking: Semaphore::new(cores) })
+        Ok(Self { runtime: Some(runtime), handle, slices, ticker, engines, blocking: Semaphore::new(cores) })
+    }
+
+    /// From now on slices pass in this engine too, as long as it is used.
+    pub(crate) fn tick(&self, engine: &Engine) {
+        self.engines.lock().push(engine.weak());
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -146,8 +157,7 @@ impl Drop for Running {
 
 /// Ticks while a plugin is running, and sleeps while none is: two hundred wake-ups a second for nothing would cost more
 /// than the detectors of a small plant.
-fn tick(engine: &Engine, slices: Arc<Slices>) -> Result<Thread, SandboxError> {
-    let engine = engine.weak();
+fn tick(engines: Engines, slices: Arc<Slices>) -> Result<Thread, SandboxError> {
     let ticker = move || {
         while !slices.ended.load(Ordering::SeqCst) {
             if slices.running.load(Ordering::SeqCst) == 0 {
@@ -160,7 +170,7 @@ fn tick(engine: &Engine, slices: Arc<Slices>) -> Result<Thread, SandboxError> {
                 continue;
             }
             std::thread::sleep(Duration::from_millis(SLICE_MS));
-            if let Some(engine) = engine.upgrade() {
+            for engine in engines.lock().iter().filter_map(EngineWeak::upgrade) {
                 engine.increment_epoch();
             }
         }

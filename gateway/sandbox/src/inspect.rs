@@ -11,7 +11,7 @@ use watchfire_pipeline::{BindingSpec, CreateError, Quota};
 use crate::bindings::wit::Kind;
 use crate::compiler::CompileLimits;
 use crate::instance::Instance;
-use crate::sandbox::{Sandbox, lost, not_started};
+use crate::sandbox::{Sandbox, lost, no_engine, not_started};
 use crate::{check, log};
 
 /// What a plugin says it is, and what it takes before it does anything.
@@ -60,11 +60,11 @@ impl Sandbox {
     pub async fn inspect(&self, path: &Path) -> Result<Inspection, CreateError> {
         let name = path.display().to_string();
         let bytes = self.bytes(&name).await?;
-        let (maker, digest, plugin) = (self.maker.clone(), blake3::hash(&bytes), name.clone());
+        let maker = self.maker(&Quota::default()).map_err(no_engine)?;
+        let (making, digest, plugin) = (maker.clone(), blake3::hash(&bytes), name.clone());
         let limits = CompileLimits::from(&Quota::default());
-        let compile = move || maker.compile(&plugin, &bytes, &digest, &limits);
+        let compile = move || making.compile(&plugin, &bytes, &digest, &limits);
         let interfaces = self.executor.block(compile).await.map_err(lost)??;
-        let maker = self.maker.clone();
         let ask = async move {
             let mut instance =
                 Instance::new(&maker.engine, &interfaces, Quota::default(), name.as_str().into()).await?;
@@ -97,7 +97,7 @@ impl Sandbox {
     /// When it cannot be started, or fails on a batch.
     pub async fn measure(&self, binding: &BindingSpec, batches: Vec<Batch>) -> Result<Cost, CreateError> {
         let cell = self.plugin(binding).await?;
-        let (maker, spec) = (self.maker.clone(), binding.clone());
+        let (maker, spec) = (self.maker(&binding.quota).map_err(no_engine)?, binding.clone());
         let run = async move {
             let Some(plugin) = cell.get() else { return Err(lost(crate::executor::Lost::Ended)) };
             let detector = spec.name.as_str().into();

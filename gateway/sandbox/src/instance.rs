@@ -120,7 +120,7 @@ impl Instance {
     pub(crate) async fn save(&mut self) -> Result<Option<Vec<u8>>, DetectorFault> {
         self.begin(self.signals, self.quota.state_bytes)?;
         let Some(state) = &self.state else { return Ok(None) };
-        state.call_save(&mut self.store).await.map(Some).map_err(|error| fault(&error))
+        state.call_save(&mut self.store).await.map(Some).map_err(|error| state_fault(&error))
     }
 
     /// Restores a state.
@@ -160,26 +160,45 @@ fn fuel(quota: &Quota, rows: usize) -> u64 {
 
 /// What an error of wasmtime's means to the gateway.
 pub(crate) fn fault(error: &wasmtime::Error) -> DetectorFault {
-    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
-        return DetectorFault::Quota(exceeded.to_string());
+    if let Some(bound) = error.downcast_ref::<Exceeded>() {
+        return DetectorFault::Quota(bound.to_string());
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => DetectorFault::Quota("fuel: it computed more than one call may".into()),
-        Some(Trap::StackOverflow) => DetectorFault::Quota("stack".into()),
+        Some(Trap::OutOfFuel) => exceeded(&Exceeded::Fuel),
+        Some(Trap::StackOverflow) => exceeded(&Exceeded::Stack),
         Some(trap) => DetectorFault::Trap(log::one_line(&trap.to_string())),
         None => answer_fault(error),
     }
 }
 
-/// An error that is no trap: what came back could not be read.
+fn exceeded(bound: &Exceeded) -> DetectorFault {
+    DetectorFault::Quota(bound.to_string())
+}
+
+/// What wasmtime says of bounds for which it has no public type.
+const UNTYPED: [(&str, Exceeded); 4] = [
+    ("hostcalls has been exhausted", Exceeded::Result),
+    ("instance count too high", Exceeded::Instances),
+    ("memory count too high", Exceeded::Instances),
+    ("table count too high", Exceeded::Tables),
+];
+
+/// An error that is no trap: what came back could not be read, or there was no room to begin.
 fn answer_fault(error: &wasmtime::Error) -> DetectorFault {
     // What stands before it in the chain is a backtrace: addresses tell an operator nothing.
     let reason = log::one_line(&error.root_cause().to_string());
-    // wasmtime has no public type for it.
-    if reason.contains("hostcalls has been exhausted") {
-        return DetectorFault::Quota("result: it answered with more bytes than one call may".into());
+    match UNTYPED.iter().find(|(said, _)| reason.contains(said)) {
+        Some((_, bound)) => exceeded(bound),
+        None => DetectorFault::Contract(reason),
     }
-    DetectorFault::Contract(reason)
+}
+
+/// As [`fault`], where what came back is a state.
+fn state_fault(error: &wasmtime::Error) -> DetectorFault {
+    match fault(error) {
+        answer if answer == exceeded(&Exceeded::Result) => exceeded(&Exceeded::State),
+        other => other,
+    }
 }
 
 /// A refusal in one sentence.

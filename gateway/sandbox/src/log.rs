@@ -9,37 +9,39 @@ use tokio::time::Instant;
 use crate::bindings::log;
 use crate::quota::HostState;
 
-/// Bytes of a line that are kept.
+/// Bytes of a line of ours that quotes a plugin.
 const LINE_BYTES_MAX: usize = 1_024;
-/// Lines that may come at once.
-const BURST: u32 = 20;
 /// After so long one more line may come.
 const REFILL: Duration = Duration::from_secs(1);
 
 /// How much of a detector's log is still heard.
 pub(crate) struct Hearing {
     detector: Arc<str>,
+    /// Lines that may come at once.
+    burst: u32,
+    /// Bytes of a line that are kept.
+    line_bytes_max: usize,
     left: u32,
     refilled: Instant,
     unheard: u64,
 }
 
 impl Hearing {
-    pub(crate) fn new(detector: Arc<str>) -> Self {
-        Self { detector, left: BURST, refilled: Instant::now(), unheard: 0 }
+    pub(crate) fn new(detector: Arc<str>, burst: u32, line_bytes_max: usize) -> Self {
+        Self { detector, burst, line_bytes_max, left: burst, refilled: Instant::now(), unheard: 0 }
     }
 
     /// A call begins: what time has passed is looked at here, not for each line.
     pub(crate) fn begin(&mut self) {
-        if self.left == BURST {
+        if self.left == self.burst {
             return;
         }
         let periods = self.refilled.elapsed().as_millis() / REFILL.as_millis();
-        let lines = u32::try_from(periods).unwrap_or(BURST).min(BURST);
+        let lines = u32::try_from(periods).unwrap_or(self.burst).min(self.burst);
         if lines == 0 {
             return;
         }
-        self.left = self.left.saturating_add(lines).min(BURST);
+        self.left = self.left.saturating_add(lines).min(self.burst);
         self.refilled = Instant::now();
         if self.unheard > 0 {
             let (detector, lines) = (&*self.detector, self.unheard);
@@ -53,11 +55,11 @@ impl Hearing {
             self.unheard = self.unheard.saturating_add(1);
             return;
         }
-        if self.left == BURST {
+        if self.left == self.burst {
             self.refilled = Instant::now();
         }
         self.left -= 1;
-        let (detector, line) = (&*self.detector, one_line(message));
+        let (detector, line) = (&*self.detector, cut(message, self.line_bytes_max));
         match level {
             1 => tracing::error!(detector, line, "plugin says"),
             2 => tracing::warn!(detector, line, "plugin says"),
@@ -70,7 +72,11 @@ impl Hearing {
 
 /// At most [`LINE_BYTES_MAX`] bytes of a text, without control characters.
 pub(crate) fn one_line(text: &str) -> String {
-    let mut end = text.len().min(LINE_BYTES_MAX);
+    cut(text, LINE_BYTES_MAX)
+}
+
+fn cut(text: &str, bytes_max: usize) -> String {
+    let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -99,7 +105,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_cut_off_and_counted() {
-        let mut hearing = Hearing::new("test".into());
+        let mut hearing = Hearing::new("test".into(), 20, 100);
         for _ in 0..100 {
             hearing.hear(5, "x");
         }
@@ -109,5 +115,9 @@ mod tests {
         tokio::time::advance(REFILL * 3).await;
         hearing.begin();
         assert_eq!((hearing.left, hearing.unheard), (3, 0));
+        let mut deaf = Hearing::new("test".into(), 0, 100);
+        deaf.hear(1, "x");
+        deaf.begin();
+        assert_eq!((deaf.left, deaf.unheard), (0, 1));
     }
 }

@@ -32,6 +32,11 @@ pub(crate) struct Plugin {
 pub(crate) struct Maker {
     pub engine: Engine,
     pub linker: Linker<HostState>,
+    pub source: Arc<CodeSource>,
+}
+
+/// Where machine code comes from.
+pub(crate) struct CodeSource {
     pub cache: Option<Cache>,
     pub compiler: Arc<dyn Compiler>,
 }
@@ -70,7 +75,7 @@ impl Maker {
 
     /// What the cache has.
     fn kept(&self, name: &str, digest: &blake3::Hash) -> Option<Component> {
-        let kept = self.cache.as_ref()?.read(&self.engine, digest)?;
+        let kept = self.source.cache.as_ref()?.read(&self.engine, digest)?;
         let loaded = Code::Kept(kept).load(&self.engine);
         loaded.inspect_err(|error| tracing::warn!(plugin = name, %error, "compiled plugin is compiled again")).ok()
     }
@@ -82,12 +87,12 @@ impl Maker {
         digest: &blake3::Hash,
         limits: &CompileLimits,
     ) -> Result<Component, CreateError> {
-        let code = self.compiler.compile(bytes, limits).map_err(|error| no_plugin(name, error))?;
+        let code = self.source.compiler.compile(bytes, limits).map_err(|error| no_plugin(name, error))?;
         let code = Code::Fresh(code);
         let component = code.load(&self.engine).map_err(|error| {
             no_plugin(name, format_args!("cannot be loaded ({error:#}); restart the gateway, its program was replaced"))
         })?;
-        if let Some(cache) = &self.cache {
+        if let Some(cache) = &self.source.cache {
             cache.keep(&self.engine, digest, code.bytes());
         }
         Ok(component)

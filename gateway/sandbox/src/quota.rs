@@ -9,20 +9,28 @@ use crate::log::Hearing;
 
 /// How long a slice is at the most, milliseconds: then another detector may run.
 pub(crate) const SLICE_MS: u64 = 5;
-/// Elements of all tables together.
-const TABLE_ELEMENTS_MAX: usize = 1 << 17;
-/// Core instances of a component; a Python component has dozens.
-const INSTANCES_MAX: usize = 512;
 
-/// Which bound a plugin ran into.
+/// Which bound a plugin ran into, and the setting that allows more.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Exceeded {
-    #[error("memory: it wanted more than {0} bytes")]
+    #[error("memory: it wanted more than {0} bytes (`memory_mb`)")]
     Memory(usize),
-    #[error("tables: it wanted more than {TABLE_ELEMENTS_MAX} elements")]
+    #[error("tables: it wanted more than {0} elements (`table_elements`)")]
+    TableElements(usize),
+    #[error("tables: it has more of them than one may (`tables`)")]
     Tables,
-    #[error("time: it ran for {0} slices of {SLICE_MS} ms")]
+    #[error("instances: it has more of them than one may (`instances`)")]
+    Instances,
+    #[error("time: it ran for {0} slices of {SLICE_MS} ms (`call_ms`)")]
     Time(u64),
+    #[error("fuel: it computed more than one call may (`fuel_per_call`, `fuel_per_row`)")]
+    Fuel,
+    #[error("stack: it called too deep (`stack_kb`)")]
+    Stack,
+    #[error("result: it answered with more bytes than one call may (`result_kb`)")]
+    Result,
+    #[error("state: it is larger than one may be (`state_kb`)")]
+    State,
 }
 
 /// What a store carries.
@@ -30,6 +38,9 @@ pub(crate) struct HostState {
     memory_bytes: usize,
     memory_bytes_max: usize,
     table_elements: usize,
+    table_elements_max: usize,
+    tables_max: usize,
+    instances_max: usize,
     slices: u64,
     slices_max: u64,
     pub hearing: Hearing,
@@ -42,9 +53,12 @@ impl HostState {
             memory_bytes: 0,
             memory_bytes_max: quota.memory_bytes,
             table_elements: 0,
+            table_elements_max: quota.table_elements,
+            tables_max: quota.tables,
+            instances_max: quota.instances,
             slices: 0,
             slices_max,
-            hearing: Hearing::new(detector),
+            hearing: Hearing::new(detector, quota.log_lines, quota.log_line_bytes),
         }
     }
 
@@ -91,8 +105,8 @@ impl ResourceLimiter for HostState {
 
     fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.table_elements.saturating_add(desired.saturating_sub(current));
-        if total > TABLE_ELEMENTS_MAX {
-            return Err(Exceeded::Tables.into());
+        if total > self.table_elements_max {
+            return Err(Exceeded::TableElements(self.table_elements_max).into());
         }
         self.table_elements = total;
         Ok(true)
@@ -103,14 +117,14 @@ impl ResourceLimiter for HostState {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        self.instances_max
     }
 
     fn tables(&self) -> usize {
-        INSTANCES_MAX
+        self.tables_max
     }
 
     fn memories(&self) -> usize {
-        INSTANCES_MAX
+        self.instances_max
     }
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use watchfire_model::SignalInfo;
-use watchfire_pipeline::{BindingSpec, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
+use watchfire_pipeline::{BindingSpec, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Quota};
 
 use crate::bindings::wit::Blame;
 use crate::cache::Cache;
@@ -18,7 +18,7 @@ use crate::compiler::{CompileLimits, Compiler, InProcess};
 use crate::detector::Sandboxed;
 use crate::executor::{Executor, Lost};
 use crate::instance::{Instance, NotStarted, sentence};
-use crate::plugin::{Maker, Plugin};
+use crate::plugin::{CodeSource, Maker, Plugin};
 use crate::{SandboxError, engine};
 
 /// The largest plugin file, bytes; a Python component has 18 MB.
@@ -38,11 +38,13 @@ pub struct SandboxOptions {
 
 /// Runs plugins. Its threads end with it.
 pub struct Sandbox {
-    pub(crate) maker: Arc<Maker>,
+    source: Arc<CodeSource>,
+    /// One for each size of stack, bytes: an engine has one for all its instances.
+    makers: Mutex<HashMap<usize, Arc<Maker>>>,
     pub(crate) executor: Arc<Executor>,
     bundled: HashMap<String, Arc<Cow<'static, [u8]>>>,
-    /// Each component by digest: compiled once, described once.
-    plugins: Mutex<HashMap<blake3::Hash, Arc<OnceCell<Plugin>>>>,
+    /// Each component by digest and size of stack: compiled once, described once.
+    plugins: Mutex<HashMap<(blake3::Hash, usize), Arc<OnceCell<Plugin>>>>,
 }
 
 impl Sandbox {
@@ -51,14 +53,29 @@ impl Sandbox {
     /// # Errors
     /// When the machine cannot run compiled plugins, or the cache's folder cannot be used.
     pub fn new(options: SandboxOptions) -> Result<Arc<Self>, SandboxError> {
-        let engine = engine::engine()?;
-        let linker = engine::linker(&engine)?;
         let cache = options.cache_dir.as_deref().map(Cache::open).transpose()?;
-        let executor = Arc::new(Executor::new(&engine)?);
+        let executor = Arc::new(Executor::new()?);
         let bundled = options.bundled.into_iter().map(|(name, bytes)| (name, Arc::new(bytes))).collect();
         let compiler = options.compiler.unwrap_or_else(|| Arc::new(InProcess));
-        let maker = Arc::new(Maker { engine, linker, cache, compiler });
-        Ok(Arc::new(Self { maker, executor, bundled, plugins: Mutex::default() }))
+        let source = Arc::new(CodeSource { cache, compiler });
+        let sandbox = Self { source, makers: Mutex::default(), executor, bundled, plugins: Mutex::default() };
+        // What this machine cannot do is told now.
+        sandbox.maker(&Quota::default())?;
+        Ok(Arc::new(sandbox))
+    }
+
+    /// What makes plugins within these bounds.
+    pub(crate) fn maker(&self, quota: &Quota) -> Result<Arc<Maker>, SandboxError> {
+        let mut makers = self.makers.lock();
+        if let Some(maker) = makers.get(&quota.stack_bytes) {
+            return Ok(maker.clone());
+        }
+        let engine = engine::engine(quota.stack_bytes)?;
+        let linker = engine::linker(&engine)?;
+        self.executor.tick(&engine);
+        let maker = Arc::new(Maker { engine, linker, source: self.source.clone() });
+        makers.insert(quota.stack_bytes, maker.clone());
+        Ok(maker)
     }
 
     /// The bundled plugin of that name, or the file.
@@ -80,7 +97,7 @@ impl Sandbox {
     pub(crate) async fn plugin(&self, binding: &BindingSpec) -> Result<Arc<OnceCell<Plugin>>, CreateError> {
         let bytes = self.bytes(&binding.plugin).await?;
         let digest = blake3::hash(&bytes);
-        let cell = self.plugins.lock().entry(digest).or_default().clone();
+        let cell = self.plugins.lock().entry((digest, binding.quota.stack_bytes)).or_default().clone();
         cell.get_or_try_init(|| self.make(binding, bytes, digest)).await?;
         Ok(cell)
     }
@@ -91,10 +108,11 @@ impl Sandbox {
         bytes: Arc<Cow<'static, [u8]>>,
         digest: blake3::Hash,
     ) -> Result<Plugin, CreateError> {
-        let (maker, name, limits) = (self.maker.clone(), binding.plugin.clone(), CompileLimits::from(&binding.quota));
-        let compile = move || maker.compile(&name, &bytes, &digest, &limits);
+        let maker = self.maker(&binding.quota).map_err(no_engine)?;
+        let (making, name, limits) = (maker.clone(), binding.plugin.clone(), CompileLimits::from(&binding.quota));
+        let compile = move || making.compile(&name, &bytes, &digest, &limits);
         let interfaces = self.executor.block(compile).await.map_err(lost)??;
-        let (maker, name, quota) = (self.maker.clone(), binding.plugin.clone(), binding.quota);
+        let (name, quota) = (binding.plugin.clone(), binding.quota);
         let describe = async move { maker.describe(&name, interfaces, digest, quota).await };
         self.executor.run(describe).await.map_err(lost)?
     }
@@ -104,7 +122,7 @@ impl Sandbox {
 impl DetectorFactory for Sandbox {
     async fn create(&self, binding: &BindingSpec) -> Result<Box<dyn Detector>, CreateError> {
         let cell = self.plugin(binding).await?;
-        let (maker, spec) = (self.maker.clone(), binding.clone());
+        let (maker, spec) = (self.maker(&binding.quota).map_err(no_engine)?, binding.clone());
         let start = async move {
             let Some(plugin) = cell.get() else { return Err(lost(Lost::Ended)) };
             let engine = &maker.engine;
@@ -131,6 +149,10 @@ fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::other(format!("it has {bytes} bytes, a plugin has {FILE_BYTES_MAX} at the most")));
     }
     std::fs::read(path)
+}
+
+pub(crate) fn no_engine(error: SandboxError) -> CreateError {
+    CreateError::Plugin(error.to_string())
 }
 
 pub(crate) fn lost(lost: Lost) -> CreateError {

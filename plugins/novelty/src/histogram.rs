@@ -3,13 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::logarithm::log10;
+
 /// Bins: eight for each doubling, from 2⁻²⁴ on.
 const BINS: usize = 560;
 /// Bins whose counts are also kept summed up, so that a tail is summed in a few steps.
 const BLOCK: usize = 16;
 const FIRST_EXPONENT: u64 = 24;
 /// Before so many counts there is no probability.
-const COUNTS_LEAST: f64 = 50.0;
+const COUNTS_LEAST: u64 = 50;
 /// The least number of exceedances that a tail is fitted to.
 const EXCEEDANCES_LEAST: f64 = 5.0;
 /// The heaviest tail that is believed.
@@ -21,12 +23,12 @@ const NOVELTY_MAX: f64 = 1e120;
 /// What was counted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
-    count: Vec<f64>,
+    count: Vec<u64>,
     first: Vec<f64>,
     second: Vec<f64>,
-    total: f64,
+    total: u64,
     /// Counts of [`BLOCK`] bins each.
-    blocks: Vec<f64>,
+    blocks: Vec<u64>,
     /// No bin above this one has a count: where scans begin.
     top: usize,
 }
@@ -37,8 +39,8 @@ pub struct Bin(u16, f64, f64, f64);
 
 impl Default for Histogram {
     fn default() -> Self {
-        let blocks = vec![0.0; BINS / BLOCK];
-        Self { count: vec![0.0; BINS], first: vec![0.0; BINS], second: vec![0.0; BINS], total: 0.0, blocks, top: 0 }
+        let blocks = vec![0; BINS / BLOCK];
+        Self { count: vec![0; BINS], first: vec![0.0; BINS], second: vec![0.0; BINS], total: 0, blocks, top: 0 }
     }
 }
 
@@ -83,25 +85,22 @@ impl Histogram {
         if self.total < COUNTS_LEAST {
             return 0.0;
         }
-        let allowed = (1.0 - q) * self.total;
-        let bin = self.quantile_bin(allowed);
+        let total = self.total as f64;
+        let allowed = (1.0 - q) * total;
+        // Counts are whole.
+        let bin = self.quantile_bin(allowed as u64);
         let edge = if bin > 0 { edge_of(bin + 1) } else { 0.0 };
         // Ties at the edge count as exceedances of size zero: magnitude, not rarity, drives the score.
         let exceedances = allowed.max(EXCEEDANCES_LEAST);
         if r <= edge {
-            let as_large = self.from(bin_of(r));
-            return -((as_large.max(exceedances) + 1.0) / (self.total + 1.0)).min(1.0).log10();
+            let as_large = self.from(bin_of(r)) as f64;
+            return -log10(((as_large.max(exceedances) + 1.0) / (total + 1.0)).min(1.0));
         }
-        let (mut m1, mut m2) = (0.0, 0.0);
-        for i in bin + 1..=self.top {
-            let (Some(n), Some(s1), Some(s2)) = (self.count.get(i), self.first.get(i), self.second.get(i)) else {
-                break;
-            };
-            m1 += s1 - n * edge;
-            m2 += s2 - 2.0 * edge * s1 + n * edge * edge;
-        }
-        m1 = (m1 / exceedances).max(1e-12);
-        m2 /= exceedances;
+        // Σ(r − edge) and Σ(r − edge)² from Σr and Σr².
+        let beyond = self.from(bin + 1) as f64;
+        let (first, second) = (self.tail(&self.first, bin + 1), self.tail(&self.second, bin + 1));
+        let m1 = ((first - beyond * edge) / exceedances).max(1e-12);
+        let m2 = (second - edge * (2.0 * first - beyond * edge)) / exceedances;
         let variance = m2 - m1 * m1;
         let shape = if variance > 1e-18 { 0.5 * (1.0 - m1 * m1 / variance) } else { 0.0 };
         let shape = shape.clamp(0.0, SHAPE_MAX);
@@ -110,14 +109,14 @@ impl Histogram {
         let tail = if shape < 1e-6 {
             excess / scale / std::f64::consts::LN_10
         } else {
-            (1.0 + shape * excess / scale).log10() / shape
+            log10(1.0 + shape * excess / scale) / shape
         };
-        tail - ((exceedances + 1.0) / (self.total + 1.0)).log10()
+        tail - log10((exceedances + 1.0) / (total + 1.0))
     }
 
     /// The highest bin above which at most `allowed` counts lie, but more with its own.
-    fn quantile_bin(&self, allowed: f64) -> usize {
-        let (mut above, mut bin) = (0.0, self.top);
+    fn quantile_bin(&self, allowed: u64) -> usize {
+        let (mut above, mut bin) = (0, self.top);
         loop {
             let block = self.blocks.get(bin / BLOCK).copied().unwrap_or_default();
             if bin % BLOCK == BLOCK - 1 && bin >= BLOCK && above + block <= allowed {
@@ -134,11 +133,24 @@ impl Histogram {
         }
     }
 
-    /// How many counts lie in this bin and above. Counts are whole, so the order of the sum does not matter.
-    fn from(&self, bin: usize) -> f64 {
+    /// How many counts lie in this bin and above.
+    fn from(&self, bin: usize) -> u64 {
         let next = bin / BLOCK + 1;
-        let own: f64 = self.count.get(bin..next * BLOCK).unwrap_or_default().iter().sum();
-        own + self.blocks.get(next..).unwrap_or_default().iter().sum::<f64>()
+        let own: u64 = self.count.get(bin..next * BLOCK).unwrap_or_default().iter().sum();
+        own + self.blocks.get(next..).unwrap_or_default().iter().sum::<u64>()
+    }
+
+    /// The sum of a column from this bin on: in four sums side by side, since a guest's addition takes long to finish.
+    fn tail(&self, column: &[f64], bin: usize) -> f64 {
+        let (fours, left) = column.get(bin..=self.top).unwrap_or_default().as_chunks::<4>();
+        let mut sums = [0.0; 4];
+        for four in fours {
+            for (sum, value) in sums.iter_mut().zip(four) {
+                *sum += value;
+            }
+        }
+        let [a, b, c, d] = sums;
+        (a + b) + (c + d) + left.iter().sum::<f64>()
     }
 
     /// Counts a novelty.
@@ -148,21 +160,21 @@ impl Histogram {
         if let (Some(n), Some(s1), Some(s2)) =
             (self.count.get_mut(bin), self.first.get_mut(bin), self.second.get_mut(bin))
         {
-            *n += 1.0;
+            *n += 1;
             *s1 += r;
             *s2 += r * r;
         }
         if let Some(block) = self.blocks.get_mut(bin / BLOCK) {
-            *block += 1.0;
+            *block += 1;
         }
-        self.total += 1.0;
+        self.total += 1;
         self.top = self.top.max(bin);
     }
 
     /// The bins that are not empty, in order.
     pub fn bins(&self) -> Vec<Bin> {
         let columns = self.count.iter().zip(&self.first).zip(&self.second);
-        let bins = (0..).zip(columns).map(|(bin, ((n, s1), s2))| Bin(bin, *n, *s1, *s2));
+        let bins = (0..).zip(columns).map(|(bin, ((n, s1), s2))| Bin(bin, *n as f64, *s1, *s2));
         bins.filter(|bin| bin.1 > 0.0).collect()
     }
 
@@ -174,10 +186,12 @@ impl Histogram {
             if let (Some(count), Some(first), Some(second)) =
                 (histogram.count.get_mut(bin), histogram.first.get_mut(bin), histogram.second.get_mut(bin))
             {
-                (*count, *first, *second) = (*n, *s1, *s2);
-                histogram.total += n;
+                // Saturates.
+                let n = *n as u64;
+                (*count, *first, *second) = (n, *s1, *s2);
+                histogram.total = histogram.total.saturating_add(n);
                 if let Some(block) = histogram.blocks.get_mut(bin / BLOCK) {
-                    *block += n;
+                    *block = block.saturating_add(n);
                 }
                 histogram.top = histogram.top.max(bin);
             }
@@ -215,8 +229,8 @@ mod tests {
     fn a_quantile_is_found_as_by_counting_down() {
         let mut histogram = Histogram::default();
         (0..5_000).for_each(|i| histogram.add((f64::from(i * 7 % 71) - 20.0).exp2()));
-        for allowed in [0.0, 1.0, 70.0, 71.0, 500.0, 4_999.0, 5_000.0, 9_999.0] {
-            let (mut above, mut bin) = (0.0, BINS - 1);
+        for allowed in [0, 1, 70, 71, 500, 4_999, 5_000, 9_999] {
+            let (mut above, mut bin) = (0, BINS - 1);
             while bin > 0 && above + histogram.count[bin] <= allowed {
                 above += histogram.count[bin];
                 bin -= 1;
@@ -230,7 +244,7 @@ mod tests {
         let mut histogram = Histogram::default();
         (0..5_000).for_each(|i| histogram.add((f64::from(i % 71) - 20.0).exp2()));
         for bin in 0..BINS {
-            assert_eq!(histogram.from(bin), histogram.count[bin..].iter().sum::<f64>(), "{bin}");
+            assert_eq!(histogram.from(bin), histogram.count[bin..].iter().sum::<u64>(), "{bin}");
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod channel;
 mod histogram;
+mod logarithm;
 mod nova;
 mod reasons;
 

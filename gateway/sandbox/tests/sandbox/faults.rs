@@ -34,7 +34,7 @@ async fn each_fault_ends_its_instance_alone_with_its_reason() {
         ("trap", "trap", "unreachable"),
         ("recursion", "quota", "stack"),
         ("loop", "quota", "fuel"),
-        ("memory", "quota", "memory: it wanted more than 67108864 bytes"),
+        ("memory", "quota", "memory: it wanted more than 67108864 bytes (`memory_mb`)"),
         ("bad-index", "contract", "condition `above` has no instance 1048576"),
         ("bad-condition", "contract", "condition index 7, there are 1 conditions"),
         ("nan-score", "contract", "the score NaN is no number"),
@@ -74,7 +74,7 @@ async fn what_goes_wrong_at_the_start_is_told_apart() {
 async fn a_state_larger_than_allowed_is_not_taken() {
     let mut detector = create("faulty", &faulty("huge-state", 1), 1).await;
     let fault = detector.save().await.unwrap_err();
-    assert!(matches!(&fault, DetectorFault::Quota(why) if why.contains("result")), "{fault}");
+    assert!(matches!(&fault, DetectorFault::Quota(why) if why.contains("`state_kb`")), "{fault}");
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn time_is_counted_in_slices_that_were_run() {
     binding.quota = Quota { fuel_per_call: u64::MAX, call: Duration::from_millis(50), ..Quota::default() };
     let mut detector = sandbox().create(&binding).await.unwrap();
     let fault = detector.process(&batch(1, &[1.0])).await.unwrap_err();
-    assert_eq!(fault, DetectorFault::Quota("time: it ran for 10 slices of 5 ms".into()));
+    assert_eq!(fault, DetectorFault::Quota("time: it ran for 10 slices of 5 ms (`call_ms`)".into()));
 }
 
 #[tokio::test]

@@ -14,27 +14,31 @@ type Case = (&'static str, &'static [Misdeed], &'static str);
 
 const CASES: &[Case] = &[
     ("harmless", &[], ""),
-    ("endless-loop", &[("process", "(loop $l (br $l))")], "used up its fuel: it computed more than one call may"),
+    (
+        "endless-loop",
+        &[("process", "(loop $l (br $l))")],
+        "used up its fuel: it computed more than one call may (`fuel_per_call`, `fuel_per_row`)",
+    ),
     ("slow-loop-under-the-limit", &[("process", SLOW)], ""),
     (
         "memory-bomb",
         &[("process", "(loop $l (drop (memory.grow (i32.const 100))) (br $l))")],
-        "used up its memory: it wanted more than 67108864 bytes",
+        "used up its memory: it wanted more than 67108864 bytes (`memory_mb`)",
     ),
     (
         "table-bomb",
         &[("defs", "(table $t 0 funcref)"), ("process", TABLES)],
-        "used up its tables: it wanted more than 131072 elements",
+        "used up its tables: it wanted more than 131072 elements (`table_elements`)",
     ),
     (
         "first-table-too-large",
         &[("defs", "(table $t 9000000 funcref)")],
-        "plugin `first-table-too-large` cannot be started: used up its tables: it wanted more than 131072 elements; ask its maker",
+        "plugin `first-table-too-large` cannot be started: used up its tables: it wanted more than 131072 elements (`table_elements`); ask its maker",
     ),
     (
         "deep-recursion",
         &[("defs", "(func $dig (result i32) (i32.add (call $dig) (i32.const 1)))"), ("process", "(drop (call $dig))")],
-        "used up its stack",
+        "used up its stack: it called too deep (`stack_kb`)",
     ),
     ("unreachable", &[("process", "unreachable")], "trapped: wasm trap: wasm `unreachable` instruction executed"),
     (
@@ -102,7 +106,7 @@ const CASES: &[Case] = &[
             "process",
             "(drop (memory.grow (i32.const 8600))) (i32.store (i32.const 744) (i32.const 4096)) (i32.store (i32.const 748) (i32.const 10000000))",
         )],
-        "used up its result: it answered with more bytes than one call may",
+        "used up its result: it answered with more bytes than one call may (`result_kb`)",
     ),
     (
         "verdict-for-a-foreign-signal",
@@ -154,7 +158,7 @@ const CASES: &[Case] = &[
             "process",
             "(drop (memory.grow (i32.const 512))) (call $log (i32.const 1) (i32.const 96) (i32.const 33554432))",
         )],
-        "used up its result: it answered with more bytes than one call may",
+        "used up its result: it answered with more bytes than one call may (`result_kb`)",
     ),
     (
         "log-no-utf-8",
@@ -169,17 +173,17 @@ const CASES: &[Case] = &[
     (
         "allocates-without-end",
         &[("realloc", "(loop $l (br $l))")],
-        "used up its fuel: it computed more than one call may",
+        "used up its fuel: it computed more than one call may (`fuel_per_call`, `fuel_per_row`)",
     ),
     (
         "starts-without-end",
         &[("defs", "(func $s (loop $l (br $l))) (start $s)")],
-        "plugin `starts-without-end` cannot be started: used up its fuel: it computed more than one call may; ask its maker",
+        "plugin `starts-without-end` cannot be started: used up its fuel: it computed more than one call may (`fuel_per_call`, `fuel_per_row`); ask its maker",
     ),
     (
         "first-memory-too-large",
         &[("defs", r#"(memory (export "memory") 4096)"#)],
-        "plugin `first-memory-too-large` cannot be started: used up its memory: it wanted more than 67108864 bytes; ask its maker",
+        "plugin `first-memory-too-large` cannot be started: used up its memory: it wanted more than 67108864 bytes (`memory_mb`); ask its maker",
     ),
     (
         "data-out-of-memory",
@@ -189,7 +193,7 @@ const CASES: &[Case] = &[
     (
         "describe-never-returns",
         &[("describe", "(loop $l (br $l))")],
-        "plugin `describe-never-returns` does not say what it is: used up its fuel: it computed more than one call may; ask its maker",
+        "plugin `describe-never-returns` does not say what it is: used up its fuel: it computed more than one call may (`fuel_per_call`, `fuel_per_row`); ask its maker",
     ),
     (
         "describe-changes",
@@ -201,7 +205,11 @@ const CASES: &[Case] = &[
         &[("describe", "(i32.store (i32.const 256) (i32.const 136))")],
         r"plugin `describe-a-path` does not say what it is: broke the contract: the id `a\u{1b}[31mr` is no name; letters, digits, `-`, `_` and `.` make one; ask its maker",
     ),
-    ("init-never-returns", &[("init", "(loop $l (br $l))")], "used up its fuel: it computed more than one call may"),
+    (
+        "init-never-returns",
+        &[("init", "(loop $l (br $l))")],
+        "used up its fuel: it computed more than one call may (`fuel_per_call`, `fuel_per_row`)",
+    ),
     (
         "init-a-thousand-conditions",
         &[("init", "(i32.store (i32.const 644) (i32.const 16384)) (i32.store (i32.const 648) (i32.const 1000))")],
@@ -215,7 +223,7 @@ const CASES: &[Case] = &[
     (
         "snapshot-of-a-gigabyte",
         &[("save", "(drop (memory.grow (i32.const 16384))) (i32.store (i32.const 1156) (i32.const 0x40000000))")],
-        "used up its result: it answered with more bytes than one call may",
+        "used up its state: it is larger than one may be (`state_kb`)",
     ),
     (
         "snapshot-does-not-restore",

@@ -9,5 +9,6 @@ mod faults;
 mod files;
 mod guest;
 mod hostile;
+mod quotas;
 mod replay;
 mod setup;

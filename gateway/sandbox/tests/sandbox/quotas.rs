@@ -1,0 +1,69 @@
+//! Every bound is the binding's own, and what runs into it names the setting.
+
+use std::time::Duration;
+
+use watchfire_pipeline::{BindingSpec, DetectorFactory, Quota};
+use watchfire_sandbox::{Sandbox, SandboxOptions};
+
+use crate::guest::guest;
+use crate::setup::{batch, binding, bundled};
+
+/// Calls itself twenty thousand times.
+const DEEP: [(&str, &str); 2] = [
+    (
+        "defs",
+        "(func $dig (param i64) (result i64) (if (result i64) (i64.eqz (local.get 0)) (then (i64.const 0)) \
+        (else (i64.add (call $dig (i64.sub (local.get 0) (i64.const 1))) (local.get 0)))))",
+    ),
+    ("process", "(drop (call $dig (i64.const 20000)))"),
+];
+/// Ten million turns.
+const LONG: [(&str, &str); 1] = [(
+    "process",
+    "(loop $l (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 10000000))))",
+)];
+
+/// What the operator reads of a detector that is started, judges a row and is saved.
+async fn read(sandbox: &Sandbox, spec: &BindingSpec) -> String {
+    let mut detector = match sandbox.create(spec).await {
+        Ok(detector) => detector,
+        Err(error) => return error.to_string(),
+    };
+    let judged = detector.process(&batch(1, &[101.0])).await;
+    let saved = match judged {
+        Ok(_) => detector.save().await,
+        Err(fault) => Err(fault),
+    };
+    saved.err().map(|fault| fault.to_string()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn each_bound_is_the_bindings_own_and_named_by_its_setting() {
+    let mut plugins = bundled();
+    plugins.extend([("deep".to_owned(), guest(&DEEP).into()), ("long".to_owned(), guest(&LONG).into())]);
+    // Each plugin anew: what describes itself within one binding's bounds is not asked again for another.
+    let sandbox = || Sandbox::new(SandboxOptions { bundled: plugins.clone(), ..SandboxOptions::default() }).unwrap();
+    let quota = Quota::default();
+    for (plugin, bound, within, setting) in [
+        ("limit", Quota { memory_bytes: 1 << 20, ..quota }, Quota { memory_bytes: 2 << 20, ..quota }, "`memory_mb`"),
+        ("limit", Quota { tables: 1, ..quota }, Quota { tables: 4, ..quota }, "`tables`"),
+        ("limit", Quota { table_elements: 8, ..quota }, Quota { table_elements: 512, ..quota }, "`table_elements`"),
+        ("limit", Quota { instances: 2, ..quota }, Quota { instances: 8, ..quota }, "`instances`"),
+        ("limit", Quota { result_bytes: 64, ..quota }, Quota { result_bytes: 8 << 10, ..quota }, "`result_kb`"),
+        ("limit", Quota { state_bytes: 2, ..quota }, Quota { state_bytes: 4 << 10, ..quota }, "`state_kb`"),
+        (
+            "limit",
+            Quota { fuel_per_call: 100, fuel_per_row: 0, ..quota },
+            Quota { fuel_per_call: 100, fuel_per_row: 1_000_000, ..quota },
+            "`fuel_per_call`, `fuel_per_row`",
+        ),
+        ("deep", Quota { stack_bytes: 128 << 10, ..quota }, Quota { stack_bytes: 16 << 20, ..quota }, "`stack_kb`"),
+        ("long", Quota { call: Duration::from_millis(5), ..quota }, quota, "`call_ms`"),
+    ] {
+        let config = r#"{"high":10}"#;
+        let of = |quota| BindingSpec { quota, ..binding(plugin, if plugin == "limit" { config } else { "{}" }, 1) };
+        let refused = read(&sandbox(), &of(bound)).await;
+        assert!(refused.contains("used up its") && refused.contains(&format!("({setting})")), "{setting}: {refused}");
+        assert_eq!(read(&sandbox(), &of(within)).await, "", "{setting}");
+    }
+}
