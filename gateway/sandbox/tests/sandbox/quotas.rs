@@ -52,9 +52,9 @@ async fn each_bound_is_the_bindings_own_and_named_by_its_setting() {
         ("limit", Quota { result_bytes: 64, ..quota }, Quota { result_bytes: 8 << 10, ..quota }, "`result_kb`"),
         ("limit", Quota { state_bytes: 2, ..quota }, Quota { state_bytes: 4 << 10, ..quota }, "`state_kb`"),
         (
-            "limit",
-            Quota { fuel_per_call: 100, fuel_per_row: 0, ..quota },
-            Quota { fuel_per_call: 100, fuel_per_row: 1_000_000, ..quota },
+            "long",
+            Quota { fuel_per_call: 1_000_000, fuel_per_row: 0, ..quota },
+            Quota { fuel_per_call: 1_000_000, fuel_per_row: 100_000_000, ..quota },
             "`fuel_per_call`, `fuel_per_row`",
         ),
         ("deep", Quota { stack_bytes: 128 << 10, ..quota }, Quota { stack_bytes: 16 << 20, ..quota }, "`stack_kb`"),

@@ -1,23 +1,23 @@
-//! Nanoseconds a sample through the sandbox, against the same detector compiled natively: `cargo bench -p
-//! watchfire-sandbox`, after `python3 plugins/build.py`. Prints a table in Markdown. Words after `--` choose rows of it,
-//! such as `limit` and `256`.
+//! Nanoseconds a sample through the sandbox, against the same detector compiled natively.
 //!
 //! "native" calls the detector's Rust code with columns at hand. "sandboxed" is the port `Detector` called on the
 //! detectors' own threads. "from outside" is the same port called on another runtime: a copy of the batch and two
 //! wake-ups more.
 
-use std::collections::BTreeMap;
+use std::error::Error;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::time::Instant;
 use watchfire_detector::{Batch as Columns, Detector as Native, Row, Setup, Signal};
 use watchfire_detector_limit::Limit;
 use watchfire_detector_novelty::Novelty;
-use watchfire_model::{Batch, Instant as Time, Lsn, SignalId, SignalInfo};
-use watchfire_pipeline::{BindingSpec, Detector, DetectorFactory, Quota};
-use watchfire_sandbox::{Sandbox, SandboxOptions};
+use watchfire_model::Batch;
+use watchfire_pipeline::{Detector, DetectorFactory};
+
+use crate::{batch, binding, built, sandbox};
 
 const SIZES: [u32; 4] = [1, 16, 256, 4096];
 /// Short rounds, of which the quickest counts: the one in which nothing else ran on the core.
@@ -33,32 +33,26 @@ const LEARNED: usize = 1_000;
 const LIMIT: &str = r#"{"high_high":95,"high":90,"low":10,"low_low":5}"#;
 const NOVELTY: &str = r#"{"warm_up_samples":100}"#;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
-    println!("| detector | samples a batch | native ns/sample | sandboxed ns/sample | from outside ns/sample |");
-    println!("|---|---:|---:|---:|---:|");
+/// Prints the table, or the rows of it that every word means.
+pub fn print(runtime: &Runtime, words: &[&str]) -> Result<(), Box<dyn Error>> {
+    let chosen = |plugin: &str, rows: u32| {
+        words.iter().all(|word| *word == plugin || word.parse() == Ok(rows) || word.ends_with(".wasm"))
+    };
+    println!(
+        "| detector | samples a batch | native ns/sample | sandboxed ns/sample | times native | from outside ns/sample |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|");
     for rows in SIZES.into_iter().filter(|rows| chosen("limit", *rows)) {
-        row::<Limit>(&runtime, "limit", LIMIT, rows)?;
+        row::<Limit>(runtime, "limit", LIMIT, rows)?;
     }
     for rows in SIZES.into_iter().filter(|rows| chosen("novelty", *rows)) {
-        row::<Novelty>(&runtime, "novelty", NOVELTY, rows)?;
+        row::<Novelty>(runtime, "novelty", NOVELTY, rows)?;
     }
     Ok(())
 }
 
-/// Whether every word of the command line, options aside, is the detector's name or the size.
-fn chosen(plugin: &str, rows: u32) -> bool {
-    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
-    words.all(|word| word == plugin || word.parse() == Ok(rows))
-}
-
 /// One row of the table.
-fn row<D: Native>(
-    runtime: &tokio::runtime::Runtime,
-    plugin: &str,
-    config: &str,
-    rows: u32,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn row<D: Native>(runtime: &Runtime, plugin: &str, config: &str, rows: u32) -> Result<(), Box<dyn Error>> {
     let batches: Arc<Vec<Batch>> = Arc::new((0..BATCHES).map(|number| batch(number, rows)).collect());
     let learn = if plugin == "limit" { 1 } else { LEARNED / BATCHES };
 
@@ -71,8 +65,9 @@ fn row<D: Native>(
         black_box(next.next().map(|columns| native.process(black_box(columns))).is_some());
     });
 
-    let sandbox = sandbox(plugin)?;
-    let binding = binding(plugin, config, rows);
+    let sandbox = sandbox(vec![(plugin.to_owned(), built(plugin)?.into())], None)?;
+    let mut binding = binding(plugin, config, rows);
+    binding.quota.memory_bytes = 1 << 30;
     let inside = runtime.block_on(sandbox.create(&binding))?;
     let feeding = batches.clone();
     let threads = sandbox.threads().ok_or("the sandbox has no threads of its own")?;
@@ -81,8 +76,9 @@ fn row<D: Native>(
     let outside_ns = runtime.block_on(runtime.spawn(async move { feed(outside, &batches, learn).await }))?;
 
     let a_sample = |ns: f64| format!("{:.1}", ns / f64::from(rows));
+    let times = inside_ns / native_ns;
     let (native_ns, inside_ns, outside_ns) = (a_sample(native_ns), a_sample(inside_ns), a_sample(outside_ns));
-    println!("| {plugin} | {rows} | {native_ns} | {inside_ns} | {outside_ns} |");
+    println!("| {plugin} | {rows} | {native_ns} | {inside_ns} | {times:.2} | {outside_ns} |");
     Ok(())
 }
 
@@ -132,47 +128,10 @@ fn quickest(rounds: Vec<f64>) -> f64 {
     rounds.into_iter().fold(f64::INFINITY, f64::min)
 }
 
-/// One value of each signal, noise around 50.
-fn batch(number: usize, rows: u32) -> Batch {
-    let now = Time::from_s(1_700_000_000 + i64::try_from(number).unwrap_or_default());
-    let mut batch = Batch { frame: Lsn(1), now, ..Batch::default() };
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(number as u64 + 1);
-    for signal in 0..rows {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        batch.signal.push(signal);
-        batch.time.push(now.ns());
-        batch.value.push(40.0 + (state >> 40) as f64 / (1 << 24) as f64 * 20.0);
-        batch.status.push(0);
-        batch.quality.push(0);
-    }
-    batch
-}
-
 fn columns(batch: &Batch) -> Columns {
     let mut columns = Columns { frame: batch.frame.0, now: batch.now.ns(), ..Columns::default() };
     for ((signal, time), value) in batch.signal.iter().zip(&batch.time).zip(&batch.value) {
         columns.push(Row { signal: *signal, time: *time, value: *value, status: 0, quality: 0 });
     }
     columns
-}
-
-fn sandbox(plugin: &str) -> Result<Arc<Sandbox>, Box<dyn std::error::Error>> {
-    let file = format!("{}/../../plugins/dist/{plugin}.wasm", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(&file).map_err(|error| format!("{file}: {error}; run `python3 plugins/build.py`"))?;
-    Ok(Sandbox::new(SandboxOptions { bundled: vec![(plugin.to_owned(), bytes.into())], ..SandboxOptions::default() })?)
-}
-
-fn binding(plugin: &str, config: &str, count: u32) -> BindingSpec {
-    let signal = |id| SignalInfo { id: SignalId(id), name: format!("plant/s{id}").into(), ..SignalInfo::default() };
-    BindingSpec {
-        name: plugin.to_owned(),
-        plugin: plugin.to_owned(),
-        signals: (0..count).map(signal).collect(),
-        config: config.to_owned(),
-        seed: 7,
-        alarms: BTreeMap::new(),
-        quota: Quota { memory_bytes: 1 << 30, ..Quota::default() },
-    }
 }

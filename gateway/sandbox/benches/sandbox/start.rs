@@ -1,0 +1,95 @@
+//! How long it takes until a detector stands: compiled anew, and from the cache.
+
+use std::error::Error;
+
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+use watchfire_pipeline::{DetectorFactory, Quota};
+
+use crate::{binding, built, sandbox};
+
+/// Further code that makes a large component of a small one, bytes.
+const LARGE: usize = 20 << 20;
+/// Starts of which the median counts.
+const STARTS: usize = 9;
+const CONFIG: &str = r#"{"high":90}"#;
+
+/// Prints the table.
+pub fn print(runtime: &Runtime, others: &[&str]) -> Result<(), Box<dyn Error>> {
+    let limit = built("limit")?;
+    let mut components = vec![
+        ("limit".to_owned(), limit.clone(), CONFIG),
+        (format!("limit with {} MB of code beside it", LARGE >> 20), with_code(limit, LARGE), CONFIG),
+    ];
+    for file in others.iter().filter(|word| word.ends_with(".wasm")) {
+        components.push(((*file).to_owned(), std::fs::read(file)?, "{}"));
+    }
+    println!(
+        "| component | bytes | machine code, bytes | compiled and started, ms | started from the cache, ms | longest, ms |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|");
+    for (name, bytes, config) in components {
+        let folder = tempfile::tempdir()?;
+        let size = bytes.len();
+        let mut times_ms = Vec::new();
+        for _ in 0..=STARTS {
+            let sandbox = sandbox(vec![("it".to_owned(), bytes.clone().into())], Some(folder.path().to_owned()))?;
+            let mut binding = binding("it", config, 1);
+            binding.quota = Quota { ..Quota::default() };
+            let begun = Instant::now();
+            runtime.block_on(sandbox.create(&binding))?;
+            times_ms.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        let compiled_ms = times_ms.remove(0);
+        times_ms.sort_by(f64::total_cmp);
+        let (median, longest) =
+            (times_ms.get(STARTS / 2).copied().unwrap_or_default(), times_ms.last().copied().unwrap_or_default());
+        let code: u64 = std::fs::read_dir(folder.path())?
+            .flatten()
+            .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+            .max()
+            .unwrap_or_default();
+        println!("| {name} | {size} | {code} | {compiled_ms:.0} | {median:.1} | {longest:.1} |");
+    }
+    Ok(())
+}
+
+/// The component with a core module of so much code in it, which stands there unused.
+fn with_code(mut component: Vec<u8>, bytes: usize) -> Vec<u8> {
+    // A loop over memory: loads, arithmetic, a branch, a store.
+    const BODY: [u8; 51] = [
+        1, 1, 0x7E, // one more i64
+        0x03, 0x40, // loop
+        0x20, 0, 0xA7, 0x29, 3, 8, 0x21, 1, // let x = memory[a + 8]
+        0x20, 1, 0x20, 0, 0x7C, 0x42, 7, 0x85, 0x21, 0, // a = (x + a) ^ 7
+        0x20, 0, 0xA7, 0x20, 1, 0x37, 3, 16, // memory[a + 16] = x
+        0x20, 0, 0xA7, 0x20, 0, 0x20, 1, 0x7E, 0x37, 3, 24, // memory[a + 24] = a * x
+        0x20, 0, 0x42, 9, 0x56, 0x0D, 0, // again if a > 9
+        0x0B, 0x0B,
+    ];
+    let count = bytes / (BODY.len() + 2);
+    let types = section(1, &[1, 0x60, 1, 0x7E, 0]);
+    let functions = section(3, &[leb(count), vec![0; count]].concat());
+    let memory = section(5, &[1, 0, 1]);
+    let bodies = [leb(BODY.len()), BODY.to_vec()].concat().repeat(count);
+    let code = section(10, &[leb(count), bodies].concat());
+    component.extend(section(1, &[b"\0asm\x01\0\0\0".to_vec(), types, functions, memory, code].concat()));
+    component
+}
+
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    [vec![id], leb(content.len()), content.to_vec()].concat()
+}
+
+/// A number as WebAssembly writes it.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7F) as u8;
+        number >>= 7;
+        bytes.push(if number == 0 { low } else { low | 0x80 });
+        if number == 0 {
+            return bytes;
+        }
+    }
+}
