@@ -36,6 +36,9 @@ pub struct SandboxOptions {
     pub compiler: Option<Arc<dyn Compiler>>,
 }
 
+/// Digest of the component, bytes of stack.
+type PluginKey = (blake3::Hash, usize);
+
 /// Runs plugins. Its threads end with it.
 pub struct Sandbox {
     source: Arc<CodeSource>,
@@ -44,7 +47,7 @@ pub struct Sandbox {
     pub(crate) executor: Arc<Executor>,
     bundled: HashMap<String, Arc<Cow<'static, [u8]>>>,
     /// Each component by digest and size of stack: compiled once, described once.
-    plugins: Mutex<HashMap<(blake3::Hash, usize), Arc<OnceCell<Plugin>>>>,
+    plugins: Mutex<HashMap<PluginKey, Arc<OnceCell<Plugin>>>>,
 }
 
 impl Sandbox {
