@@ -31,6 +31,8 @@ mod faults;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod packages;
+#[cfg(test)]
 mod plugins;
 #[cfg(test)]
 mod recovery;

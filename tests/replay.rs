@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use crate::end_to_end::{FIRST, PRESSURE_HIGH, TEP};
-use crate::harness::gateway::{Site, detector, source, upper_limit};
+use crate::harness::gateway::{Site, allowed, detector, source, upper_limit};
 use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::recording::Recorded;
 use crate::harness::top;
@@ -67,7 +67,8 @@ fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
                 "[detector.config]\nfault = \"trap\"\nat_value = 666",
             )
     };
-    let source = source("plant", &recorded.url(), &TEP);
+    let other = top().join("plugins/dist/stuck.wasm");
+    let source = allowed(&[&own, &other]) + &source("plant", &recorded.url(), &TEP);
     site.configure(&(source.clone() + &detectors(PRESSURE_HIGH)));
     let mut server = recorded.start();
     let gateway = site.start();
@@ -133,7 +134,7 @@ fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
     }
 
     // It can tell a difference: another plugin in the file's place judges otherwise.
-    std::fs::copy(top().join("plugins/dist/stuck.wasm"), &own).unwrap();
+    std::fs::copy(&other, &own).unwrap();
     let changed = site.run("replay", &["--detector", "own"]);
     let told = reports(&changed);
     assert_eq!(changed.status.code(), Some(1), "{told:?} {}", String::from_utf8_lossy(&changed.stderr));

@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::harness::top;
 
 /// Libraries that only these rooms may name.
-const KEPT: [(&str, &[&str]); 5] = [
+const KEPT: [(&str, &[&str]); 7] = [
+    ("minisign", &["package"]),
+    ("minisign-verify", &["package"]),
     ("parquet", &["exchange"]),
     ("async-opcua", &["ua", "source", "server", "plant"]),
     ("sled", &["history"]),
@@ -19,7 +21,7 @@ const KEPT: [(&str, &[&str]); 5] = [
 /// Rooms behind the pipeline's ports: none sees another.
 const APART: [&str; 5] = ["source", "journal", "history", "sandbox", "server"];
 /// Rooms that only calculate.
-const PURE: [&str; 4] = ["model", "aggregates", "calibration", "alarms"];
+const PURE: [&str; 5] = ["model", "aggregates", "calibration", "alarms", "package"];
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 4] = ["mod", "utils", "common", "helpers"];
 /// Where the one `unsafe` of the project is: the sandbox loads its own compiled code.

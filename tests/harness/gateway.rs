@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
+use watchfire_package::Digest;
 
 use super::process::{Process, Stream};
 use super::{free_port, wait_for};
@@ -162,6 +163,12 @@ pub fn detector(name: &str, plugin: &str, signals: &[&str], rest: &str) -> Strin
     format!(
         "[[detector]]\nname = \"{name}\"\nplugin = \"{plugin}\"\nsignals = {signals:?}\nmode = \"live\"\n{rest}\n\n"
     )
+}
+
+/// The line that lets these files run as they are now.
+pub fn allowed(files: &[&Path]) -> String {
+    let digest = |file: &&Path| format!("{:?}", Digest::of(&std::fs::read(file).unwrap()).to_string());
+    format!("[plugins]\nallow = [{}]\n\n", files.iter().map(digest).collect::<Vec<_>>().join(", "))
 }
 
 /// A detector `limit` with an upper limit.

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use watchfire_model::AlarmSettings;
+use watchfire_package::{Digest, EXTENSION};
 
-use crate::json;
 use crate::names::{self, Known, Unique};
 use crate::section::{Section, Text, shown};
+use crate::{json, plugins};
 
 /// A plugin bound to signals.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct DetectorConfig {
     pub name: String,
     /// The plugin.
     pub plugin: PluginRef,
+    /// The component's digest, where the configuration binds it: these bytes run, whoever signed them, and no others.
+    pub digest: Option<Digest>,
     /// Full names of its signals, in the order in which the sources list them; empty only as long as its patterns
     /// name signals that a server must be asked for.
     pub signals: Vec<String>,
@@ -37,9 +40,9 @@ pub struct DetectorConfig {
 /// Which plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PluginRef {
-    /// One that the program carries, by its name. Whether it does is not known here.
-    Bundled(String),
-    /// A component in a file, resolved against the configuration file's folder; it could be read.
+    /// One that the program carries or that is installed, by its name. Whether there is one is not known here.
+    Named(String),
+    /// A package or a component in a file, resolved against the configuration file's folder; it could be read.
     File(PathBuf),
 }
 
@@ -104,8 +107,10 @@ impl DetectorConfig {
         {
             section.wrong(name.at, "`name` \"gateway\" is kept for the gateway's own alarms; choose another");
         }
-        let plugin = section.required_text("plugin", "name a bundled plugin such as `\"limit\"`, or a file");
+        let plugin =
+            section.required_text("plugin", "name a bundled or installed plugin such as `\"limit\"`, or a file");
         let plugin = plugin.map(|plugin| plugin_ref(&section, base, plugin));
+        let digest = section.text("digest").and_then(|text| plugins::digest(&section, "digest", text));
         let signals = section.required_texts("signals", "list signals by name or pattern, such as `[\"source/**\"]`");
         let signals = signals.map(|patterns| {
             let before = section.report.count();
@@ -127,18 +132,19 @@ impl DetectorConfig {
             .collect();
         section.close();
         let (name, (signals, patterns), quota) = (name?.text.to_owned(), signals?, quota?);
-        Some(Self { name, plugin: plugin?, signals, patterns, mode, config: config?, quota, seed, alarms })
+        Some(Self { name, plugin: plugin?, digest, signals, patterns, mode, config: config?, quota, seed, alarms })
     }
 }
 
-/// A path has a `/` in it or ends in `.wasm`; anything else is a bundled plugin's name.
+/// A path has a `/` in it or ends in `.wasm` or `.wfpkg`; anything else is the name of a bundled or installed plugin.
 fn plugin_ref(section: &Section<'_>, base: &Path, plugin: Text<'_>) -> PluginRef {
-    if plugin.text.contains('/') || plugin.text.ends_with(".wasm") {
+    let extension = Path::new(plugin.text).extension();
+    if plugin.text.contains('/') || extension.is_some_and(|extension| extension == "wasm" || extension == EXTENSION) {
         let path = base.join(plugin.text);
         names::check_file(section, "plugin", plugin.at, &path);
         PluginRef::File(path)
     } else {
-        PluginRef::Bundled(plugin.text.to_owned())
+        PluginRef::Named(plugin.text.to_owned())
     }
 }
 

@@ -63,7 +63,7 @@ range = [100, 0]
         text,
         &[
             "w.toml:4: [[detector]] \"hot\": `signals`: `plant/pmp/temp` matches no signal; nearest: `plant/pump/temp`",
-            "w.toml:5: [[detector]] \"hot\": unknown key `theshold`; known here: `name`, `plugin`, `signals`, `mode`, \
+            "w.toml:5: [[detector]] \"hot\": unknown key `theshold`; known here: `name`, `plugin`, `digest`, `signals`, `mode`, \
              `config`, `quota`, `seed`, `alarm`",
             "w.toml:8: [gateway]: `commit_interval_ms` must be a whole number from 10 to 1000, not `5`",
             "w.toml:12: [[source]] \"plant\": `url`: `plc:4840` does not begin with `opc.tcp://`; a URL reads \
@@ -409,7 +409,7 @@ fn detectors_are_checked() {
             "[[detector]]",
             &[
                 "w.toml:13: [[detector]] \"#1\": `name` is missing; give the detector a name",
-                "w.toml:13: [[detector]] \"#1\": `plugin` is missing; name a bundled plugin such as `\"limit\"`, or a file",
+                "w.toml:13: [[detector]] \"#1\": `plugin` is missing; name a bundled or installed plugin such as `\"limit\"`, or a file",
                 "w.toml:13: [[detector]] \"#1\": `signals` is missing; list signals by name or pattern, such as \
              `[\"source/**\"]`",
             ],
@@ -534,4 +534,36 @@ fn files_that_cannot_be_read_are_told_without_a_line() {
     assert_eq!(told(), "w.toml:2: has bytes that are no UTF-8; save the file as UTF-8\n1 error");
     std::fs::write(&path, b"\xef\xbb\xbfx = 1\r\n").unwrap();
     assert!(told().starts_with("w.toml: there is no `[[source]]`"), "{}", told());
+}
+
+#[test]
+fn publishers_and_allowed_digests_are_checked() {
+    let digest = "is no digest; write `sha256:` and 64 hexadecimal digits, as `watchfire plugin verify` shows them";
+    let key = "it is no minisign key (invalid encoding in minisign data); a public key is one line of 56 characters that \
+               begins with `RW`, a secret one the file that `watchfire plugin keygen` or minisign made";
+    check_below_source(&[
+        (
+            "[plugins]\nallow = ['sha256:00', 'x']\nalow = 1",
+            &[
+                &format!("w.toml:14: [plugins]: `allow`: \"sha256:00\" {digest}"),
+                &format!("w.toml:14: [plugins]: `allow`: \"x\" {digest}"),
+                "w.toml:15: [plugins]: unknown key `alow`; did you mean `allow`?",
+            ],
+        ),
+        (
+            "[plugins]\nallow = 'x'\n[[publisher]]\nname = 'a'\nkey = 'RW'\nuntil = 'soon'\n[[publisher]]\nname = 'a'",
+            &[
+                "w.toml:14: [plugins]: `allow` must be a list of texts, not \"x\"",
+                &format!("w.toml:17: [[publisher]] \"a\": `key`: {key}"),
+                "w.toml:18: [[publisher]] \"a\": `until`: \"soon\" is no time; write a date such as `\"2027-12-31\"`",
+                "w.toml:19: [[publisher]] \"a\": `key` is missing; give the line that begins with `RW`, as `watchfire plugin \
+                 keygen` prints it",
+                "w.toml:20: [[publisher]] \"a\": `name`: the publisher in line 16 is named `a` too; names must differ",
+            ],
+        ),
+        (
+            "[[detector]]\nname = 'd'\nplugin = 'limit'\nsignals = ['**']\ndigest = 'md5:1'",
+            &[&format!("w.toml:17: [[detector]] \"d\": `digest`: \"md5:1\" {digest}")],
+        ),
+    ]);
 }

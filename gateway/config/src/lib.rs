@@ -21,6 +21,7 @@ mod node;
 mod page_tests;
 mod path;
 mod pattern;
+mod plugins;
 mod reach;
 mod read;
 mod report;
@@ -54,6 +55,8 @@ pub use select::SelectConfig;
 pub use server::{Role, ServerConfig, UserConfig};
 pub use source::{Deadband, Profile, SignalConfig, SourceConfig, is_unit};
 
+use watchfire_package::Trust;
+
 /// A whole, valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -65,4 +68,6 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// `[[detector]]`, in the file's order.
     pub detectors: Vec<DetectorConfig>,
+    /// `[plugins]` and `[[publisher]]`: whose detectors, and which, may run.
+    pub trust: Trust,
 }

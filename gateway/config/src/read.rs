@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use crate::names::{Known, Unique};
+use crate::plugins::read_trust;
 use crate::report::Report;
 use crate::section::Section;
 use crate::{Config, ConfigError, ConfigErrors, DetectorConfig, GatewayConfig, ServerConfig, SourceConfig};
@@ -92,12 +93,14 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
         .collect();
     let gateway = GatewayConfig::read(root.table("gateway", "[gateway]"), base, &known);
     let server = ServerConfig::read(root.table("server", "[server]"));
+    let trust = read_trust(root.table("plugins", "[plugins]"), root.tables("publisher", "[[publisher]]"));
     root.close();
     Some(Config {
         gateway: gateway?,
         server: server?,
         sources: sources.into_iter().collect::<Option<_>>()?,
         detectors: detectors.into_iter().collect::<Option<_>>()?,
+        trust,
     })
 }
 

@@ -258,6 +258,18 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// A list of texts; empty when it is not there.
+    pub(crate) fn texts(&self, key: &'static str) -> Vec<Text<'t>> {
+        let Some(value) = self.note(key, || Some("[]".to_owned())) else { return Vec::new() };
+        match value.get_ref().as_array() {
+            Some(items) => items.iter().filter_map(|item| self.as_text(key, item)).collect(),
+            None => {
+                self.mismatch(key, value, "a list of texts");
+                Vec::new()
+            }
+        }
+    }
+
     /// The table under a key; an empty one when it is not there.
     pub(crate) fn table(&self, key: &'static str, title: &'static str) -> Section<'t> {
         let (at, table) = match self.value(key).map(|value| (value, value.get_ref())) {

@@ -279,3 +279,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn publishers_and_what_is_allowed_are_read() {
+    let digest = format!("sha256:{}", "0f".repeat(32));
+    let text = format!(
+        "[[source]]\nname = 'plant'\nurl = 'opc.tcp://plc'\n[[source.signal]]\nname = 't'\nnode = 'i=1'\n\
+         [[detector]]\nname = 'd'\nplugin = 'theirs'\nsignals = ['**']\ndigest = '{digest}'\n\
+         [plugins]\nallow = ['{digest}']\n[[publisher]]\nname = 'acme'\n\
+         key = 'RWQ5mzap+qn2LcYMOYSulLrpQMukMpOYJ75xvy9yuON/nSkb31/VEgCe'\nuntil = '2028-12-31'\n"
+    );
+    let config = Config::parse(&text, "w.toml", Path::new("")).unwrap();
+    assert_eq!(config.detectors[0].plugin, PluginRef::Named("theirs".to_owned()));
+    assert_eq!(config.detectors[0].digest.map(|digest| digest.to_string()), Some(digest.clone()));
+    assert_eq!(config.trust.allowed.iter().map(ToString::to_string).collect::<Vec<_>>(), [digest]);
+    let [acme] = &config.trust.publishers[..] else { panic!("{:?}", config.trust) };
+    assert_eq!((acme.name.as_str(), acme.key.id().as_str()), ("acme", "2DF6A9FAA9369B39"));
+    assert_eq!(acme.until.map(|until| until.to_string()), Some("2028-12-31T00:00:00Z".to_owned()));
+}

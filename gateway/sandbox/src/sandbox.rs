@@ -34,6 +34,17 @@ pub struct SandboxOptions {
     pub bundled: Vec<(String, Cow<'static, [u8]>)>,
     /// Who compiles. `None` compiles in this process, which suits plugins that one has made oneself.
     pub compiler: Option<Arc<dyn Compiler>>,
+    /// Says what each detector may run. `None`: the plugin in `bundled`, or the file, that a binding's `plugin` names.
+    pub shelf: Option<Arc<dyn Shelf>>,
+}
+
+/// Gives a detector the component that it may run, and refuses what it may not.
+pub trait Shelf: std::fmt::Debug + Send + Sync {
+    /// The bytes of a detector's component, judged anew each time: what is judged is what runs. Blocks.
+    ///
+    /// # Errors
+    /// Why it may not run: a sentence with the plugin's name and the way out.
+    fn component(&self, detector: &str) -> Result<Cow<'static, [u8]>, String>;
 }
 
 /// Digest of the component, bytes of stack.
@@ -46,6 +57,7 @@ pub struct Sandbox {
     makers: Mutex<HashMap<usize, Arc<Maker>>>,
     pub(crate) executor: Arc<Executor>,
     bundled: HashMap<String, Arc<Cow<'static, [u8]>>>,
+    shelf: Option<Arc<dyn Shelf>>,
     /// Each component by digest and size of stack: compiled once, described once.
     plugins: Mutex<HashMap<PluginKey, Arc<OnceCell<Plugin>>>>,
 }
@@ -61,7 +73,8 @@ impl Sandbox {
         let bundled = options.bundled.into_iter().map(|(name, bytes)| (name, Arc::new(bytes))).collect();
         let compiler = options.compiler.unwrap_or_else(|| Arc::new(InProcess));
         let source = Arc::new(CodeSource { cache, compiler });
-        let sandbox = Self { source, makers: Mutex::default(), executor, bundled, plugins: Mutex::default() };
+        let shelf = options.shelf;
+        let sandbox = Self { source, makers: Mutex::default(), executor, bundled, shelf, plugins: Mutex::default() };
         // What this machine cannot do is told now.
         sandbox.maker(&Quota::default())?;
         Ok(Arc::new(sandbox))
@@ -97,8 +110,16 @@ impl Sandbox {
         Ok(Arc::new(Cow::Owned(bytes)))
     }
 
+    /// What a detector may run.
+    async fn bytes_for(&self, binding: &BindingSpec) -> Result<Arc<Cow<'static, [u8]>>, CreateError> {
+        let Some(shelf) = self.shelf.clone() else { return self.bytes(&binding.plugin).await };
+        let detector = binding.name.clone();
+        let given = self.executor.block(move || shelf.component(&detector)).await.map_err(lost)?;
+        given.map(Arc::new).map_err(CreateError::Plugin)
+    }
+
     pub(crate) async fn plugin(&self, binding: &BindingSpec) -> Result<Arc<OnceCell<Plugin>>, CreateError> {
-        let bytes = self.bytes(&binding.plugin).await?;
+        let bytes = self.bytes_for(binding).await?;
         let digest = blake3::hash(&bytes);
         let cell = self.plugins.lock().entry((digest, binding.quota.stack_bytes)).or_default().clone();
         cell.get_or_try_init(|| self.make(binding, bytes, digest)).await?;

@@ -6,22 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use watchfire_config::{
-    Config, DetectorConfig, Mode as ConfiguredMode, PluginRef, QuotaConfig, SignalConfig, SourceConfig,
-};
+use watchfire_config::{Config, DetectorConfig, Mode as ConfiguredMode, QuotaConfig, SignalConfig, SourceConfig};
 use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
 use watchfire_pipeline::{BindingPlan, BindingSpec, Commands, Latest, Mode, Quota, Site, Source, Surface};
-use watchfire_sandbox::{ChildCompiler, Compiler, Sandbox, SandboxOptions};
+use watchfire_sandbox::{ChildCompiler, Compiler, Sandbox, SandboxOptions, Shelf};
 use watchfire_server::{Server, ServerOptions, SignalNode};
 use watchfire_source::{Kinds, OpcUaSource};
 use watchfire_ua::Application;
 
 use crate::data::Data;
-
-mod bundled {
-    //! The bundled plugins.
-    include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
-}
+use crate::provenance::{self, Plugins};
 
 /// Days to a retention span.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -124,10 +118,7 @@ impl Assembly {
         sources.dedup();
         let spec = BindingSpec {
             name: detector.name.clone(),
-            plugin: match &detector.plugin {
-                PluginRef::Bundled(name) => name.clone(),
-                PluginRef::File(path) => path.display().to_string(),
-            },
+            plugin: provenance::name_of(&detector.plugin),
             signals: signals.iter().map(|signal| info(signal)).collect(),
             config: detector.config.to_string(),
             seed: detector.seed,
@@ -192,13 +183,18 @@ impl Assembly {
         Server::build(options).context("the OPC UA server cannot be started")
     }
 
-    /// The sandbox that runs the detectors.
+    /// The sandbox that runs the detectors, with what they may run.
     ///
     /// # Errors
     /// When its cache folder cannot be made.
-    pub fn sandbox(data: &Data) -> Result<Arc<Sandbox>> {
-        let bundled = bundled::BUNDLED.iter().map(|(name, _, bytes)| ((*name).to_owned(), (*bytes).into())).collect();
-        let options = SandboxOptions { cache_dir: Some(data.cache()), bundled, compiler: Some(compiler()?) };
+    pub fn sandbox(data: &Data, plugins: Plugins) -> Result<Arc<Sandbox>> {
+        let shelf: Arc<dyn Shelf> = Arc::new(plugins);
+        let options = SandboxOptions {
+            cache_dir: Some(data.cache()),
+            bundled: Vec::new(),
+            compiler: Some(compiler()?),
+            shelf: Some(shelf),
+        };
         Sandbox::new(options).context("the sandbox cannot be started")
     }
 

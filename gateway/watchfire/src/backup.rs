@@ -36,6 +36,8 @@ const LOOKS_MAX: u32 = 500;
 const PKI: &str = "pki";
 /// What servers were found to have, without which detectors would have other signals while a server is away.
 const FOUND: &str = "found";
+/// Installed plugins, and which bytes were accepted.
+const PLUGINS: &str = "plugins";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct List {
@@ -91,7 +93,7 @@ pub fn make(stores: &Stores, folder: &Path, to: &Path) -> Result<String> {
     });
     let copied =
         copied.with_context(|| format!("cannot make the backup `{}`; remove what there is of it", to.display()))?;
-    for whole in [PKI, FOUND] {
+    for whole in [PKI, FOUND, PLUGINS] {
         let from = folder.join(whole);
         if from.exists() {
             copy_folder(&from, &to.join(whole))?;

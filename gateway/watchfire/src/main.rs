@@ -16,6 +16,7 @@ mod found;
 mod gaps;
 mod history;
 mod plugin;
+mod provenance;
 mod query;
 mod replay;
 mod run;

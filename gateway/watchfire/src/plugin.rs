@@ -1,12 +1,19 @@
-//! `watchfire plugin`: what the maker of a detector does with it before a gateway runs it.
+//! `watchfire plugin`: what the maker of a detector does with it before a gateway runs it, and what whoever runs a
+//! gateway does with the packages of others.
 
 mod bench;
 mod check;
+mod install;
+mod keygen;
+mod list;
 mod new;
 mod pack;
+mod password;
 mod project;
 mod recorded;
+mod sign;
 mod test;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +46,20 @@ pub enum PluginCommand {
     Test(test::Test),
     /// Measure what a detector costs a sample.
     Bench(bench::Bench),
+    /// Make a publisher's key pair, in minisign's form.
+    Keygen(keygen::Keygen),
+    /// Make a signed package of a component and what goes with it.
+    Sign(sign::Sign),
+    /// Check a package: whole, signed by whom, trusted, runnable; exit code 1 when a gateway would not take it.
+    Verify(verify::Verify),
+    /// Verify a package and put it into the gateway's data folder; detectors then name it as `plugin = "NAME"`.
+    Install(install::Install),
+    /// List the plugins there are: version, digest, signer, licence, and which detectors use them.
+    List(list::List),
+    /// Take an installed package away, unless a detector uses it.
+    Remove(list::Remove),
+    /// Accept that the plugin file of a detector was changed.
+    Accept(install::Accept),
 }
 
 /// Runs one of them.
@@ -47,19 +68,34 @@ pub enum PluginCommand {
 /// What the command says.
 pub fn plugin(options: &Plugin) -> Result<ExitCode> {
     match &options.command {
+        PluginCommand::Accept(options) => install::accept(options),
         PluginCommand::Check(options) => check::check(options),
+        PluginCommand::Install(options) => install::install(options),
+        PluginCommand::Keygen(options) => keygen::keygen(options),
+        PluginCommand::List(options) => list::list(options),
         PluginCommand::New(options) => new::new(options),
         PluginCommand::Pack(options) => pack::pack(options),
+        PluginCommand::Remove(options) => list::remove(options),
+        PluginCommand::Sign(options) => sign::sign(options),
         PluginCommand::Test(options) => test::test(options),
         PluginCommand::Bench(options) => bench::bench(options),
+        PluginCommand::Verify(options) => verify::verify(options),
     }
 }
 
 /// A sandbox as the gateway's. What it compiles it keeps for the next command, in the user's own cache folder.
 fn sandbox() -> Result<Arc<Sandbox>> {
+    sandbox_with(&[])
+}
+
+/// The same, with components that are no files of their own.
+fn sandbox_with(components: &[(&str, &[u8])]) -> Result<Arc<Sandbox>> {
     let with = |cache_dir| -> Result<Arc<Sandbox>> {
-        let options = SandboxOptions { cache_dir, compiler: Some(assemble::compiler()?), ..SandboxOptions::default() };
-        Sandbox::new(options).context("the sandbox cannot be started")
+        let named = |(name, bytes): &(&str, &[u8])| ((*name).to_owned(), bytes.to_vec().into());
+        let bundled = components.iter().map(named).collect();
+        let compiler = Some(assemble::compiler()?);
+        Sandbox::new(SandboxOptions { cache_dir, bundled, compiler, shelf: None })
+            .context("the sandbox cannot be started")
     };
     let Some(folder) = cache_folder() else { return with(None) };
     with(Some(folder)).or_else(|error| {

@@ -2,15 +2,18 @@
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use tokio::task::LocalSet;
 use watchfire_config::Config;
+use watchfire_model::{Clock, SystemClock};
 use watchfire_pipeline::{ReplayError, ReplayReport, replay as replay_binding, seal_all};
 
 use crate::assemble::Assembly;
 use crate::cli::Replay;
 use crate::data::Data;
+use crate::provenance::Plugins;
 use crate::{run, surveys};
 
 /// Differences that are printed for a detector.
@@ -30,8 +33,10 @@ pub fn replay(options: &Replay) -> Result<ExitCode> {
     if options.seal_first {
         seal_all(&data.log)?;
     }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let plugins = Plugins::of(&config, &clock).unbound();
     let assembly = Assembly::new(surveys::stored(config), &data)?;
-    let sandbox = Assembly::sandbox(&data)?;
+    let sandbox = Assembly::sandbox(&data, plugins)?;
     let mut bindings = assembly.bindings();
     if let Some(wanted) = &options.detector {
         bindings.retain(|plan| plan.spec.name == *wanted);

@@ -17,6 +17,7 @@ use crate::certificate_ends::CertificateEnds;
 use crate::cli::{Check, ConfigFile};
 use crate::data::Data;
 use crate::exchange;
+use crate::provenance::Plugins;
 use crate::surveys::Surveys;
 use crate::{counts, doctor, query, terminal};
 
@@ -128,6 +129,8 @@ async fn assembled(
 ) -> Result<()> {
     let server = &config.server;
     let url = format!("opc.tcp://{}:{}", server.host, server.port);
+    let plugins = Plugins::of(&config, clock);
+    plugins.begin();
     let assembly = Assembly::new(config, data)?;
     let (given, requests) = commands();
     let imports = way_in.begin();
@@ -139,7 +142,7 @@ async fn assembled(
     let gateway = Gateway {
         clock: clock.clone(),
         log: data.log.clone(),
-        factory: Assembly::sandbox(data)?,
+        factory: Assembly::sandbox(data, plugins)?,
         surfaces,
         bindings: assembly.bindings(),
         site: assembly.site(),

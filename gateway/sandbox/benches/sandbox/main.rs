@@ -58,7 +58,7 @@ fn sandbox(
     cache_dir: Option<PathBuf>,
 ) -> Result<Arc<Sandbox>, Box<dyn Error>> {
     let compiler = ChildCompiler::this_program(vec![COMPILE.into()])?;
-    Ok(Sandbox::new(SandboxOptions { cache_dir, bundled: plugins, compiler: Some(Arc::new(compiler)) })?)
+    Ok(Sandbox::new(SandboxOptions { cache_dir, bundled: plugins, compiler: Some(Arc::new(compiler)), shelf: None })?)
 }
 
 /// The bytes of a built detector.

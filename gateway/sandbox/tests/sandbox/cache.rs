@@ -11,7 +11,7 @@ use crate::setup::{batch, binding, bundled};
 
 /// Makes a sandbox with this cache and runs a detector in it.
 async fn run(cache: &Path) {
-    let options = SandboxOptions { cache_dir: Some(cache.to_owned()), bundled: bundled(), compiler: None };
+    let options = SandboxOptions { cache_dir: Some(cache.to_owned()), bundled: bundled(), ..SandboxOptions::default() };
     let sandbox = Sandbox::new(options).unwrap();
     let mut detector = sandbox.create(&binding("limit", r#"{"high":10}"#, 1)).await.unwrap();
     assert_eq!(detector.process(&batch(1, &[11.0])).await.unwrap().verdicts.len(), 1);
@@ -84,8 +84,8 @@ fn a_cache_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, b"").unwrap();
-    let options = SandboxOptions { cache_dir: Some(file.join("cache")), ..SandboxOptions::default() };
-    let Err(error) = Sandbox::new(options) else {
+    let Err(error) = Sandbox::new(SandboxOptions { cache_dir: Some(file.join("cache")), ..SandboxOptions::default() })
+    else {
         panic!("a file is no folder");
     };
     assert!(matches!(&error, SandboxError::Cache { path, .. } if *path == file.join("cache")), "{error}");

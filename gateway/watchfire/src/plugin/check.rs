@@ -1,12 +1,13 @@
 //! `watchfire plugin check`: is this file a detector, and what does it say of itself?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use pack::{Label, PACKAGE};
 use watchfire_model::{Decides, Scope};
+use watchfire_package::Digest;
 use watchfire_sandbox::Inspection;
 
 use crate::run;
@@ -27,26 +28,39 @@ pub fn check(options: &Check) -> Result<ExitCode> {
     let file = &options.file;
     let bytes = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     println!("file         {}", file.display());
-    println!("digest       {}", blake3::hash(&bytes).to_hex());
+    println!("digest       {}", Digest::of(&bytes));
     println!("size         {} bytes", bytes.len());
+    label(&Label::read(&bytes).unwrap_or_default());
+    let faults = contract(&file.display().to_string(), &bytes)?;
+    faults.iter().for_each(|fault| println!("refused      {fault}"));
+    if faults.is_empty() {
+        println!("good         a gateway of this version runs it");
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Shows what a component is to the contract; answers what speaks against it.
+///
+/// # Errors
+/// When the sandbox cannot be started.
+pub fn contract(name: &str, bytes: &[u8]) -> Result<Vec<String>> {
     let mut faults = Vec::new();
-    if pack::is_module(&bytes) {
+    if pack::is_module(bytes) {
         let way_out = "turn it into one with `watchfire plugin pack IN.wasm OUT.wasm`";
         faults.push(format!("it is a core module, not a component; {way_out}"));
     } else {
-        match pack::shape(&bytes) {
+        match pack::shape(bytes) {
             Ok(shape) => {
                 println!("imports      {}", listed(&shape.imports));
                 println!("exports      {}", listed(&shape.exports));
                 let foreign = shape.imports.iter().filter(|import| !import.starts_with(PACKAGE));
                 faults.extend(foreign.map(|import| format!("it wants `{import}`; {}", pack::way_out(import))));
-                label(&Label::read(&bytes).unwrap_or_default());
             }
             Err(error) => faults.push(format!("{error:#}")),
         }
     }
     if faults.is_empty() {
-        match run::runtime()?.block_on(super::sandbox()?.inspect(file)) {
+        match run::runtime()?.block_on(super::sandbox_with(&[(name, bytes)])?.inspect(Path::new(name))) {
             Ok(said) => {
                 show(&said);
                 faults.extend(schema_fault(&said.config_schema));
@@ -54,11 +68,7 @@ pub fn check(options: &Check) -> Result<ExitCode> {
             Err(error) => faults.push(error.to_string()),
         }
     }
-    faults.iter().for_each(|fault| println!("refused      {fault}"));
-    if faults.is_empty() {
-        println!("good         a gateway of this version runs it");
-    }
-    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(faults)
 }
 
 fn listed(names: &[String]) -> String {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use pack::Label;
+use watchfire_package::Digest;
 
 /// Options of `plugin pack`.
 #[derive(Args, Debug)]
@@ -46,6 +47,6 @@ pub fn pack(options: &Pack) -> Result<ExitCode> {
     let packed = pack::from_module(&bytes).and_then(|bytes| label.embed(bytes));
     let packed = packed.with_context(|| format!("`{}` cannot become a detector", module.display()))?;
     pack::write_whole(component, &packed)?;
-    println!("{}  {}", blake3::hash(&packed).to_hex(), component.display());
+    println!("{}  {}", Digest::of(&packed), component.display());
     Ok(ExitCode::SUCCESS)
 }

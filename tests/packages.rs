@@ -1,0 +1,237 @@
+//! Packages of third parties: made, signed, installed and run; and nothing run that nobody who is trusted has signed.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::end_to_end::FIRST;
+use crate::harness::gateway::{PROGRAM, Site, detector, source, upper_limit};
+use crate::harness::hmi::{Hmi, Kind};
+use crate::harness::recording::Recorded;
+use crate::harness::top;
+
+/// What follows a detector's name: an upper limit.
+const HIGH: &str = "[detector.config]\nhigh = 80.0\ndeadband = 0.0";
+/// The signal that they watch.
+const LEVEL: &str = "plant/reactor_level";
+
+/// Runs `watchfire plugin` in a folder; what it printed, and its exit code.
+fn plugin(folder: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(PROGRAM);
+    let output = command.arg("plugin").args(words).current_dir(folder).env("KEY_PASSWORD", "correct horse").output();
+    let Output { status, stdout, stderr } = output.unwrap();
+    (status.code(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
+}
+
+/// The same, where it must succeed.
+#[track_caller]
+fn done(folder: &Path, words: &[&str]) -> String {
+    let (code, told) = plugin(folder, words);
+    assert_eq!(code, Some(0), "{words:?}: {told}");
+    told
+}
+
+/// Makes a publisher's key in `folder`; its entry for configurations.
+fn publisher(folder: &Path, name: &str) -> String {
+    let key = format!("{name}.key");
+    let told = done(folder, &["keygen", &key, "--password-env", "KEY_PASSWORD"]);
+    let entry = told.split("[[publisher]]").nth(1).unwrap().replace("YOUR NAME", name);
+    format!("[[publisher]]{entry}\n")
+}
+
+/// Signs a bundled component as somebody's package; the package's name.
+#[track_caller]
+fn signed(folder: &Path, component: &str, by: &str, name: &str, version: &str) -> String {
+    let component = top().join(format!("plugins/dist/{component}.wasm")).display().to_string();
+    let key = format!("{by}.key");
+    let words = ["sign", &component, "--key", &key, "--password-env", "KEY_PASSWORD", "--name", name];
+    done(folder, &[&words[..], &["--version", version, "--licence", "Apache-2.0"]].concat());
+    format!("{name}-{version}.wfpkg")
+}
+
+/// The digest that `sign` and `list` show of a bundled component.
+fn digest(component: &str) -> String {
+    let bytes = fs::read(top().join(format!("plugins/dist/{component}.wasm"))).unwrap();
+    watchfire_package::Digest::of(&bytes).to_string()
+}
+
+/// Waits until the gateway says that a detector does not run, and why.
+#[track_caller]
+fn refusal(hmi: &Hmi, detector: &str) -> String {
+    let failed = hmi.event(0, &format!("gateway/detector/{detector}"), |event| event["active"] == true);
+    failed["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_signed_package_runs_and_a_changed_one_is_refused_alone() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let at = site.folder();
+    let acme = publisher(at, "acme");
+    let installed = signed(at, "limit", "acme", "level-guard", "1.0.0");
+    let filed = signed(at, "limit", "acme", "other-guard", "2.0.0");
+    fs::rename(at.join(&filed), at.join("guard.wfpkg")).unwrap();
+    let rest = source("plant", &recorded.url(), &["reactor_level"])
+        + &detector("installed", "level-guard", &[LEVEL], HIGH)
+        + &detector("filed", "guard.wfpkg", &[LEVEL], HIGH)
+        + &upper_limit("plain", LEVEL, 80.0);
+
+    // Nobody is trusted yet.
+    site.configure(&rest);
+    let config = site.config().display().to_string();
+    let (code, told) = plugin(at, &["install", &installed, "--config", &config]);
+    assert!(code == Some(1) && told.contains("which is no trusted publisher's"), "{told}");
+    assert!(told.contains(&format!("allow = [\"{}\"]", digest("limit"))), "{told}");
+
+    site.configure(&(acme.clone() + &rest));
+    let told = done(at, &["install", &installed, "--config", &config]);
+    assert!(told.contains("signer       acme (key ") && told.contains("used by      installed"), "{told}");
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let logged = gateway.logged(&["detector's plugin is accepted", "detector=\"installed\""]);
+    for part in ["version=\"1.0.0\"", "signer=\"acme\"", "licence=\"Apache-2.0\"", &digest("limit")] {
+        assert!(logged.contains(part), "{logged}");
+    }
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    server.serve(20, 100);
+    server.set("reactor_level", 90_000.0, 91.0, 0);
+    for name in ["installed", "filed", "plain"] {
+        hmi.event(0, &format!("{name}/limit/{LEVEL}"), |event| event["active"] == true);
+    }
+    server.set("reactor_level", 90_001.0, 50.0, 0);
+    for name in ["installed", "filed", "plain"] {
+        hmi.event(0, &format!("{name}/limit/{LEVEL}"), |event| event["active"] == false);
+    }
+    gateway.stop();
+    let told = done(at, &["list", "--config", &config]);
+    assert!(told.contains("level-guard 1.0.0\n") && told.contains("used by      installed"), "{told}");
+    let (code, told) = plugin(at, &["remove", "level-guard", "--config", &config]);
+    assert!(code == Some(1) && told.contains("`level-guard` is used by installed"), "{told}");
+
+    // Somebody changes one byte of the installed package, and puts another package of the same publisher in the
+    // file's place.
+    let stored = site.data().join("plugins").join(format!("{}.wfpkg", &digest("limit")[7..]));
+    let mut bytes = fs::read(&stored).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&stored, bytes).unwrap();
+    let other = signed(at, "stuck", "acme", "other-guard", "2.0.1");
+    fs::rename(at.join(&other), at.join("guard.wfpkg")).unwrap();
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    let told = refusal(&hmi, "installed");
+    let wanted =
+        "detector `installed`: plugin `level-guard`: `detector.wasm` of the package was changed: it is sha256:";
+    assert!(told.starts_with(wanted) && told.contains(&format!("the manifest says {}", digest("limit"))), "{told}");
+    let told = refusal(&hmi, "filed");
+    let wanted = format!(
+        "detector `filed`: plugin `{}`: it was changed: it is {} now, and {} was accepted for detector `filed`; where it \
+         was changed on purpose, run `watchfire plugin accept filed`; given up until the gateway is started again",
+        at.join("guard.wfpkg").display(),
+        digest("stuck"),
+        digest("limit")
+    );
+    assert_eq!(told, wanted);
+    server.set("reactor_level", 90_002.0, 92.0, 0);
+    let raised = hmi.event(0, &format!("plain/limit/{LEVEL}"), |event| event["active"] == true);
+    assert_eq!(raised["quality"], Value::from("Good"), "the other detector is unharmed");
+    gateway.stop();
+    let (code, told) = plugin(at, &["list", "--config", &config]);
+    assert!(code == Some(1) && told.contains("filed: refused: plugin `"), "{told}");
+
+    // A person says that it is meant so, and installs what was damaged again.
+    let again = signed(at, "limit", "acme", "other-guard", "2.0.0");
+    fs::rename(at.join(&again), at.join("guard.wfpkg")).unwrap();
+    let told = done(at, &["accept", "filed", "--config", &config]);
+    assert!(told.contains("(signer: acme)"), "{told}");
+    done(at, &["install", &installed, "--config", &config]);
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    server.set("reactor_level", 90_003.0, 50.0, 0);
+    server.set("reactor_level", 90_004.0, 93.0, 0);
+    for name in ["installed", "filed", "plain"] {
+        hmi.event(0, &format!("{name}/limit/{LEVEL}"), |event| event["active"] == true);
+    }
+    gateway.stop();
+
+    // The publisher is trusted no longer: nothing of it runs, whatever was accepted.
+    site.configure(&rest);
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    for name in ["installed", "filed"] {
+        let told = refusal(&hmi, name);
+        assert!(told.contains("which is no trusted publisher's"), "{told}");
+    }
+    gateway.stop();
+}
+
+#[test]
+fn what_nobody_signed_runs_only_where_the_configuration_names_its_bytes() {
+    let site = Site::new();
+    let at = site.folder();
+    fs::copy(top().join("plugins/dist/limit.wasm"), at.join("own.wasm")).unwrap();
+    let sourced = source("plant", "opc.tcp://127.0.0.1:9", &["reactor_level"]);
+    let own = |more: &str| detector("own", "own.wasm", &[LEVEL], &format!("{more}\n{HIGH}"));
+    let config = site.config().display().to_string();
+    let listed = |rest: &str| {
+        site.configure(&(sourced.clone() + rest));
+        plugin(at, &["list", "--config", &config])
+    };
+    let (code, told) = listed(&own(""));
+    assert!(code == Some(1) && told.contains("it is not signed; ask for a signed package"), "{told}");
+    let limit = digest("limit");
+    let (code, told) = listed(&own(&format!("digest = \"{limit}\"")));
+    assert!(code == Some(0) && told.contains("signer: nobody; allowed by the configuration"), "{told}");
+    let (code, _) = listed(&(own("") + &format!("[plugins]\nallow = [\"{limit}\"]\n")));
+    assert_eq!(code, Some(0));
+    let stuck = digest("stuck");
+    let (code, told) = listed(&own(&format!("digest = \"{stuck}\"")));
+    assert!(code == Some(1) && told.contains("it is not signed"), "{told}");
+    // A package without a signature is no better.
+    let component = at.join("own.wasm").display().to_string();
+    let words = ["sign", &component, "--unsigned", "--name", "own", "--version", "1", "--licence", "MIT"];
+    done(at, &words);
+    site.configure(&sourced);
+    let (code, told) = plugin(at, &["install", "own-1.wfpkg", "--config", &config]);
+    assert!(code == Some(1) && told.contains("refused      it is not signed"), "{told}");
+    site.configure(&(sourced.clone() + &format!("[plugins]\nallow = [\"{limit}\"]\n")));
+    done(at, &["install", "own-1.wfpkg", "--config", &config]);
+    let told = done(at, &["remove", "own", "--config", &config]);
+    assert!(told.contains("removed      `own` 1"), "{told}");
+    // Nor can one take the name of what is part of the program.
+    let words = ["sign", &component, "--unsigned", "--name", "limit", "--version", "1", "--licence", "MIT"];
+    done(at, &words);
+    let (code, told) = plugin(at, &["install", "limit-1.wfpkg", "--config", &config]);
+    assert!(code == Some(1) && told.contains("part of the program"), "{told}");
+}
+
+#[test]
+fn keys_are_guarded_and_never_overwritten() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    publisher(at, "acme");
+    assert_eq!(fs::metadata(at.join("acme.key")).unwrap().permissions().mode() & 0o777, 0o600);
+    let cases: [(&[&str], &str); 4] = [
+        (&["keygen", "acme.key", "--no-password"], "a key is never overwritten"),
+        (&["keygen", "new.key"], "`--no-password` to go without"),
+        (&["keygen", "new.key", "--password-env", "NOT_SET_ANYWHERE"], "`NOT_SET_ANYWHERE` is not set"),
+        (&["keygen", "none/new.key", "--no-password"], "cannot write `none/new.key`"),
+    ];
+    for (words, part) in cases {
+        let (code, told) = plugin(at, words);
+        assert!(code == Some(1) && told.contains(part), "{words:?}: {told}");
+    }
+    let component = top().join("plugins/dist/limit.wasm").display().to_string();
+    let sign = ["sign", &component, "--name", "x", "--version", "1", "--licence", "MIT", "--key", "acme.key"];
+    let (code, told) = plugin(at, &sign);
+    assert!(code == Some(1) && told.contains("protected by a password; give it with"), "{told}");
+    fs::write(at.join("wrong"), "battery staple\n").unwrap();
+    let (code, told) = plugin(at, &[&sign[..], &["--password-file", "wrong"]].concat());
+    assert!(code == Some(1) && told.contains("the password does not open the key"), "{told}");
+    assert!(!told.contains("battery"), "{told}");
+    let (code, told) = plugin(at, &["sign", &component, "--unsigned", "--name", "x"]);
+    assert!(code == Some(1) && told.contains("does not say its version; give `--version`"), "{told}");
+}
