@@ -17,18 +17,19 @@ pub struct Entry {
     pub sum: u32,
 }
 
-fn entry(page: &Page) -> Entry {
+/// What a directory says of a page.
+pub fn entry(page: &Page) -> Entry {
     Entry { signal: page.signal, part: page.part, sum: crc32fast::hash(&page.bytes) }
 }
 
 /// The directory of pages that are sorted by signal and part. Some seven bytes a page.
-pub fn encode(pages: &[Page]) -> Vec<u8> {
+pub fn encode(entries: &[Entry]) -> Vec<u8> {
     let mut out = Vec::new();
-    put_count(pages.len(), &mut out);
+    put_count(entries.len(), &mut out);
     let mut before = 0;
-    for Entry { signal, part, sum } in pages.iter().map(entry) {
+    for Entry { signal, part, sum } in entries {
         put_varint(u64::from(signal.0.wrapping_sub(before)), &mut out);
-        put_varint(u64::from(part), &mut out);
+        put_varint(u64::from(*part), &mut out);
         out.extend(sum.to_le_bytes());
         before = signal.0;
     }
@@ -62,7 +63,7 @@ mod tests {
     fn a_directory_knows_its_pages_and_no_others() {
         let page = |signal, part, byte| Page { signal: SignalId(signal), part, bytes: vec![byte; 9] };
         let pages = [page(0, 0, 1), page(7, 0, 2), page(7, 1, 3), page(u32::MAX, 0, 4)];
-        let bytes = encode(&pages);
+        let bytes = encode(&pages.iter().map(entry).collect::<Vec<_>>());
         let entries = decode(&bytes).unwrap();
         assert!(are_these(entries.iter(), &pages));
         assert!(!are_these(entries.iter(), &pages[..3]));

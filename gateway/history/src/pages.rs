@@ -52,7 +52,17 @@ impl Layout {
         Some(())
     }
 
-    /// The pages.
+    /// The pages that are whole, in their order; they are given once.
+    pub fn take(&mut self) -> Vec<Page> {
+        std::mem::take(&mut self.pages)
+    }
+
+    /// How many there are to be taken.
+    pub const fn whole(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// The pages that were not taken yet.
     pub fn finish(mut self) -> Vec<Page> {
         self.close();
         self.pages

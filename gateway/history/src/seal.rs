@@ -92,9 +92,8 @@ impl Samples<'_> {
         if self.written.insert(day, store.clone()).is_none() {
             store.write(leftovers(&store, self.sealed)?)?;
         }
-        let (head, mut groups) = filling.encode()?;
-        groups.push(vec![filled(head.last)]);
-        store.write(groups)?;
+        let head = filling.encode(&mut |groups| store.write(groups))?;
+        store.write(vec![vec![filled(head.last)]])?;
         let before = self.changed.get(&day).or_else(|| self.known.get(&day)).copied();
         let first = before.map_or(head.first, |before| before.first);
         let span = widen(before.and_then(|before| before.span), head.span);
