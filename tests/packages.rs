@@ -64,6 +64,34 @@ fn refusal(hmi: &Hmi, detector: &str) -> String {
     failed["message"].as_str().unwrap().to_owned()
 }
 
+/// What HMIs are shown of a detector; empty for what is not known.
+#[derive(Clone, Copy, Default)]
+struct Shown<'a> {
+    plugin: &'a str,
+    version: &'a str,
+    digest: &'a str,
+    signer: &'a str,
+    licence: &'a str,
+}
+
+impl Shown<'_> {
+    #[track_caller]
+    fn by(self, hmi: &mut Hmi, detector: &str) {
+        let properties = [
+            ("Plugin", self.plugin),
+            ("Version", self.version),
+            ("Digest", self.digest),
+            ("Signer", self.signer),
+            ("Licence", self.licence),
+        ];
+        for (property, expected) in properties {
+            let node = format!("detector:{detector}#{property}");
+            let read = hmi.read(&[&node]).remove(0);
+            assert_eq!(read["value"].as_str().unwrap_or_default(), expected, "{node}: {read}");
+        }
+    }
+}
+
 #[test]
 fn a_signed_package_runs_and_a_changed_one_is_refused_alone() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
@@ -94,7 +122,20 @@ fn a_signed_package_runs_and_a_changed_one_is_refused_alone() {
     for part in ["version=\"1.0.0\"", "signer=\"acme\"", "licence=\"Apache-2.0\"", &digest("limit")] {
         assert!(logged.contains(part), "{logged}");
     }
-    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    let mut hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    let shown = Shown {
+        plugin: "level-guard",
+        version: "1.0.0",
+        digest: &digest("limit"),
+        signer: "acme",
+        licence: "Apache-2.0",
+    };
+    shown.by(&mut hmi, "installed");
+    shown.by(&mut Hmi::connect(Kind::Asyncua, &site.url()), "installed");
+    let own = env!("CARGO_PKG_VERSION");
+    let shown =
+        Shown { plugin: "limit", version: own, signer: "part of the program", licence: "Apache-2.0 OR MIT", ..shown };
+    shown.by(&mut hmi, "plain");
     server.serve(20, 100);
     server.set("reactor_level", 90_000.0, 91.0, 0);
     for name in ["installed", "filed", "plain"] {
@@ -125,11 +166,13 @@ fn a_signed_package_runs_and_a_changed_one_is_refused_alone() {
     let wanted =
         "detector `installed`: plugin `level-guard`: `detector.wasm` of the package was changed: it is sha256:";
     assert!(told.starts_with(wanted) && told.contains(&format!("the manifest says {}", digest("limit"))), "{told}");
+    let file = at.join("guard.wfpkg").display().to_string();
+    Shown { plugin: &file, ..Shown::default() }.by(&mut Hmi::connect(Kind::Asyncua, &site.url()), "filed");
     let told = refusal(&hmi, "filed");
     let wanted = format!(
         "detector `filed`: plugin `{}`: it was changed: it is {} now, and {} was accepted for detector `filed`; where it \
          was changed on purpose, run `watchfire plugin accept filed`; given up until the gateway is started again",
-        at.join("guard.wfpkg").display(),
+        file,
         digest("stuck"),
         digest("limit")
     );
@@ -181,8 +224,12 @@ fn what_nobody_signed_runs_only_where_the_configuration_names_its_bytes() {
     };
     let (code, told) = listed(&own(""));
     assert!(code == Some(1) && told.contains("it is not signed; ask for a signed package"), "{told}");
+    let check = site.run("check", &[]);
+    let told = String::from_utf8_lossy(&check.stdout);
+    assert!(check.status.code() == Some(1) && told.contains("but detector `own` would not run: plugin `"), "{told}");
     let limit = digest("limit");
     let (code, told) = listed(&own(&format!("digest = \"{limit}\"")));
+    assert_eq!(site.run("check", &[]).status.code(), Some(0));
     assert!(code == Some(0) && told.contains("signer: nobody; allowed by the configuration"), "{told}");
     let (code, _) = listed(&(own("") + &format!("[plugins]\nallow = [\"{limit}\"]\n")));
     assert_eq!(code, Some(0));

@@ -7,6 +7,7 @@
 mod browse;
 mod condition_values;
 mod core;
+mod detector_parts;
 mod error;
 mod event;
 mod fields;
@@ -33,6 +34,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use detector_parts::DetectorNode;
 pub use error::ServerError;
 pub use server::{Server, ServerOptions};
 pub use space::SignalNode;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | condition instance | its key, `detector/condition/signal` |
 //! | area, signal, source of conditions | `area:Press/Oil`, `signal:press/oil`, `source:press` |
+//! | detector, and the folder of all | `detector:hot`, `detectors` |
 //! | anything below one of these | `OWNER#PATH`, such as `hot/high/press/oil#ActiveState/Id` |
 //! | our event type | `StatisticalAlarmType` |
 //!
@@ -23,6 +24,9 @@ pub(crate) const STATISTICAL_TYPE: &str = "StatisticalAlarmType";
 pub(crate) const AREA: &str = "area:";
 pub(crate) const SIGNAL: &str = "signal:";
 pub(crate) const SOURCE: &str = "source:";
+pub(crate) const DETECTOR: &str = "detector:";
+/// The folder of all detectors.
+pub(crate) const DETECTORS: &str = "detectors";
 
 /// Locale of all texts that are not given by people.
 const LOCALE: &str = "en";

@@ -13,8 +13,9 @@ use watchfire_pipeline::Latest;
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
 use crate::condition_values;
+use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
-use crate::names::{AREA, BELOW, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own, text};
+use crate::names::{AREA, BELOW, DETECTOR, DETECTORS, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own, text};
 use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
 use crate::tally::Tally;
@@ -27,6 +28,9 @@ pub(crate) enum Node {
     Signal(Arc<SignalNode>),
     SignalPart(Arc<SignalNode>, SignalPart),
     Source(Arc<str>),
+    Detectors,
+    Detector(Arc<DetectorNode>),
+    DetectorPart(Arc<DetectorNode>, DetectorPart),
     Condition(Arc<Condition>),
     Field(Arc<Condition>, &'static Field),
     Type,
@@ -114,6 +118,10 @@ impl Node {
             Self::Signal(signal) => SignalPart::of(&signal)
                 .find(|part| part.path() == path)
                 .map(|part| Self::SignalPart(signal.clone(), part)),
+            Self::Detector(detector) => DetectorPart::ALL
+                .into_iter()
+                .find(|part| part.name() == path)
+                .map(|part| Self::DetectorPart(detector, part)),
             Self::Type => fields::declared().find(|field| field.path == path).map(Self::TypeField),
             _ => None,
         }
@@ -126,6 +134,10 @@ impl Node {
             space.signal(signal).map(|signal| Self::Signal(signal.clone()))
         } else if let Some(source) = name.strip_prefix(SOURCE) {
             space.sources.get_key_value(source).map(|(source, _)| Self::Source(source.clone()))
+        } else if let Some(detector) = name.strip_prefix(DETECTOR) {
+            space.detectors.get(detector).cloned().map(Self::Detector)
+        } else if name == DETECTORS {
+            space.detectors_in.is_some().then_some(Self::Detectors)
         } else {
             (name == STATISTICAL_TYPE).then_some(Self::Type)
         }
@@ -138,6 +150,9 @@ impl Node {
             Self::Signal(signal) => own(&format!("{SIGNAL}{}", signal.name)),
             Self::SignalPart(signal, part) => below(&format!("{SIGNAL}{}", signal.name), part.path()),
             Self::Source(name) => own(&format!("{SOURCE}{name}")),
+            Self::Detectors => own(DETECTORS),
+            Self::Detector(detector) => own(&format!("{DETECTOR}{}", detector.name)),
+            Self::DetectorPart(detector, part) => below(&format!("{DETECTOR}{}", detector.name), part.name()),
             Self::Condition(condition) => own(condition.key()),
             Self::Field(condition, field) => below(condition.key(), field.path),
             Self::Type => own(STATISTICAL_TYPE),
@@ -172,6 +187,16 @@ impl Node {
             }
             Self::Source(name) => {
                 (NodeClass::Object, ours(name), name.to_string(), ObjectTypeId::BaseObjectType.into())
+            }
+            Self::Detectors => {
+                (NodeClass::Object, ours("Detectors"), "Detectors".to_owned(), ObjectTypeId::FolderType.into())
+            }
+            Self::Detector(detector) => {
+                let name = &detector.name;
+                (NodeClass::Object, ours(name), name.to_string(), ObjectTypeId::BaseObjectType.into())
+            }
+            Self::DetectorPart(_, part) => {
+                (NodeClass::Variable, ours(part.name()), part.name().to_owned(), VariableTypeId::PropertyType.into())
             }
             Self::Condition(condition) => {
                 let key = condition.key();
@@ -213,7 +238,10 @@ impl Node {
             Self::Field(_, field) if matches!(field.shape, Shape::Object(_)) => None,
             Self::Field(condition, field) => Some(condition_values::data_value(condition, field)),
             Self::TypeField(_) => Some(DataValue::new_now(Variant::Empty)),
-            Self::Area(_) | Self::Source(_) | Self::Condition(_) | Self::Type => None,
+            Self::DetectorPart(detector, part) => Some(DataValue::new_now(part.value(detector))),
+            Self::Area(_) | Self::Source(_) | Self::Detectors | Self::Detector(_) | Self::Condition(_) | Self::Type => {
+                None
+            }
         }
     }
 
@@ -227,7 +255,10 @@ impl Node {
                 part.value(&Tally::default()).map_or_else(|| DataTypeId::BaseDataType.into(), |(kind, _)| kind.into())
             }
             Self::Field(_, field) | Self::TypeField(field) => field.data_type.into(),
-            Self::Area(_) | Self::Source(_) | Self::Condition(_) | Self::Type => NodeId::null(),
+            Self::DetectorPart(..) => DataTypeId::String.into(),
+            Self::Area(_) | Self::Source(_) | Self::Detectors | Self::Detector(_) | Self::Condition(_) | Self::Type => {
+                NodeId::null()
+            }
         }
     }
 
@@ -296,6 +327,7 @@ impl Node {
         match self {
             Self::Signal(signal) => signal.description.to_string(),
             Self::Condition(condition) => condition.def.text.to_string(),
+            Self::DetectorPart(_, part) => part.explanation().to_owned(),
             Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST => {
                 "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId};
 use watchfire_aggregates::Aggregate;
 
+use crate::detector_parts::DetectorPart;
 use crate::fields::{self, FIELDS, PLAIN, Shape};
 use crate::nodes::{AreaPart, Node};
 use crate::signal_parts::SignalPart;
@@ -103,6 +104,9 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             if let Some(area) = space.areas.get(path) {
                 of_area(path, area, &mut list);
             }
+            if space.detectors_in.as_ref() == Some(path) {
+                list.leads_to(ReferenceTypeId::HasComponent, Node::Detectors);
+            }
         }
         Node::AreaPart(path, part) => {
             list.comes_from(ReferenceTypeId::HasComponent, Node::Area(path.clone()));
@@ -128,6 +132,23 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
                 list.comes_from(ReferenceTypeId::HasNotifier, Node::Area(area.clone()));
             }
             conditions_at(space, source.map_or(&[], |source| &source.conditions), &mut list);
+        }
+        Node::Detectors => {
+            if let Some(area) = &space.detectors_in {
+                list.comes_from(ReferenceTypeId::HasComponent, Node::Area(area.clone()));
+            }
+            for detector in space.detectors.values() {
+                list.leads_to(ReferenceTypeId::Organizes, Node::Detector(detector.clone()));
+            }
+        }
+        Node::Detector(detector) => {
+            list.comes_from(ReferenceTypeId::Organizes, Node::Detectors);
+            for part in DetectorPart::ALL {
+                list.leads_to(ReferenceTypeId::HasProperty, Node::DetectorPart(detector.clone(), part));
+            }
+        }
+        Node::DetectorPart(detector, _) => {
+            list.comes_from(ReferenceTypeId::HasProperty, Node::Detector(detector.clone()));
         }
         Node::Condition(condition) => of_condition(condition, &mut list),
         Node::Field(condition, field) => of_field(condition, field, &mut list),

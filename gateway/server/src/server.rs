@@ -19,6 +19,7 @@ use watchfire_pipeline::{Commands, Latest, Recorded, Surface};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use crate::core::CoreBuilder;
+use crate::detector_parts::DetectorNode;
 use crate::error::ServerError;
 use crate::limits::limits;
 use crate::manager::Manager;
@@ -54,6 +55,8 @@ pub struct ServerOptions {
     pub default_area: String,
     /// The signals.
     pub signals: Vec<SignalNode>,
+    /// The detectors.
+    pub detectors: Vec<DetectorNode>,
     /// Their latest values.
     pub latest: Arc<Latest>,
     /// What their values are, as far as it was found out; before the kinds of `signals`.
@@ -97,7 +100,9 @@ impl Server {
         let builder = builder(&options, &pki, address, users.clone(), token.clone());
         let clock = options.clock.clone();
         let shared = Arc::new(Shared {
-            space: RwLock::new(Space::new(&options.default_area, &options.areas, options.signals)),
+            space: RwLock::new(
+                Space::new(&options.default_area, &options.areas, options.signals).with_detectors(options.detectors),
+            ),
             watch: Watch::default(),
             refreshing: crate::refresh::InProgress::default(),
             latest: options.latest,

@@ -9,6 +9,7 @@ use watchfire_alarms::{ConditionDef, ConditionState};
 use watchfire_model::{ConditionKey, Kind, Level, SignalId};
 use watchfire_pipeline::ConditionView;
 
+use crate::detector_parts::DetectorNode;
 use crate::names::{AREA, SIGNAL, SOURCE, own};
 use crate::tally::Tally;
 
@@ -121,6 +122,9 @@ struct Signal {
 pub(crate) struct Space {
     /// Where things without an area go.
     default_area: String,
+    /// The area with the folder of detectors, the gateway's own; `None` where there are no detectors.
+    pub detectors_in: Option<Arc<str>>,
+    pub detectors: BTreeMap<Arc<str>, Arc<DetectorNode>>,
     pub areas: BTreeMap<Arc<str>, Area>,
     pub top: Vec<Arc<str>>,
     signals: HashMap<SignalId, Signal>,
@@ -150,6 +154,15 @@ impl Space {
             space.signals.insert(node.id, Signal { node, conditions: Vec::new() });
         }
         space
+    }
+
+    /// Shows detectors in the gateway's own area.
+    pub(crate) fn with_detectors(mut self, detectors: Vec<DetectorNode>) -> Self {
+        if !detectors.is_empty() {
+            self.detectors_in = Some(self.area(""));
+        }
+        self.detectors = detectors.into_iter().map(|detector| (detector.name.clone(), Arc::new(detector))).collect();
+        self
     }
 
     /// The condition with this key.

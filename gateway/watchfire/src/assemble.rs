@@ -10,12 +10,12 @@ use watchfire_config::{Config, DetectorConfig, Mode as ConfiguredMode, QuotaConf
 use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
 use watchfire_pipeline::{BindingPlan, BindingSpec, Commands, Latest, Mode, Quota, Site, Source, Surface};
 use watchfire_sandbox::{ChildCompiler, Compiler, Sandbox, SandboxOptions, Shelf};
-use watchfire_server::{Server, ServerOptions, SignalNode};
+use watchfire_server::{DetectorNode, Server, ServerOptions, SignalNode};
 use watchfire_source::{Kinds, OpcUaSource};
 use watchfire_ua::Application;
 
 use crate::data::Data;
-use crate::provenance::{self, Plugins};
+use crate::provenance::{self, Plugins, Provenance};
 
 /// Days to a retention span.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -157,6 +157,7 @@ impl Assembly {
         latest: &Arc<Latest>,
         commands: Commands,
         clock: &Arc<dyn Clock>,
+        detectors: BTreeMap<String, Provenance>,
     ) -> Result<(Server, Arc<dyn Surface>)> {
         let node = |signal: &Placed| SignalNode {
             id: signal.id,
@@ -174,6 +175,7 @@ impl Assembly {
             areas: self.config.sources.iter().map(|source| source.area.clone()).collect(),
             default_area: self.config.gateway.name.clone(),
             signals: self.signals.iter().map(node).collect(),
+            detectors: detectors.into_iter().map(detector_node).collect(),
             kinds: self.kinds.clone(),
             latest: latest.clone(),
             recorded: data.log.clone(),
@@ -206,6 +208,18 @@ impl Assembly {
     /// What is configured, but for the signals.
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+}
+
+fn detector_node((name, provenance): (String, Provenance)) -> DetectorNode {
+    let Provenance { plugin, version, digest, signer, licence } = provenance;
+    DetectorNode {
+        name: name.into(),
+        plugin: plugin.into(),
+        version: version.into(),
+        digest: digest.into(),
+        signer: signer.into(),
+        licence: licence.into(),
     }
 }
 

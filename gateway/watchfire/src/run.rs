@@ -43,7 +43,7 @@ pub fn run(options: &ConfigFile) -> Result<ExitCode> {
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// Checks a configuration.
+/// Checks a configuration, and whether the plugins that it names may run; exit code 1 when one may not.
 ///
 /// # Errors
 /// Everything that is wrong with it.
@@ -60,7 +60,15 @@ pub fn check(options: &Check) -> Result<ExitCode> {
         count(signals, "signal"),
         count(config.detectors.len(), "detector")
     );
-    if options.online { doctor::online(&config) } else { Ok(ExitCode::SUCCESS) }
+    let plugins = Plugins::of(&config, &(Arc::new(SystemClock) as Arc<dyn Clock>));
+    let refused = config.detectors.iter().filter_map(|detector| {
+        let reason = plugins.resolve(&detector.name).err()?;
+        Some(format!("but detector `{}` would not run: {reason}", detector.name))
+    });
+    let refused: Vec<String> = refused.collect();
+    refused.iter().for_each(|refused| println!("{refused}"));
+    let online = if options.online { doctor::online(&config)? } else { ExitCode::SUCCESS };
+    Ok(if refused.is_empty() { online } else { ExitCode::FAILURE })
 }
 
 /// The program's runtime.
@@ -130,12 +138,14 @@ async fn assembled(
     let server = &config.server;
     let url = format!("opc.tcp://{}:{}", server.host, server.port);
     let plugins = Plugins::of(&config, clock);
-    plugins.begin();
+    let looking = plugins.clone();
+    let detectors =
+        tokio::task::spawn_blocking(move || looking.begin()).await.context("looking at the plugins failed")?;
     let assembly = Assembly::new(config, data)?;
     let (given, requests) = commands();
     let imports = way_in.begin();
     let latest = Arc::new(Latest::default());
-    let (server, surface) = assembly.server(data, &latest, given, clock)?;
+    let (server, surface) = assembly.server(data, &latest, given, clock, detectors)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let settings = assembly.config().gateway.clone();
     let ends = Arc::new(CertificateEnds::new(assembly.config(), data.pki()));

@@ -38,7 +38,7 @@ async fn everything_hangs_together_in_both_directions() {
     let oil = "hot/high/press/oil";
     type Case<'a> = (NodeId, ReferenceTypeId, BrowseDirection, &'a [&'a str]);
     let cases: Vec<Case<'_>> = vec![
-        (server(), HasNotifier, FORWARD, &["area:Hall"]),
+        (server(), HasNotifier, FORWARD, &["area:Gateway", "area:Hall"]),
         (own("area:Hall"), HasNotifier, INVERSE, &["i=2253"]),
         (own("area:Hall"), Organizes, INVERSE, &["i=85"]),
         (own("area:Hall"), HasNotifier, FORWARD, &["area:Hall/Empty", "area:Hall/Press"]),
@@ -71,6 +71,21 @@ async fn everything_hangs_together_in_both_directions() {
             &["signal:press/oil#EURange", "signal:press/oil#EngineeringUnits"],
         ),
         (own("hot/high/press/oil#LimitState"), HasComponent, FORWARD, &["hot/high/press/oil#LimitState/CurrentState"]),
+        (own("detectors"), HasComponent, INVERSE, &["area:Gateway"]),
+        (own("detectors"), Organizes, FORWARD, &["detector:hot"]),
+        (own("detector:hot"), Organizes, INVERSE, &["detectors"]),
+        (
+            own("detector:hot"),
+            HasProperty,
+            FORWARD,
+            &[
+                "detector:hot#Digest",
+                "detector:hot#Licence",
+                "detector:hot#Plugin",
+                "detector:hot#Signer",
+                "detector:hot#Version",
+            ],
+        ),
         (own("StatisticalAlarmType"), HasSubtype, INVERSE, &["i=2915"]),
     ];
     for (id, kind, direction, expected) in cases {
@@ -113,7 +128,7 @@ async fn every_node_that_can_be_reached_is_there() {
     }
     let hmi = Hmi::connect(&house.url).await;
     assert!(!hmi.watch(&[own("all/kind8#Retain")]).await.next().await.0.is_empty());
-    let mut to_see: Vec<NodeId> = vec![own("area:Hall")];
+    let mut to_see: Vec<NodeId> = vec![own("area:Hall"), own("area:Gateway")];
     let mut seen: BTreeSet<String> = BTreeSet::new();
     while let Some(id) = to_see.pop() {
         if !seen.insert(id.to_string()) {
@@ -304,6 +319,34 @@ async fn values_beside_an_alarm_and_counters_of_its_areas_follow_it() {
         hmi.read(own("hot/high/press/oil#LimitState/CurrentState")).await.status(),
         StatusCode::BadStateNotActive
     );
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_detector_shows_whose_code_it_runs() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let text = |value: Option<Variant>| match value {
+        Some(Variant::String(text)) => text.value().clone(),
+        other => panic!("{other:?} is no text"),
+    };
+    for (property, expected) in [
+        ("Plugin", Some("hot-oil")),
+        ("Digest", Some("sha256:00")),
+        ("Signer", Some("acme")),
+        ("Version", None),
+        ("Licence", None),
+    ] {
+        let id = own(&format!("detector:hot#{property}"));
+        assert_eq!(text(hmi.read(id.clone()).await.value).as_deref(), expected, "{property}");
+        assert_eq!(hmi.attribute(id.clone(), AttributeId::DataType).await.value, Some(NodeId::new(0, 12).into()));
+        let access = hmi.attribute(id, AttributeId::AccessLevel).await.value;
+        assert_eq!(access, Some(Variant::Byte(1)), "it can be read, not written");
+    }
+    for none in ["detector:cold", "detector:hot#Other", "detectors#x"] {
+        assert_eq!(hmi.read(own(none)).await.status(), StatusCode::BadNodeIdUnknown, "{none}");
+    }
     hmi.close().await;
     house.close().await;
 }

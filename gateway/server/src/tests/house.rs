@@ -17,6 +17,7 @@ use watchfire_pipeline::{Commands, ConditionView, Latest, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use super::history::EverySecond;
+use crate::DetectorNode;
 use crate::publisher::Publisher;
 use crate::{Server, ServerError, ServerOptions, SignalNode};
 
@@ -107,6 +108,13 @@ fn options(config: ServerConfig, pki: &Pki, commands: Commands, latest: Arc<Late
         application: application(),
         areas: vec!["Hall/Empty".into()],
         default_area: "Gateway".into(),
+        detectors: vec![DetectorNode {
+            name: "hot".into(),
+            plugin: "hot-oil".into(),
+            digest: "sha256:00".into(),
+            signer: "acme".into(),
+            ..DetectorNode::default()
+        }],
         signals: vec![
             signal(1, "press/oil", "Hall/Press", Kind::Real),
             signal(2, "press/door", "Hall/Press", Kind::Boolean),
