@@ -4,13 +4,14 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup peers languages demo test bench torture lint
+.PHONY: help setup peers languages demo test bench torture fuzz lint
 
 help:
 	@echo "make demo    a simulated plant with the gateway on it; ARGS='--for 90s' ends it by itself"
 	@echo "make test    every test; brings the OPC UA peers they talk to (needs Python 3.11 and Node.js 20)"
 	@echo "make bench   the benchmarks"
 	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, and flipped bits (needs a C compiler)"
+	@echo "make fuzz    packages, configurations and names that nobody would write; a minute each"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
 	@echo "make setup   what any cargo build needs: patched OPC UA crates, a WebAssembly compiler, the detectors"
 	@echo "make peers   the tests' OPC UA peers alone; make languages: their C compiler"
@@ -42,6 +43,9 @@ torture: export WATCHFIRE_TORTURE_FLIPS ?= 1000
 torture: setup
 	cargo run --package watchfire-torture -- --kills 1000 --cuts 500 --full 100 $(ARGS)
 	cargo test --package watchfire-history whatever_a_damaged_file -- --nocapture
+
+fuzz: setup
+	@$(PYTHON) tests/fuzz/run.py $(ARGS)
 
 lint: setup
 	cargo fmt --all --check
