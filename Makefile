@@ -4,12 +4,13 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup peers languages demo test bench torture fuzz lint
+.PHONY: help setup peers languages demo test conformance bench torture fuzz lint
 
 help:
 	@echo "make demo    a simulated plant with the gateway on it; ARGS='--for 90s' ends it by itself"
 	@echo "make test    every test; brings the OPC UA peers they talk to (needs Python 3.11 and Node.js 20)"
 	@echo "make bench   the benchmarks"
+	@echo "make conformance  the tests of detectors in every language (needs Node.js 20; 500 MB to fetch)"
 	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, and flipped bits (needs a C compiler)"
 	@echo "make fuzz    packages, configurations and names that nobody would write; a minute each"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
@@ -35,6 +36,12 @@ test: export RUST_TEST_THREADS ?= 6
 test: setup peers languages
 	cargo test --workspace
 	cargo test --manifest-path plugins/Cargo.toml --workspace --target-dir plugins/target/host
+
+# Detectors in languages whose compilers are large: 500 MB to fetch, ten minutes.
+conformance: export WATCHFIRE_LANGUAGES = all
+conformance: setup languages
+	@$(PYTHON) tests/languages/prepare.py python javascript
+	cargo test --package watchfire --test watchfire -- conformance plugins::the_guide
 
 bench: setup
 	@$(PYTHON) tests/bench/run.py $(ARGS)

@@ -38,7 +38,8 @@ TOP = PLUGINS.parent
 DIST = PLUGINS / "dist"
 DIGESTS = DIST / "digests.txt"
 STAMP = DIST / ".built"
-NOT_SOURCES = {"target", "dist", "node_modules", "__pycache__"}
+# What builds leave, and what detectors in other languages are written with.
+NOT_SOURCES = {"target", "dist", "node_modules", "__pycache__", "sdk-c", "sdk-javascript", "sdk-python"}
 
 
 def main() -> int:

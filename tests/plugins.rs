@@ -11,7 +11,11 @@ use crate::harness::top;
 
 const GUIDE: &str = "docs/detectors.md";
 const RUST: &str = "watchfire plugin new hot-oil --lang rust";
-const C: &str = "watchfire plugin new hot-oil --lang c\n";
+
+/// Whether each language is tried (`make conformance`), or those alone whose compiler is quick to have.
+pub fn all_languages() -> bool {
+    std::env::var_os("WATCHFIRE_LANGUAGES").is_some_and(|languages| languages == "all")
+}
 
 /// The block of commands of a page that begins with this line.
 fn commands(page: &str, first: &str) -> String {
@@ -113,34 +117,45 @@ fn has_the_same_commands(project: &Path, first: &str) {
 }
 
 #[test]
-fn the_guide_leads_to_a_detector_in_c() {
-    let folder = tempfile::tempdir().unwrap();
-    let bin = folder.path().join("bin");
-    fs::create_dir(&bin).unwrap();
-    symlink(PROGRAM, bin.join("watchfire")).unwrap();
-    let (output, told) = shell(&commands(GUIDE, C), &bin, folder.path());
-    assert!(output.status.success(), "{told}");
-    let wanted = [
-        "2 passed, 0 failed",
-        "imports      watchfire:detector/types@0.1.0\n",
-        "condition    above: for each signal, the plugin decides, severity 500",
-        "good         a gateway of this version runs it",
-        "all 3 verdicts are the golden ones",
-        "fuel/sample",
-    ];
-    for part in wanted {
-        assert!(told.contains(part), "`{part}` is missing in:\n{told}");
+fn the_guide_leads_to_a_detector_in_other_languages() {
+    let languages: &[&str] = if all_languages() { &["c", "python", "javascript"] } else { &["c"] };
+    for &language in languages {
+        let first = format!("watchfire plugin new hot-oil --lang {language}\n");
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        symlink(PROGRAM, bin.join("watchfire")).unwrap();
+        let (output, told) = shell(&commands(GUIDE, &first), &bin, folder.path());
+        assert!(output.status.success(), "{told}");
+        let tests = match language {
+            "c" => "2 passed, 0 failed",
+            "python" => "Ran 2 tests",
+            _ => "# pass 2",
+        };
+        let wanted = [
+            tests,
+            "licence      Apache-2.0 OR MIT",
+            "condition    above: for each signal, the plugin decides, severity 500",
+            "good         a gateway of this version runs it",
+            "all 3 verdicts are the golden ones",
+            "fuel/sample",
+        ];
+        for part in wanted {
+            assert!(told.contains(part), "`{part}` is missing in:\n{told}");
+        }
+        assert!(!told.contains("warning:"), "{told}");
+        has_the_same_commands(&folder.path().join("hot-oil"), &first);
+        names_mistakes_by_their_key(&folder.path().join("hot-oil"));
     }
-    assert!(!told.contains("warning:"), "{told}");
+}
 
-    let project = folder.path().join("hot-oil");
-    has_the_same_commands(&project, C);
+fn names_mistakes_by_their_key(project: &Path) {
     for (config, part) in [
         ("{}", "`above`: it is missing"),
         (r#"{"above": "hot"}"#, "`above`: a number is expected"),
         (r#"{"abvoe": 1}"#, "`abvoe`: there is no such key"),
     ] {
-        let (code, told) = plugin(&["test", "hot-oil.wasm", "--data", "data/sample.csv", "--config", config], &project);
+        let (code, told) = plugin(&["test", "hot-oil.wasm", "--data", "data/sample.csv", "--config", config], project);
         assert!(code == Some(1) && told.contains(part), "{config}: {told}");
     }
 }

@@ -1,8 +1,11 @@
 """Brings the compilers that turn detectors in other languages than Rust into WebAssembly, for the tests.
 
-    python3 tests/languages/prepare.py c     a C compiler (`ziglang`, about 100 MB) into `third_party/languages/c`
+    python3 tests/languages/prepare.py c            a C compiler (`ziglang`, about 100 MB)
+    python3 tests/languages/prepare.py python       `componentize-py` (50 MB)
+    python3 tests/languages/prepare.py javascript   ComponentizeJS with both its engines (400 MB; Node.js 20)
 
-All come from lists that pin every package (`c.txt`). The folders are git-ignored; nothing outside them changes. A stamp
+They go into `third_party/languages`. All come from lists that pin every package (`c.txt`, `python.txt`,
+`package-lock.json`), and no package's own script is run. The folders are git-ignored; nothing outside them changes. A stamp
 in each holds the digest of its list: while that is unchanged this says nothing and takes about 0.1 s. Neither the
 gateway nor its demo needs any of them.
 """
@@ -20,6 +23,7 @@ from typing import Iterator
 
 LISTS = Path(__file__).resolve().parent
 FOLDER = LISTS.parent.parent / "third_party" / "languages"
+MODULES = FOLDER / "javascript" / "node_modules"
 STAMP = ".prepared"
 
 
@@ -30,12 +34,15 @@ class Missing(Exception):
 def main() -> int:
     """Prepares the languages asked for; 0 when all are there."""
     options = argparse.ArgumentParser(description="bring the tests' compilers of other languages")
-    options.add_argument("languages", nargs="+", choices=["c"])
+    options.add_argument("languages", nargs="+", choices=["c", "python", "javascript"])
     failures = 0
     with alone():
         for language in options.parse_args().languages:
             try:
-                prepare_python(language)
+                if language == "javascript":
+                    prepare_node()
+                else:
+                    prepare_python(language)
             except Missing as missing:
                 print(f"languages: {missing}", file=sys.stderr, flush=True)
                 failures += 1
@@ -73,9 +80,31 @@ def prepare_python(language: str) -> None:
     stamp.write_text(wanted)
 
 
-def run(command: list[str], failure: str) -> None:
+def prepare_node() -> None:
+    """The folder with the packages of JavaScript."""
+    lists = [LISTS / "package.json", LISTS / "package-lock.json"]
+    wanted = hashlib.sha256(b"\0".join(file.read_bytes() for file in lists)).hexdigest()
+    stamp = MODULES.parent / STAMP
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    folder = MODULES.parent
+    print(f"languages: installing what makes components of JavaScript into {folder}", file=sys.stderr, flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in lists:
+        shutil.copyfile(file, folder / file.name)
+    # Not `npm ci`: it wants every system's optional packages in the list, and some of these were never published.
+    run(["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+        "`package-lock.json` cannot be installed; see that npm reaches its registry, and that Node.js is 20 or newer", folder)
+    stamp.write_text(wanted)
+
+
+def run(command: list[str], failure: str, folder: Path | None = None) -> None:
     """Runs a tool; raises Missing with `failure` and the tool's own last complaint where it fails."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except OSError as error:
+        raise Missing(f"{failure} ({error})") from None
     if done.returncode != 0:
         said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         raise Missing(f"{failure} ({said[-1] if said else 'it said nothing'})")

@@ -16,6 +16,19 @@ use crate::shape::{DETECTOR, PACKAGE, shape};
 /// What the second of the two manglings that compilers use puts before an interface's name.
 const STANDARD_MANGLING: &str = "cm32p2|";
 
+/// The component of either: a core module is made one, a component that a compiler made is checked.
+///
+/// # Errors
+/// When it is no detector, or wants more of its host than the contract gives.
+pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>> {
+    if !Parser::is_component(&bytes) {
+        return from_module(&bytes);
+    }
+    Validator::new().validate_all(&bytes).context("it is damaged or cut short")?;
+    check_interfaces(&bytes)?;
+    Ok(bytes)
+}
+
 /// The component made of a core module that was compiled against the contract; validated. A module which does not say
 /// what its functions' types are has those of the contract: their names alone make it a detector.
 pub fn from_module(module: &[u8]) -> Result<Vec<u8>> {
@@ -119,6 +132,10 @@ mod tests {
         .expect("the text is a module");
         let component = from_module(&module("minimal", LEGACY)).expect("it is packed");
         let bare = wat::parse_str("(module)").expect("the text is a module");
+        assert_eq!(super::component(component.clone()).expect("it is a detector"), component);
+        let mute = wat::parse_str("(component)").expect("the text is a component");
+        let said = format!("{:#}", super::component(mute).expect_err("it is none"));
+        assert!(said.contains("does not export `watchfire:detector/detector`"), "{said}");
         let cases: [(&str, &[u8], &str); 6] = [
             ("wasi", &wasi, "`wasi_snapshot_preview1 clock_time_get`"),
             ("a function of the world itself", &module("greedy", LEGACY), "open"),

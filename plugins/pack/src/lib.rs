@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-pub use component::from_module;
+pub use component::{component, from_module};
 pub use label::Label;
 pub use shape::{PACKAGE, Shape, is_module, shape, way_out};
 

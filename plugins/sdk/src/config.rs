@@ -21,8 +21,15 @@ pub fn config<T: DeserializeOwned>(json: &str) -> Result<T, Refusal> {
     let table: Map<String, Value> = serde_json::from_str(json).map_err(whole)?;
     match T::deserialize(Value::Object(table.clone())) {
         Ok(read) => Ok(read),
-        Err(error) => Err(culprit::<T>(table).unwrap_or_else(|| whole(error))),
+        Err(error) => Err(culprit::<T>(table).or_else(|| missing(&error)).unwrap_or_else(|| whole(error))),
     }
+}
+
+/// The key that is not there.
+fn missing(error: &serde_json::Error) -> Option<Refusal> {
+    let said = error.to_string();
+    let key = said.strip_prefix("missing field `")?.split('`').next()?;
+    Some(refuse(key, "it is missing".to_owned()))
 }
 
 /// The first key that does not fit even when it stands alone.
@@ -43,6 +50,18 @@ mod tests {
     struct Settings {
         high: Option<f64>,
         samples: u32,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Needed {
+        #[expect(dead_code, reason = "only whether it is there matters")]
+        above: f64,
+    }
+
+    #[test]
+    fn what_is_missing_is_named_by_its_key() {
+        let refusal = config::<Needed>("{}").unwrap_err();
+        assert_eq!((refusal.key.as_deref(), refusal.message.as_str()), (Some("above"), "it is missing"));
     }
 
     #[test]

@@ -31,6 +31,10 @@ enum Language {
     Rust,
     /// C, with any clang.
     C,
+    /// Python, with componentize-py.
+    Python,
+    /// JavaScript, with ComponentizeJS.
+    Javascript,
 }
 
 /// Makes a project.
@@ -49,6 +53,8 @@ pub fn new(options: &New) -> Result<ExitCode> {
     let files: &[File] = match options.lang {
         Language::Rust => &project::RUST,
         Language::C => &project::C,
+        Language::Python => &project::PYTHON,
+        Language::Javascript => &project::JAVASCRIPT,
     };
     for (path, text) in files.iter().chain(&project::SHARED) {
         write(&folder.join(path), &text.replace("{{name}}", name).replace("{{module}}", &name.replace('-', "_")))?;

@@ -1,4 +1,4 @@
-//! `watchfire plugin pack`: from a compiler's core module to a labelled component.
+//! `watchfire plugin pack`: from what a compiler made, a core module or a component, to a labelled component.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use watchfire_package::Digest;
 /// Options of `plugin pack`.
 #[derive(Args, Debug)]
 pub struct Pack {
-    /// The core module, built for wasm32-unknown-unknown.
+    /// What the compiler made: a core module, or a component.
     #[arg(value_name = "IN.wasm")]
     module: PathBuf,
     /// The component to write.
@@ -44,7 +44,7 @@ pub fn pack(options: &Pack) -> Result<ExitCode> {
         licence: licence.clone(),
         description: description.clone(),
     };
-    let packed = pack::from_module(&bytes).and_then(|bytes| label.embed(bytes));
+    let packed = pack::component(bytes).and_then(|bytes| label.embed(bytes));
     let packed = packed.with_context(|| format!("`{}` cannot become a detector", module.display()))?;
     pack::write_whole(component, &packed)?;
     println!("{}  {}", Digest::of(&packed), component.display());

@@ -10,15 +10,20 @@ macro_rules! own {
     };
 }
 
-/// What each project has: samples, the verdicts that are right for them, and the contract.
-pub const SHARED: [File; 3] = [
+/// What each project has: samples, and the verdicts that are right for them.
+pub const SHARED: [File; 2] = [
     ("data/sample.csv", own!("templates/data/sample.csv")),
     ("data/golden.jsonl", own!("templates/data/golden.jsonl")),
-    ("wit/0.1.0/detector.wit", own!("../../wit/0.1.0/detector.wit")),
 ];
 
+const CONTRACT: &str = own!("../../wit/0.1.0/detector.wit");
+/// The contract as a dependency of the detector's own world, as tools that read folders of contracts want it.
+const WORLD: File = ("wit/guest.wit", own!("templates/guest.wit"));
+const DEPENDENCY: File = ("wit/deps/detector/detector.wit", CONTRACT);
+
 /// Rust, with the SDK.
-pub const RUST: [File; 14] = [
+pub const RUST: [File; 15] = [
+    ("wit/0.1.0/detector.wit", CONTRACT),
     ("Cargo.toml", own!("templates/rust/Cargo.toml.in")),
     // The versions that the bundled detectors are built with; cargo drops those that are not needed.
     ("Cargo.lock", own!("../../plugins/Cargo.lock")),
@@ -37,7 +42,8 @@ pub const RUST: [File; 14] = [
 ];
 
 /// C, with the few functions that stand in for a C library.
-pub const C: [File; 9] = [
+pub const C: [File; 10] = [
+    ("wit/0.1.0/detector.wit", CONTRACT),
     ("Makefile", own!("templates/c/Makefile.in")),
     ("README.md", own!("templates/c/README.md.in")),
     (".gitignore", own!("templates/c/gitignore.in")),
@@ -49,6 +55,38 @@ pub const C: [File; 9] = [
     ("watchfire/text.c", own!("../../plugins/sdk-c/text.c")),
 ];
 
+/// Python, with the SDK.
+pub const PYTHON: [File; 12] = [
+    WORLD,
+    DEPENDENCY,
+    ("README.md", own!("templates/python/README.md.in")),
+    (".gitignore", own!("templates/python/gitignore.in")),
+    ("requirements.txt", own!("templates/python/requirements.txt.in")),
+    ("detector.py", own!("templates/python/detector.py.in")),
+    ("test_detector.py", own!("templates/python/test_detector.py.in")),
+    ("watchfire/__init__.py", own!("../../plugins/sdk-python/watchfire/__init__.py")),
+    ("watchfire/config.py", own!("../../plugins/sdk-python/watchfire/config.py")),
+    ("watchfire/contract.py", own!("../../plugins/sdk-python/watchfire/contract.py")),
+    ("watchfire/glue.py", own!("../../plugins/sdk-python/watchfire/glue.py")),
+    ("watchfire/show.py", own!("../../plugins/sdk-python/watchfire/show.py")),
+];
+
+/// JavaScript, with the SDK.
+pub const JAVASCRIPT: [File; 12] = [
+    WORLD,
+    DEPENDENCY,
+    ("README.md", own!("templates/javascript/README.md.in")),
+    (".gitignore", own!("templates/javascript/gitignore.in")),
+    ("package.json", own!("templates/javascript/package.json.in")),
+    ("build.mjs", own!("templates/javascript/build.mjs.in")),
+    ("detector.js", own!("templates/javascript/detector.js.in")),
+    ("detector.test.js", own!("templates/javascript/detector.test.js.in")),
+    ("watchfire/config.js", own!("../../plugins/sdk-javascript/config.js")),
+    ("watchfire/contract.js", own!("../../plugins/sdk-javascript/contract.js")),
+    ("watchfire/show.js", own!("../../plugins/sdk-javascript/show.js")),
+    ("watchfire/watchfire.js", own!("../../plugins/sdk-javascript/watchfire.js")),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,11 +95,19 @@ mod tests {
 
     #[test]
     fn the_whole_of_each_sdk_is_written() {
-        let cases: [(&str, &[File], &str); 2] =
-            [("../../plugins/sdk/src", &RUST, "watchfire/sdk/src"), ("../../plugins/sdk-c", &C, "watchfire")];
+        let cases: [(&str, &[File], &str); 4] = [
+            ("../../plugins/sdk/src", &RUST, "watchfire/sdk/src"),
+            ("../../plugins/sdk-c", &C, "watchfire"),
+            ("../../plugins/sdk-python/watchfire", &PYTHON, "watchfire"),
+            ("../../plugins/sdk-javascript", &JAVASCRIPT, "watchfire"),
+        ];
         for (sources, files, folder) in cases {
             for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(sources)).unwrap() {
-                let wanted = format!("{folder}/{}", file.unwrap().file_name().into_string().unwrap());
+                let name = file.unwrap().file_name().into_string().unwrap();
+                if name == "__pycache__" {
+                    continue;
+                }
+                let wanted = format!("{folder}/{name}");
                 assert!(files.iter().any(|(path, _)| *path == wanted), "`{wanted}` is missing");
             }
         }
