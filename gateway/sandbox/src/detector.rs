@@ -8,6 +8,7 @@ use watchfire_pipeline::{Detector, DetectorFault, DetectorIdentity};
 
 use crate::executor::{Executor, here};
 use crate::instance::Instance;
+use crate::lane::Lane;
 
 /// A running detector.
 pub(crate) struct Sandboxed {
@@ -16,6 +17,8 @@ pub(crate) struct Sandboxed {
     pub conditions: Vec<ConditionSpec>,
     /// Gone after a fault, and while a call is under way: a caller that goes away in the middle of one drops it.
     pub instance: Option<Box<Instance>>,
+    /// Whether it has to give way.
+    pub lane: Lane,
 }
 
 impl Sandboxed {
@@ -23,13 +26,26 @@ impl Sandboxed {
         self.instance.take().ok_or_else(|| DetectorFault::Trap("it had failed or was interrupted before".into()))
     }
 
-    /// Waits for a call on the detectors' threads; keeps the instance unless it failed.
-    async fn finish<T: Send + 'static>(
-        &mut self,
-        call: impl Future<Output = (Box<Instance>, Result<T, DetectorFault>)> + Send + 'static,
-    ) -> Result<T, DetectorFault> {
-        let ran = self.executor.run(call).await;
-        let (instance, answer) = ran.map_err(|lost| DetectorFault::Trap(lost.to_string()))?;
+    /// Runs a call on the detectors' threads; keeps the instance unless it failed.
+    async fn finish<T, C>(&mut self, call: impl FnOnce(Box<Instance>) -> C + Send + 'static) -> Result<T, DetectorFault>
+    where
+        T: Send + 'static,
+        C: Future<Output = (Box<Instance>, Result<T, DetectorFault>)> + Send + 'static,
+    {
+        let instance = self.take()?;
+        let (mut lane, handle) = (std::mem::take(&mut self.lane), self.executor.handle().clone());
+        let (ended, waiting) = (self.executor.has_ended(), Arc::new(()));
+        let gone = Arc::downgrade(&waiting);
+        let work = async move {
+            let stop = || ended() || gone.strong_count() == 0;
+            let done = lane.run(&handle, stop, call(instance)).await;
+            (lane, done)
+        };
+        let ran = self.executor.run(work).await;
+        drop(waiting);
+        let (lane, done) = ran.map_err(|lost| DetectorFault::Trap(lost.to_string()))?;
+        self.lane = lane;
+        let (instance, answer) = done.map_err(|lost| DetectorFault::Trap(lost.to_string()))?;
         self.keep(instance, answer)
     }
 
@@ -53,46 +69,44 @@ impl Detector for Sandboxed {
 
     /// Costs a copy of the batch and two wake-ups, unless the caller runs on the detectors' threads already.
     async fn process(&mut self, batch: &Batch) -> Result<Outcome, DetectorFault> {
-        let mut instance = self.take()?;
         if self.executor.is_here() {
+            let mut instance = self.take()?;
             let _running = self.executor.running();
-            let answer = here(instance.process(batch)).await;
+            let call = self.lane.run(self.executor.handle(), self.executor.has_ended(), instance.process(batch));
+            let answer = here(call).await.and_then(|done| done);
             let answer = answer.unwrap_or_else(|lost| Err(DetectorFault::Trap(lost.to_string())));
             return self.keep(instance, answer);
         }
         let batch = batch.clone();
-        let call = async move {
+        self.finish(|mut instance| async move {
             let answer = instance.process(&batch).await;
             (instance, answer)
-        };
-        self.finish(call).await
+        })
+        .await
     }
 
     async fn explain(&mut self, condition: u16, instance: u32) -> Result<Option<Verdict>, DetectorFault> {
-        let mut plugin = self.take()?;
-        let call = async move {
+        self.finish(move |mut plugin| async move {
             let answer = plugin.explain(condition, instance).await;
             (plugin, answer)
-        };
-        self.finish(call).await
+        })
+        .await
     }
 
     async fn save(&mut self) -> Result<Option<Vec<u8>>, DetectorFault> {
-        let mut instance = self.take()?;
-        let call = async move {
+        self.finish(|mut instance| async move {
             let answer = instance.save().await;
             (instance, answer)
-        };
-        self.finish(call).await
+        })
+        .await
     }
 
     async fn load(&mut self, state_version: u32, bytes: &[u8]) -> Result<(), DetectorFault> {
-        let mut instance = self.take()?;
         let bytes = bytes.to_vec();
-        let call = async move {
+        self.finish(move |mut instance| async move {
             let answer = instance.load(state_version, &bytes).await;
             (instance, answer)
-        };
-        self.finish(call).await
+        })
+        .await
     }
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use wasmtime::{Engine, EngineWeak};
 
 use crate::SandboxError;
+use crate::lane::Lane;
 use crate::quota::SLICE_MS;
 
 /// The engines in which slices pass: one for each size of stack that is asked for.
@@ -94,6 +95,21 @@ impl Executor {
             done
         };
         if self.is_here() { here(work).await } else { wait(self.handle.spawn(work)).await }
+    }
+
+    /// As [`Executor::run`], for work that may take many slices and has no detector yet that could be asked to give way.
+    pub(crate) async fn start<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Lost> {
+        let (handle, ended) = (self.handle.clone(), self.has_ended());
+        self.run(async move { Lane::default().run(&handle, ended, work).await }).await?
+    }
+
+    /// Whether the threads are about to end.
+    pub(crate) fn has_ended(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let slices = self.slices.clone();
+        move || slices.ended.load(Ordering::Relaxed)
     }
 
     /// Notes that a plugin is running, until what it answers is dropped: only then do slices pass.

@@ -88,7 +88,7 @@ impl Sandbox {
                 memory_bytes: instance.memory_bytes(),
             })
         };
-        self.executor.run(ask).await.map_err(lost)?
+        self.executor.start(ask).await.map_err(lost)?
     }
 
     /// Runs batches through a fresh instance and measures the calls.

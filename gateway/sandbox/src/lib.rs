@@ -15,6 +15,7 @@ mod error;
 mod executor;
 mod inspect;
 mod instance;
+mod lane;
 mod log;
 mod lower;
 mod plugin;

@@ -18,6 +18,7 @@ use crate::compiler::{CompileLimits, Compiler, InProcess};
 use crate::detector::Sandboxed;
 use crate::executor::{Executor, Lost};
 use crate::instance::{Instance, NotStarted, sentence};
+use crate::lane::Lane;
 use crate::plugin::{CodeSource, Maker, Plugin};
 use crate::{SandboxError, engine};
 
@@ -138,7 +139,7 @@ impl Sandbox {
         let interfaces = self.executor.block(compile).await.map_err(lost)??;
         let (name, quota) = (binding.plugin.clone(), binding.quota);
         let describe = async move { maker.describe(&name, interfaces, digest, quota).await };
-        self.executor.run(describe).await.map_err(lost)?
+        self.executor.start(describe).await.map_err(lost)?
     }
 }
 
@@ -155,10 +156,10 @@ impl DetectorFactory for Sandbox {
             instance.init(&spec).await.map_err(|not| not_started(&spec.plugin, not))?;
             Ok((identity(plugin, &spec), Box::new(instance)))
         };
-        let (identity, instance) = self.executor.run(start).await.map_err(lost)??;
+        let (identity, instance) = self.executor.start(start).await.map_err(lost)??;
         let conditions = instance.conditions().to_vec();
         let executor = self.executor.clone();
-        Ok(Box::new(Sandboxed { executor, identity, conditions, instance: Some(instance) }))
+        Ok(Box::new(Sandboxed { executor, identity, conditions, instance: Some(instance), lane: Lane::default() }))
     }
 
     fn threads(&self) -> Option<tokio::runtime::Handle> {

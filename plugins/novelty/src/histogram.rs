@@ -116,28 +116,36 @@ impl Histogram {
 
     /// The highest bin above which at most `allowed` counts lie, but more with its own.
     fn quantile_bin(&self, allowed: u64) -> usize {
-        let (mut above, mut bin) = (0, self.top);
-        loop {
-            let block = self.blocks.get(bin / BLOCK).copied().unwrap_or_default();
-            if bin % BLOCK == BLOCK - 1 && bin >= BLOCK && above + block <= allowed {
-                above += block;
-                bin -= BLOCK;
-                continue;
-            }
-            let count = self.count.get(bin).copied().unwrap_or_default();
-            if bin == 0 || above + count > allowed {
-                return bin;
+        let (mut above, mut block) = (0, self.top / BLOCK);
+        while block > 0 {
+            let count = self.blocks.get(block).copied().unwrap_or_default();
+            if above + count > allowed {
+                break;
             }
             above += count;
-            bin -= 1;
+            block -= 1;
         }
+        // All of a block at once: a turn of a loop costs a guest more than what is done in it.
+        let passed = self.block(block).iter().rev().fold(0, |passed, count| {
+            above += count;
+            passed + usize::from(above <= allowed)
+        });
+        (block * BLOCK + BLOCK - 1).saturating_sub(passed)
     }
 
     /// How many counts lie in this bin and above.
     fn from(&self, bin: usize) -> u64 {
-        let next = bin / BLOCK + 1;
-        let own: u64 = self.count.get(bin..next * BLOCK).unwrap_or_default().iter().sum();
-        own + self.blocks.get(next..).unwrap_or_default().iter().sum::<u64>()
+        let (block, first) = (bin / BLOCK, bin % BLOCK);
+        let own = (0..).zip(self.block(block));
+        let own: u64 = own.map(|(at, count)| if at >= first { *count } else { 0 }).sum();
+        let (fours, left) = self.blocks.get(block + 1..=self.top / BLOCK).unwrap_or_default().as_chunks::<4>();
+        own + fours.iter().map(|[a, b, c, d]| a + b + c + d).sum::<u64>() + left.iter().sum::<u64>()
+    }
+
+    /// The counts of a block.
+    fn block(&self, block: usize) -> &[u64; BLOCK] {
+        const NONE: &[u64; BLOCK] = &[0; BLOCK];
+        self.count.as_chunks().0.get(block).unwrap_or(NONE)
     }
 
     /// The sum of a column from this bin on: in four sums side by side, since a guest's addition takes long to finish.

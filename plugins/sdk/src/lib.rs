@@ -32,6 +32,8 @@ mod contract;
 mod detector;
 #[cfg(target_arch = "wasm32")]
 pub mod glue;
+#[cfg(target_arch = "wasm32")]
+mod memory;
 mod show;
 mod state;
 

@@ -21,8 +21,8 @@ use crate::{batch, binding, built, sandbox};
 
 const SIZES: [u32; 4] = [1, 16, 256, 4096];
 /// Short rounds, of which the quickest counts: the one in which nothing else ran on the core.
-const ROUNDS: usize = 200;
-const ROUND: Duration = Duration::from_millis(4);
+const ROUNDS: usize = 800;
+const ROUND: Duration = Duration::from_millis(1);
 /// No more rounds after so long: a pass over large batches takes longer than a round.
 const ROUNDS_LAST: Duration = Duration::from_secs(3);
 /// Different batches of one size, so that nothing is the same each time.

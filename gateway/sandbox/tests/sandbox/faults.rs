@@ -125,3 +125,34 @@ async fn detectors_in_a_loop_hold_nobody_up() {
     delays_ms.sort_unstable();
     assert!(delays_ms[7] < 100, "delays of one row beside {} loops: {delays_ms:?} ms", 2 * cores);
 }
+
+#[tokio::test]
+async fn who_uses_every_slice_gives_way_and_is_still_held_to_its_time() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let mut spec = binding("faulty", &faulty("loop", 1), 1);
+    spec.quota = Quota { fuel_per_call: u64::MAX, call: Duration::from_millis(500), ..Quota::default() };
+    let threads = sandbox().threads().unwrap();
+    let mut loops = Vec::new();
+    for _ in 0..4 * cores {
+        let mut detector = sandbox().create(&spec).await.unwrap();
+        loops.push(threads.spawn(async move { detector.process(&batch(1, &[1.0])).await }));
+    }
+    let mut quick = create("limit", r#"{"high":10}"#, 1).await;
+    let delays_ms = threads.spawn(async move {
+        let mut delays_ms = Vec::new();
+        for s in 1..=15 {
+            let began = Instant::now();
+            quick.process(&batch(s, &[1.0])).await.unwrap();
+            delays_ms.push(began.elapsed().as_millis());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        delays_ms.sort_unstable();
+        delays_ms
+    });
+    let delays_ms = delays_ms.await.unwrap();
+    assert!(delays_ms[7] < 50, "delays of one row beside {} loops: {delays_ms:?} ms", 4 * cores);
+    for greedy in loops {
+        let fault = greedy.await.unwrap().unwrap_err();
+        assert_eq!(fault, DetectorFault::Quota("time: it ran for 100 slices of 5 ms (`call_ms`)".into()));
+    }
+}
