@@ -13,9 +13,9 @@ const INSTANCES: usize = 1_000;
 /// Prints the table.
 pub fn print(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
     println!(
-        "| detector | component, bytes | instances | started in, ms | resident, MB | an instance, KB | after a batch each, MB |"
+        "| instances | component, bytes | started in, ms | resident, MB | an instance, KB | after a batch each, MB |"
     );
-    println!("|---|---:|---:|---:|---:|---:|---:|");
+    println!("|---|---:|---:|---:|---:|---:|");
     for (plugin, config) in [("limit", r#"{"high":90}"#), ("stuck", "{}")] {
         let bytes = built(plugin)?;
         let size = bytes.len();
@@ -40,7 +40,7 @@ pub fn print(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
         let (taken, taken_used) = (after.saturating_sub(before), used.saturating_sub(before));
         let each = taken_used as f64 / INSTANCES as f64 / 1e3;
         println!(
-            "| {plugin} | {size} | {INSTANCES} | {ms:.0} | {:.1} | {each:.1} | {:.1} |",
+            "| {INSTANCES} of {plugin} | {size} | {ms:.0} | {:.1} | {each:.1} | {:.1} |",
             taken as f64 / 1e6,
             taken_used as f64 / 1e6
         );

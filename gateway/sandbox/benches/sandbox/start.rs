@@ -75,7 +75,7 @@ fn with_code(mut component: Vec<u8>, bytes: usize) -> Vec<u8> {
     let pages = leb(bytes.div_ceil(1 << 16));
     let memory = section(5, &[vec![1, 0], pages].concat());
     let code = section(10, &[leb(count), [leb(body.len()), body].concat().repeat(count)].concat());
-    let filled: Vec<u8> = (0..bytes - bytes / 3).map(|at| (at * 31 >> 3) as u8).collect();
+    let filled: Vec<u8> = (0..bytes - bytes / 3).map(|at| ((at * 31) >> 3) as u8).collect();
     let data = section(11, &[vec![1, 0, 0x41, 0, 0x0B], leb(filled.len()), filled].concat());
     component.extend(section(1, &[b"\0asm\x01\0\0\0".to_vec(), types, functions, memory, code, data].concat()));
     component
