@@ -72,6 +72,10 @@ fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
     site.configure(&(source.clone() + &detectors(PRESSURE_HIGH)));
     let mut server = recorded.start();
     let gateway = site.start();
+    // Each is compiled first.
+    for name in ["pressure", "own", "strange", "frozen", "poisoned"] {
+        gateway.logged(&["detector started", &format!("detector=\"{name}\"")]);
+    }
     let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
     server.serve(200, 400);
     server.serve(70, 400);
