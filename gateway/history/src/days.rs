@@ -21,7 +21,7 @@ const OPEN_MIN: usize = 4;
 const OPEN_MAX: usize = 32;
 const OPEN_BYTES: u64 = 64 << 20;
 /// What a database keeps decoded; what is read again soon is in the system's own cache beside.
-const CACHE_BYTES: u64 = 8 << 20;
+const CACHE_BYTES: u64 = 16 << 20;
 const NS_PER_DAY: i64 = 86_400_000_000_000;
 const S_PER_DAY: i64 = 86_400;
 /// Under which a day's database says how far it was filled. No bucket has it: places begin with 1, eight bytes long.

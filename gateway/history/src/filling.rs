@@ -62,6 +62,11 @@ impl Filling {
         let (first, last) = (first.lsn, last.lsn);
         let gathered = gather(&rows.signal);
         let mut layout = Layout::default();
+        // In the order of their keys, but for the head: written so, they take less of the disk.
+        let table = frames::encode(&frames, &gathered.order);
+        let table_sum = crc32fast::hash(&table);
+        write(pieces(first, FRAMES, &table))?;
+        drop(table);
         let mut entries = Vec::new();
         let mut write_pages = |pages: Vec<Page>| {
             entries.extend(pages.iter().map(directory::entry));
@@ -87,20 +92,22 @@ impl Filling {
         write_pages(layout.finish())?;
         let rows_all = rows.len() as u64;
         drop(rows);
-        let table = frames::encode(&frames, &gathered.order);
         let directory = directory::encode(&entries);
         let (gaps, gaps_head) = gaps::encode(&frames);
-        let sums = Some((crc32fast::hash(&table), crc32fast::hash(&directory)));
+        let sums = Some((table_sum, crc32fast::hash(&directory)));
         let head = Head { first, last, rows: rows_all, span, sums, gaps: Some(gaps_head) };
-        let mut groups = vec![vec![Change::Put(key(first, HEAD, 0, 0), head.encode())]];
-        for (kind, bytes) in [(FRAMES, table), (DIRECTORY, directory), (GAPS, gaps)] {
-            for (piece, part) in bytes.chunks(VALUE_BYTES_MAX).zip(0_u32..) {
-                groups.push(vec![Change::Put(key(first, kind, part, 0), piece.to_vec())]);
-            }
-        }
+        let mut groups = pieces(first, DIRECTORY, &directory);
+        groups.extend(pieces(first, GAPS, &gaps));
+        groups.push(vec![Change::Put(key(first, HEAD, 0, 0), head.encode())]);
         write(groups)?;
         Ok(head)
     }
+}
+
+/// What is larger than one value may be, in parts.
+fn pieces(first: Lsn, kind: u8, bytes: &[u8]) -> Vec<Group> {
+    let pieces = bytes.chunks(VALUE_BYTES_MAX).zip(0_u32..);
+    pieces.map(|(piece, part)| vec![Change::Put(key(first, kind, part, 0), piece.to_vec())]).collect()
 }
 
 fn unfit(lsn: Lsn, detail: String) -> PortError {
