@@ -393,7 +393,7 @@ pub struct DetectorIdentity {
     pub version: String,
     /// One line.
     pub title: String,
-    /// BLAKE3 of the component, hexadecimal.
+    /// SHA-256 of the component, hexadecimal.
     pub digest: String,
     /// The version of its saved state.
     pub state_version: u32,

@@ -26,4 +26,4 @@ pub use child::{ChildCompiler, compile_confined};
 pub use compiler::{CompileError, CompileLimits, Compiler, InProcess};
 pub use error::SandboxError;
 pub use inspect::{Cost, Inspection};
-pub use sandbox::{Sandbox, SandboxOptions, Shelf};
+pub use sandbox::{Sandbox, SandboxOptions, Shelf, Shelved};

@@ -25,7 +25,8 @@ const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
 pub(crate) struct Plugin {
     pub interfaces: Interfaces,
     pub description: out::Description,
-    pub digest: blake3::Hash,
+    /// Of the component, hexadecimal: what people know it by.
+    pub sha256: String,
 }
 
 /// What a plugin is made with.
@@ -103,7 +104,7 @@ impl Maker {
         &self,
         name: &str,
         interfaces: Interfaces,
-        digest: blake3::Hash,
+        sha256: String,
         quota: Quota,
     ) -> Result<Plugin, CreateError> {
         let detector: Arc<str> = name.into();
@@ -114,7 +115,7 @@ impl Maker {
             .describe()
             .await
             .map_err(|fault| no_plugin(name, format_args!("does not say what it is: {fault}; ask its maker")))?;
-        Ok(Plugin { interfaces, description, digest })
+        Ok(Plugin { interfaces, description, sha256 })
     }
 
     fn check_imports(&self, name: &str, component: &Component) -> Result<(), CreateError> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use watchfire_model::SignalInfo;
 use watchfire_pipeline::{BindingSpec, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Quota};
@@ -45,8 +46,20 @@ pub trait Shelf: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Why it may not run: a sentence with the plugin's name and the way out.
-    fn component(&self, detector: &str) -> Result<Cow<'static, [u8]>, String>;
+    fn component(&self, detector: &str) -> Result<Shelved, String>;
 }
+
+/// A component from a shelf.
+#[derive(Debug)]
+pub struct Shelved {
+    /// Its bytes.
+    pub bytes: Cow<'static, [u8]>,
+    /// Their SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+/// A component, which may be part of the program.
+type PluginBytes = Arc<Cow<'static, [u8]>>;
 
 /// Digest of the component, bytes of stack.
 type PluginKey = (blake3::Hash, usize);
@@ -111,34 +124,39 @@ impl Sandbox {
         Ok(Arc::new(Cow::Owned(bytes)))
     }
 
-    /// What a detector may run.
-    async fn bytes_for(&self, binding: &BindingSpec) -> Result<Arc<Cow<'static, [u8]>>, CreateError> {
-        let Some(shelf) = self.shelf.clone() else { return self.bytes(&binding.plugin).await };
+    /// What a detector may run, with its SHA-256 where that is known.
+    async fn bytes_for(&self, binding: &BindingSpec) -> Result<(PluginBytes, Option<String>), CreateError> {
+        let Some(shelf) = self.shelf.clone() else { return Ok((self.bytes(&binding.plugin).await?, None)) };
         let detector = binding.name.clone();
         let given = self.executor.block(move || shelf.component(&detector)).await.map_err(lost)?;
-        given.map(Arc::new).map_err(CreateError::Plugin)
+        let Shelved { bytes, sha256 } = given.map_err(CreateError::Plugin)?;
+        Ok((Arc::new(bytes), Some(sha256)))
     }
 
     pub(crate) async fn plugin(&self, binding: &BindingSpec) -> Result<Arc<OnceCell<Plugin>>, CreateError> {
-        let bytes = self.bytes_for(binding).await?;
+        let (bytes, sha256) = self.bytes_for(binding).await?;
         let digest = blake3::hash(&bytes);
         let cell = self.plugins.lock().entry((digest, binding.quota.stack_bytes)).or_default().clone();
-        cell.get_or_try_init(|| self.make(binding, bytes, digest)).await?;
+        cell.get_or_try_init(|| self.make(binding, bytes, digest, sha256)).await?;
         Ok(cell)
     }
 
     async fn make(
         &self,
         binding: &BindingSpec,
-        bytes: Arc<Cow<'static, [u8]>>,
+        bytes: PluginBytes,
         digest: blake3::Hash,
+        sha256: Option<String>,
     ) -> Result<Plugin, CreateError> {
         let maker = self.maker(&binding.quota).map_err(no_engine)?;
         let (making, name, limits) = (maker.clone(), binding.plugin.clone(), CompileLimits::from(&binding.quota));
-        let compile = move || making.compile(&name, &bytes, &digest, &limits);
-        let interfaces = self.executor.block(compile).await.map_err(lost)??;
+        let compile = move || {
+            let sha256 = sha256.unwrap_or_else(|| hex(&Sha256::digest(&**bytes)));
+            making.compile(&name, &bytes, &digest, &limits).map(|interfaces| (interfaces, sha256))
+        };
+        let (interfaces, sha256) = self.executor.block(compile).await.map_err(lost)??;
         let (name, quota) = (binding.plugin.clone(), binding.quota);
-        let describe = async move { maker.describe(&name, interfaces, digest, quota).await };
+        let describe = async move { maker.describe(&name, interfaces, sha256, quota).await };
         self.executor.start(describe).await.map_err(lost)?
     }
 }
@@ -200,13 +218,17 @@ pub(crate) fn not_started(plugin: &str, not: NotStarted) -> CreateError {
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn identity(plugin: &Plugin, binding: &BindingSpec) -> DetectorIdentity {
     let said = &plugin.description;
     DetectorIdentity {
         id: said.id.clone(),
         version: said.version.clone(),
         title: said.title.clone(),
-        digest: plugin.digest.to_hex().to_string(),
+        digest: plugin.sha256.clone(),
         state_version: said.state_version,
         config_hash: config_hash(&binding.config, &binding.signals),
         tick: said.tick_ns.map(Duration::from_nanos),

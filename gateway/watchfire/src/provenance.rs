@@ -2,16 +2,18 @@
 //! Judged anew whenever a detector is started, on the very bytes that are then run.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use pack::Label;
+use parking_lot::Mutex;
 use watchfire_config::{Config, PluginRef};
 use watchfire_model::Clock;
-use watchfire_package::{Digest, EXTENSION, Package, PackageError, Signer, Store, Trust};
-use watchfire_sandbox::Shelf;
+use watchfire_package::{Bound, Digest, EXTENSION, Package, PackageError, Signer, Store, Trust};
+use watchfire_sandbox::{Shelf, Shelved};
 
 mod bundled {
     //! The bundled plugins.
@@ -23,14 +25,33 @@ const PROGRAM: &str = "part of the program";
 /// What stands for a signer where the configuration allows the bytes themselves.
 const ALLOWED: &str = "nobody; allowed by the configuration";
 
-/// The plugins that the program carries: name and component.
-pub fn bundled() -> impl Iterator<Item = (&'static str, &'static [u8])> {
-    bundled::BUNDLED.iter().map(|(name, _, bytes)| (*name, *bytes))
+/// A plugin that the program carries.
+#[derive(Clone, Copy)]
+pub struct Bundled {
+    /// Its name.
+    pub name: &'static str,
+    /// The component.
+    pub component: &'static [u8],
+    /// Its digest.
+    pub digest: Digest,
 }
 
-/// The names of the plugins that the program carries.
-fn bundled_names() -> String {
-    bundled().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+/// The plugins that the program carries; hashed once.
+pub fn bundled() -> &'static [Bundled] {
+    static ALL: OnceLock<Vec<Bundled>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let one = |(name, _, component): &(&'static str, &str, &'static [u8])| Bundled {
+            name,
+            component,
+            digest: Digest::of(component),
+        };
+        bundled::BUNDLED.iter().map(one).collect()
+    })
+}
+
+/// The plugin of that name that the program carries.
+pub fn bundled_as(name: &str) -> Option<&'static Bundled> {
+    bundled().iter().find(|bundled| bundled.name == name)
 }
 
 /// A component that may run, and whence it comes.
@@ -66,12 +87,28 @@ struct Use {
     pinned: Option<Digest>,
 }
 
+/// A file that was judged: the same bytes are judged the same.
+#[derive(Clone, Debug)]
+struct Judged {
+    provenance: Provenance,
+    signer: Signer,
+    /// Where in the file the component is.
+    place: Range<usize>,
+}
+
+/// What was judged: the file's BLAKE3, and what the detector's entry allows.
+type Verdicts = HashMap<(blake3::Hash, Option<Digest>), Judged>;
+
 /// Says what each detector may run.
 #[derive(Clone)]
 pub struct Plugins {
     store: Store,
     trust: Trust,
+    /// What had been accepted when this was made, or why it cannot be known: a running gateway does not change its mind.
+    bound: Result<Bound, String>,
     uses: BTreeMap<String, Use>,
+    /// A thousand detectors may have the same file.
+    judged: Arc<Mutex<Verdicts>>,
     clock: Arc<dyn Clock>,
     /// Whether a changed file is tried all the same: nothing that a replay finds is announced.
     unbound: bool,
@@ -84,17 +121,20 @@ impl std::fmt::Debug for Plugins {
 }
 
 impl Plugins {
-    /// The plugins of a configuration.
+    /// The plugins of a configuration. Blocks: reads what was accepted.
     pub fn of(config: &Config, clock: &Arc<dyn Clock>) -> Self {
         let uses = config.detectors.iter();
         let one = |detector: &watchfire_config::DetectorConfig| {
             let used = Use { plugin: detector.plugin.clone(), pinned: detector.digest };
             (detector.name.clone(), used)
         };
+        let store = Store::of(&config.gateway.data);
         Self {
-            store: Store::of(&config.gateway.data),
+            bound: store.bound().map_err(|error| error.to_string()),
+            store,
             trust: config.trust.clone(),
             uses: uses.map(one).collect(),
+            judged: Arc::default(),
             clock: clock.clone(),
             unbound: false,
         }
@@ -141,16 +181,16 @@ impl Plugins {
     }
 
     fn named(&self, name: &str, pinned: Option<Digest>) -> Result<Resolved> {
-        if let Some((_, component)) = bundled().find(|(known, _)| *known == name) {
-            let digest = Digest::of(component);
+        if let Some(bundled) = bundled_as(name) {
+            let digest = bundled.digest;
             if let Some(pinned) = pinned.filter(|pinned| *pinned != digest) {
                 bail!("it is part of the program and is {digest}, but the detector's `digest` is {pinned}; correct it");
             }
-            return Ok(part_of_the_program(name, component, digest));
+            return Ok(part_of_the_program(bundled));
         }
-        let bound = self.store.bound()?;
-        let Some(digest) = pinned.or_else(|| bound.installed.get(name).copied()) else {
-            let known = bundled_names();
+        let Some(digest) = pinned.or(self.bound()?.installed.get(name).copied()) else {
+            let known: Vec<String> = bundled().iter().map(|bundled| format!("`{}`", bundled.name)).collect();
+            let known = known.join(", ");
             bail!(
                 "it is neither part of the program ({known}) nor installed; install its package with `watchfire plugin \
                  install FILE`, or give the file's path"
@@ -160,13 +200,17 @@ impl Plugins {
         if !path.exists() {
             bail!("its package {digest} is not in `{}`; install it again", path.display());
         }
-        let bytes = Store::read(&path)?;
-        let resolved = self.package(name, bytes, pinned)?;
-        if resolved.provenance.digest != digest.to_string() {
-            let (path, found) = (path.display(), resolved.provenance.digest);
+        let resolved = self.judge(name, Store::read(&path)?, true, pinned)?;
+        let found = &resolved.provenance;
+        if found.digest != digest.to_string() {
+            let (path, found) = (path.display(), &found.digest);
             bail!("its package `{path}` was changed: it is {found} now, and {digest} was installed; install it again");
         }
         Ok(resolved)
+    }
+
+    fn bound(&self) -> Result<&Bound> {
+        self.bound.as_ref().map_err(|reason| anyhow!("{reason}"))
     }
 
     /// A file: bound to what it was when its detector was first started, or to what the configuration says.
@@ -176,12 +220,13 @@ impl Plugins {
         if let Some(pinned) = pinned {
             if *digest != pinned.to_string() {
                 bail!(
-                    "it is {digest}, but the detector's `digest` is {pinned}; where it was changed on purpose, correct it"
+                    "it is {digest}, but the detector's `digest` is {pinned}; where it was changed on purpose, correct \
+                     the configuration"
                 );
             }
             return Ok(resolved);
         }
-        match self.store.bound()?.detector.get(detector) {
+        match self.bound()?.detector.get(detector) {
             Some(bound) if *digest != bound.to_string() && !self.unbound => bail!(
                 "it was changed: it is {digest} now, and {bound} was accepted for detector `{detector}`; where it was \
                  changed on purpose, run `watchfire plugin accept {detector}`"
@@ -191,33 +236,56 @@ impl Plugins {
     }
 
     fn unbound_file(&self, path: &Path, pinned: Option<Digest>) -> Result<Resolved> {
-        let bytes = Store::read(path)?;
-        let name = path.display().to_string();
-        if path.extension().is_some_and(|extension| extension == EXTENSION) {
-            return self.package(&name, bytes, pinned);
-        }
-        let digest = Digest::of(&bytes);
-        let signer = if pinned == Some(digest) { Signer::Allowed } else { self.trust.bare(digest)? };
-        Ok(bare(&name, bytes, digest, signer))
+        let packed = path.extension().is_some_and(|extension| extension == EXTENSION);
+        self.judge(&path.display().to_string(), Store::read(path)?, packed, pinned)
     }
 
-    /// A package that the configuration trusts; what the detector's own entry names is allowed to it.
-    fn package(&self, name: &str, mut bytes: Vec<u8>, pinned: Option<Digest>) -> Result<Resolved> {
-        let package = Package::read(&bytes)?;
+    /// The component of a file, if the configuration trusts it; what the detector's own entry names is allowed to it.
+    fn judge(&self, name: &str, mut bytes: Vec<u8>, packed: bool, pinned: Option<Digest>) -> Result<Resolved> {
+        let key = (blake3::hash(&bytes), pinned);
+        let known = self.judged.lock().get(&key).cloned();
+        let Judged { provenance, signer, place } = match known {
+            Some(known) => known,
+            None => {
+                let judged = if packed { self.package(&bytes, pinned) } else { self.bare(&bytes, pinned) }?;
+                self.judged.lock().insert(key, judged.clone());
+                judged
+            }
+        };
+        bytes.truncate(place.end);
+        bytes.drain(..place.start);
+        let provenance = Provenance { plugin: name.to_owned(), ..provenance };
+        Ok(Resolved { component: Cow::Owned(bytes), provenance, signer: Some(signer) })
+    }
+
+    fn package(&self, bytes: &[u8], pinned: Option<Digest>) -> Result<Judged, PackageError> {
+        let package = Package::read(bytes)?;
         let mut trust = self.trust.clone();
         trust.allowed.extend(pinned);
         let signer = trust.judge(&package, self.clock.now())?;
         let provenance = Provenance {
-            plugin: name.to_owned(),
+            plugin: String::new(),
             version: package.manifest.version.clone(),
             digest: package.digest.to_string(),
             signer: signer_name(&signer),
             licence: package.manifest.licence.clone(),
         };
-        let component = package.place();
-        bytes.truncate(component.end);
-        bytes.drain(..component.start);
-        Ok(Resolved { component: Cow::Owned(bytes), provenance, signer: Some(signer) })
+        Ok(Judged { provenance, signer, place: package.place() })
+    }
+
+    /// A component without a package: it says itself what it is, with nobody to vouch for it.
+    fn bare(&self, bytes: &[u8], pinned: Option<Digest>) -> Result<Judged, PackageError> {
+        let digest = Digest::of(bytes);
+        let signer = if pinned == Some(digest) { Signer::Allowed } else { self.trust.bare(digest)? };
+        let label = Label::read(bytes).unwrap_or_default();
+        let provenance = Provenance {
+            plugin: String::new(),
+            version: label.version.unwrap_or_default(),
+            digest: digest.to_string(),
+            signer: signer_name(&signer),
+            licence: label.licence.unwrap_or_default(),
+        };
+        Ok(Judged { provenance, signer, place: 0..bytes.len() })
     }
 
     /// Accepts what a detector's file is now.
@@ -250,50 +318,85 @@ impl Plugins {
     }
 
     /// Looks at every detector's plugin before they are started: tells the log, and binds files that are new.
-    pub fn begin(&self) -> BTreeMap<String, Provenance> {
-        self.uses.iter().map(|(detector, used)| (detector.clone(), self.begin_one(detector, used))).collect()
+    pub fn begin(&mut self) -> BTreeMap<String, Provenance> {
+        let mut found: BTreeMap<String, Result<Resolved, String>> =
+            self.uses.keys().map(|detector| (detector.clone(), self.resolve(detector))).collect();
+        let mut new = BTreeMap::new();
+        for (detector, resolved) in &mut found {
+            if let Ok(given) = resolved {
+                match self.newly_bound(detector, given) {
+                    Ok(None) => {}
+                    Ok(Some(digest)) => _ = new.insert(detector.clone(), digest),
+                    Err(error) => *resolved = Err(format!("plugin `{}`: {error}", given.provenance.plugin)),
+                }
+            }
+        }
+        // All at once: each change of the list waits for the disk.
+        if let Err(error) = self.bind(&new) {
+            for detector in new.keys() {
+                found.insert(detector.clone(), Err(error.to_string()));
+            }
+        }
+        found.into_iter().map(|(detector, resolved)| self.told(detector, resolved)).collect()
     }
 
-    fn begin_one(&self, detector: &str, used: &Use) -> Provenance {
-        let resolved = self.resolve(detector).and_then(|resolved| self.bind_new(detector, used, resolved));
-        match resolved {
+    /// What a detector is to be bound to, where it runs a file for the first time.
+    fn newly_bound(&self, detector: &str, resolved: &Resolved) -> Result<Option<Digest>> {
+        let in_file = |used: &Use| matches!(used.plugin, PluginRef::File(_)) && used.pinned.is_none();
+        if !self.uses.get(detector).is_some_and(in_file) || self.bound()?.detector.contains_key(detector) {
+            return Ok(None);
+        }
+        let digest: Digest = resolved.provenance.digest.parse()?;
+        if let Some(signer) = &resolved.signer {
+            signer.clone().for_new(digest)?;
+        }
+        Ok(Some(digest))
+    }
+
+    fn bind(&mut self, new: &BTreeMap<String, Digest>) -> Result<(), PackageError> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.store.bind(|bound| {
+            for (detector, digest) in new {
+                bound.detector.entry(detector.clone()).or_insert(*digest);
+            }
+        })?;
+        self.bound = Ok(self.store.bound()?);
+        Ok(())
+    }
+
+    fn told(&self, detector: String, resolved: Result<Resolved, String>) -> (String, Provenance) {
+        let provenance = match resolved {
             Ok(resolved) => {
                 let Provenance { plugin, version, digest, signer, licence } = &resolved.provenance;
                 tracing::info!(detector, plugin, version, digest, signer, licence, "detector's plugin is accepted");
                 if let Some(Signer::Publisher { name, expired: Some(until), .. }) = &resolved.signer {
-                    tracing::warn!(detector, publisher = name, %until, "the publisher's key counts no longer; what runs goes on, nothing new of it is accepted");
+                    tracing::warn!(
+                        detector,
+                        publisher = name,
+                        %until,
+                        "the publisher's key counts no longer; what runs goes on, nothing new of it is accepted"
+                    );
                 }
                 resolved.provenance
             }
             Err(reason) => {
                 tracing::error!(detector, reason, "detector's plugin is refused");
-                Provenance { plugin: name_of(&used.plugin), ..Provenance::default() }
+                let plugin = self.uses.get(&detector).map(|used| name_of(&used.plugin)).unwrap_or_default();
+                Provenance { plugin, ..Provenance::default() }
             }
-        }
-    }
-
-    /// Binds a detector to its file at its first start.
-    fn bind_new(&self, detector: &str, used: &Use, resolved: Resolved) -> Result<Resolved, String> {
-        let said = |error: PackageError| format!("plugin `{}`: {error}", name_of(&used.plugin));
-        let in_file = matches!(used.plugin, PluginRef::File(_)) && used.pinned.is_none();
-        if !in_file || self.store.bound().map_err(said)?.detector.contains_key(detector) {
-            return Ok(resolved);
-        }
-        let digest: Digest = resolved.provenance.digest.parse().map_err(said)?;
-        if let Some(signer) = &resolved.signer {
-            signer.clone().for_new(digest).map_err(said)?;
-        }
-        let bind = |bound: &mut watchfire_package::Bound| {
-            bound.detector.entry(detector.to_owned()).or_insert(digest);
         };
-        self.store.bind(bind).map_err(said)?;
-        Ok(resolved)
+        (detector, provenance)
     }
 }
 
 impl Shelf for Plugins {
-    fn component(&self, detector: &str) -> Result<Cow<'static, [u8]>, String> {
-        self.resolve(detector).map(|resolved| resolved.component)
+    fn component(&self, detector: &str) -> Result<Shelved, String> {
+        let resolved = self.resolve(detector)?;
+        let digest = resolved.provenance.digest;
+        let sha256 = digest.rsplit(':').next().unwrap_or_default().to_owned();
+        Ok(Shelved { bytes: resolved.component, sha256 })
     }
 }
 
@@ -313,26 +416,13 @@ pub fn signer_name(signer: &Signer) -> String {
     }
 }
 
-fn part_of_the_program(name: &str, component: &'static [u8], digest: Digest) -> Resolved {
+fn part_of_the_program(bundled: &Bundled) -> Resolved {
     let provenance = Provenance {
-        plugin: name.to_owned(),
+        plugin: bundled.name.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        digest: digest.to_string(),
+        digest: bundled.digest.to_string(),
         signer: PROGRAM.to_owned(),
         licence: env!("CARGO_PKG_LICENSE").to_owned(),
     };
-    Resolved { component: Cow::Borrowed(component), provenance, signer: None }
-}
-
-/// A component without a package: it says itself what it is, with nobody to vouch for it.
-fn bare(name: &str, component: Vec<u8>, digest: Digest, signer: Signer) -> Resolved {
-    let label = Label::read(&component).unwrap_or_default();
-    let provenance = Provenance {
-        plugin: name.to_owned(),
-        version: label.version.unwrap_or_default(),
-        digest: digest.to_string(),
-        signer: signer_name(&signer),
-        licence: label.licence.unwrap_or_default(),
-    };
-    Resolved { component: Cow::Owned(component), provenance, signer: Some(signer) }
+    Resolved { component: Cow::Borrowed(bundled.component), provenance, signer: None }
 }

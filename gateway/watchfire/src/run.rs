@@ -137,10 +137,9 @@ async fn assembled(
 ) -> Result<()> {
     let server = &config.server;
     let url = format!("opc.tcp://{}:{}", server.host, server.port);
-    let plugins = Plugins::of(&config, clock);
-    let looking = plugins.clone();
-    let detectors =
-        tokio::task::spawn_blocking(move || looking.begin()).await.context("looking at the plugins failed")?;
+    let mut plugins = Plugins::of(&config, clock);
+    let looked = tokio::task::spawn_blocking(move || (plugins.begin(), plugins)).await;
+    let (detectors, plugins) = looked.context("looking at the plugins failed")?;
     let assembly = Assembly::new(config, data)?;
     let (given, requests) = commands();
     let imports = way_in.begin();

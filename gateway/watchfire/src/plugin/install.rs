@@ -46,10 +46,11 @@ pub fn install(options: &Install) -> Result<ExitCode> {
     let bytes = Store::read(&options.file)?;
     let mut faults = verify::show(&options.file, &bytes, &config.trust)?;
     if let Ok(package) = Package::read(&bytes)
-        && let Some((own, _)) = provenance::bundled().find(|(name, _)| *name == package.manifest.name)
+        && let Some(own) = provenance::bundled_as(&package.manifest.name)
     {
         faults.push(format!(
-            "`{own}` is the name of a plugin that is part of the program; ask its publisher for another"
+            "`{}` is the name of a plugin that is part of the program; ask its publisher for another",
+            own.name
         ));
     }
     faults.iter().for_each(|fault| println!("refused      {fault}"));

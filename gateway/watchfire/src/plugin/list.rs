@@ -54,9 +54,9 @@ pub fn list(options: &List) -> Result<ExitCode> {
     let plugins = Plugins::of(&config, &clock);
     let bound = plugins.store().bound()?;
     println!("part of the program");
-    for (name, component) in provenance::bundled() {
-        println!("  {name} {}\n    digest       {}", env!("CARGO_PKG_VERSION"), Digest::of(component));
-        used_by(&plugins.users(name, Digest::of(component), true));
+    for bundled in provenance::bundled() {
+        println!("  {} {}\n    digest       {}", bundled.name, env!("CARGO_PKG_VERSION"), bundled.digest);
+        used_by(&plugins.users(bundled.name, bundled.digest, true));
     }
     println!("\ninstalled in `{}`", config.gateway.data.join("plugins").display());
     let stored = stored(&plugins, &*clock)?;
