@@ -11,6 +11,7 @@ use crate::harness::gateway::{PROGRAM, Site, detector, source, upper_limit};
 use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::recording::Recorded;
 use crate::harness::top;
+use crate::plugins::commands;
 
 /// What follows a detector's name: an upper limit.
 const HIGH: &str = "[detector.config]\nhigh = 80.0\ndeadband = 0.0";
@@ -281,4 +282,112 @@ fn keys_are_guarded_and_never_overwritten() {
     assert!(!told.contains("battery"), "{told}");
     let (code, told) = plugin(at, &["sign", &component, "--unsigned", "--name", "x"]);
     assert!(code == Some(1) && told.contains("does not say its version; give `--version`"), "{told}");
+}
+
+/// Runs commands of the operator's page with the program as it was just built.
+#[track_caller]
+fn shell(commands: &str, folder: &Path) -> String {
+    let bin = folder.join("bin");
+    if !bin.exists() {
+        fs::create_dir(&bin).unwrap();
+        std::os::unix::fs::symlink(PROGRAM, bin.join("watchfire")).unwrap();
+    }
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-e", "-x", "-c", commands])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("ACME_PASSWORD", "correct horse");
+    let Output { status, stdout, stderr } = shell.output().unwrap();
+    let told = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{told}");
+    assert!(!told.contains("correct horse"), "{told}");
+    told
+}
+
+#[test]
+fn the_pages_commands_lead_from_a_key_to_an_installed_plugin() {
+    const PAGE: &str = "docs/plugins.md";
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::copy(top().join("plugins/dist/limit.wasm"), at.join("hot-oil.wasm")).unwrap();
+    fs::write(at.join("sbom.cdx.json"), "{\"bomFormat\": \"CycloneDX\", \"specVersion\": \"1.6\"}").unwrap();
+    let told = shell(&commands(PAGE, "watchfire plugin keygen"), at);
+    let wanted =
+        ["files        detector.wasm, sbom.cdx.json: as the manifest says", "signer       the given key", "good "];
+    assert!(wanted.iter().all(|part| told.contains(part)), "{told}");
+
+    let public = fs::read_to_string(at.join("acme.key.pub")).unwrap();
+    let entry = format!("[[publisher]]\nname = \"acme\"\nkey = \"{}\"\n", public.lines().last().unwrap());
+    let rest = source("press", "opc.tcp://127.0.0.1:9", &["oil"]);
+    fs::write(at.join("watchfire.toml"), rest + &entry + &detector("oil", "hot-oil", &["press/**"], HIGH)).unwrap();
+    let told = shell(&commands(PAGE, "watchfire plugin verify"), at);
+    let wanted = ["signer       acme (key ", "used by      oil, from", "oil: `hot-oil` 1.0.0 sha256:"];
+    assert!(wanted.iter().all(|part| told.contains(part)), "{told}");
+
+    // Every system opens a package, and finds in it what the manifest says.
+    let told = shell("tar xf hot-oil-1.0.0.wfpkg; sha256sum detector.wasm; cat manifest.toml", at);
+    let digest = digest("limit");
+    assert!(told.contains(&format!("{}  detector.wasm", &digest[7..])), "{told}");
+    assert!(told.contains(&format!("\"detector.wasm\" = \"{digest}\"")), "{told}");
+    // And what other programs pack is taken as well: here in GNU's form, with owners and times.
+    shell("tar cf other.wfpkg manifest.toml manifest.toml.minisig sbom.cdx.json detector.wasm", at);
+    done(at, &["verify", "other.wfpkg", "--config", "watchfire.toml"]);
+    // A version before it stays beside it, for whom its digest is configured.
+    let told = done(at, &["verify", "hot-oil-1.0.0.wfpkg", "--config", "watchfire.toml"]);
+    assert!(told.contains(&format!("digest       {digest}")), "{told}");
+}
+
+#[test]
+fn a_backup_holds_what_was_installed_and_accepted() {
+    let site = Site::new();
+    let at = site.folder();
+    let acme = publisher(at, "acme");
+    let package = signed(at, "limit", "acme", "level-guard", "1.0.0");
+    let rest = acme + &source("plant", "opc.tcp://127.0.0.1:9", &["reactor_level"]);
+    site.configure(&(rest + &detector("level", "level-guard", &[LEVEL], HIGH)));
+    let config = site.config().display().to_string();
+    done(at, &["install", &package, "--config", &config]);
+    let copy = at.join("copy").display().to_string();
+    let made = site.run("backup", &[&copy]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    fs::remove_dir_all(site.data()).unwrap();
+    let (code, told) = plugin(at, &["list", "--config", &config]);
+    assert!(code == Some(1) && told.contains("nor installed; install its package with"), "{told}");
+    let restored = site.run("restore", &[&copy]);
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    let told = done(at, &["list", "--config", &config]);
+    assert!(told.contains("level: `level-guard` 1.0.0 sha256:") && told.contains("signer: acme"), "{told}");
+}
+
+#[test]
+fn two_versions_run_side_by_side_where_a_digest_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let acme = publisher(at, "acme");
+    // Another program under the same name stands for another version.
+    let old = signed(at, "limit", "acme", "guard", "1.0.0");
+    let new = signed(at, "stuck", "acme", "guard", "2.0.0");
+    let digest_line = format!("digest = \"{}\"\n{HIGH}", digest("limit"));
+    let rest = acme
+        + &source("plant", "opc.tcp://127.0.0.1:9", &["reactor_level"])
+        + &detector("kept", "guard", &[LEVEL], &digest_line)
+        + &detector("moved", "guard", &[LEVEL], "");
+    fs::write(at.join("watchfire.toml"), rest).unwrap();
+    done(at, &["install", &old]);
+    let told = done(at, &["install", &new]);
+    assert!(told.contains(&format!("is {} from now on; it was {}", digest("stuck"), digest("limit"))), "{told}");
+    assert!(told.contains("used by      moved, from"), "{told}");
+    let told = done(at, &["list"]);
+    assert!(told.contains(&format!("kept: `guard` 1.0.0 {}", digest("limit"))), "{told}");
+    assert!(told.contains(&format!("moved: `guard` 2.0.0 {}", digest("stuck"))), "{told}");
+    for (words, part) in [
+        (["remove", "guard"], "`guard` is installed 2 times; give a digest: "),
+        (["remove", &digest("limit")], "`guard` is used by kept; take it out of the configuration first"),
+        (["remove", "sha256:00"], "`sha256:00` is not installed"),
+    ] {
+        let (code, told) = plugin(at, &words);
+        assert!(code == Some(1) && told.contains(part), "{words:?}: {told}");
+    }
 }

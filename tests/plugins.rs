@@ -18,7 +18,7 @@ pub fn all_languages() -> bool {
 }
 
 /// The block of commands of a page that begins with this line.
-fn commands(page: &str, first: &str) -> String {
+pub fn commands(page: &str, first: &str) -> String {
     let text = fs::read_to_string(top().join(page)).unwrap();
     let block = text.split("```sh\n").skip(1).find(|block| block.starts_with(first));
     block
