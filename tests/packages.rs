@@ -390,4 +390,15 @@ fn two_versions_run_side_by_side_where_a_digest_says_so() {
         let (code, told) = plugin(at, &words);
         assert!(code == Some(1) && told.contains(part), "{words:?}: {told}");
     }
+    // Whoever can write the data folder can point a name elsewhere, and is told of it.
+    let list = at.join("data/plugins/bound.toml");
+    let bound = fs::read_to_string(&list).unwrap();
+    fs::write(&list, bound.replace("guard = ", "guard = \"x\"\nother = ")).unwrap();
+    let (code, told) = plugin(at, &["list"]);
+    assert!(code == Some(1) && told.contains("bound.toml` cannot be read: "), "{told}");
+    fs::write(&list, bound.replace("guard = ", "other = ")).unwrap();
+    let config = fs::read_to_string(at.join("watchfire.toml")).unwrap();
+    fs::write(at.join("watchfire.toml"), config.replace("plugin = \"guard\"", "plugin = \"other\"")).unwrap();
+    let (code, told) = plugin(at, &["list"]);
+    assert!(code == Some(1) && told.contains("its package says that it is `guard`; install the right one"), "{told}");
 }

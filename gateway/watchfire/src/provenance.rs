@@ -96,8 +96,8 @@ struct Judged {
     place: Range<usize>,
 }
 
-/// What was judged: the file's BLAKE3, and what the detector's entry allows.
-type Verdicts = HashMap<(blake3::Hash, Option<Digest>), Judged>;
+/// What was judged: the file's BLAKE3, whether it was read as a package, and what the detector's entry allows.
+type Verdicts = HashMap<(blake3::Hash, bool, Option<Digest>), Judged>;
 
 /// Says what each detector may run.
 #[derive(Clone)]
@@ -200,8 +200,11 @@ impl Plugins {
         if !path.exists() {
             bail!("its package {digest} is not in `{}`; install it again", path.display());
         }
-        let resolved = self.judge(name, Store::read(&path)?, true, pinned)?;
+        let resolved = self.judge(Store::read(&path)?, true, pinned)?;
         let found = &resolved.provenance;
+        if found.plugin != name {
+            bail!("its package says that it is `{}`; install the right one", found.plugin);
+        }
         if found.digest != digest.to_string() {
             let (path, found) = (path.display(), &found.digest);
             bail!("its package `{path}` was changed: it is {found} now, and {digest} was installed; install it again");
@@ -237,12 +240,14 @@ impl Plugins {
 
     fn unbound_file(&self, path: &Path, pinned: Option<Digest>) -> Result<Resolved> {
         let packed = path.extension().is_some_and(|extension| extension == EXTENSION);
-        self.judge(&path.display().to_string(), Store::read(path)?, packed, pinned)
+        let mut resolved = self.judge(Store::read(path)?, packed, pinned)?;
+        resolved.provenance.plugin = path.display().to_string();
+        Ok(resolved)
     }
 
     /// The component of a file, if the configuration trusts it; what the detector's own entry names is allowed to it.
-    fn judge(&self, name: &str, mut bytes: Vec<u8>, packed: bool, pinned: Option<Digest>) -> Result<Resolved> {
-        let key = (blake3::hash(&bytes), pinned);
+    fn judge(&self, mut bytes: Vec<u8>, packed: bool, pinned: Option<Digest>) -> Result<Resolved> {
+        let key = (blake3::hash(&bytes), packed, pinned);
         let known = self.judged.lock().get(&key).cloned();
         let Judged { provenance, signer, place } = match known {
             Some(known) => known,
@@ -254,7 +259,6 @@ impl Plugins {
         };
         bytes.truncate(place.end);
         bytes.drain(..place.start);
-        let provenance = Provenance { plugin: name.to_owned(), ..provenance };
         Ok(Resolved { component: Cow::Owned(bytes), provenance, signer: Some(signer) })
     }
 
@@ -264,7 +268,7 @@ impl Plugins {
         trust.allowed.extend(pinned);
         let signer = trust.judge(&package, self.clock.now())?;
         let provenance = Provenance {
-            plugin: String::new(),
+            plugin: package.manifest.name.clone(),
             version: package.manifest.version.clone(),
             digest: package.digest.to_string(),
             signer: signer_name(&signer),
@@ -279,7 +283,7 @@ impl Plugins {
         let signer = if pinned == Some(digest) { Signer::Allowed } else { self.trust.bare(digest)? };
         let label = Label::read(bytes).unwrap_or_default();
         let provenance = Provenance {
-            plugin: String::new(),
+            plugin: label.name.unwrap_or_default(),
             version: label.version.unwrap_or_default(),
             digest: digest.to_string(),
             signer: signer_name(&signer),
