@@ -1,5 +1,6 @@
 //! A plugin instance as the pipeline's `Detector`: its calls run on the detectors' own threads, wherever they are made.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -38,7 +39,7 @@ impl Sandboxed {
         let gone = Arc::downgrade(&waiting);
         let work = async move {
             let stop = || ended() || gone.strong_count() == 0;
-            let done = lane.run(&handle, stop, call(instance)).await;
+            let done = lane.run(&handle, stop, pin!(call(instance))).await;
             (lane, done)
         };
         let ran = self.executor.run(work).await;
@@ -72,8 +73,11 @@ impl Detector for Sandboxed {
         if self.executor.is_here() {
             let mut instance = self.take()?;
             let _running = self.executor.running();
-            let call = self.lane.run(self.executor.handle(), self.executor.has_ended(), instance.process(batch));
-            let answer = here(call).await.and_then(|done| done);
+            let answer = {
+                let call = pin!(instance.process(batch));
+                let call = self.lane.run(self.executor.handle(), self.executor.has_ended(), call);
+                here(call).await.and_then(|done| done)
+            };
             let answer = answer.unwrap_or_else(|lost| Err(DetectorFault::Trap(lost.to_string())));
             return self.keep(instance, answer);
         }

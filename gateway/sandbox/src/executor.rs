@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Thread;
@@ -103,7 +104,7 @@ impl Executor {
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Lost> {
         let (handle, ended) = (self.handle.clone(), self.has_ended());
-        self.run(async move { Lane::default().run(&handle, ended, work).await }).await?
+        self.run(async move { Lane::default().run(&handle, ended, pin!(work)).await }).await?
     }
 
     /// Whether the threads are about to end.

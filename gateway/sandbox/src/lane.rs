@@ -4,7 +4,7 @@
 
 use std::future::poll_fn;
 use std::panic::resume_unwind;
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ impl Default for Lane {
 
 impl Lane {
     /// Runs a call of which each `Pending` is a slice. The caller is on the detectors' threads, whose handle that is.
-    /// Once it has to give way, the call cannot be dropped before its end: `stop` is asked after each slice.
+    /// It is pinned where it is made: it is some kilobytes, and a move of it would cost more than many a call. Once it
+    /// has to give way, the call cannot be dropped before its end: `stop` is asked after each slice.
     ///
     /// # Errors
     /// When it was stopped.
@@ -47,9 +48,8 @@ impl Lane {
         &mut self,
         handle: &Handle,
         stop: impl Fn() -> bool + Sync,
-        call: impl Future<Output = T> + Send,
+        mut call: Pin<&mut (impl Future<Output = T> + Send)>,
     ) -> Result<T, Lost> {
-        let mut call = pin!(call);
         self.refill();
         let was_long = std::mem::take(&mut self.was_long);
         loop {

@@ -17,10 +17,10 @@ const DEEP: [(&str, &str); 2] = [
     ),
     ("process", "(drop (call $dig (i64.const 20000)))"),
 ];
-/// Ten million turns.
+/// Twenty-five million turns, a little under the fuel of a call: several slices.
 const LONG: [(&str, &str); 1] = [(
     "process",
-    "(loop $l (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 10000000))))",
+    "(loop $l (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 25000000))))",
 )];
 
 /// What the operator reads of a detector that is started, judges a row and is saved.
@@ -54,7 +54,7 @@ async fn each_bound_is_the_bindings_own_and_named_by_its_setting() {
         (
             "long",
             Quota { fuel_per_call: 1_000_000, fuel_per_row: 0, ..quota },
-            Quota { fuel_per_call: 1_000_000, fuel_per_row: 100_000_000, ..quota },
+            Quota { fuel_per_call: 1_000_000, fuel_per_row: 1_000_000_000, ..quota },
             "`fuel_per_call`, `fuel_per_row`",
         ),
         ("deep", Quota { stack_bytes: 128 << 10, ..quota }, Quota { stack_bytes: 16 << 20, ..quota }, "`stack_kb`"),
