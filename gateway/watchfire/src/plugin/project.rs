@@ -22,7 +22,7 @@ const WORLD: File = ("wit/guest.wit", own!("templates/guest.wit"));
 const DEPENDENCY: File = ("wit/deps/detector/detector.wit", CONTRACT);
 
 /// Rust, with the SDK.
-pub const RUST: [File; 15] = [
+pub const RUST: [File; 16] = [
     ("wit/0.1.0/detector.wit", CONTRACT),
     ("Cargo.toml", own!("templates/rust/Cargo.toml.in")),
     // The versions that the bundled detectors are built with; cargo drops those that are not needed.
@@ -37,6 +37,7 @@ pub const RUST: [File; 15] = [
     ("watchfire/sdk/src/detector.rs", own!("../../plugins/sdk/src/detector.rs")),
     ("watchfire/sdk/src/glue.rs", own!("../../plugins/sdk/src/glue.rs")),
     ("watchfire/sdk/src/lib.rs", own!("../../plugins/sdk/src/lib.rs")),
+    ("watchfire/sdk/src/memory.rs", own!("../../plugins/sdk/src/memory.rs")),
     ("watchfire/sdk/src/show.rs", own!("../../plugins/sdk/src/show.rs")),
     ("watchfire/sdk/src/state.rs", own!("../../plugins/sdk/src/state.rs")),
 ];
