@@ -91,9 +91,7 @@ fn the_authors_guide_leads_to_a_detector_that_runs() {
         "all 3 verdicts are the golden ones",
         "fuel/sample",
     ];
-    for part in wanted {
-        assert!(told.contains(part), "`{part}` is missing in:\n{told}");
-    }
+    tells(&told, &wanted);
 
     // The same detector with another limit does not say what it is known to say.
     let project = folder.path().join("hot-oil");
@@ -107,6 +105,13 @@ fn the_authors_guide_leads_to_a_detector_that_runs() {
     let (code, told) = plugin(&["check", module], &project);
     assert!(code == Some(1) && told.contains("watchfire plugin pack"), "{told}");
     has_the_same_commands(&project, RUST);
+}
+
+#[track_caller]
+fn tells(told: &str, wanted: &[&str]) {
+    for part in wanted {
+        assert!(told.contains(part), "`{part}` is missing in:\n{told}");
+    }
 }
 
 /// The README of a project has the commands of the guide.
@@ -140,9 +145,7 @@ fn the_guide_leads_to_a_detector_in_other_languages() {
             "all 3 verdicts are the golden ones",
             "fuel/sample",
         ];
-        for part in wanted {
-            assert!(told.contains(part), "`{part}` is missing in:\n{told}");
-        }
+        tells(&told, &wanted);
         assert!(!told.contains("warning:"), "{told}");
         has_the_same_commands(&folder.path().join("hot-oil"), &first);
         names_mistakes_by_their_key(&folder.path().join("hot-oil"));
