@@ -325,7 +325,7 @@ fn both_failures_in_a_year_of_an_offices_temperature_are_found_and_nothing_betwe
     serve_until(FAILURES[0].0);
     let is_strange = |active: bool| move |event: &Value| is_of("strange", event) && event["active"] == active;
     hmi.event_where(0, "the first alarm", is_strange(true));
-    let mut begin = hmi.mark();
+    let mut begin = 0;
     for (at, (from, to)) in FAILURES.into_iter().enumerate() {
         hmi.event_where(begin, "the end of the alarm before", is_strange(false));
         begin = hmi.mark();
