@@ -1,6 +1,7 @@
 //! What a condition is, as opposed to how it stands: fixed while its detector's configuration is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use watchfire_model::{ConditionKey, Scope, Severity, SignalId};
 
@@ -55,6 +56,45 @@ pub enum ConditionClass {
     System,
     /// StatisticalConditionClassType.
     Statistical,
+    /// MaintenanceConditionClassType.
+    Maintenance,
+    /// HighlyManagedAlarmConditionClassType: the gateway never suppresses it of its own accord.
+    HighlyManaged,
+}
+
+/// How the alarms of a condition behave in time and beside each other (OPC 10000-9 §5.8.2), and what was settled of
+/// them when they were rationalised (ISA-18.2 §9). The default is the plain alarm: at once, without end, alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// OnDelay: for so long a finding must stand before it is an alarm.
+    pub on_delay: Option<Duration>,
+    /// OffDelay: for so long it must be gone before the alarm ends.
+    pub off_delay: Option<Duration>,
+    /// ReAlarmTime: an alarm that still stands after it is one anew.
+    pub re_alarm: Option<Duration>,
+    /// MaxTimeShelved.
+    pub max_shelve: Option<Duration>,
+    /// LatchedState: once active it stays in the list until somebody resets it.
+    pub latch: bool,
+    /// Whether a chattering alarm stays active until it was quiet for a minute.
+    pub damp: bool,
+    /// The group it belongs to.
+    pub group: Option<Group>,
+    /// What may have caused it; may be empty.
+    pub cause: String,
+    /// What happens if nobody does anything; may be empty.
+    pub consequence: String,
+    /// The time in which somebody must have done something.
+    pub respond_within: Option<Duration>,
+}
+
+/// Alarms that have one cause (OPC 10000-9 §5.8.2, FirstInGroup).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether those that follow the first are suppressed while it lasts, as far as they are no more severe.
+    pub first_only: bool,
 }
 
 /// A condition instance: what it is and where it belongs. What the instances of one condition have in common they
@@ -85,4 +125,6 @@ pub struct ConditionDef {
     pub confirm: bool,
     /// Who finds it: plugin, version and digest, for people.
     pub detector: Arc<str>,
+    /// How its alarms behave.
+    pub rules: Arc<Rules>,
 }

@@ -1,15 +1,13 @@
-//! The state machine. The caller sets a level or gives a command; every transition is decided here.
+//! All conditions: who is defined, what time changes next, which alarms belong together. What becomes of one condition
+//! is decided in `condition` and `command`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use watchfire_model::{AlarmCommand, CommandKind, ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
+use watchfire_model::{AlarmCommand, ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
 
-use crate::state::EVENT_IDS_MAX;
-use crate::{Comment, ConditionDef, ConditionState, DecodeError, EventId, Evidence};
-
-/// The longest comment, bytes.
-const COMMENT_BYTES_MAX: usize = 4096;
+use crate::condition::{Changed, Condition, Leader};
+use crate::{ConditionDef, ConditionState, DecodeError, Evidence, RefusedCommand, Suppression};
 
 /// What a detector says of a condition, in the engine's terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +26,15 @@ pub struct Finding {
     pub quality: StatusCode,
 }
 
+/// How far what was found of a condition can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Belief {
+    /// The Quality of the condition.
+    pub quality: StatusCode,
+    /// Whether anything that it rests on can be read.
+    pub supported: bool,
+}
+
 /// A state that was reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {
@@ -35,51 +42,26 @@ pub struct Transition {
     pub def: Arc<ConditionDef>,
     /// How it stands now; shared with the engine and with whoever shows it, and never changed.
     pub state: Arc<ConditionState>,
+    /// The branch that the event tells of; `None` where it is the condition itself.
+    pub branch: Option<Arc<ConditionState>>,
     /// Whether an event tells of it. A change that concerns neither a listed condition nor one that just left the list
     /// (an inactive one whose inputs are lost) only shows in its nodes, and keeps its EventId.
     pub notify: bool,
 }
 
-/// Why a command is refused; each has a status code of OPC 10000-9.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RefusedCommand {
-    /// BadNodeIdUnknown.
-    #[error("there is no such condition")]
-    UnknownCondition,
-    /// BadEventIdUnknown.
-    #[error("the EventId is not one of the condition's current occurrence")]
-    EventIdUnknown,
-    /// BadConditionBranchAlreadyAcked.
-    #[error("it is acknowledged already")]
-    AlreadyAcked,
-    /// BadConditionBranchAlreadyConfirmed.
-    #[error("it is confirmed already")]
-    AlreadyConfirmed,
-    /// BadConditionDisabled.
-    #[error("it is disabled")]
-    Disabled,
-    /// BadConditionAlreadyEnabled.
-    #[error("it is enabled already")]
-    AlreadyEnabled,
-    /// BadConditionAlreadyDisabled.
-    #[error("it is disabled already")]
-    AlreadyDisabled,
-    /// BadInvalidArgument.
-    #[error("the comment is longer than {COMMENT_BYTES_MAX} bytes")]
-    CommentTooLong,
-    /// BadInvalidArgument.
-    #[error("a comment is needed")]
-    CommentMissing,
-    /// BadTooManyOperations: too many commands wait, or the gateway is stopping.
-    #[error("the gateway is busy or stopping; try again")]
-    Busy,
+impl Transition {
+    /// The state that the event tells: that of the branch where it is one.
+    #[must_use]
+    pub fn told(&self) -> &Arc<ConditionState> {
+        self.branch.as_ref().unwrap_or(&self.state)
+    }
 }
 
-#[derive(Debug)]
-struct Condition {
-    def: Arc<ConditionDef>,
-    /// Copied when it changes, since whoever shows it keeps what was.
-    state: Arc<ConditionState>,
+/// The active members of a group.
+#[derive(Debug, Default)]
+struct Members {
+    active: BTreeSet<ConditionKey>,
+    first: Option<(ConditionKey, Severity)>,
 }
 
 /// All conditions and how they stand.
@@ -90,6 +72,9 @@ pub struct Engine {
     orphans: BTreeMap<ConditionKey, ConditionState>,
     /// How the last new condition began; those that begin alike share it until they change.
     fresh: Option<Arc<ConditionState>>,
+    /// What time changes next, soonest first.
+    due: BTreeSet<(Instant, ConditionKey)>,
+    groups: BTreeMap<Arc<str>, Members>,
 }
 
 impl Engine {
@@ -100,7 +85,10 @@ impl Engine {
     pub fn restore(&mut self, key: &ConditionKey, bytes: &[u8]) -> Result<(), DecodeError> {
         let state = ConditionState::decode(key.as_str(), bytes)?;
         match self.conditions.get_mut(key) {
-            Some(condition) => condition.state = Arc::new(state),
+            Some(condition) => {
+                condition.state = Arc::new(state);
+                self.note(key);
+            }
             None => {
                 self.orphans.insert(key.clone(), state);
             }
@@ -110,9 +98,10 @@ impl Engine {
 
     /// Says what a condition is. A known one keeps its state; a new one starts normal at `at`.
     pub fn define(&mut self, def: Arc<ConditionDef>, at: Instant) -> Transition {
-        let known = self.conditions.remove(&def.key).map(|condition| condition.state);
+        let before = self.conditions.remove(&def.key);
+        let due = before.as_ref().and_then(|condition| condition.due);
         let recovered = || self.orphans.remove(&def.key).map(Arc::new);
-        let mut state = match known.or_else(recovered) {
+        let mut state = match before.map(|condition| condition.state).or_else(recovered) {
             Some(state) => state,
             None => self.fresh(def.severity, at),
         };
@@ -120,8 +109,10 @@ impl Engine {
         if state.retain != retain {
             Arc::make_mut(&mut state).retain = retain;
         }
-        let transition = Transition { def: def.clone(), state: state.clone(), notify: false };
-        self.conditions.insert(def.key.clone(), Condition { def, state });
+        let transition = Transition { def: def.clone(), state: state.clone(), branch: None, notify: false };
+        let key = def.key.clone();
+        self.conditions.insert(key.clone(), Condition { def, state, due });
+        self.note(&key);
         transition
     }
 
@@ -150,164 +141,141 @@ impl Engine {
         self.state(key).or_else(|| self.orphans.get(key))
     }
 
-    /// Applies a finding that rests on the record at `cause`. `now` is the receive time. Answers the transition, if
-    /// there is one: a finding that changes nothing that an operator sees is none, and neither is one for a condition
-    /// that is unknown. A disabled condition keeps its level for when it is enabled, without an event.
-    pub fn apply(&mut self, key: &ConditionKey, cause: Lsn, finding: Finding, now: Instant) -> Option<Transition> {
-        let condition = self.conditions.get_mut(key)?;
-        if condition.state.stands_so(&finding) {
-            return None;
-        }
-        let (was_listed, at) = (condition.state.retain, finding.at);
-        Arc::make_mut(&mut condition.state).take(&condition.def, finding);
-        Some(condition.changed(was_listed, cause, at, now))
+    /// Applies a finding that rests on the record at `cause`. `now` is the receive time. Answers the transitions that
+    /// follow, in their order: none for a finding that changes nothing that an operator sees, or for a condition that is
+    /// unknown; that of a branch before that of its condition. A disabled condition keeps its level for when it is
+    /// enabled, without an event.
+    pub fn apply(&mut self, key: &ConditionKey, cause: Lsn, finding: Finding, now: Instant) -> Vec<Transition> {
+        self.change(key, |condition, leader| condition.find(finding, cause, now, leader))
     }
 
     /// Says how far the findings of a condition can be believed, without touching its state otherwise: a detector
-    /// that fails or loses its inputs never clears an alarm.
-    pub fn apply_quality(
+    /// that fails or loses its inputs never clears an alarm. One of which nothing can be known is suppressed, since
+    /// another alarm says why.
+    pub fn believe(&mut self, key: &ConditionKey, cause: Lsn, belief: Belief, now: Instant) -> Vec<Transition> {
+        self.change(key, |condition, _| condition.believe(belief, cause, now))
+    }
+
+    /// Begins or ends a reason of the gateway's own to suppress a condition. One that is highly managed is never
+    /// suppressed so.
+    pub fn suppress(
         &mut self,
         key: &ConditionKey,
+        reason: Suppression,
+        holds: bool,
         cause: Lsn,
-        quality: StatusCode,
         now: Instant,
-    ) -> Option<Transition> {
-        let condition = self.conditions.get_mut(key)?;
-        if condition.state.quality.value == quality || !condition.state.enabled.value {
-            return None;
-        }
-        Arc::make_mut(&mut condition.state).quality.set(quality, now);
-        let was_listed = condition.state.retain;
-        Some(condition.changed(was_listed, cause, now, now))
+    ) -> Vec<Transition> {
+        self.change(key, |condition, _| {
+            let managed = condition.def.class == crate::ConditionClass::HighlyManaged;
+            if condition.state.suppressed.value.has(reason) == holds || (holds && managed) {
+                return Vec::new();
+            }
+            let was_listed = condition.state.retain;
+            let with = condition.state.suppressed.value.with(reason, holds);
+            condition.state_mut().suppressed.set(with, now);
+            condition.close(was_listed, Changed { main: true, ..Changed::default() }, cause.0, now, now)
+        })
     }
 
     /// Carries out a command.
     ///
     /// # Errors
     /// Why it is refused; nothing has changed then.
-    pub fn command(&mut self, command: &AlarmCommand) -> Result<Transition, RefusedCommand> {
-        let condition = self.conditions.get_mut(&command.key).ok_or(RefusedCommand::UnknownCondition)?;
-        condition.check(command)?;
-        let at = command.at;
-        let confirm = condition.def.confirm;
-        let state = Arc::make_mut(&mut condition.state);
-        match command.kind {
-            CommandKind::Acknowledge => {
-                state.acked.set(true, at);
-                state.confirmed.set(!confirm, at);
+    pub fn command(&mut self, command: &AlarmCommand) -> Result<Vec<Transition>, RefusedCommand> {
+        let meant = self.conditions.get(&command.key).ok_or(RefusedCommand::UnknownCondition)?.check(command)?;
+        Ok(self.change(&command.key, |condition, leader| {
+            let was_listed = condition.state.retain;
+            let changed = condition.obey(command, meant, leader);
+            condition.close(was_listed, changed, 0, command.at, command.at)
+        }))
+    }
+
+    /// When time changes something next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Does what time has brought by `now`: shelving ends, delays are over, alarms are told anew. `ready` says of a
+    /// binding whether what its detector found last is how things stand: while it is not, a finding that is held back
+    /// does not count, since the next may take it back.
+    pub fn expire(&mut self, cause: Lsn, now: Instant, ready: impl Fn(&str) -> bool) -> Vec<Transition> {
+        let due: Vec<ConditionKey> = self.over(now).cloned().collect();
+        let mut all = Vec::new();
+        for key in due {
+            let ready = ready(key.binding());
+            all.extend(self.change(&key, |condition, leader| condition.expire(cause, now, ready, leader)));
+        }
+        all
+    }
+
+    /// Does what time has brought to the conditions of one binding.
+    pub fn expire_binding(&mut self, binding: &str, cause: Lsn, now: Instant) -> Vec<Transition> {
+        let due: Vec<ConditionKey> = self.over(now).filter(|key| key.binding() == binding).cloned().collect();
+        let mut all = Vec::new();
+        for key in due {
+            all.extend(self.change(&key, |condition, leader| condition.expire(cause, now, true, leader)));
+        }
+        all
+    }
+
+    fn over(&self, now: Instant) -> impl Iterator<Item = &ConditionKey> {
+        self.due.iter().take_while(move |(due, _)| *due <= now).map(|(_, key)| key)
+    }
+
+    /// Changes a condition and keeps what is noted of it.
+    fn change(
+        &mut self,
+        key: &ConditionKey,
+        how: impl FnOnce(&mut Condition, Leader) -> Vec<Transition>,
+    ) -> Vec<Transition> {
+        let Some(condition) = self.conditions.get_mut(key) else { return Vec::new() };
+        let group = condition.def.rules.group.as_ref();
+        let leader = group.and_then(|group| self.groups.get(&group.name)).and_then(|group| group.first.as_ref());
+        let leader = leader.map(|(_, severity)| *severity);
+        let mut all = how(condition, leader);
+        if !all.is_empty() {
+            all.extend(self.note(key));
+        }
+        all
+    }
+
+    /// Notes when time changes a condition next, and whether it is active in its group. Answers for the first of a group
+    /// of which none is active any more: it is the first no longer.
+    fn note(&mut self, key: &ConditionKey) -> Option<Transition> {
+        let condition = self.conditions.get_mut(key)?;
+        let due = condition.next_due();
+        if due != condition.due {
+            if let Some(before) = condition.due {
+                self.due.remove(&(before, key.clone()));
             }
-            CommandKind::Confirm => state.confirmed.set(true, at),
-            CommandKind::Enable => state.enable(at),
-            CommandKind::Disable => state.enabled.set(false, at),
-            CommandKind::AddComment => {}
+            if let Some(due) = due {
+                self.due.insert((due, key.clone()));
+            }
+            condition.due = due;
         }
-        if let Some((locale, text)) = &command.comment {
-            state.comment = crate::Stamped::new(Comment { locale: locale.clone(), text: text.clone() }, at);
+        let group = condition.def.rules.group.as_ref()?.name.clone();
+        let (active, first, severity) =
+            (condition.state.active.value, condition.state.first_in_group, condition.def.severity);
+        let members = self.groups.entry(group).or_default();
+        if active {
+            members.active.insert(key.clone());
+            if first || members.first.is_none() {
+                members.first = Some((key.clone(), severity));
+            }
+            return None;
         }
-        state.user.clone_from(&command.user);
-        condition.transition(0, at, at);
-        Ok(condition.announced())
-    }
-}
-
-impl Condition {
-    fn check(&self, command: &AlarmCommand) -> Result<(), RefusedCommand> {
-        use CommandKind::{Acknowledge, AddComment, Confirm, Disable, Enable};
-        let state = &self.state;
-        match command.kind {
-            Enable if state.enabled.value => return Err(RefusedCommand::AlreadyEnabled),
-            Disable if !state.enabled.value => return Err(RefusedCommand::AlreadyDisabled),
-            Enable | Disable => return Ok(()),
-            Acknowledge | Confirm | AddComment => {}
+        members.active.remove(key);
+        if !members.active.is_empty() {
+            return None;
         }
-        if !state.enabled.value {
-            return Err(RefusedCommand::Disabled);
-        }
-        if !state.event_ids.iter().any(|id| id.bytes()[..] == command.event_id[..]) {
-            return Err(RefusedCommand::EventIdUnknown);
-        }
-        if command.comment.as_ref().is_some_and(|(locale, text)| locale.len() + text.len() > COMMENT_BYTES_MAX) {
-            return Err(RefusedCommand::CommentTooLong);
-        }
-        match command.kind {
-            Acknowledge if state.acked.value => Err(RefusedCommand::AlreadyAcked),
-            Confirm if state.confirmed.value => Err(RefusedCommand::AlreadyConfirmed),
-            AddComment if command.comment.is_none() => Err(RefusedCommand::CommentMissing),
-            _ => Ok(()),
-        }
-    }
-
-    /// Gives the state that was just reached its number, its EventId and its place in the list.
-    fn transition(&mut self, cause: u64, at: Instant, now: Instant) {
-        let state = Arc::make_mut(&mut self.state);
-        state.transitions += 1;
-        state.event_id = EventId::derive(&self.def.key, state.transitions, cause);
-        state.event_ids.push(state.event_id);
-        let excess = state.event_ids.len().saturating_sub(EVENT_IDS_MAX);
-        state.event_ids.drain(..excess);
-        state.time = at;
-        state.receive_time = now;
-        state.retain = state.must_retain(&self.def);
-    }
-
-    /// After a finding changed the state: a transition, unless the condition neither was nor is listed.
-    fn changed(&mut self, was_listed: bool, cause: Lsn, at: Instant, now: Instant) -> Transition {
-        Arc::make_mut(&mut self.state).decided = cause;
-        if was_listed || self.state.must_retain(&self.def) {
-            self.transition(cause.0, at, now);
-            return self.announced();
-        }
-        Transition { notify: false, ..self.announced() }
-    }
-
-    fn announced(&self) -> Transition {
-        Transition { def: self.def.clone(), state: self.state.clone(), notify: true }
-    }
-}
-
-impl ConditionState {
-    /// Whether a finding changes nothing that an operator sees: the reason only counts while the condition is listed.
-    fn stands_so(&self, finding: &Finding) -> bool {
-        let same_level = finding.level == Level::Unknown
-            || (finding.level == self.level && (!self.retain || finding.message == self.message));
-        same_level && self.quality.value == finding.quality
-    }
-
-    fn take(&mut self, def: &ConditionDef, finding: Finding) {
-        let at = finding.at;
-        self.quality.set(finding.quality, at);
-        if finding.level == Level::Unknown {
-            return;
-        }
-        let was_active = self.active.value;
-        self.level = finding.level;
-        self.score = finding.score;
-        self.message = finding.message;
-        self.evidence = finding.evidence;
-        self.active.set(finding.level.is_active(), at);
-        if self.active.value && !was_active && self.enabled.value {
-            self.begin_occurrence(at);
-        }
-        if self.active.value && self.severity.value != def.severity {
-            self.last_severity = self.severity.clone();
-            self.severity.set(def.severity, at);
-        }
-    }
-
-    /// A new occurrence: nobody has acknowledged it, and EventIds of the one before no longer count, so that nothing
-    /// is acknowledged by accident.
-    fn begin_occurrence(&mut self, at: Instant) {
-        self.activations += 1;
-        self.acked.set(false, at);
-        self.confirmed.set(true, at);
-        self.event_ids.clear();
-    }
-
-    /// Enabling an alarm whose level went active meanwhile begins an occurrence.
-    fn enable(&mut self, at: Instant) {
-        self.enabled.set(true, at);
-        if self.active.value {
-            self.begin_occurrence(at);
-        }
+        let (first, _) = members.first.take()?;
+        let condition = self.conditions.get_mut(&first)?;
+        let was_listed = condition.state.retain;
+        condition.state_mut().first_in_group = false;
+        condition
+            .close(was_listed, Changed { quiet: true, ..Changed::default() }, 0, Instant::default(), Instant::default())
+            .pop()
     }
 }

@@ -3,14 +3,20 @@
 //! Pure: no I/O, no async, no clock of its own. It is told the time and the cause with each call, and answers with the
 //! transitions that follow. The surfaces and the log are the pipeline's affair.
 
+mod command;
+mod condition;
 mod definition;
 mod engine;
 mod event_id;
-#[cfg(test)]
-mod rules;
 mod state;
+mod state_v1;
+#[cfg(test)]
+mod tests;
 
-pub use definition::{AlarmType, ConditionClass, ConditionDef};
-pub use engine::{Engine, Finding, RefusedCommand, Transition};
+pub use command::RefusedCommand;
+pub use definition::{AlarmType, ConditionClass, ConditionDef, Group, Rules};
+pub use engine::{Belief, Engine, Finding, Transition};
 pub use event_id::EventId;
-pub use state::{Comment, ConditionState, DecodeError, Evidence, Stamped};
+pub use state::{
+    CHATTER, CHATTER_RISES, Comment, ConditionState, DecodeError, Evidence, Shelving, Stamped, Suppression,
+};

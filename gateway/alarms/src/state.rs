@@ -1,16 +1,26 @@
 //! How a condition stands: everything that must survive a restart, and its encoding.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use watchfire_model::{ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
 
+use crate::state_v1::StateV1;
 use crate::{ConditionDef, EventId};
 
 /// The version of the encoding below, its first byte.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The one before, which is still read.
+const VERSION_BEFORE: u8 = 1;
 /// EventIds of the current occurrence that stay valid for acknowledgement and comments.
 pub(crate) const EVENT_IDS_MAX: usize = 32;
+/// Occurrences that a condition leaves behind; with more, the newest of them stands for those that follow.
+pub(crate) const BRANCHES_MAX: usize = 8;
+/// An alarm chatters when it comes so often (ISA-18.2 §16, EEMUA 191),
+pub const CHATTER_RISES: usize = 3;
+/// within such a time; and no longer does once it did not come for as long.
+pub const CHATTER: Duration = Duration::from_secs(60);
 
 /// A value and since when it holds (a TwoStateVariable or ConditionVariable, OPC 10000-9 §5.2, §5.3).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +70,103 @@ pub struct Evidence {
     pub share: f64,
 }
 
-/// A condition's whole state.
+/// ShelvedStateMachineType (OPC 10000-9 §5.8.17).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shelving {
+    /// Not put aside.
+    #[default]
+    Unshelved,
+    /// Put aside until then.
+    Timed {
+        /// When it ends.
+        until: Instant,
+    },
+    /// Put aside until it has ended, or until then.
+    OneShot {
+        /// When it ends at the latest, where the condition has a MaxTimeShelved.
+        until: Option<Instant>,
+    },
+}
+
+impl Shelving {
+    /// Whether it is put aside.
+    #[must_use]
+    pub const fn is_shelved(self) -> bool {
+        !matches!(self, Self::Unshelved)
+    }
+
+    /// When it ends by itself.
+    #[must_use]
+    pub const fn until(self) -> Option<Instant> {
+        match self {
+            Self::Unshelved => None,
+            Self::Timed { until } => Some(until),
+            Self::OneShot { until } => until,
+        }
+    }
+}
+
+/// Why a condition is suppressed; there may be several reasons at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suppression(u8);
+
+impl Suppression {
+    /// A person said so.
+    pub const OPERATOR: Self = Self(1);
+    /// The mode of operation says so.
+    pub const MODE: Self = Self(2);
+    /// What it rests on is lost, and an alarm of its own says so.
+    pub const PARENT: Self = Self(4);
+    /// Another of its group came first.
+    pub const GROUP: Self = Self(8);
+    /// Its detector told more than its budget allows.
+    pub const BUDGET: Self = Self(16);
+
+    /// Whether there is any reason.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Whether there is this reason.
+    #[must_use]
+    pub const fn has(self, reason: Self) -> bool {
+        self.0 & reason.0 != 0
+    }
+
+    /// With this reason, or without it.
+    #[must_use]
+    pub const fn with(self, reason: Self, holds: bool) -> Self {
+        if holds { Self(self.0 | reason.0) } else { Self(self.0 & !reason.0) }
+    }
+
+    /// The reasons by name, for people.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [
+            (Self::OPERATOR, "an operator"),
+            (Self::MODE, "the mode of operation"),
+            (Self::PARENT, "an alarm above it"),
+            (Self::GROUP, "the first of its group"),
+            (Self::BUDGET, "the budget of its detector"),
+        ];
+        all.into_iter().filter(|(reason, _)| self.has(*reason)).map(|(_, name)| name).collect()
+    }
+}
+
+/// A finding that OnDelay or OffDelay holds back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Delayed {
+    pub due: Instant,
+    pub level: Level,
+    pub message: String,
+    pub score: Option<f64>,
+    pub evidence: Vec<Evidence>,
+    /// The record it rests on.
+    pub cause: Lsn,
+}
+
+/// A condition's whole state, or that of one of its branches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConditionState {
     /// Enabled or disabled.
@@ -105,6 +211,32 @@ pub struct ConditionState {
     pub activations: u64,
     /// The last record of the log that changed it by a finding.
     pub decided: Lsn,
+    /// Whether it is put aside.
+    pub shelving: Stamped<Shelving>,
+    /// Whether and why it is suppressed.
+    pub suppressed: Stamped<Suppression>,
+    /// OutOfServiceState.
+    pub out_of_service: Stamped<bool>,
+    /// SilenceState.
+    pub silenced: Stamped<bool>,
+    /// LatchedState: it was active and nobody has reset it.
+    pub latched: Stamped<bool>,
+    /// ReAlarmRepeatCount: how often it was an alarm anew since it began.
+    pub re_alarms: u16,
+    /// When it is an alarm anew unless it ends before.
+    pub(crate) re_alarm_at: Option<Instant>,
+    /// Whether it was the first of its group.
+    pub first_in_group: bool,
+    /// Whether it comes and goes more than [`CHATTER_RISES`] times in [`CHATTER`].
+    pub chattering: bool,
+    /// When it last came, for [`ConditionState::chattering`]; the latest last.
+    pub(crate) rises: Vec<Instant>,
+    /// What is held back.
+    pub(crate) delayed: Option<Box<Delayed>>,
+    /// Of a branch: its BranchId, the EventId with which it was left behind.
+    pub branch: Option<EventId>,
+    /// Earlier occurrences that nobody has dealt with, oldest first (OPC 10000-9 §5.5.2, BranchId).
+    pub branches: Vec<ConditionState>,
 }
 
 /// Bytes that are no condition state.
@@ -144,7 +276,38 @@ impl ConditionState {
             transitions: 0,
             activations: 0,
             decided: Lsn(0),
+            shelving: Stamped::new(Shelving::Unshelved, at),
+            suppressed: Stamped::new(Suppression::default(), at),
+            out_of_service: Stamped::new(false, at),
+            silenced: Stamped::new(false, at),
+            latched: Stamped::new(false, at),
+            re_alarms: 0,
+            re_alarm_at: None,
+            first_in_group: false,
+            chattering: false,
+            rises: Vec::new(),
+            delayed: None,
+            branch: None,
+            branches: Vec::new(),
         }
+    }
+
+    /// The level that was found last, whether or not a delay still holds it back.
+    #[must_use]
+    pub fn found(&self) -> Level {
+        self.delayed.as_ref().map_or(self.level, |delayed| delayed.level)
+    }
+
+    /// SuppressedOrShelved (OPC 10000-9 §5.8.2): it stands, and nobody is to be bothered with it.
+    #[must_use]
+    pub fn is_aside(&self) -> bool {
+        self.suppressed.value.any() || self.out_of_service.value || self.shelving.value.is_shelved()
+    }
+
+    /// Whether somebody still has to acknowledge or confirm it.
+    #[must_use]
+    pub(crate) fn is_open(&self, confirm: bool) -> bool {
+        !self.acked.value || (confirm && !self.confirmed.value)
     }
 
     /// The EventId of the transition that led here; of a condition that had none yet, one that no event bears.
@@ -156,8 +319,8 @@ impl ConditionState {
     /// Retain (OPC 10000-9 §5.5.2): it belongs in the list while something is left to see or to do.
     #[must_use]
     pub(crate) fn must_retain(&self, def: &ConditionDef) -> bool {
-        let unconfirmed = def.confirm && !self.confirmed.value;
-        self.enabled.value && (self.active.value || !self.acked.value || unconfirmed)
+        let left = self.active.value || self.latched.value || self.is_open(def.confirm) || !self.branches.is_empty();
+        self.enabled.value && left
     }
 
     /// The state as bytes, for the log.
@@ -175,6 +338,9 @@ impl ConditionState {
         let error = |reason: String| DecodeError { key: key.to_owned(), reason };
         match bytes.split_first() {
             Some((&VERSION, body)) => postcard::from_bytes(body).map_err(|e| error(e.to_string())),
+            Some((&VERSION_BEFORE, body)) => {
+                postcard::from_bytes(body).map(|old: StateV1| old.into()).map_err(|e| error(e.to_string()))
+            }
             Some((version, _)) => Err(error(format!("it has version {version}, this program writes {VERSION}"))),
             None => Err(error("it is empty".to_owned())),
         }

@@ -9,7 +9,7 @@ use watchfire_package::{Digest, EXTENSION};
 
 use crate::names::{self, Known, Unique};
 use crate::section::{Section, Text, shown};
-use crate::{json, plugins};
+use crate::{alarm, json, plugins};
 
 /// A plugin bound to signals.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,8 +96,6 @@ pub struct QuotaConfig {
 const MODES: [(&str, Mode); 3] = [("learning", Mode::Learning), ("shadow", Mode::Shadow), ("live", Mode::Live)];
 /// The name that the gateway's own findings bear.
 const RESERVED: &str = "gateway";
-/// A day.
-const HOLD_OFF_S_MAX: f64 = 86_400.0;
 
 impl DetectorConfig {
     pub(crate) fn read(section: Section<'_>, base: &Path, unique: &mut Unique, known: &Known) -> Option<Self> {
@@ -128,7 +126,7 @@ impl DetectorConfig {
         let alarms: BTreeMap<String, AlarmSettings> = section
             .named_tables("alarm", "[detector.alarm.CONDITION]")
             .into_iter()
-            .map(|(condition, alarm)| (condition.text.to_owned(), alarm_settings(condition, alarm)))
+            .map(|(condition, alarm)| (condition.text.to_owned(), alarm::settings(condition, alarm)))
             .collect();
         section.close();
         let (name, (signals, patterns), quota) = (name?.text.to_owned(), signals?, quota?);
@@ -188,23 +186,6 @@ impl QuotaConfig {
 
 fn bytes(count: u64, unit_bits: u32) -> Option<usize> {
     usize::try_from(count.checked_mul(1 << unit_bits)?).ok()
-}
-
-fn alarm_settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettings {
-    if condition.text.is_empty() || condition.text.contains('/') {
-        let message = "is no condition; name one of the plugin's, or `\"*\"` for all that are not named";
-        section.wrong(condition.at, format_args!("\"{}\" {message}", condition.text.escape_debug()));
-    }
-    let severity = section.integer("severity", 1..=1000);
-    let settings = AlarmSettings {
-        severity: severity.and_then(|severity| u16::try_from(severity).ok()),
-        threshold: section.number("threshold", f64::MIN..=f64::MAX),
-        hold_off: section.number("hold_off_s", 0.0..=HOLD_OFF_S_MAX).map(Duration::from_secs_f64),
-        response: section.text("response").map(|response| response.text.to_owned()),
-        confirm: section.flag("confirm"),
-    };
-    section.close();
-    settings
 }
 
 /// The plugin's own table as JSON; an empty object when it is not there.

@@ -489,6 +489,19 @@ fn detectors_are_checked() {
             "w.toml:17: [detector.alarm.a] \"d\": `hold_off_s` must be a number from 0 to 86400, not `-1`",
         ),
         (
+            with_signals("alarm.a.class = 'safety'"),
+            "w.toml:17: [detector.alarm.a] \"d\": `class` must be `\"process\"`, `\"maintenance\"`, \
+             `\"statistical\"` or `\"highly-managed\"`, not \"safety\"",
+        ),
+        (
+            with_signals("alarm.a.first_only = true"),
+            "w.toml:17: [detector.alarm.a] \"d\": `first_only` is of a group; name it with `group`",
+        ),
+        (
+            with_signals("alarm.a.cause = ' '"),
+            "w.toml:17: [detector.alarm.a] \"d\": `cause` must have 1 to 2048 bytes, not 1",
+        ),
+        (
             with_signals("[[detector]]\nname = 'd'\nplugin = 'limit'\nsignals = ['**']"),
             "w.toml:18: [[detector]] \"d\": `name`: the detector in line 14 is named `d` too; names must differ",
         ),

@@ -3,6 +3,7 @@
 //! It knows no OPC UA stack, no plugin and no network: that a server answers or a plugin accepts its own table is
 //! found out by the rooms that talk to them. Passwords are read when they are asked for, never kept.
 
+mod alarm;
 mod detector;
 mod element;
 mod endpoint;

@@ -206,6 +206,11 @@ impl<'t> Section<'t> {
         value.and_then(|value| self.as_choice(key, value, words)).unwrap_or(default)
     }
 
+    /// One of the words, if there is one.
+    pub(crate) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        self.as_choice(key, self.value(key)?, words)
+    }
+
     /// One of the words, which must be given.
     pub(crate) fn required_choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         match self.value(key) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
+use watchfire_model::AlarmClass;
 
 use crate::{Config, Deadband, MessageMode, Mode, PasswordFrom, PluginRef, Profile, Role, Security};
 
@@ -148,6 +149,18 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
         severity = 700
         hold_off_s = 0.5
         confirm = true
+        class = 'highly-managed'
+        on_delay_s = 2
+        off_delay_s = 3
+        re_alarm_s = 4
+        max_shelve_s = 5
+        latch = true
+        damp = false
+        group = 'pump'
+        first_only = true
+        cause = 'why'
+        consequence = 'what then'
+        respond_within_s = 600
         [detector.alarm.'*']
         threshold = -1.5
         response = 'run'";
@@ -165,6 +178,14 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
     );
     let high = &detector.alarms["high"];
     assert_eq!((high.severity, high.hold_off, high.confirm), (Some(700), Some(Duration::from_millis(500)), Some(true)));
+    let s = |s| Some(Duration::from_secs(s));
+    assert_eq!((high.on_delay, high.off_delay, high.re_alarm, high.max_shelve), (s(2), s(3), s(4), s(5)));
+    assert_eq!(
+        (high.latch, high.damp, high.first_only, high.respond_within),
+        (Some(true), Some(false), Some(true), s(600))
+    );
+    assert_eq!((high.class, high.group.as_deref()), (Some(AlarmClass::HighlyManaged), Some("pump")));
+    assert_eq!((high.cause.as_deref(), high.consequence.as_deref()), (Some("why"), Some("what then")));
     let all = &detector.alarms["*"];
     assert_eq!((all.threshold, all.response.as_deref()), (Some(-1.5), Some("run")));
 }

@@ -171,7 +171,7 @@ pub struct AlarmCommand {
     pub key: ConditionKey,
     /// What is asked.
     pub kind: CommandKind,
-    /// Which occurrence is meant: the EventId the caller saw. Empty for `Enable` and `Disable`.
+    /// Which occurrence is meant: the EventId the caller saw. Empty but for `Acknowledge`, `Confirm` and `AddComment`.
     pub event_id: Vec<u8>,
     /// Locale and text; `None` leaves the comment as it is.
     pub comment: Option<(String, String)>,
@@ -181,7 +181,7 @@ pub struct AlarmCommand {
     pub at: Instant,
 }
 
-/// What can be asked of a condition (OPC 10000-9 §5.5, §5.7).
+/// What can be asked of a condition (OPC 10000-9 §5.5, §5.7, §5.8). New ones come last: they are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CommandKind {
     /// Acknowledge.
@@ -194,4 +194,22 @@ pub enum CommandKind {
     Enable,
     /// Disable.
     Disable,
+    /// TimedShelve, for so many milliseconds.
+    TimedShelve(u64),
+    /// OneShotShelve.
+    OneShotShelve,
+    /// Unshelve.
+    Unshelve,
+    /// Suppress.
+    Suppress,
+    /// Unsuppress.
+    Unsuppress,
+    /// RemoveFromService.
+    RemoveFromService,
+    /// PlaceInService.
+    PlaceInService,
+    /// Silence.
+    Silence,
+    /// Reset.
+    Reset,
 }

@@ -82,7 +82,21 @@ pub struct ConditionSpec {
     pub response: String,
 }
 
-/// What the configuration says of a condition, over what the plugin proposes.
+/// Condition classes that a site may choose from (OPC 10000-9 §5.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlarmClass {
+    /// ProcessConditionClassType.
+    Process,
+    /// MaintenanceConditionClassType.
+    Maintenance,
+    /// StatisticalConditionClassType.
+    Statistical,
+    /// HighlyManagedAlarmConditionClassType: the gateway never suppresses it of its own accord.
+    HighlyManaged,
+}
+
+/// What the configuration says of a condition, over what the plugin proposes; what alarm rationalisation settles
+/// (ISA-18.2 §9) is part of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AlarmSettings {
     /// Severity while active.
@@ -95,6 +109,30 @@ pub struct AlarmSettings {
     pub response: Option<String>,
     /// Whether an acknowledged alarm must be confirmed as well.
     pub confirm: Option<bool>,
+    /// Its condition class.
+    pub class: Option<AlarmClass>,
+    /// For so long a finding must stand before it is an alarm (OnDelay).
+    pub on_delay: Option<Duration>,
+    /// For so long it must be gone before the alarm ends (OffDelay).
+    pub off_delay: Option<Duration>,
+    /// An alarm that still stands after it is one anew (ReAlarmTime).
+    pub re_alarm: Option<Duration>,
+    /// For so long it may be put aside at most (MaxTimeShelved).
+    pub max_shelve: Option<Duration>,
+    /// Whether it stays in the list until somebody resets it (LatchedState).
+    pub latch: Option<bool>,
+    /// Whether a chattering alarm stays active until it was quiet for a minute.
+    pub damp: Option<bool>,
+    /// The group of alarms that have one cause.
+    pub group: Option<String>,
+    /// Whether those of the group that follow the first are suppressed while it lasts.
+    pub first_only: Option<bool>,
+    /// What may have caused it.
+    pub cause: Option<String>,
+    /// What happens if nobody does anything.
+    pub consequence: Option<String>,
+    /// The time in which somebody must have done something.
+    pub respond_within: Option<Duration>,
 }
 
 impl AlarmSettings {
@@ -107,6 +145,18 @@ impl AlarmSettings {
             hold_off: self.hold_off.or(others.hold_off),
             response: self.response.or(others.response),
             confirm: self.confirm.or(others.confirm),
+            class: self.class.or(others.class),
+            on_delay: self.on_delay.or(others.on_delay),
+            off_delay: self.off_delay.or(others.off_delay),
+            re_alarm: self.re_alarm.or(others.re_alarm),
+            max_shelve: self.max_shelve.or(others.max_shelve),
+            latch: self.latch.or(others.latch),
+            damp: self.damp.or(others.damp),
+            group: self.group.or(others.group),
+            first_only: self.first_only.or(others.first_only),
+            cause: self.cause.or(others.cause),
+            consequence: self.consequence.or(others.consequence),
+            respond_within: self.respond_within.or(others.respond_within),
         }
     }
 }

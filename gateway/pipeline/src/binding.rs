@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding};
+use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding, Group, Rules};
 use watchfire_model::{
-    Batch, ConditionKey, ConditionSpec, Frame, Level, Lsn, Scope, Severity, SignalId, StatusCode, Verdict,
+    AlarmClass, AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Level, Lsn, Scope, Severity, SignalId,
+    StatusCode, Verdict,
 };
 
 use crate::judge::settings_of;
@@ -80,11 +81,19 @@ impl BindingPlan {
             class: ConditionClass::Process,
             severity: settings.severity.map_or(condition.severity, Severity::clamped),
             text: condition.text.as_str().into(),
-            response: settings.response.unwrap_or_else(|| condition.response.clone()).into(),
+            response: settings.response.as_ref().unwrap_or(&condition.response).as_str().into(),
             confirm: settings.confirm.unwrap_or(false),
+            rules: rules(&settings),
             detector: format!("{} {} ({digest})", identity.id, identity.version).into(),
         };
-        let class = if base.alarm_type == AlarmType::Statistical { ConditionClass::Statistical } else { base.class };
+        let class = match settings.class {
+            Some(AlarmClass::Process) => ConditionClass::Process,
+            Some(AlarmClass::Maintenance) => ConditionClass::Maintenance,
+            Some(AlarmClass::HighlyManaged) => ConditionClass::HighlyManaged,
+            Some(AlarmClass::Statistical) => ConditionClass::Statistical,
+            None if base.alarm_type == AlarmType::Statistical => ConditionClass::Statistical,
+            None => base.class,
+        };
         let base = ConditionDef { class, ..base };
         let named = |instance: &str| ConditionKey::new(&self.spec.name, &condition.id, instance);
         match condition.scope {
@@ -116,6 +125,26 @@ impl BindingPlan {
             binding: self.spec.name.clone(),
         }
     }
+}
+
+/// How alarms behave, from what is configured.
+fn rules(settings: &AlarmSettings) -> Arc<Rules> {
+    let group = settings
+        .group
+        .as_ref()
+        .map(|name| Group { name: name.as_str().into(), first_only: settings.first_only.unwrap_or(false) });
+    Arc::new(Rules {
+        on_delay: settings.on_delay,
+        off_delay: settings.off_delay,
+        re_alarm: settings.re_alarm,
+        max_shelve: settings.max_shelve,
+        latch: settings.latch.unwrap_or(false),
+        damp: settings.damp.unwrap_or(false),
+        group,
+        cause: settings.cause.clone().unwrap_or_default(),
+        consequence: settings.consequence.clone().unwrap_or_default(),
+        respond_within: settings.respond_within,
+    })
 }
 
 /// The place of a signal that a binding does not watch.

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_model::{Control, DetectorOrigin, Frame, Lsn, Phase, Record, RecordBody};
 
-use crate::annunciate::Notice;
 use crate::binding::{Conditions, Indexes, cut};
 use crate::log::Cursor;
+use crate::notices::Notice;
 use crate::supervise::{Detection, Ended};
 use crate::{BindingPlan, Checkpoint, CursorError, DetectorHealth, Judge, Judgement, Mode};
 
@@ -207,7 +207,7 @@ impl Run {
         if self.plan.mode == Mode::Live {
             let verdicts = running.judge.standing();
             let findings = verdicts.filter_map(|verdict| running.conditions.finding(&verdict)).collect();
-            notices.send(Notice::Standing { cause, now, findings }).await;
+            notices.send(Notice::Standing { cause, now, binding: name.clone(), findings }).await;
         } else {
             notices.send(Notice::Silenced { cause, now, binding: name.clone() }).await;
         }

@@ -13,8 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::ConditionDef;
 use watchfire_model::{Clock, Rows, SourceState};
 
-use crate::annunciate::Notice;
 use crate::ingest::{Ingest, Site};
+use crate::notices::Notice;
 use crate::supervise::Detection;
 use crate::{
     Annunciator, Arrival, BindingPlan, CommandRequest, CursorError, DetectorFactory, Disk, Ends, Inlet, Latest, Log,

@@ -15,6 +15,7 @@ mod inlet;
 mod judge;
 mod latest;
 mod log;
+mod notices;
 mod own;
 mod ports;
 mod recover;
@@ -28,7 +29,7 @@ mod supervise;
 mod surface;
 mod tails;
 
-pub use annunciate::{Annunciator, NoticeReceiver, Notices};
+pub use annunciate::Annunciator;
 pub use binding::{BindingPlan, Mode};
 pub use gaps::{GapsOnRecord, OnRecord, gaps};
 pub use gateway::{Gateway, GatewayError};
@@ -38,6 +39,7 @@ pub use inlet::{Arrival, ArrivalReceiver, Inlet, inlet};
 pub use judge::{Judge, Judgement};
 pub use latest::Latest;
 pub use log::{Cursor, CursorError, Log, read_stores};
+pub use notices::{NoticeReceiver, Notices};
 pub use own::{OWN_BINDING, OwnConditions};
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,

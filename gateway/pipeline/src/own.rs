@@ -43,16 +43,33 @@ struct Standing {
     unknown: BTreeSet<ConditionKey>,
 }
 
+/// How far a condition can be believed.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub key: ConditionKey,
+    pub quality: StatusCode,
+    /// Whether anything it rests on can be read.
+    pub supported: bool,
+}
+
 impl Standing {
-    fn held(&self, keys: &[ConditionKey]) -> Vec<(ConditionKey, StatusCode)> {
-        let lost: Vec<_> = self.down.iter().filter_map(|source| self.resting.get(source)).collect();
+    fn held(&self, keys: &[ConditionKey]) -> Vec<Held> {
+        let rests_on = |keys: &[ConditionKey], key: &ConditionKey| keys.binary_search(key).is_ok();
+        let is_down = |source: &Arc<str>| self.down.contains(source);
+        let (lost, left): (Vec<_>, Vec<_>) = self.resting.iter().partition(|(source, _)| is_down(source));
         let held = |key: &ConditionKey| {
-            if self.failed.contains(key.binding()) || lost.iter().any(|keys| keys.binary_search(key).is_ok()) {
-                return StatusCode::UNCERTAIN_LAST_USABLE;
-            }
-            if self.unknown.contains(key) { StatusCode::UNCERTAIN } else { StatusCode::GOOD }
+            let any_lost = lost.iter().any(|(_, keys)| rests_on(keys, key));
+            let supported = !any_lost || left.iter().any(|(_, keys)| rests_on(keys, key));
+            let quality = if any_lost || self.failed.contains(key.binding()) {
+                StatusCode::UNCERTAIN_LAST_USABLE
+            } else if self.unknown.contains(key) {
+                StatusCode::UNCERTAIN
+            } else {
+                StatusCode::GOOD
+            };
+            Held { key: key.clone(), quality, supported }
         };
-        keys.iter().map(|key| (key.clone(), held(key))).collect()
+        keys.iter().map(held).collect()
     }
 
     fn unsure(&self, key: &ConditionKey) -> bool {
@@ -188,6 +205,7 @@ impl OwnConditions {
             response: response.into(),
             confirm: false,
             detector: OWN_BINDING.into(),
+            rules: Arc::default(),
         })
     }
 
@@ -231,7 +249,7 @@ impl OwnConditions {
     }
 
     /// A source was lost or came back: how far the conditions that rest on it can be believed now.
-    pub(crate) fn source(&self, source: &Arc<str>, down: bool) -> Vec<(ConditionKey, StatusCode)> {
+    pub(crate) fn source(&self, source: &Arc<str>, down: bool) -> Vec<Held> {
         let mut standing = self.standing.lock();
         if down {
             standing.down.insert(source.clone())
@@ -242,7 +260,7 @@ impl OwnConditions {
     }
 
     /// A detector failed or runs again: how far its conditions can be believed now.
-    pub(crate) fn detector(&self, binding: &str, failed: bool) -> Vec<(ConditionKey, StatusCode)> {
+    pub(crate) fn detector(&self, binding: &str, failed: bool) -> Vec<Held> {
         let mut standing = self.standing.lock();
         if failed {
             standing.failed.insert(binding.to_owned())
@@ -265,9 +283,12 @@ mod tests {
         def.key = ConditionKey::new("plain", "odd", "");
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         own.rest_on(&[Arc::new(def)], &[a.clone(), b.clone()]);
-        let status = |held: Vec<(ConditionKey, StatusCode)>| held.into_iter().map(|(_, status)| status).next().unwrap();
-        assert_eq!(status(own.source(&a, true)), StatusCode::UNCERTAIN_LAST_USABLE);
-        assert_eq!(status(own.source(&b, true)), StatusCode::UNCERTAIN_LAST_USABLE);
+        let one = |held: Vec<Held>| held.into_iter().next().unwrap();
+        let status = |held: Vec<Held>| one(held).quality;
+        let lost = one(own.source(&a, true));
+        assert_eq!((lost.quality, lost.supported), (StatusCode::UNCERTAIN_LAST_USABLE, true));
+        let lost = one(own.source(&b, true));
+        assert_eq!((lost.quality, lost.supported), (StatusCode::UNCERTAIN_LAST_USABLE, false));
         assert_eq!(status(own.source(&a, false)), StatusCode::UNCERTAIN_LAST_USABLE, "`b` is still lost");
         let mut finding = Finding {
             level: Level::Active,

@@ -1,24 +1,12 @@
 //! The port to what shows alarms: states out, commands in. Knows no OPC UA.
 
-use std::sync::Arc;
-
 use tokio::sync::{mpsc, oneshot};
-use watchfire_alarms::{ConditionDef, ConditionState, RefusedCommand};
+use watchfire_alarms::RefusedCommand;
+pub use watchfire_alarms::Transition as ConditionView;
 use watchfire_model::AlarmCommand;
 
 /// Commands that may wait; more are refused as "busy".
 const COMMANDS_MAX: usize = 1024;
-
-/// A condition with all that can be shown of it.
-#[derive(Clone, Debug)]
-pub struct ConditionView {
-    /// What it is.
-    pub def: Arc<ConditionDef>,
-    /// How it stands. Its `event_id` names the transition that led here.
-    pub state: Arc<ConditionState>,
-    /// False for a condition that only appeared (at start): its nodes are made, but no event is sent.
-    pub notify: bool,
-}
 
 /// What shows alarms to people. Called by the annunciator alone, after the states are durable, in order.
 pub trait Surface: Send + Sync {

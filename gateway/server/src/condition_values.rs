@@ -3,19 +3,19 @@
 use opcua::types::{
     ByteString, DataValue, LocalizedText, NodeId, ObjectId, ObjectTypeId, StatusCode, UAString, Variant,
 };
-use watchfire_alarms::{ConditionClass, ConditionState, Evidence};
+use watchfire_alarms::{ConditionClass, ConditionState, EventId, Evidence, Shelving};
 use watchfire_model::{Instant, Level};
 use watchfire_ua::{date_time_from_instant, status_to_ua};
 
 use crate::fields::{Field, type_id};
-use crate::names::text;
+use crate::names::{NAMESPACE, text};
 use crate::space::Condition;
 
 /// Pieces of evidence that are spelled out in a message.
 const EVIDENCE_MAX: usize = 3;
 
-/// The value of the field at `path`; `Variant::Empty` for what is not known.
-pub(crate) fn value(condition: &Condition, path: &str) -> Variant {
+/// The value of the field at `path` at some time; `Variant::Empty` for what is not known.
+pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant {
     let Condition { def, state, .. } = condition;
     match path {
         "EventId" | "Values/EventId" => event_id(condition).into(),
@@ -29,9 +29,38 @@ pub(crate) fn value(condition: &Condition, path: &str) -> Variant {
         "ConditionClassId" => class_id(def.class).into(),
         "ConditionClassName" => text(class_name(def.class)).into(),
         "ConditionName" => UAString::from(format!("{}/{}", def.key.binding(), def.key.condition())).into(),
-        "BranchId" => NodeId::null().into(),
+        "BranchId" => branch_id(condition).into(),
         "Retain" => state.retain.into(),
-        "SupportsFilteredRetain" | "SuppressedOrShelved" => false.into(),
+        "SupportsFilteredRetain" => false.into(),
+        "SuppressedOrShelved" => state.is_aside().into(),
+        "SuppressedState" => two(state.suppressed.value.any(), "Suppressed", "Unsuppressed"),
+        "SuppressedState/Id" => state.suppressed.value.any().into(),
+        "SuppressedState/TransitionTime" => time(state.suppressed.since),
+        "SuppressedBy" => UAString::from(state.suppressed.value.names().join(", ")).into(),
+        "OutOfServiceState" => two(state.out_of_service.value, "Out of Service", "In Service"),
+        "OutOfServiceState/Id" => state.out_of_service.value.into(),
+        "OutOfServiceState/TransitionTime" => time(state.out_of_service.since),
+        "SilenceState" => two(state.silenced.value, "Silenced", "Not Silenced"),
+        "SilenceState/Id" => state.silenced.value.into(),
+        "SilenceState/TransitionTime" => time(state.silenced.since),
+        "LatchedState" => two(state.latched.value, "Latched", "Unlatched"),
+        "LatchedState/Id" => state.latched.value.into(),
+        "LatchedState/TransitionTime" => time(state.latched.since),
+        "ShelvingState/CurrentState" => text(shelving(state).1).into(),
+        "ShelvingState/CurrentState/Id" => NodeId::from(shelving(state).0).into(),
+        "ShelvingState/UnshelveTime" => unshelve_time(state, now).into(),
+        "Values/Shelved" => state.shelving.value.is_shelved().into(),
+        "MaxTimeShelved" => duration(def.rules.max_shelve),
+        "OnDelay" => duration(def.rules.on_delay),
+        "OffDelay" => duration(def.rules.off_delay),
+        "ReAlarmTime" => duration(def.rules.re_alarm),
+        "ReAlarmRepeatCount" => i16::try_from(state.re_alarms).unwrap_or(i16::MAX).into(),
+        "FirstInGroupFlag" => state.first_in_group.into(),
+        "Group" => def.rules.group.as_ref().map_or(Variant::Empty, |group| UAString::from(&*group.name).into()),
+        "Cause" => UAString::from(def.rules.cause.as_str()).into(),
+        "Consequence" => UAString::from(def.rules.consequence.as_str()).into(),
+        "RespondWithin" => duration(def.rules.respond_within),
+        "Chattering" => state.chattering.into(),
         "ClientUserId" => UAString::from(state.user.as_str()).into(),
         "EnabledState" | "EnabledState/EffectiveDisplayName" => two(state.enabled.value, "Enabled", "Disabled"),
         "EnabledState/Id" => state.enabled.value.into(),
@@ -71,8 +100,8 @@ pub(crate) fn value(condition: &Condition, path: &str) -> Variant {
 }
 
 /// The value as a variable shows it: with a status that says why there is none.
-pub(crate) fn data_value(condition: &Condition, field: &Field) -> DataValue {
-    let value = value(condition, field.path);
+pub(crate) fn data_value(condition: &Condition, field: &Field, now: Instant) -> DataValue {
+    let value = value(condition, field.path, now);
     let (at, _) = date_time_from_instant(condition.state.receive_time);
     let status = if !condition.state.enabled.value && !valid_while_disabled(field.path) {
         // OPC 10000-9 §5.5.2.
@@ -113,7 +142,11 @@ fn valid_while_disabled(path: &str) -> bool {
         | "Comment"
         | "ClientUserId"
         | "Detector"
-        | "Response" => true,
+        | "Response"
+        | "Cause"
+        | "Consequence"
+        | "RespondWithin"
+        | "Group" => true,
         _ => matches!(path, "Values/EventId" | "Values/LastChange" | "Values/AcknowledgeRequest"),
     }
 }
@@ -146,6 +179,36 @@ fn limit(condition: &Condition, level: Level) -> Variant {
     condition.limit(level).map_or(Variant::Empty, Into::into)
 }
 
+fn branch_id(condition: &Condition) -> NodeId {
+    let of = |id: EventId| NodeId::new(NAMESPACE, ByteString::from(id.bytes().to_vec()));
+    condition.state.branch.map_or_else(NodeId::null, of)
+}
+
+fn shelving(state: &ConditionState) -> (ObjectId, &'static str) {
+    match state.shelving.value {
+        Shelving::Unshelved => (ObjectId::ShelvedStateMachineType_Unshelved, "Unshelved"),
+        Shelving::Timed { .. } => (ObjectId::ShelvedStateMachineType_TimedShelved, "Timed Shelved"),
+        Shelving::OneShot { .. } => (ObjectId::ShelvedStateMachineType_OneShotShelved, "One Shot Shelved"),
+    }
+}
+
+/// UnshelveTime (OPC 10000-9 §5.8.17.2), milliseconds: what is left; for ever is the greatest number.
+fn unshelve_time(state: &ConditionState, now: Instant) -> f64 {
+    match state.shelving.value {
+        Shelving::Unshelved => 0.0,
+        Shelving::OneShot { until: None } => f64::MAX,
+        Shelving::Timed { until } | Shelving::OneShot { until: Some(until) } => {
+            let left = u64::try_from(until.since_ns(now)).unwrap_or_default();
+            std::time::Duration::from_nanos(left).as_secs_f64() * 1e3
+        }
+    }
+}
+
+/// A Duration, milliseconds.
+fn duration(time: Option<std::time::Duration>) -> Variant {
+    time.map_or(Variant::Empty, |time| (time.as_secs_f64() * 1e3).into())
+}
+
 fn limit_state(state: &ConditionState) -> Option<(ObjectId, &'static str)> {
     match state.level {
         _ if !state.active.value => None,
@@ -162,6 +225,8 @@ fn class_id(class: ConditionClass) -> NodeId {
         ConditionClass::Process => ObjectTypeId::ProcessConditionClassType.into(),
         ConditionClass::System => ObjectTypeId::SystemConditionClassType.into(),
         ConditionClass::Statistical => ObjectTypeId::StatisticalConditionClassType.into(),
+        ConditionClass::Maintenance => ObjectTypeId::MaintenanceConditionClassType.into(),
+        ConditionClass::HighlyManaged => ObjectTypeId::HighlyManagedAlarmConditionClassType.into(),
     }
 }
 
@@ -170,6 +235,8 @@ const fn class_name(class: ConditionClass) -> &'static str {
         ConditionClass::Process => "ProcessConditionClassType",
         ConditionClass::System => "SystemConditionClassType",
         ConditionClass::Statistical => "StatisticalConditionClassType",
+        ConditionClass::Maintenance => "MaintenanceConditionClassType",
+        ConditionClass::HighlyManaged => "HighlyManagedAlarmConditionClassType",
     }
 }
 

@@ -40,10 +40,10 @@ impl EventField for ConditionEvent {
             // The ConditionId (OPC 10000-9 §5.5.2).
             (AttributeId::NodeId, []) => own(self.condition.key()).into(),
             (AttributeId::Value, [_, ..]) => {
-                let Some(field) = field(path).filter(|field| field.is_in(self.condition.def.alarm_type)) else {
+                let Some(field) = field(path).filter(|field| field.is_in(&self.condition.def)) else {
                     return Variant::Empty;
                 };
-                within(condition_values::value(&self.condition, field.path), range)
+                within(condition_values::value(&self.condition, field.path, self.condition.state.receive_time), range)
             }
             _ => Variant::Empty,
         }

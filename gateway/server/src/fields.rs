@@ -2,7 +2,7 @@
 //! the plain variables beside it. What their values are is not known here.
 
 use opcua::types::{DataTypeId, NodeId, ObjectTypeId, VariableTypeId};
-use watchfire_alarms::AlarmType;
+use watchfire_alarms::{AlarmType, ConditionDef};
 
 use crate::names::{STATISTICAL_TYPE, own};
 
@@ -26,11 +26,11 @@ pub(crate) struct Field {
     pub data_type: DataTypeId,
     /// Whether the last browse name is of our namespace.
     pub own: bool,
-    /// The alarm types that have it.
+    /// The conditions that have it.
     pub of: Of,
 }
 
-/// Which alarm types have a field.
+/// Which conditions have a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
     All,
@@ -40,10 +40,21 @@ pub(crate) enum Of {
     /// OffNormalAlarmType and what is derived from it.
     OffNormal,
     Discrepancy,
+    /// Conditions that latch.
+    Latched,
+    /// Conditions of a group.
+    Grouped,
+    /// Conditions that are told anew.
+    ReAlarming,
+    /// Conditions with this rule.
+    Delayed,
+    Released,
+    Bounded,
 }
 
 impl Of {
-    fn has(self, alarm: AlarmType) -> bool {
+    fn has(self, def: &ConditionDef) -> bool {
+        let (alarm, rules) = (def.alarm_type, &def.rules);
         use AlarmType::{
             Discrepancy, ExclusiveDeviation, ExclusiveLevel, ExclusiveRateOfChange, OffNormal, SystemDiagnostic,
             SystemOffNormal, Trip,
@@ -54,6 +65,12 @@ impl Of {
             Self::Deviation => alarm == ExclusiveDeviation,
             Self::OffNormal => matches!(alarm, OffNormal | Trip | SystemOffNormal | SystemDiagnostic),
             Self::Discrepancy => alarm == Discrepancy,
+            Self::Latched => rules.latch,
+            Self::Grouped => rules.group.is_some(),
+            Self::ReAlarming => rules.re_alarm.is_some(),
+            Self::Delayed => rules.on_delay.is_some(),
+            Self::Released => rules.off_delay.is_some(),
+            Self::Bounded => rules.max_shelve.is_some(),
         }
     }
 }
@@ -69,9 +86,9 @@ impl Field {
         self.path.rsplit_once('/').map_or("", |(parent, _)| parent)
     }
 
-    /// Whether instances of `alarm` have it.
-    pub(crate) fn is_in(&self, alarm: AlarmType) -> bool {
-        self.of.has(alarm)
+    /// Whether a condition has it.
+    pub(crate) fn is_in(&self, def: &ConditionDef) -> bool {
+        self.of.has(def)
     }
 
     /// Whether it is one of the plain variables, for clients that know no alarms; not part of events.
@@ -82,6 +99,8 @@ impl Field {
 
 /// The object that holds a condition's plain variables. It is not below the instance but in its area's `AlarmValues`.
 pub(crate) const PLAIN: &str = "Values";
+/// The state machine of shelving, which has methods of its own.
+pub(crate) const SHELVING: &str = "ShelvingState";
 /// The one variable that can be written.
 pub(crate) const ACKNOWLEDGE_REQUEST: &str = "Values/AcknowledgeRequest";
 
@@ -151,6 +170,35 @@ pub(crate) static FIELDS: &[Field] = {
         property("ActiveState/TransitionTime", UtcTime),
         property("InputNode", DataTypeId::NodeId),
         property("SuppressedOrShelved", Boolean),
+        variable("SuppressedState", TwoStateVariableType, LocalizedText),
+        property("SuppressedState/Id", Boolean),
+        property("SuppressedState/TransitionTime", UtcTime),
+        variable("OutOfServiceState", TwoStateVariableType, LocalizedText),
+        property("OutOfServiceState/Id", Boolean),
+        property("OutOfServiceState/TransitionTime", UtcTime),
+        variable("SilenceState", TwoStateVariableType, LocalizedText),
+        property("SilenceState/Id", Boolean),
+        property("SilenceState/TransitionTime", UtcTime),
+        only(Of::Latched, variable("LatchedState", TwoStateVariableType, LocalizedText)),
+        only(Of::Latched, property("LatchedState/Id", Boolean)),
+        only(Of::Latched, property("LatchedState/TransitionTime", UtcTime)),
+        // ShelvedStateMachineType (§5.8.17).
+        Field {
+            path: SHELVING,
+            shape: Shape::Object(ObjectTypeId::ShelvedStateMachineType),
+            data_type: DataTypeId::BaseDataType,
+            own: false,
+            of: Of::All,
+        },
+        variable("ShelvingState/CurrentState", FiniteStateVariableType, LocalizedText),
+        property("ShelvingState/CurrentState/Id", DataTypeId::NodeId),
+        property("ShelvingState/UnshelveTime", Duration),
+        only(Of::Bounded, property("MaxTimeShelved", Duration)),
+        only(Of::Delayed, property("OnDelay", Duration)),
+        only(Of::Released, property("OffDelay", Duration)),
+        only(Of::Grouped, property("FirstInGroupFlag", Boolean)),
+        only(Of::ReAlarming, property("ReAlarmTime", Duration)),
+        only(Of::ReAlarming, variable("ReAlarmRepeatCount", VariableTypeId::BaseDataVariableType, DataTypeId::Int16)),
         // LimitAlarmType and ExclusiveLimitAlarmType.
         only(Of::Limits, property("HighHighLimit", Double)),
         only(Of::Limits, property("HighLimit", Double)),
@@ -177,6 +225,12 @@ pub(crate) static FIELDS: &[Field] = {
         ours(property("Score", Double)),
         ours(property("Detector", String)),
         ours(property("Response", String)),
+        ours(property("Cause", String)),
+        ours(property("Consequence", String)),
+        ours(property("RespondWithin", Duration)),
+        ours(property("Chattering", Boolean)),
+        ours(property("SuppressedBy", String)),
+        only(Of::Grouped, ours(property("Group", String))),
         ours(Field {
             path: PLAIN,
             shape: Shape::Object(ObjectTypeId::BaseObjectType),
@@ -190,6 +244,7 @@ pub(crate) static FIELDS: &[Field] = {
         plain("Values/Message", String),
         plain("Values/LastChange", UtcTime),
         plain("Values/Score", Double),
+        plain("Values/Shelved", Boolean),
         plain("Values/EventId", ByteString),
         plain(ACKNOWLEDGE_REQUEST, ByteString),
     ]
@@ -202,7 +257,7 @@ pub(crate) fn field(path: &str) -> Option<&'static Field> {
 
 /// The properties that our own type declares.
 pub(crate) fn declared() -> impl Iterator<Item = &'static Field> {
-    FIELDS.iter().filter(|field| field.own && !field.plain())
+    FIELDS.iter().filter(|field| field.own && !field.plain() && field.of == Of::All)
 }
 
 /// The type's node.

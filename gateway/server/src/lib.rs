@@ -14,6 +14,7 @@ mod fields;
 mod history;
 mod limits;
 mod manager;
+mod method_table;
 mod methods;
 mod names;
 mod nodes;

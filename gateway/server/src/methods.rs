@@ -1,5 +1,4 @@
-//! The Condition methods (OPC 10000-9 §5.5.4 to §5.5.8, §5.7.3, §5.7.4). A call answers Good only after its effect is
-//! durable. What a method changes is decided by the alarm engine, not here.
+//! The methods of conditions (OPC 10000-9 §5.5, §5.7, §5.8). A call answers Good only after its effect is durable. What a method changes is decided by the alarm engine, not here.
 
 use std::sync::Arc;
 
@@ -9,11 +8,13 @@ use opcua::types::{ByteString, LocalizedText, MethodId, NodeClass, NodeId, Objec
 use watchfire_alarms::RefusedCommand;
 use watchfire_model::{AlarmCommand, CommandKind, ConditionKey};
 
+use crate::fields::SHELVING;
+use crate::method_table::{self, Arguments, Method, Place};
 use crate::names::own_text;
 use crate::nodes::Node;
 use crate::refresh;
 use crate::shared::Shared;
-use crate::users::{changes_conditions, name_of};
+use crate::users::name_of;
 
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,67 +37,74 @@ type CommentText = (String, String);
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     object: NodeId,
-    method: MethodId,
+    what: What,
     arguments: Vec<Variant>,
+}
+
+/// What is called.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// ConditionRefresh, or ConditionRefresh2, which takes an item as well.
+    Refresh {
+        item: bool,
+    },
+    Change(&'static Method),
+}
+
+/// What a call says beside what it asks for.
+#[derive(Debug, Default)]
+struct Said {
+    event_id: Vec<u8>,
+    comment: Option<CommentText>,
+    time_ms: f64,
 }
 
 impl Call {
     /// The call, if it is one of ours.
     pub(crate) fn of(call: &MethodCall) -> Option<Self> {
-        if call.method_id().namespace != 0 {
-            return None;
-        }
-        let method = call.method_id().as_method_id().ok()?;
-        let refresh =
-            matches!(method, MethodId::ConditionType_ConditionRefresh | MethodId::ConditionType_ConditionRefresh2);
-        (refresh || changes_conditions(call.method_id())).then(|| Self {
-            object: call.object_id().clone(),
-            method,
-            arguments: call.arguments().to_vec(),
-        })
+        let id = call.method_id();
+        let what = if *id == NodeId::from(MethodId::ConditionType_ConditionRefresh) {
+            What::Refresh { item: false }
+        } else if *id == NodeId::from(MethodId::ConditionType_ConditionRefresh2) {
+            What::Refresh { item: true }
+        } else {
+            What::Change(method_table::find(id)?)
+        };
+        Some(Self { object: call.object_id().clone(), what, arguments: call.arguments().to_vec() })
     }
 
     /// Carries it out.
     pub(crate) async fn answer(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
-        let kind = match self.method {
-            MethodId::ConditionType_ConditionRefresh | MethodId::ConditionType_ConditionRefresh2 => {
-                return self.refresh(shared, context);
-            }
-            MethodId::ConditionType_Enable => CommandKind::Enable,
-            MethodId::ConditionType_Disable => CommandKind::Disable,
-            MethodId::ConditionType_AddComment => CommandKind::AddComment,
-            MethodId::AcknowledgeableConditionType_Acknowledge => CommandKind::Acknowledge,
-            _ => CommandKind::Confirm,
+        let method = match self.what {
+            What::Refresh { item } => return self.refresh(item, shared, context),
+            What::Change(method) => method,
         };
-        let key = condition_of(&self.object, shared, context)?;
+        let key = condition_of(&self.object, Some(method), shared, context)?;
         if !shared.users.may_operate(&context.token) {
             return Err(StatusCode::BadUserAccessDenied.into());
         }
-        let (event_id, comment) = match kind {
-            CommandKind::Enable | CommandKind::Disable => {
-                self.expect(0)?;
-                (Vec::new(), None)
-            }
-            CommandKind::Acknowledge | CommandKind::Confirm | CommandKind::AddComment => self.event_and_comment()?,
+        let said = self.said(method.arguments)?;
+        let kind = match method.kind {
+            CommandKind::TimedShelve(_) => CommandKind::TimedShelve(milliseconds(said.time_ms)),
+            kind => kind,
         };
         let command = AlarmCommand {
             key,
             kind,
-            event_id,
-            comment,
+            event_id: said.event_id,
+            comment: said.comment,
             user: name_of(&context.token).to_owned(),
             at: shared.clock.now(),
         };
         give(shared, command).await.map_err(Refusal::Status)
     }
 
-    fn refresh(&self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
+    fn refresh(&self, wants_item: bool, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
         if self.object != ObjectTypeId::ConditionType {
             // Asks what else it is, for the right refusal.
-            condition_of(&self.object, shared, context)?;
+            condition_of(&self.object, None, shared, context)?;
             return Err(StatusCode::BadMethodInvalid.into());
         }
-        let wants_item = self.method == MethodId::ConditionType_ConditionRefresh2;
         self.expect(if wants_item { 2 } else { 1 })?;
         let ids: Vec<Option<u32>> = self.arguments.iter().map(number).collect();
         if ids.contains(&None) {
@@ -116,26 +124,55 @@ impl Call {
         }
     }
 
-    fn event_and_comment(&self) -> Result<(Vec<u8>, Option<CommentText>), Refusal> {
-        self.expect(2)?;
-        let event_id = match self.arguments.first() {
-            Some(Variant::ByteString(ByteString { value })) => Some(value.clone().unwrap_or_default()),
-            Some(Variant::Empty) => Some(Vec::new()),
-            _ => None,
-        };
-        let comment = match self.arguments.get(1) {
-            Some(Variant::LocalizedText(text)) => Some(comment(text)),
-            Some(Variant::Empty) => Some(None),
-            _ => None,
-        };
-        match (event_id, comment) {
-            (Some(event_id), Some(comment)) => Ok((event_id, comment)),
-            (event_id, comment) => {
-                let fits = |fits| if fits { StatusCode::Good } else { StatusCode::BadTypeMismatch };
-                Err(Refusal::Arguments(vec![fits(event_id.is_some()), fits(comment.is_some())]))
-            }
+    /// The arguments, each of the type that it must have.
+    fn said(&self, arguments: Arguments) -> Result<Said, Refusal> {
+        self.expect(arguments.count())?;
+        let mut said = Said::default();
+        let mut fits = Vec::new();
+        let mut given = self.arguments.iter();
+        if arguments == Arguments::EventAndComment {
+            let event_id = given.next().and_then(|argument| match argument {
+                Variant::ByteString(ByteString { value }) => Some(value.clone().unwrap_or_default()),
+                Variant::Empty => Some(Vec::new()),
+                _ => None,
+            });
+            fits.push(event_id.is_some());
+            said.event_id = event_id.unwrap_or_default();
         }
+        if matches!(arguments, Arguments::Time | Arguments::TimeAndComment) {
+            let time = given.next().and_then(|argument| match argument {
+                Variant::Double(time) => Some(*time),
+                _ => None,
+            });
+            fits.push(time.is_some());
+            said.time_ms = time.unwrap_or_default();
+        }
+        if let Some(argument) = given.next() {
+            let comment = match argument {
+                Variant::LocalizedText(text) => Some(comment(text)),
+                Variant::Empty => Some(None),
+                _ => None,
+            };
+            fits.push(comment.is_some());
+            said.comment = comment.flatten();
+        }
+        if fits.contains(&false) {
+            let status = |fits: &bool| if *fits { StatusCode::Good } else { StatusCode::BadTypeMismatch };
+            return Err(Refusal::Arguments(fits.iter().map(status).collect()));
+        }
+        Ok(said)
     }
+}
+
+/// A Duration as whole milliseconds, rounded up; 0, which is no time, for what is none.
+fn milliseconds(duration: f64) -> u64 {
+    if !duration.is_finite() || duration <= 0.0 {
+        return 0;
+    }
+    // A float-to-integer cast saturates.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and finite")]
+    let whole = duration.ceil() as u64;
+    whole
 }
 
 /// `None` for a null text, which changes nothing. An empty text with a locale takes a comment away.
@@ -151,11 +188,25 @@ fn number(argument: &Variant) -> Option<u32> {
     }
 }
 
-/// The condition that a call is about.
-fn condition_of(object: &NodeId, shared: &Shared, context: &RequestContext) -> Result<ConditionKey, StatusCode> {
+/// The condition that a call is about: one that has the method, or one to whose ShelvingState it belongs.
+fn condition_of(
+    object: &NodeId,
+    method: Option<&Method>,
+    shared: &Shared,
+    context: &RequestContext,
+) -> Result<ConditionKey, StatusCode> {
     if let Some(name) = own_text(object) {
         return match Node::find(&shared.space.read(), name) {
-            Some(Node::Condition(condition)) => Ok(condition.def.key.clone()),
+            Some(Node::Condition(condition)) => {
+                let latches = condition.def.rules.latch;
+                if method.is_some_and(|method| method.place == Place::Latched && !latches) {
+                    return Err(StatusCode::BadMethodInvalid);
+                }
+                Ok(condition.def.key.clone())
+            }
+            Some(Node::Field(condition, field)) if field.path == SHELVING && method.is_some_and(Method::shelves) => {
+                Ok(condition.def.key.clone())
+            }
             Some(Node::Type) => Err(StatusCode::BadNodeIdInvalid),
             Some(_) => Err(StatusCode::BadMethodInvalid),
             None => Err(StatusCode::BadNodeIdUnknown),
@@ -200,6 +251,10 @@ const fn status_of(refused: RefusedCommand) -> StatusCode {
         RefusedCommand::AlreadyEnabled => StatusCode::BadConditionAlreadyEnabled,
         RefusedCommand::AlreadyDisabled => StatusCode::BadConditionAlreadyDisabled,
         RefusedCommand::CommentTooLong | RefusedCommand::CommentMissing => StatusCode::BadInvalidArgument,
+        RefusedCommand::AlreadyShelved => StatusCode::BadConditionAlreadyShelved,
+        RefusedCommand::NotShelved => StatusCode::BadConditionNotShelved,
+        RefusedCommand::ShelvingTimeOutOfRange => StatusCode::BadShelvingTimeOutOfRange,
+        RefusedCommand::NotResettable => StatusCode::BadInvalidState,
         RefusedCommand::Busy => StatusCode::BadTooManyOperations,
     }
 }

@@ -8,7 +8,7 @@ use opcua::types::{
     Variant,
 };
 use watchfire_config::Role;
-use watchfire_model::Kind;
+use watchfire_model::{Instant, Kind};
 use watchfire_pipeline::Latest;
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
@@ -88,6 +88,7 @@ pub(crate) struct Description {
 pub(crate) struct Values<'a> {
     pub latest: &'a Latest,
     pub kinds: &'a Kinds,
+    pub now: Instant,
 }
 
 impl Values<'_> {
@@ -108,7 +109,7 @@ impl Node {
         }
         let (owner, path) = name.rsplit_once(BELOW)?;
         if let Some(condition) = space.condition(owner) {
-            let field = fields::field(path).filter(|field| field.is_in(condition.def.alarm_type))?;
+            let field = fields::field(path).filter(|field| field.is_in(&condition.def))?;
             return Some(Self::Field(condition.clone(), field));
         }
         match Self::find_whole(space, owner)? {
@@ -236,7 +237,7 @@ impl Node {
                 part.value(tally).map(|(_, value)| DataValue::new_now(value))
             }
             Self::Field(_, field) if matches!(field.shape, Shape::Object(_)) => None,
-            Self::Field(condition, field) => Some(condition_values::data_value(condition, field)),
+            Self::Field(condition, field) => Some(condition_values::data_value(condition, field, values.now)),
             Self::TypeField(_) => Some(DataValue::new_now(Variant::Empty)),
             Self::DetectorPart(detector, part) => Some(DataValue::new_now(part.value(detector))),
             Self::Area(_) | Self::Source(_) | Self::Detectors | Self::Detector(_) | Self::Condition(_) | Self::Type => {

@@ -3,23 +3,15 @@
 
 use std::sync::Arc;
 
-use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId};
+use opcua::types::{NodeId, ObjectId, ObjectTypeId, ReferenceTypeId};
 use watchfire_aggregates::Aggregate;
 
 use crate::detector_parts::DetectorPart;
-use crate::fields::{self, FIELDS, PLAIN, Shape};
+use crate::fields::{self, FIELDS, PLAIN, SHELVING, Shape};
+use crate::method_table;
 use crate::nodes::{AreaPart, Node};
 use crate::signal_parts::SignalPart;
 use crate::space::{Area, Condition, Place, SignalNode, Space};
-
-/// The methods that instances share with their type (OPC 10000-9 §5.5, §5.7).
-const METHODS: [MethodId; 5] = [
-    MethodId::ConditionType_Enable,
-    MethodId::ConditionType_Disable,
-    MethodId::ConditionType_AddComment,
-    MethodId::AcknowledgeableConditionType_Acknowledge,
-    MethodId::AcknowledgeableConditionType_Confirm,
-];
 
 /// A reference, seen from one end.
 #[derive(Debug)]
@@ -229,7 +221,7 @@ fn of_condition(condition: &Arc<Condition>, list: &mut List) {
         None => Node::Source(condition.def.source_name.clone()),
     };
     list.comes_from(ReferenceTypeId::HasCondition, source);
-    for method in METHODS {
+    for method in method_table::of_instance(&condition.def) {
         list.leads_to_core(ReferenceTypeId::HasComponent, method);
     }
     children(condition, "", list);
@@ -245,12 +237,17 @@ fn of_field(condition: &Arc<Condition>, field: &'static fields::Field, list: &mu
     } else {
         list.comes_from(kind, Node::Condition(condition.clone()));
     }
+    if field.path == SHELVING {
+        for method in method_table::of_shelving() {
+            list.leads_to_core(ReferenceTypeId::HasComponent, method);
+        }
+    }
     children(condition, field.path, list);
 }
 
 fn children(condition: &Arc<Condition>, path: &str, list: &mut List) {
     let below = FIELDS.iter().filter(|field| field.parent() == path && field.path != PLAIN);
-    for field in below.filter(|field| field.is_in(condition.def.alarm_type)) {
+    for field in below.filter(|field| field.is_in(&condition.def)) {
         let kind =
             if field.shape == Shape::Property { ReferenceTypeId::HasProperty } else { ReferenceTypeId::HasComponent };
         list.leads_to(kind, Node::Field(condition.clone(), field));

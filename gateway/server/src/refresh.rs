@@ -76,9 +76,10 @@ pub(crate) fn begin(
         return Err(StatusCode::BadRefreshInProgress);
     }
     let places = refresh.retained();
+    let events: usize = places.iter().map(|(_, events)| events).sum();
     // Room for the markers, and for what comes meanwhile.
     let room = refresh.items.iter().map(|item| item.queue).min().unwrap_or(1);
-    if places.len() + 2 <= room {
+    if events + 2 <= room {
         refresh.whole(&places);
         shared.refreshing.end(subscription);
     } else {
@@ -120,27 +121,35 @@ fn items(
 }
 
 impl Refresh {
-    /// The conditions to send, in the order in which they came to be.
-    fn retained(&self) -> Vec<Place> {
+    /// The conditions to send, in the order in which they came to be, and how many events each has.
+    fn retained(&self) -> Vec<(Place, usize)> {
         self.shared.space.read().retained()
     }
 
-    fn whole(&self, places: &[Place]) {
+    fn whole(&self, places: &[(Place, usize)]) {
         let _in_order = self.shared.telling.lock();
         self.mark(ObjectTypeId::RefreshStartEventType, "the alarm list follows");
         self.send(places);
         self.mark(ObjectTypeId::RefreshEndEventType, "that was the alarm list");
     }
 
-    async fn paced(&self, places: &[Place], chunk: usize) {
+    async fn paced(&self, places: &[(Place, usize)], chunk: usize) {
         {
             let _in_order = self.shared.telling.lock();
             self.mark(ObjectTypeId::RefreshStartEventType, "the alarm list follows");
         }
-        for places in places.chunks(chunk) {
+        let mut rest = places;
+        while !rest.is_empty() {
+            let mut events = 0;
+            let fits = rest.iter().take_while(|(_, more)| {
+                events += more;
+                events <= chunk
+            });
+            let (some, left) = rest.split_at(fits.count().max(1));
+            rest = left;
             self.drained().await;
             let _in_order = self.shared.telling.lock();
-            self.send(places);
+            self.send(some);
         }
         self.drained().await;
         let _in_order = self.shared.telling.lock();
@@ -185,18 +194,22 @@ impl Refresh {
     }
 
     /// Sends conditions as they stand now; one that is no longer retained has told so itself.
-    fn send(&self, places: &[Place]) {
+    fn send(&self, places: &[(Place, usize)]) {
         let types = self.types.read();
         let space = self.shared.space.read();
         self.with(|subscription| {
-            for condition in places.iter().filter_map(|place| space.condition_at(*place)) {
+            for condition in places.iter().filter_map(|(place, _)| space.condition_at(*place)) {
                 if !condition.state.retain {
                     continue;
                 }
                 let seen = Seen::of(&space, condition);
-                let event = ConditionEvent::new(condition.clone());
-                for item in self.items.iter().filter(|item| seen.at(&item.node)) {
-                    subscription.notify_event(&item.id, &event, &*types);
+                let left = condition.state.branches.iter().filter(|branch| branch.retain);
+                let branches = left.map(|branch| condition.branch(Arc::new(branch.clone())));
+                for told in std::iter::once(condition.clone()).chain(branches) {
+                    let event = ConditionEvent::new(told);
+                    for item in self.items.iter().filter(|item| seen.at(&item.node)) {
+                        subscription.notify_event(&item.id, &event, &*types);
+                    }
                 }
             }
         });

@@ -40,6 +40,6 @@ impl Shared {
     }
 
     pub(crate) fn values(&self) -> Values<'_> {
-        Values { latest: &self.latest, kinds: &self.kinds }
+        Values { latest: &self.latest, kinds: &self.kinds, now: self.clock.now() }
     }
 }

@@ -50,7 +50,7 @@ const fn limit_of(level: Level) -> Option<usize> {
 }
 
 /// A condition as it stands. Never changed, only replaced: whoever holds one may take its time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Condition {
     pub def: Arc<ConditionDef>,
     pub state: Arc<ConditionState>,
@@ -67,6 +67,11 @@ pub(crate) struct Condition {
 impl Condition {
     pub(crate) fn key(&self) -> &str {
         self.def.key.as_str()
+    }
+
+    /// One of its branches, for an event of its own.
+    pub(crate) fn branch(&self, state: Arc<ConditionState>) -> Arc<Self> {
+        Arc::new(Self { state, ..self.clone() })
     }
 
     /// SourceNode.
@@ -174,9 +179,11 @@ impl Space {
         self.conditions.get(usize::try_from(place).ok()?)
     }
 
-    /// The places of the conditions that belong in the alarm list, in the order in which they came.
-    pub(crate) fn retained(&self) -> Vec<Place> {
-        (0..).zip(&self.conditions).filter(|(_, condition)| condition.state.retain).map(|(place, _)| place).collect()
+    /// The places of the conditions that belong in the alarm list, in the order in which they came, and how many events
+    /// tell of each: its own and those of its branches.
+    pub(crate) fn retained(&self) -> Vec<(Place, usize)> {
+        let listed = (0..).zip(&self.conditions).filter(|(_, condition)| condition.state.retain);
+        listed.map(|(place, condition)| (place, 1 + condition.state.branches.len())).collect()
     }
 
     /// The signal of this name.

@@ -1,4 +1,5 @@
-//! How many alarms an area has, kept as they come and go. Counts what is enabled.
+//! How many alarms an area has, kept as they come and go. Counts what is enabled and neither
+//! suppressed nor shelved.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn enter(&mut self, state: &ConditionState) {
-        if !state.enabled.value {
+        if !state.enabled.value || state.is_aside() {
             return;
         }
         if state.active.value {
@@ -27,7 +28,7 @@ impl Tally {
 
     /// Takes back what [`Tally::enter`] did with the same state.
     pub(crate) fn leave(&mut self, state: &ConditionState) {
-        if !state.enabled.value {
+        if !state.enabled.value || state.is_aside() {
             return;
         }
         if state.active.value {

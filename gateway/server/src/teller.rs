@@ -38,10 +38,12 @@ impl Teller {
             for view in views {
                 let notify = view.notify && with_events;
                 appeared |= !view.notify && view.state.retain;
+                let branch = view.branch.clone();
                 let condition = space.show(view);
                 if notify {
                     let notifiers = if below_server { space.notifiers_of(&condition) } else { Vec::new() };
-                    events.push((ConditionEvent::new(condition.clone()), notifiers));
+                    let told = branch.map_or_else(|| condition.clone(), |branch| condition.branch(branch));
+                    events.push((ConditionEvent::new(told), notifiers));
                 }
                 changed.push(condition);
             }

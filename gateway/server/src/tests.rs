@@ -2,6 +2,7 @@
 
 mod access;
 mod address_space;
+mod aside;
 mod client;
 mod events;
 mod history;

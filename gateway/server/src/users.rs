@@ -11,9 +11,11 @@ use opcua::server::ServerEndpoint;
 use opcua::server::authenticator::{
     AuthManager, CoreServerPermissions, Password, UserToken, user_pass_security_policy_id,
 };
-use opcua::types::{Error, MethodId, NodeId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
+use opcua::types::{Error, NodeId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
 use tokio::sync::Semaphore;
 use watchfire_config::{Role, ServerConfig};
+
+use crate::method_table;
 
 /// Policy id that the stack expects of anonymous tokens.
 const ANONYMOUS_POLICY: &str = "anonymous";
@@ -71,19 +73,6 @@ pub(crate) fn name_of(token: &UserToken) -> &str {
     if token.is_anonymous() { "anonymous" } else { &token.0 }
 }
 
-/// Methods that change a condition.
-pub(crate) fn changes_conditions(method: &NodeId) -> bool {
-    method.namespace == 0
-        && matches!(
-            method.as_method_id(),
-            Ok(MethodId::ConditionType_Enable
-                | MethodId::ConditionType_Disable
-                | MethodId::ConditionType_AddComment
-                | MethodId::AcknowledgeableConditionType_Acknowledge
-                | MethodId::AcknowledgeableConditionType_Confirm)
-        )
-}
-
 #[async_trait]
 impl AuthManager for Users {
     async fn authenticate_anonymous_token(&self, _: &ServerEndpoint) -> Result<(), Error> {
@@ -113,7 +102,7 @@ impl AuthManager for Users {
     }
 
     fn is_user_executable(&self, token: &UserToken, method: &NodeId) -> bool {
-        !changes_conditions(method) || self.may_operate(token)
+        method_table::find(method).is_none() || self.may_operate(token)
     }
 
     fn user_token_policies(&self, endpoint: &ServerEndpoint) -> Vec<UserTokenPolicy> {

@@ -306,6 +306,6 @@ impl Rig {
     /// Every event that was announced.
     pub fn events(&self) -> Vec<(ConditionKey, EventId)> {
         let views = self.screen.0.lock();
-        views.iter().filter(|v| v.notify).map(|v| (v.def.key.clone(), v.state.event_id(&v.def.key))).collect()
+        views.iter().filter(|v| v.notify).map(|v| (v.def.key.clone(), v.told().event_id(&v.def.key))).collect()
     }
 }

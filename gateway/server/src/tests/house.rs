@@ -13,7 +13,7 @@ use watchfire_model::{
     Clock, ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
     SystemClock,
 };
-use watchfire_pipeline::{Commands, ConditionView, Latest, Surface, commands};
+use watchfire_pipeline::{Commands, Latest, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use super::history::EverySecond;
@@ -166,8 +166,8 @@ impl House {
         let (annunciator, shown) = (engine.clone(), surface.clone());
         let annunciating = tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
-                let answer = annunciator.lock().command(&request.command).map(|transition| {
-                    shown.publish(vec![ConditionView { def: transition.def, state: transition.state, notify: true }]);
+                let answer = annunciator.lock().command(&request.command).map(|transitions| {
+                    shown.publish(transitions);
                 });
                 let _gone = request.reply.send(answer);
             }
@@ -178,7 +178,7 @@ impl House {
     /// Makes a condition known; no event is sent.
     pub(super) fn define(&self, def: ConditionDef) {
         let transition = self.engine.lock().define(Arc::new(def), NOON);
-        self.surface.publish(vec![ConditionView { def: transition.def, state: transition.state, notify: false }]);
+        self.surface.publish(vec![transition]);
     }
 
     /// Applies a finding and publishes what follows.
@@ -191,9 +191,8 @@ impl House {
             at: NOON,
             quality: StatusCode::GOOD,
         };
-        if let Some(transition) = self.engine.lock().apply(key, Lsn(7), finding, NOON) {
-            self.surface.publish(vec![ConditionView { def: transition.def, state: transition.state, notify: true }]);
-        }
+        let transitions = self.engine.lock().apply(key, Lsn(7), finding, NOON);
+        self.surface.publish(transitions);
     }
 
     pub(super) fn raise(&self, key: &ConditionKey) {
@@ -248,6 +247,7 @@ pub(super) fn oil_high() -> ConditionDef {
         response: "stop the press".into(),
         confirm: true,
         detector: "limit 0.1.0".into(),
+        rules: Arc::default(),
     }
 }
 

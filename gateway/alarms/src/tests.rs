@@ -1,0 +1,8 @@
+//! What must hold of the engine: each rule by example, then all of them over random lives of a condition.
+
+mod aside;
+mod bench;
+mod branches;
+mod lives;
+mod rules;
+mod time;

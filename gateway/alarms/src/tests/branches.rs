@@ -1,0 +1,88 @@
+//! Occurrences that are left behind (OPC 10000-9 §4.4, §5.5.2, Annex B.1.3).
+
+use watchfire_model::{CommandKind, Level};
+
+use super::bench::Bench;
+use crate::RefusedCommand;
+
+/// An alarm that came twice while nobody looked: the EventIds of the first and of the second time.
+fn twice(confirm: bool) -> (Bench, [u8; 16], [u8; 16]) {
+    let mut bench = Bench::new(confirm);
+    bench.find(Level::High);
+    let first = bench.event();
+    bench.find(Level::Normal);
+    bench.find(Level::High);
+    let second = bench.event();
+    (bench, first, second)
+}
+
+#[test]
+fn an_occurrence_that_nobody_acknowledged_is_kept_as_a_branch() {
+    let (bench, first, second) = twice(false);
+    let [branch, main] = &bench.told[..] else { panic!("{:?}", bench.told) };
+    let (branch, state) = (branch.branch.as_ref().unwrap(), &main.state);
+    assert!(branch.retain && !branch.active.value && !branch.acked.value && branch.branch.is_some());
+    assert!(state.active.value && state.branch.is_none() && main.branch.is_none());
+    assert_ne!(branch.event_id(&bench.key), state.event_id(&bench.key));
+    assert_ne!(first, second);
+    assert_eq!(state.branches.len(), 1);
+}
+
+#[test]
+fn acknowledging_one_occurrence_leaves_the_other() {
+    let (mut bench, first, second) = twice(false);
+    bench.give(CommandKind::Acknowledge, &first, Some("the first")).unwrap();
+    let ended = bench.told[0].branch.clone().unwrap();
+    assert!(ended.acked.value && !ended.retain && ended.comment.value.text == "the first");
+    assert_eq!(bench.told.len(), 1, "the condition itself is as it was");
+    assert!(!bench.state().acked.value && bench.state().branches.is_empty());
+    assert_eq!(bench.give(CommandKind::Acknowledge, &first, None), Err(RefusedCommand::EventIdUnknown));
+    assert!(bench.give(CommandKind::Acknowledge, &second, None).is_ok());
+}
+
+#[test]
+fn a_branch_keeps_its_condition_in_the_list_until_it_is_dealt_with() {
+    let (mut bench, first, second) = twice(true);
+    bench.give(CommandKind::Acknowledge, &second, None).unwrap();
+    let second = bench.event();
+    bench.give(CommandKind::Confirm, &second, None).unwrap();
+    assert!(bench.find(Level::Normal).unwrap().state.retain, "the first occurrence is left");
+    bench.restart();
+    bench.give(CommandKind::Acknowledge, &first, None).unwrap();
+    assert!(bench.told[0].branch.as_ref().unwrap().retain, "not confirmed");
+    assert_eq!(bench.give(CommandKind::Acknowledge, &first, None), Err(RefusedCommand::AlreadyAcked));
+    bench.give(CommandKind::Confirm, &first, None).unwrap();
+    let [branch, main] = &bench.told[..] else { panic!("{:?}", bench.told) };
+    assert!(!branch.branch.as_ref().unwrap().retain, "the branch ends,");
+    assert!(main.notify && main.branch.is_none() && !main.state.retain, "and with it its condition leaves the list");
+}
+
+#[test]
+fn disabling_takes_branches_off_the_list_and_enabling_puts_them_back() {
+    let (mut bench, ..) = twice(false);
+    bench.ask(CommandKind::Disable).unwrap();
+    assert!(bench.told.iter().all(|told| told.branch.as_ref().map_or(!told.state.retain, |branch| !branch.retain)));
+    bench.find(Level::Normal);
+    bench.ask(CommandKind::Enable).unwrap();
+    let kept = bench.told.iter().filter_map(|told| told.branch.as_ref()).filter(|branch| branch.retain).count();
+    assert_eq!((kept, bench.state().retain), (1, true));
+}
+
+#[test]
+fn however_often_it_comes_branches_are_few_and_nothing_is_forgotten() {
+    let mut bench = Bench::new(false);
+    let mut events = Vec::new();
+    for _ in 0..20 {
+        bench.find(Level::High);
+        events.push(bench.event());
+        bench.find(Level::Normal);
+    }
+    assert_eq!(bench.state().branches.len(), 8);
+    for event in events {
+        match bench.give(CommandKind::Acknowledge, &event, None) {
+            Ok(_) | Err(RefusedCommand::EventIdUnknown) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(!bench.state().retain);
+}

@@ -1,0 +1,66 @@
+//! `[detector.alarm.CONDITION]`: what a site says of a condition.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use watchfire_model::{AlarmClass, AlarmSettings};
+
+use crate::section::{Section, Text};
+
+/// Up to a day.
+const DAY_S: RangeInclusive<f64> = 0.0..=86_400.0;
+/// From a second to a month.
+const MONTH_S: RangeInclusive<f64> = 1.0..=2_678_400.0;
+/// The longest text, bytes: it is part of each event.
+const TEXT_BYTES_MAX: usize = 2048;
+
+const CLASSES: [(&str, AlarmClass); 4] = [
+    ("process", AlarmClass::Process),
+    ("maintenance", AlarmClass::Maintenance),
+    ("statistical", AlarmClass::Statistical),
+    ("highly-managed", AlarmClass::HighlyManaged),
+];
+
+/// Reads what is said of a condition.
+pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettings {
+    if condition.text.is_empty() || condition.text.contains('/') {
+        let message = "is no condition; name one of the plugin's, or `\"*\"` for all that are not named";
+        section.wrong(condition.at, format_args!("\"{}\" {message}", condition.text.escape_debug()));
+    }
+    let time = |key, bounds| section.number(key, bounds).map(Duration::from_secs_f64);
+    let severity = section.integer("severity", 1..=1000);
+    let settings = AlarmSettings {
+        severity: severity.and_then(|severity| u16::try_from(severity).ok()),
+        threshold: section.number("threshold", f64::MIN..=f64::MAX),
+        hold_off: time("hold_off_s", DAY_S),
+        response: text(&section, "response"),
+        confirm: section.flag("confirm"),
+        class: section.choice("class", &CLASSES),
+        on_delay: time("on_delay_s", DAY_S),
+        off_delay: time("off_delay_s", DAY_S),
+        re_alarm: time("re_alarm_s", MONTH_S),
+        max_shelve: time("max_shelve_s", MONTH_S),
+        latch: section.flag("latch"),
+        damp: section.flag("damp"),
+        group: text(&section, "group"),
+        first_only: section.flag("first_only"),
+        cause: text(&section, "cause"),
+        consequence: text(&section, "consequence"),
+        respond_within: time("respond_within_s", MONTH_S),
+    };
+    if let (Some(true), None) = (settings.first_only, &settings.group) {
+        section.wrong(condition.at, "`first_only` is of a group; name it with `group`");
+    }
+    section.close();
+    settings
+}
+
+fn text(section: &Section<'_>, key: &'static str) -> Option<String> {
+    let text = section.text(key)?;
+    if text.text.trim().is_empty() || text.text.len() > TEXT_BYTES_MAX {
+        let message = format_args!("`{key}` must have 1 to {TEXT_BYTES_MAX} bytes, not {}", text.text.len());
+        section.wrong(text.at, message);
+        return None;
+    }
+    Some(text.text.to_owned())
+}

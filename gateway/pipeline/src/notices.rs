@@ -1,0 +1,160 @@
+//! The way to the annunciator: what detectors' tasks and the gateway itself have to say of conditions.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use watchfire_alarms::{ConditionDef, Finding};
+use watchfire_model::{ConditionKey, Instant, Level, Lsn, SourceState, StatusCode, Verdict};
+
+use crate::{OwnConditions, Stats};
+
+/// Messages that may wait for the annunciator; more makes detectors wait, and ingestion only when it has to tell of a
+/// source that came or went.
+const MESSAGES_MAX: usize = 4096;
+
+/// What a detector's task tells.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// These conditions exist.
+    Define(Vec<Arc<ConditionDef>>),
+    /// What was found in a frame.
+    Found {
+        /// The binding.
+        binding: Arc<str>,
+        /// The frame.
+        frame: Lsn,
+        /// The frame's receive time.
+        now: Instant,
+        /// As recorded.
+        verdicts: Vec<Verdict>,
+        /// The same for the engine; empty while the detector is in shadow.
+        findings: Vec<(ConditionKey, Finding)>,
+    },
+    /// Asks how far the log reaches once everything told before is in it.
+    Settled(oneshot::Sender<Lsn>),
+    /// A finding of the gateway's own.
+    Own {
+        /// The control record it rests on.
+        cause: Lsn,
+        /// When.
+        now: Instant,
+        /// Which condition.
+        key: ConditionKey,
+        /// What.
+        finding: Finding,
+        /// What it means for the conditions of detectors.
+        change: Option<Change>,
+    },
+    /// How a detector's conditions stand, told once it has caught up with the log.
+    Standing {
+        /// The last record it has seen.
+        cause: Lsn,
+        /// When.
+        now: Instant,
+        /// The binding.
+        binding: String,
+        /// Its conditions; those that stand so already stay as they are.
+        findings: Vec<(ConditionKey, Finding)>,
+    },
+    /// A detector does not announce: none of its alarms may stay active.
+    Silenced {
+        /// The last record it has seen.
+        cause: Lsn,
+        /// When.
+        now: Instant,
+        /// The binding.
+        binding: String,
+    },
+}
+
+/// What makes conditions uncertain, or certain again.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A source was lost (`true`) or came back.
+    Source(Arc<str>, bool),
+    /// A binding's detector failed (`true`) or runs.
+    Detector(String, bool),
+}
+
+/// The way to the annunciator.
+#[derive(Clone, Debug)]
+pub struct Notices {
+    sender: mpsc::Sender<Notice>,
+    own: Arc<OwnConditions>,
+    stats: Arc<Stats>,
+}
+
+/// The annunciator's end.
+#[derive(Debug)]
+pub struct NoticeReceiver {
+    pub(crate) receiver: mpsc::Receiver<Notice>,
+    pub(crate) own: Arc<OwnConditions>,
+}
+
+impl Notices {
+    /// A new way, which also knows the gateway's own conditions.
+    #[must_use]
+    pub fn new(own: OwnConditions, stats: Arc<Stats>) -> (Self, NoticeReceiver) {
+        let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
+        let own = Arc::new(own);
+        (Self { sender, own: own.clone(), stats }, NoticeReceiver { receiver, own })
+    }
+
+    pub(crate) async fn send(&self, notice: Notice) {
+        if self.sender.send(notice).await.is_err() {
+            tracing::debug!("a notice came after the annunciator had stopped");
+        }
+    }
+
+    /// Tells of a source that came or went.
+    pub async fn source(&self, cause: Lsn, now: Instant, source: &Arc<str>, state: SourceState, reason: String) {
+        self.stats.sources.lock().insert(source.clone(), (state, reason.clone()));
+        let down = state == SourceState::Down;
+        let quality = if down { StatusCode::BAD_NO_COMMUNICATION } else { StatusCode::GOOD };
+        let finding = own_finding(down, reason, now, quality);
+        let change = Some(Change::Source(source.clone(), down));
+        self.send(Notice::Own { cause, now, key: OwnConditions::source_key(source), finding, change }).await;
+    }
+
+    /// Tells of a detector that failed, or runs again (`fault` is `None`); its conditions keep their state meanwhile.
+    pub async fn detector(&self, cause: Lsn, now: Instant, binding: &str, fault: Option<String>) {
+        let failed = fault.is_some();
+        let reason = fault.unwrap_or_else(|| "runs again".to_owned());
+        let finding = own_finding(failed, reason, now, StatusCode::GOOD);
+        let change = Some(Change::Detector(binding.to_owned(), failed));
+        self.send(Notice::Own { cause, now, key: OwnConditions::detector_key(binding), finding, change }).await;
+    }
+
+    /// Tells that the machine's clock lies behind the log's time, or does so no longer (`behind` is `None`).
+    pub(crate) async fn clock(&self, cause: Lsn, now: Instant, behind: Option<String>) {
+        let active = behind.is_some();
+        let reason = behind.unwrap_or_else(|| "the machine's clock agrees with the log again".to_owned());
+        let finding = own_finding(active, reason, now, StatusCode::GOOD);
+        self.send(Notice::Own { cause, now, key: OwnConditions::clock_key(), finding, change: None }).await;
+    }
+
+    /// Tells that the disk runs full, or has room again.
+    pub(crate) async fn disk(&self, cause: Lsn, now: Instant, active: bool, reason: String) {
+        let finding = own_finding(active, reason, now, StatusCode::GOOD);
+        self.send(Notice::Own { cause, now, key: OwnConditions::disk_key(), finding, change: None }).await;
+    }
+
+    /// Tells what of the certificates runs out, or that nothing does (`soon` is `None`).
+    pub(crate) async fn certificates(&self, cause: Lsn, now: Instant, soon: Option<String>) {
+        let active = soon.is_some();
+        let reason = soon.unwrap_or_else(|| "no certificate runs out soon".to_owned());
+        let finding = own_finding(active, reason, now, StatusCode::GOOD);
+        self.send(Notice::Own { cause, now, key: OwnConditions::certificates_key(), finding, change: None }).await;
+    }
+
+    /// Notes which conditions rest on which sources, so that a lost source makes them uncertain.
+    pub(crate) fn rest_on(&self, defs: &[Arc<ConditionDef>], sources: &[Arc<str>]) {
+        self.own.rest_on(defs, sources);
+    }
+}
+
+/// A finding of the gateway's own.
+pub(crate) fn own_finding(active: bool, message: String, at: Instant, quality: StatusCode) -> Finding {
+    let level = if active { Level::Active } else { Level::Normal };
+    Finding { level, message, score: None, evidence: Vec::new(), at, quality }
+}
