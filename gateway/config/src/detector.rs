@@ -31,6 +31,10 @@ pub struct DetectorConfig {
     pub config: serde_json::Value,
     /// Bounds.
     pub quota: QuotaConfig,
+    /// The model that the plugin judges by, resolved against the configuration file's folder; it could be read.
+    pub model: Option<PathBuf>,
+    /// The model's digest, where the configuration binds it.
+    pub model_digest: Option<Digest>,
     /// Seed for anything random in the plugin. Default 0.
     pub seed: u64,
     /// What is said of its conditions, by condition id; `*` stands for all that are not named.
@@ -119,6 +123,7 @@ impl DetectorConfig {
             }
             (names, patterns.iter().map(|pattern| pattern.text.to_owned()).collect())
         });
+        let (model, model_digest) = model(&section, base);
         let mode = section.choice_or("mode", Mode::default(), &MODES);
         let config = config_json(&section);
         let quota = QuotaConfig::read(section.table("quota", "[detector.quota]"));
@@ -130,7 +135,8 @@ impl DetectorConfig {
             .collect();
         section.close();
         let (name, (signals, patterns), quota) = (name?.text.to_owned(), signals?, quota?);
-        Some(Self { name, plugin: plugin?, digest, signals, patterns, mode, config: config?, quota, seed, alarms })
+        let (plugin, config) = (plugin?, config?);
+        Some(Self { name, plugin, digest, signals, patterns, mode, config, quota, model, model_digest, seed, alarms })
     }
 }
 
@@ -144,6 +150,22 @@ fn plugin_ref(section: &Section<'_>, base: &Path, plugin: Text<'_>) -> PluginRef
     } else {
         PluginRef::Named(plugin.text.to_owned())
     }
+}
+
+/// The model's file and its digest.
+fn model(section: &Section<'_>, base: &Path) -> (Option<PathBuf>, Option<Digest>) {
+    let file = section.text("model").map(|file| {
+        let path = base.join(file.text);
+        names::check_file(section, "model", file.at, &path);
+        path
+    });
+    let digest = section.text("model_digest").and_then(|text| {
+        if file.is_none() {
+            section.wrong(text.at, "`model_digest` binds a `model`, and there is none; give `model`, or take it away");
+        }
+        plugins::digest(section, "model_digest", text)
+    });
+    (file, digest)
 }
 
 impl QuotaConfig {

@@ -63,8 +63,8 @@ range = [100, 0]
         text,
         &[
             "w.toml:4: [[detector]] \"hot\": `signals`: `plant/pmp/temp` matches no signal; nearest: `plant/pump/temp`",
-            "w.toml:5: [[detector]] \"hot\": unknown key `theshold`; known here: `name`, `plugin`, `digest`, `signals`, `mode`, \
-             `config`, `quota`, `seed`, `alarm`",
+            "w.toml:5: [[detector]] \"hot\": unknown key `theshold`; known here: `name`, `plugin`, `digest`, `signals`, `model`, \
+             `model_digest`, `mode`, `config`, `quota`, `seed`, `alarm`",
             "w.toml:8: [gateway]: `commit_interval_ms` must be a whole number from 10 to 1000, not `5`",
             "w.toml:12: [[source]] \"plant\": `url`: `plc:4840` does not begin with `opc.tcp://`; a URL reads \
              `opc.tcp://host:4840/path`",
@@ -577,6 +577,21 @@ fn publishers_and_allowed_digests_are_checked() {
         (
             "[[detector]]\nname = 'd'\nplugin = 'limit'\nsignals = ['**']\ndigest = 'md5:1'",
             &[&format!("w.toml:17: [[detector]] \"d\": `digest`: \"md5:1\" {digest}")],
+        ),
+        (
+            "[[detector]]\nname = 'd'\nplugin = 'limit'\nsignals = ['**']\nmodel = 'no/such.onnx'\nmodel_digest = '1'",
+            &[
+                "w.toml:17: [[detector]] \"d\": `model`: `/no/such/folder/no/such.onnx` cannot be read: No such file or directory (os error 2); a \
+                 relative path begins at the configuration file's folder",
+                &format!("w.toml:18: [[detector]] \"d\": `model_digest`: \"1\" {digest}"),
+            ],
+        ),
+        (
+            "[[detector]]\nname = 'd'\nplugin = 'limit'\nsignals = ['**']\nmodel_digest = 'sha256:0'",
+            &[
+                "w.toml:17: [[detector]] \"d\": `model_digest` binds a `model`, and there is none; give `model`, or take it away",
+                &format!("w.toml:17: [[detector]] \"d\": `model_digest`: \"sha256:0\" {digest}"),
+            ],
         ),
     ]);
 }

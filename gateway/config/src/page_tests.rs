@@ -35,7 +35,9 @@ fn folder_of_the_example() -> tempfile::TempDir {
         std::fs::write(folder.path().join(file), "").unwrap();
     }
     std::fs::create_dir(folder.path().join("plugins")).unwrap();
-    std::fs::write(folder.path().join("plugins/vibration.wasm"), "").unwrap();
+    for file in ["vibration.wasm", "vibration.onnx"] {
+        std::fs::write(folder.path().join("plugins").join(file), "").unwrap();
+    }
     folder
 }
 

@@ -117,6 +117,7 @@ impl Run {
             plugin = identity.id,
             version = identity.version,
             digest = identity.digest,
+            model = identity.model,
             ?origin,
             "detector started"
         );

@@ -43,7 +43,7 @@ pub use notices::{NoticeReceiver, Notices};
 pub use own::{OWN_BINDING, OwnConditions};
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,
-    Ends, Gaps, History, Journal, JournalSync, Page, PortError, Quota, RecordReader, Room, Source, Wanted,
+    Ends, Gaps, History, Journal, JournalSync, ModelFile, Page, PortError, Quota, RecordReader, Room, Source, Wanted,
 };
 pub use recover::{LastTimes, Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};

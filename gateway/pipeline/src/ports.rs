@@ -2,6 +2,7 @@
 //! `sandbox`, which never see each other.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -376,12 +377,23 @@ pub struct BindingSpec {
     pub signals: Vec<SignalInfo>,
     /// The plugin's own configuration, JSON.
     pub config: String,
+    /// The model that it judges by, for a plugin that runs one.
+    pub model: Option<ModelFile>,
     /// Seed for anything random in the plugin.
     pub seed: u64,
     /// What the configuration says of each condition, by its id.
     pub alarms: BTreeMap<String, AlarmSettings>,
     /// Bounds.
     pub quota: Quota,
+}
+
+/// A model in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Its SHA-256, hexadecimal, where the configuration binds it: these bytes and no others.
+    pub sha256: Option<String>,
 }
 
 /// What a plugin says it is.
@@ -397,7 +409,9 @@ pub struct DetectorIdentity {
     pub digest: String,
     /// The version of its saved state.
     pub state_version: u32,
-    /// Hash of its configuration and signal list.
+    /// SHA-256 of its model, hexadecimal.
+    pub model: Option<String>,
+    /// Hash of its configuration, signal list and model.
     pub config_hash: String,
     /// How often it wants to be called without rows.
     pub tick: Option<Duration>,

@@ -97,12 +97,13 @@ impl Sandbox {
     /// When it cannot be started, or fails on a batch.
     pub async fn measure(&self, binding: &BindingSpec, batches: Vec<Batch>) -> Result<Cost, CreateError> {
         let cell = self.plugin(binding).await?;
+        let model = self.model(binding).await?.map(|model| model.bytes);
         let (maker, spec) = (self.maker(&binding.quota).map_err(no_engine)?, binding.clone());
         let run = async move {
             let Some(plugin) = cell.get() else { return Err(lost(crate::executor::Lost::Ended)) };
             let detector = spec.name.as_str().into();
             let mut instance = Instance::new(&maker.engine, &plugin.interfaces, spec.quota, detector).await?;
-            instance.init(&spec).await.map_err(|not| not_started(&spec.plugin, not))?;
+            instance.init(&spec, model).await.map_err(|not| not_started(&spec.plugin, not))?;
             let mut cost = Cost::default();
             for batch in &batches {
                 let begun = Instant::now();

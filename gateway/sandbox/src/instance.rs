@@ -70,11 +70,11 @@ impl Instance {
         check::description(said)
     }
 
-    /// Starts it for a binding.
-    pub(crate) async fn init(&mut self, binding: &BindingSpec) -> Result<(), NotStarted> {
+    /// Starts it for a binding, with the bytes of its model.
+    pub(crate) async fn init(&mut self, binding: &BindingSpec, model: Option<Vec<u8>>) -> Result<(), NotStarted> {
         self.begin(binding.signals.len(), self.quota.result_bytes)?;
         let signals: Vec<_> = binding.signals.iter().map(lower::signal).collect();
-        let setup = lower::setup(&binding.config, &signals, binding.seed);
+        let setup = lower::setup(&binding.config, &signals, binding.seed, model.as_deref());
         let answer = self.detector.call_init(&mut self.store, setup).await.map_err(|error| fault(&error))?;
         self.conditions = check::conditions(answer.map_err(NotStarted::Refused)?)?;
         self.signals = binding.signals.len();

@@ -18,6 +18,7 @@ mod instance;
 mod lane;
 mod log;
 mod lower;
+mod model;
 mod plugin;
 mod quota;
 mod sandbox;

@@ -70,6 +70,11 @@ pub(crate) fn signal(signal: &SignalInfo) -> wit::Signal<'_> {
 }
 
 /// What `init` is asked with.
-pub(crate) fn setup<'a>(config: &'a str, signals: &'a [wit::Signal<'a>], seed: u64) -> out::Setup<'a> {
-    out::Setup { config, signals, seed, model: None }
+pub(crate) fn setup<'a>(
+    config: &'a str,
+    signals: &'a [wit::Signal<'a>],
+    seed: u64,
+    model: Option<&'a [u8]>,
+) -> out::Setup<'a> {
+    out::Setup { config, signals, seed, model }
 }

@@ -20,6 +20,7 @@ use crate::detector::Sandboxed;
 use crate::executor::{Executor, Lost};
 use crate::instance::{Instance, NotStarted, sentence};
 use crate::lane::Lane;
+use crate::model::{self, Model};
 use crate::plugin::{CodeSource, Maker, Plugin};
 use crate::{SandboxError, engine};
 
@@ -141,6 +142,15 @@ impl Sandbox {
         Ok(cell)
     }
 
+    /// A detector's model, read anew at each start.
+    pub(crate) async fn model(&self, binding: &BindingSpec) -> Result<Option<Model>, CreateError> {
+        if binding.model.is_none() {
+            return Ok(None);
+        }
+        let binding = binding.clone();
+        self.executor.block(move || model::read(&binding)).await.map_err(lost)?
+    }
+
     async fn make(
         &self,
         binding: &BindingSpec,
@@ -165,14 +175,16 @@ impl Sandbox {
 impl DetectorFactory for Sandbox {
     async fn create(&self, binding: &BindingSpec) -> Result<Box<dyn Detector>, CreateError> {
         let cell = self.plugin(binding).await?;
+        let model = self.model(binding).await?;
         let (maker, spec) = (self.maker(&binding.quota).map_err(no_engine)?, binding.clone());
         let start = async move {
             let Some(plugin) = cell.get() else { return Err(lost(Lost::Ended)) };
             let engine = &maker.engine;
             let detector: Arc<str> = spec.name.as_str().into();
             let mut instance = Instance::new(engine, &plugin.interfaces, spec.quota, detector).await?;
-            instance.init(&spec).await.map_err(|not| not_started(&spec.plugin, not))?;
-            Ok((identity(plugin, &spec), Box::new(instance)))
+            let (model, sha256) = model.map(|model| (model.bytes, model.sha256)).unzip();
+            instance.init(&spec, model).await.map_err(|not| not_started(&spec.plugin, not))?;
+            Ok((identity(plugin, &spec, sha256), Box::new(instance)))
         };
         let (identity, instance) = self.executor.start(start).await.map_err(lost)??;
         let conditions = instance.conditions().to_vec();
@@ -218,11 +230,11 @@ pub(crate) fn not_started(plugin: &str, not: NotStarted) -> CreateError {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn identity(plugin: &Plugin, binding: &BindingSpec) -> DetectorIdentity {
+fn identity(plugin: &Plugin, binding: &BindingSpec, model: Option<String>) -> DetectorIdentity {
     let said = &plugin.description;
     DetectorIdentity {
         id: said.id.clone(),
@@ -230,14 +242,16 @@ fn identity(plugin: &Plugin, binding: &BindingSpec) -> DetectorIdentity {
         title: said.title.clone(),
         digest: plugin.sha256.clone(),
         state_version: said.state_version,
-        config_hash: config_hash(&binding.config, &binding.signals),
+        config_hash: config_hash(&binding.config, &binding.signals, model.as_deref()),
+        model,
         tick: said.tick_ns.map(Duration::from_nanos),
         warm_up_samples: said.warm_up_samples,
     }
 }
 
-/// What a saved state depends on: the configuration and what the signals are, not where they stand in the log.
-fn config_hash(config: &str, signals: &[SignalInfo]) -> String {
+/// What a saved state depends on: the configuration, the model, and what the signals are, not where they stand in the
+/// log.
+fn config_hash(config: &str, signals: &[SignalInfo], model: Option<&str>) -> String {
     let described: Vec<_> = signals
         .iter()
         .map(|s| (&s.name, format!("{:?}", s.kind), &s.unit, s.range, s.sampling_ns, &s.role, s.group))
@@ -248,5 +262,9 @@ fn config_hash(config: &str, signals: &[SignalInfo]) -> String {
         Ok(text) => hasher.update(&text),
         Err(error) => hasher.update(error.to_string().as_bytes()),
     };
+    // No JSON ends so: one with a model is another than any without.
+    if let Some(model) = model {
+        hasher.update(b"\0").update(model.as_bytes());
+    }
     hasher.finalize().to_hex().to_string()
 }

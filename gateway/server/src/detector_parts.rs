@@ -20,6 +20,8 @@ pub struct DetectorNode {
     pub signer: Arc<str>,
     /// Its licence, an SPDX expression.
     pub licence: Arc<str>,
+    /// SHA-256 of its model.
+    pub model: Arc<str>,
 }
 
 /// A property of a detector.
@@ -30,10 +32,12 @@ pub(crate) enum DetectorPart {
     Digest,
     Signer,
     Licence,
+    Model,
 }
 
 impl DetectorPart {
-    pub(crate) const ALL: [Self; 5] = [Self::Plugin, Self::Version, Self::Digest, Self::Signer, Self::Licence];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Plugin, Self::Version, Self::Digest, Self::Signer, Self::Licence, Self::Model];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -42,6 +46,7 @@ impl DetectorPart {
             Self::Digest => "Digest",
             Self::Signer => "Signer",
             Self::Licence => "Licence",
+            Self::Model => "Model",
         }
     }
 
@@ -53,6 +58,7 @@ impl DetectorPart {
             Self::Digest => &detector.digest,
             Self::Signer => &detector.signer,
             Self::Licence => &detector.licence,
+            Self::Model => &detector.model,
         };
         Variant::from(if text.is_empty() { UAString::null() } else { UAString::from(&**text) })
     }
@@ -64,6 +70,7 @@ impl DetectorPart {
             Self::Digest => "SHA-256 of the component that runs.",
             Self::Signer => "Who signed it, as the configuration names the key. Null while the plugin is refused.",
             Self::Licence => "The plugin's licence, an SPDX expression.",
+            Self::Model => "SHA-256 of the model that it judges by. Null where it has none.",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use watchfire_config::{Config, DetectorConfig, Mode as ConfiguredMode, QuotaConfig, SignalConfig, SourceConfig};
 use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
-use watchfire_pipeline::{BindingPlan, BindingSpec, Commands, Latest, Mode, Quota, Site, Source, Surface};
+use watchfire_pipeline::{BindingPlan, BindingSpec, Commands, Latest, Mode, ModelFile, Quota, Site, Source, Surface};
 use watchfire_sandbox::{ChildCompiler, Compiler, Sandbox, SandboxOptions, Shelf};
 use watchfire_server::{DetectorNode, Server, ServerOptions, SignalNode};
 use watchfire_source::{Kinds, OpcUaSource};
@@ -116,11 +116,13 @@ impl Assembly {
         let mut sources: Vec<Arc<str>> = signals.iter().map(|signal| signal.source.clone()).collect();
         sources.sort();
         sources.dedup();
+        let bound_model = detector.model_digest.map(|digest| digest.hex());
         let spec = BindingSpec {
             name: detector.name.clone(),
             plugin: provenance::name_of(&detector.plugin),
             signals: signals.iter().map(|signal| info(signal)).collect(),
             config: detector.config.to_string(),
+            model: detector.model.clone().map(|path| ModelFile { path, sha256: bound_model }),
             seed: detector.seed,
             alarms: detector.alarms.clone(),
             quota: quota(&detector.quota),
@@ -212,7 +214,7 @@ impl Assembly {
 }
 
 fn detector_node((name, provenance): (String, Provenance)) -> DetectorNode {
-    let Provenance { plugin, version, digest, signer, licence } = provenance;
+    let Provenance { plugin, version, digest, signer, licence, model } = provenance;
     DetectorNode {
         name: name.into(),
         plugin: plugin.into(),
@@ -220,6 +222,7 @@ fn detector_node((name, provenance): (String, Provenance)) -> DetectorNode {
         digest: digest.into(),
         signer: signer.into(),
         licence: licence.into(),
+        model: model.into(),
     }
 }
 

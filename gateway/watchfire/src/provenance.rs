@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, anyhow, bail};
@@ -78,6 +78,8 @@ pub struct Provenance {
     pub signer: String,
     /// Its licence, as `version`.
     pub licence: String,
+    /// SHA-256 of the detector's model; empty where it has none.
+    pub model: String,
 }
 
 /// What one detector is configured with.
@@ -85,6 +87,7 @@ pub struct Provenance {
 struct Use {
     plugin: PluginRef,
     pinned: Option<Digest>,
+    model: Option<PathBuf>,
 }
 
 /// A file that was judged: the same bytes are judged the same.
@@ -125,7 +128,7 @@ impl Plugins {
     pub fn of(config: &Config, clock: &Arc<dyn Clock>) -> Self {
         let uses = config.detectors.iter();
         let one = |detector: &watchfire_config::DetectorConfig| {
-            let used = Use { plugin: detector.plugin.clone(), pinned: detector.digest };
+            let used = Use { plugin: detector.plugin.clone(), pinned: detector.digest, model: detector.model.clone() };
             (detector.name.clone(), used)
         };
         let store = Store::of(&config.gateway.data);
@@ -273,6 +276,7 @@ impl Plugins {
             digest: package.digest.to_string(),
             signer: signer_name(&signer),
             licence: package.manifest.licence.clone(),
+            model: String::new(),
         };
         Ok(Judged { provenance, signer, place: package.place() })
     }
@@ -288,6 +292,7 @@ impl Plugins {
             digest: digest.to_string(),
             signer: signer_name(&signer),
             licence: label.licence.unwrap_or_default(),
+            model: String::new(),
         };
         Ok(Judged { provenance, signer, place: 0..bytes.len() })
     }
@@ -319,6 +324,15 @@ impl Plugins {
             bound.detector.insert(detector.to_owned(), digest);
         })?;
         Ok(resolved)
+    }
+
+    /// The digest of a detector's model, or why there is none; empty where it has no model. Blocks: reads the file.
+    pub fn model(&self, detector: &str) -> String {
+        let Some(path) = self.uses.get(detector).and_then(|used| used.model.as_ref()) else { return String::new() };
+        match Store::read(path) {
+            Ok(bytes) => Digest::of(&bytes).to_string(),
+            Err(error) => error.to_string(),
+        }
     }
 
     /// Looks at every detector's plugin before they are started: tells the log, and binds files that are new.
@@ -372,9 +386,19 @@ impl Plugins {
 
     fn told(&self, detector: String, resolved: Result<Resolved, String>) -> (String, Provenance) {
         let provenance = match resolved {
-            Ok(resolved) => {
-                let Provenance { plugin, version, digest, signer, licence } = &resolved.provenance;
-                tracing::info!(detector, plugin, version, digest, signer, licence, "detector's plugin is accepted");
+            Ok(mut resolved) => {
+                resolved.provenance.model = self.model(&detector);
+                let Provenance { plugin, version, digest, signer, licence, model } = &resolved.provenance;
+                tracing::info!(
+                    detector,
+                    plugin,
+                    version,
+                    digest,
+                    signer,
+                    licence,
+                    model,
+                    "detector's plugin is accepted"
+                );
                 if let Some(Signer::Publisher { name, expired: Some(until), .. }) = &resolved.signer {
                     tracing::warn!(
                         detector,
@@ -427,6 +451,7 @@ fn part_of_the_program(bundled: &Bundled) -> Resolved {
         digest: bundled.digest.to_string(),
         signer: PROGRAM.to_owned(),
         licence: env!("CARGO_PKG_LICENSE").to_owned(),
+        model: String::new(),
     };
     Resolved { component: Cow::Borrowed(bundled.component), provenance, signer: None }
 }

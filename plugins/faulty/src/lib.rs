@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use watchfire_detector::{
-    Batch, Condition, Decides, Description, Detector, Finding, Level, Outcome, Refusal, Scale, Scope, Setup, Verdict,
-    Versioned, config, refuse, restore, snapshot,
+    Batch, Blame, Condition, Decides, Description, Detector, Finding, Level, Outcome, Refusal, Scale, Scope, Setup,
+    Verdict, Versioned, config, refuse, restore, snapshot,
 };
 
 const ABOVE: f64 = 100.0;
@@ -46,6 +46,8 @@ pub enum Fault {
     RefuseBatch,
     /// It refuses its configuration.
     Refuse,
+    /// It refuses its model, and says what it was given.
+    RefuseModel,
     /// It panics when it starts.
     TrapAtInit,
     /// It has two conditions of one name.
@@ -115,6 +117,9 @@ impl Detector for Faulty {
         let settings: Settings = config(&setup.config)?;
         match settings.fault {
             Fault::Refuse => Err(refuse("fault", "this is what was asked for".into())),
+            Fault::RefuseModel => {
+                Err(Refusal { blame: Blame::Model, key: None, message: format!("it is {:?}", setup.model) })
+            }
             Fault::TrapAtInit => panic!("asked to trap at init"),
             Fault::TwinConditions => Ok((Self { settings, batches: 0 }, vec![condition(), condition()])),
             _ => Ok((Self { settings, batches: 0 }, vec![condition()])),
@@ -178,7 +183,12 @@ impl Faulty {
             }
             Fault::HugeResult => outcome.verdicts.push(Verdict { why: "x".repeat(32 << 20), ..verdict(0, 0) }),
             Fault::RefuseBatch => return Err(refuse("fault", "this is what was asked for".into())),
-            Fault::None | Fault::Refuse | Fault::TrapAtInit | Fault::TwinConditions | Fault::HugeState => {}
+            Fault::None
+            | Fault::Refuse
+            | Fault::RefuseModel
+            | Fault::TrapAtInit
+            | Fault::TwinConditions
+            | Fault::HugeState => {}
         }
         Ok(())
     }

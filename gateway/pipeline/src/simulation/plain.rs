@@ -26,6 +26,7 @@ impl DetectorFactory for PlainFactory {
             title: "Plain".into(),
             digest: "0123456789abcdef".into(),
             state_version: 1,
+            model: None,
             config_hash: "same".into(),
             tick: None,
             warm_up_samples: 0,

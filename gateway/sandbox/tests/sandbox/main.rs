@@ -9,6 +9,7 @@ mod faults;
 mod files;
 mod guest;
 mod hostile;
+mod model;
 mod quotas;
 mod replay;
 mod setup;

@@ -81,6 +81,7 @@ async fn everything_hangs_together_in_both_directions() {
             &[
                 "detector:hot#Digest",
                 "detector:hot#Licence",
+                "detector:hot#Model",
                 "detector:hot#Plugin",
                 "detector:hot#Signer",
                 "detector:hot#Version",
@@ -337,6 +338,7 @@ async fn a_detector_shows_whose_code_it_runs() {
         ("Signer", Some("acme")),
         ("Version", None),
         ("Licence", None),
+        ("Model", Some("sha256:11")),
     ] {
         let id = own(&format!("detector:hot#{property}"));
         assert_eq!(text(hmi.read(id.clone()).await.value).as_deref(), expected, "{property}");

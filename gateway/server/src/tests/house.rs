@@ -113,6 +113,7 @@ fn options(config: ServerConfig, pki: &Pki, commands: Commands, latest: Arc<Late
             plugin: "hot-oil".into(),
             digest: "sha256:00".into(),
             signer: "acme".into(),
+            model: "sha256:11".into(),
             ..DetectorNode::default()
         }],
         signals: vec![

@@ -76,6 +76,9 @@ pub fn list(options: &List) -> Result<ExitCode> {
                     "  {}: `{}` {} {}, signer: {}",
                     detector.name, told.plugin, told.version, told.digest, told.signer
                 );
+                if let Some(path) = &detector.model {
+                    println!("    model        `{}` {}", path.display(), plugins.model(&detector.name));
+                }
             }
             Err(reason) => {
                 good = false;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use watchfire_exchange::{Line, Reader};
 use watchfire_model::{AlarmSettings, Batch, Frame, Instant, Kind, Lsn, Quality, SignalId, SignalInfo};
-use watchfire_pipeline::{BindingSpec, Quota};
+use watchfire_pipeline::{BindingSpec, ModelFile, Quota};
 
 use crate::exchange::{chosen, format_of};
 
@@ -32,6 +32,9 @@ pub struct Setting {
     /// From which score on the gateway raises a condition.
     #[arg(long, value_name = "CONDITION=SCORE")]
     threshold: Vec<String>,
+    /// The model that it judges by.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
     /// Seed for what is random in it.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -85,6 +88,7 @@ impl Setting {
             plugin: self.file.display().to_string(),
             signals: signals(&self.signals, &ids, &lines)?,
             config: config(&self.config)?,
+            model: self.model.clone().map(|path| ModelFile { path, sha256: None }),
             seed: self.seed,
             alarms: self.alarms()?,
             quota: Quota::default(),
