@@ -90,12 +90,13 @@ impl Hmi {
         self.event_where(begin, condition, |event| event["conditionId"] == node_id(condition) && fits(event))
     }
 
-    /// The first event since `begin` that `fits`, whichever condition it is of; waits for it.
+    /// The first event since `begin` that `fits`, whichever condition it is of, but for its branches; waits for it.
     #[track_caller]
     pub fn event_where(&self, begin: usize, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.peer.unasked(&format!("to show {what}"), begin, |said| {
             let event = &said["event"];
-            (said["via"] == "alarms" && event.is_object() && fits(event)).then(|| event.clone())
+            let main = event.is_object() && event["branch"].is_null();
+            (said["via"] == "alarms" && main && fits(event)).then(|| event.clone())
         })
     }
 
