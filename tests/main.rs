@@ -9,6 +9,8 @@
 mod harness;
 
 #[cfg(test)]
+mod alarms;
+#[cfg(test)]
 mod backfill;
 #[cfg(test)]
 mod backup;

@@ -113,6 +113,13 @@ impl Hmi {
         result(&self.peer.ask(method, with))
     }
 
+    /// Calls a method by the browse names that lead to it from a condition; answers the name of the result.
+    #[track_caller]
+    pub fn method(&mut self, condition: &str, path: &str, arguments: Value) -> String {
+        let with = json!({ "node": node_id(condition), "path": path, "arguments": arguments });
+        result(&self.peer.ask("method", with))
+    }
+
     /// ConditionRefresh: all that comes between its markers.
     #[track_caller]
     pub fn refresh(&mut self) -> Vec<Value> {

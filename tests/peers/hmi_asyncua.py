@@ -8,7 +8,8 @@ which lists every field of the type and every subtype. Unasked lines are `{"even
 `{"marker": "RefreshStart", "via": ...}`. With `--pki` the connection is SignAndEncrypt, with the policy Basic256Sha256 unless another is named.
 
 Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`, `event` (hex) and `text` (null: none);
-`refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
+`method` with `node`, `path` (browse names from the node to the method) and `arguments` (pairs of a built-in type and a
+value); `refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
 `node`, `from_ms`, `to_ms` (since 1970); `aggregate` with the same, `interval_ms` and `function` (its numeric id); `changes`
 with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
 Results are names of status codes.
@@ -61,6 +62,10 @@ FIELDS = {
     "user": "ClientUserId",
     "quality": "Quality",
     "lastSeverity": "LastSeverity",
+    "aside": "SuppressedOrShelved",
+    "suppressed": "SuppressedState/Id",
+    "outOfService": "OutOfServiceState/Id",
+    "silenced": "SilenceState/Id",
 }
 
 
@@ -109,6 +114,11 @@ class Listener:
         say(subscription=str(status), via=self.via)
 
 
+def argument(kind: str, value: Any) -> ua.Variant:
+    """An argument of a method."""
+    return ua.Variant(ua.LocalizedText(value["text"], value["locale"]) if kind == "LocalizedText" else value, ua.VariantType[kind])
+
+
 def status_name(error: ua.UaError) -> str:
     """The name of the status code that a call failed with."""
     code = getattr(error, "code", None)
@@ -131,7 +141,7 @@ class Hmi:
             self.items[via] = await subscription.subscribe_alarms_and_conditions(client.nodes.server, **kinds)
         self.values = await client.create_subscription(PUBLISHING_MS, Listener("values"))
         say(ready=True)
-        methods = ("acknowledge", "confirm", "comment", "refresh", "refresh_item", "read", "write", "children", "changes")
+        methods = ("acknowledge", "confirm", "comment", "method", "refresh", "refresh_item", "read", "write", "children", "changes")
         await answer_requests({name: getattr(self, name) for name in (*methods, "history", "aggregate")})
 
     async def call(self, node: str | int, method: int, *arguments: ua.Variant) -> dict[str, Any]:
@@ -161,6 +171,18 @@ class Hmi:
     async def comment(self, request: dict[str, Any]) -> dict[str, Any]:
         """AddComment."""
         return await self.on_event(ua.ObjectIds.ConditionType_AddComment, request)
+
+    async def method(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A method by the path that leads to it."""
+        *above, name = request["path"].split("/")
+        node = self.client.get_node(request["node"])
+        target = await node.get_child([f"0:{one}" for one in above]) if above else node
+        method = await target.get_child(f"0:{name}")
+        try:
+            await target.call_method(method, *(argument(kind, value) for kind, value in request["arguments"]))
+        except ua.UaError as error:
+            return {"result": status_name(error)}
+        return {"result": "Good"}
 
     async def refresh(self, request: dict[str, Any]) -> dict[str, Any]:
         """ConditionRefresh of the alarm subscription, or of one by number."""

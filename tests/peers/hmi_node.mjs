@@ -23,6 +23,7 @@ import {
   confirmCondition,
   extractConditionFields,
   installAlarmMonitoring,
+  makeBrowsePath,
   resolveNodeId,
 } from "node-opcua";
 
@@ -71,6 +72,11 @@ const event = (fields) => ({
   user: value(fields.clientUserId),
   quality: value(fields.quality),
   lastSeverity: value(fields.lastSeverity),
+  aside: value(fields.suppressedOrShelved),
+  suppressed: value(fields.suppressedState?.id),
+  outOfService: value(fields.outOfServiceState?.id),
+  silenced: value(fields.silenceState?.id),
+  shelving: value(fields.shelvingState?.currentState),
 });
 
 function options() {
@@ -105,6 +111,18 @@ async function connect({ url, user, pki, policy }) {
   return { client, session: await client.createSession(user ?? undefined) };
 }
 
+/** The method that a path of browse names leads to from a node, and the object that has it. */
+async function found(session, node, path) {
+  const names = path.split("/");
+  const follow = async (names) => {
+    if (names.length === 0) return node;
+    const answer = await session.translateBrowsePath(makeBrowsePath(node, names.map((name) => `/${name}`).join("")));
+    if (!answer.targets?.length) throw new Error(`there is no ${names.join("/")} below ${node}`);
+    return answer.targets[0].targetId;
+  };
+  return { object: await follow(names.slice(0, -1)), method: await follow(names) };
+}
+
 /** Everything that a test can ask. */
 function handlers(session) {
   const onEvent = (call) => async ({ condition, event: id, text }) => {
@@ -127,6 +145,12 @@ function handlers(session) {
         methodId: resolveNodeId("ConditionType_ConditionRefresh2"),
         inputArguments: numbers.map((number) => new Variant({ dataType: DataType.UInt32, value: number })),
       });
+      return { result: called.statusCode.name };
+    },
+    method: async ({ node: nodeId, path, arguments: given }) => {
+      const { object, method } = await found(session, nodeId, path);
+      const inputArguments = given.map(([type, value]) => new Variant({ dataType: DataType[type], value }));
+      const called = await session.call({ objectId: object, methodId: method, inputArguments });
       return { result: called.statusCode.name };
     },
     read: async ({ nodes }) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use watchfire_model::{AlarmCommand, CommandKind};
 
-use crate::condition::{Changed, Condition, Leader};
+use crate::condition::{Changed, Condition};
 use crate::state::Shelving;
 use crate::{Comment, Stamped, Suppression};
 
@@ -129,7 +129,7 @@ impl Condition {
     }
 
     /// Carries out a command that was checked.
-    pub(crate) fn obey(&mut self, command: &AlarmCommand, meant: Meant, leader: Leader) -> Changed {
+    pub(crate) fn obey(&mut self, command: &AlarmCommand, meant: Meant) -> Changed {
         use CommandKind::{
             Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlaceInService, RemoveFromService, Reset,
             Silence, Suppress, TimedShelve, Unshelve, Unsuppress,
@@ -158,13 +158,7 @@ impl Condition {
         aim.user.clone_from(&command.user);
         match command.kind {
             Acknowledge | Confirm | AddComment => {}
-            Enable => {
-                state.enabled.set(true, at);
-                if state.active.value {
-                    self.begin_occurrence(at, at, leader, &mut changed);
-                }
-                changed.all_branches = true;
-            }
+            Enable => self.enable(at, &mut changed),
             Disable => {
                 state.enabled.set(false, at);
                 state.delayed = None;

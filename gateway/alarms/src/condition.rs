@@ -125,7 +125,7 @@ impl Condition {
         state.quality.set(finding.quality, at);
         if finding.level != Level::Unknown {
             let was_active = state.active.value;
-            let begins = finding.level.is_active() && !was_active && state.enabled.value;
+            let begins = finding.level.is_active() && !was_active;
             if begins {
                 self.leave_behind(now, changed);
             }
@@ -136,7 +136,7 @@ impl Condition {
             state.evidence = finding.evidence;
             state.active.set(finding.level.is_active(), at);
             if begins {
-                self.count_occurrence(at, now, leader);
+                self.begin_occurrence(at, now, leader);
             } else if was_active && !self.state.active.value {
                 self.end_occurrence(at);
             }
@@ -148,10 +148,19 @@ impl Condition {
         }
     }
 
-    /// A new occurrence of a condition that is active already: it was enabled, or it is an alarm anew.
-    pub(crate) fn begin_occurrence(&mut self, at: Instant, now: Instant, leader: Leader, changed: &mut Changed) {
-        self.leave_behind(now, changed);
-        self.count_occurrence(at, now, leader);
+    /// Enabled again: what came meanwhile and still stands is an alarm now, what came and went was none.
+    pub(crate) fn enable(&mut self, at: Instant, changed: &mut Changed) {
+        let rules = self.def.rules.clone();
+        let state = self.state_mut();
+        state.enabled.set(true, at);
+        changed.all_branches = true;
+        if state.active.value {
+            state.latched.set(rules.latch, at);
+            state.re_alarm_at = rules.re_alarm.map(|after| at.plus(after));
+        } else if state.event_ids.is_empty() {
+            state.acked.set(true, at);
+            state.confirmed.set(true, at);
+        }
     }
 
     /// Keeps the occurrence before as a branch if nobody has dealt with it, so that nothing is acknowledged by accident.
@@ -179,21 +188,25 @@ impl Condition {
             branch.event_ids = event_ids;
             branch.branch = last.branch;
         }
-        changed.branch(state.branches.len());
+        if state.enabled.value {
+            changed.branch(state.branches.len());
+        }
         state.branches.push(branch);
     }
 
-    /// Nobody has acknowledged it; EventIds of the one before are no longer its own.
-    fn count_occurrence(&mut self, at: Instant, now: Instant, leader: Leader) {
+    /// Nobody has acknowledged it; EventIds of the one before are no longer its own. While it is disabled it has none.
+    fn begin_occurrence(&mut self, at: Instant, now: Instant, leader: Leader) {
         let def = self.def.clone();
         let state = self.state_mut();
         state.activations += 1;
         state.acked.set(false, at);
         state.confirmed.set(true, at);
         state.silenced.set(false, at);
-        state.latched.set(def.rules.latch, at);
         state.re_alarms = 0;
-        state.re_alarm_at = def.rules.re_alarm.map(|after| now.plus(after));
+        if state.enabled.value {
+            state.latched.set(def.rules.latch, at);
+            state.re_alarm_at = def.rules.re_alarm.map(|after| now.plus(after));
+        }
         state.event_ids.clear();
         state.first_in_group = def.rules.group.is_some() && leader.is_none();
         let follows = def.rules.group.as_ref().is_some_and(|group| group.first_only)

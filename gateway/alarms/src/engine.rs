@@ -184,9 +184,9 @@ impl Engine {
     /// Why it is refused; nothing has changed then.
     pub fn command(&mut self, command: &AlarmCommand) -> Result<Vec<Transition>, RefusedCommand> {
         let meant = self.conditions.get(&command.key).ok_or(RefusedCommand::UnknownCondition)?.check(command)?;
-        Ok(self.change(&command.key, |condition, leader| {
+        Ok(self.change(&command.key, |condition, _| {
             let was_listed = condition.state.retain;
-            let changed = condition.obey(command, meant, leader);
+            let changed = condition.obey(command, meant);
             condition.close(was_listed, changed, 0, command.at, command.at)
         }))
     }

@@ -86,3 +86,33 @@ fn however_often_it_comes_branches_are_few_and_nothing_is_forgotten() {
     }
     assert!(!bench.state().retain);
 }
+
+#[test]
+fn disabling_and_enabling_leaves_the_occurrence_that_stands_what_it_is() {
+    let mut bench = Bench::new(false);
+    bench.find(Level::High);
+    let seen = bench.event();
+    bench.ask(CommandKind::Disable).unwrap();
+    bench.ask(CommandKind::Enable).unwrap();
+    assert!(bench.state().branches.is_empty() && !bench.state().acked.value);
+    assert!(bench.give(CommandKind::Acknowledge, &seen, None).is_ok());
+}
+
+#[test]
+fn what_comes_and_goes_while_it_is_disabled_was_no_alarm() {
+    let mut bench = Bench::new(false);
+    bench.ask(CommandKind::Disable).unwrap();
+    bench.find(Level::High);
+    bench.find(Level::Normal);
+    assert!(!bench.ask(CommandKind::Enable).unwrap().state.retain);
+    // One that nobody had acknowledged before is another than the one that stands afterwards.
+    bench.find(Level::High);
+    let before = bench.event();
+    bench.ask(CommandKind::Disable).unwrap();
+    bench.find(Level::Normal);
+    bench.find(Level::High);
+    bench.ask(CommandKind::Enable).unwrap();
+    assert_eq!(bench.state().branches.len(), 1);
+    bench.give(CommandKind::Acknowledge, &before, None).unwrap();
+    assert!(!bench.state().acked.value);
+}

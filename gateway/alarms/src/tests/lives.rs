@@ -70,9 +70,10 @@ fn rules() -> impl Strategy<Value = Rules> {
     )
 }
 
-/// Occurrences that wait for somebody.
+/// Occurrences that somebody was told of and that wait for somebody.
 fn open(state: &ConditionState, def: &ConditionDef) -> usize {
-    let waits = |state: &ConditionState| !state.acked.value || (def.confirm && !state.confirmed.value);
+    let open = |state: &ConditionState| !state.acked.value || (def.confirm && !state.confirmed.value);
+    let waits = |state: &ConditionState| open(state) && !state.event_ids.is_empty();
     usize::from(waits(state)) + state.branches.iter().filter(|branch| waits(branch)).count()
 }
 
