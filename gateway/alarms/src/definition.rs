@@ -80,6 +80,8 @@ pub struct Rules {
     pub damp: bool,
     /// The group it belongs to.
     pub group: Option<Group>,
+    /// How many alarms its detector may tell in ten minutes, where somebody counts them. The engine does not.
+    pub budget: Option<u32>,
     /// What may have caused it; may be empty.
     pub cause: String,
     /// What happens if nobody does anything; may be empty.

@@ -174,7 +174,7 @@ impl Engine {
             let was_listed = condition.state.retain;
             let with = condition.state.suppressed.value.with(reason, holds);
             condition.state_mut().suppressed.set(with, now);
-            condition.close(was_listed, Changed { main: true, ..Changed::default() }, cause.0, now, now)
+            condition.close(was_listed, Changed { seen: true, ..Changed::default() }, cause.0, now, now)
         })
     }
 

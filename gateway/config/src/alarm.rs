@@ -57,8 +57,8 @@ pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettin
 
 fn text(section: &Section<'_>, key: &'static str) -> Option<String> {
     let text = section.text(key)?;
-    if text.text.trim().is_empty() || text.text.len() > TEXT_BYTES_MAX {
-        let message = format_args!("`{key}` must have 1 to {TEXT_BYTES_MAX} bytes, not {}", text.text.len());
+    if text.text.len() > TEXT_BYTES_MAX {
+        let message = format_args!("`{key}` may have {TEXT_BYTES_MAX} bytes at most, not {}", text.text.len());
         section.wrong(text.at, message);
         return None;
     }

@@ -37,6 +37,9 @@ pub struct DetectorConfig {
     pub model_digest: Option<Digest>,
     /// Seed for anything random in the plugin. Default 0.
     pub seed: u64,
+    /// How many alarms it may tell in ten minutes, 0 for any number. Left out: 60 of what was learned, any number of
+    /// others.
+    pub alarm_budget: Option<u32>,
     /// What is said of its conditions, by condition id; `*` stands for all that are not named.
     pub alarms: BTreeMap<String, AlarmSettings>,
 }
@@ -128,6 +131,7 @@ impl DetectorConfig {
         let config = config_json(&section);
         let quota = QuotaConfig::read(section.table("quota", "[detector.quota]"));
         let seed = section.integer_or("seed", 0..=u64::MAX, 0);
+        let alarm_budget = section.integer("alarm_budget", 0..=1_000_000).and_then(|most| u32::try_from(most).ok());
         let alarms: BTreeMap<String, AlarmSettings> = section
             .named_tables("alarm", "[detector.alarm.CONDITION]")
             .into_iter()
@@ -136,7 +140,21 @@ impl DetectorConfig {
         section.close();
         let (name, (signals, patterns), quota) = (name?.text.to_owned(), signals?, quota?);
         let (plugin, config) = (plugin?, config?);
-        Some(Self { name, plugin, digest, signals, patterns, mode, config, quota, model, model_digest, seed, alarms })
+        Some(Self {
+            name,
+            plugin,
+            digest,
+            signals,
+            patterns,
+            mode,
+            config,
+            quota,
+            model,
+            model_digest,
+            seed,
+            alarm_budget,
+            alarms,
+        })
     }
 }
 

@@ -64,7 +64,7 @@ range = [100, 0]
         &[
             "w.toml:4: [[detector]] \"hot\": `signals`: `plant/pmp/temp` matches no signal; nearest: `plant/pump/temp`",
             "w.toml:5: [[detector]] \"hot\": unknown key `theshold`; known here: `name`, `plugin`, `digest`, `signals`, `model`, \
-             `model_digest`, `mode`, `config`, `quota`, `seed`, `alarm`",
+             `model_digest`, `mode`, `config`, `quota`, `seed`, `alarm_budget`, `alarm`",
             "w.toml:8: [gateway]: `commit_interval_ms` must be a whole number from 10 to 1000, not `5`",
             "w.toml:12: [[source]] \"plant\": `url`: `plc:4840` does not begin with `opc.tcp://`; a URL reads \
              `opc.tcp://host:4840/path`",
@@ -498,8 +498,8 @@ fn detectors_are_checked() {
             "w.toml:17: [detector.alarm.a] \"d\": `first_only` is of a group; name it with `group`",
         ),
         (
-            with_signals("alarm.a.cause = ' '"),
-            "w.toml:17: [detector.alarm.a] \"d\": `cause` must have 1 to 2048 bytes, not 1",
+            with_signals(&format!("alarm.a.cause = '{}'", "x".repeat(2049))),
+            "w.toml:17: [detector.alarm.a] \"d\": `cause` may have 2048 bytes at most, not 2049",
         ),
         (
             with_signals("[[detector]]\nname = 'd'\nplugin = 'limit'\nsignals = ['**']"),

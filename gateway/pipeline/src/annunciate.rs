@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, RefusedCommand, Transition};
-use watchfire_model::{AlarmState, Clock, Decided, Level, Lsn, RecordBody, StatusCode, Verdict};
+use watchfire_model::{AlarmState, Clock, CommandKind, Decided, Level, Lsn, RecordBody, StatusCode, Verdict};
 
+use crate::budget::{self, Budgets};
 use crate::notices::{Change, Notice, NoticeReceiver, own_finding};
 use crate::{CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
 
@@ -18,9 +19,9 @@ use crate::{CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, S
 const TRANSITIONS_MAX: usize = 1000;
 /// Transitions that may wait to become durable.
 const UNPUBLISHED_MAX: usize = 1 << 16;
-/// How exactly deadlines of alarms are kept: a clock that steps is noticed after as long,
+/// How long a deadline of an alarm is slept towards at most: a clock that steps is noticed after as long.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// and what waits for its detector is looked after no more often than this.
+/// How exactly deadlines are kept.
 const LOOK_SOONEST: Duration = Duration::from_millis(50);
 
 /// What waits until the record at its place is durable.
@@ -74,23 +75,36 @@ impl Annunciator {
         let publisher = publish(queue, self.log.clone(), self.surfaces.clone(), self.stats.clone());
         let publisher = AbortOnDropHandle::new(tokio::spawn(publisher));
         let mut commands_open = true;
-        let mut current = Current::default();
+        let (mut current, mut budgets) = (Current::default(), Budgets::default());
+        let mut fruitless = false;
         loop {
-            let due = self.due();
+            let due = self.due(fruitless);
             let ready = tokio::select! {
                 notice = notices.receiver.recv() => match notice {
                     Some(notice) => self.notice(&notices.own, &mut current, notice).await?,
                     None => break,
                 },
-                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => self.expire(&current).await?,
+                () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {
+                    let ready = self.expire(&current).await?;
+                    fruitless = ready.is_none();
+                    ready
+                }
                 request = commands.recv(), if commands_open => match request {
                     Some(request) => self.command(request).await?,
                     None => { commands_open = false; None }
                 },
             };
             if let Some(ready) = ready {
+                fruitless = false;
                 self.log.hurry();
+                let (cause, now) = (self.log.tail(), self.clock.now());
+                let follows = budgets.spend(&mut self.engine, &notices.own, &ready.views, cause, now);
                 if unpublished.send(ready).await.is_err() {
+                    break;
+                }
+                if let Some(ready) = self.decide_own(cause, follows).await?
+                    && unpublished.send(ready).await.is_err()
+                {
                     break;
                 }
             }
@@ -102,10 +116,11 @@ impl Annunciator {
         Ok(())
     }
 
-    /// How long nothing changes by time alone; `None` for ever.
-    fn due(&self) -> Option<Duration> {
+    /// How long nothing changes by time alone; `None` for ever. What was due and did not come waits for a detector.
+    fn due(&self, fruitless: bool) -> Option<Duration> {
+        let soonest = if fruitless { LOOK_EVERY } else { LOOK_SOONEST };
         let left = self.engine.next_due()?.since_ns(self.clock.now());
-        Some(Duration::from_nanos(u64::try_from(left).unwrap_or_default()).clamp(LOOK_SOONEST, LOOK_EVERY))
+        Some(Duration::from_nanos(u64::try_from(left).unwrap_or_default()).clamp(soonest, LOOK_EVERY))
     }
 
     /// Does what time has brought.
@@ -122,7 +137,14 @@ impl Annunciator {
         notice: Notice,
     ) -> Result<Option<Unpublished>, PortError> {
         match notice {
-            Notice::Define(defs) => Ok(Some(self.define(defs))),
+            Notice::Define(mut defs) => {
+                let bindings: BTreeSet<&str> = defs.iter().map(|def| def.key.binding()).collect();
+                let told = |binding: &&str| self.engine.recovered(&OwnConditions::budget_key(binding)).is_some();
+                let budgets: Vec<_> =
+                    bindings.into_iter().filter(told).map(|binding| own.budget_def(binding)).collect();
+                defs.extend(budgets);
+                Ok(Some(self.define(defs)))
+            }
             Notice::Settled(answer) => {
                 if answer.send(self.log.tail()).is_err() {
                     tracing::debug!("a detector that asked has ended");
@@ -239,7 +261,12 @@ impl Annunciator {
     async fn command(&mut self, request: CommandRequest) -> Result<Option<Unpublished>, PortError> {
         let CommandRequest { command, reply } = request;
         let transitions = match self.engine.command(&command) {
-            Ok(transitions) => transitions,
+            Ok(mut transitions) => {
+                if command.kind == CommandKind::Unsuppress {
+                    transitions.extend(budget::lift(&mut self.engine, &command.key, command.at));
+                }
+                transitions
+            }
             Err(refused) => {
                 tracing::info!(condition = %command.key, user = command.user, kind = ?command.kind, %refused, "command refused");
                 if reply.send(Err(refused)).is_err() {

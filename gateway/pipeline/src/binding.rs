@@ -8,6 +8,7 @@ use watchfire_model::{
     StatusCode, Verdict,
 };
 
+use crate::budget::LEARNED_MAX;
 use crate::judge::settings_of;
 use crate::{BindingSpec, DetectorIdentity};
 
@@ -36,6 +37,8 @@ pub struct BindingPlan {
     pub area: String,
     /// The sources its signals come from.
     pub sources: Vec<Arc<str>>,
+    /// How many alarms it may tell in ten minutes, 0 for any number; `None`: 60 of what was learned, any number of others.
+    pub budget: Option<u32>,
 }
 
 /// A binding's conditions, made once its detector has told them.
@@ -83,7 +86,7 @@ impl BindingPlan {
             text: condition.text.as_str().into(),
             response: settings.response.as_ref().unwrap_or(&condition.response).as_str().into(),
             confirm: settings.confirm.unwrap_or(false),
-            rules: rules(&settings),
+            rules: Arc::default(),
             detector: format!("{} {} ({digest})", identity.id, identity.version).into(),
         };
         let class = match settings.class {
@@ -94,7 +97,9 @@ impl BindingPlan {
             None if base.alarm_type == AlarmType::Statistical => ConditionClass::Statistical,
             None => base.class,
         };
-        let base = ConditionDef { class, ..base };
+        let learned = (class == ConditionClass::Statistical).then_some(LEARNED_MAX);
+        let budget = self.budget.map_or(learned, |most| Some(most).filter(|most| *most > 0));
+        let base = ConditionDef { class, rules: rules(&settings, budget), ..base };
         let named = |instance: &str| ConditionKey::new(&self.spec.name, &condition.id, instance);
         match condition.scope {
             Scope::Binding => vec![base],
@@ -128,7 +133,7 @@ impl BindingPlan {
 }
 
 /// How alarms behave, from what is configured.
-fn rules(settings: &AlarmSettings) -> Arc<Rules> {
+fn rules(settings: &AlarmSettings, budget: Option<u32>) -> Arc<Rules> {
     let group = settings
         .group
         .as_ref()
@@ -141,6 +146,7 @@ fn rules(settings: &AlarmSettings) -> Arc<Rules> {
         latch: settings.latch.unwrap_or(false),
         damp: settings.damp.unwrap_or(false),
         group,
+        budget,
         cause: settings.cause.clone().unwrap_or_default(),
         consequence: settings.consequence.clone().unwrap_or_default(),
         respond_within: settings.respond_within,

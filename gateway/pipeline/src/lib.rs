@@ -4,6 +4,7 @@
 
 mod annunciate;
 mod binding;
+mod budget;
 mod detect;
 mod disk;
 mod ends;

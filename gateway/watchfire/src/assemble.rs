@@ -132,7 +132,7 @@ impl Assembly {
             ConfiguredMode::Shadow => Mode::Shadow,
             ConfiguredMode::Live => Mode::Live,
         };
-        BindingPlan { spec, mode, area: shared_area(&areas), areas, sources }
+        BindingPlan { spec, mode, area: shared_area(&areas), areas, sources, budget: detector.alarm_budget }
     }
 
     /// The servers that are read. They take over what is configured of their signals.

@@ -129,7 +129,7 @@ fn plan(mode: Mode) -> BindingPlan {
         quota: Quota::default(),
     };
     let areas = vec!["area".into(); 3];
-    BindingPlan { spec, mode, areas, area: "area".into(), sources: vec!["s".into()] }
+    BindingPlan { spec, mode, areas, area: "area".into(), sources: vec!["s".into()], budget: None }
 }
 
 /// Hands the test's arrivals on.
