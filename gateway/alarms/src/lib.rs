@@ -8,6 +8,7 @@ mod condition;
 mod definition;
 mod engine;
 mod event_id;
+mod metrics;
 mod state;
 mod state_v1;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use command::RefusedCommand;
 pub use definition::{AlarmType, ConditionClass, ConditionDef, Group, Rules};
 pub use engine::{Belief, Engine, Finding, Transition};
 pub use event_id::EventId;
+pub use metrics::{Figures, Metrics, Window};
 pub use state::{
     CHATTER, CHATTER_RISES, Comment, ConditionState, DecodeError, Evidence, Shelving, Stamped, Suppression,
 };

@@ -4,5 +4,6 @@ mod aside;
 mod bench;
 mod branches;
 mod lives;
+mod metrics;
 mod rules;
 mod time;

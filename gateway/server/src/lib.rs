@@ -16,6 +16,7 @@ mod limits;
 mod manager;
 mod method_table;
 mod methods;
+mod metrics;
 mod names;
 mod nodes;
 mod publisher;

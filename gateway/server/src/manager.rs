@@ -33,6 +33,8 @@ use crate::users::name_of;
 
 /// How often watched signals are looked at; the shortest sampling interval there is.
 const SAMPLING: Duration = Duration::from_millis(100);
+/// How often figures of alarms are looked at.
+const COUNTED: Duration = Duration::from_secs(1);
 /// After so long a monitored item that was being created is there.
 const SETTLED: Duration = Duration::from_millis(100);
 
@@ -111,18 +113,21 @@ impl Manager {
             return;
         }
         if wanted.attribute_id == AttributeId::Value {
+            let shared = self.shared.clone();
+            let asked = if item.sampling_interval() > 0.0 { item.sampling_interval() } else { 0.0 };
+            let interval = Duration::try_from_secs_f64(asked / 1000.0).unwrap_or(SAMPLING);
+            let sample = |value: Box<dyn FnMut() -> Option<DataValue> + Send + Sync>, soonest: Duration| {
+                let (mode, handle) = (item.monitoring_mode(), item.handle());
+                let id = wanted.node_id.clone();
+                self.sampler.add_sampler(id, AttributeId::Value, value, mode, handle, interval.max(soonest));
+            };
             if let Node::Signal(signal) = &node {
-                let (shared, signal) = (self.shared.clone(), signal.clone());
-                let asked = if item.sampling_interval() > 0.0 { item.sampling_interval() } else { 0.0 };
-                let interval = Duration::try_from_secs_f64(asked / 1000.0).unwrap_or(SAMPLING).max(SAMPLING);
-                self.sampler.add_sampler(
-                    wanted.node_id.clone(),
-                    AttributeId::Value,
-                    move || Some(signal_value(&signal, &shared.values())),
-                    item.monitoring_mode(),
-                    item.handle(),
-                    interval,
-                );
+                let signal = signal.clone();
+                sample(Box::new(move || Some(signal_value(&signal, &shared.values()))), SAMPLING);
+            } else if let Node::Figure(..) = &node {
+                // They change as time goes by.
+                let figure = node.clone();
+                sample(Box::new(move || figure.value(&shared.space.read(), &shared.values())), COUNTED);
             } else {
                 self.shared.watch.add_value(name, item.handle());
             }

@@ -11,7 +11,7 @@ use watchfire_model::{AlarmCommand, CommandKind, ConditionKey};
 use crate::fields::SHELVING;
 use crate::method_table::{self, Arguments, Method, Place};
 use crate::names::own_text;
-use crate::nodes::Node;
+use crate::nodes::{AreaPart, Node};
 use crate::refresh;
 use crate::shared::Shared;
 use crate::users::name_of;
@@ -48,6 +48,8 @@ enum What {
     Refresh {
         item: bool,
     },
+    /// Reset of an area's figures (OPC 10000-9 §5.12).
+    ResetFigures,
     Change(&'static Method),
 }
 
@@ -67,6 +69,8 @@ impl Call {
             What::Refresh { item: false }
         } else if *id == NodeId::from(MethodId::ConditionType_ConditionRefresh2) {
             What::Refresh { item: true }
+        } else if *id == NodeId::from(MethodId::AlarmMetricsType_Reset) {
+            What::ResetFigures
         } else {
             What::Change(method_table::find(id)?)
         };
@@ -77,6 +81,7 @@ impl Call {
     pub(crate) async fn answer(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
         let method = match self.what {
             What::Refresh { item } => return self.refresh(item, shared, context),
+            What::ResetFigures => return self.reset_figures(shared, context),
             What::Change(method) => method,
         };
         let key = condition_of(&self.object, Some(method), shared, context)?;
@@ -114,6 +119,24 @@ impl Call {
         let mut ids = ids.into_iter().flatten();
         let subscription = ids.next().ok_or(StatusCode::BadArgumentsMissing)?;
         refresh::begin(shared, context, subscription, ids.next()).map_err(Refusal::Status)
+    }
+
+    fn reset_figures(&self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
+        let mut space = shared.space.write();
+        let area = match own_text(&self.object).and_then(|name| Node::find(&space, name)) {
+            Some(Node::AreaPart(path, AreaPart::Metrics)) => path,
+            Some(_) => return Err(StatusCode::BadMethodInvalid.into()),
+            None => return Err(StatusCode::BadNodeIdUnknown.into()),
+        };
+        if !shared.users.may_operate(&context.token) {
+            return Err(StatusCode::BadUserAccessDenied.into());
+        }
+        self.expect(0)?;
+        tracing::info!(area = &*area, user = name_of(&context.token), "figures of alarms begin anew");
+        if let Some(found) = space.areas.get_mut(&area) {
+            found.metrics.reset(shared.clock.now());
+        }
+        Ok(())
     }
 
     fn expect(&self, count: usize) -> Result<(), StatusCode> {

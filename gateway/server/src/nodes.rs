@@ -15,6 +15,7 @@ use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 use crate::condition_values;
 use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
+use crate::metrics::{self, Figure};
 use crate::names::{AREA, BELOW, DETECTOR, DETECTORS, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own, text};
 use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
@@ -25,6 +26,7 @@ use crate::tally::Tally;
 pub(crate) enum Node {
     Area(Arc<str>),
     AreaPart(Arc<str>, AreaPart),
+    Figure(Arc<str>, &'static Figure),
     Signal(Arc<SignalNode>),
     SignalPart(Arc<SignalNode>, SignalPart),
     Source(Arc<str>),
@@ -37,6 +39,9 @@ pub(crate) enum Node {
     TypeField(&'static Field),
 }
 
+/// The object with the figures of an area's alarms.
+const METRICS: &str = "Metrics";
+
 /// What is below an area besides what is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AreaPart {
@@ -45,11 +50,18 @@ pub(crate) enum AreaPart {
     ActiveCount,
     UnacknowledgedCount,
     HighestSeverity,
+    Metrics,
 }
 
 impl AreaPart {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Alarms, Self::AlarmValues, Self::ActiveCount, Self::UnacknowledgedCount, Self::HighestSeverity];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Alarms,
+        Self::AlarmValues,
+        Self::ActiveCount,
+        Self::UnacknowledgedCount,
+        Self::HighestSeverity,
+        Self::Metrics,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -58,13 +70,14 @@ impl AreaPart {
             Self::ActiveCount => "ActiveCount",
             Self::UnacknowledgedCount => "UnacknowledgedCount",
             Self::HighestSeverity => "HighestSeverity",
+            Self::Metrics => METRICS,
         }
     }
 
     /// Its value and data type; `None` for the objects.
     pub(crate) fn value(self, tally: &Tally) -> Option<(DataTypeId, Variant)> {
         match self {
-            Self::Alarms | Self::AlarmValues => None,
+            Self::Alarms | Self::AlarmValues | Self::Metrics => None,
             Self::ActiveCount => Some((DataTypeId::UInt32, tally.active().into())),
             Self::UnacknowledgedCount => Some((DataTypeId::UInt32, tally.unacknowledged().into())),
             Self::HighestSeverity => Some((DataTypeId::UInt16, tally.highest_severity().into())),
@@ -114,6 +127,9 @@ impl Node {
         }
         match Self::find_whole(space, owner)? {
             Self::Area(area) => {
+                if let Some(figure) = path.strip_prefix(METRICS).and_then(|path| path.strip_prefix('/')) {
+                    return metrics::figure(figure).map(|figure| Self::Figure(area, figure));
+                }
                 AreaPart::ALL.into_iter().find(|part| part.name() == path).map(|part| Self::AreaPart(area, part))
             }
             Self::Signal(signal) => SignalPart::of(&signal)
@@ -148,6 +164,7 @@ impl Node {
         match self {
             Self::Area(path) => own(&format!("{AREA}{path}")),
             Self::AreaPart(path, part) => below(&format!("{AREA}{path}"), part.name()),
+            Self::Figure(path, figure) => below(&format!("{AREA}{path}"), &format!("{METRICS}/{}", figure.path)),
             Self::Signal(signal) => own(&format!("{SIGNAL}{}", signal.name)),
             Self::SignalPart(signal, part) => below(&format!("{SIGNAL}{}", signal.name), part.path()),
             Self::Source(name) => own(&format!("{SOURCE}{name}")),
@@ -167,13 +184,20 @@ impl Node {
         let (class, browse_name, display, type_definition): (_, _, String, NodeId) = match self {
             Self::Area(path) => (NodeClass::Object, ours(&last(path)), last(path), ObjectTypeId::FolderType.into()),
             Self::AreaPart(_, part) => {
-                let object = matches!(part, AreaPart::Alarms | AreaPart::AlarmValues);
-                let (class, kind) = if object {
-                    (NodeClass::Object, ObjectTypeId::BaseObjectType.into())
-                } else {
-                    (NodeClass::Variable, VariableTypeId::BaseDataVariableType.into())
+                let (class, kind) = match part {
+                    AreaPart::Alarms | AreaPart::AlarmValues => {
+                        (NodeClass::Object, ObjectTypeId::BaseObjectType.into())
+                    }
+                    AreaPart::Metrics => (NodeClass::Object, ObjectTypeId::AlarmMetricsType.into()),
+                    AreaPart::ActiveCount | AreaPart::UnacknowledgedCount | AreaPart::HighestSeverity => {
+                        (NodeClass::Variable, VariableTypeId::BaseDataVariableType.into())
+                    }
                 };
                 (class, ours(part.name()), part.name().to_owned(), kind)
+            }
+            Self::Figure(_, figure) => {
+                let name = figure.name();
+                (NodeClass::Variable, browse_name(figure.own, name), name.to_owned(), figure.kind.into())
             }
             Self::Signal(signal) => {
                 let kind = match signal.range {
@@ -236,6 +260,10 @@ impl Node {
                 let tally = &space.areas.get(path)?.tally;
                 part.value(tally).map(|(_, value)| DataValue::new_now(value))
             }
+            Self::Figure(path, figure) => {
+                let figures = space.areas.get(path)?.metrics.figures(values.now);
+                Some(DataValue::new_now(figure.value(&figures)))
+            }
             Self::Field(_, field) if matches!(field.shape, Shape::Object(_)) => None,
             Self::Field(condition, field) => Some(condition_values::data_value(condition, field, values.now)),
             Self::TypeField(_) => Some(DataValue::new_now(Variant::Empty)),
@@ -255,6 +283,7 @@ impl Node {
             Self::AreaPart(_, part) => {
                 part.value(&Tally::default()).map_or_else(|| DataTypeId::BaseDataType.into(), |(kind, _)| kind.into())
             }
+            Self::Figure(_, figure) => figure.data_type.into(),
             Self::Field(_, field) | Self::TypeField(field) => field.data_type.into(),
             Self::DetectorPart(..) => DataTypeId::String.into(),
             Self::Area(_) | Self::Source(_) | Self::Detectors | Self::Detector(_) | Self::Condition(_) | Self::Type => {
@@ -329,6 +358,7 @@ impl Node {
             Self::Signal(signal) => signal.description.to_string(),
             Self::Condition(condition) => condition.def.text.to_string(),
             Self::DetectorPart(_, part) => part.explanation().to_owned(),
+            Self::Figure(_, figure) => figure.explanation.to_owned(),
             Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST => {
                 "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
             }

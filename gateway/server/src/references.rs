@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use opcua::types::{NodeId, ObjectId, ObjectTypeId, ReferenceTypeId};
+use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId, VariableTypeId};
 use watchfire_aggregates::Aggregate;
 
 use crate::detector_parts::DetectorPart;
 use crate::fields::{self, FIELDS, PLAIN, SHELVING, Shape};
 use crate::method_table;
+use crate::metrics::{self, FIGURES, Figure};
 use crate::nodes::{AreaPart, Node};
 use crate::signal_parts::SignalPart;
 use crate::space::{Area, Condition, Place, SignalNode, Space};
@@ -103,6 +104,19 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
         Node::AreaPart(path, part) => {
             list.comes_from(ReferenceTypeId::HasComponent, Node::Area(path.clone()));
             of_list(space, path, *part, &mut list);
+            if *part == AreaPart::Metrics {
+                figures(path, "", &mut list);
+                list.leads_to_core(ReferenceTypeId::HasComponent, MethodId::AlarmMetricsType_Reset);
+            }
+        }
+        Node::Figure(path, figure) => {
+            let parent = metrics::figure(figure.parent());
+            let above = parent.map_or_else(
+                || Node::AreaPart(path.clone(), AreaPart::Metrics),
+                |parent| Node::Figure(path.clone(), parent),
+            );
+            list.comes_from(figure_reference(figure), above);
+            figures(path, figure.path, &mut list);
         }
         Node::Signal(signal) => {
             list.comes_from(ReferenceTypeId::Organizes, Node::Area(signal.area.clone()));
@@ -197,8 +211,23 @@ fn of_list(space: &Space, path: &Arc<str>, part: AreaPart, list: &mut List) {
                     list.leads_to(ReferenceTypeId::HasComponent, Node::Field(condition.clone(), values));
                 }
             }
-            AreaPart::ActiveCount | AreaPart::UnacknowledgedCount | AreaPart::HighestSeverity => return,
+            AreaPart::ActiveCount | AreaPart::UnacknowledgedCount | AreaPart::HighestSeverity | AreaPart::Metrics => {
+                return;
+            }
         }
+    }
+}
+
+fn figures(path: &Arc<str>, parent: &str, list: &mut List) {
+    for figure in FIGURES.iter().filter(|figure| figure.parent() == parent) {
+        list.leads_to(figure_reference(figure), Node::Figure(path.clone(), figure));
+    }
+}
+
+fn figure_reference(figure: &Figure) -> ReferenceTypeId {
+    match figure.kind {
+        VariableTypeId::PropertyType => ReferenceTypeId::HasProperty,
+        _ => ReferenceTypeId::HasComponent,
     }
 }
 

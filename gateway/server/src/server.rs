@@ -101,7 +101,8 @@ impl Server {
         let clock = options.clock.clone();
         let shared = Arc::new(Shared {
             space: RwLock::new(
-                Space::new(&options.default_area, &options.areas, options.signals).with_detectors(options.detectors),
+                Space::new(&options.default_area, &options.areas, options.signals, options.clock.now())
+                    .with_detectors(options.detectors),
             ),
             watch: Watch::default(),
             refreshing: crate::refresh::InProgress::default(),

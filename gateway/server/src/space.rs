@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use opcua::types::NodeId;
-use watchfire_alarms::{ConditionDef, ConditionState};
-use watchfire_model::{ConditionKey, Kind, Level, SignalId};
+use watchfire_alarms::{ConditionDef, ConditionState, Metrics};
+use watchfire_model::{ConditionKey, Instant, Kind, Level, SignalId};
 use watchfire_pipeline::ConditionView;
 
 use crate::detector_parts::DetectorNode;
@@ -106,6 +106,8 @@ pub(crate) struct Area {
     pub conditions: Vec<Place>,
     /// Of this area and those below it.
     pub tally: Tally,
+    /// Of the same.
+    pub metrics: Metrics,
 }
 
 /// A source or a detector that conditions are about.
@@ -127,6 +129,8 @@ struct Signal {
 pub(crate) struct Space {
     /// Where things without an area go.
     default_area: String,
+    /// When it was made.
+    start: Instant,
     /// The area with the folder of detectors, the gateway's own; `None` where there are no detectors.
     pub detectors_in: Option<Arc<str>>,
     pub detectors: BTreeMap<Arc<str>, Arc<DetectorNode>>,
@@ -140,10 +144,10 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    pub(crate) fn new(default_area: &str, areas: &[String], signals: Vec<SignalNode>) -> Self {
+    pub(crate) fn new(default_area: &str, areas: &[String], signals: Vec<SignalNode>, start: Instant) -> Self {
         let default_area =
             if default_area.split('/').all(|part| part.trim().is_empty()) { NO_AREA } else { default_area };
-        let mut space = Self { default_area: default_area.to_owned(), ..Self::default() };
+        let mut space = Self { default_area: default_area.to_owned(), start, ..Self::default() };
         for area in areas {
             space.area(area);
         }
@@ -213,7 +217,8 @@ impl Space {
                     Some(parent) => parent.areas.push(path.clone()),
                     None => self.top.push(path.clone()),
                 }
-                self.areas.insert(path.clone(), Area { parent: above, ..Area::default() });
+                self.areas
+                    .insert(path.clone(), Area { parent: above, metrics: Metrics::new(self.start), ..Area::default() });
             }
             above = Some(path);
         }
@@ -280,6 +285,7 @@ impl Space {
                 area.tally.leave(&before.state);
             }
             area.tally.enter(&after.state);
+            area.metrics.saw(&after.def.key, before.map(|before| &*before.state), &after.state);
             at = area.parent.clone();
         }
     }

@@ -8,4 +8,5 @@ mod events;
 mod history;
 mod house;
 mod methods;
+mod metrics;
 mod refresh;

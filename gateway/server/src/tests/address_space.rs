@@ -53,6 +53,7 @@ async fn everything_hangs_together_in_both_directions() {
                 "area:Hall/Press#AlarmValues",
                 "area:Hall/Press#Alarms",
                 "area:Hall/Press#HighestSeverity",
+                "area:Hall/Press#Metrics",
                 "area:Hall/Press#UnacknowledgedCount",
             ],
         ),

@@ -228,6 +228,7 @@ async fn an_instance_has_what_its_rules_ask_for_and_no_more() {
         latch: false,
         damp: false,
         group: Some(Group { name: "cooling".into(), first_only: true }),
+        budget: None,
         cause: "overload".into(),
         consequence: "it seizes".into(),
         respond_within: s(600),

@@ -1,0 +1,75 @@
+//! The figures of an area as clients read and reset them.
+
+use opcua::types::{
+    AttributeId, BrowseDirection, MethodId, NodeId, ObjectTypeId, ReferenceTypeId, StatusCode, VariableTypeId, Variant,
+};
+use watchfire_model::Level;
+
+use super::client::Hmi;
+use super::house::{House, key, odd, oil_high};
+use crate::names::own;
+
+const METRICS: &str = "area:Hall#Metrics";
+
+async fn count(hmi: &Hmi, figure: &str) -> Variant {
+    hmi.value(&format!("{METRICS}/{figure}")).await
+}
+
+#[tokio::test]
+async fn an_area_counts_its_alarms_and_those_below_it() {
+    let house = House::open().await;
+    house.define(oil_high());
+    house.define(odd());
+    let hmi = Hmi::connect(&house.url).await;
+    assert_eq!(count(&hmi, "AlarmCount").await, 0_u32.into());
+    house.raise(&key("hot/high/press/oil"));
+    house.find(&key("watch/odd"), Level::Active, "odd", Vec::new());
+    house.find(&key("watch/odd"), Level::Normal, "well", Vec::new());
+    while count(&hmi, "AlarmsInDay").await != 2_u32.into() {
+        tokio::task::yield_now().await;
+    }
+    for (figure, value) in [
+        ("AlarmCount", Variant::from(2_u32)),
+        ("CurrentAlarmRate", 2.0.into()),
+        ("CurrentAlarmRate/Rate", 600_u16.into()),
+        ("MaximumAlarmRate", 2.0.into()),
+        ("AlarmsInHour", 2_u32.into()),
+        ("HighShare30Days", 0.5.into()),
+        ("MediumShare30Days", 0.5.into()),
+        ("TopTenShareDay", 1.0.into()),
+        ("FloodShareDay", 0.0.into()),
+        ("Chattering", 0_u32.into()),
+    ] {
+        assert_eq!(count(&hmi, figure).await, value, "{figure}");
+    }
+    assert_eq!(hmi.value("area:Hall/Press#Metrics/AlarmCount").await, 2_u32.into());
+    let reset = MethodId::AlarmMetricsType_Reset;
+    assert_eq!(hmi.call(own("area:Hall"), reset, Vec::new()).await, StatusCode::BadMethodInvalid);
+    assert_eq!(hmi.call(own("area:None#Metrics"), reset, Vec::new()).await, StatusCode::BadNodeIdUnknown);
+    assert_eq!(hmi.call(own(METRICS), reset, vec![1_u32.into()]).await, StatusCode::BadTooManyArguments);
+    assert_eq!(hmi.call(own(METRICS), reset, Vec::new()).await, StatusCode::Good);
+    assert_eq!(count(&hmi, "AlarmCount").await, 0_u32.into());
+    assert_eq!(hmi.value("area:Hall/Press#Metrics/AlarmCount").await, 2_u32.into(), "each area for itself");
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn figures_are_found_by_browsing() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let found = hmi.follow(own("area:Hall"), &["Metrics", ".CurrentAlarmRate", ".Rate"], false).await;
+    assert_eq!(found, vec![own("area:Hall#Metrics/CurrentAlarmRate/Rate")]);
+    let found = hmi.follow(own(METRICS), &["Stale"], false).await;
+    assert_eq!(found, vec![own("area:Hall#Metrics/Stale")]);
+    let name = hmi.attribute(own("area:Hall#Metrics/Stale"), AttributeId::Description).await;
+    assert!(matches!(name.value, Some(Variant::LocalizedText(_))));
+    let kinds: [NodeId; 2] = [ObjectTypeId::AlarmMetricsType.into(), VariableTypeId::AlarmRateVariableType.into()];
+    for (node, kind) in [METRICS, "area:Hall#Metrics/AverageAlarmRate"].into_iter().zip(kinds) {
+        let definition = ReferenceTypeId::HasTypeDefinition;
+        let found = hmi.browse(own(node), definition, BrowseDirection::Forward, 0).await;
+        assert_eq!(found.first().unwrap().node_id.node_id, kind, "{node}");
+    }
+    hmi.close().await;
+    house.close().await;
+}
