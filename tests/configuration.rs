@@ -65,6 +65,32 @@ fn a_good_configuration_is_called_good_and_a_missing_one_is_named() {
 }
 
 #[test]
+fn a_plugins_own_table_is_judged_by_its_schema_key_by_key_with_lines() {
+    use crate::harness::gateway::{detector, source};
+    let site = Site::new();
+    let rest = "[detector.config]\nhigh = \"hot\"\nhihg = 3\ndeadband = -1";
+    let sourced = source("plant", "opc.tcp://127.0.0.1:9", &["flow"]);
+    site.configure(&(sourced + &detector("hot", "limit", &["plant/flow"], rest)));
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let place =
+        |part: &str| format!("gateway.toml:{}: ", 1 + text.lines().position(|line| line.starts_with(part)).unwrap());
+    let wanted = [
+        format!("{}`high`: must be a number, not \"hot\"", place("high")),
+        format!("{}`hihg`: unknown key; known here: `deadband`, `high`", place("hihg")),
+        format!("{}`deadband`: must be at least 0, not -1", place("deadband")),
+    ];
+    let output = site.run("check", &[]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("but detector `hot` would not run: plugin `limit` refuses its configuration: "), "{told}");
+    wanted.iter().for_each(|wanted| assert!(told.contains(wanted), "{wanted}: {told}"));
+    // The quotes of a field of the log are escaped.
+    let gateway = site.start();
+    gateway.logged(&["refuses its configuration", &wanted[2], &wanted[1]]);
+    gateway.stop();
+}
+
+#[test]
 fn a_second_gateway_on_the_same_data_is_refused() {
     let site = Site::new();
     site.configure(&crate::harness::gateway::source("plant", "opc.tcp://127.0.0.1:1", &["flow"]));

@@ -67,6 +67,7 @@ fn binding(component: &Path, config: &str) -> BindingSpec {
         plugin: component.display().to_string(),
         signals: signals(),
         config: config.to_owned(),
+        places: Default::default(),
         model: None,
         seed: u64::MAX,
         alarms: Default::default(),

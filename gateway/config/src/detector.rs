@@ -8,6 +8,7 @@ use watchfire_model::AlarmSettings;
 use watchfire_package::{Digest, EXTENSION};
 
 use crate::names::{self, Known, Unique};
+use crate::places::Places;
 use crate::section::{Section, Text, shown};
 use crate::{alarm, json, plugins};
 
@@ -29,6 +30,8 @@ pub struct DetectorConfig {
     pub mode: Mode,
     /// The plugin's own table; judged by the plugin's schema. Default: empty.
     pub config: serde_json::Value,
+    /// Where its keys were written.
+    pub places: Places,
     /// Bounds.
     pub quota: QuotaConfig,
     /// The model that the plugin judges by, resolved against the configuration file's folder; it could be read.
@@ -139,7 +142,7 @@ impl DetectorConfig {
             .collect();
         section.close();
         let (name, (signals, patterns), quota) = (name?.text.to_owned(), signals?, quota?);
-        let (plugin, config) = (plugin?, config?);
+        let (plugin, (config, places)) = (plugin?, config?);
         Some(Self {
             name,
             plugin,
@@ -148,6 +151,7 @@ impl DetectorConfig {
             patterns,
             mode,
             config,
+            places,
             quota,
             model,
             model_digest,
@@ -187,7 +191,7 @@ fn model(section: &Section<'_>, base: &Path) -> (Option<PathBuf>, Option<Digest>
 }
 
 impl QuotaConfig {
-    fn read(section: Section<'_>) -> Option<Self> {
+    pub(crate) fn read(section: Section<'_>) -> Option<Self> {
         let fuel_per_row = section.integer_or("fuel_per_row", 0..=1_000_000_000, 100_000);
         let fuel_per_call = section.integer_or("fuel_per_call", 1..=1_000_000_000_000, 200_000_000);
         let memory_mb = section.integer_or("memory_mb", 1..=4096, 64);
@@ -228,14 +232,17 @@ fn bytes(count: u64, unit_bits: u32) -> Option<usize> {
     usize::try_from(count.checked_mul(1 << unit_bits)?).ok()
 }
 
-/// The plugin's own table as JSON; an empty object when it is not there.
-fn config_json(section: &Section<'_>) -> Option<serde_json::Value> {
-    let Some(value) = section.value("config") else { return Some(serde_json::Value::Object(serde_json::Map::new())) };
+/// The plugin's own table as JSON, and where its keys were written; an empty object when it is not there.
+fn config_json(section: &Section<'_>) -> Option<(serde_json::Value, Places)> {
+    let Some(value) = section.value("config") else {
+        return Some((serde_json::Value::Object(serde_json::Map::new()), Places::default()));
+    };
     if value.get_ref().as_table().is_none() {
         let given = shown(value.get_ref());
         let message = format_args!("`config` must be a table (begin it with `[detector.config]`), not {given}");
         section.wrong(value.span().start, message);
         return None;
     }
-    json::from_toml(value, &mut |at, message| section.wrong(at, format_args!("`config`: {message}")))
+    let json = json::from_toml(value, &mut |at, message| section.wrong(at, format_args!("`config`: {message}")))?;
+    Some((json, Places::of(value, section.report)))
 }

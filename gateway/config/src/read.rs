@@ -9,7 +9,9 @@ use crate::names::{Known, Unique};
 use crate::plugins::read_trust;
 use crate::report::Report;
 use crate::section::Section;
-use crate::{Config, ConfigError, ConfigErrors, DetectorConfig, GatewayConfig, ServerConfig, SourceConfig};
+use crate::{
+    Config, ConfigError, ConfigErrors, DetectorConfig, GatewayConfig, QuotaConfig, ServerConfig, SourceConfig,
+};
 
 /// A hundred thousand signals take a fifth of it.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -39,6 +41,33 @@ impl Config {
         config.ok_or_else(|| {
             let message = "cannot be used, for a reason that was not found".to_owned();
             ConfigErrors(vec![ConfigError { file: file_name.to_owned(), line: 0, message }])
+        })
+    }
+}
+
+impl QuotaConfig {
+    /// Bounds as a table gives them, each in a line such as `memory_mb = 256`; what is not given has its default.
+    /// `name` is for messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
+        let whole = format!("[quota]\n{text}");
+        let report = Report::new(name, &whole);
+        let (root, errors) = DeTable::parse_recoverable(&whole);
+        let unread = errors.iter().map(|error| syntax(&report, &whole, error)).collect();
+        let section = Section::root(&report, root.get_ref());
+        let read = Self::read(section.table("quota", "[detector.quota]"));
+        section.close();
+        // The line that is ours is none of theirs.
+        let moved = |mut errors: ConfigErrors| {
+            errors.0.iter_mut().for_each(|error| error.line = error.line.saturating_sub(1));
+            errors
+        };
+        report.finish(unread).map_err(moved)?;
+        read.ok_or_else(|| {
+            let message = "cannot be used on this machine; take less".to_owned();
+            ConfigErrors(vec![ConfigError { file: name.to_owned(), line: 0, message }])
         })
     }
 }

@@ -51,6 +51,11 @@ impl Report {
         self.line_starts.partition_point(|start| *start <= at)
     }
 
+    /// File and line of a byte, as errors begin.
+    pub(crate) fn place(&self, at: usize) -> String {
+        format!("{}:{}", self.file, self.line(at))
+    }
+
     /// Something wrong at a byte.
     pub(crate) fn wrong(&self, at: usize, message: String) {
         self.push(self.line(at), Sure::Yes, message);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use watchfire_model::AlarmClass;
 
-use crate::{Config, Deadband, MessageMode, Mode, PasswordFrom, PluginRef, Profile, Role, Security};
+use crate::{Config, Deadband, MessageMode, Mode, PasswordFrom, PluginRef, Profile, QuotaConfig, Role, Security};
 
 fn parse(text: &str) -> Config {
     Config::parse(text, "w.toml", Path::new("/base")).unwrap_or_else(|told| panic!("{told}"))
@@ -317,4 +317,19 @@ fn publishers_and_what_is_allowed_are_read() {
     let [acme] = &config.trust.publishers[..] else { panic!("{:?}", config.trust) };
     assert_eq!((acme.name.as_str(), acme.key.id().as_str()), ("acme", "2DF6A9FAA9369B39"));
     assert_eq!(acme.until.map(|until| until.to_string()), Some("2028-12-31T00:00:00Z".to_owned()));
+}
+
+#[test]
+fn bounds_are_read_by_themselves() {
+    let read = QuotaConfig::parse("memory_mb=256\ncall_ms = 5000", "--quota").unwrap();
+    let defaults = QuotaConfig::parse("", "--quota").unwrap();
+    assert_eq!(read, QuotaConfig { memory_bytes: 256 << 20, call: Duration::from_secs(5), ..defaults });
+    let told = |text: &str| QuotaConfig::parse(text, "--quota").unwrap_err().to_string();
+    assert!(told("stack_kb=1").starts_with("--quota:1: [detector.quota]: `stack_kb` must be a whole number from 64"));
+    assert!(
+        told("a=1\nmemory=1").contains("--quota:2: [detector.quota]: unknown key `memory`"),
+        "{}",
+        told("memory=1")
+    );
+    assert!(told("memory_mb").starts_with("--quota:1: "), "{}", told("memory_mb"));
 }

@@ -377,6 +377,9 @@ pub struct BindingSpec {
     pub signals: Vec<SignalInfo>,
     /// The plugin's own configuration, JSON.
     pub config: String,
+    /// Where each of its keys was written, as messages say it (`w.toml:17`); by the keys, joined by `.`. Empty where that
+    /// is not known.
+    pub places: BTreeMap<String, String>,
     /// The model that it judges by, for a plugin that runs one.
     pub model: Option<ModelFile>,
     /// Seed for anything random in the plugin.

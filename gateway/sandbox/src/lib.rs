@@ -22,9 +22,11 @@ mod model;
 mod plugin;
 mod quota;
 mod sandbox;
+mod schema;
 
 pub use child::{ChildCompiler, compile_confined};
 pub use compiler::{CompileError, CompileLimits, Compiler, InProcess};
 pub use error::SandboxError;
 pub use inspect::{Cost, Inspection};
 pub use sandbox::{Sandbox, SandboxOptions, Shelf, Shelved};
+pub use schema::{Misfit, misfits};

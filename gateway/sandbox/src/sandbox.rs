@@ -1,7 +1,7 @@
 //! The factory of detectors: finds a plugin's bytes, makes each component once, and starts an instance for a binding.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use crate::instance::{Instance, NotStarted, sentence};
 use crate::lane::Lane;
 use crate::model::{self, Model};
 use crate::plugin::{CodeSource, Maker, Plugin};
+use crate::schema::{self, Misfit};
 use crate::{SandboxError, engine};
 
 /// The largest plugin file, bytes; a Python component has 18 MB.
@@ -138,7 +139,8 @@ impl Sandbox {
         let (bytes, sha256) = self.bytes_for(binding).await?;
         let digest = blake3::hash(&bytes);
         let cell = self.plugins.lock().entry((digest, binding.quota.stack_bytes)).or_default().clone();
-        cell.get_or_try_init(|| self.make(binding, bytes, digest, sha256)).await?;
+        let plugin = cell.get_or_try_init(|| self.make(binding, bytes, digest, sha256)).await?;
+        fits(plugin, binding)?;
         Ok(cell)
     }
 
@@ -227,6 +229,26 @@ pub(crate) fn not_started(plugin: &str, not: NotStarted) -> CreateError {
             };
             CreateError::Refused(format!("plugin `{plugin}` refuses {what}: {}", sentence(&refusal)))
         }
+    }
+}
+
+/// Refuses a configuration that the plugin's own schema refuses: each key with the place where it was written.
+fn fits(plugin: &Plugin, binding: &BindingSpec) -> Result<(), CreateError> {
+    let misfits = schema::misfits(&plugin.description.config_schema, &binding.config);
+    if misfits.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = misfits.iter().map(|misfit| placed(misfit, &binding.places)).collect();
+    let (name, told) = (&binding.plugin, told.join("; "));
+    Err(CreateError::Refused(format!("plugin `{name}` refuses its configuration: {told}")))
+}
+
+/// A misfit with the place of its key, or of the nearest table around it.
+fn placed(misfit: &Misfit, places: &BTreeMap<String, String>) -> String {
+    let above = (0..=misfit.path.len()).rev().filter_map(|keys| misfit.path.get(..keys));
+    match above.map(|keys| keys.join(".")).find_map(|keys| places.get(&keys)) {
+        Some(place) => format!("{place}: {misfit}"),
+        None => misfit.to_string(),
     }
 }
 

@@ -74,12 +74,21 @@ impl Assembly {
     ///
     /// # Errors
     /// When the store of record fails.
-    pub fn new(mut config: Config, data: &Data) -> Result<Self> {
+    pub fn new(config: Config, data: &Data) -> Result<Self> {
         let names: Vec<String> =
             config.sources.iter().flat_map(|source| &source.signals).map(|signal| signal.name.clone()).collect();
         let ids = data.log.history().signal_ids(&names).context("cannot give the signals their ids")?;
         drop(names);
-        let (mut ids, mut texts) = (ids.into_iter(), Texts::default());
+        Ok(Self::numbered(config, ids.into_iter()))
+    }
+
+    /// The same without a store: the ids are none that anything was recorded under.
+    pub fn unnumbered(config: Config) -> Self {
+        Self::numbered(config, (0..).map(SignalId))
+    }
+
+    fn numbered(mut config: Config, mut ids: impl Iterator<Item = SignalId>) -> Self {
+        let mut texts = Texts::default();
         let mut signals = Vec::new();
         for source in &mut config.sources {
             let name: Arc<str> = source.name.as_str().into();
@@ -87,7 +96,7 @@ impl Assembly {
             signals.extend(own.map(|(id, signal)| Placed::new(id, &name, signal, &mut texts)));
         }
         let by_name = signals.iter().enumerate().map(|(at, signal): (_, &Placed)| (signal.name.clone(), at)).collect();
-        Ok(Self { config, signals, by_name, kinds: Kinds::default() })
+        Self { config, signals, by_name, kinds: Kinds::default() }
     }
 
     /// What the pipeline needs to know of the site.
@@ -122,6 +131,7 @@ impl Assembly {
             plugin: provenance::name_of(&detector.plugin),
             signals: signals.iter().map(|signal| info(signal)).collect(),
             config: detector.config.to_string(),
+            places: detector.places.0.clone(),
             model: detector.model.clone().map(|path| ModelFile { path, sha256: bound_model }),
             seed: detector.seed,
             alarms: detector.alarms.clone(),
@@ -249,7 +259,8 @@ pub fn compiler() -> Result<Arc<dyn Compiler>> {
     Ok(Arc::new(child.context("the program does not find itself, and so cannot start its compiler")?))
 }
 
-fn quota(config: &QuotaConfig) -> Quota {
+/// The bounds of a detector.
+pub fn quota(config: &QuotaConfig) -> Quota {
     Quota {
         fuel_per_row: config.fuel_per_row,
         fuel_per_call: config.fuel_per_call,

@@ -22,6 +22,7 @@ mod replay;
 mod run;
 mod surveys;
 mod terminal;
+mod trial;
 mod verify;
 mod view;
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use watchfire_sandbox::{Sandbox, SandboxOptions};
+use watchfire_sandbox::{Sandbox, SandboxOptions, Shelf};
 
 use crate::assemble;
 
@@ -90,11 +90,19 @@ fn sandbox() -> Result<Arc<Sandbox>> {
 
 /// The same, with components that are no files of their own.
 fn sandbox_with(components: &[(&str, &[u8])]) -> Result<Arc<Sandbox>> {
+    sandbox_of(components, None)
+}
+
+/// The same, with what each detector may run.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn sandbox_of(components: &[(&str, &[u8])], shelf: Option<Arc<dyn Shelf>>) -> Result<Arc<Sandbox>> {
     let with = |cache_dir| -> Result<Arc<Sandbox>> {
         let named = |(name, bytes): &(&str, &[u8])| ((*name).to_owned(), bytes.to_vec().into());
         let bundled = components.iter().map(named).collect();
         let compiler = Some(assemble::compiler()?);
-        Sandbox::new(SandboxOptions { cache_dir, bundled, compiler, shelf: None })
+        Sandbox::new(SandboxOptions { cache_dir, bundled, compiler, shelf: shelf.clone() })
             .context("the sandbox cannot be started")
     };
     let Some(folder) = cache_folder() else { return with(None) };

@@ -19,7 +19,7 @@ use crate::data::Data;
 use crate::exchange;
 use crate::provenance::Plugins;
 use crate::surveys::Surveys;
-use crate::{counts, doctor, query, terminal};
+use crate::{counts, doctor, query, terminal, trial};
 
 /// How long the OPC UA server may take to say goodbye to its clients at the end of the program.
 const SERVER_STOP_MAX: Duration = Duration::from_millis(300);
@@ -43,7 +43,7 @@ pub fn run(options: &ConfigFile) -> Result<ExitCode> {
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// Checks a configuration, and whether the plugins that it names may run; exit code 1 when one may not.
+/// Checks a configuration, and whether its detectors would start; exit code 1 when one would not.
 ///
 /// # Errors
 /// Everything that is wrong with it.
@@ -60,12 +60,7 @@ pub fn check(options: &Check) -> Result<ExitCode> {
         count(signals, "signal"),
         count(config.detectors.len(), "detector")
     );
-    let plugins = Plugins::of(&config, &(Arc::new(SystemClock) as Arc<dyn Clock>));
-    let refused = config.detectors.iter().filter_map(|detector| {
-        let reason = plugins.resolve(&detector.name).err()?;
-        Some(format!("but detector `{}` would not run: {reason}", detector.name))
-    });
-    let refused: Vec<String> = refused.collect();
+    let refused = trial::refused(&config)?;
     refused.iter().for_each(|refused| println!("{refused}"));
     let online = if options.online { doctor::online(&config)? } else { ExitCode::SUCCESS };
     Ok(if refused.is_empty() { online } else { ExitCode::FAILURE })

@@ -123,6 +123,7 @@ fn plan(mode: Mode) -> BindingPlan {
         plugin: "plain".into(),
         signals: (0..3).map(signal).collect(),
         config: "{}".into(),
+        places: Default::default(),
         model: None,
         seed: 0,
         alarms: BTreeMap::new(),

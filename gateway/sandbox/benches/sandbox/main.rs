@@ -74,6 +74,7 @@ fn binding(plugin: &str, config: &str, count: u32) -> BindingSpec {
         plugin: plugin.to_owned(),
         signals: (0..count).map(signal).collect(),
         config: config.to_owned(),
+        places: Default::default(),
         model: None,
         seed: 7,
         alarms: BTreeMap::new(),

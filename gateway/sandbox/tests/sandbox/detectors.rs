@@ -49,10 +49,16 @@ async fn a_restored_limit_tells_again_what_is_not_normal() {
 #[tokio::test]
 async fn a_refused_configuration_is_named_with_its_key() {
     for (config, expected) in [
-        ("{}", "plugin `limit` refuses its configuration: `high`: there is no limit at all"),
-        (r#"{"high":"hot"}"#, "plugin `limit` refuses its configuration: `high`: invalid type"),
+        (
+            "{}",
+            "plugin `limit` refuses its configuration: give at least one of `high_high`, `high`, `low`, `low_low`, `rate_per_s`",
+        ),
+        (r#"{"high":"hot"}"#, "plugin `limit` refuses its configuration: `high`: must be a number, not \"hot\""),
         (r#"{"high":1,"low":2}"#, "plugin `limit` refuses its configuration: `high`: 1 is not above `low`"),
-        (r#"{"higth":1}"#, "plugin `limit` refuses its configuration: `higth`: unknown field"),
+        (
+            r#"{"higth":1}"#,
+            "plugin `limit` refuses its configuration: `higth`: unknown key; known here: `deadband`, `high`",
+        ),
     ] {
         let error = refusal(&sandbox(), &binding("limit", config, 1)).await;
         let CreateError::Refused(said) = &error else { panic!("{error}") };

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use watchfire_config::QuotaConfig;
 use watchfire_exchange::{Line, Reader};
 use watchfire_model::{AlarmSettings, Batch, Frame, Instant, Kind, Lsn, Quality, SignalId, SignalInfo};
 use watchfire_pipeline::{BindingSpec, ModelFile, Quota};
 
+use crate::assemble;
 use crate::exchange::{chosen, format_of};
 
 /// What a detector is run with.
@@ -35,6 +37,9 @@ pub struct Setting {
     /// The model that it judges by.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// What it may use, as `[detector.quota]` says it in a gateway's configuration.
+    #[arg(long, value_name = "KEY=NUMBER", num_args = 1..)]
+    quota: Vec<String>,
     /// Seed for what is random in it.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -88,13 +93,19 @@ impl Setting {
             plugin: self.file.display().to_string(),
             signals: signals(&self.signals, &ids, &lines)?,
             config: config(&self.config)?,
+            places: Default::default(),
             model: self.model.clone().map(|path| ModelFile { path, sha256: None }),
             seed: self.seed,
             alarms: self.alarms()?,
-            quota: Quota::default(),
+            quota: self.quota()?,
         };
         let indexes = binding.signals.iter().map(|signal| signal.id).zip(0..).collect();
         Ok(Recorded { binding, lines, ids, indexes, frame: Duration::from_millis(self.frame_ms) })
+    }
+
+    fn quota(&self) -> Result<Quota> {
+        let lines: Vec<String> = self.quota.iter().map(|said| said.replace(['\n', '\r'], " ")).collect();
+        Ok(assemble::quota(&QuotaConfig::parse(&lines.join("\n"), "--quota")?))
     }
 
     fn alarms(&self) -> Result<BTreeMap<String, AlarmSettings>> {

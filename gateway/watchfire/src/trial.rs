@@ -1,0 +1,50 @@
+//! What `watchfire check` says of the detectors: each is started once, in the sandbox, with its configuration, its
+//! signals and its model, and let go again. Nothing is recorded, announced or bound.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use watchfire_config::Config;
+use watchfire_model::{Clock, SystemClock};
+use watchfire_pipeline::Judge;
+use watchfire_sandbox::Shelf;
+
+use crate::assemble::Assembly;
+use crate::provenance::Plugins;
+use crate::{plugin, run};
+
+/// Why detectors would not run, a sentence each.
+///
+/// # Errors
+/// When the sandbox cannot be started.
+pub fn refused(config: &Config) -> Result<Vec<String>> {
+    if config.detectors.is_empty() {
+        return Ok(Vec::new());
+    }
+    let plugins = Plugins::of(config, &(Arc::new(SystemClock) as Arc<dyn Clock>));
+    let mut refused = Vec::new();
+    let mut tried = Vec::new();
+    for binding in Assembly::unnumbered(config.clone()).bindings() {
+        match plugins.resolve(&binding.spec.name) {
+            Err(reason) => refused.push(told(&binding.spec.name, reason)),
+            // What a server must be asked for first is not known here.
+            Ok(_) if binding.spec.signals.is_empty() => {}
+            Ok(_) => tried.push(binding.spec),
+        }
+    }
+    if tried.is_empty() {
+        return Ok(refused);
+    }
+    let shelf: Arc<dyn Shelf> = Arc::new(plugins);
+    let (runtime, sandbox) = (run::runtime()?, plugin::sandbox_of(&[], Some(shelf))?);
+    for spec in tried {
+        if let Err(error) = runtime.block_on(Judge::create(&*sandbox, &spec)) {
+            refused.push(told(&spec.name, error.to_string()));
+        }
+    }
+    Ok(refused)
+}
+
+fn told(detector: &str, reason: String) -> String {
+    format!("but detector `{detector}` would not run: {reason}")
+}
