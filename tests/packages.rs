@@ -234,6 +234,15 @@ fn what_nobody_signed_runs_only_where_the_configuration_names_its_bytes() {
     assert!(code == Some(0) && told.contains("signer: nobody; allowed by the configuration"), "{told}");
     let (code, _) = listed(&(own("") + &format!("[plugins]\nallow = [\"{limit}\"]\n")));
     assert_eq!(code, Some(0));
+    // Revoked, it runs nowhere: not where a detector asks for just these bytes, not as a part of the program.
+    let part = detector("part", "limit", &[LEVEL], HIGH);
+    let revoked = format!("[plugins]\nrevoked = [\"{limit}\"]\n");
+    let (code, told) = listed(&(own(&format!("digest = \"{limit}\"")) + &part + &revoked));
+    let says = "it is revoked by the configuration (`revoked` under `[plugins]`";
+    assert!(code == Some(1) && told.matches(says).count() == 3, "{told}");
+    let gateway = site.start();
+    gateway.logged(&["detector's plugin is refused", says, "own.wasm"]);
+    gateway.stop();
     let stuck = digest("stuck");
     let (code, told) = listed(&own(&format!("digest = \"{stuck}\"")));
     assert!(code == Some(1) && told.contains("it is not signed"), "{told}");

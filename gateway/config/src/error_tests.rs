@@ -554,6 +554,7 @@ fn publishers_and_allowed_digests_are_checked() {
     let digest = "is no digest; write `sha256:` and 64 hexadecimal digits, as `watchfire plugin verify` shows them";
     let key = "it is no minisign key (invalid encoding in minisign data); a public key is one line of 56 characters that \
                begins with `RW`, a secret one the file that `watchfire plugin keygen` or minisign made";
+    let (one, other) = (format!("sha256:{}", "0f".repeat(32)), format!("sha256:{}", "1f".repeat(32)));
     check_below_source(&[
         (
             "[plugins]\nallow = ['sha256:00', 'x']\nalow = 1",
@@ -572,6 +573,13 @@ fn publishers_and_allowed_digests_are_checked() {
                 "w.toml:19: [[publisher]] \"a\": `key` is missing; give the line that begins with `RW`, as `watchfire plugin \
                  keygen` prints it",
                 "w.toml:20: [[publisher]] \"a\": `name`: the publisher in line 16 is named `a` too; names must differ",
+            ],
+        ),
+        (
+            &format!("[plugins]\nallow = ['{one}']\nrevoked = ['{other}', '{one}', 'x']"),
+            &[
+                &format!("w.toml:15: [plugins]: `revoked`: \"x\" {digest}"),
+                &format!("w.toml:15: [plugins]: `revoked`: {one} stands under `allow` too; take it out of one of them"),
             ],
         ),
         (

@@ -10,12 +10,22 @@ use crate::section::{Section, Text};
 
 /// Reads both. A mistake in either is reported, and leaves out what it concerns.
 pub(crate) fn read_trust(plugins: Section<'_>, publishers: Vec<Section<'_>>) -> Trust {
-    let allowed: BTreeSet<Digest> =
-        plugins.texts("allow").into_iter().filter_map(|text| digest(&plugins, "allow", text)).collect();
+    let digests = |key: &'static str| {
+        let texts = plugins.texts(key).into_iter();
+        let read: Vec<(Digest, usize)> =
+            texts.filter_map(|text| Some((digest(&plugins, key, text)?, text.at))).collect();
+        read
+    };
+    let allowed: BTreeSet<Digest> = digests("allow").into_iter().map(|(digest, _)| digest).collect();
+    let revoked = digests("revoked");
+    for (digest, at) in revoked.iter().filter(|(digest, _)| allowed.contains(digest)) {
+        plugins.wrong(*at, format_args!("`revoked`: {digest} stands under `allow` too; take it out of one of them"));
+    }
+    let revoked = revoked.into_iter().map(|(digest, _)| digest).collect();
     plugins.close();
     let mut unique = Unique::new("publisher");
     let publishers = publishers.into_iter().filter_map(|section| publisher(section, &mut unique));
-    Trust { publishers: publishers.collect(), allowed }
+    Trust { publishers: publishers.collect(), allowed, revoked }
 }
 
 /// A digest, or a report of what is wrong with it.

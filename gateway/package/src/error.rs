@@ -104,6 +104,15 @@ pub enum PackageError {
         /// The key.
         key: String,
     },
+    /// The configuration takes its trust back.
+    #[error(
+        "it is revoked by the configuration (`revoked` under `[plugins]` has {digest}): install another version, or, where \
+         that was a mistake, take it out of the list"
+    )]
+    Revoked {
+        /// The component.
+        digest: Digest,
+    },
     /// Nobody signed it.
     #[error(
         "it is not signed; ask for a signed package, or, where you know that it is what it should be, allow just these bytes: \

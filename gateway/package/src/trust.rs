@@ -25,6 +25,8 @@ pub struct Trust {
     pub publishers: Vec<Publisher>,
     /// Components that are taken whoever made them.
     pub allowed: BTreeSet<Digest>,
+    /// Components that are not taken, whoever made or allows them.
+    pub revoked: BTreeSet<Digest>,
 }
 
 /// Why a component is trusted.
@@ -62,11 +64,12 @@ impl Trust {
     /// Why a package is trusted, at this time.
     ///
     /// # Errors
-    /// Unsigned, unknown, forged. A signature that names a trusted key and is not that key's is refused whatever else
+    /// Revoked, unsigned, unknown, forged. A signature that names a trusted key and is not that key's is refused whatever else
     /// is allowed: somebody tried.
     pub fn judge(&self, package: &Package<'_>, now: Instant) -> Result<Signer, PackageError> {
         let digest = package.digest;
         let allowed = self.allowed.contains(&digest);
+        self.not_revoked(digest)?;
         let Some(text) = package.signature else {
             return self.bare(digest);
         };
@@ -89,11 +92,20 @@ impl Trust {
         if allowed { Ok(Signer::Allowed) } else { Err(PackageError::Unknown { key: signature.id.to_string(), digest }) }
     }
 
+    /// Whether a component's trust stands: nothing else that is said of it counts where it does not.
+    ///
+    /// # Errors
+    /// [`PackageError::Revoked`].
+    pub fn not_revoked(&self, digest: Digest) -> Result<(), PackageError> {
+        if self.revoked.contains(&digest) { Err(PackageError::Revoked { digest }) } else { Ok(()) }
+    }
+
     /// Why a component without a package is trusted.
     ///
     /// # Errors
-    /// When the configuration does not allow just these bytes.
+    /// When the configuration does not allow just these bytes, or takes that back.
     pub fn bare(&self, digest: Digest) -> Result<Signer, PackageError> {
+        self.not_revoked(digest)?;
         if self.allowed.contains(&digest) { Ok(Signer::Allowed) } else { Err(PackageError::Unsigned { digest }) }
     }
 }

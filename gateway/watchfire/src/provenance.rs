@@ -189,6 +189,7 @@ impl Plugins {
             if let Some(pinned) = pinned.filter(|pinned| *pinned != digest) {
                 bail!("it is part of the program and is {digest}, but the detector's `digest` is {pinned}; correct it");
             }
+            self.trust.not_revoked(digest)?;
             return Ok(part_of_the_program(bundled));
         }
         let Some(digest) = pinned.or(self.bound()?.installed.get(name).copied()) else {
@@ -284,7 +285,9 @@ impl Plugins {
     /// A component without a package: it says itself what it is, with nobody to vouch for it.
     fn bare(&self, bytes: &[u8], pinned: Option<Digest>) -> Result<Judged, PackageError> {
         let digest = Digest::of(bytes);
-        let signer = if pinned == Some(digest) { Signer::Allowed } else { self.trust.bare(digest)? };
+        let mut trust = self.trust.clone();
+        trust.allowed.extend(pinned);
+        let signer = trust.bare(digest)?;
         let label = Label::read(bytes).unwrap_or_default();
         let provenance = Provenance {
             plugin: label.name.unwrap_or_default(),

@@ -39,6 +39,23 @@ fn without_a_trusted_signature_only_the_bytes_that_are_allowed_are_taken() {
 }
 
 #[test]
+fn what_is_revoked_is_refused_whoever_signed_or_allows_it() {
+    let (key, acme) = publisher("acme");
+    for bytes in [package(None), package(Some(&key))] {
+        let read = Package::read(&bytes).unwrap();
+        let revoked = Trust {
+            allowed: [read.digest].into(),
+            revoked: [Digest::of(b"other"), read.digest].into(),
+            ..trust(&[&acme])
+        };
+        for refused in [revoked.judge(&read, now()), revoked.bare(read.digest)] {
+            let refused = refused.unwrap_err();
+            assert!(matches!(&refused, PackageError::Revoked { digest } if *digest == read.digest), "{refused}");
+        }
+    }
+}
+
+#[test]
 fn the_signature_of_another_package_under_a_trusted_key_is_refused_whatever_is_allowed() {
     let (key, acme) = publisher("acme");
     let bytes = package(Some(&key));

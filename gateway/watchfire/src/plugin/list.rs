@@ -56,6 +56,9 @@ pub fn list(options: &List) -> Result<ExitCode> {
     println!("part of the program");
     for bundled in provenance::bundled() {
         println!("  {} {}\n    digest       {}", bundled.name, env!("CARGO_PKG_VERSION"), bundled.digest);
+        if let Err(reason) = plugins.trust().not_revoked(bundled.digest) {
+            println!("    refused      {reason}");
+        }
         used_by(&plugins.users(bundled.name, bundled.digest, true));
     }
     println!("\ninstalled in `{}`", config.gateway.data.join("plugins").display());
