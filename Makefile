@@ -4,15 +4,16 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup peers languages demo test conformance bench torture fuzz lint
+.PHONY: help setup peers languages demo test onnx conformance bench torture fuzz lint
 
 help:
 	@echo "make demo    a simulated plant with the gateway on it; ARGS='--for 90s' ends it by itself"
 	@echo "make test    every test; brings the OPC UA peers they talk to (needs Python 3.11 and Node.js 20)"
+	@echo "make onnx    the detector for models, which takes minutes to build, and its tests"
 	@echo "make bench   the benchmarks"
 	@echo "make conformance  the tests of detectors in every language (needs Node.js 20; 500 MB to fetch)"
 	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, and flipped bits (needs a C compiler)"
-	@echo "make fuzz    packages, configurations and names that nobody would write; a minute each"
+	@echo "make fuzz    packages, configurations, names, components and answers that nobody would write; a minute each"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
 	@echo "make setup   what any cargo build needs: patched OPC UA crates, a WebAssembly compiler, the detectors"
 	@echo "make peers   the tests' OPC UA peers alone; make languages: their C compiler"
@@ -36,6 +37,11 @@ test: export RUST_TEST_THREADS ?= 6
 test: setup peers languages
 	cargo test --workspace
 	cargo test --manifest-path plugins/Cargo.toml --workspace --target-dir plugins/target/host
+
+# A detector with a large library: not in the program, and built for those who want it.
+onnx: setup
+	@$(PYTHON) plugins/build.py onnx
+	cargo test --package watchfire --test onnx
 
 # Detectors in languages whose compilers are large: 500 MB to fetch, ten minutes.
 conformance: export WATCHFIRE_LANGUAGES = all

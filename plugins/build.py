@@ -14,7 +14,11 @@ component's functions are none a host's linker takes, and so `cargo test` here r
 The two compilers have a target folder each (`plugins/target/guest`, `plugins/target/host`), so that neither undoes the
 other's work. The paths of this machine are mapped away from the components: `/cargo`, `/watchfire`.
 
+What has a library so large that it takes minutes to compile (`LARGE`) is built when it is named, and stays out of the
+program; it is as any other plugin that somebody hands over in a file.
+
     python3 plugins/build.py                         build what changed
+    python3 plugins/build.py onnx                    build this large one, if it changed
     python3 plugins/build.py --from debian|rustup    with the guest compiler had this way (see toolchain.py)
 """
 
@@ -37,7 +41,8 @@ PLUGINS = Path(__file__).resolve().parent
 TOP = PLUGINS.parent
 DIST = PLUGINS / "dist"
 DIGESTS = DIST / "digests.txt"
-STAMP = DIST / ".built"
+# What is built by its name alone, and what its libraries want to be told: that there is no randomness.
+LARGE = {"onnx": ["--cfg", 'getrandom_backend="unsupported"']}
 # What builds leave, and what detectors in other languages are written with.
 NOT_SOURCES = {"target", "dist", "node_modules", "__pycache__", "sdk-c", "sdk-javascript", "sdk-python"}
 
@@ -46,12 +51,13 @@ def main() -> int:
     """The command line; 0 when every component is there and fresh."""
     options = argparse.ArgumentParser(description="build the detectors into plugins/dist")
     options.add_argument("--from", dest="way", choices=["any", "rustup", "debian"], default="any")
-    way = options.parse_args().way
+    options.add_argument("large", nargs="?", choices=sorted(LARGE))
+    given = options.parse_args()
     try:
         toolchain.check_cargo()
         with alone():
-            if not fresh():
-                build(way)
+            if not fresh(given.large):
+                build(given.way, given.large)
     except Missing as missing:
         say(f"set-up: {missing}")
         return 1
@@ -72,22 +78,35 @@ def alone() -> Iterator[None]:
         yield
 
 
-def fresh() -> bool:
+def fresh(large: str | None) -> bool:
     """Whether the last build was of these inputs and its outputs are untouched."""
-    return STAMP.is_file() and STAMP.read_text() == state()
+    return stamp(large).is_file() and stamp(large).read_text() == state(large)
 
 
-def state() -> str:
+def stamp(large: str | None) -> Path:
+    """Where the last build left the state."""
+    return DIST / (f".built-{large}" if large else ".built")
+
+
+def state(large: str | None) -> str:
     """A digest of all that goes into the components and one of the components."""
-    return f"{digest_of(sources())} {digest_of(sorted(DIST.glob('*.wasm')) + [DIGESTS])}\n"
+    return f"{digest_of(sources(large))} {digest_of(made(large))}\n"
 
 
-def sources() -> list[Path]:
+def made(large: str | None) -> list[Path]:
+    """What a build leaves in `dist`: of all that is not large, or of one that is."""
+    if large:
+        return [DIST / f"{large}.wasm"]
+    return sorted(file for file in DIST.glob("*.wasm") if file.stem not in LARGE) + [DIGESTS]
+
+
+def sources(large: str | None) -> list[Path]:
     """Every file that can change a component: those of `plugins/` and `wit/`, less what builds leave there."""
+    left_out = NOT_SOURCES | (LARGE.keys() - {large})
     found = []
     for root in (PLUGINS, TOP / "wit"):
         for folder, folders, files in os.walk(root):
-            folders[:] = sorted(f for f in folders if f not in NOT_SOURCES and not f.startswith("."))
+            folders[:] = sorted(f for f in folders if f not in left_out and not f.startswith("."))
             found += [Path(folder) / file for file in sorted(files) if not file.startswith(".")]
     return found
 
@@ -101,46 +120,50 @@ def digest_of(files: list[Path]) -> str:
     return whole.hexdigest()
 
 
-def build(way: str) -> None:
-    """Compiles and packs every detector; what is no detector any more leaves `dist`."""
-    detectors = find_detectors()
+def build(way: str, large: str | None) -> None:
+    """Compiles and packs the detectors; what is no detector any more leaves `dist`."""
+    detectors = find_detectors(large)
     DIST.mkdir(exist_ok=True)
     lines = []
     if detectors:
         guests = toolchain.prepare(way)
-        say(f"set-up: building the detectors {', '.join(sorted(detectors))}")
-        compile_guests([package for package, _ in detectors.values()], guests)
+        say(f"set-up: building the detectors {', '.join(sorted(detectors))}" + (", some minutes" if large else ""))
+        compile_guests([package for package, _ in detectors.values()], guests, large)
     for name, (_, module) in sorted(detectors.items()):
         lines.append(f"{pack(module, DIST / f'{name}.wasm')}  {name}.wasm\n")
-    for left in DIST.glob("*.wasm"):
-        if left.stem not in detectors:
-            left.unlink()
-    DIGESTS.write_text("".join(lines))
-    STAMP.write_text(state())
+    if not large:
+        for left in made(large)[:-1]:
+            if left.stem not in detectors:
+                left.unlink()
+        DIGESTS.write_text("".join(lines))
+    stamp(large).write_text(state(large))
 
 
-def find_detectors() -> dict[str, tuple[str, Path]]:
+def find_detectors(large: str | None) -> dict[str, tuple[str, Path]]:
     """The detectors by folder name: the package, and the core module that the compiler will make."""
     metadata = json.loads(cargo(["metadata", "--no-deps", "--format-version", "1"], capture=True))
-    made = PLUGINS / "target" / "guest" / toolchain.TARGET / "release"
+    kind, profile = ("large", "large") if large else ("guest", "release")
+    folder = PLUGINS / "target" / kind / toolchain.TARGET / profile
     detectors = {}
     for package in metadata["packages"]:
         for target in package["targets"]:
             if "cdylib" in target["crate_types"]:
-                module = made / f"{target['name'].replace('-', '_')}.wasm"
+                module = folder / f"{target['name'].replace('-', '_')}.wasm"
                 detectors[Path(package["manifest_path"]).parent.name] = (package["name"], module)
-    return detectors
+    return {name: found for name, found in detectors.items() if name == large or not large and name not in LARGE}
 
 
-def compile_guests(packages: list[str], guests: Guests) -> None:
+def compile_guests(packages: list[str], guests: Guests, large: str | None) -> None:
     """Compiles the guest crates to core modules."""
     home = os.environ.get("CARGO_HOME") or str(Path.home() / ".cargo")
     flags = [f"--remap-path-prefix={home}=/cargo", f"--remap-path-prefix={TOP}=/watchfire"]
+    flags += LARGE.get(large or "", [])
     # Takes the place of any RUSTFLAGS around us: those are meant for the host.
     env = {**os.environ, **guests.env, "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags)}
     chosen = [word for package in packages for word in ("--package", package)]
-    cargo(["build", "--quiet", "--release", "--lib", "--target", toolchain.TARGET, *guests.cargo_args, *chosen,
-           "--target-dir", str(PLUGINS / "target" / "guest")], env)
+    kind, profile = ("large", "large") if large else ("guest", "release")
+    cargo(["build", "--quiet", "--profile", profile, "--lib", "--target", toolchain.TARGET, *guests.cargo_args, *chosen,
+           "--target-dir", str(PLUGINS / "target" / kind)], env)
 
 
 def pack(module: Path, component: Path) -> str:
