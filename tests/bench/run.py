@@ -6,7 +6,8 @@
 
 Parts: `cost` (CPU, memory and bytes written for a value, against a client that only counts), `sandbox` (a sample in the
 sandbox against the same detector compiled natively), `disk` (bytes a value in the store of record), `latency` (from a
-change at the source to the alarm's event at a client), `memory` (by the number of signals and conditions, and how
+change at the source to the alarm's event at a client), `flood` (all conditions active at once, with three HMIs that
+are not ours), `memory` (by the number of signals and conditions, and how
 long all take to be subscribed), `sustain` (150,000 and 250,000 values a second for ten minutes each; only when it is
 asked for).
 
@@ -27,13 +28,14 @@ import tempfile
 from pathlib import Path
 
 import cost
+import flood
 import latency
 import memory
 import sustain
 from children import Failed, Programs, say
 
 TOP = Path(__file__).resolve().parent.parent.parent
-PARTS = ("cost", "sandbox", "disk", "latency", "memory", "sustain")
+PARTS = ("cost", "sandbox", "disk", "latency", "flood", "memory", "sustain")
 # Those that take long run only when they are named.
 LONG = ("sustain",)
 # How a row begins, the cell that counts, the most it may be, and what that is.
@@ -56,12 +58,14 @@ def main() -> int:
         if part not in options.parts:
             continue
         try:
-            if part in ("cost", "latency", "memory", "sustain") and programs is None:
+            if part in ("cost", "latency", "flood", "memory", "sustain") and programs is None:
                 programs = build()
             if part == "cost":
                 cost.run(programs, options)
             elif part == "latency":
                 latency.run(programs, options)
+            elif part == "flood":
+                flood.run(programs, options)
             elif part == "memory":
                 memory.run(programs, options)
             elif part == "sustain":
@@ -89,6 +93,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", help="signals of `memory` (default: 10000 50000 100000)")
     parser.add_argument("--memory-window", type=float, help="seconds of each run of `memory` (default: 60)")
     parser.add_argument("--changes", type=int, help="changes of each row of `latency` (default: 200)")
+    parser.add_argument("--conditions", type=int, help="conditions of `flood` (default: 10000)")
     parser.add_argument("--rates", type=int, nargs="+", help="values/s of `sustain` (default: 150000 250000)")
     parser.add_argument("--minutes", type=float, help="how long each run of `sustain` takes (default: 10)")
     options = parser.parse_args()
@@ -104,6 +109,7 @@ def read_options() -> argparse.Namespace:
     options.memory_window = options.memory_window or (15.0 if quick else 60.0)
     options.rates = options.rates or [150_000, 250_000]
     options.minutes = options.minutes or 10.0
+    options.conditions = options.conditions or (2_000 if quick else 10_000)
     options.changes = options.changes or (40 if quick else 200)
     return options
 

@@ -1,6 +1,6 @@
 """An HMI made with asyncua: subscribes to alarms just as asyncua does by default, and carries out what a test asks.
 
-    hmi_asyncua.py --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER] [--policy NAME]
+    hmi_asyncua.py --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER] [--policy NAME] [--timeout S]
 
 Two subscriptions, since asyncua's default for `subscribe_alarms_and_conditions` is ConditionType, which has no alarm
 states: `default` is that very default, `alarms` the same call with AlarmConditionType. Both have asyncua's own filter,
@@ -256,7 +256,7 @@ class Hmi:
 
 async def connect(options: argparse.Namespace) -> None:
     """Connects, runs, disconnects."""
-    client = Client(options.url, timeout=10)
+    client = Client(options.url, timeout=options.timeout)
     client.application_uri = APPLICATION
     if options.user:
         client.set_user(options.user[0])
@@ -287,6 +287,7 @@ def main() -> None:
     options.add_argument("--user", nargs=2, metavar=("NAME", "PASSWORD"))
     options.add_argument("--pki", type=Path)
     options.add_argument("--policy", default="Basic256Sha256")
+    options.add_argument("--timeout", type=float, default=10, help="seconds for an answer; asyncua's own watchdog too")
     asyncio.run(connect(options.parse_args()))
 
 

@@ -45,6 +45,7 @@ pub struct LoadServer {
     nodes: Arc<SimpleNodeManager>,
     handle: ServerHandle,
     namespace: u16,
+    signals: u32,
     sent: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -73,7 +74,7 @@ impl LoadServer {
         let Running { address, url, task } = served.run();
         let sent = Arc::new(AtomicU64::new(0));
         let changing = tokio::spawn(change(ids, options.rate_hz, handle.clone(), sent.clone(), stop));
-        Ok(Self { address, url, nodes, handle, namespace, sent, tasks: vec![task, changing] })
+        Ok(Self { address, url, nodes, handle, namespace, signals: options.signals, sent, tasks: vec![task, changing] })
     }
 
     /// Where it listens.
@@ -112,6 +113,15 @@ impl LoadServer {
         )));
         self.sent.fetch_add(1, Ordering::Relaxed);
         now
+    }
+
+    /// Gives all signals another value at once.
+    pub fn change_all(&self, value: f64) {
+        let (time, _) = date_time_from_instant(SystemClock.now());
+        let ids: Vec<NodeId> = (0..self.signals).map(|number| NodeId::new(self.namespace, number)).collect();
+        let changes = ids.iter().map(|id| (data_value(value, time), id, AttributeId::Value));
+        self.handle.subscriptions().notify_data_change(changes);
+        self.sent.fetch_add(u64::from(self.signals), Ordering::Relaxed);
     }
 
     /// How many changes it has offered to its subscriptions so far.

@@ -25,8 +25,9 @@ pub(crate) fn limits() -> Limits {
             min_publishing_interval_ms: 10.0,
             max_monitored_items_per_sub: 100_000,
             max_monitored_item_queue_size: 100_000,
-            // An event takes about a kilobyte, and a message is held in memory whole.
-            max_notifications_per_publish: 1_000,
+            // An event takes about a kilobyte, a message is held in memory whole, and HMIs in slow languages need a
+            // millisecond for each event: with long messages they take themselves for disconnected.
+            max_notifications_per_publish: 100,
             // As many as a full event queue makes for a client that takes one event at a time.
             max_queued_notifications: 100_000,
             ..SubscriptionLimits::default()

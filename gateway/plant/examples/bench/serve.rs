@@ -1,4 +1,5 @@
-//! The loaded server. Prints its URL; to each line the changes it has offered so far.
+//! The loaded server. Prints its URL; to each line the changes it has offered so far. A line with a number gives that
+//! value to all signals at once first.
 
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,10 @@ pub async fn serve(signals: u32, rate_hz: f64) -> Result<(), Failure> {
     let server = LoadServer::start(options, stop.clone()).await?;
     println!("{}", server.url());
     let mut asked = BufReader::new(stdin()).lines();
-    while asked.next_line().await?.is_some() {
+    while let Some(line) = asked.next_line().await? {
+        if let Ok(value) = line.trim().parse() {
+            server.change_all(value);
+        }
         println!("{}", server.changes());
     }
     stop.cancel();
