@@ -238,3 +238,18 @@ fn headings(page: &str) -> Vec<String> {
     };
     page.lines().filter_map(heading).map(anchor).collect()
 }
+
+#[test]
+fn what_a_page_says_is_shown_by_a_test_has_that_test() {
+    let page = std::fs::read_to_string(top().join("docs/conditions.md")).unwrap();
+    let sources: String = with_extension("rs").into_iter().map(|(_, text)| text).collect();
+    let mut named = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let shown = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
+        for test in shown.split('`').skip(1).step_by(2) {
+            assert!(sources.contains(&format!("fn {test}(")), "there is no test `{test}`: {row}");
+            named += 1;
+        }
+    }
+    assert!(named > 40, "the table is read: {named}");
+}
