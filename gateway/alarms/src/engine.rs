@@ -105,6 +105,13 @@ impl Engine {
             Some(state) => state,
             None => self.fresh(def.severity, at),
         };
+        // What its rules no longer provide for must not hold it in the list for ever.
+        if state.latched.value && !def.rules.latch {
+            Arc::make_mut(&mut state).latched.set(false, at);
+        }
+        if state.re_alarm_at.is_some() && def.rules.re_alarm.is_none() {
+            Arc::make_mut(&mut state).re_alarm_at = None;
+        }
         let retain = state.must_retain(&def);
         if state.retain != retain {
             Arc::make_mut(&mut state).retain = retain;

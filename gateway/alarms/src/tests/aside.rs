@@ -198,3 +198,18 @@ fn a_condition_of_which_nothing_can_be_known_is_below_the_alarm_that_says_why() 
     let told = believe(&mut bench, false).unwrap();
     assert!(told.notify && told.state.active.value && told.state.retain && told.state.is_aside());
 }
+
+#[test]
+fn a_condition_that_no_longer_latches_is_not_latched_for_ever() {
+    let rules = Rules { latch: true, re_alarm: seconds(100), ..Rules::default() };
+    let mut bench = Bench::ruled(rules);
+    bench.find(Level::High);
+    let event = bench.event();
+    bench.give(CommandKind::Acknowledge, &event, None).unwrap();
+    let bytes = bench.state().encode();
+    let mut engine = Engine::default();
+    engine.restore(&bench.key, &bytes).unwrap();
+    let plain = engine.define(Arc::new(def(false, Rules::default())), Instant::from_s(9)).state;
+    assert!(plain.active.value && !plain.latched.value);
+    assert_eq!(engine.next_due(), None);
+}
