@@ -1,6 +1,7 @@
 //! What a server tells in events is kept beside its values: what stood before the gateway came, what comes, and what
 //! came while the line was cut.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -78,5 +79,80 @@ fn events_are_recorded_with_their_fields_those_before_and_those_during_a_cut_too
     let machines = events(&site, "machines");
     assert!(machines.iter().all(|event| event["Machine"] == "press 7"), "{machines:?}");
     assert_eq!(machines[0]["Severity"], 600);
+    gateway.stop();
+}
+
+const OF_PRESSES: &str = r#"
+[[source.events]]
+
+[[source.events]]
+name = "presses"
+type = "nsu=urn:watchfire:test:event-history;i=1"
+fields = ["nsu=urn:watchfire:test:event-history;/Machine"]
+"#;
+
+/// A server that keeps its events in a file.
+fn keeping(port: u16, file: &Path) -> Peer {
+    let (port, file) = (port.to_string(), file.display().to_string());
+    let server = Peer::python("event_history", "event_history_server.py", ["--port", &port, "--history", &file]);
+    server.ready().unwrap();
+    server
+}
+
+#[test]
+fn events_that_were_missed_are_fetched_from_the_history_of_the_server_each_once() {
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("events");
+    let mut server = keeping(port, &file);
+    let way = Proxy::to(port);
+    let site = Site::new();
+    let url = format!("opc.tcp://127.0.0.1:{}/recorded", way.port);
+    site.configure(&(source("plant", &url, &[]) + OF_PRESSES));
+    let raise = |server: &mut Peer, message: &str, press: bool| {
+        server.ask("raise", json!({ "severity": 500, "message": message, "press": press }));
+    };
+    let messages = |stream: &str| -> Vec<String> {
+        let all = events(&site, stream).into_iter().filter(|event| event["Message"] != Value::Null);
+        all.map(|event| event["Message"].as_str().unwrap().to_owned()).collect()
+    };
+    let gateway = site.start();
+    gateway.logged(&["watching", "plant", "signals=2", "watched=2"]);
+    raise(&mut server, "live 1", true);
+    raise(&mut server, "live 2", false);
+    wait_for("what comes live", || (messages("events") == ["live 1", "live 2"]).then_some(()));
+
+    // Nobody listens while the gateway does not run. The server answers three events at a time.
+    gateway.stop();
+    for at in 1..=7 {
+        raise(&mut server, &format!("stopped {at}"), at % 2 == 1);
+    }
+    let gateway = site.start();
+    let stopped = ["stopped 1", "stopped 2", "stopped 3", "stopped 4", "stopped 5", "stopped 6", "stopped 7"];
+    let mut all = ["live 1", "live 2"].to_vec();
+    all.extend(stopped);
+    wait_for("what was missed before the start", || (messages("events") == all).then_some(()));
+    let mut presses = ["live 1", "stopped 1", "stopped 3", "stopped 5", "stopped 7"].to_vec();
+    wait_for("those of the type alone", || (messages("presses") == presses).then_some(()));
+
+    // A server that was restarted has forgotten who listened.
+    way.cut();
+    drop(server);
+    let mut server = keeping(port, &file);
+    raise(&mut server, "restarted 1", true);
+    raise(&mut server, "restarted 2", false);
+    way.open();
+    all.extend(["restarted 1", "restarted 2"]);
+    presses.push("restarted 1");
+    wait_for("what was missed during the cut", || (messages("events") == all).then_some(()));
+    raise(&mut server, "live 3", true);
+    all.push("live 3");
+    presses.push("live 3");
+    wait_for("what comes live again", || (messages("events") == all).then_some(()));
+    wait_for("those of the type alone, again", || (messages("presses") == presses).then_some(()));
+    let missed: Vec<Value> = events(&site, "presses").into_iter().filter(|event| event["Message"] == "restarted 1").collect();
+    assert_eq!(missed[0]["Machine"], "press 7", "with the fields of the live ones: {missed:?}");
+    // Asked once more after ten seconds, none is there twice.
+    gateway.logged(&["gaps were filled from the server's history"]);
+    assert_eq!((messages("events"), messages("presses")), (all.iter().map(ToString::to_string).collect(), presses.iter().map(ToString::to_string).collect()));
     gateway.stop();
 }

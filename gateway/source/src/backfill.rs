@@ -24,7 +24,7 @@ use tokio::time::Instant as Timer;
 use watchfire_config::ElementPath;
 use watchfire_model::{Fill, Gap, Instant, Rows, SignalId};
 use watchfire_pipeline::Arrival;
-use watchfire_ua::{date_time_from_instant, status_from_ua};
+use watchfire_ua::{Layouts, date_time_from_instant, status_from_ua};
 
 use self::hole::Hole;
 use crate::SourceError;
@@ -72,6 +72,8 @@ pub(crate) struct Backfill {
     values_max: u32,
     /// Gaps done since they were last told.
     done: Vec<Fill>,
+    /// What the server's structures are made of, where that was learned.
+    structures: Option<Arc<Layouts>>,
     /// Values dropped since they were out of order or out of range.
     dropped: u64,
 }
@@ -112,6 +114,11 @@ impl Backfill {
     pub(crate) fn connected(&mut self, nodes_max: usize) {
         self.nodes_max = nodes_max.clamp(1, NODES_MAX);
         self.values_max = VALUES_PER_NODE;
+    }
+
+    /// The server's structures are made of this.
+    pub(crate) fn set_structures(&mut self, structures: Arc<Layouts>) {
+        self.structures = Some(structures);
     }
 
     /// The connection was lost: what was asked for is asked for again.
@@ -255,7 +262,7 @@ impl Backfill {
                     let (data, before) = (result.history_data.into_inner_as::<HistoryData>(), hole.values);
                     let count = data.as_ref().and_then(|data| data.data_values.as_ref()).map_or(0, Vec::len);
                     hole.more = result.continuation_point;
-                    self.dropped += hole.take(data, &mut rows, now);
+                    self.dropped += hole.take(data, self.structures.as_deref(), &mut rows, now);
                     if hole.more.is_null_or_empty() {
                         // Some servers answer as many as they were asked for and do not say that there are more.
                         if count >= self.values_max as usize && hole.values > before {

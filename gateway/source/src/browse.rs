@@ -35,6 +35,12 @@ pub(crate) enum Below {
     Properties,
     /// The types derived from it.
     Subtypes,
+    /// The encodings of a DataType.
+    Encodings,
+    /// What describes an encoding (OPC 10000-5 §D.2).
+    Descriptions,
+    /// What it is a component of: the dictionary of a description.
+    Wholes,
 }
 
 /// How many nodes may be in one request, 0 for no limit (OPC 10000-5 §6.3.11).
@@ -198,10 +204,14 @@ impl Below {
             Self::Children => (ReferenceTypeId::HierarchicalReferences, 1 | 2),
             Self::Properties => (ReferenceTypeId::HasProperty, 2),
             Self::Subtypes => (ReferenceTypeId::HasSubtype, 0),
+            Self::Encodings => (ReferenceTypeId::HasEncoding, 0),
+            Self::Descriptions => (ReferenceTypeId::HasDescription, 0),
+            Self::Wholes => (ReferenceTypeId::HasComponent, 0),
         };
+        let is_inverse = self == Self::Wholes;
         BrowseDescription {
             node_id: node.clone(),
-            browse_direction: BrowseDirection::Forward,
+            browse_direction: if is_inverse { BrowseDirection::Inverse } else { BrowseDirection::Forward },
             reference_type_id: reference_type_id.into(),
             include_subtypes: true,
             node_class_mask,

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use opcua::types::custom::DataTypeTree;
-use opcua::types::{DataChangeNotification, DataValue, EventNotificationList, Variant, VariantScalarTypeId};
+use opcua::types::{DataChangeNotification, DataValue, EventNotificationList, Variant};
 use watchfire_config::ElementPath;
 use watchfire_model::{Gap, GapCause, Instant, Kind, Quality, Rows, SignalId};
-use watchfire_ua::{Kinds, has_overflow, push_data_value, value_json};
+use watchfire_ua::{Kinds, Layouts, has_overflow, push_data_value};
 
-use crate::element::element;
+use crate::element::{element, opened, with_members};
 use crate::events::{EventReader, Told};
 use crate::ledger::Ledger;
 
@@ -33,7 +32,7 @@ pub(crate) struct Converter {
     /// Those whose values are events, by their places.
     streams: HashMap<usize, EventReader>,
     /// What the server's structures are made of, where one is a signal's value.
-    structures: Option<Arc<DataTypeTree>>,
+    structures: Option<Arc<Layouts>>,
 }
 
 /// A signal that is a part of a node's value.
@@ -80,7 +79,7 @@ impl Converter {
     }
 
     /// The server's structures are made of this.
-    pub(crate) fn set_structures(&mut self, structures: Arc<DataTypeTree>) {
+    pub(crate) fn set_structures(&mut self, structures: Arc<Layouts>) {
         self.structures = Some(structures);
     }
 
@@ -144,10 +143,11 @@ impl Converter {
                 continue;
             }
             let parts = self.parts.remove(&at).unwrap_or_default();
+            let whole = opened(item.value, self.structures.as_deref());
             for part in &parts {
                 let value = match &part.element {
-                    Some(path) => element(&item.value, path.steps()),
-                    None => item.value.clone(),
+                    Some(path) => element(&whole, path.steps()),
+                    None => whole.clone(),
                 };
                 self.value(part.at, value, now, into);
             }
@@ -180,7 +180,7 @@ impl Converter {
         let Some((signal, open)) = self.ledger.signal(at) else { return };
         // Its DataType is that of its elements.
         let is_array = matches!(value.value, Some(Variant::Array(_)));
-        let value = with_members(value, self.structures.as_deref());
+        let value = with_members(opened(value, self.structures.as_deref()));
         let kind = push_data_value(&mut into.rows, signal, value, now);
         if open && let Some(kind) = kind {
             self.kinds.set(signal, kind);
@@ -200,21 +200,6 @@ impl Converter {
             *quality |= Quality::INITIAL;
         }
     }
-}
-
-/// A structure, or an array of them, as its JSON text with the names of its members; any other value as it is.
-fn with_members(mut data: DataValue, structures: Option<&DataTypeTree>) -> DataValue {
-    let is_structure = match &data.value {
-        Some(Variant::ExtensionObject(object)) => !object.is_null(),
-        Some(Variant::Array(array)) => array.value_type == VariantScalarTypeId::ExtensionObject,
-        _ => false,
-    };
-    if is_structure && let Some(text) = data.value.take().and_then(|value| value_json(value, structures)) {
-        data.value = Some(Variant::String(text.into()));
-    } else if is_structure {
-        data.value = Some(Variant::String("structure".into()));
-    }
-    data
 }
 
 #[cfg(test)]

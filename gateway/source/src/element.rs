@@ -1,12 +1,13 @@
-//! The part of a node's value that a signal is: an element of an array, a member of a structure. Knows no signal.
+//! The part of a node's value that a signal is: an element of an array, a member of a structure, or a whole one as its
+//! text. Knows no signal.
 
-use opcua::types::custom::DynamicStructure;
 use opcua::types::{DataValue, StatusCode, Variant};
 use watchfire_config::ElementStep;
+use watchfire_ua::{Layouts, Structure, Undecodable, is_structure, value_json};
 
 /// A part of a value with the value's status and times. What has no such part is bad: an index beyond the array is
-/// BadIndexRangeNoData (OPC 10000-4 §7.27), a member that is not there or cannot be read is BadNoMatch. Costs a copy of
-/// the part.
+/// BadIndexRangeNoData (OPC 10000-4 §7.27), a member that is not there is BadNoMatch, and one of a structure that does
+/// not match its description is BadDecodingError. Costs a copy of the part.
 pub(crate) fn element(value: &DataValue, steps: &[ElementStep]) -> DataValue {
     let whole = DataValue { value: None, ..value.clone_times() };
     let Some(found) = &value.value else { return whole };
@@ -16,6 +17,30 @@ pub(crate) fn element(value: &DataValue, steps: &[ElementStep]) -> DataValue {
         Err(_) if whole.status.is_some_and(|status| status.is_bad()) => whole,
         Err(status) => DataValue { status: Some(status), ..whole },
     }
+}
+
+/// A value with its structures read, where they are known.
+pub(crate) fn opened(mut data: DataValue, structures: Option<&Layouts>) -> DataValue {
+    if let Some(structures) = structures
+        && data.value.as_ref().is_some_and(is_structure)
+    {
+        data.value = data.value.map(|value| structures.open(value));
+    }
+    data
+}
+
+/// A structure, or an array of them, as its JSON text with the names of its members; any other value as it is.
+pub(crate) fn with_members(mut data: DataValue) -> DataValue {
+    let is_structure = match &data.value {
+        Some(Variant::ExtensionObject(object)) => !object.is_null(),
+        Some(value) => is_structure(value),
+        None => false,
+    };
+    if is_structure {
+        let text = data.value.take().and_then(value_json);
+        data.value = Some(Variant::String(text.unwrap_or_else(|| "structure".to_owned()).into()));
+    }
+    data
 }
 
 trait CloneTimes {
@@ -47,8 +72,11 @@ fn part(value: &Variant, steps: &[ElementStep]) -> Result<Variant, StatusCode> {
         }
         (ElementStep::Index(_), _) => Err(StatusCode::BadIndexRangeNoData),
         (ElementStep::Member(name), Variant::ExtensionObject(object)) => {
-            let structure = object.inner_as::<DynamicStructure>().ok_or(StatusCode::BadNoMatch)?;
-            part(structure.get_field_by_name(name).ok_or(StatusCode::BadNoMatch)?, rest)
+            if object.inner_is::<Undecodable>() {
+                return Err(StatusCode::BadDecodingError);
+            }
+            let structure = object.inner_as::<Structure>().ok_or(StatusCode::BadNoMatch)?;
+            part(structure.member(name).ok_or(StatusCode::BadNoMatch)?, rest)
         }
         (ElementStep::Member(_), _) => Err(StatusCode::BadNoMatch),
     }

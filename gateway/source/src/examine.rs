@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use opcua::client::Session;
-use opcua::types::custom::DataTypeTree;
 use opcua::types::{AttributeId, StatusCode, Variant};
 use watchfire_config::BrowsePath;
 use watchfire_model::Kind;
+use watchfire_ua::Layouts;
 
 use crate::browse::{BrowseLimits, Browser};
 use crate::paths::resolve;
@@ -30,7 +30,7 @@ pub(crate) struct Examined {
     /// The server's namespaces.
     pub namespaces: Vec<String>,
     /// What its structures are made of, where that was learned.
-    pub structures: Option<Arc<DataTypeTree>>,
+    pub structures: Option<Arc<Layouts>>,
 }
 
 /// Examines nodes, each named by its place among the watched. Fails only if the server answers nothing at all: a node
@@ -39,7 +39,7 @@ pub(crate) struct Examined {
 pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bool) -> Result<Examined, SourceError> {
     let mut examined = Examined { limits: Limits::of(&session).await?, ..Examined::default() };
     if learn {
-        examined.structures = structures::learn(&session, examined.limits).await;
+        examined.structures = Some(structures::learn(&session, examined.limits).await);
     }
     let mut may_be_structures = false;
     let namespaces = namespaces(&session).await?;
@@ -114,7 +114,7 @@ pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bo
         }
     }
     if may_be_structures && examined.structures.is_none() {
-        examined.structures = structures::learn(&session, examined.limits).await;
+        examined.structures = Some(structures::learn(&session, examined.limits).await);
     }
     examined.namespaces = namespaces;
     Ok(examined)

@@ -194,6 +194,7 @@ impl Setup {
                 self.chunk = examined.limits.create.clamp(1, limits_of(self.profile).0);
                 self.namespaces = examined.namespaces;
                 if let Some(structures) = examined.structures {
+                    lent.backfill.set_structures(structures.clone());
                     lent.converter.set_structures(structures);
                 }
                 lent.backfill.connected(examined.limits.history);

@@ -37,4 +37,10 @@ pub enum UaError {
         /// The reason.
         detail: String,
     },
+    /// A type dictionary that cannot be read.
+    #[error("the type dictionary cannot be read: {why}")]
+    Dictionary {
+        /// What is wrong with it.
+        why: String,
+    },
 }

@@ -1,11 +1,11 @@
 //! Values that no column has room for, as JSON texts: events (OPC 10000-4 §7.25.2), arrays, structures. Does not know
 //! which fields an event has, nor what a structure is made of.
 
-use opcua::types::custom::{DataTypeTree, DynamicStructure};
-use opcua::types::{Array, ByteString, DateTime, ExpandedMessageInfo, ExtensionObject, Guid, NodeId, Variant};
+use opcua::types::{Array, ByteString, DateTime, ExtensionObject, Guid, NodeId, Variant};
 use serde_json::{Map, Value};
 
 use crate::NodeAddress;
+use crate::structure::{Structure, Undecodable};
 use crate::time::instant_from_date_time;
 
 /// Nested deeper than this, a value is said to be too deep.
@@ -18,15 +18,14 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 #[derive(Clone, Copy, Default)]
 struct Known<'k> {
     namespaces: &'k [String],
-    structures: Option<&'k DataTypeTree>,
 }
 
 /// A whole array, structure or byte string as JSON: arrays as lists, those of more dimensions as lists of lists,
-/// structures as objects as far as `structures` has their members' names, byte strings as base64. `None` when it would
-/// be longer than 64 KiB.
+/// structures that were read ([`crate::Layouts::open`]) as objects, byte strings as base64. `None` when it would be
+/// longer than 64 KiB.
 #[must_use]
-pub fn value_json(value: Variant, structures: Option<&DataTypeTree>) -> Option<String> {
-    let text = json(value, Known { namespaces: &[], structures }, 0).to_string();
+pub fn value_json(value: Variant) -> Option<String> {
+    let text = json(value, Known { namespaces: &[] }, 0).to_string();
     (text.len() <= TEXT_BYTES_MAX).then_some(text)
 }
 
@@ -36,7 +35,7 @@ pub fn value_json(value: Variant, structures: Option<&DataTypeTree>) -> Option<S
 pub fn event_json(names: &[Box<str>], fields: Vec<Variant>, namespaces: &[String]) -> String {
     let mut object = Map::new();
     for (name, field) in names.iter().zip(fields) {
-        let value = json(field, Known { namespaces, structures: None }, 0);
+        let value = json(field, Known { namespaces }, 0);
         if !value.is_null() {
             object.insert(name.to_string(), value);
         }
@@ -100,21 +99,15 @@ fn structure(object: &ExtensionObject, known: Known<'_>, depth: u8) -> Value {
     if object.is_null() {
         return Value::Null;
     }
-    let Some(of_server) = object.inner_as::<DynamicStructure>() else {
+    if object.inner_is::<Undecodable>() {
+        return "structure that does not match its description".into();
+    }
+    let Some(structure) = object.inner_as::<Structure>() else {
         let name = object.type_name().and_then(|name| name.rsplit("::").next());
         return format!("structure {}", name.unwrap_or("that is not known")).into();
     };
-    let of_type = known.structures.and_then(|tree| tree.get_struct_type(&of_server.full_data_type_id().node_id));
-    let Some(of_type) = of_type else {
-        return of_server.values().iter().map(|value| json(value.clone(), known, depth + 1)).collect();
-    };
-    let mut members = Map::new();
-    for field in &of_type.fields {
-        if let Some(value) = of_server.get_field_by_name(&field.name) {
-            members.insert(field.name.clone(), json(value.clone(), known, depth + 1));
-        }
-    }
-    Value::Object(members)
+    let members = structure.members();
+    Value::Object(members.map(|(name, value)| (name.to_owned(), json(value.clone(), known, depth + 1))).collect())
 }
 
 /// JSON has no infinities.
@@ -181,10 +174,10 @@ mod tests {
     fn arrays_are_lists_and_what_is_too_long_is_none() {
         let numbers = |count: i32| (0..count).map(Variant::Int32).collect::<Vec<_>>();
         let line = Array::new(VariantScalarTypeId::Int32, numbers(3)).unwrap();
-        assert_eq!(value_json(Variant::from(line), None).unwrap(), "[0,1,2]");
+        assert_eq!(value_json(Variant::from(line)).unwrap(), "[0,1,2]");
         let cube = Array::new_multi(VariantScalarTypeId::Int32, numbers(12), vec![2, 3, 2]).unwrap();
-        assert_eq!(value_json(Variant::from(cube), None).unwrap(), "[[[0,1],[2,3],[4,5]],[[6,7],[8,9],[10,11]]]");
-        assert_eq!(value_json(ByteString::from(vec![1, 2, 255]).into(), None).unwrap(), "\"AQL/\"");
-        assert_eq!(value_json(ByteString::from(vec![1; 100_000]).into(), None), None);
+        assert_eq!(value_json(Variant::from(cube)).unwrap(), "[[[0,1],[2,3],[4,5]],[[6,7],[8,9],[10,11]]]");
+        assert_eq!(value_json(ByteString::from(vec![1, 2, 255]).into()).unwrap(), "\"AQL/\"");
+        assert_eq!(value_json(ByteString::from(vec![1; 100_000]).into()), None);
     }
 }

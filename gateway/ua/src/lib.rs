@@ -13,6 +13,7 @@ mod patches;
 mod pki;
 mod security;
 mod status;
+mod structure;
 mod time;
 mod units;
 mod values;
@@ -28,6 +29,7 @@ pub use pki::{
 };
 pub use security::{Policy, Security};
 pub use status::{has_overflow, status_from_ua, status_name, status_to_ua};
+pub use structure::{Described, Dictionary, Layouts, STANDARD_TYPES, Structure, Undecodable, Unread, is_structure};
 pub use time::{date_time_from_instant, instant_from_date_time, ns_from_ticks, ticks_from_ns};
 pub use units::ucum_of;
 pub use values::{push_data_value, sample_to_data_value};

@@ -108,7 +108,7 @@ fn cell_of(value: Variant) -> Cell {
         Variant::ByteString(v) => Cell::text(v.as_base64()),
         Variant::Array(v) => {
             let count = v.values.len();
-            Cell::text(value_json(Variant::Array(v), None).unwrap_or_else(|| format!("array of {count}")))
+            Cell::text(value_json(Variant::Array(v)).unwrap_or_else(|| format!("array of {count}")))
         }
         Variant::XmlElement(_) => Cell::text("XML element".to_owned()),
         Variant::ExtensionObject(_) => Cell::text("structure".to_owned()),

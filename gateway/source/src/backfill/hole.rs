@@ -3,9 +3,9 @@
 use opcua::types::{ByteString, HistoryData};
 use watchfire_config::ElementPath;
 use watchfire_model::{Gap, Instant, Quality, Rows, SignalId};
-use watchfire_ua::push_data_value;
+use watchfire_ua::{Layouts, push_data_value};
 
-use crate::element::element;
+use crate::element::{element, opened, with_members};
 
 /// A gap to be filled.
 #[derive(Clone, Debug)]
@@ -47,16 +47,23 @@ impl Hole {
     }
 
     /// Takes an answer's values; returns how many did not fit.
-    pub(super) fn take(&mut self, data: Option<Box<HistoryData>>, rows: &mut Rows, now: Instant) -> u64 {
+    pub(super) fn take(
+        &mut self,
+        data: Option<Box<HistoryData>>,
+        structures: Option<&Layouts>,
+        rows: &mut Rows,
+        now: Instant,
+    ) -> u64 {
         let (begin, mut dropped) = (self.filled, 0);
         let before = self.values;
         for value in data.and_then(|data| data.data_values).into_iter().flatten() {
             let at = rows.len();
+            let value = opened(value, structures);
             let value = match &self.element {
                 Some(path) => element(&value, path.steps()),
                 None => value,
             };
-            push_data_value(rows, self.signal, value, now);
+            push_data_value(rows, self.signal, with_members(value), now);
             let time = rows.time.get(at).copied().unwrap_or(now);
             if begin < time && self.filled <= time && time < self.until {
                 (self.filled, self.values) = (time, self.values.saturating_add(1));
