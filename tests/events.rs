@@ -149,10 +149,14 @@ fn events_that_were_missed_are_fetched_from_the_history_of_the_server_each_once(
     presses.push("live 3");
     wait_for("what comes live again", || (messages("events") == all).then_some(()));
     wait_for("those of the type alone, again", || (messages("presses") == presses).then_some(()));
-    let missed: Vec<Value> = events(&site, "presses").into_iter().filter(|event| event["Message"] == "restarted 1").collect();
+    let missed: Vec<Value> =
+        events(&site, "presses").into_iter().filter(|event| event["Message"] == "restarted 1").collect();
     assert_eq!(missed[0]["Machine"], "press 7", "with the fields of the live ones: {missed:?}");
     // Asked once more after ten seconds, none is there twice.
     gateway.logged(&["gaps were filled from the server's history"]);
-    assert_eq!((messages("events"), messages("presses")), (all.iter().map(ToString::to_string).collect(), presses.iter().map(ToString::to_string).collect()));
+    assert_eq!(
+        (messages("events"), messages("presses")),
+        (all.iter().map(ToString::to_string).collect(), presses.iter().map(ToString::to_string).collect())
+    );
     gateway.stop();
 }

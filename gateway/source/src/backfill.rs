@@ -5,6 +5,10 @@
 //! Values are taken only from within a gap, neither end included, and only those later than what was taken before: so
 //! none is recorded twice, whatever a server answers.
 //!
+//! Events are fetched so as well (ReadEventDetails, OPC 10000-11 §6.4.2), stream by stream since each has a filter of its
+//! own. An event is told apart by its EventId, so that a minute more than the gap is asked for on both sides: a gap's
+//! bounds are of our clock, and an event's time is of its server's.
+//!
 //! A history may lie behind what its server sends. Whether it has come as far as the gap's end is seen by the value that
 //! ended it: while that is missing, the server is asked again, later and later.
 
@@ -17,8 +21,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use opcua::client::{HistoryReadAction, Session};
 use opcua::types::{
-    ByteString, HistoryData, HistoryReadResult, HistoryReadValueId, NodeId, ReadRawModifiedDetails, StatusCode,
-    TimestampsToReturn,
+    ByteString, EventFilter, HistoryData, HistoryEvent, HistoryReadResult, HistoryReadValueId, NodeId,
+    ReadEventDetails, ReadRawModifiedDetails, StatusCode, TimestampsToReturn,
 };
 use tokio::time::Instant as Timer;
 use watchfire_config::ElementPath;
@@ -29,6 +33,7 @@ use watchfire_ua::{Layouts, date_time_from_instant, status_from_ua};
 use self::hole::Hole;
 use crate::SourceError;
 use crate::error::is_lost;
+use crate::events::{EventReader, SKEW_NS};
 use crate::watched::Roster;
 
 mod hole;
@@ -48,6 +53,8 @@ const TOGETHER_NS: i64 = 5_000_000_000;
 /// So long after an answer that did not reach a gap's end the server is asked again, and how often: a history may be
 /// written in bundles. One that keeps less than it sends never gets there, and is believed in the end.
 const AGAIN: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600)];
+/// A stream of events is asked for once more: whether its history was behind cannot be seen where nothing comes.
+const EVENT_PASSES: usize = 1;
 /// Gaps that wait; beyond that they stay what they are on record.
 const WAITING_MAX: usize = 1 << 20;
 
@@ -72,6 +79,8 @@ pub(crate) struct Backfill {
     values_max: u32,
     /// Gaps done since they were last told.
     done: Vec<Fill>,
+    /// What is asked of the histories of events, by the places of their streams.
+    filters: HashMap<usize, EventFilter>,
     /// What the server's structures are made of, where that was learned.
     structures: Option<Arc<Layouts>>,
     /// Values dropped since they were out of order or out of range.
@@ -114,6 +123,11 @@ impl Backfill {
     pub(crate) fn connected(&mut self, nodes_max: usize) {
         self.nodes_max = nodes_max.clamp(1, NODES_MAX);
         self.values_max = VALUES_PER_NODE;
+    }
+
+    /// The events of a place are asked for so.
+    pub(crate) fn set_filter(&mut self, at: usize, filter: EventFilter) {
+        self.filters.insert(at, filter);
     }
 
     /// The server's structures are made of this.
@@ -176,14 +190,25 @@ impl Backfill {
             })
             .collect();
         let (from, to) = self.range;
-        let details = HistoryReadAction::ReadRawModifiedDetails(ReadRawModifiedDetails {
-            is_read_modified: false,
-            start_time: date_time_from_instant(from).0,
-            // The end is not in the answer, and the value there is wanted as a proof.
-            end_time: date_time_from_instant(Instant::from_ns(to.ns().saturating_add(TICK_NS))).0,
-            num_values_per_node: self.values_max,
-            return_bounds: false,
-        });
+        let time = |ns: i64| date_time_from_instant(Instant::from_ns(ns)).0;
+        let is_begun = self.asked.first().is_some_and(|hole| hole.filled > hole.since);
+        let details = match self.asked.first().and_then(|hole| self.filters.get(&hole.at)) {
+            Some(filter) => HistoryReadAction::ReadEventDetails(ReadEventDetails {
+                num_values_per_node: self.values_max,
+                // From the second answer on, what was asked for is asked on from there.
+                start_time: time(from.ns().saturating_sub(if is_begun { 0 } else { SKEW_NS })),
+                end_time: time(to.ns().saturating_add(SKEW_NS)),
+                filter: filter.clone(),
+            }),
+            None => HistoryReadAction::ReadRawModifiedDetails(ReadRawModifiedDetails {
+                is_read_modified: false,
+                start_time: time(from.ns()),
+                // The end is not in the answer, and the value there is wanted as a proof.
+                end_time: time(to.ns().saturating_add(TICK_NS)),
+                num_values_per_node: self.values_max,
+                return_bounds: false,
+            }),
+        };
         let session = session.clone();
         let request = async move {
             let answer = session.history_read(details, TimestampsToReturn::Both, false, &nodes).await;
@@ -218,9 +243,17 @@ impl Backfill {
                 continue;
             }
             let (from, to) = self.range;
+            let is_stream = self.filters.contains_key(&hole.at);
             if self.asked.is_empty() {
                 self.range = (hole.filled, hole.until);
                 self.asked.push(hole);
+                if is_stream {
+                    break;
+                }
+                continue;
+            }
+            if is_stream {
+                left.push_back(hole);
                 continue;
             }
             let near = TOGETHER_NS.max(to.since_ns(from) / 10);
@@ -244,7 +277,13 @@ impl Backfill {
     ///
     /// # Errors
     /// When the connection is no longer there; what was asked for stays asked for.
-    pub(crate) fn take(&mut self, page: Page, source: &Arc<str>, now: Instant) -> Result<Vec<Arrival>, SourceError> {
+    pub(crate) fn take(
+        &mut self,
+        page: Page,
+        streams: &mut HashMap<usize, EventReader>,
+        source: &Arc<str>,
+        now: Instant,
+    ) -> Result<Vec<Arrival>, SourceError> {
         let mut rows = Rows::default();
         match page {
             Err(status) if is_lost(status) => {
@@ -259,18 +298,33 @@ impl Backfill {
                         self.finish(hole, status);
                         continue;
                     }
-                    let (data, before) = (result.history_data.into_inner_as::<HistoryData>(), hole.values);
-                    let count = data.as_ref().and_then(|data| data.data_values.as_ref()).map_or(0, Vec::len);
+                    let before = hole.values;
                     hole.more = result.continuation_point;
-                    self.dropped += hole.take(data, self.structures.as_deref(), &mut rows, now);
+                    let reader = streams.get_mut(&hole.at).filter(|_| self.filters.contains_key(&hole.at));
+                    let (count, passes_max) = if let Some(reader) = reader {
+                        let events = result.history_data.into_inner_as::<HistoryEvent>();
+                        let events = events.and_then(|told| told.events).unwrap_or_default();
+                        let count = events.len();
+                        hole.take_events(events, reader, &mut rows, now);
+                        (count, EVENT_PASSES)
+                    } else {
+                        let data = result.history_data.into_inner_as::<HistoryData>();
+                        let count = data.as_ref().and_then(|data| data.data_values.as_ref()).map_or(0, Vec::len);
+                        self.dropped += hole.take(data, self.structures.as_deref(), &mut rows, now);
+                        (count, AGAIN.len())
+                    };
                     if hole.more.is_null_or_empty() {
                         // Some servers answer as many as they were asked for and do not say that there are more.
                         if count >= self.values_max as usize && hole.values > before {
                             self.waiting.push_front(hole);
                         } else if !hole.proved
+                            && hole.passes < passes_max
                             && let (Some(later), Some(wait)) = (self.later.get_mut(hole.passes), AGAIN.get(hole.passes))
                         {
                             hole.passes += 1;
+                            if passes_max == EVENT_PASSES {
+                                hole.filled = hole.since;
+                            }
                             later.push_back((Timer::now() + *wait, hole));
                         } else {
                             self.finish(hole, StatusCode::Good);

@@ -1,7 +1,7 @@
 //! Asks a server what is below nodes (OPC 10000-4 §5.8.2), within its limits and never without end: requests as large as
 //! the server allows, continuation points followed, answers that lead nowhere cut off.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use opcua::client::Session;
@@ -23,6 +23,8 @@ const SMALL_NODES_MAX: usize = 100;
 const REFERENCES_PER_ANSWER: u32 = 1_000;
 /// A node with more references than these is cut off.
 const REFERENCES_MAX: usize = 500_000;
+/// Types derived from one type that are looked at, with those derived from them.
+const TYPES_MAX: usize = 20_000;
 /// A server that says again and again that there is more, and tells nothing, is believed so often.
 const EMPTY_ANSWERS_MAX: usize = 3;
 
@@ -148,6 +150,17 @@ impl Browser {
             }
         }
         Ok(found)
+    }
+
+    /// A type with all that are derived from it.
+    pub(crate) async fn derived(&mut self, from: NodeId) -> Result<HashSet<NodeId>, SourceError> {
+        let (mut types, mut open) = (HashSet::from([from.clone()]), vec![from]);
+        while !open.is_empty() && types.len() < TYPES_MAX {
+            let below = self.below(&open, Below::Subtypes).await?;
+            open = below.into_iter().flatten().map(|reference| reference.node_id.node_id).collect();
+            open.retain(|node| types.insert(node.clone()));
+        }
+        Ok(types)
     }
 
     /// Fetches what did not fit into the first answers.

@@ -84,8 +84,16 @@ impl Converter {
     }
 
     /// The events of a signal are read so from now on.
-    pub(crate) fn set_stream(&mut self, at: usize, reader: EventReader) {
+    pub(crate) fn set_stream(&mut self, at: usize, mut reader: EventReader) {
+        if let Some(before) = self.streams.remove(&at) {
+            reader.go_on_from(before);
+        }
         self.streams.insert(at, reader);
+    }
+
+    /// Those who read events, by the places of their signals.
+    pub(crate) const fn streams(&mut self) -> &mut HashMap<usize, EventReader> {
+        &mut self.streams
     }
 
     /// Whether a signal's values are events.
@@ -95,6 +103,9 @@ impl Converter {
 
     /// The events of a signal come from now on; what was missed before is told as a gap.
     pub(crate) fn begin_stream(&mut self, at: usize, now: Instant, overflow: bool) -> Option<Gap> {
+        if let Some(reader) = self.streams.get_mut(&at) {
+            reader.begin(now);
+        }
         self.ledger.value(at, now, overflow).gap
     }
 

@@ -2,6 +2,9 @@
 //! JSON text of its signal, at the event's own time; the server's time of the row is when the server received it. Knows
 //! no connection.
 
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use opcua::types::{
     AttributeId, ContentFilter, ContentFilterBuilder, DateTime, EventFilter, Identifier, LiteralOperand, NodeId,
     NumericRange, ObjectTypeId, Operand, QualifiedName, SimpleAttributeOperand, Variant,
@@ -98,6 +101,47 @@ fn qualified(path: &BrowsePath, namespaces: &[String]) -> Vec<QualifiedName> {
     path.parts.iter().map(name).collect()
 }
 
+/// The type of a stream's events on this server; `None` where it wants all.
+pub(crate) fn type_of(events: &EventsConfig, namespaces: &[String]) -> Option<NodeId> {
+    events.of_type.as_ref().and_then(|address| resolved(address, namespaces))
+}
+
+/// EventIds of a stream that are remembered, so that none is taken twice from live events and from history.
+const REMEMBERED: usize = 8_192;
+/// A server's clock may be off by so much: its history is asked for so much more on both sides of a gap.
+pub(crate) const SKEW_NS: i64 = 60_000_000_000;
+
+/// The last EventIds of a stream.
+#[derive(Debug, Default)]
+struct Seen {
+    order: VecDeque<u64>,
+    ids: HashMap<u64, Came>,
+}
+
+/// How an event came first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    Live,
+    Late,
+}
+
+impl Seen {
+    /// Notes an event; how it came before, if it did.
+    fn note(&mut self, id: u64, came: Came) -> Option<Came> {
+        if let Some(before) = self.ids.get(&id) {
+            return Some(*before);
+        }
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        self.order.push_back(id);
+        self.ids.insert(id, came);
+        None
+    }
+}
+
 /// What an event is to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -121,6 +165,11 @@ pub(crate) struct EventReader {
     namespaces: Vec<String>,
     /// Between the marks of a refresh: what comes may have been told before.
     refreshing: bool,
+    /// The types that are wanted; all where there are none.
+    types: HashSet<NodeId>,
+    seen: Seen,
+    /// Since when what comes is seen; of earlier events it is not known whether they were.
+    begun: Option<Instant>,
 }
 
 impl EventReader {
@@ -132,11 +181,81 @@ impl EventReader {
         let known = FIELDS.iter().flat_map(|(_, names)| names.iter().map(|name| Box::from(*name)));
         let first = ["EventType", "Severity", CONDITION_ID].map(Box::from);
         let names = first.into_iter().chain(known).chain(configured).collect();
-        Self { signal, severity_min: events.severity_min, names, namespaces: namespaces.to_vec(), refreshing: false }
+        Self {
+            signal,
+            severity_min: events.severity_min,
+            names,
+            namespaces: namespaces.to_vec(),
+            refreshing: false,
+            types: HashSet::new(),
+            seen: Seen::default(),
+            begun: None,
+        }
+    }
+
+    /// Goes on where another reader of the same stream was.
+    pub(crate) fn go_on_from(&mut self, before: Self) {
+        (self.seen, self.begun) = (before.seen, before.begun);
+    }
+
+    /// The types that are wanted of a history, whose server need not know filters.
+    pub(crate) fn set_types(&mut self, types: HashSet<NodeId>) {
+        self.types = types;
+    }
+
+    /// What comes is seen from now on.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.begun.get_or_insert(now);
+    }
+
+    /// Appends an event of the server's history as a row if it was missed: its time, where it has one that is a row now
+    /// or was before. Between these bounds events were missed, as far as the clocks agree.
+    pub(crate) fn take_late(
+        &mut self,
+        fields: Vec<Variant>,
+        (since, until): (Instant, Instant),
+        now: Instant,
+        rows: &mut Rows,
+    ) -> Option<(Instant, bool)> {
+        let of_type = match fields.first() {
+            Some(Variant::NodeId(of_type)) => Some(&**of_type),
+            _ => None,
+        };
+        if !self.types.is_empty() && !of_type.is_some_and(|of_type| self.types.contains(of_type)) {
+            return None;
+        }
+        let (at, id) = (rows.len(), id_of(&fields));
+        let refreshing = std::mem::take(&mut self.refreshing);
+        let told = self.row(fields, now, rows);
+        self.refreshing = refreshing;
+        let time = rows.time.get(at).copied().filter(|_| told == Told::Event)?;
+        // Before this nobody knows which events were seen.
+        let since = self.begun.map_or(since, |begun| since.min(begun.max(Instant::from_ns(since.ns() - SKEW_NS))));
+        let was_seen = time < since || (time > until && self.begun.is_some_and(|begun| begun > until));
+        let is_new = !was_seen && id.is_none_or(|id| self.seen.note(id, Came::Late).is_none());
+        if !is_new {
+            drop(rows.split_off(at));
+        } else if let Some(quality) = rows.quality.get_mut(at) {
+            *quality |= Quality::LATE;
+        }
+        Some((time, is_new))
     }
 
     /// Appends an event as a row; says what it was.
     pub(crate) fn take(&mut self, fields: Vec<Variant>, now: Instant, rows: &mut Rows) -> Told {
+        let id = id_of(&fields);
+        let told = self.row(fields, now, rows);
+        // One that history has told before is one sample with it.
+        if told == Told::Event
+            && id.is_some_and(|id| self.seen.note(id, Came::Live) == Some(Came::Late))
+            && let Some(quality) = rows.quality.last_mut()
+        {
+            *quality |= Quality::INITIAL;
+        }
+        told
+    }
+
+    fn row(&mut self, fields: Vec<Variant>, now: Instant, rows: &mut Rows) -> Told {
         let mut fields = fields.into_iter();
         let mut read = [const { Variant::Empty }; READ.len() + 1];
         for (place, field) in read.iter_mut().zip(fields.by_ref()) {
@@ -179,6 +298,18 @@ impl EventReader {
         rows.push(self.signal, time, f64::NAN, StatusCode::GOOD, quality, skew_ns);
         rows.set_text(event_json(&self.names, all, &self.namespaces));
         Told::Event
+    }
+}
+
+/// What remains of an EventId, which is the first field after those that are read.
+fn id_of(fields: &[Variant]) -> Option<u64> {
+    match fields.get(READ.len() + 1) {
+        Some(Variant::ByteString(id)) if !id.is_null_or_empty() => {
+            let mut hasher = DefaultHasher::new();
+            id.as_ref().hash(&mut hasher);
+            Some(hasher.finish())
+        }
+        _ => None,
     }
 }
 

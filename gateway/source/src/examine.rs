@@ -17,6 +17,8 @@ use crate::{SourceError, structures};
 
 /// The bit of EventNotifier that says that events can be had (OPC 10000-3 §8.59).
 const SUBSCRIBE_TO_EVENTS: u8 = 1;
+/// The one that says that the history of its events may be read.
+const READ_EVENT_HISTORY: u8 = 4;
 
 /// What is known of nodes on a connection.
 #[derive(Default)]
@@ -85,7 +87,8 @@ pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bo
         for (found, bits) in notifiers.into_iter().zip(bits) {
             match bits.value {
                 Some(Variant::Byte(bits)) if bits & SUBSCRIBE_TO_EVENTS != 0 => {
-                    examined.found.push((found, Some(Kind::Text), false));
+                    let has_history = bits & READ_EVENT_HISTORY != 0;
+                    examined.found.push((found, Some(Kind::Text), has_history));
                 }
                 _ => {
                     let status = bits.status.filter(StatusCode::is_bad).unwrap_or(StatusCode::BadAttributeIdInvalid);

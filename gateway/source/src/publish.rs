@@ -222,7 +222,7 @@ impl<'a> Publisher<'a> {
             }
             Event::Page(page) => {
                 let (source, now) = (self.lent.reporter.shared_source(), self.lent.clock.now());
-                self.lent.queue.extend(self.lent.backfill.take(page, &source, now)?);
+                self.lent.queue.extend(self.lent.backfill.take(page, self.lent.converter.streams(), &source, now)?);
                 self.deliver().await
             }
             Event::Look => {

@@ -17,6 +17,7 @@ use watchfire_model::{Kind, SourceState};
 use watchfire_pipeline::{Arrival, Inlet};
 use watchfire_ua::{Kinds, status_from_ua};
 
+use crate::browse::{BrowseLimits, Browser};
 use crate::convert::Part;
 use crate::error::is_lost;
 use crate::events::EventReader;
@@ -209,7 +210,14 @@ impl Setup {
                             examined.refused.push(Refused { at: found.at, status });
                             continue;
                         };
-                        let reader = EventReader::new(watched.id, events, &self.namespaces);
+                        let mut reader = EventReader::new(watched.id, events, &self.namespaces);
+                        if has_history {
+                            if let Some(of_type) = events::type_of(events, &self.namespaces) {
+                                let limits = BrowseLimits::of(&self.session).await?;
+                                reader.set_types(Browser::new(self.session.clone(), limits).derived(of_type).await?);
+                            }
+                            lent.backfill.set_filter(found.at, filter.clone());
+                        }
                         lent.converter.set_stream(found.at, reader);
                         self.kinds.set(watched.id, Kind::Text);
                         lent.converter.set_open(found.at, false);
@@ -288,6 +296,11 @@ impl Setup {
             }
             if lent.converter.is_stream(item.at()) {
                 let gap = lent.converter.begin_stream(item.at(), lent.clock.now(), false);
+                if let Some(gap) = &gap
+                    && lent.roster.history(item.at()).is_some()
+                {
+                    lent.backfill.add(item.at(), gap, None, lent.history_lag);
+                }
                 lent.queue.extend(gap.map(|gap| Arrival::Gaps(vec![gap])));
                 subscription.streams.push(item.at());
                 self.refresh.insert(subscription.id);

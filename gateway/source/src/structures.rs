@@ -2,7 +2,7 @@
 //! they do not tell (servers before OPC UA 1.04), from its type dictionaries. Asked only where a signal is a structure or
 //! a member of one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use opcua::client::Session;
@@ -14,8 +14,6 @@ use crate::SourceError;
 use crate::browse::{Below, BrowseLimits, Browser};
 use crate::server_info::{Limits, read, to_read};
 
-/// Types that are looked at.
-const TYPES_MAX: usize = 20_000;
 /// Dictionaries that are read of one server: each may have megabytes.
 const DICTIONARIES_MAX: usize = 64;
 /// Types that cannot be read are told one by one up to this.
@@ -93,7 +91,9 @@ async fn dictionaries(
     known: &Layouts,
 ) -> Result<(Vec<Text>, Vec<Described>), SourceError> {
     let mut browser = Browser::new(session.clone(), BrowseLimits::of(session).await?);
-    let types = unknown_types(&mut browser, known).await?;
+    // The standard's own are met where others speak of them.
+    let types = browser.derived(DataTypeId::Structure.into()).await?;
+    let types: Vec<NodeId> = types.into_iter().filter(|node| node.namespace != 0 && !known.knows(node)).collect();
     let mut encodings: Vec<(NodeId, NodeId)> = Vec::new();
     for (of_type, found) in types.iter().zip(browser.below(&types, Below::Encodings).await?) {
         let binary = found.into_iter().filter(|reference| reference.browse_name.name.as_ref() == "Default Binary");
@@ -138,20 +138,6 @@ async fn dictionaries(
         }
     }
     Ok((texts, described))
-}
-
-/// The structures that nothing is known of yet, without the standard's own: those are met where others speak of them.
-async fn unknown_types(browser: &mut Browser, known: &Layouts) -> Result<Vec<NodeId>, SourceError> {
-    let mut open = vec![NodeId::from(DataTypeId::Structure)];
-    let mut met: HashSet<NodeId> = open.iter().cloned().collect();
-    let mut unknown = Vec::new();
-    while !open.is_empty() && met.len() < TYPES_MAX {
-        let below = browser.below(&open, Below::Subtypes).await?;
-        open = below.into_iter().flatten().map(|reference| reference.node_id.node_id).collect();
-        open.retain(|node| met.insert(node.clone()));
-        unknown.extend(open.iter().filter(|node| node.namespace != 0 && !known.knows(node)).cloned());
-    }
-    Ok(unknown)
 }
 
 fn first_of(found: Vec<Vec<opcua::types::ReferenceDescription>>) -> Vec<Option<NodeId>> {

@@ -1,11 +1,12 @@
 //! One gap that is to be filled: how far it is, and which values of an answer belong into it.
 
-use opcua::types::{ByteString, HistoryData};
+use opcua::types::{ByteString, HistoryData, HistoryEventFieldList};
 use watchfire_config::ElementPath;
 use watchfire_model::{Gap, Instant, Quality, Rows, SignalId};
 use watchfire_ua::{Layouts, push_data_value};
 
 use crate::element::{element, opened, with_members};
+use crate::events::EventReader;
 
 /// A gap to be filled.
 #[derive(Clone, Debug)]
@@ -44,6 +45,25 @@ impl Hole {
             passes: 0,
             more: ByteString::null(),
         }
+    }
+
+    /// Takes an answer's events, those that were not seen before.
+    pub(super) fn take_events(
+        &mut self,
+        events: Vec<HistoryEventFieldList>,
+        reader: &mut EventReader,
+        rows: &mut Rows,
+        now: Instant,
+    ) {
+        let before = self.values;
+        for event in events {
+            let taken = reader.take_late(event.event_fields.unwrap_or_default(), (self.since, self.until), now, rows);
+            let Some((time, is_new)) = taken else { continue };
+            self.proved |= time >= self.until;
+            self.filled = self.filled.max(time.min(self.until));
+            self.values = self.values.saturating_add(u32::from(is_new));
+        }
+        self.empty_pages = if self.values == before { self.empty_pages + 1 } else { 0 };
     }
 
     /// Takes an answer's values; returns how many did not fit.

@@ -1,7 +1,8 @@
 //! What is taken of a server's answers, and what becomes of gaps.
 
 use super::*;
-use opcua::types::{DataValue, ExtensionObject, Variant};
+use opcua::types::{DataValue, ExtensionObject, HistoryEventFieldList, Variant};
+use watchfire_config::EventsConfig;
 use watchfire_model::{GapCause, Quality};
 
 const NOW: Instant = Instant::from_s(1_000);
@@ -46,7 +47,7 @@ type Taken = (Vec<(u32, i64)>, Vec<(u32, u32, bool)>);
 
 fn take(backfill: &mut Backfill, page: Page) -> Taken {
     let mut taken = Taken::default();
-    for arrival in backfill.take(page, &source(), NOW).unwrap() {
+    for arrival in backfill.take(page, &mut HashMap::new(), &source(), NOW).unwrap() {
         match arrival {
             Arrival::Late(rows) => {
                 rows.check().unwrap();
@@ -137,7 +138,7 @@ fn a_lost_connection_forgets_nothing_and_doubles_nothing() {
     ask(&mut backfill);
     take(&mut backfill, Ok(vec![answer(&[1, 2], "more")]));
     ask(&mut backfill);
-    assert!(backfill.take(Err(StatusCode::BadConnectionClosed), &source(), NOW).is_err());
+    assert!(backfill.take(Err(StatusCode::BadConnectionClosed), &mut HashMap::new(), &source(), NOW).is_err());
     backfill.lost();
     ask(&mut backfill);
     assert!(backfill.asked[0].more.is_null_or_empty(), "a continuation point belongs to its session");
@@ -189,4 +190,73 @@ fn gaps_from_before_a_start_wait_until_it_is_known_whether_there_is_a_history() 
     backfill.known(1, true);
     ask(&mut backfill);
     assert_eq!(take(&mut backfill, Ok(vec![answer(&[10, 15, 20], "")])), (vec![(8, 15)], vec![(8, 1, true)]));
+}
+
+/// Reads the events of the signal 7; as it was configured or not.
+fn reader(begun: Option<i64>) -> HashMap<usize, EventReader> {
+    let events = EventsConfig { severity_min: 1, of_type: None, fields: Vec::new() };
+    let mut reader = EventReader::new(SignalId(7), &events, &[]);
+    begun.into_iter().for_each(|second| reader.begin(Instant::from_s(second)));
+    HashMap::from([(7, reader)])
+}
+
+/// An event with its EventId and its second.
+fn event(id: u8, second: i64) -> Vec<Variant> {
+    let time = Variant::from(date_time_from_instant(Instant::from_s(second)).0);
+    let of_type = Variant::from(NodeId::new(2, 5));
+    vec![of_type, time.clone(), time, Variant::UInt16(500), Variant::Empty, ByteString::from(vec![id]).into()]
+}
+
+fn told(events: &[(u8, i64)], more: &str) -> HistoryReadResult {
+    let list = |(id, second): &(u8, i64)| HistoryEventFieldList { event_fields: Some(event(*id, *second)) };
+    HistoryReadResult {
+        history_data: ExtensionObject::from_message(HistoryEvent { events: Some(events.iter().map(list).collect()) }),
+        ..answer(&[], more)
+    }
+}
+
+#[test]
+fn events_that_were_missed_are_taken_once_however_their_clock_is_off() {
+    let mut backfill = backfill(&[(7, 100, 200), (8, 100, 200)]);
+    backfill.set_filter(7, EventFilter::default());
+    let mut streams = reader(Some(10));
+    let (source, mut live) = (source(), Rows::default());
+    let reader = streams.get_mut(&7).unwrap();
+    reader.take(event(1, 80), NOW, &mut live);
+    reader.take(event(9, 205), NOW, &mut live);
+    ask(&mut backfill);
+    assert_eq!(backfill.asked.len(), 1, "a stream is asked for alone");
+    let take = |backfill: &mut Backfill, streams: &mut HashMap<usize, EventReader>, page| -> Vec<i64> {
+        let arrivals = backfill.take(Ok(vec![page]), streams, &source, NOW).unwrap();
+        let late = arrivals.iter().filter_map(|arrival| match arrival {
+            Arrival::Late(rows) => Some(rows),
+            _ => None,
+        });
+        late.flat_map(|rows| &rows.time).map(|time| time.ns() / 1_000_000_000).collect()
+    };
+    // The first came live; the second did not, though its server's clock says so; the fourth comes live as well, later.
+    let page = told(&[(1, 80), (2, 90), (3, 150), (4, 230)], "more");
+    assert_eq!(take(&mut backfill, &mut streams, page), [90, 150, 230]);
+    let page = told(&[(3, 150), (9, 205)], "");
+    assert_eq!(take(&mut backfill, &mut streams, page), [0; 0]);
+    let mut live = Rows::default();
+    streams.get_mut(&7).unwrap().take(event(4, 230), NOW, &mut live);
+    assert!(live.quality[0].has(Quality::INITIAL), "what history has told before is one sample with it");
+}
+
+#[test]
+fn events_from_before_the_start_are_taken_from_between_the_bounds_alone() {
+    for (begun, wanted) in [(Some(200), vec![100, 150, 230]), (Some(900), vec![100, 150]), (None, vec![100, 150, 230])]
+    {
+        let mut backfill = backfill(&[(7, 100, 200)]);
+        backfill.set_filter(7, EventFilter::default());
+        let mut streams = reader(begun);
+        ask(&mut backfill);
+        let page = Ok(vec![told(&[(1, 90), (2, 100), (3, 150), (4, 230)], "")]);
+        let arrivals = backfill.take(page, &mut streams, &source(), NOW).unwrap();
+        let Some(Arrival::Late(rows)) = arrivals.first() else { panic!("{arrivals:?}") };
+        let seconds: Vec<i64> = rows.time.iter().map(|time| time.ns() / 1_000_000_000).collect();
+        assert_eq!(seconds, wanted, "{begun:?}");
+        assert!(rows.quality.iter().all(|quality| quality.has(Quality::LATE)));
+    }
 }
