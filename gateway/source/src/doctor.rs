@@ -14,15 +14,17 @@ use opcua::types::{
 };
 use tokio::sync::Notify;
 use tokio::time::Instant as Timer;
-use watchfire_config::{Security, SourceConfig};
+use watchfire_config::{EndpointUrl, Security, SourceConfig};
 use watchfire_model::{Clock, Instant};
 use watchfire_ua::{date_time_from_instant, instant_from_date_time};
 
 use crate::browse::{BrowseLimits, Browser};
+use crate::connect::Connector;
+use crate::reverse::Door;
 use crate::server_info::{namespaces, read, to_read};
 use crate::survey::nodes_of;
 use crate::visit::{connector, visit};
-use crate::{SourceError, login};
+use crate::{SourceError, login, redundancy};
 
 /// Signals that are tried.
 const TRIED: usize = 5;
@@ -55,29 +57,85 @@ pub struct Finding {
     pub text: String,
 }
 
-/// Examines the server of a source and tells each finding as soon as it is known. Reads only; the trial subscription is
-/// taken away again. Takes some seconds, half a minute where nobody answers.
+/// Servers of a set that are examined; those that servers name beyond it are not.
+const SERVERS_MAX: usize = 16;
+
+/// Examines the servers of a source, one after the other, and tells each finding as soon as it is known: those that are
+/// configured, then those that they name as their stand-ins. Reads only; the trial subscription is taken away again.
+/// Takes some seconds a server, half a minute where nobody answers, a minute and a half where one is to come by itself.
 pub async fn diagnose(config: &SourceConfig, pki_dir: PathBuf, clock: Arc<dyn Clock>, tell: impl Fn(Finding)) {
+    let primary = connector(config, pki_dir, clock.clone());
+    let mut servers = vec![config.url.clone()];
+    servers.extend(config.reach.redundant.iter().cloned());
+    let mut examined = 0;
+    while let Some(url) = servers.get(examined).cloned() {
+        let count = servers.len();
+        if count > 1 {
+            let text = format!("{} of {count}: `{url}`", examined + 1);
+            tell(Finding { verdict: Verdict::Ok, step: "server", text });
+        }
+        let connector = primary.at(url);
+        let others = diagnose_one(&connector, &tell).await;
+        let new = others.into_iter().filter(|other| !servers.contains(other)).collect::<Vec<_>>();
+        servers.extend(new);
+        servers.truncate(SERVERS_MAX);
+        examined += 1;
+    }
+}
+
+/// Examines one server; answers which others it names.
+async fn diagnose_one(connector: &Connector, tell: &impl Fn(Finding)) -> Vec<EndpointUrl> {
+    let (config, clock) = (&connector.config, connector.clock.clone());
     let say = |verdict, step, text: String| tell(Finding { verdict, step, text });
-    if let Some(address) = config.reach.listen {
-        say(Verdict::Ok, "address", format!("the server is waited for at {address}"));
-    } else if let Err(why) = reached(config, &say).await {
-        let way_out = "check `url`, that the server runs, and what lies between";
-        say(Verdict::Fail, "address", format!("`{}` cannot be reached: {why}; {way_out}", config.url));
-        return;
+    // Whoever holds the door also keeps who has come by it.
+    let _door = match config.reach.listen.map(|address| (address, Door::at(address))) {
+        None => {
+            if let Err(why) = reached(config, &say).await {
+                let way_out = "check `url`, that the server runs, and what lies between";
+                say(Verdict::Fail, "address", format!("`{}` cannot be reached: {why}; {way_out}", config.url));
+                return Vec::new();
+            }
+            None
+        }
+        Some((address, Err(error))) => {
+            let way_out = "while the gateway runs it is the gateway that listens there: stop it for as long";
+            say(Verdict::Fail, "address", format!("cannot listen at {address} for the server: {error}; {way_out}"));
+            return Vec::new();
+        }
+        Some((address, Ok(door))) => {
+            let began = Timer::now();
+            if tokio::time::timeout(connector.timing.connect, door.come(&config.url)).await.is_err() {
+                let way_out = format!(
+                    "have the server open a connection to this machine at port {} and name itself `{}`, and check what \
+                     lies between",
+                    address.port(),
+                    config.url
+                );
+                let waited = began.elapsed().as_secs();
+                say(Verdict::Fail, "address", format!("no server came to {address} within {waited} s; {way_out}"));
+                return Vec::new();
+            }
+            let after = began.elapsed().as_millis();
+            say(
+                Verdict::Ok,
+                "address",
+                format!("`{}` came to {address} after {after} ms (reverse connect)", config.url),
+            );
+            Some(door)
+        }
+    };
+    if !security::examine(connector, &say).await {
+        return Vec::new();
     }
-    let connector = connector(config, pki_dir, clock.clone());
-    if !security::examine(&connector, &say).await {
-        return;
-    }
-    let examined = visit(&connector, |session| async move { Ok(in_session(session, config, &*clock).await) });
+    let examined = visit(connector, |session| async move { Ok(in_session(session, connector, &*clock).await) });
     match examined.await {
-        Ok(findings) => {
+        Ok((findings, others)) => {
             if config.security != Security::None {
                 say(Verdict::Ok, "certificates", "the server trusts ours".to_owned());
             }
             say(Verdict::Ok, "login", login::name(config));
             findings.into_iter().for_each(tell);
+            others
         }
         Err(error) => {
             if matches!(error, SourceError::Login { .. }) && config.security != Security::None {
@@ -86,6 +144,7 @@ pub async fn diagnose(config: &SourceConfig, pki_dir: PathBuf, clock: Arc<dyn Cl
             let again = format!("; then run `watchfire doctor {}` again", config.name);
             let again = if error.needs_person() { again } else { String::new() };
             say(Verdict::Fail, step_of(&error), format!("{error}{again}"));
+            Vec::new()
         }
     }
 }
@@ -114,14 +173,41 @@ const fn step_of(error: &SourceError) -> &'static str {
     }
 }
 
-/// The findings of a session, in their order.
-async fn in_session(session: Arc<Session>, config: &SourceConfig, clock: &dyn Clock) -> Vec<Finding> {
+/// The findings of a session, in their order, and which servers it names as its stand-ins.
+async fn in_session(
+    session: Arc<Session>,
+    connector: &Connector,
+    clock: &dyn Clock,
+) -> (Vec<Finding>, Vec<EndpointUrl>) {
     let mut findings = Vec::new();
+    let config = &connector.config;
     let steps = steps(&session, config, clock, &mut findings).await;
     if let Err(error) = steps {
         findings.push(Finding { verdict: Verdict::Fail, step: "session", text: error.to_string() });
     }
-    findings
+    // Who opens connections by itself is not looked for elsewhere.
+    let others = match config.reach.listen {
+        None => redundancy::named(&session, &connector.timing).await.unwrap_or_default(),
+        Some(_) => Vec::new(),
+    };
+    let level = redundancy::level(&session).await;
+    findings.extend(stand_ins(config, level, &others));
+    (findings, others)
+}
+
+/// How a server stands within its set; nothing where it is alone and well.
+fn stand_ins(config: &SourceConfig, level: Option<u8>, others: &[EndpointUrl]) -> Option<Finding> {
+    let is_well = level.is_none_or(|level| level >= redundancy::HEALTHY);
+    if others.is_empty() && config.reach.redundant.is_empty() && is_well {
+        return None;
+    }
+    let named: Vec<String> = others.iter().map(|url| format!("`{url}`")).collect();
+    let named = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
+    let level = level.map_or_else(|| "not told".to_owned(), |level| level.to_string());
+    let way_out = if is_well { "" } else { "; below 200 another server of the set is read if it is better off" };
+    let verdict = if is_well { Verdict::Ok } else { Verdict::Warn };
+    let text = format!("its ServiceLevel is {level}, as stand-ins it names {named}{way_out}");
+    Some(Finding { verdict, step: "redundancy", text })
 }
 
 async fn steps(

@@ -16,7 +16,7 @@ use crate::visit::visit;
 use crate::{SourceError, Timing};
 
 /// From here on a server is healthy (OPC 10000-4 §6.6.2.4.2, table 104).
-const HEALTHY: u8 = 200;
+pub(crate) const HEALTHY: u8 = 200;
 /// How long a lost session is tried to be taken up again while there are other servers.
 pub(crate) const FAILOVER_AFTER: Duration = Duration::from_secs(5);
 
@@ -116,7 +116,7 @@ pub(crate) async fn better(connector: &Connector, session: &Session, servers: &m
 }
 
 /// What the server says of its ability to serve (OPC 10000-5 §6.3.1); `None` where it does not.
-async fn level(session: &Session) -> Option<u8> {
+pub(crate) async fn level(session: &Session) -> Option<u8> {
     let values = read(session, &[to_read(VariableId::Server_ServiceLevel.into(), AttributeId::Value)]).await.ok()?;
     match values.first()?.value {
         Some(Variant::Byte(level)) => Some(level),
@@ -125,7 +125,7 @@ async fn level(session: &Session) -> Option<u8> {
 }
 
 /// The URLs of the other servers that the server names (ServerUriArray; FindServers says where they are).
-async fn named(session: &Session, timing: &Timing) -> Result<Vec<EndpointUrl>, SourceError> {
+pub(crate) async fn named(session: &Session, timing: &Timing) -> Result<Vec<EndpointUrl>, SourceError> {
     let nodes = [VariableId::Server_ServerRedundancy_ServerUriArray, VariableId::Server_ServerArray];
     let values = read(session, &nodes.map(|node| to_read(node.into(), AttributeId::Value))).await?;
     let mut uris: BTreeSet<String> = values.first().map(texts).unwrap_or_default().into_iter().collect();

@@ -65,6 +65,19 @@ impl Door {
         self.hall.guests.lock().entry(name(url)).or_default();
     }
 
+    /// Waits until the server that calls itself so has come, and leaves it waiting. Cancel-safe.
+    pub(crate) async fn come(&self, url: &EndpointUrl) {
+        let name = name(url);
+        self.expect(url);
+        loop {
+            let come = self.hall.come.notified();
+            if self.hall.guests.lock().get(&name).is_some_and(|waiting| waiting.iter().any(is_alive)) {
+                return;
+            }
+            come.await;
+        }
+    }
+
     /// Waits for a connection from the server that calls itself so. Cancel-safe.
     pub(crate) async fn wait_for(&self, url: &EndpointUrl) -> TcpStream {
         let name = name(url);

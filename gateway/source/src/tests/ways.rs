@@ -1,12 +1,16 @@
 //! Other ways to a server: those that stand in for it, and servers that open the connection themselves.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use watchfire_config::{EndpointUrl, Reach, SourceConfig};
-use watchfire_model::{GapCause, SourceState};
+use watchfire_model::{GapCause, SourceState, SystemClock};
+
+use crate::{Finding, diagnose};
 
 use super::harness::{config, healthy, of_plant, quick, start_plant, start_source};
 
@@ -80,4 +84,63 @@ async fn a_server_that_opens_the_connection_is_read_and_nobody_else() {
     plant.plant.connect_to(address);
     source.until_values(2).await;
     source.stop().await;
+}
+
+/// What the doctor says, a line each; and ends.
+async fn diagnosed(config: &SourceConfig) -> Vec<String> {
+    let said = Mutex::new(Vec::new());
+    let dir = tempfile::tempdir().unwrap();
+    let tell = |finding: Finding| said.lock().push(format!("{:?} {} {}", finding.verdict, finding.step, finding.text));
+    diagnose(config, dir.path().join("pki"), Arc::new(SystemClock), tell).await;
+    said.into_inner()
+}
+
+/// Those lines that begin so.
+fn lines<'l>(said: &'l [String], begin: &str) -> Vec<&'l str> {
+    said.iter().map(String::as_str).filter(|line| line.starts_with(begin)).collect()
+}
+
+#[tokio::test]
+async fn the_doctor_looks_at_every_server_of_a_set() {
+    let (first, third) = (start_plant(healthy(0)).await, start_plant(healthy(0)).await);
+    third.plant.set_service_level(100);
+    let nobody = "opc.tcp://127.0.0.1:1";
+    let reach = Reach { redundant: vec![url(nobody), url(&third.url)], listen: None };
+    let said = diagnosed(&with(&first.url, reach)).await;
+    assert_eq!(
+        lines(&said, "Ok server"),
+        [
+            format!("Ok server 1 of 3: `{}`", url(&first.url)),
+            format!("Ok server 2 of 3: `{}`", url(nobody)),
+            format!("Ok server 3 of 3: `{}`", url(&third.url)),
+        ]
+    );
+    assert_eq!(lines(&said, "Ok subscription").len(), 2, "each that answers is tried: {said:#?}");
+    let failed = lines(&said, "Fail");
+    assert!(matches!(failed[..], [line] if line.starts_with("Fail address") && line.contains(nobody)), "{said:#?}");
+    assert_eq!(lines(&said, "Ok redundancy its ServiceLevel is 255").len(), 1, "{said:#?}");
+    assert_eq!(lines(&said, "Warn redundancy its ServiceLevel is 100").len(), 1, "{said:#?}");
+}
+
+#[tokio::test]
+async fn the_doctor_waits_for_a_server_that_opens_the_connection() {
+    let plant = start_plant(healthy(0)).await;
+    let address = free_address();
+    let config = with(&plant.url, Reach { redundant: Vec::new(), listen: Some(address) });
+    plant.plant.connect_to(address);
+    let said = diagnosed(&config).await;
+    let came = lines(&said, "Ok address");
+    assert!(matches!(came[..], [line] if line.contains("came to") && line.contains("reverse connect")), "{said:#?}");
+    assert_eq!((lines(&said, "Ok subscription").len(), lines(&said, "Fail").len()), (1, 0), "{said:#?}");
+}
+
+#[tokio::test]
+async fn the_doctor_says_that_somebody_else_has_the_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let said = diagnosed(&with("opc.tcp://plc:4840", Reach { redundant: Vec::new(), listen: Some(address) })).await;
+    assert!(
+        matches!(&said[..], [line] if line.starts_with("Fail address cannot listen at") && line.contains("stop it")),
+        "{said:?}"
+    );
 }

@@ -1,8 +1,9 @@
 //! Dictionaries as makers write them, as the standard allows them, and as nobody should; and bytes that do not match.
 
-use std::time::{Duration, Instant as Timer};
+use std::time::Duration;
 
 use opcua::types::{ByteString, ByteStringBody, ExtensionObject, NodeId, Variant};
+use tokio::time::Instant as Timer;
 
 use super::*;
 use crate::value_json;
