@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use watchfire_package::Digest;
 
 use crate::end_to_end::FIRST;
 use crate::harness::gateway::{PROGRAM, Site, detector, source, upper_limit};
@@ -410,4 +411,32 @@ fn two_versions_run_side_by_side_where_a_digest_says_so() {
     fs::write(at.join("watchfire.toml"), config.replace("plugin = \"guard\"", "plugin = \"other\"")).unwrap();
     let (code, told) = plugin(at, &["list"]);
     assert!(code == Some(1) && told.contains("its package says that it is `guard`; install the right one"), "{told}");
+}
+
+#[test]
+fn a_model_is_read_beside_the_configuration_shown_by_its_digest_and_bound_by_it() {
+    let site = Site::new();
+    let at = site.folder();
+    fs::copy(top().join("plugins/dist/faulty.wasm"), at.join("own.wasm")).unwrap();
+    fs::write(at.join("m.onnx"), [7, 0, 255]).unwrap();
+    let model = Digest::of(&[7, 0, 255]).to_string();
+    let config = site.config().display().to_string();
+    let tried = |more: &str, fault: &str| {
+        let rest = format!("digest = \"{}\"\nmodel = \"m.onnx\"\n{more}\nconfig.fault = \"{fault}\"", digest("faulty"));
+        let sourced = source("plant", "opc.tcp://127.0.0.1:9", &["reactor_level"]);
+        site.configure(&(sourced + &detector("own", "own.wasm", &[LEVEL], &rest)));
+        let check = site.run("check", &[]);
+        (check.status.code(), String::from_utf8(check.stdout).unwrap())
+    };
+    let (code, told) = tried("", "none");
+    assert!(code == Some(0), "{told}");
+    let (_, told) = plugin(at, &["list", "--config", &config]);
+    assert!(told.contains(&format!("m.onnx` {model}")), "{told}");
+    let (code, told) = tried(&format!("model_digest = \"{model}\""), "refuse-model");
+    assert!(code == Some(1) && told.contains("refuses its model: it is Some([7, 0, 255])"), "{told}");
+    let (code, told) = tried(&format!("model_digest = \"{}\"", digest("limit")), "none");
+    assert!(
+        code == Some(1) && told.contains(&format!("m.onnx` is {model}, but the detector's `model_digest`")),
+        "{told}"
+    );
 }
