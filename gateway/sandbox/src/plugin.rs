@@ -12,6 +12,7 @@ use crate::cache::Cache;
 use crate::code::Code;
 use crate::compiler::{CompileLimits, Compiler};
 use crate::instance::{Instance, Interfaces};
+use crate::log;
 use crate::quota::HostState;
 
 /// The contract this gateway answers to.
@@ -42,9 +43,9 @@ pub(crate) struct CodeSource {
     pub compiler: Arc<dyn Compiler>,
 }
 
-/// A refusal of the file.
+/// A refusal of the file; what the compiler says of it may hold names from it, and lines.
 fn no_plugin(name: &str, reason: impl std::fmt::Display) -> CreateError {
-    CreateError::Plugin(format!("plugin `{name}` {reason}"))
+    CreateError::Plugin(format!("plugin `{name}` {}", log::one_line(&reason.to_string())))
 }
 
 impl Maker {

@@ -94,7 +94,11 @@ async fn what_is_let_pass_of_any_answer_keeps_the_contract() {
             }
         }
     }
-    assert_eq!(passed, ["evidence", "nothing", "progress", "verdict"], "the seeds are where the guest hands them back");
+    assert_eq!(
+        passed,
+        ["evidence", "nothing", "progress", "scores", "verdict"],
+        "the seeds are where the guest hands them back"
+    );
 }
 
 #[tokio::test]
