@@ -30,7 +30,7 @@ fn a_gateway_whose_server_comes_later_takes_its_signals_over_and_keeps_them_for_
     gateway.logged(&["detector `feed` waits"]);
 
     let mut server = recorded.start();
-    gateway.logged(&["starting again with what the servers have now"]);
+    gateway.logged(&["taking over what the servers have now"]);
     gateway.logged(&["detector started", "feed"]);
     gateway.logged(&["watching", "plant"]);
     server.set("a_feed", 1.0, 0.75, 0);

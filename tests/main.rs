@@ -43,6 +43,8 @@ mod recovery;
 #[cfg(test)]
 mod redundancy;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod security;

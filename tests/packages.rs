@@ -11,7 +11,7 @@ use crate::end_to_end::FIRST;
 use crate::harness::gateway::{PROGRAM, Site, detector, source, upper_limit};
 use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::recording::Recorded;
-use crate::harness::top;
+use crate::harness::{top, wait_for};
 use crate::plugins::commands;
 
 /// What follows a detector's name: an upper limit.
@@ -439,4 +439,167 @@ fn a_model_is_read_beside_the_configuration_shown_by_its_digest_and_bound_by_it(
         code == Some(1) && told.contains(&format!("m.onnx` is {model}, but the detector's `model_digest`")),
         "{told}"
     );
+}
+
+/// Runs `watchfire plugin upgrade` of the detector `level` until what it prints has all of `parts`.
+#[track_caller]
+fn upgrade_tells(site: &Site, words: &[&str], parts: &[&str]) -> String {
+    let config = site.config().display().to_string();
+    let words = [&["upgrade", "level"], words, &["--config", &config]].concat();
+    wait_for(&format!("`watchfire plugin {}` to tell {parts:?}", words.join(" ")), || {
+        let (_, told) = plugin(site.folder(), &words);
+        parts.iter().all(|part| told.contains(part)).then_some(told)
+    })
+}
+
+/// The bundled component with a note in it: the same detector with another digest. Signed by `acme`; the package's name
+/// and its digest.
+#[track_caller]
+fn noted(folder: &Path, component: &str, name: &str, version: &str) -> (String, String) {
+    let mut bytes = fs::read(top().join(format!("plugins/dist/{component}.wasm"))).unwrap();
+    // A custom section: its kind, how long it is, how long its name is, its name.
+    bytes.extend_from_slice(b"\x00\x05\x04note");
+    *bytes.last_mut().unwrap() = version.as_bytes()[0];
+    let file = folder.join(format!("{name}-{version}.wasm"));
+    fs::write(&file, &bytes).unwrap();
+    let file = file.display().to_string();
+    let words = ["sign", &file, "--key", "acme.key", "--password-env", "KEY_PASSWORD", "--name", name];
+    done(folder, &[&words[..], &["--version", version, "--licence", "Apache-2.0"]].concat());
+    (format!("{name}-{version}.wfpkg"), watchfire_package::Digest::of(&bytes).to_string())
+}
+
+#[test]
+fn another_version_is_tried_beside_its_detector_takes_over_and_is_rolled_back() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let at = site.folder();
+    let acme = publisher(at, "acme");
+    let old = signed(at, "limit", "acme", "guard", "1.0.0");
+    let (new, new_digest) = noted(at, "limit", "guard", "2.0.0");
+    let (other, _) = noted(at, "stuck", "guard", "3.0.0");
+    let old_digest = digest("limit");
+    let rest = source("plant", &recorded.url(), &["reactor_level"]) + &detector("level", "guard", &[LEVEL], HIGH);
+    site.configure(&(acme + &rest));
+    let config = site.config().display().to_string();
+    let status = ["upgrade", "level", "--status", "--config", &config];
+    let (code, told) = plugin(at, &status);
+    assert!(code == Some(1) && told.contains("no gateway runs on `"), "{told}");
+    done(at, &["install", &old, "--config", &config]);
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    let high = format!("level/limit/{LEVEL}");
+    server.set("reactor_level", 1.0, 91.0, 0);
+    hmi.event(0, &high, |event| event["active"] == true);
+    let (code, told) = plugin(at, &["upgrade", "level", "--take-over", "--config", &config]);
+    assert!(code == Some(1) && told.contains("nothing runs beside detector `level`"), "{told}");
+
+    // Trust is the same as for whatever runs.
+    let words = ["sign", "guard-3.0.0.wasm", "--unsigned", "--name", "other", "--version", "9", "--licence", "MIT"];
+    done(at, &words);
+    let (code, told) = plugin(at, &["upgrade", "level", "other-9.wfpkg", "--config", &config]);
+    assert!(code == Some(1) && told.contains("it is not signed"), "{told}");
+    let (code, told) = plugin(at, &["upgrade", "level", &old, "--config", &config]);
+    assert!(code == Some(1) && told.contains("runs just that already"), "{told}");
+
+    // One that refuses the configuration harms nobody and cannot take over.
+    done(at, &["upgrade", "level", &other, "--config", &config]);
+    upgrade_tells(&site, &["--status"], &["does not run: ", "refuses its configuration"]);
+    let (code, told) = plugin(at, &["upgrade", "level", "--take-over", "--config", &config]);
+    assert!(code == Some(1) && told.contains("the new version does not run"), "{told}");
+    let told = done(at, &["upgrade", "level", "--roll-back", "--config", &config]);
+    assert!(told.contains("no longer runs beside detector `level`"), "{told}");
+
+    let told = done(at, &["upgrade", "level", &new, "--config", &config]);
+    assert!(told.contains(&new_digest) && told.contains("runs in shadow beside detector `level`"), "{told}");
+    let (code, told) = plugin(at, &["upgrade", "level", &other, "--config", &config]);
+    assert!(code == Some(1) && told.contains("take over or roll back first"), "{told}");
+    // It goes on from what the other has learned: both say the same.
+    server.set("reactor_level", 2.0, 50.0, 0);
+    hmi.event(0, &high, |event| event["active"] == false);
+    upgrade_tells(
+        &site,
+        &["--status"],
+        &["it           runs (", "verdicts     1 the same, 0 of the old version alone, 0 of"],
+    );
+
+    // A version in shadow survives the gateway, also a kill.
+    drop(hmi);
+    gateway.kill();
+    let gateway = site.start();
+    gateway.logged(&["detector started", "level/next."]);
+    let mut hmi_after = Hmi::connect(Kind::NodeOpcua, &site.url());
+    server.set("reactor_level", 3.0, 92.0, 0);
+    hmi_after.event(0, &high, |event| event["active"] == true);
+    upgrade_tells(&site, &["--status"], &["verdicts     2 the same, 0 of the old version alone, 0 of", &new_digest]);
+    let mark = hmi_after.mark();
+    let told = done(at, &["upgrade", "level", "--take-over", "--config", &config]);
+    assert!(
+        told.contains(&format!("detector `level` is {new_digest} from now on; its alarms keep their state")),
+        "{told}"
+    );
+    let shown = hmi_after.read(&["detector:level#Digest", "detector:level#Version", &format!("{high}#ActiveState/Id")]);
+    assert_eq!((&shown[0]["value"], &shown[1]["value"]), (&Value::from(new_digest.as_str()), &Value::from("2.0.0")));
+    assert_eq!(shown[2]["value"], true);
+    server.set("reactor_level", 4.0, 50.0, 0);
+    let over = hmi_after.event(mark, &high, |_| true);
+    assert_eq!(over["active"], false, "nothing was told of it between: {over}");
+    let told = done(at, &["list", "--config", &config]);
+    assert!(told.contains(&format!("level: `guard` 2.0.0 {new_digest}")), "{told}");
+    let (code, told) = plugin(at, &["remove", &new_digest, "--config", &config]);
+    assert!(code == Some(1) && told.contains("is what detector `level` was upgraded to, or from"), "{told}");
+
+    // What took over survives as well, and so does the way back.
+    gateway.stop();
+    let replayed = site.run("replay", &["--detector", "level"]);
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stdout));
+    let gateway = site.start();
+    let mut hmi_last = Hmi::connect(Kind::NodeOpcua, &site.url());
+    let shown = hmi_last.read(&["detector:level#Digest"]);
+    assert_eq!(shown[0]["value"], Value::from(new_digest.as_str()));
+    server.set("reactor_level", 5.0, 93.0, 0);
+    hmi_last.event(0, &high, |event| event["active"] == true);
+    let told = done(at, &["upgrade", "level", "--roll-back", "--config", &config]);
+    assert!(told.contains(&format!("detector `level` is {old_digest} again, with the state that it had")), "{told}");
+    server.set("reactor_level", 6.0, 50.0, 0);
+    hmi_last.event(0, &high, |event| event["active"] == false);
+    let shown = hmi_last.read(&["detector:level#Digest"]);
+    assert_eq!(shown[0]["value"], Value::from(old_digest.as_str()));
+    let (code, told) = plugin(at, &["upgrade", "level", "--roll-back", "--config", &config]);
+    assert!(code == Some(1) && told.contains("has no version to go back to"), "{told}");
+    gateway.stop();
+    let replayed = site.run("replay", &["--detector", "level"]);
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stdout));
+}
+
+#[test]
+fn the_pages_commands_change_a_running_gateway() {
+    const PAGE: &str = "docs/changes.md";
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let at = site.folder();
+    let acme = publisher(at, "acme");
+    let old = signed(at, "limit", "acme", "hot-oil", "1.0.0");
+    let (_, new) = noted(at, "limit", "hot-oil", "1.1.0");
+    let press = source("press", &recorded.url(), &["reactor_level"]);
+    site.configure(&(acme + &press + &detector("oil", "hot-oil", &["press/**"], HIGH)));
+    std::os::unix::fs::symlink(site.config(), at.join("watchfire.toml")).unwrap();
+    done(at, &["install", &old]);
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let told = shell(&commands(PAGE, "watchfire check"), at);
+    assert!(told.contains(" is good: ") && told.matches("nothing differs from what runs").count() == 2, "{told}");
+    server.set("reactor_level", 1.0, 50.0, 0);
+    shell(&commands(PAGE, "watchfire plugin upgrade oil hot-oil"), at);
+    gateway.logged(&["detector started", "oil/next."]);
+    wait_for("the new version to run", || {
+        shell(&commands(PAGE, "watchfire plugin upgrade oil --status"), at)
+            .contains("it           runs (")
+            .then_some(())
+    });
+    let told = shell(&commands(PAGE, "watchfire plugin upgrade oil --take-over"), at);
+    assert!(told.contains(&format!("detector `oil` is {new} from now on")), "{told}");
+    let told = shell(&commands(PAGE, "watchfire plugin upgrade oil --roll-back"), at);
+    assert!(told.contains(&format!("detector `oil` is {} again", digest("limit"))), "{told}");
+    gateway.stop();
 }

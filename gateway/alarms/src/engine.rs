@@ -2,6 +2,7 @@
 //! is decided in `condition` and `command`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use watchfire_model::{AlarmCommand, ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
@@ -134,6 +135,14 @@ impl Engine {
     /// The conditions and their states, by key.
     pub fn conditions(&self) -> impl Iterator<Item = (&Arc<ConditionDef>, &ConditionState)> {
         self.conditions.values().map(|condition| (&condition.def, &*condition.state))
+    }
+
+    /// Those of one binding, without a look at the others.
+    pub fn conditions_of(&self, binding: &str) -> impl Iterator<Item = (&Arc<ConditionDef>, &ConditionState)> {
+        let prefix = format!("{binding}/");
+        let from = self.conditions.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded));
+        let own = from.take_while(move |(key, _)| key.as_str().starts_with(&prefix));
+        own.map(|(_, condition)| (&condition.def, &*condition.state))
     }
 
     /// How a condition stands.

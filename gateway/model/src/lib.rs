@@ -20,7 +20,7 @@ pub use ids::{ConditionKey, KeyError, Kind, Lsn, SignalId};
 pub use quality::{Quality, StatusCode};
 pub use record::{
     AlarmCommand, AlarmState, CommandKind, Control, Decided, DetectorOrigin, Fill, Phase, Record, RecordBody,
-    SourceState,
+    SourceState, UpgradeStep,
 };
 pub use sample::Sample;
 pub use time::Instant;

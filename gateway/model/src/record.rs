@@ -116,6 +116,44 @@ pub enum Control {
         /// Gap by gap.
         fills: Vec<Fill>,
     },
+    /// A detector was ended while the gateway ran: the configuration no longer has it, or has it otherwise.
+    DetectorEnded {
+        /// The binding's name.
+        binding: String,
+        /// Why, one sentence.
+        reason: String,
+    },
+    /// A source was ended while the gateway ran: the configuration no longer has it, or has it otherwise.
+    SourceEnded {
+        /// The source's name.
+        source: String,
+        /// Why, one sentence.
+        reason: String,
+    },
+    /// A person changed which version of its plugin a detector runs.
+    Upgraded {
+        /// The binding's name.
+        binding: String,
+        /// What was done.
+        step: UpgradeStep,
+        /// SHA-256 of the component that begins beside it, or that it runs from its next start on.
+        digest: String,
+        /// The name under which the state of that version is kept, and under which it runs beside.
+        kept_as: String,
+        /// Who did it, as far as the system says.
+        by: String,
+    },
+}
+
+/// A step of a detector from one version of its plugin to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpgradeStep {
+    /// The new version runs beside the old one, in shadow.
+    Began,
+    /// The new version is the detector.
+    TookOver,
+    /// The new version runs no more.
+    RolledBack,
 }
 
 /// What became of a gap when the source's own history was asked for what is missing in it.

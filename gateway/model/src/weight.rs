@@ -79,7 +79,11 @@ impl Control {
             Self::DetectorFault { binding, reason, .. } => binding.len() + reason.len(),
             Self::Filled { source, fills } => source.len() + room::<crate::Fill>(fills.len()),
             Self::DetectorPhase { binding, .. } | Self::DetectorSkipped { binding, .. } => binding.len(),
-            Self::Source { source, reason, .. } => source.len() + reason.len(),
+            Self::Source { source, reason, .. } | Self::SourceEnded { source, reason } => source.len() + reason.len(),
+            Self::DetectorEnded { binding, reason } => binding.len() + reason.len(),
+            Self::Upgraded { binding, digest, kept_as, by, .. } => {
+                binding.len() + digest.len() + kept_as.len() + by.len()
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod upgrade;
 
 pub use digest::Digest;
 pub use error::PackageError;
@@ -23,3 +24,4 @@ pub use manifest::Manifest;
 pub use package::{COMPONENT, EXTENSION, Package, make};
 pub use store::{Bound, Store};
 pub use trust::{Publisher, Signer, Trust};
+pub use upgrade::{RolledBack, Upgrade, Version};

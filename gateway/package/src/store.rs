@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::package::check_size;
-use crate::{Digest, EXTENSION, PackageError};
+use crate::{Digest, EXTENSION, PackageError, Upgrade};
 
 /// The list of what was accepted.
 const BOUND: &str = "bound.toml";
@@ -21,7 +21,7 @@ const BOUND: &str = "bound.toml";
 const LOCK: &str = "lock";
 /// The first lines of the list.
 const HEAD: &str = "# Which bytes each installed plugin and each detector with a plugin in a file was accepted with.\n\
-                    # Written by `watchfire plugin install`, `accept` and `remove`, and at a detector's first start.\n\n";
+                    # Written by `watchfire plugin install`, `accept`, `remove` and `upgrade`, and at a detector's first start.\n\n";
 
 /// What was accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Bound {
     /// The component that a detector was accepted with, where its plugin is a file.
     #[serde(default)]
     pub detector: BTreeMap<String, Digest>,
+    /// Detectors that a person has moved to another version of their plugin, or is trying one beside.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub upgrade: BTreeMap<String, Upgrade>,
 }
 
 /// The folder.
@@ -52,6 +55,12 @@ impl Store {
     #[must_use]
     pub fn path(&self, digest: Digest) -> PathBuf {
         self.folder.join(format!("{}.{EXTENSION}", digest.hex()))
+    }
+
+    /// Where a component without a package lies, which somebody upgraded a detector to.
+    #[must_use]
+    pub fn bare_path(&self, digest: Digest) -> PathBuf {
+        self.folder.join(format!("{}.wasm", digest.hex()))
     }
 
     /// The bytes of a file, unless it is too large to be a package. Blocks.
@@ -128,9 +137,20 @@ impl Store {
     /// # Errors
     /// When the folder cannot be written.
     pub fn put(&self, digest: Digest, package: &[u8]) -> Result<PathBuf, PackageError> {
+        self.put_at(self.path(digest), package)
+    }
+
+    /// Puts a component without a package in.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn put_bare(&self, digest: Digest, component: &[u8]) -> Result<PathBuf, PackageError> {
+        self.put_at(self.bare_path(digest), component)
+    }
+
+    fn put_at(&self, path: PathBuf, bytes: &[u8]) -> Result<PathBuf, PackageError> {
         fs::create_dir_all(&self.folder).map_err(|source| at(&self.folder, source))?;
-        let path = self.path(digest);
-        self.write(&path, package)?;
+        self.write(&path, bytes)?;
         Ok(path)
     }
 

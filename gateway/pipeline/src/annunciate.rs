@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, RefusedCommand, Transition};
-use watchfire_model::{AlarmState, Clock, CommandKind, Decided, Level, Lsn, RecordBody, StatusCode, Verdict};
+use watchfire_model::{AlarmState, Clock, CommandKind, Decided, Level, Lsn, RecordBody, Verdict};
 
 use crate::budget::{self, Budgets};
-use crate::notices::{Change, Notice, NoticeReceiver, own_finding};
+use crate::notices::{Change, Gone, Notice, NoticeReceiver};
+use crate::over;
 use crate::{CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
 
 /// Transitions in one record of the gateway's own: a lost source may concern tens of thousands.
@@ -194,18 +195,19 @@ impl Annunciator {
                 current.bindings.insert(binding);
                 self.decide_own(cause, transitions).await
             }
-            Notice::Silenced { cause, now, binding } => {
-                let ours = self.engine.conditions().filter(|(def, _)| def.key.binding() == binding);
-                let found = |state: &ConditionState| state.active.value || state.found().is_active();
-                let active: Vec<_> = ours.filter(|(_, state)| found(state)).map(|(def, _)| def.key.clone()).collect();
-                let over = own_finding(false, "its detector no longer announces".to_owned(), now, StatusCode::GOOD);
-                let mut transitions = Vec::new();
-                for key in active {
-                    let mut over = over.clone();
-                    own.believe(&key, &mut over);
-                    transitions.extend(self.engine.apply(&key, cause, over, now));
+            Notice::Over { cause, now, binding, except, why, current: is_current } => {
+                let transitions = over::end(&mut self.engine, own, cause, now, (&binding, &except, why));
+                if is_current {
+                    current.bindings.insert(binding);
                 }
-                current.bindings.insert(binding);
+                self.decide_own(cause, transitions).await
+            }
+            Notice::Gone { cause, now, what } => {
+                let transitions = over::gone(&mut self.engine, own, cause, now, &what);
+                if let Gone::Detector(binding) = what {
+                    // Nobody takes back what is held back by a delay.
+                    current.bindings.insert(binding);
+                }
                 self.decide_own(cause, transitions).await
             }
         }

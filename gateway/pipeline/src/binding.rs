@@ -39,9 +39,27 @@ pub struct BindingPlan {
     pub sources: Vec<Arc<str>>,
     /// How many alarms it may tell in ten minutes, 0 for any number; `None`: 60 of what was learned, any number of others.
     pub budget: Option<u32>,
+    /// The name under which its state is kept: its own, or that of the version that took its place.
+    pub kept_as: String,
+    /// The detector beside which it runs as another version: it has no conditions of its own.
+    pub beside: Option<Beside>,
+}
+
+/// A version that runs beside its detector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The detector's name.
+    pub detector: String,
+    /// The name under which the detector's own state is kept: the new version goes on from it if it can.
+    pub from: String,
+    /// Where in the log it begins when there is no state that it can go on from: it learns from there.
+    pub learns_from: Lsn,
+    /// The end of the log when it was started: from the next frame on it is compared.
+    pub since: Lsn,
 }
 
 /// A binding's conditions, made once its detector has told them.
+#[derive(Debug)]
 pub(crate) struct Conditions {
     specs: Vec<ConditionSpec>,
     /// Of the signals.
@@ -49,7 +67,19 @@ pub(crate) struct Conditions {
     binding: String,
 }
 
+/// The name under which the state is kept that a version was begun with, as long as it is needed to replay it.
+pub(crate) fn begun_with(kept_as: &str) -> String {
+    format!("{kept_as}.begun")
+}
+
 impl BindingPlan {
+    /// The same detector as another version that runs beside it.
+    #[must_use]
+    pub fn another(&self, name: &str, beside: Beside) -> Self {
+        let spec = BindingSpec { name: name.to_owned(), ..self.spec.clone() };
+        Self { spec, mode: Mode::Shadow, kept_as: name.to_owned(), beside: Some(beside), ..self.clone() }
+    }
+
     /// Where each signal stands in the binding.
     pub(crate) fn indexes(&self) -> Indexes {
         let ids = self.spec.signals.iter().map(|signal| signal.id.0 as usize);
@@ -196,6 +226,18 @@ impl Conditions {
             quality,
         };
         Some((ConditionKey::new(&self.binding, &spec.id, &instance), finding))
+    }
+
+    /// `condition/instance` of a verdict; `None` for an instance that does not exist.
+    pub(crate) fn name_of(&self, verdict: &Verdict) -> Option<String> {
+        let (key, _) = self.finding(verdict)?;
+        key.as_str().strip_prefix(&self.binding)?.strip_prefix('/').map(str::to_owned)
+    }
+
+    /// Whether verdicts of the other mean the same: so the gateway's half of a state fits both.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        let shape = |spec: &ConditionSpec| (spec.id.clone(), spec.scope, spec.decides);
+        self.names == other.names && self.specs.iter().map(shape).eq(other.specs.iter().map(shape))
     }
 
     fn name(&self, index: u32) -> Option<&Arc<str>> {

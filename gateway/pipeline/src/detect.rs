@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_model::{Control, DetectorOrigin, Frame, Lsn, Phase, Record, RecordBody};
 
-use crate::binding::{Conditions, Indexes, cut};
+use crate::binding::{Conditions, Indexes, begun_with, cut};
+use crate::compare::Progress;
 use crate::log::Cursor;
 use crate::notices::Notice;
 use crate::supervise::{Detection, Ended};
-use crate::{BindingPlan, Checkpoint, CursorError, DetectorHealth, Judge, Judgement, Mode};
+use crate::{BindingPlan, Checkpoint, CursorError, DetectorHealth, Judge, Judgement, Mode, PortError};
 
 /// How often a detector's state is saved.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
@@ -29,14 +30,17 @@ pub(crate) struct Run {
     pub plan: Arc<BindingPlan>,
     /// Frames that are left out.
     pub skips: BTreeSet<Lsn>,
+    /// Where it begins when it has no past.
+    pub begin: Lsn,
 }
 
 /// A detector at its place in the log.
 struct Running {
     judge: Judge,
     cursor: Cursor,
-    conditions: Conditions,
+    conditions: Arc<Conditions>,
     indexes: Indexes,
+    progress: Arc<Progress>,
     seen: Lsn,
     saved: Lsn,
     /// Where the log ended when this life began. From there on what the detector says is news, and its levels are how
@@ -88,27 +92,52 @@ impl Run {
         let spec = &self.plan.spec;
         let mut judge = Judge::create(&**factory, spec).await?;
         let definitions = self.plan.definitions(judge.conditions(), judge.identity());
-        notices.rest_on(&definitions, &self.plan.sources);
-        notices.send(Notice::Define(definitions)).await;
-        let conditions = self.plan.conditions(judge.conditions());
+        let known: BTreeSet<_> = definitions.iter().map(|def| def.key.clone()).collect();
+        if self.plan.beside.is_none() {
+            notices.rest_on(&spec.name, &definitions, &self.plan.sources);
+            notices.send(Notice::Define(definitions)).await;
+        }
+        let conditions = Arc::new(self.plan.conditions(judge.conditions()));
 
-        let (stores, name) = (log.clone(), spec.name.clone());
-        let load = tokio::task::spawn_blocking(move || stores.history().load_checkpoint(&name)).await;
-        let saved = load.map_err(CursorError::Ended)??.filter(|checkpoint| {
+        let (stores, name) = (log.clone(), self.plan.kept_as.clone());
+        let from = self.plan.beside.as_ref().map(|beside| beside.from.clone());
+        let load = move || -> Result<_, PortError> {
+            match (stores.history().load_checkpoint(&name)?, from) {
+                (None, Some(from)) => Ok((stores.history().load_checkpoint(&from)?, true)),
+                (own, _) => Ok((own, false)),
+            }
+        };
+        let (loaded, migrates) = tokio::task::spawn_blocking(load).await.map_err(CursorError::Ended)??;
+        let mut saved = loaded.filter(|checkpoint| {
             let (frame, tail) = (checkpoint.frame, log.tail());
             if frame > tail {
                 tracing::error!(detector = spec.name, %frame, %tail, "the saved state is of a log that is gone");
             }
             frame <= tail && judge.fits(checkpoint)
         });
-        let mut origin = DetectorOrigin::Fresh(self.detection.begin);
+        if let (Some(checkpoint), Some(beside), true) = (&mut saved, &self.plan.beside, migrates) {
+            // It is another version's: the gateway's half fits only where the conditions are the same.
+            checkpoint.binding.clone_from(&self.plan.kept_as);
+            let theirs = self.detection.progress(&beside.detector).conditions();
+            if !theirs.is_some_and(|theirs| theirs.same_as(&conditions)) {
+                checkpoint.host.clear();
+            }
+        }
+        let learns_from = self.plan.beside.as_ref().map(|beside| beside.learns_from);
+        let mut origin = DetectorOrigin::Fresh(learns_from.unwrap_or(self.begin));
         if let Some(checkpoint) = &saved {
             if judge.restore(checkpoint).await {
                 origin = DetectorOrigin::Checkpoint(checkpoint.frame);
+                if migrates {
+                    // From here a kill can be made good, and it can be replayed.
+                    let begun = Checkpoint { binding: begun_with(&self.plan.kept_as), ..checkpoint.clone() };
+                    save(self.detection.clone(), begun).await?;
+                    save(self.detection.clone(), checkpoint.clone()).await?;
+                }
             } else {
                 judge = Judge::create(&**factory, spec).await?;
                 // What it judged before is on record and is not judged again.
-                origin = DetectorOrigin::Fresh(log.tail());
+                origin = DetectorOrigin::Fresh(learns_from.unwrap_or_else(|| log.tail()));
             }
         }
         let identity = judge.identity();
@@ -130,10 +159,24 @@ impl Run {
             recorded: self.plan.mode != Mode::Learning,
         };
         let started = log.put(RecordBody::Control(control)).await?.lsn;
+        if self.plan.beside.is_none() {
+            let (binding, why) = (spec.name.clone(), "ended, since its detector no longer has this condition");
+            let over = Notice::Over {
+                cause: started,
+                now: self.detection.clock.now(),
+                binding,
+                except: known,
+                why,
+                current: false,
+            };
+            notices.send(over).await;
+        }
         let (DetectorOrigin::Checkpoint(seen) | DetectorOrigin::Fresh(seen)) = origin;
         let (cursor, indexes) = (log.cursor(seen.next()), self.plan.indexes());
+        let progress = self.detection.progress(&spec.name);
+        progress.began(&conditions, seen);
         let catching_up = Some(started);
-        let mut running = Running { judge, cursor, conditions, indexes, seen, saved: Lsn(0), catching_up };
+        let mut running = Running { judge, cursor, conditions, indexes, progress, seen, saved: Lsn(0), catching_up };
         if let DetectorOrigin::Fresh(_) = origin {
             // From here a kill before the first regular checkpoint can be made good by replaying the log.
             let header = self.header(&running);
@@ -146,7 +189,7 @@ impl Run {
     fn header(&self, running: &Running) -> Checkpoint {
         let identity = running.judge.identity();
         Checkpoint {
-            binding: self.plan.spec.name.clone(),
+            binding: self.plan.kept_as.clone(),
             plugin: identity.id.clone(),
             state_version: identity.state_version,
             config_hash: identity.config_hash.clone(),
@@ -174,6 +217,9 @@ impl Run {
             RecordBody::Control(_) | RecordBody::Decided(_) | RecordBody::Commanded { .. } => {}
         }
         running.seen = record.lsn;
+        running
+            .progress
+            .seen(record.lsn, if let RecordBody::Data(frame) = &record.body { Some(frame.now) } else { None });
         if let Some(started) = running.catching_up
             && running.seen >= started
         {
@@ -203,14 +249,24 @@ impl Run {
         let (name, now) = (&self.plan.spec.name, clock.now());
         let phase = running.judge.phase().unwrap_or(Phase::Ready);
         stats.detector(name, DetectorHealth::Running { phase, have: 0, need: 0 });
+        if self.plan.beside.is_some() {
+            return;
+        }
         notices.detector(started, now, name, None).await;
         let cause = running.seen;
         if self.plan.mode == Mode::Live {
             let verdicts = running.judge.standing();
-            let findings = verdicts.filter_map(|verdict| running.conditions.finding(&verdict)).collect();
+            let findings: Vec<_> = verdicts.filter_map(|verdict| running.conditions.finding(&verdict)).collect();
+            let except = findings.iter().map(|(key, _)| key.clone()).collect();
             notices.send(Notice::Standing { cause, now, binding: name.clone(), findings }).await;
+            if running.judge.knows_what_stands() {
+                // What another version has raised, and this one never said.
+                let (binding, why) = (name.clone(), "ended, since its detector does not say so any more");
+                notices.send(Notice::Over { cause, now, binding, except, why, current: true }).await;
+            }
         } else {
-            notices.send(Notice::Silenced { cause, now, binding: name.clone() }).await;
+            let (binding, except, why) = (name.clone(), BTreeSet::new(), "its detector no longer announces");
+            notices.send(Notice::Over { cause, now, binding, except, why, current: true }).await;
         }
     }
 
@@ -238,7 +294,7 @@ impl Run {
         if running.seen == running.saved {
             return Ok(None);
         }
-        let taken = running.judge.save(&self.plan.spec.name, running.seen).await;
+        let taken = running.judge.save(&self.plan.kept_as, running.seen).await;
         let checkpoint = taken.map_err(Ended::Save)?;
         Ok(Some(AbortOnDropHandle::new(tokio::spawn(save(self.detection.clone(), checkpoint)))))
     }

@@ -1,24 +1,25 @@
 //! The gateway: starts the tasks over the ports it is given, and stops them in the order in which data walks.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::task::{Id, JoinSet};
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::ConditionDef;
-use watchfire_model::{Clock, Rows, SourceState};
+use watchfire_model::{Clock, Rows};
 
 use crate::ingest::{Ingest, Site};
 use crate::notices::Notice;
+use crate::readers::Readers;
+use crate::roster::Roster;
 use crate::supervise::Detection;
 use crate::{
-    Annunciator, Arrival, BindingPlan, CommandRequest, CursorError, DetectorFactory, Disk, Ends, Inlet, Latest, Log,
-    Notices, OwnConditions, PortError, Source, Stats, Surface, inlet, recover,
+    Annunciator, Arrival, BindingPlan, ChangeRequests, CommandRequest, CursorError, DetectorFactory, Disk, Ends, Inlet,
+    Latest, Log, Notices, OwnConditions, PortError, Source, Stats, Surface, inlet, recover,
 };
 
 /// How long stopping may take, all steps together; what has not ended by then is ended where it stands.
@@ -43,7 +44,7 @@ pub struct Gateway {
     /// Who shows alarms.
     pub surfaces: Vec<Arc<dyn Surface>>,
     /// The detectors.
-    pub bindings: Vec<BindingPlan>,
+    pub bindings: Vec<Arc<BindingPlan>>,
     /// The site.
     pub site: Site,
     /// The area of the gateway's own conditions.
@@ -66,6 +67,8 @@ pub struct Gateway {
     pub disk: Arc<dyn Disk>,
     /// What runs out: certificates.
     pub ends: Arc<dyn Ends>,
+    /// Where changes arrive.
+    pub changes: ChangeRequests,
 }
 
 /// Why the gateway had to stop by itself.
@@ -128,28 +131,29 @@ impl Gateway {
 
         let detect_stop = CancellationToken::new();
         let threads = self.factory.threads().unwrap_or_else(tokio::runtime::Handle::current);
-        let detection = Arc::new(Detection {
+        let detection = Detection {
             factory: self.factory,
             log: self.log.clone(),
-            begin: self.log.tail(),
             notices: notices.clone(),
             clock: self.clock.clone(),
             stats: self.stats.clone(),
-        });
-        let mut detectors = JoinSet::new();
-        for plan in self.bindings {
-            detectors.spawn_on(detection.clone().run(Arc::new(plan), detect_stop.clone()), &threads);
-        }
-        drop(detection);
+            progress: Mutex::default(),
+        };
+        let ChangeRequests { detectors: detector_changes, sources: mut source_changes } = self.changes;
+        // Detectors without a past see the sources' first values however long it takes to make them.
+        let (roster, begin) = (Roster::new(detection, threads), self.log.tail());
+        let roster = roster.run(self.bindings, begin, detector_changes, detect_stop.clone());
+        let mut detectors = AbortOnDropHandle::new(tokio::spawn(roster));
 
         let (door, arrivals) = inlet();
+        let signals_of = self.site.signals_of.clone();
         let ingest = Ingest {
             arrivals,
             log: self.log.clone(),
-            clock: self.clock,
-            latest: self.latest,
-            stats: self.stats,
-            notices,
+            clock: self.clock.clone(),
+            latest: self.latest.clone(),
+            stats: self.stats.clone(),
+            notices: notices.clone(),
             site: self.site,
             last_now: recovered.last_now,
         };
@@ -157,29 +161,41 @@ impl Gateway {
         let source_stop = CancellationToken::new();
         let handing = hand_in(self.imports, door.clone(), source_stop.clone());
         let _importing = AbortOnDropHandle::new(tokio::spawn(handing));
-        let mut sources = Sources::start(self.sources, &door, &source_stop);
+        let mut readers = Readers::new(self.log.clone(), notices, self.clock, self.latest, self.stats, signals_of);
+        for source in self.sources {
+            readers.start(source, &door, source_stop.child_token());
+        }
 
-        let failed = tokio::select! {
-            () = stop.cancelled() => None,
-            result = &mut commit => Some((result, "commit")),
-            result = &mut seal => Some((result, "sealing")),
-            result = &mut annunciate => Some((result, "annunciator")),
-            result = &mut ingest => Some((result, "ingestion")),
-            never = sources.watch(&door) => match never {},
+        let failed = loop {
+            let asked = tokio::select! {
+                () = stop.cancelled() => break None,
+                result = &mut commit => break Some((result, "commit")),
+                result = &mut seal => break Some((result, "sealing")),
+                result = &mut annunciate => break Some((result, "annunciator")),
+                result = &mut ingest => break Some((result, "ingestion")),
+                never = readers.watch(&door) => match never {},
+                Some(asked) = source_changes.recv() => asked,
+            };
+            if let Err(error) = readers.change(asked.change, &door, &source_stop).await {
+                tracing::error!(%error, "a change of the sources could not be recorded");
+            }
+            // Whoever asked may have gone.
+            let _ = asked.done.send(());
         };
         let end = Timer::now() + STOP_MAX;
         source_stop.cancel();
         seal_stop.cancel();
         drop(door);
-        sources.end(Timer::now() + GOODBYE_MAX).await;
+        readers.finish(Timer::now() + GOODBYE_MAX).await;
+        drop(readers);
         if failed.is_none() {
             // Nothing that was received may be lost for want of a moment.
             finish("ingestion", Timer::now() + INGEST_MAX, async { drop(ingest.await) }).await;
         }
         drop((watching_disk, watching_ends));
         detect_stop.cancel();
-        finish("detectors", end, async { while detectors.join_next().await.is_some() {} }).await;
-        detectors.abort_all();
+        finish("detectors", end, async { drop((&mut detectors).await) }).await;
+        drop(detectors);
         if let Some((result, task)) = failed {
             return Err(match result {
                 Ok(Err(error)) => GatewayError::Store(error),
@@ -199,47 +215,9 @@ impl Gateway {
     fn own_conditions(&self) -> Vec<Arc<ConditionDef>> {
         let own = OwnConditions::new(&self.own_area);
         let sources = self.sources.iter().map(|source| own.source_def(&source.name()));
-        let detectors = self.bindings.iter().map(|plan| own.detector_def(&plan.spec.name));
+        let announced = self.bindings.iter().filter(|plan| plan.beside.is_none());
+        let detectors = announced.map(|plan| own.detector_def(&plan.spec.name));
         sources.chain(detectors).chain([own.clock_def(), own.disk_def(), own.certificates_def()]).collect()
-    }
-}
-
-/// The tasks that read servers.
-struct Sources {
-    tasks: JoinSet<()>,
-    names: HashMap<Id, Arc<str>>,
-}
-
-impl Sources {
-    fn start(sources: Vec<Box<dyn Source>>, door: &Inlet, stop: &CancellationToken) -> Self {
-        let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
-        for source in sources {
-            let name = source.name();
-            let task = tasks.spawn(source.run(door.clone(), stop.clone()));
-            names.insert(task.id(), name);
-        }
-        Self { tasks, names }
-    }
-
-    /// Tells of every source whose task ends by itself, as of one that is lost; the others go on.
-    async fn watch(&mut self, door: &Inlet) -> std::convert::Infallible {
-        loop {
-            let Some(ended) = self.tasks.join_next_with_id().await else { return std::future::pending().await };
-            let (id, why) = match ended {
-                Ok((id, ())) => (id, "its task ended".to_owned()),
-                Err(error) => (error.id(), format!("its task failed: {error}")),
-            };
-            let Some(source) = self.names.get(&id).cloned() else { continue };
-            tracing::error!(%source, why, "a source is no longer read");
-            let reason = format!("{why}; it is read again when the gateway is started again");
-            door.push(Arrival::State { source, state: SourceState::Down, reason }).await;
-        }
-    }
-
-    /// Waits for all of them, and ends those that have not ended in time: ingestion ends after the last of them.
-    async fn end(&mut self, end: Timer) {
-        finish("sources", end, async { while self.tasks.join_next().await.is_some() {} }).await;
-        self.tasks.shutdown().await;
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant as Timer;
 use watchfire_model::{Clock, Control, Frame, Gap, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
 
-use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, Stats};
+use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, SignalsOf, Stats};
 
 /// A frame is cut at the latest so long after its first row.
 const CUT_AFTER: Duration = Duration::from_millis(10);
@@ -29,7 +29,7 @@ pub struct Site {
     /// The signal whose value is the operating mode.
     pub mode_signal: Option<SignalId>,
     /// The signals of each source, by the source's name.
-    pub signals_of: std::collections::BTreeMap<Arc<str>, Vec<SignalId>>,
+    pub signals_of: SignalsOf,
 }
 
 /// The ingest task's parts.
@@ -151,6 +151,13 @@ impl Ingest {
                 }
                 self.log.put(RecordBody::Control(Control::Filled { source: source.to_string(), fills })).await?;
             }
+            Arrival::Settled(answer) => {
+                if !is_empty(frame) {
+                    self.cut(frame, monotone).await?;
+                }
+                // Whoever asked may have gone.
+                let _ = answer.send(());
+            }
             Arrival::Signal { signal, status, at } => {
                 self.latest.mark(&[signal], status, at);
                 // Its time is ours.
@@ -162,10 +169,9 @@ impl Ingest {
                     self.cut(frame, monotone).await?;
                 }
                 let now = monotone.next(self.clock.now());
-                if state == watchfire_model::SourceState::Down
-                    && let Some(signals) = self.site.signals_of.get(&source)
-                {
-                    self.latest.mark(signals, StatusCode::BAD_NO_COMMUNICATION, now);
+                if state == watchfire_model::SourceState::Down {
+                    let lost = |signals: &[SignalId]| self.latest.mark(signals, StatusCode::BAD_NO_COMMUNICATION, now);
+                    self.site.signals_of.with(&source, lost);
                 }
                 let control = Control::Source { source: source.to_string(), state, reason: reason.clone() };
                 let record = self.log.put(RecordBody::Control(control)).await?;

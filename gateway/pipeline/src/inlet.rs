@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use watchfire_model::{Fill, Gap, Instant, Rows, SignalId, SourceState, StatusCode};
 
 /// Bytes that may wait in the inlet before sources must hold back: some 260,000 plain samples.
@@ -39,6 +39,8 @@ pub enum Arrival {
         /// Why, one sentence with the way out.
         reason: String,
     },
+    /// Asks to be told once what was handed in before is in the log.
+    Settled(oneshot::Sender<()>),
     /// A signal cannot be watched, or can again: its status stands in for a value.
     Signal {
         /// Which one.

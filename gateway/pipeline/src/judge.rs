@@ -42,6 +42,8 @@ pub struct Judge {
     detector: Box<dyn Detector>,
     gates: Vec<Option<GateSettings>>,
     host: HostHalf,
+    /// Whether its levels were restored: then it knows all that it ever told.
+    knows_levels: bool,
 }
 
 /// What a judge says of a batch.
@@ -65,7 +67,7 @@ impl Judge {
         known_conditions(spec, detector.conditions())?;
         let gates = detector.conditions().iter().map(|condition| gate_of(spec, condition));
         let gates = gates.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { detector, gates, host: HostHalf::default() })
+        Ok(Self { detector, gates, host: HostHalf::default(), knows_levels: false })
     }
 
     /// What the detector is.
@@ -100,6 +102,7 @@ impl Judge {
             Some((&HOST_VERSION, bytes)) => postcard::from_bytes(bytes).map_err(|error| error.to_string()),
             Some((version, _)) => Err(format!("it has version {version}, this program's is {HOST_VERSION}")),
         };
+        self.knows_levels = host.is_ok() && !checkpoint.host.is_empty();
         let host = host.unwrap_or_else(|error| {
             tracing::warn!(
                 detector = checkpoint.binding,
@@ -165,6 +168,11 @@ impl Judge {
             Some(verdict) => verdict.clone(),
             None => normal(place.0, place.1, self.host.last_now),
         })
+    }
+
+    /// Whether what it does not list as standing does not stand: it knows all that it ever told, and can judge.
+    pub(crate) fn knows_what_stands(&self) -> bool {
+        self.knows_levels && self.host.phase != Some(Phase::Learning)
     }
 
     async fn judge_whole(&mut self, batch: &Batch) -> Result<Judgement, DetectorFault> {

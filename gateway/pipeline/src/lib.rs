@@ -5,6 +5,8 @@
 mod annunciate;
 mod binding;
 mod budget;
+mod changes;
+mod compare;
 mod detect;
 mod disk;
 mod ends;
@@ -17,10 +19,15 @@ mod judge;
 mod latest;
 mod log;
 mod notices;
+mod over;
 mod own;
+mod place;
 mod ports;
+mod readers;
+mod recorded;
 mod recover;
 mod replay;
+mod roster;
 mod samples;
 mod seal;
 #[cfg(test)]
@@ -31,7 +38,9 @@ mod surface;
 mod tails;
 
 pub use annunciate::Annunciator;
-pub use binding::{BindingPlan, Mode};
+pub use binding::{Beside, BindingPlan, Mode};
+pub use changes::{Change, ChangeRequests, Changes, Stopping, changes};
+pub use compare::{Compared, Differing};
 pub use gaps::{GapsOnRecord, OnRecord, gaps};
 pub use gateway::{Gateway, GatewayError};
 pub use import::{not_yet_recorded, record_late};
@@ -42,10 +51,12 @@ pub use latest::Latest;
 pub use log::{Cursor, CursorError, Log, read_stores};
 pub use notices::{NoticeReceiver, Notices};
 pub use own::{OWN_BINDING, OwnConditions};
+pub use place::place_at;
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,
     Ends, Gaps, History, Journal, JournalSync, ModelFile, Page, PortError, Quota, RecordReader, Room, Source, Wanted,
 };
+pub use readers::SignalsOf;
 pub use recover::{LastTimes, Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};
 pub use samples::{Recorded, Samples, Trace, Traced, samples, trace};

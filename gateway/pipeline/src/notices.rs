@@ -1,5 +1,6 @@
 //! The way to the annunciator: what detectors' tasks and the gateway itself have to say of conditions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -56,15 +57,39 @@ pub(crate) enum Notice {
         /// Its conditions; those that stand so already stay as they are.
         findings: Vec<(ConditionKey, Finding)>,
     },
-    /// A detector does not announce: none of its alarms may stay active.
-    Silenced {
-        /// The last record it has seen.
+    /// Nobody tells any more how these conditions stand: none of them may stay active.
+    Over {
+        /// The record it rests on.
         cause: Lsn,
         /// When.
         now: Instant,
-        /// The binding.
+        /// Whose conditions.
         binding: String,
+        /// Those of them that go on.
+        except: BTreeSet<ConditionKey>,
+        /// Why, as operators read it.
+        why: &'static str,
+        /// Whether its detector has seen all there is.
+        current: bool,
     },
+    /// A binding is no more: its conditions and its health end, and rest on nothing.
+    Gone {
+        /// The control record that says so.
+        cause: Lsn,
+        /// When.
+        now: Instant,
+        /// What it was.
+        what: Gone,
+    },
+}
+
+/// What was taken away while the gateway runs.
+#[derive(Debug)]
+pub(crate) enum Gone {
+    /// A detector.
+    Detector(String),
+    /// A source.
+    Source(Arc<str>),
 }
 
 /// What makes conditions uncertain, or certain again.
@@ -148,8 +173,13 @@ impl Notices {
     }
 
     /// Notes which conditions rest on which sources, so that a lost source makes them uncertain.
-    pub(crate) fn rest_on(&self, defs: &[Arc<ConditionDef>], sources: &[Arc<str>]) {
-        self.own.rest_on(defs, sources);
+    pub(crate) fn rest_on(&self, binding: &str, defs: &[Arc<ConditionDef>], sources: &[Arc<str>]) {
+        self.own.rest_on(binding, defs, sources);
+    }
+
+    /// The gateway's own conditions.
+    pub(crate) fn own(&self) -> &OwnConditions {
+        &self.own
     }
 }
 

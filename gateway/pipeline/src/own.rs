@@ -72,6 +72,16 @@ impl Standing {
         keys.iter().map(held).collect()
     }
 
+    fn forget(&mut self, binding: &str) {
+        if self.told.remove(binding).is_none() {
+            return;
+        }
+        for keys in self.resting.values_mut() {
+            keys.retain(|key| key.binding() != binding);
+        }
+        self.unknown.retain(|key| key.binding() != binding);
+    }
+
     fn unsure(&self, key: &ConditionKey) -> bool {
         let lost = || {
             self.down.iter().filter_map(|source| self.resting.get(source)).any(|keys| keys.binary_search(key).is_ok())
@@ -209,8 +219,10 @@ impl OwnConditions {
         })
     }
 
-    pub(crate) fn rest_on(&self, defs: &[Arc<ConditionDef>], sources: &[Arc<str>]) {
+    /// Notes a binding's conditions and what they rest on, in place of what was noted of it before.
+    pub(crate) fn rest_on(&self, binding: &str, defs: &[Arc<ConditionDef>], sources: &[Arc<str>]) {
         let mut standing = self.standing.lock();
+        standing.forget(binding);
         for def in defs {
             // A condition of one signal rests on that signal's source, any other on all of its detector's.
             let own = sources.iter().filter(|source| match def.scope {
@@ -232,6 +244,20 @@ impl OwnConditions {
             keys.dedup();
             keys.shrink_to_fit();
         }
+    }
+
+    /// A detector is no more: nothing of it rests on anything.
+    pub(crate) fn forget_detector(&self, binding: &str) {
+        let mut standing = self.standing.lock();
+        standing.forget(binding);
+        standing.failed.remove(binding);
+    }
+
+    /// A source is no more.
+    pub(crate) fn forget_source(&self, source: &str) {
+        let mut standing = self.standing.lock();
+        standing.down.remove(source);
+        standing.resting.remove(source);
     }
 
     /// A detector's finding as far as it can be believed: one of a condition that also rests on a lost source is
@@ -282,7 +308,7 @@ mod tests {
         let mut def = (*own.detector_def("plain")).clone();
         def.key = ConditionKey::new("plain", "odd", "");
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        own.rest_on(&[Arc::new(def)], &[a.clone(), b.clone()]);
+        own.rest_on("plain", &[Arc::new(def)], &[a.clone(), b.clone()]);
         let one = |held: Vec<Held>| held.into_iter().next().unwrap();
         let status = |held: Vec<Held>| one(held).quality;
         let lost = one(own.source(&a, true));

@@ -1,12 +1,12 @@
 //! Replay: the log is read again with fresh detectors, and what they say is compared with what was recorded.
 //! The same log with the same plugin must give the same verdicts bit for bit.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use watchfire_model::{Control, DetectorOrigin, Lsn, Record, RecordBody, Verdict};
+use watchfire_model::{Control, Lsn, Record, RecordBody, Verdict};
 
-use crate::binding::cut;
+use crate::binding::{begun_with, cut};
+use crate::recorded::Recorded;
 use crate::{BindingPlan, Checkpoint, CreateError, CursorError, DetectorFactory, DetectorFault, Judge, Log, PortError};
 
 /// Rows read at once.
@@ -65,6 +65,9 @@ pub enum ReplayError {
         /// The oldest record there is.
         oldest: Lsn,
     },
+    /// Its version went on from the state of the one before, which is not there any more.
+    #[error("detector `{0}` cannot be replayed: the state that its version went on from is not kept")]
+    BegunIsGone(String),
     /// The detector cannot be made.
     #[error(transparent)]
     Create(#[from] CreateError),
@@ -86,20 +89,6 @@ pub enum ReplayError {
     Port(#[from] PortError),
 }
 
-/// What was recorded of a binding.
-#[derive(Default)]
-struct Recorded {
-    start: Option<Lsn>,
-    /// Whether it began from nothing in what is kept, with this configuration or another.
-    began: bool,
-    skips: BTreeSet<Lsn>,
-    /// Records that were no longer kept when the detector came to them: from, and where it went on.
-    holes: BTreeMap<Lsn, Lsn>,
-    /// Where each life of the detector began, in the order of the log, and whether its verdicts were recorded.
-    lives: Vec<(Lsn, bool)>,
-    verdicts: BTreeMap<Lsn, Vec<Verdict>>,
-}
-
 /// Replays a binding over everything since it last started fresh. Reads from whichever store holds the records, so a
 /// log that is sealed gives the same as one that is not.
 ///
@@ -113,14 +102,14 @@ pub async fn replay(
     let name = &plan.spec.name;
     let mut judge = Judge::create(factory, &plan.spec).await?;
     let config_hash = judge.identity().config_hash.clone();
-    let mut recorded = Recorded::default();
+    let mut recorded = Recorded::of(plan, &config_hash);
     let holes = each(log, Lsn(1), async |record| {
-        recorded.note(name, &config_hash, record);
+        recorded.note(record);
         Ok(())
     })
     .await?;
     let oldest = holes.first().filter(|(from, _)| *from == Lsn(1)).map(|(_, oldest)| *oldest);
-    let checkpoint = log.history().load_checkpoint(name)?;
+    let checkpoint = log.history().load_checkpoint(&plan.kept_as)?;
     let ran = || checkpoint.as_ref().is_some_and(|saved| saved.config_hash == config_hash);
     let start = match (recorded.start, oldest) {
         (Some(start), None) => start,
@@ -131,6 +120,16 @@ pub async fn replay(
         }
         (None, _) => return Err(ReplayError::NeverRan(name.clone())),
     };
+    if recorded.goes_on {
+        let begun = log.history().load_checkpoint(&begun_with(&plan.kept_as))?.filter(|begun| begun.frame == start);
+        let restored = match &begun {
+            Some(begun) => judge.restore(begun).await,
+            None => false,
+        };
+        if !restored {
+            return Err(ReplayError::BegunIsGone(name.clone()));
+        }
+    }
     let learned = checkpoint.filter(|saved| saved.config_hash == config_hash && saved.frame > start);
     let checkpoint = learned.as_ref().map_or(start, |saved| saved.frame);
     let end = recorded.verdicts.last_key_value().map_or(checkpoint, |(last, _)| checkpoint.max(*last));
@@ -202,39 +201,6 @@ async fn same_state(judge: &mut Judge, learned: Option<&Checkpoint>) -> Result<O
 async fn saved(judge: &mut Judge, binding: &str, frame: Lsn) -> Result<Checkpoint, ReplayError> {
     let saved = judge.save(binding, frame).await;
     saved.map_err(|fault| ReplayError::Fault { binding: binding.to_owned(), frame, fault })
-}
-
-impl Recorded {
-    fn note(&mut self, name: &str, config_hash: &str, record: &Record) {
-        match &record.body {
-            RecordBody::Control(Control::DetectorStarted { binding, config_hash: hash, origin, recorded, .. })
-                if binding == name =>
-            {
-                let (DetectorOrigin::Fresh(after) | DetectorOrigin::Checkpoint(after)) = *origin;
-                if let DetectorOrigin::Fresh(_) = origin {
-                    *self = Self { start: (hash == config_hash).then_some(after), began: true, ..Self::default() };
-                }
-                self.lives.push((after, *recorded));
-            }
-            RecordBody::Control(Control::DetectorSkipped { binding, from, to }) if binding == name => {
-                self.holes.insert(*from, *to);
-            }
-            RecordBody::Control(Control::DetectorFault { binding, frame, skip: true, .. }) if binding == name => {
-                self.skips.insert(*frame);
-            }
-            RecordBody::Decided(decided) if decided.binding == name => {
-                self.verdicts.insert(decided.frame, decided.verdicts.clone());
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Recorded {
-    /// Whether what was said of a frame was recorded: a detector that only learns leaves nothing to compare.
-    fn compares(&self, frame: Lsn) -> bool {
-        self.lives.iter().rev().find(|(after, _)| *after < frame).is_none_or(|(_, recorded)| *recorded)
-    }
 }
 
 impl ReplayReport {

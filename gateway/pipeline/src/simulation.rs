@@ -1,10 +1,12 @@
 //! Simulation: the whole gateway over stores in memory, a plain detector and paused time, driven by one seed. Outages,
 //! poison, kills and commands are scripted; what must hold after any of them is checked here.
 
+mod changes;
 mod memory;
 mod plain;
 mod rig;
 mod stored;
+mod upgrades;
 
 use std::collections::BTreeSet;
 

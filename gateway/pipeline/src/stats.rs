@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicU64;
 use parking_lot::Mutex;
 use watchfire_model::{Phase, SourceState};
 
+use crate::Compared;
+
 /// How a detector stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DetectorHealth {
@@ -48,6 +50,8 @@ pub struct Stats {
     pub sources: Mutex<BTreeMap<Arc<str>, (SourceState, String)>>,
     /// Detectors by name.
     pub detectors: Mutex<BTreeMap<String, DetectorHealth>>,
+    /// What versions that run beside a detector said otherwise, by their names.
+    pub compared: Mutex<BTreeMap<String, Compared>>,
 }
 
 impl Stats {

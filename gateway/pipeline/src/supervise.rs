@@ -1,15 +1,17 @@
 //! The supervisor of detectors: one that fails is dropped, made anew after a pause and brought up to where it failed.
 //! A frame on which it fails twice is left out, on record; after too many failures it is given up, visibly.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_model::{Clock, Control, Lsn, RecordBody};
 
+use crate::compare::Progress;
 use crate::detect::Run;
 use crate::{
     BindingPlan, CreateError, CursorError, DetectorFactory, DetectorFault, DetectorHealth, Log, Notices, PortError,
@@ -31,11 +33,11 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Detection {
     pub factory: Arc<dyn DetectorFactory>,
     pub log: Arc<Log>,
-    /// The end of the log before the sources began: where a detector without a past begins.
-    pub begin: Lsn,
     pub notices: Notices,
     pub clock: Arc<dyn Clock>,
     pub stats: Arc<Stats>,
+    /// How far each binding has come.
+    pub progress: Mutex<BTreeMap<String, Arc<Progress>>>,
 }
 
 /// Why a run ended.
@@ -60,15 +62,25 @@ impl From<PortError> for Ended {
 }
 
 impl Detection {
-    /// Runs a binding until `stop`, restarting its detector when it fails.
-    pub(crate) async fn run(self: Arc<Self>, plan: Arc<BindingPlan>, stop: CancellationToken) {
-        let name = plan.spec.name.clone();
-        let mut skips = self.skips(&name).await;
+    /// How far a binding has come.
+    pub(crate) fn progress(&self, name: &str) -> Arc<Progress> {
+        let mut all = self.progress.lock();
+        if let Some(known) = all.get(name) {
+            return known.clone();
+        }
+        all.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Runs a binding until `stop`, restarting its detector when it fails. Without a past it sees what comes after
+    /// `begin`.
+    pub(crate) async fn run(self: Arc<Self>, plan: Arc<BindingPlan>, begin: Lsn, stop: CancellationToken) {
+        let kept_as = plan.kept_as.clone();
+        let mut skips = self.skips(&kept_as).await;
         let mut restarts: Vec<Timer> = Vec::new();
         let (mut last_fault, mut save_faults) = (None, 0);
         let (mut started, mut pause) = (Timer::now(), BACKOFF);
         loop {
-            let once = Run { detection: self.clone(), plan: plan.clone(), skips: skips.clone() };
+            let once = Run { detection: self.clone(), plan: plan.clone(), skips: skips.clone(), begin };
             let ended = match AbortOnDropHandle::new(tokio::spawn(once.run(stop.clone()))).await {
                 Ok(Ok(())) => return,
                 Ok(Err(ended)) => ended,
@@ -96,7 +108,7 @@ impl Detection {
                 if let Some(told) = told {
                     self.log.durable(told).await;
                 }
-                self.save_skips(&name, &skips).await;
+                self.save_skips(&kept_as, &skips).await;
             }
             if give_up {
                 stop.cancelled().await;
@@ -144,7 +156,9 @@ impl Detection {
         };
         let record = self.log.put(RecordBody::Control(control)).await.ok()?;
         self.log.hurry();
-        self.notices.detector(record.lsn, self.clock.now(), name, Some(reason)).await;
+        if plan.beside.is_none() {
+            self.notices.detector(record.lsn, self.clock.now(), name, Some(reason)).await;
+        }
         Some(record.lsn)
     }
 

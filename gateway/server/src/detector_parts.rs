@@ -1,5 +1,5 @@
-//! What hangs below a detector: whose code it runs (IEC 62443-4-2 SAR 2.4). It is known when the server is made, and
-//! stays as it is.
+//! What hangs below a detector: whose code it runs (IEC 62443-4-2 SAR 2.4). Set when the server is made, and when what
+//! runs is changed.
 
 use std::sync::Arc;
 

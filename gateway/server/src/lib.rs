@@ -8,6 +8,7 @@ mod browse;
 mod condition_values;
 mod core;
 mod detector_parts;
+mod editor;
 mod error;
 mod event;
 mod fields;
@@ -37,6 +38,7 @@ mod watch;
 mod tests;
 
 pub use detector_parts::DetectorNode;
+pub use editor::Editor;
 pub use error::ServerError;
 pub use server::{Server, ServerOptions};
 pub use space::SignalNode;

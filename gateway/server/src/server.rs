@@ -20,6 +20,7 @@ use watchfire_ua::{Application, Kinds, Pki};
 
 use crate::core::CoreBuilder;
 use crate::detector_parts::DetectorNode;
+use crate::editor::Editor;
 use crate::error::ServerError;
 use crate::limits::limits;
 use crate::manager::Manager;
@@ -140,6 +141,12 @@ impl Server {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The way to what it shows, also while it runs.
+    #[must_use]
+    pub fn editor(&self) -> Editor {
+        Editor { shared: self.teller.shared.clone(), subscriptions: self.teller.subscriptions.clone() }
     }
 
     /// Serves clients until it is told to stop; says goodbye to them within two seconds.

@@ -1,7 +1,7 @@
 //! What there is to show: areas, signals, conditions and how they stand. Nodes are computed from it when they are
 //! asked for, so a condition costs its state and some 150 bytes. Knows neither subscriptions nor sessions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use opcua::types::NodeId;
@@ -153,25 +153,41 @@ impl Space {
         }
         space.signals.reserve(signals.len());
         space.signal_ids.reserve(signals.len());
+        space.put_signals(signals);
+        space
+    }
+
+    /// Shows signals; those that are known as they are described now, in the place of what was shown of them.
+    pub(crate) fn put_signals(&mut self, signals: Vec<SignalNode>) {
+        let known = signals.iter().map(|signal| signal.id).filter(|id| self.signals.contains_key(id));
+        let known: HashSet<SignalId> = known.collect();
+        if !known.is_empty() {
+            self.areas.values_mut().for_each(|area| area.signals.retain(|signal| !known.contains(&signal.id)));
+        }
         for signal in signals {
-            let area = space.area(&signal.area);
+            let area = self.area(&signal.area);
             let node = Arc::new(SignalNode { area, ..signal });
-            if let Some(area) = space.areas.get_mut(&node.area) {
+            if let Some(area) = self.areas.get_mut(&node.area) {
                 area.signals.push(node.clone());
             }
-            space.signal_ids.insert(node.name.clone(), node.id);
-            space.signals.insert(node.id, Signal { node, conditions: Vec::new() });
+            self.signal_ids.insert(node.name.clone(), node.id);
+            let conditions = self.signals.remove(&node.id).map(|known| known.conditions).unwrap_or_default();
+            self.signals.insert(node.id, Signal { node, conditions });
         }
-        space
     }
 
     /// Shows detectors in the gateway's own area.
     pub(crate) fn with_detectors(mut self, detectors: Vec<DetectorNode>) -> Self {
+        self.put_detectors(detectors);
+        self
+    }
+
+    /// Shows these detectors and no others.
+    pub(crate) fn put_detectors(&mut self, detectors: Vec<DetectorNode>) {
         if !detectors.is_empty() {
             self.detectors_in = Some(self.area(""));
         }
         self.detectors = detectors.into_iter().map(|detector| (detector.name.clone(), Arc::new(detector))).collect();
-        self
     }
 
     /// The condition with this key.

@@ -8,14 +8,17 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use watchfire_config::{Config, DetectorConfig, Mode as ConfiguredMode, QuotaConfig, SignalConfig, SourceConfig};
 use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
-use watchfire_pipeline::{BindingPlan, BindingSpec, Commands, Latest, Mode, ModelFile, Quota, Site, Source, Surface};
+use watchfire_pipeline::{
+    BindingPlan, BindingSpec, Commands, Latest, Mode, ModelFile, Quota, SignalsOf, Site, Source, Surface,
+};
 use watchfire_sandbox::{ChildCompiler, Compiler, Sandbox, SandboxOptions, Shelf};
 use watchfire_server::{DetectorNode, Server, ServerOptions, SignalNode};
 use watchfire_source::{Kinds, OpcUaSource};
 use watchfire_ua::Application;
 
 use crate::data::Data;
-use crate::provenance::{self, Plugins, Provenance};
+use crate::prints::SourcePrint;
+use crate::provenance::{self, Provenance};
 
 /// Days to a retention span.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -75,10 +78,18 @@ impl Assembly {
     /// # Errors
     /// When the store of record fails.
     pub fn new(config: Config, data: &Data) -> Result<Self> {
-        let names: Vec<String> =
-            config.sources.iter().flat_map(|source| &source.signals).map(|signal| signal.name.clone()).collect();
-        let ids = data.log.history().signal_ids(&names).context("cannot give the signals their ids")?;
-        drop(names);
+        let ids = data.log.history().signal_ids(&names(&config)).context("cannot give the signals their ids")?;
+        Ok(Self::numbered(config, ids.into_iter()))
+    }
+
+    /// The same only to look at it: signals that are new are given no id that lasts.
+    ///
+    /// # Errors
+    /// When the store of record fails.
+    pub fn tried(config: Config, data: &Data) -> Result<Self> {
+        let known = data.log.history().known_signals().context("cannot read the list of signals")?;
+        let id = |name: &String| known.get(name).copied().unwrap_or(SignalId(u32::MAX));
+        let ids: Vec<_> = names(&config).iter().map(id).collect();
         Ok(Self::numbered(config, ids.into_iter()))
     }
 
@@ -99,15 +110,50 @@ impl Assembly {
         Self { config, signals, by_name, kinds: Kinds::default() }
     }
 
+    /// With what is known of the signals' values already.
+    pub fn with_kinds(self, kinds: Kinds) -> Self {
+        Self { kinds, ..self }
+    }
+
+    /// What signals' values are, filled in by the sources.
+    pub const fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// What its sources look like.
+    pub fn prints(&self) -> BTreeMap<String, SourcePrint> {
+        let mut own: HashMap<&str, Vec<&Placed>> = HashMap::new();
+        for signal in &self.signals {
+            own.entry(&signal.source).or_default().push(signal);
+        }
+        let source = |source: &SourceConfig| {
+            let signals = own.get(source.name.as_str()).into_iter().flatten();
+            let print = SourcePrint::of(source, signals.map(|signal| (signal.id, &signal.config)));
+            (source.name.clone(), print)
+        };
+        self.config.sources.iter().map(source).collect()
+    }
+
     /// What the pipeline needs to know of the site.
     pub fn site(&self) -> Site {
+        let mode_signal =
+            self.config.gateway.mode_signal.as_ref().and_then(|name| self.find(name)).map(|signal| signal.id);
+        let signals_of = SignalsOf::new(self.signals_of());
+        Site { utc_offset_s: self.config.gateway.utc_offset_s, mode_signal, signals_of }
+    }
+
+    /// The signals of each source.
+    pub fn signals_of(&self) -> BTreeMap<Arc<str>, Vec<SignalId>> {
         let mut signals_of: BTreeMap<Arc<str>, Vec<SignalId>> = BTreeMap::new();
         for signal in &self.signals {
             signals_of.entry(signal.source.clone()).or_default().push(signal.id);
         }
-        let mode_signal =
-            self.config.gateway.mode_signal.as_ref().and_then(|name| self.find(name)).map(|signal| signal.id);
-        Site { utc_offset_s: self.config.gateway.utc_offset_s, mode_signal, signals_of }
+        signals_of
+    }
+
+    /// The signals of some sources, as they are shown.
+    pub fn shown(&self, of: impl Fn(&str) -> bool) -> Vec<SignalNode> {
+        self.signals.iter().filter(|signal| of(&signal.source)).map(node).collect()
     }
 
     fn find(&self, name: &str) -> Option<&Placed> {
@@ -115,8 +161,8 @@ impl Assembly {
     }
 
     /// The detectors.
-    pub fn bindings(&self) -> Vec<BindingPlan> {
-        self.config.detectors.iter().map(|detector| self.binding(detector)).collect()
+    pub fn bindings(&self) -> Vec<Arc<BindingPlan>> {
+        self.config.detectors.iter().map(|detector| Arc::new(self.binding(detector))).collect()
     }
 
     fn binding(&self, detector: &DetectorConfig) -> BindingPlan {
@@ -142,7 +188,9 @@ impl Assembly {
             ConfiguredMode::Shadow => Mode::Shadow,
             ConfiguredMode::Live => Mode::Live,
         };
-        BindingPlan { spec, mode, area: shared_area(&areas), areas, sources, budget: detector.alarm_budget }
+        let kept_as = spec.name.clone();
+        let (area, budget) = (shared_area(&areas), detector.alarm_budget);
+        BindingPlan { spec, mode, area, areas, sources, budget, kept_as, beside: None }
     }
 
     /// The servers that are read. They take over what is configured of their signals.
@@ -169,25 +217,16 @@ impl Assembly {
         latest: &Arc<Latest>,
         commands: Commands,
         clock: &Arc<dyn Clock>,
-        detectors: BTreeMap<String, Provenance>,
+        detectors: &BTreeMap<String, Provenance>,
     ) -> Result<(Server, Arc<dyn Surface>)> {
-        let node = |signal: &Placed| SignalNode {
-            id: signal.id,
-            name: signal.name.clone(),
-            area: signal.area.clone(),
-            kind: Kind::Real,
-            unit: signal.unit.clone(),
-            range: signal.config.range,
-            description: signal.config.description.as_str().into(),
-        };
         let options = ServerOptions {
             config: self.config.server.clone(),
             pki_dir: data.pki(),
             application: Application::gateway(),
             areas: self.config.sources.iter().map(|source| source.area.clone()).collect(),
             default_area: self.config.gateway.name.clone(),
-            signals: self.signals.iter().map(node).collect(),
-            detectors: detectors.into_iter().map(detector_node).collect(),
+            signals: self.shown(|_| true),
+            detectors: detector_nodes(detectors),
             kinds: self.kinds.clone(),
             latest: latest.clone(),
             recorded: data.log.clone(),
@@ -201,8 +240,7 @@ impl Assembly {
     ///
     /// # Errors
     /// When its cache folder cannot be made.
-    pub fn sandbox(data: &Data, plugins: Plugins) -> Result<Arc<Sandbox>> {
-        let shelf: Arc<dyn Shelf> = Arc::new(plugins);
+    pub fn sandbox(data: &Data, shelf: Arc<dyn Shelf>) -> Result<Arc<Sandbox>> {
         let options = SandboxOptions {
             cache_dir: Some(data.cache()),
             bundled: Vec::new(),
@@ -223,17 +261,39 @@ impl Assembly {
     }
 }
 
-fn detector_node((name, provenance): (String, Provenance)) -> DetectorNode {
-    let Provenance { plugin, version, digest, signer, licence, model } = provenance;
-    DetectorNode {
-        name: name.into(),
-        plugin: plugin.into(),
-        version: version.into(),
-        digest: digest.into(),
-        signer: signer.into(),
-        licence: licence.into(),
-        model: model.into(),
+/// The names of all signals, in the order of the configuration.
+fn names(config: &Config) -> Vec<String> {
+    config.sources.iter().flat_map(|source| &source.signals).map(|signal| signal.name.clone()).collect()
+}
+
+fn node(signal: &Placed) -> SignalNode {
+    SignalNode {
+        id: signal.id,
+        name: signal.name.clone(),
+        area: signal.area.clone(),
+        kind: Kind::Real,
+        unit: signal.unit.clone(),
+        range: signal.config.range,
+        description: signal.config.description.as_str().into(),
     }
+}
+
+/// The detectors as HMIs are shown them: without the versions that run beside them.
+pub fn detector_nodes(found: &BTreeMap<String, Provenance>) -> Vec<DetectorNode> {
+    let announced = found.iter().filter(|(name, _)| !name.contains('/'));
+    let node = |(name, provenance): (&String, &Provenance)| {
+        let Provenance { plugin, version, digest, signer, licence, model } = provenance.clone();
+        DetectorNode {
+            name: name.as_str().into(),
+            plugin: plugin.into(),
+            version: version.into(),
+            digest: digest.into(),
+            signer: signer.into(),
+            licence: licence.into(),
+            model: model.into(),
+        }
+    };
+    announced.map(node).collect()
 }
 
 fn info(signal: &Placed) -> SignalInfo {

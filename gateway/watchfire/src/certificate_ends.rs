@@ -2,8 +2,10 @@
 //! `gateway/certificates` says.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use watchfire_config::{Config, Security};
 use watchfire_model::Instant;
 use watchfire_pipeline::Ends;
@@ -20,6 +22,29 @@ pub struct CertificateEnds {
     sources: Vec<(String, Option<PathBuf>)>,
     /// Whether anything shows our own.
     shows_own: bool,
+}
+
+/// The same while the configuration may be taken over anew.
+#[derive(Debug)]
+pub struct LiveEnds(RwLock<Arc<CertificateEnds>>);
+
+impl LiveEnds {
+    /// Begins with these.
+    pub fn new(ends: CertificateEnds) -> Self {
+        Self(RwLock::new(Arc::new(ends)))
+    }
+
+    /// Looks at others from now on.
+    pub fn set(&self, ends: CertificateEnds) {
+        *self.0.write() = Arc::new(ends);
+    }
+}
+
+impl Ends for LiveEnds {
+    fn soon(&self, now: Instant) -> Option<String> {
+        let ends = self.0.read().clone();
+        ends.soon(now)
+    }
 }
 
 impl CertificateEnds {

@@ -8,6 +8,7 @@ use watchfire_model::Instant;
 
 use crate::gaps::Form;
 use crate::plugin::Plugin;
+use crate::reload::Reload;
 
 /// OPC UA gateway that watches process values, runs sandboxed detectors and publishes their alarms.
 #[derive(Debug, Parser)]
@@ -42,6 +43,8 @@ pub enum Command {
     Backup(Backup),
     /// Make a data folder from a backup; it must be empty.
     Restore(Restore),
+    /// Have the running gateway read its configuration anew and change what it has otherwise; everything else goes on.
+    Reload(Reload),
     /// Run the detectors again over what was recorded, and compare with what they said then.
     Replay(Replay),
     /// Check, pack and try detectors that you have made.
@@ -326,16 +329,21 @@ fn time(text: &str) -> Result<Instant, String> {
     Instant::parse(text).ok_or_else(|| format!("`{text}` is no time; write it as 2026-03-01T12:00:00Z or 2026-03-01"))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time span, for the command line.
+///
+/// # Errors
+/// How it is written.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let factor = match unit {
         "s" | "" => 1,
         "m" | "min" => 60,
         "h" => 3600,
-        _ => return Err(format!("`{text}` is no time span; write it as 90s, 5m or 1h")),
+        "d" => 86_400,
+        _ => return Err(format!("`{text}` is no time span; write it as 90s, 5m, 1h or 7d")),
     };
-    let number: u64 = number.parse().map_err(|_| format!("`{text}` is no time span; write it as 90s, 5m or 1h"))?;
+    let number: u64 = number.parse().map_err(|_| format!("`{text}` is no time span; write it as 90s, 5m, 1h or 7d"))?;
     Ok(Duration::from_secs(number.saturating_mul(factor)))
 }
 
@@ -375,6 +383,7 @@ mod tests {
     fn time_spans_have_units() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
         assert!(duration("soon").is_err());
         assert!(duration("5 fortnights").is_err());
     }

@@ -43,7 +43,7 @@ pub fn demo(options: &Demo) -> Result<ExitCode> {
         let stats = Arc::new(Stats::default());
         let view = Arc::new(View::new(&config, options.plant_port, stats.clone()));
         let viewing = tokio::spawn(view.clone().show(stop.child_token()));
-        let ended = run::gateway(config, stats, vec![view.clone()], stop.clone()).await;
+        let ended = run::gateway(config, None, stats, vec![view.clone()], stop.clone()).await;
         stop.cancel();
         plant_stop.cancel();
         drop(plant);

@@ -7,6 +7,7 @@ mod browse;
 mod certificate_ends;
 mod certs;
 mod cli;
+mod control;
 mod counts;
 mod data;
 mod demo;
@@ -15,14 +16,19 @@ mod exchange;
 mod found;
 mod gaps;
 mod history;
+mod live;
 mod plugin;
+mod prints;
 mod provenance;
 mod query;
+mod reload;
 mod replay;
 mod run;
+mod shelf;
 mod surveys;
 mod terminal;
 mod trial;
+mod upgrades;
 mod verify;
 mod view;
 
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
         Command::History(options) => history::history(&options),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),
+        Command::Reload(options) => reload::reload(&options),
         Command::Replay(options) => replay::replay(&options),
         Command::Plugin(options) => plugin::plugin(&options),
         Command::CompilePlugin { limits } => Ok(watchfire_sandbox::compile_confined(&limits)),

@@ -13,6 +13,7 @@ mod project;
 mod recorded;
 mod sign;
 mod test;
+mod upgrade;
 mod verify;
 
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ pub enum PluginCommand {
     List(list::List),
     /// Take an installed package away, unless a detector uses it.
     Remove(list::Remove),
+    /// Try another version of a detector's plugin beside it while the gateway runs, see what it says otherwise, then take
+    /// it over or roll it back.
+    Upgrade(upgrade::Upgrade),
     /// Accept that the plugin file of a detector was changed.
     Accept(install::Accept),
 }
@@ -79,6 +83,7 @@ pub fn plugin(options: &Plugin) -> Result<ExitCode> {
         PluginCommand::Sign(options) => sign::sign(options),
         PluginCommand::Test(options) => test::test(options),
         PluginCommand::Bench(options) => bench::bench(options),
+        PluginCommand::Upgrade(options) => upgrade::upgrade(options),
         PluginCommand::Verify(options) => verify::verify(options),
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use pack::Label;
@@ -15,44 +15,17 @@ use watchfire_model::Clock;
 use watchfire_package::{Bound, Digest, EXTENSION, Package, PackageError, Signer, Store, Trust};
 use watchfire_sandbox::{Shelf, Shelved};
 
-mod bundled {
-    //! The bundled plugins.
-    include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
-}
+mod begin;
+mod bundled;
+mod upgrade;
+
+use bundled::Bundled;
+pub use bundled::{bundled, bundled_as};
 
 /// Who signs what is part of the program.
 const PROGRAM: &str = "part of the program";
 /// What stands for a signer where the configuration allows the bytes themselves.
 const ALLOWED: &str = "nobody; allowed by the configuration";
-
-/// A plugin that the program carries.
-#[derive(Clone, Copy)]
-pub struct Bundled {
-    /// Its name.
-    pub name: &'static str,
-    /// The component.
-    pub component: &'static [u8],
-    /// Its digest.
-    pub digest: Digest,
-}
-
-/// The plugins that the program carries; hashed once.
-pub fn bundled() -> &'static [Bundled] {
-    static ALL: OnceLock<Vec<Bundled>> = OnceLock::new();
-    ALL.get_or_init(|| {
-        let one = |(name, _, component): &(&'static str, &str, &'static [u8])| Bundled {
-            name,
-            component,
-            digest: Digest::of(component),
-        };
-        bundled::BUNDLED.iter().map(one).collect()
-    })
-}
-
-/// The plugin of that name that the program carries.
-pub fn bundled_as(name: &str) -> Option<&'static Bundled> {
-    bundled().iter().find(|bundled| bundled.name == name)
-}
 
 /// A component that may run, and whence it comes.
 #[derive(Debug)]
@@ -168,11 +141,11 @@ impl Plugins {
         self.uses.iter().filter(|(_, used)| of(used)).map(|(detector, _)| detector.as_str()).collect()
     }
 
-    /// What a detector may run. Blocks: reads and hashes the file.
+    /// What the configuration means for a detector. Blocks: reads and hashes the file.
     ///
     /// # Errors
-    /// Why it may not: one sentence with the plugin's name and the way out.
-    pub fn resolve(&self, detector: &str) -> Result<Resolved, String> {
+    /// Why it may not run: one sentence with the plugin's name and the way out.
+    pub fn configured(&self, detector: &str) -> Result<Resolved, String> {
         let Some(used) = self.uses.get(detector) else { return Err(format!("there is no detector `{detector}`")) };
         let name = name_of(&used.plugin);
         let refused = |error: anyhow::Error| format!("plugin `{name}`: {error:#}");
@@ -331,94 +304,13 @@ impl Plugins {
 
     /// The digest of a detector's model, or why there is none; empty where it has no model. Blocks: reads the file.
     pub fn model(&self, detector: &str) -> String {
-        let Some(path) = self.uses.get(detector).and_then(|used| used.model.as_ref()) else { return String::new() };
+        // What runs beside a detector judges by the same.
+        let owner = detector.split('/').next().unwrap_or_default();
+        let Some(path) = self.uses.get(owner).and_then(|used| used.model.as_ref()) else { return String::new() };
         match Store::read(path) {
             Ok(bytes) => Digest::of(&bytes).to_string(),
             Err(error) => error.to_string(),
         }
-    }
-
-    /// Looks at every detector's plugin before they are started: tells the log, and binds files that are new.
-    pub fn begin(&mut self) -> BTreeMap<String, Provenance> {
-        let mut found: BTreeMap<String, Result<Resolved, String>> =
-            self.uses.keys().map(|detector| (detector.clone(), self.resolve(detector))).collect();
-        let mut new = BTreeMap::new();
-        for (detector, resolved) in &mut found {
-            if let Ok(given) = resolved {
-                match self.newly_bound(detector, given) {
-                    Ok(None) => {}
-                    Ok(Some(digest)) => _ = new.insert(detector.clone(), digest),
-                    Err(error) => *resolved = Err(format!("plugin `{}`: {error}", given.provenance.plugin)),
-                }
-            }
-        }
-        // All at once: each change of the list waits for the disk.
-        if let Err(error) = self.bind(&new) {
-            for detector in new.keys() {
-                found.insert(detector.clone(), Err(error.to_string()));
-            }
-        }
-        found.into_iter().map(|(detector, resolved)| self.told(detector, resolved)).collect()
-    }
-
-    /// What a detector is to be bound to, where it runs a file for the first time.
-    fn newly_bound(&self, detector: &str, resolved: &Resolved) -> Result<Option<Digest>> {
-        let in_file = |used: &Use| matches!(used.plugin, PluginRef::File(_)) && used.pinned.is_none();
-        if !self.uses.get(detector).is_some_and(in_file) || self.bound()?.detector.contains_key(detector) {
-            return Ok(None);
-        }
-        let digest: Digest = resolved.provenance.digest.parse()?;
-        if let Some(signer) = &resolved.signer {
-            signer.clone().for_new(digest)?;
-        }
-        Ok(Some(digest))
-    }
-
-    fn bind(&mut self, new: &BTreeMap<String, Digest>) -> Result<(), PackageError> {
-        if new.is_empty() {
-            return Ok(());
-        }
-        self.store.bind(|bound| {
-            for (detector, digest) in new {
-                bound.detector.entry(detector.clone()).or_insert(*digest);
-            }
-        })?;
-        self.bound = Ok(self.store.bound()?);
-        Ok(())
-    }
-
-    fn told(&self, detector: String, resolved: Result<Resolved, String>) -> (String, Provenance) {
-        let provenance = match resolved {
-            Ok(mut resolved) => {
-                resolved.provenance.model = self.model(&detector);
-                let Provenance { plugin, version, digest, signer, licence, model } = &resolved.provenance;
-                tracing::info!(
-                    detector,
-                    plugin,
-                    version,
-                    digest,
-                    signer,
-                    licence,
-                    model,
-                    "detector's plugin is accepted"
-                );
-                if let Some(Signer::Publisher { name, expired: Some(until), .. }) = &resolved.signer {
-                    tracing::warn!(
-                        detector,
-                        publisher = name,
-                        %until,
-                        "the publisher's key counts no longer; what runs goes on, nothing new of it is accepted"
-                    );
-                }
-                resolved.provenance
-            }
-            Err(reason) => {
-                tracing::error!(detector, reason, "detector's plugin is refused");
-                let plugin = self.uses.get(&detector).map(|used| name_of(&used.plugin)).unwrap_or_default();
-                Provenance { plugin, ..Provenance::default() }
-            }
-        };
-        (detector, provenance)
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use watchfire_model::{Instant, Rows};
 use watchfire_pipeline::{Log, Samples, samples};
 
+use crate::control::Order;
 use crate::gaps;
 
 /// What can be asked.
@@ -36,6 +37,8 @@ pub enum Question {
         /// Its folder.
         to: PathBuf,
     },
+    /// To change something.
+    Order(Order),
 }
 
 /// A signal and a time.
@@ -75,6 +78,7 @@ mod socket {
     use std::sync::Arc;
 
     use super::{Context, Path, PathBuf, Question, Result, Rows, ask_stores};
+    use crate::control::Control;
     use crate::data::{Data, Stores};
     use crate::exchange::WayIn;
     use crate::verify::Report;
@@ -111,6 +115,7 @@ mod socket {
         stores: Stores,
         folder: PathBuf,
         way_in: WayIn,
+        control: Control,
     }
 
     /// The door at which questions arrive.
@@ -130,9 +135,9 @@ mod socket {
     }
 
     /// Answers for as long as it is polled.
-    pub async fn answer(door: Door, stores: Stores, way_in: WayIn) {
+    pub async fn answer(door: Door, stores: Stores, way_in: WayIn, control: Control) {
         let Some(listener) = door.0 else { return std::future::pending().await };
-        let asked = Arc::new(Asked { stores, folder: door.1, way_in });
+        let asked = Arc::new(Asked { stores, folder: door.1, way_in, control });
         let places = Arc::new(Semaphore::new(ANSWERING_MAX));
         loop {
             match listener.accept().await {
@@ -157,8 +162,9 @@ mod socket {
         if (&mut stream).take(QUESTION_BYTES_MAX).read_to_end(&mut bytes).await.is_err() {
             return;
         }
+        let by = stream.peer_cred().map_or_else(|_| "the socket".to_owned(), |peer| format!("user {}", peer.uid()));
         let (pages, mut next) = mpsc::channel::<Answer>(1);
-        let answering = tokio::task::spawn_blocking(move || answer_all(&asked, &bytes, &pages));
+        let answering = tokio::task::spawn_blocking(move || answer_all(&asked, &bytes, by, &pages));
         while let Some(answer) = next.recv().await {
             let Ok(bytes) = postcard::to_allocvec(&answer) else { break };
             let Ok(length) = u32::try_from(bytes.len()) else { break };
@@ -173,8 +179,8 @@ mod socket {
     }
 
     /// Makes the answers, as long as they are taken.
-    fn answer_all(asked: &Asked, question: &[u8], pages: &mpsc::Sender<Answer>) {
-        let Asked { stores, folder, way_in } = asked;
+    fn answer_all(asked: &Asked, question: &[u8], by: String, pages: &mpsc::Sender<Answer>) {
+        let Asked { stores, folder, way_in, control } = asked;
         let answered = match serde_json::from_slice::<Question>(question) {
             Ok(Question::Samples(span)) => ask_stores(&stores.log, &span).and_then(|samples| {
                 for page in samples {
@@ -197,6 +203,9 @@ mod socket {
             }
             Ok(Question::Verify) => Ok(Answer::Report(verify::look(stores))),
             Ok(Question::Backup { to }) => backup::make(stores, folder, &to).map(Answer::Told),
+            Ok(Question::Order(order)) => {
+                control.give_blocking(order, by).map(Answer::Told).map_err(|reason| anyhow::anyhow!(reason))
+            }
             Err(error) => Err(anyhow::anyhow!("the gateway does not know this question: {error}")),
         };
         drop(pages.blocking_send(answered.unwrap_or_else(|error| Answer::Error(format!("{error:#}")))));
@@ -307,7 +316,7 @@ mod socket {
     }
 
     /// Never answers.
-    pub async fn answer(_: Door, _: Stores, _: crate::exchange::WayIn) {
+    pub async fn answer(_: Door, _: Stores, _: crate::exchange::WayIn, _: crate::control::Control) {
         std::future::pending().await
     }
 

@@ -8,12 +8,13 @@ use anyhow::{Context, Result, bail};
 use tokio::task::LocalSet;
 use watchfire_config::Config;
 use watchfire_model::{Clock, SystemClock};
-use watchfire_pipeline::{ReplayError, ReplayReport, replay as replay_binding, seal_all};
+use watchfire_pipeline::{BindingPlan, ReplayError, ReplayReport, replay as replay_binding, seal_all};
 
 use crate::assemble::Assembly;
 use crate::cli::Replay;
 use crate::data::Data;
 use crate::provenance::Plugins;
+use crate::upgrades::plans_of;
 use crate::{run, surveys};
 
 /// Differences that are printed for a detector.
@@ -36,8 +37,9 @@ pub fn replay(options: &Replay) -> Result<ExitCode> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let plugins = Plugins::of(&config, &clock).unbound();
     let assembly = Assembly::new(surveys::stored(config), &data)?;
-    let sandbox = Assembly::sandbox(&data, plugins)?;
-    let mut bindings = assembly.bindings();
+    let sandbox = Assembly::sandbox(&data, Arc::new(plugins.clone()))?;
+    let moved = |plan: &Arc<BindingPlan>| plans_of(plan, plugins.upgrade(&plan.spec.name)).into_iter().next();
+    let mut bindings: Vec<_> = assembly.bindings().iter().filter_map(moved).collect();
     if let Some(wanted) = &options.detector {
         bindings.retain(|plan| plan.spec.name == *wanted);
         if bindings.is_empty() {

@@ -1,6 +1,6 @@
 //! `watchfire run` and `watchfire check`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,21 +10,25 @@ use anyhow::{Context, Result, anyhow};
 use tokio_util::sync::CancellationToken;
 use watchfire_config::Config;
 use watchfire_model::{Clock, SystemClock};
-use watchfire_pipeline::{Gateway, Latest, Stats, Surface, commands};
+use watchfire_pipeline::{BindingPlan, Gateway, Latest, Stats, Surface, changes, commands};
+use watchfire_server::Server;
 
 use crate::assemble::Assembly;
-use crate::certificate_ends::CertificateEnds;
+use crate::certificate_ends::{CertificateEnds, LiveEnds};
 use crate::cli::{Check, ConfigFile};
+use crate::control::Control;
 use crate::data::Data;
 use crate::exchange;
+use crate::live::{Live, by_name};
+use crate::prints::Prints;
 use crate::provenance::Plugins;
+use crate::shelf::LivePlugins;
 use crate::surveys::Surveys;
+use crate::upgrades::plans_of;
 use crate::{counts, doctor, query, terminal, trial};
 
 /// How long the OPC UA server may take to say goodbye to its clients at the end of the program.
 const SERVER_STOP_MAX: Duration = Duration::from_millis(300);
-/// The same before the gateway starts again within itself: its address must be free by then.
-const SERVER_RESTART_MAX: Duration = Duration::from_secs(5);
 
 /// Runs the gateway until a signal ends it.
 ///
@@ -36,7 +40,7 @@ pub fn run(options: &ConfigFile) -> Result<ExitCode> {
     let ended = runtime.block_on(async {
         let stop = CancellationToken::new();
         terminal::stop_on_signal(&stop)?;
-        gateway(config, Arc::default(), Vec::new(), stop).await
+        gateway(config, Some(options.config.clone()), Arc::default(), Vec::new(), stop).await
     });
     // Whatever still blocks a thread, such as a disk that hangs, must not keep the program from ending.
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -75,84 +79,119 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Runs a configured gateway until `stop`, showing alarms on its own server and on `more` surfaces. What the
-/// configuration leaves to the servers is asked of them first; when they are found to have something else later, the
-/// gateway stops and starts again within itself.
+/// configuration leaves to the servers is asked of them first; when they are found to have something else later, or
+/// somebody changes `file` and says so, what differs is changed while the rest goes on.
 ///
 /// # Errors
 /// When it cannot start or go on.
 pub async fn gateway(
     config: Config,
+    file: Option<PathBuf>,
     stats: Arc<Stats>,
     more: Vec<Arc<dyn Surface>>,
     stop: CancellationToken,
 ) -> Result<()> {
     let folder = config.gateway.data.clone();
-    let data = open(&folder).await?;
+    let data = Arc::new(open(&folder).await?);
     let door = query::open(&folder);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let way_in = exchange::WayIn::default();
-    let rounds = async {
+    let (control, mut orders) = Control::new();
+    if file.is_some() {
+        terminal::reload_on_signal(control.clone())?;
+    }
+    let stores = data.stores.clone();
+    let told = stats.clone();
+    let running = async {
         let mut surveys = tokio::select! {
             surveys = Surveys::begin(config, &folder, data.pki(), clock.clone()) => surveys,
             () = stop.cancelled() => return Ok(()),
         };
+        let Some(now) = surveys.config() else { return Ok(()) };
+        let (mut live, running) = assembled(now, file, data, &clock, stats, more, stop.clone(), &way_in).await?;
+        let mut running = pin!(running);
         loop {
-            let Some(now) = surveys.config() else { return Ok(()) };
-            let round = stop.child_token();
-            let shown_by = more.clone();
-            let mut running =
-                pin!(assembled(now, &data, &clock, stats.clone(), shown_by, round.clone(), (&stop, &way_in)));
+            let order = tokio::select! {
+                ended = &mut running => return ended,
+                () = surveys.changed() => None,
+                Some(order) = orders.recv() => Some(order),
+            };
+            let carried_out = async {
+                match order {
+                    Some(order) => live.carry_out(order, &mut surveys).await,
+                    None => live.surveyed(&mut surveys).await,
+                }
+            };
             tokio::select! {
                 ended = &mut running => return ended,
-                () = surveys.changed() => round.cancel(),
+                () = carried_out => {}
             }
-            running.await?;
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            tracing::info!("starting again with what the servers have now");
         }
     };
     tokio::select! {
-        ended = rounds => ended,
-        () = query::answer(door, data.stores.clone(), way_in.clone()) => Ok(()),
-        () = counts::tell(stats.clone()) => Ok(()),
+        ended = running => ended,
+        () = query::answer(door, stores, way_in.clone(), control) => Ok(()),
+        () = counts::tell(told) => Ok(()),
     }
 }
 
-/// Runs the gateway with all its signals known, until `stop`; `end` is the end of the program.
+/// The gateway with all its signals known: what can be changed of it, and its run until `stop`.
+#[expect(clippy::too_many_arguments, reason = "it is where all parts come together")]
 async fn assembled(
     config: Config,
-    data: &Data,
+    file: Option<PathBuf>,
+    data: Arc<Data>,
     clock: &Arc<dyn Clock>,
     stats: Arc<Stats>,
     more: Vec<Arc<dyn Surface>>,
     stop: CancellationToken,
-    (end, way_in): (&CancellationToken, &exchange::WayIn),
-) -> Result<()> {
-    let server = &config.server;
-    let url = format!("opc.tcp://{}:{}", server.host, server.port);
+    way_in: &exchange::WayIn,
+) -> Result<(Live, impl Future<Output = Result<()>>)> {
+    let url = format!("opc.tcp://{}:{}", config.server.host, config.server.port);
     let mut plugins = Plugins::of(&config, clock);
     let looked = tokio::task::spawn_blocking(move || (plugins.begin(), plugins)).await;
     let (detectors, plugins) = looked.context("looking at the plugins failed")?;
-    let assembly = Assembly::new(config, data)?;
+    let plugins = LivePlugins::new(plugins);
+    let assembly = Assembly::new(config, &data)?;
+    let configured = assembly.bindings();
+    let now = plugins.now();
+    let moved = |plan: &Arc<BindingPlan>| plans_of(plan, now.upgrade(&plan.spec.name));
+    let bindings: Vec<_> = configured.iter().flat_map(moved).collect();
+    let prints = Prints { sources: assembly.prints(), ..Prints::of_detectors(&bindings, &detectors) };
     let (given, requests) = commands();
+    let (changes, requested) = changes();
     let imports = way_in.begin();
     let latest = Arc::new(Latest::default());
-    let (server, surface) = assembly.server(data, &latest, given, clock, detectors)?;
+    let (server, surface) = assembly.server(&data, &latest, given, clock, &detectors)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let settings = assembly.config().gateway.clone();
-    let ends = Arc::new(CertificateEnds::new(assembly.config(), data.pki()));
+    let ends = Arc::new(LiveEnds::new(CertificateEnds::new(assembly.config(), data.pki())));
+    let live = Live {
+        file,
+        clock: clock.clone(),
+        stats: stats.clone(),
+        changes,
+        plugins: plugins.clone(),
+        editor: server.editor(),
+        kinds: assembly.kinds().clone(),
+        ends: ends.clone(),
+        gateway: settings.clone(),
+        server: assembly.config().server.clone(),
+        prints,
+        plans: by_name(configured),
+        found: detectors,
+        data: data.clone(),
+    };
     let gateway = Gateway {
         clock: clock.clone(),
         log: data.log.clone(),
-        factory: Assembly::sandbox(data, plugins)?,
+        factory: Assembly::sandbox(&data, Arc::new(plugins))?,
         surfaces,
-        bindings: assembly.bindings(),
+        bindings,
         site: assembly.site(),
         keep: assembly.keep(),
         // Last: what was configured of the signals is theirs from now on.
-        sources: assembly.into_sources(data, clock),
+        sources: assembly.into_sources(&data, clock),
         own_area: settings.name.clone(),
         latest,
         stats,
@@ -162,6 +201,7 @@ async fn assembled(
         keep_bytes: settings.retention_gb.map(|gb| gb << 30),
         disk: Arc::new(data.disk()),
         ends,
+        changes: requested,
     };
     tracing::info!(
         name = settings.name,
@@ -169,6 +209,11 @@ async fn assembled(
         url,
         "watchfire runs"
     );
+    Ok((live, served(gateway, server, stop)))
+}
+
+/// Runs the gateway and its server until `stop`.
+async fn served(gateway: Gateway, server: Server, stop: CancellationToken) -> Result<()> {
     let server_stop = stop.child_token();
     let serving = tokio::spawn(server.run(server_stop.clone()));
     // A gateway whose alarms nobody can see must not look as if it worked: it ends, and is started again by whatever
@@ -194,8 +239,7 @@ async fn assembled(
     let mut serve = tokio::spawn(serve);
     let ended = running.await.map_err(anyhow::Error::from);
     server_stop.cancel();
-    let goodbye = if end.is_cancelled() { SERVER_STOP_MAX } else { SERVER_RESTART_MAX };
-    match tokio::time::timeout(goodbye, &mut serve).await {
+    match tokio::time::timeout(SERVER_STOP_MAX, &mut serve).await {
         Ok(Ok(served)) => ended.and(served),
         _ => ended,
     }

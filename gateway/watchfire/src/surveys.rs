@@ -115,6 +115,13 @@ impl Surveys {
         Some(config)
     }
 
+    /// The configuration has no source any more whose server must be asked.
+    pub fn forget(&mut self) {
+        self.known = None;
+        self.open.clear();
+        self._tasks.abort_all();
+    }
+
     /// Waits until the gateway should take over another list than the one it got, at most once every five minutes.
     pub async fn changed(&mut self) {
         let mut due = false;

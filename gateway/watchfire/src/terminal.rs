@@ -10,6 +10,8 @@ use argon2::password_hash::{PasswordHasher, SaltString};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use crate::control::{Control, Order};
+
 /// The OPC UA stack tells what it meets in passing as if it were news; what matters of it our rooms tell themselves.
 const QUIET: &str = "opcua=off,async_opcua=off";
 /// The shortest password.
@@ -40,6 +42,29 @@ pub fn stop_on_signal(stop: &CancellationToken) -> Result<()> {
         signals.next().await;
         std::process::exit(130);
     });
+    Ok(())
+}
+
+/// Makes a hang-up signal reload the configuration.
+///
+/// # Errors
+/// When the system refuses to tell of it.
+#[cfg(unix)]
+pub fn reload_on_signal(control: Control) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hang_ups = signal(SignalKind::hangup()).context("cannot listen for the signal to reload")?;
+    tokio::spawn(async move {
+        while hang_ups.recv().await.is_some() {
+            // What came of it is in the log.
+            drop(control.give(Order::Reload { dry_run: false }, "SIGHUP".to_owned()).await);
+        }
+    });
+    Ok(())
+}
+
+/// There is no such signal.
+#[cfg(not(unix))]
+pub fn reload_on_signal(_: Control) -> Result<()> {
     Ok(())
 }
 

@@ -29,7 +29,7 @@ pub fn refused(config: &Config) -> Result<Vec<String>> {
             Err(reason) => refused.push(told(&binding.spec.name, reason)),
             // What a server must be asked for first is not known here.
             Ok(_) if binding.spec.signals.is_empty() => {}
-            Ok(_) => tried.push(binding.spec),
+            Ok(_) => tried.push(binding.spec.clone()),
         }
     }
     if tried.is_empty() {

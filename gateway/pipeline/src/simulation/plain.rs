@@ -19,13 +19,19 @@ pub struct PlainFactory;
 
 #[async_trait]
 impl DetectorFactory for PlainFactory {
-    async fn create(&self, _: &BindingSpec) -> Result<Box<dyn Detector>, CreateError> {
+    async fn create(&self, binding: &BindingSpec) -> Result<Box<dyn Detector>, CreateError> {
+        // Its next version finds less high, the one after that cannot read what others have learned.
+        let (version, limit) = match binding.plugin.as_str() {
+            "plain 2" => (2, 20.0),
+            "plain 3" => (3, 10.0),
+            _ => (1, 10.0),
+        };
         let identity = DetectorIdentity {
             id: "plain".into(),
-            version: "1.0.0".into(),
+            version: format!("{version}.0.0"),
             title: "Plain".into(),
-            digest: "0123456789abcdef".into(),
-            state_version: 1,
+            digest: format!("{version}123456789abcdef"),
+            state_version: version,
             model: None,
             config_hash: "same".into(),
             tick: None,
@@ -42,13 +48,22 @@ impl DetectorFactory for PlainFactory {
             response: "look".into(),
         };
         let conditions = vec![spec("high", Decides::Plugin), spec("odd", Decides::Host)];
-        Ok(Box::new(Plain { identity, conditions, levels: BTreeMap::new(), sum: 0.0, skips: 0, after_load: false }))
+        Ok(Box::new(Plain {
+            identity,
+            conditions,
+            limit,
+            levels: BTreeMap::new(),
+            sum: 0.0,
+            skips: 0,
+            after_load: false,
+        }))
     }
 }
 
 struct Plain {
     identity: DetectorIdentity,
     conditions: Vec<ConditionSpec>,
+    limit: f64,
     levels: BTreeMap<u32, bool>,
     sum: f64,
     skips: usize,
@@ -91,7 +106,7 @@ impl Detector for Plain {
                 return Err(DetectorFault::Trap("poison".into()));
             }
             self.sum += value;
-            let high = *value > 10.0;
+            let high = *value > self.limit;
             if self.levels.insert(*instance, high).unwrap_or(false) != high {
                 outcome.verdicts.push(self.verdict(*instance, *at, high, *value));
             }
@@ -113,7 +128,10 @@ impl Detector for Plain {
         Ok(Some(postcard::to_allocvec(&(&self.levels, self.sum, self.skips)).unwrap()))
     }
 
-    async fn load(&mut self, _: u32, bytes: &[u8]) -> Result<(), DetectorFault> {
+    async fn load(&mut self, state_version: u32, bytes: &[u8]) -> Result<(), DetectorFault> {
+        if self.identity.state_version == 3 && state_version != 3 {
+            return Err(DetectorFault::Refused(format!("state version {state_version}")));
+        }
         (self.levels, self.sum, self.skips) = postcard::from_bytes(bytes).unwrap();
         self.after_load = true;
         Ok(())

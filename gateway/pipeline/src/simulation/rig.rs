@@ -18,8 +18,8 @@ use watchfire_model::{
 use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
 use super::plain::PlainFactory;
 use crate::{
-    Arrival, BindingPlan, BindingSpec, Commands, ConditionView, Gateway, GatewayError, Inlet, Latest, Log, Mode, Quota,
-    ReplayError, ReplayReport, Source, Stats, Surface, commands, replay, seal_all,
+    Arrival, BindingPlan, BindingSpec, Change, Changes, Commands, ConditionView, Gateway, GatewayError, Inlet, Latest,
+    Log, Mode, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands, replay, seal_all,
 };
 
 /// What outlives a gateway: its stores and the world's clock.
@@ -112,11 +112,16 @@ impl Site {
     }
 
     pub async fn try_replay(&self) -> Result<ReplayReport, ReplayError> {
-        replay(&self.log(), &PlainFactory, &plan(Mode::Live)).await
+        self.try_replay_of(&plan(Mode::Live)).await
+    }
+
+    pub async fn try_replay_of(&self, plan: &BindingPlan) -> Result<ReplayReport, ReplayError> {
+        replay(&self.log(), &PlainFactory, plan).await
     }
 }
 
-fn plan(mode: Mode) -> BindingPlan {
+/// The plain detector on three signals.
+pub fn plan(mode: Mode) -> BindingPlan {
     let signal = |i: u32| SignalInfo { id: SignalId(i), name: format!("s/{i}").into(), ..SignalInfo::default() };
     let spec = BindingSpec {
         name: "plain".into(),
@@ -130,23 +135,33 @@ fn plan(mode: Mode) -> BindingPlan {
         quota: Quota::default(),
     };
     let areas = vec!["area".into(); 3];
-    BindingPlan { spec, mode, areas, area: "area".into(), sources: vec!["s".into()], budget: None }
+    let kept_as = spec.name.clone();
+    BindingPlan {
+        spec,
+        mode,
+        areas,
+        area: "area".into(),
+        sources: vec!["s".into()],
+        budget: None,
+        kept_as,
+        beside: None,
+    }
 }
 
 /// Hands the test's arrivals on.
-struct Script(mpsc::UnboundedReceiver<Arrival>);
+struct Script(Arc<str>, mpsc::UnboundedReceiver<Arrival>);
 
 #[async_trait]
 impl Source for Script {
     fn name(&self) -> Arc<str> {
-        "s".into()
+        self.0.clone()
     }
 
     async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(arrival) = self.0.recv() => drop(inlet.push(arrival).await),
+                Some(arrival) = self.1.recv() => drop(inlet.push(arrival).await),
             }
         }
     }
@@ -169,10 +184,12 @@ impl Surface for Screen {
 /// One life of the gateway.
 pub struct Rig {
     pub log: Arc<Log>,
+    pub stats: Arc<Stats>,
     clock: Arc<ManualClock>,
     script: mpsc::UnboundedSender<Arrival>,
     screen: Arc<Screen>,
     commands: Commands,
+    changes: Changes,
     stop: CancellationToken,
     task: JoinHandle<Result<(), GatewayError>>,
 }
@@ -183,21 +200,27 @@ impl Rig {
     }
 
     pub async fn start_in(site: &Site, mode: Mode) -> Self {
+        Self::start_with(site, vec![plan(mode)]).await
+    }
+
+    pub async fn start_with(site: &Site, bindings: Vec<BindingPlan>) -> Self {
         let log = site.log();
+        let stats = Arc::new(Stats::default());
         let (script, receiver) = mpsc::unbounded_channel();
         let screen = Arc::new(Screen(Mutex::default(), site.journal.clone()));
         let (way, requests) = commands();
+        let (changes, requested) = changes();
         let gateway = Gateway {
             clock: site.clock.clone(),
             log: log.clone(),
             factory: Arc::new(PlainFactory),
-            sources: vec![Box::new(Script(receiver))],
+            sources: vec![Box::new(Script("s".into(), receiver))],
             surfaces: vec![screen.clone()],
-            bindings: vec![plan(mode)],
+            bindings: bindings.into_iter().map(Arc::new).collect(),
             site: crate::Site::default(),
             own_area: "own".into(),
             latest: Arc::default(),
-            stats: Arc::new(Stats::default()),
+            stats: stats.clone(),
             commands: requests,
             imports: tokio::sync::mpsc::channel(1).1,
             commit_interval: Duration::from_millis(100),
@@ -205,14 +228,28 @@ impl Rig {
             keep_bytes: None,
             disk: site.disk.clone(),
             ends: site.ends.clone(),
+            changes: requested,
         };
         let _: &Arc<Latest> = &gateway.latest;
         let stop = CancellationToken::new();
         let task = tokio::spawn(gateway.run(stop.clone()));
-        let rig = Self { log, clock: site.clock.clone(), script, screen, commands: way, stop, task };
+        let rig = Self { log, stats, clock: site.clock.clone(), script, screen, commands: way, changes, stop, task };
         rig.until(|views| views.iter().any(|view| view.def.key.as_str() == "plain/high/s/0")).await;
         rig.wait_ms(300).await;
         rig
+    }
+
+    /// Changes something, and waits until it was changed.
+    pub async fn change(&self, change: Change) {
+        self.changes.make(change).await.unwrap();
+        self.wait_ms(300).await;
+    }
+
+    /// Reads the values from here on through a new source, in place of the one of that name.
+    pub async fn change_source(&mut self, name: &str, signals: Vec<SignalId>) {
+        let (script, receiver) = mpsc::unbounded_channel();
+        self.script = script;
+        self.change(Change::Source(Box::new(Script(name.into(), receiver)), signals)).await;
     }
 
     pub async fn stop(self) {
@@ -234,7 +271,7 @@ impl Rig {
         self.clock.set(Instant::from_s(self.clock.now().ns() / 1_000_000_000 + s));
     }
 
-    fn hand_in(&self, arrival: Arrival) {
+    pub fn hand_in(&self, arrival: Arrival) {
         self.script.send(arrival).unwrap();
     }
 

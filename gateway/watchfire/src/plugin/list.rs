@@ -82,6 +82,10 @@ pub fn list(options: &List) -> Result<ExitCode> {
                 if let Some(path) = &detector.model {
                     println!("    model        `{}` {}", path.display(), plugins.model(&detector.name));
                 }
+                let beside = plugins.upgrade(&detector.name).and_then(|upgrade| upgrade.beside.as_ref());
+                if let Some(digest) = beside.and_then(|beside| beside.digest) {
+                    println!("    in shadow    {digest}");
+                }
             }
             Err(reason) => {
                 good = false;
@@ -182,6 +186,15 @@ pub fn remove(options: &Remove) -> Result<ExitCode> {
             let (name, users) = (&one.name, users.join(", "));
             bail!("`{name}` is used by {users}; take it out of the configuration first, or install another version");
         }
+    }
+    if let Some((detector, _)) =
+        plugins.upgrades().find(|(_, upgrade)| upgrade.digests().any(|digest| Some(digest) == one.digest))
+    {
+        let name = &one.name;
+        bail!(
+            "`{name}` is what detector `{detector}` was upgraded to, or from: `watchfire plugin upgrade {detector} --status` \
+             shows it"
+        );
     }
     plugins.store().remove(&one.path)?;
     if current {
