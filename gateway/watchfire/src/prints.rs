@@ -8,7 +8,7 @@ use std::sync::Arc;
 use blake3::{Hash, Hasher};
 use watchfire_config::{GatewayConfig, Role, ServerConfig, SignalConfig, SourceConfig};
 use watchfire_model::SignalId;
-use watchfire_pipeline::{BindingPlan, Mode};
+use watchfire_pipeline::{BindingPlan, BindingSpec, Mode};
 
 use crate::provenance::Provenance;
 
@@ -131,7 +131,9 @@ impl Prints {
     /// Of detectors, with what their plugins were found to be.
     pub fn of_detectors(plans: &[Arc<BindingPlan>], found: &BTreeMap<String, Provenance>) -> Self {
         let detector = |plan: &Arc<BindingPlan>| {
-            let settings = print(&BindingPlan { mode: Mode::default(), ..(**plan).clone() });
+            // On which lines it is written changes nothing.
+            let spec = BindingSpec { places: BTreeMap::new(), ..plan.spec.clone() };
+            let settings = print(&BindingPlan { mode: Mode::default(), spec, ..(**plan).clone() });
             let found = found.get(&plan.spec.name);
             let plugin = found.map(|found| format!("{} {}", found.digest, found.model)).unwrap_or_default();
             (plan.spec.name.clone(), DetectorPrint { plugin, mode: plan.mode, settings })
