@@ -55,7 +55,7 @@ impl Site {
 
     /// Writes a configuration: a quick gateway open to everyone on this machine, then `rest`.
     pub fn configure(&self, rest: &str) {
-        self.configure_with("security = [\"none\"]\nanonymous = \"operate\"", rest);
+        self.configure_with("security = [\"none\"]\nanonymous = \"supervisor\"", rest);
     }
 
     /// The same with other settings of the server.

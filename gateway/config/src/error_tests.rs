@@ -87,7 +87,8 @@ fn unknown_keys_are_errors_everywhere() {
         (
             "[[server.user]]\nname = 'a'\npassword = 'b'\nrole = 'view'",
             &[
-                "w.toml:13: [[server.user]] \"a\": `password_hash` is missing; `watchfire password` makes one",
+                "w.toml:13: [[server.user]] \"a\": has no way to log in; give `password_hash` (`watchfire password` makes one), \
+             `certificate` or `thumbprint`",
                 "w.toml:15: [[server.user]] \"a\": unknown key `password`; did you mean `password_hash`?",
             ],
         ),
@@ -206,7 +207,10 @@ fn the_server_section_is_checked() {
         ),
         (
             "[server]\nanonymous = true",
-            &["w.toml:14: [server]: `anonymous` must be `\"none\"`, `\"view\"` or `\"operate\"`, not `true`"],
+            &[
+                "w.toml:14: [server]: `anonymous` must be `\"none\"`, `\"view\"`, `\"operate\"`, `\"observer\"`, `\"operator\"`, `\"engineer\"` or \
+             `\"supervisor\"`, not `true`",
+            ],
         ),
         (
             "[server]\nanonymous = 'none'",
@@ -218,7 +222,8 @@ fn the_server_section_is_checked() {
         (
             "[[server.user]]\nname = 'a'\npassword_hash = 'hunter2'",
             &[
-                "w.toml:13: [[server.user]] \"a\": `role` is missing; write `\"view\"` or `\"operate\"`",
+                "w.toml:13: [[server.user]] \"a\": `role` is missing; write one of `\"view\"`, `\"operate\"`, `\"engineer\"`, \
+             `\"supervisor\"`, `\"configure_admin\"` and `\"security_admin\"`, or several as `roles = [\"…\"]`",
                 "w.toml:15: [[server.user]] \"a\": `password_hash` is no Argon2id hash in PHC form (`$argon2id$…`); \
              `watchfire password` makes one",
             ],

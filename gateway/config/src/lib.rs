@@ -3,6 +3,7 @@
 //! It knows no OPC UA stack, no plugin and no network: that a server answers or a plugin accepts its own table is
 //! found out by the rooms that talk to them. Passwords are read when they are asked for, never kept.
 
+mod access;
 mod alarm;
 mod detector;
 mod element;
@@ -14,6 +15,7 @@ mod events;
 mod found;
 mod gateway;
 mod json;
+mod lockout;
 mod login;
 mod names;
 mod nearest;
@@ -39,6 +41,7 @@ mod source;
 #[cfg(test)]
 mod value_tests;
 
+pub use access::{AccessConfig, Operation, Role, Roles};
 pub use detector::{DetectorConfig, Mode, PluginRef, QuotaConfig};
 pub use element::{ElementError, ElementPath, ElementStep};
 pub use endpoint::{EndpointError, EndpointUrl};
@@ -46,6 +49,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use events::EventsConfig;
 pub use found::{About, Described, Found, FoundSignal};
 pub use gateway::GatewayConfig;
+pub use lockout::LockoutConfig;
 pub use login::UserCertificate;
 pub use node::{Identifier, Namespace, NodeAddress, NodeAddressError};
 pub use path::{BrowsePath, PathPart};
@@ -55,7 +59,7 @@ pub use reach::Reach;
 pub use secret::{PasswordFrom, Secret, SecretError};
 pub use security::{MessageMode, Security};
 pub use select::SelectConfig;
-pub use server::{Role, ServerConfig, UserConfig};
+pub use server::{ServerConfig, ShownCertificate, UserConfig};
 pub use source::{Deadband, Profile, SignalConfig, SourceConfig, is_unit};
 
 use watchfire_package::Trust;

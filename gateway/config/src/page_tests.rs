@@ -31,7 +31,7 @@ fn folder_of_the_example() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("press.password"), "secret\n").unwrap();
     std::fs::write(folder.path().join("press-signals.csv"), "name,node\nfan/speed,/Plant/Fan/Speed\n").unwrap();
-    for file in ["gateway.der", "gateway.pem"] {
+    for file in ["gateway.der", "gateway.pem", "shift-lead.der"] {
         std::fs::write(folder.path().join(file), "").unwrap();
     }
     std::fs::create_dir(folder.path().join("plugins")).unwrap();
@@ -85,6 +85,8 @@ fn the_examples_comments_show_every_key_and_give_the_defaults() {
     for (key, default) in &keys {
         let tables = [
             ("[server]", "user"),
+            ("[server]", "access"),
+            ("[server]", "lockout"),
             ("[[source]]", "signal"),
             ("[[source]]", "select"),
             ("[[source]]", "events"),

@@ -121,7 +121,7 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
         .map(|detector| DetectorConfig::read(detector, base, &mut unique, &known))
         .collect();
     let gateway = GatewayConfig::read(root.table("gateway", "[gateway]"), base, &known);
-    let server = ServerConfig::read(root.table("server", "[server]"));
+    let server = ServerConfig::read(root.table("server", "[server]"), base);
     let trust = read_trust(root.table("plugins", "[plugins]"), root.tables("publisher", "[[publisher]]"));
     root.close();
     Some(Config {

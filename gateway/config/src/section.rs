@@ -211,17 +211,6 @@ impl<'t> Section<'t> {
         self.as_choice(key, self.value(key)?, words)
     }
 
-    /// One of the words, which must be given.
-    pub(crate) fn required_choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
-        match self.value(key) {
-            None => {
-                self.missing(self.at, format_args!("`{key}` is missing; write {}", spelled(words)));
-                None
-            }
-            Some(value) => self.as_choice(key, value, words),
-        }
-    }
-
     fn as_choice<T: Copy>(&self, key: &str, value: &Spanned<DeValue<'_>>, words: &[(&str, T)]) -> Option<T> {
         let text = value.get_ref().as_str();
         let found = words.iter().find(|(word, _)| Some(*word) == text);
@@ -246,6 +235,38 @@ impl<'t> Section<'t> {
             _ => self.mismatch(key, value, &format!("a list of at least one of {}", spelled(words))),
         }
         chosen
+    }
+
+    /// A list of words, which may be empty, or the default.
+    pub(crate) fn some_or<T: Copy + PartialEq>(&self, key: &'static str, default: &[T], words: &[(&str, T)]) -> Vec<T> {
+        let named =
+            |meant: &T| words.iter().find(|(_, meaning)| meaning == meant).map(|(word, _)| format!("\"{word}\""));
+        let spelled_out = || Some(format!("[{}]", default.iter().filter_map(named).collect::<Vec<_>>().join(", ")));
+        let Some(value) = self.note(key, spelled_out) else { return default.to_vec() };
+        let mut chosen = Vec::new();
+        match value.get_ref().as_array() {
+            Some(items) => {
+                for item in items.iter() {
+                    let meaning = self.as_choice(key, item, words);
+                    chosen.extend(meaning.filter(|meaning| !chosen.contains(meaning)));
+                }
+            }
+            None => self.mismatch(key, value, &format!("a list of {}", spelled(words))),
+        }
+        chosen
+    }
+
+    /// A list of words, if it is there; then of one at least.
+    pub(crate) fn choices<T: Copy + PartialEq>(&self, key: &'static str, words: &[(&str, T)]) -> Option<Vec<T>> {
+        let value = self.value(key)?;
+        let items = value.get_ref().as_array().filter(|items| !items.is_empty());
+        match items {
+            Some(items) => Some(items.iter().filter_map(|item| self.as_choice(key, item, words)).collect()),
+            None => {
+                self.mismatch(key, value, &format!("a list of at least one of {}", spelled(words)));
+                None
+            }
+        }
     }
 
     /// A list of texts that must be there and have one at least.

@@ -1,10 +1,17 @@
 //! `[server]`: the OPC UA server that HMIs connect to.
 
+use std::path::{Path, PathBuf};
+
 use argon2::PasswordHash;
 
 use crate::Security;
+use crate::access::{AccessConfig, Role, Roles};
+use crate::lockout::LockoutConfig;
 use crate::names::{self, Unique};
 use crate::section::{Section, Text};
+
+/// What the stack calls a client that does not log in; no user may be called so.
+const RESERVED: &str = "ANONYMOUS";
 
 /// The OPC UA server's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,38 +22,61 @@ pub struct ServerConfig {
     pub port: u16,
     /// What is offered to clients, without repetition, never empty. Default `basic256sha256` alone.
     pub security: Vec<Security>,
-    /// What a client may do without a name; `None`: it is refused. Default [`Role::View`].
-    pub anonymous: Option<Role>,
+    /// The roles of a client that does not log in; `None`: it is refused. Default [`Role::Observer`].
+    pub anonymous: Option<Roles>,
     /// `[[server.user]]`.
     pub users: Vec<UserConfig>,
+    /// `[server.access]`: who may do what.
+    pub access: AccessConfig,
+    /// `[server.lockout]`: how log-ins that fail are slowed down.
+    pub lockout: LockoutConfig,
 }
 
-/// Someone who may log in.
+/// Someone who may log in, by a password, by a certificate, or by either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserConfig {
     /// The name, unique.
     pub name: String,
     /// The Argon2id hash of the password, in PHC text form; checked for its form.
-    pub password_hash: String,
-    /// What the user may do.
-    pub role: Role,
+    pub password_hash: Option<String>,
+    /// The X.509 certificate whose owner this is.
+    pub certificate: Option<ShownCertificate>,
+    /// What the user is, beside [`Role::Anonymous`] and [`Role::AuthenticatedUser`].
+    pub roles: Roles,
 }
 
-/// What a client may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Read, browse, subscribe.
-    View,
-    /// Everything of `View`; acknowledge, confirm and comment too.
-    Operate,
+/// Which certificate a user shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShownCertificate {
+    /// The one in a file, DER or PEM. The file can be read; what is in it has not been looked at.
+    File(PathBuf),
+    /// The one with this SHA-1, 40 hexadecimal digits in small letters.
+    Thumbprint(String),
 }
 
-const ROLES: [(&str, Role); 2] = [("view", Role::View), ("operate", Role::Operate)];
-const ANONYMOUS: [(&str, Option<Role>); 3] =
-    [("none", None), ("view", Some(Role::View)), ("operate", Some(Role::Operate))];
+/// Words for what one user is: the roles of old, and the standard's.
+const ROLES: [(&str, Role); 8] = [
+    ("view", Role::Observer),
+    ("operate", Role::Operator),
+    (Role::Observer.word(), Role::Observer),
+    (Role::Operator.word(), Role::Operator),
+    (Role::Engineer.word(), Role::Engineer),
+    (Role::Supervisor.word(), Role::Supervisor),
+    (Role::ConfigureAdmin.word(), Role::ConfigureAdmin),
+    (Role::SecurityAdmin.word(), Role::SecurityAdmin),
+];
+const ANONYMOUS: [(&str, Option<Role>); 7] = [
+    ("none", None),
+    ("view", Some(Role::Observer)),
+    ("operate", Some(Role::Operator)),
+    (Role::Observer.word(), Some(Role::Observer)),
+    (Role::Operator.word(), Some(Role::Operator)),
+    (Role::Engineer.word(), Some(Role::Engineer)),
+    (Role::Supervisor.word(), Some(Role::Supervisor)),
+];
 
 impl ServerConfig {
-    pub(crate) fn read(section: Section<'_>) -> Option<Self> {
+    pub(crate) fn read(section: Section<'_>, base: &Path) -> Option<Self> {
         let host = section.text_or("host", "0.0.0.0");
         if !is_host(host.text) {
             let message = "is no host name or address; write one of this machine's, or `0.0.0.0` for every interface";
@@ -54,7 +84,7 @@ impl ServerConfig {
         }
         let port = section.integer_or("port", 1..=65_535, 4840);
         let security = section.choices_or("security", Security::Basic256Sha256, &Security::WORDS);
-        let anonymous = section.choice_or("anonymous", Some(Role::View), &ANONYMOUS);
+        let anonymous = section.choice_or("anonymous", Some(Role::Observer), &ANONYMOUS);
         let given = section.tables("user", "[[server.user]]");
         if anonymous.is_none() && given.is_empty() {
             let message =
@@ -62,35 +92,86 @@ impl ServerConfig {
             section.missing(section.at, message);
         }
         let mut unique = Unique::new("user");
-        let read: Vec<Option<UserConfig>> = given.into_iter().map(|user| UserConfig::read(user, &mut unique)).collect();
+        let read: Vec<Option<UserConfig>> =
+            given.into_iter().map(|user| UserConfig::read(user, base, &mut unique)).collect();
+        let access = AccessConfig::read(section.table("access", "[server.access]"));
+        let lockout = LockoutConfig::read(section.table("lockout", "[server.lockout]"));
         section.close();
         Some(Self {
             host: host.text.to_owned(),
             port: u16::try_from(port).ok()?,
             security,
-            anonymous,
+            anonymous: anonymous.map(|role| Roles::of(&[role])),
             users: read.into_iter().collect::<Option<_>>()?,
+            access,
+            lockout,
         })
     }
 }
 
 impl UserConfig {
-    fn read(section: Section<'_>, unique: &mut Unique) -> Option<Self> {
+    fn read(section: Section<'_>, base: &Path, unique: &mut Unique) -> Option<Self> {
         let name = names::required(&section, "name", &[], unique);
-        let hash = section.required_text("password_hash", "`watchfire password` makes one");
-        let hash = hash.filter(|hash| {
-            let fits = is_argon2id(hash.text);
-            if !fits {
-                // Not repeated: it may be a password.
-                let message =
-                    "`password_hash` is no Argon2id hash in PHC form (`$argon2id$…`); `watchfire password` makes one";
-                section.wrong(hash.at, message);
-            }
-            fits
-        });
-        let role = section.required_choice("role", &ROLES);
+        if let Some(name) = name.filter(|name| name.text == RESERVED) {
+            let message = "stands for clients that do not log in; what they may do is `anonymous` in `[server]`";
+            section.wrong(name.at, format_args!("the name \"{RESERVED}\" {message}"));
+        }
+        let hash = section.text("password_hash");
+        if let Some(hash) = hash.filter(|hash| !is_argon2id(hash.text)) {
+            // Not repeated: it may be a password.
+            let message =
+                "`password_hash` is no Argon2id hash in PHC form (`$argon2id$…`); `watchfire password` makes one";
+            section.wrong(hash.at, message);
+        }
+        let certificate = shown_certificate(&section, base);
+        if hash.is_none() && section.value("certificate").or(section.value("thumbprint")).is_none() {
+            let message = "has no way to log in; give `password_hash` (`watchfire password` makes one), `certificate` or `thumbprint`";
+            section.missing(section.at, message);
+        }
+        let roles = roles(&section);
         section.close();
-        Some(Self { name: owned(name?), password_hash: owned(hash?), role: role? })
+        Some(Self { name: owned(name?), password_hash: hash.map(owned), certificate, roles: roles? })
+    }
+}
+
+fn roles(section: &Section<'_>) -> Option<Roles> {
+    let (one, several) = (section.choice("role", &ROLES), section.choices("roles", &ROLES));
+    match (section.value("role"), section.value("roles")) {
+        (None, None) => {
+            let message = "`role` is missing; write one of `\"view\"`, `\"operate\"`, `\"engineer\"`, `\"supervisor\"`, \
+                           `\"configure_admin\"` and `\"security_admin\"`, or several as `roles = [\"…\"]`";
+            section.missing(section.at, message);
+            None
+        }
+        (Some(_), Some(both)) => {
+            section.wrong(both.span().start, "`role` and `roles` are both given; keep one");
+            None
+        }
+        _ => one.map(|role| Roles::of(&[role])).or_else(|| several.map(|roles| roles.into_iter().collect())),
+    }
+}
+
+fn shown_certificate(section: &Section<'_>, base: &Path) -> Option<ShownCertificate> {
+    match (section.text("certificate"), section.text("thumbprint")) {
+        (Some(_), Some(both)) => {
+            section.wrong(both.at, "`certificate` and `thumbprint` are both given; keep one");
+            None
+        }
+        (Some(file), None) => {
+            let path = base.join(file.text);
+            names::check_file(section, "certificate", file.at, &path);
+            Some(ShownCertificate::File(path))
+        }
+        (None, Some(thumbprint)) => {
+            let digits: String = thumbprint.text.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
+            if digits.len() != 40 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                let message = "is no SHA-1 in hexadecimal (40 digits); `openssl x509 -fingerprint -sha1 -noout -in FILE` prints it";
+                let given = thumbprint.text.escape_debug();
+                section.wrong(thumbprint.at, format_args!("`thumbprint` \"{given}\" {message}"));
+            }
+            Some(ShownCertificate::Thumbprint(digits.to_ascii_lowercase()))
+        }
+        (None, None) => None,
     }
 }
 

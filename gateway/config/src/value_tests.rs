@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use serde_json::json;
 use watchfire_model::AlarmClass;
 
-use crate::{Config, Deadband, MessageMode, Mode, PasswordFrom, PluginRef, Profile, QuotaConfig, Role, Security};
+use crate::{
+    Config, Deadband, MessageMode, Mode, PasswordFrom, PluginRef, Profile, QuotaConfig, Role, Roles, Security,
+};
 
 fn parse(text: &str) -> Config {
     Config::parse(text, "w.toml", Path::new("/base")).unwrap_or_else(|told| panic!("{told}"))
@@ -25,7 +27,7 @@ fn what_is_left_out_has_its_default() {
     );
     assert_eq!((config.server.host.as_str(), config.server.port), ("0.0.0.0", 4840));
     assert_eq!(config.server.security, vec![Security::Basic256Sha256]);
-    assert_eq!(config.server.anonymous, Some(Role::View));
+    assert_eq!(config.server.anonymous, Some(Roles::of(&[Role::Observer])));
     let source = &config.sources[0];
     assert_eq!((source.security, source.area.as_str()), (Security::Basic256Sha256, "p"));
     assert_eq!((source.message_mode, &source.user_certificate), (MessageMode::SignAndEncrypt, &None));

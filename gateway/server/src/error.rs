@@ -16,6 +16,16 @@ pub enum ServerError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Certificate(#[from] UaError),
+    /// A user's certificate cannot be had.
+    #[error("the certificate `{}` of user `{user}` in `[[server.user]]` cannot be used: {detail}", path.display())]
+    UserCertificate {
+        /// The user.
+        user: String,
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        detail: String,
+    },
     /// The settings do not fit together.
     #[error("the OPC UA server cannot be set up: {0}")]
     Settings(String),

@@ -19,6 +19,7 @@ use opcua::types::{
     NumericRange, ObjectTypeId, QualifiedName, ReadAtTimeDetails, ReadProcessedDetails, ReadRawModifiedDetails,
     StatusCode, TimestampsToReturn, Variant,
 };
+use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind};
 
 use crate::browse;
@@ -59,8 +60,8 @@ impl Manager {
         let Some(name) = own_text(&wanted.node_id) else { return bad(StatusCode::BadNodeIdUnknown) };
         let space = self.shared.space.read();
         let Some(node) = Node::find(&space, name) else { return bad(StatusCode::BadNodeIdUnknown) };
-        let role = self.shared.users.role(&context.token);
-        let mut value = match node.attribute(&space, &self.shared.values(), wanted.attribute_id, role) {
+        let rights = self.shared.users.rights(&context.token);
+        let mut value = match node.attribute(&space, &self.shared.values(), wanted.attribute_id, &rights) {
             Ok(value) => value,
             Err(status) => return bad(status),
         };
@@ -79,14 +80,29 @@ impl Manager {
     }
 
     /// The signals of a request for history, node by node.
-    fn ahead(&self, nodes: &[&mut HistoryNode], timestamps: TimestampsToReturn) -> history::Ahead {
-        let signal = |node: &&mut HistoryNode| self.asked(node.node_id(), timestamps, 1).ok().map(|asked| asked.signal);
+    fn ahead(
+        &self,
+        context: &RequestContext,
+        nodes: &[&mut HistoryNode],
+        timestamps: TimestampsToReturn,
+    ) -> history::Ahead {
+        let signal =
+            |node: &&mut HistoryNode| self.asked(context, node.node_id(), timestamps, 1).ok().map(|asked| asked.signal);
         history::Ahead(nodes.iter().map(signal).collect())
     }
 
     /// What history is to be read of a node.
-    fn asked(&self, id: &NodeId, timestamps: TimestampsToReturn, values_max: u32) -> Result<Asked, StatusCode> {
+    fn asked(
+        &self,
+        context: &RequestContext,
+        id: &NodeId,
+        timestamps: TimestampsToReturn,
+        values_max: u32,
+    ) -> Result<Asked, StatusCode> {
         match self.find(id) {
+            Some(_) if !self.shared.users.may(&context.token, Operation::ReadHistory) => {
+                Err(StatusCode::BadUserAccessDenied)
+            }
             Some(Node::Signal(signal)) => {
                 Ok(Asked { signal: signal.id, kind: self.shared.values().kind(&signal), timestamps, values_max })
             }
@@ -154,7 +170,7 @@ impl Manager {
         let Some(condition) = node.takes_acknowledgement().filter(|_| attribute == AttributeId::Value) else {
             return StatusCode::BadNotWritable;
         };
-        if !self.shared.users.may_operate(&context.token) {
+        if !self.shared.users.may(&context.token, Operation::Acknowledge) {
             return StatusCode::BadUserAccessDenied;
         }
         let event_id = match value {
@@ -269,16 +285,16 @@ impl NodeManager for Manager {
 
     async fn history_read_raw_modified(
         &self,
-        _: &RequestContext,
+        context: &RequestContext,
         details: &ReadRawModifiedDetails,
         nodes: &mut [&mut HistoryNode],
         timestamps: TimestampsToReturn,
     ) -> Result<(), StatusCode> {
         let values_max = history::values_max(nodes.len());
-        let ahead = self.ahead(nodes, timestamps);
+        let ahead = self.ahead(context, nodes, timestamps);
         for (at, node) in nodes.iter_mut().enumerate() {
             ahead.prepare(&self.shared.recorded, at).await;
-            let status = match self.asked(node.node_id(), timestamps, values_max) {
+            let status = match self.asked(context, node.node_id(), timestamps, values_max) {
                 Ok(asked) => history::raw(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
             };
@@ -289,7 +305,7 @@ impl NodeManager for Manager {
 
     async fn history_read_processed(
         &self,
-        _: &RequestContext,
+        context: &RequestContext,
         details: &ReadProcessedDetails,
         nodes: &mut [&mut HistoryNode],
         timestamps: TimestampsToReturn,
@@ -299,11 +315,11 @@ impl NodeManager for Manager {
         let one = aggregates.first().filter(|first| aggregates.iter().all(|other| other == *first));
         let matched = aggregates.len() == nodes.len();
         let values_max = history::values_max(nodes.len());
-        let ahead = self.ahead(nodes, timestamps);
+        let ahead = self.ahead(context, nodes, timestamps);
         for (at, node) in nodes.iter_mut().enumerate() {
             ahead.prepare(&self.shared.recorded, at).await;
             let aggregate = if matched { aggregates.get(at) } else { one };
-            let status = match (self.asked(node.node_id(), timestamps, values_max), aggregate) {
+            let status = match (self.asked(context, node.node_id(), timestamps, values_max), aggregate) {
                 (Ok(asked), Some(aggregate)) => {
                     history::processed(&self.shared.recorded, &asked, details, aggregate, node).await
                 }
@@ -317,16 +333,16 @@ impl NodeManager for Manager {
 
     async fn history_read_at_time(
         &self,
-        _: &RequestContext,
+        context: &RequestContext,
         details: &ReadAtTimeDetails,
         nodes: &mut [&mut HistoryNode],
         timestamps: TimestampsToReturn,
     ) -> Result<(), StatusCode> {
         let values_max = history::values_max(nodes.len());
-        let ahead = self.ahead(nodes, timestamps);
+        let ahead = self.ahead(context, nodes, timestamps);
         for (at, node) in nodes.iter_mut().enumerate() {
             ahead.prepare(&self.shared.recorded, at).await;
-            let status = match self.asked(node.node_id(), timestamps, values_max) {
+            let status = match self.asked(context, node.node_id(), timestamps, values_max) {
                 Ok(asked) => history::at_times(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
             };

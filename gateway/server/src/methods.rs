@@ -6,6 +6,7 @@ use opcua::nodes::TypeTree;
 use opcua::server::node_manager::{MethodCall, RequestContext};
 use opcua::types::{ByteString, LocalizedText, MethodId, NodeClass, NodeId, ObjectTypeId, StatusCode, Variant};
 use watchfire_alarms::RefusedCommand;
+use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind, ConditionKey};
 
 use crate::fields::SHELVING;
@@ -13,6 +14,7 @@ use crate::method_table::{self, Arguments, Method, Place};
 use crate::names::own_text;
 use crate::nodes::{AreaPart, Node};
 use crate::refresh;
+use crate::rights::operation_of;
 use crate::shared::Shared;
 use crate::users::name_of;
 
@@ -85,7 +87,7 @@ impl Call {
             What::Change(method) => method,
         };
         let key = condition_of(&self.object, Some(method), shared, context)?;
-        if !shared.users.may_operate(&context.token) {
+        if !shared.users.may(&context.token, operation_of(method.kind)) {
             return Err(StatusCode::BadUserAccessDenied.into());
         }
         let said = self.said(method.arguments)?;
@@ -128,7 +130,7 @@ impl Call {
             Some(_) => return Err(StatusCode::BadMethodInvalid.into()),
             None => return Err(StatusCode::BadNodeIdUnknown.into()),
         };
-        if !shared.users.may_operate(&context.token) {
+        if !shared.users.may(&context.token, Operation::Reset) {
             return Err(StatusCode::BadUserAccessDenied.into());
         }
         self.expect(0)?;

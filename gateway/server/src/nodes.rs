@@ -7,7 +7,7 @@ use opcua::types::{
     AttributeId, DataTypeId, DataValue, NodeClass, NodeId, ObjectTypeId, QualifiedName, StatusCode, VariableTypeId,
     Variant,
 };
-use watchfire_config::Role;
+use watchfire_config::Operation;
 use watchfire_model::{Instant, Kind};
 use watchfire_pipeline::Latest;
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
@@ -17,6 +17,7 @@ use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
 use crate::metrics::{self, Figure};
 use crate::names::{AREA, BELOW, DETECTOR, DETECTORS, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own, text};
+use crate::rights::Rights;
 use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
 use crate::tally::Tally;
@@ -301,7 +302,7 @@ impl Node {
         space: &Space,
         values: &Values<'_>,
         attribute: AttributeId,
-        role: Option<Role>,
+        rights: &Rights<'_>,
     ) -> Result<DataValue, StatusCode> {
         let description = self.description();
         let variable = description.class == NodeClass::Variable;
@@ -323,9 +324,11 @@ impl Node {
             }
             AttributeId::DataType if variable => self.data_type(values).into(),
             AttributeId::ValueRank if variable => (-1_i32).into(),
-            AttributeId::AccessLevel if variable => self.access(true).into(),
-            AttributeId::UserAccessLevel if variable => self.access(role == Some(Role::Operate)).into(),
-            AttributeId::AccessLevelEx if variable => u32::from(self.access(true)).into(),
+            AttributeId::AccessLevel if variable => self.access(true, true).into(),
+            AttributeId::UserAccessLevel if variable => {
+                self.access(rights.may(Operation::Acknowledge), rights.may(Operation::ReadHistory)).into()
+            }
+            AttributeId::AccessLevelEx if variable => u32::from(self.access(true, true)).into(),
             AttributeId::MinimumSamplingInterval if variable => 0.0_f64.into(),
             AttributeId::Historizing if variable => matches!(self, Self::Signal(_)).into(),
             _ => return Err(StatusCode::BadAttributeIdInvalid),
@@ -341,13 +344,13 @@ impl Node {
         }
     }
 
-    fn access(&self, may_write: bool) -> u8 {
+    fn access(&self, may_write: bool, may_read_history: bool) -> u8 {
         let write = may_write && self.takes_acknowledgement().is_some();
         let mut level = AccessLevel::CURRENT_READ;
         if write {
             level |= AccessLevel::CURRENT_WRITE;
         }
-        if matches!(self, Self::Signal(_)) {
+        if may_read_history && matches!(self, Self::Signal(_)) {
             level |= AccessLevel::HISTORY_READ;
         }
         level.bits()

@@ -96,7 +96,7 @@ impl Server {
         if pki.ensure_own(&options.application)? {
             tracing::info!(certificate = %pki.own_certificate_path().display(), "made a certificate for this gateway");
         }
-        let users = Arc::new(Users::new(&options.config));
+        let users = Arc::new(Users::new(&options.config, pki.clone(), options.clock.clone())?);
         let token = CancellationToken::new();
         let builder = builder(&options, &pki, address, users.clone(), token.clone());
         let clock = options.clock.clone();

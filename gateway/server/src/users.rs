@@ -1,70 +1,200 @@
-//! Who may log in and what they may do. Passwords are kept as Argon2id hashes and checked off the runtime; the stack's
-//! own authenticator compares plain text.
+//! Who may log in, by a password or by a certificate, and what they are. Passwords are kept as Argon2id hashes and
+//! checked off the runtime; the stack's own authenticator compares plain text.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use async_trait::async_trait;
-use opcua::crypto::SecurityPolicy;
+use opcua::crypto::{SecurityPolicy, X509};
 use opcua::server::ServerEndpoint;
 use opcua::server::authenticator::{
-    AuthManager, CoreServerPermissions, Password, UserToken, user_pass_security_policy_id,
+    AuthManager, CoreServerPermissions, Password, SecurityClient, UserToken, user_pass_security_policy_id,
 };
 use opcua::types::{Error, NodeId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
 use tokio::sync::Semaphore;
-use watchfire_config::{Role, ServerConfig};
+use tokio::time::Instant;
+use watchfire_config::{AccessConfig, Operation, Role, Roles, ServerConfig, ShownCertificate};
+use watchfire_model::Clock;
+use watchfire_ua::{Certificate, Peer, Pki};
 
+use crate::error::ServerError;
+use crate::lockout::{Begun, Lockout};
 use crate::method_table;
+use crate::rights::{Rights, operation_of};
 
 /// Policy id that the stack expects of anonymous tokens.
 const ANONYMOUS_POLICY: &str = "anonymous";
+/// Policy id that the stack expects of certificates.
+const CERTIFICATE_POLICY: &str = "x509";
 /// Passwords that are checked at one time: each takes 19 MiB and tens of milliseconds of CPU.
 const CHECKS_AT_ONCE: usize = 2;
 
 #[derive(Clone, Debug)]
 struct User {
-    hash: Arc<str>,
-    role: Role,
+    hash: Option<Arc<str>>,
+    certificate: Option<Shown>,
+    roles: Roles,
+}
+
+/// The certificate that a user shows.
+#[derive(Clone, Debug)]
+enum Shown {
+    This(Box<Certificate>),
+    /// The one with this SHA-1, in small letters.
+    Thumbprint(String),
+}
+
+impl Shown {
+    fn read(user: &str, config: &ShownCertificate) -> Result<Self, ServerError> {
+        let path = match config {
+            ShownCertificate::Thumbprint(thumbprint) => return Ok(Self::Thumbprint(thumbprint.clone())),
+            ShownCertificate::File(path) => path,
+        };
+        let failed =
+            |detail: String| ServerError::UserCertificate { user: user.to_owned(), path: path.clone(), detail };
+        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let certificate = Certificate::first_of(&bytes);
+        certificate
+            .map(|this| Self::This(Box::new(this)))
+            .ok_or_else(|| failed("it holds no certificate, neither DER nor PEM".to_owned()))
+    }
+
+    fn is(&self, certificate: &Certificate) -> bool {
+        match self {
+            Self::This(this) => **this == *certificate,
+            Self::Thumbprint(thumbprint) => certificate.thumbprint().as_str() == thumbprint,
+        }
+    }
 }
 
 /// The users of the configuration.
-#[derive(Debug)]
 pub(crate) struct Users {
-    anonymous: Option<Role>,
+    anonymous: Option<Roles>,
     users: BTreeMap<String, User>,
+    /// The hashes there are: an unknown user's password is checked against one of them.
+    hashes: Vec<Arc<str>>,
+    /// Which one, so that a name always takes as long.
+    hasher: RandomState,
+    access: AccessConfig,
+    lockout: Lockout,
     checks: Semaphore,
+    pki: Pki,
+    clock: Arc<dyn Clock>,
 }
 
 impl Users {
-    pub(crate) fn new(config: &ServerConfig) -> Self {
-        let user = |user: &watchfire_config::UserConfig| {
-            (user.name.clone(), User { hash: user.password_hash.as_str().into(), role: user.role })
-        };
-        Self {
-            anonymous: config.anonymous,
-            users: config.users.iter().map(user).collect(),
-            checks: Semaphore::new(CHECKS_AT_ONCE),
+    /// The users of a configuration. Reads their certificates.
+    ///
+    /// # Errors
+    /// When a file holds no certificate.
+    pub(crate) fn new(config: &ServerConfig, pki: Pki, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+        let mut users = BTreeMap::new();
+        for user in &config.users {
+            let certificate = user.certificate.as_ref().map(|shown| Shown::read(&user.name, shown)).transpose()?;
+            let hash = user.password_hash.as_deref().map(Arc::from);
+            users.insert(user.name.clone(), User { hash, certificate, roles: user.roles });
         }
+        Ok(Self {
+            anonymous: config.anonymous,
+            hashes: users.values().filter_map(|user| user.hash.clone()).collect(),
+            hasher: RandomState::new(),
+            users,
+            access: config.access.clone(),
+            lockout: Lockout::new(config.lockout),
+            checks: Semaphore::new(CHECKS_AT_ONCE),
+            pki,
+            clock,
+        })
     }
 
-    /// What the user of a session may do; `None` for nobody that is known.
-    pub(crate) fn role(&self, token: &UserToken) -> Option<Role> {
-        if token.is_anonymous() { self.anonymous } else { self.users.get(&token.0).map(|user| user.role) }
+    /// The roles of the user of a session; none for nobody that is known.
+    pub(crate) fn roles(&self, token: &UserToken) -> Roles {
+        if token.is_anonymous() {
+            return self.anonymous.map_or_else(Roles::default, |roles| roles.and(Roles::of(&[Role::Anonymous])));
+        }
+        let logged_in = Roles::of(&[Role::Anonymous, Role::AuthenticatedUser]);
+        self.users.get(&token.0).map_or_else(Roles::default, |user| user.roles.and(logged_in))
     }
 
-    /// Whether the user may acknowledge, confirm, comment, enable and disable.
-    pub(crate) fn may_operate(&self, token: &UserToken) -> bool {
-        self.role(token) == Some(Role::Operate)
+    /// What the user of a session may do.
+    pub(crate) fn rights(&self, token: &UserToken) -> Rights<'_> {
+        Rights { roles: self.roles(token), access: &self.access }
+    }
+
+    /// Whether the user of a session may do something.
+    pub(crate) fn may(&self, token: &UserToken, operation: Operation) -> bool {
+        self.rights(token).may(operation)
     }
 
     async fn check(&self, hash: Arc<str>, password: String) -> bool {
-        let Ok(_permit) = self.checks.acquire().await else { return false };
         let checked = tokio::task::spawn_blocking(move || {
             let parsed = PasswordHash::new(&hash);
             parsed.is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
         });
         checked.await.unwrap_or(false)
+    }
+
+    /// A hash that stands in for an unknown user's.
+    fn any_hash(&self, name: &str) -> Option<&Arc<str>> {
+        let count = u64::try_from(self.hashes.len()).ok().filter(|count| *count > 0)?;
+        self.hashes.get(usize::try_from(self.hasher.hash_one(name) % count).ok()?)
+    }
+
+    fn refuse_if_locked(&self, user: &str, address: Option<IpAddr>) -> Result<(), Error> {
+        let Some(Begun { locked, wait }) = self.lockout.locked(user, address, Instant::now()) else { return Ok(()) };
+        tracing::debug!(user, ?address, ?locked, wait_s = wait.as_secs(), "a log-in must wait");
+        Err(Error::new(StatusCode::BadUserAccessDenied, "too many log-ins failed; wait"))
+    }
+
+    /// Whether a password is a user's, unless it has to wait.
+    async fn log_in(&self, name: &str, password: &str, address: Option<IpAddr>) -> Result<UserToken, Error> {
+        self.refuse_if_locked(name, address)?;
+        let refused = || Error::new(StatusCode::BadIdentityTokenRejected, "no such user, or another password");
+        let Ok(_permit) = self.checks.acquire().await else { return Err(refused()) };
+        // Again, since others may have failed while this one waited.
+        self.refuse_if_locked(name, address)?;
+        let known = self.users.get(name).and_then(|user| user.hash.as_ref());
+        // An unknown user's password is checked as well, against another's, so that the answer takes as long.
+        let fits = match known.or_else(|| self.any_hash(name)) {
+            Some(hash) => self.check(hash.clone(), password.to_owned()).await,
+            None => false,
+        };
+        if fits && known.is_some() {
+            self.lockout.succeeded(name, address);
+            return Ok(UserToken(name.to_owned()));
+        }
+        tracing::warn!(user = name, ?address, "a log-in was refused: no such user, or another password");
+        for Begun { locked, wait } in self.lockout.failed(name, address, Instant::now()) {
+            tracing::warn!(
+                user = name,
+                ?address,
+                ?locked,
+                wait_s = wait.as_secs(),
+                "too many log-ins failed: the next must wait"
+            );
+        }
+        Err(refused())
+    }
+
+    /// Whose certificate it is.
+    fn owner(&self, certificate: &X509) -> Result<UserToken, String> {
+        let der = certificate.to_der().map_err(|_| "it cannot be read".to_owned())?;
+        let certificate = Certificate::first_of(&der).ok_or_else(|| "it cannot be read".to_owned())?;
+        let is_theirs = |user: &User| user.certificate.as_ref().is_some_and(|shown| shown.is(&certificate));
+        let owner = self.users.iter().find(|(_, user)| is_theirs(user));
+        let Some((name, _)) = owner else {
+            return Err(format!("certificate `{}` ({}) is no user's", certificate.subject(), certificate.thumbprint()));
+        };
+        let mut list = self.pki.trust_list().map_err(|error| error.to_string())?;
+        // The configuration has chosen it; its time, a person's rejection and revocation lists still count.
+        list.trusted.push(certificate.clone());
+        let judged = list.judge(&certificate, &[], &Peer::default(), self.clock.now());
+        judged.map_err(|refusal| format!("certificate `{}` of user `{name}` {refusal}", certificate.subject()))?;
+        Ok(UserToken(name.clone()))
     }
 }
 
@@ -82,27 +212,30 @@ impl AuthManager for Users {
         }
     }
 
-    async fn authenticate_username_identity_token(
+    async fn authenticate_username_of_client(
         &self,
         _: &ServerEndpoint,
         username: &str,
         password: &Password,
+        client: &SecurityClient,
     ) -> Result<UserToken, Error> {
-        let user = self.users.get(username);
-        // An unknown user's password is checked as well, against another's, so that the answer takes as long.
-        let fits = match user.or(self.users.values().next()) {
-            Some(checked) => self.check(checked.hash.clone(), password.get().to_owned()).await,
-            None => false,
-        };
-        if fits && user.is_some() {
-            return Ok(UserToken(username.to_owned()));
-        }
-        tracing::warn!(user = username, "a log-in was refused: no such user, or another password");
-        Err(Error::new(StatusCode::BadIdentityTokenRejected, "no such user, or another password"))
+        self.log_in(username, password.get(), client.address.as_ref().map(SocketAddr::ip)).await
+    }
+
+    async fn authenticate_x509_of_client(
+        &self,
+        _: &ServerEndpoint,
+        certificate: &X509,
+        client: &SecurityClient,
+    ) -> Result<UserToken, Error> {
+        self.owner(certificate).map_err(|reason| {
+            tracing::warn!(address = ?client.address, reason, "a log-in was refused");
+            Error::new(StatusCode::BadIdentityTokenRejected, "the certificate is no user's that may log in")
+        })
     }
 
     fn is_user_executable(&self, token: &UserToken, method: &NodeId) -> bool {
-        method_table::find(method).is_none() || self.may_operate(token)
+        method_table::find(method).is_none_or(|method| self.may(token, operation_of(method.kind)))
     }
 
     fn user_token_policies(&self, endpoint: &ServerEndpoint) -> Vec<UserTokenPolicy> {
@@ -116,16 +249,25 @@ impl AuthManager for Users {
         let anonymous =
             self.anonymous.map(|_| policy(UserTokenType::Anonymous, ANONYMOUS_POLICY.into(), UAString::null()));
         // Where the messages are plain, the password is encrypted all the same.
-        let uri = match endpoint.password_security_policy() {
+        let encrypted = |policy: SecurityPolicy| match policy {
             SecurityPolicy::None => UAString::null(),
             encrypted => encrypted.to_uri().into(),
         };
-        let named = (!self.users.is_empty())
-            .then(|| policy(UserTokenType::UserName, user_pass_security_policy_id(endpoint), uri));
-        anonymous.into_iter().chain(named).collect()
+        let password = endpoint.password_security_policy();
+        let named = (!self.hashes.is_empty())
+            .then(|| policy(UserTokenType::UserName, user_pass_security_policy_id(endpoint), encrypted(password)));
+        // The key of the certificate signs by the policy of the messages, or where they are plain by the password's.
+        let signs =
+            if endpoint.security_policy() == SecurityPolicy::None { password } else { endpoint.security_policy() };
+        let shown = self
+            .users
+            .values()
+            .any(|user| user.certificate.is_some())
+            .then(|| policy(UserTokenType::Certificate, CERTIFICATE_POLICY.into(), encrypted(signs)));
+        anonymous.into_iter().chain(named).chain(shown).collect()
     }
 
     fn core_permissions(&self, token: &UserToken) -> CoreServerPermissions {
-        CoreServerPermissions { read_diagnostics: self.may_operate(token) }
+        CoreServerPermissions { read_diagnostics: self.may(token, Operation::Diagnostics) }
     }
 }

@@ -1,12 +1,20 @@
 //! Who gets in.
 
-use opcua::client::IdentityToken;
-use opcua::types::{MessageSecurityMode, StatusCode};
+use opcua::client::{HistoryReadAction, IdentityToken};
+use opcua::crypto::{PrivateKey, X509, X509Data};
+use opcua::types::{
+    AttributeId, ByteString, DateTime, HistoryReadValueId, LocalizedText, MessageSecurityMode, MethodId, NodeId,
+    ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
+};
 use tempfile::TempDir;
-use watchfire_config::{Security, ServerConfig};
+use watchfire_alarms::{ConditionDef, Rules};
+use watchfire_config::{
+    AccessConfig, LockoutConfig, Operation, Role, Roles, Security, ServerConfig, ShownCertificate, UserConfig,
+};
 
 use super::client::Hmi;
-use super::house::{House, guarded, open};
+use super::house::{House, guarded, key, oil_high, open, user};
+use crate::names::own;
 use crate::rejected::Rejected;
 
 fn password(user: &str, password: &str) -> IdentityToken {
@@ -62,5 +70,198 @@ async fn a_port_that_is_taken_is_named() {
     let Err(refused) = House::try_build(ServerConfig { port, ..open() }) else { panic!("two servers on one port") };
     let message = refused.to_string();
     assert!(message.contains(&format!("127.0.0.1:{port}")) && message.contains("set another"), "{message}");
+    house.close().await;
+}
+
+/// The methods, each with its right and arguments that are as good as any.
+fn methods(event: &[u8]) -> Vec<(Operation, MethodId, Vec<Variant>)> {
+    let seen = || vec![ByteString::from(event.to_vec()).into(), LocalizedText::new("", "seen").into()];
+    let said = || vec![LocalizedText::new("", "said").into()];
+    vec![
+        (Operation::Acknowledge, MethodId::AcknowledgeableConditionType_Acknowledge, seen()),
+        (Operation::Confirm, MethodId::AcknowledgeableConditionType_Confirm, seen()),
+        (Operation::Comment, MethodId::ConditionType_AddComment, seen()),
+        (Operation::Silence, MethodId::AlarmConditionType_Silence, Vec::new()),
+        (Operation::Shelve, MethodId::AlarmConditionType_ShelvingState_OneShotShelve, Vec::new()),
+        (Operation::Shelve, MethodId::AlarmConditionType_ShelvingState_Unshelve, Vec::new()),
+        (Operation::Shelve, MethodId::ShelvedStateMachineType_TimedShelve, vec![1000.0.into()]),
+        (Operation::Suppress, MethodId::AlarmConditionType_Suppress, Vec::new()),
+        (Operation::Suppress, MethodId::AlarmConditionType_Unsuppress2, said()),
+        (Operation::Service, MethodId::AlarmConditionType_RemoveFromService, Vec::new()),
+        (Operation::Service, MethodId::AlarmConditionType_PlaceInService2, said()),
+        (Operation::Reset, MethodId::AlarmConditionType_Reset, Vec::new()),
+        (Operation::Enable, MethodId::ConditionType_Disable, Vec::new()),
+        (Operation::Enable, MethodId::ConditionType_Enable, Vec::new()),
+    ]
+}
+
+/// Whether each method is refused for want of a right, and is said to be.
+async fn refused(house: &House, hmi: &Hmi) -> Vec<(Operation, bool)> {
+    let oil = key("hot/high/press/oil");
+    let mut refused = Vec::new();
+    for (operation, method, arguments) in methods(house.state(&oil).event_id(&oil).bytes()) {
+        let status = hmi.call(own("hot/high/press/oil"), method, arguments).await;
+        let denied = status == StatusCode::BadUserAccessDenied;
+        let executable = hmi.attribute(NodeId::from(method), AttributeId::UserExecutable).await.value;
+        assert_eq!(executable, Some((!denied).into()), "{method:?}");
+        refused.push((operation, denied));
+    }
+    refused
+}
+
+async fn reads_history(hmi: &Hmi) -> StatusCode {
+    let details = ReadRawModifiedDetails {
+        start_time: DateTime::epoch(),
+        end_time: DateTime::endtimes(),
+        num_values_per_node: 1,
+        ..ReadRawModifiedDetails::default()
+    };
+    let wanted = HistoryReadValueId { node_id: own("signal:press/oil"), ..HistoryReadValueId::default() };
+    let action = HistoryReadAction::ReadRawModifiedDetails(details);
+    hmi.session.history_read(action, TimestampsToReturn::Both, false, &[wanted]).await.unwrap().remove(0).status_code
+}
+
+fn latching() -> ConditionDef {
+    ConditionDef { rules: std::sync::Arc::new(Rules { latch: true, ..Rules::default() }), ..oil_high() }
+}
+
+#[tokio::test]
+async fn each_role_may_do_what_the_configuration_says() {
+    let house = House::with(guarded()).await;
+    house.define(latching());
+    house.raise(&key("hot/high/press/oil"));
+    let operator =
+        [Operation::Acknowledge, Operation::Confirm, Operation::Comment, Operation::Silence, Operation::Shelve];
+    for (who, may) in [("ann", &[][..]), ("bob", &operator), ("sue", &Operation::ALL), ("max", &[])] {
+        let hmi = Hmi::log_in(&house.url, password(who, "oil")).await.unwrap();
+        for (operation, denied) in refused(&house, &hmi).await {
+            assert_eq!(denied, !may.contains(&operation), "{who} {operation:?}");
+        }
+        let looks = who != "max";
+        let history = reads_history(&hmi).await;
+        assert_eq!(history == StatusCode::BadUserAccessDenied, !looks, "{who}: {history}");
+        let level = hmi.attribute(own("signal:press/oil"), AttributeId::UserAccessLevel).await.value;
+        assert_eq!(level, Some(if looks { 5_u8 } else { 1 }.into()), "{who}");
+        hmi.close().await;
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn who_may_do_what_is_configuration() {
+    let text = "[[source]]\nname = 's'\nurl = 'opc.tcp://plc'\n[server.access]\nreset = ['operator']\n\
+                comment = ['authenticated_user']\nsilence = ['anonymous']\nacknowledge = []\n";
+    let text = text.replace("[server.access]", "[[source.signal]]\nname = 'a'\nnode = 'i=1'\n[server.access]");
+    let access = watchfire_config::Config::parse(&text, "access", std::path::Path::new("")).unwrap().server.access;
+    assert_ne!(access, AccessConfig::default());
+    let house = House::with(ServerConfig { access, ..guarded() }).await;
+    house.define(latching());
+    house.raise(&key("hot/high/press/oil"));
+    let bob = [Operation::Reset, Operation::Comment, Operation::Silence, Operation::Confirm, Operation::Shelve];
+    for (who, may) in [
+        (IdentityToken::Anonymous, &[Operation::Silence][..]),
+        (password("ann", "oil"), &[Operation::Silence, Operation::Comment]),
+        (password("bob", "oil"), &bob),
+    ] {
+        let hmi = Hmi::log_in(&house.url, who).await.unwrap();
+        for (operation, denied) in refused(&house, &hmi).await {
+            assert_eq!(denied, !may.contains(&operation), "{operation:?} {may:?}");
+        }
+        hmi.close().await;
+    }
+    house.close().await;
+}
+
+/// A certificate and its key.
+fn made(name: &str) -> (X509, PrivateKey) {
+    let data = X509Data {
+        key_size: 2048,
+        common_name: name.into(),
+        organization: "plant".into(),
+        organizational_unit: "hall".into(),
+        country: "DE".into(),
+        state: "BW".into(),
+        alt_host_names: vec!["127.0.0.1".to_owned()].into(),
+        certificate_duration_days: 10,
+    };
+    X509::cert_and_pkey(&data).unwrap()
+}
+
+#[tokio::test]
+async fn the_owner_of_a_certificate_gets_in_and_nobody_else_by_it() {
+    let folder = TempDir::new().unwrap();
+    let [(eve, eves_key), (ben, bens_key), (lea, leas_key)] = ["eve", "ben", "lea"].map(made);
+    let token = |certificate: &X509, key: &PrivateKey| IdentityToken::new_x509(certificate.clone(), key.clone());
+    let file = folder.path().join("ben.der");
+    std::fs::write(&file, ben.to_der().unwrap()).unwrap();
+    let shown = |name: &str, certificate| UserConfig {
+        password_hash: None,
+        certificate: Some(certificate),
+        ..user(name, &[Role::Operator])
+    };
+    // The clock of a server that is secured is the machine's.
+    let config = ServerConfig {
+        security: vec![Security::None, Security::Basic256Sha256],
+        anonymous: None,
+        users: vec![
+            shown("ben", ShownCertificate::File(file)),
+            shown("lea", ShownCertificate::Thumbprint(lea.thumbprint().as_hex_string().to_ascii_lowercase())),
+        ],
+        ..open()
+    };
+    let house = House::with(config).await;
+    house.define(oil_high());
+    house.raise(&key("hot/high/press/oil"));
+    let refused = StatusCode::BadIdentityTokenRejected;
+    assert_eq!(Hmi::log_in(&house.url, token(&eve, &eves_key)).await.map(|_| ()), Err(refused));
+    assert!(Hmi::log_in(&house.url, token(&ben, &eves_key)).await.is_err(), "the key does not fit");
+    assert!(Hmi::log_in(&house.url, password("ben", "")).await.is_err(), "ben has no password");
+    let hmi = Hmi::log_in(&house.url, token(&ben, &bens_key)).await.unwrap();
+    let seen = house.state(&key("hot/high/press/oil")).event_id(&key("hot/high/press/oil")).bytes().to_vec();
+    let arguments = vec![ByteString::from(seen).into(), LocalizedText::new("", "seen").into()];
+    let acknowledge = MethodId::AcknowledgeableConditionType_Acknowledge;
+    assert_eq!(hmi.call(own("hot/high/press/oil"), acknowledge, arguments).await, StatusCode::Good);
+    assert_eq!(house.state(&key("hot/high/press/oil")).user, "ben");
+    hmi.close().await;
+    Hmi::log_in(&house.url, token(&lea, &leas_key)).await.unwrap().close().await;
+
+    // A person has second thoughts.
+    let rejected = house.pki.shelf(watchfire_ua::Shelf::Denied);
+    std::fs::create_dir_all(&rejected).unwrap();
+    std::fs::write(rejected.join("lea.der"), lea.to_der().unwrap()).unwrap();
+    assert_eq!(Hmi::log_in(&house.url, token(&lea, &leas_key)).await.map(|_| ()), Err(refused));
+    house.close().await;
+
+    let nothing = folder.path().join("nothing.der");
+    std::fs::write(&nothing, "nothing").unwrap();
+    let config = ServerConfig { users: vec![shown("ben", ShownCertificate::File(nothing))], ..open() };
+    let Err(error) = House::try_build(config) else { panic!("it is no certificate") };
+    let message = error.to_string();
+    assert!(
+        message.contains("`ben`") && message.contains("nothing.der") && message.contains("no certificate"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_guesses_must_wait_and_only_that_one() {
+    let long = std::time::Duration::from_secs(600);
+    let lockout = LockoutConfig { after: 3, after_from_address: 9, first: long, longest: long };
+    let house = House::with(ServerConfig { lockout, anonymous: Some(Roles::of(&[Role::Observer])), ..guarded() }).await;
+    let fails =
+        async |user: &str, said: &str| Hmi::log_in(&house.url, password(user, said)).await.map(|_| ()).unwrap_err();
+    Hmi::log_in(&house.url, password("sue", "oil")).await.unwrap().close().await;
+    for name in ["bob", "nobody", "sue"] {
+        for _ in 0..3 {
+            assert_eq!(fails(name, "wrong").await, StatusCode::BadIdentityTokenRejected, "{name}");
+        }
+        if name == "sue" {
+            break;
+        }
+        assert_eq!(fails(name, "oil").await, StatusCode::BadUserAccessDenied, "{name}, whether there is one or not");
+    }
+    // That were nine from this address.
+    assert_eq!(fails("ann", "oil").await, StatusCode::BadUserAccessDenied);
+    Hmi::log_in(&house.url, IdentityToken::Anonymous).await.unwrap().close().await;
     house.close().await;
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, ConditionState, Engine, Evidence, Finding};
-use watchfire_config::{Role, Security, ServerConfig, UserConfig};
+use watchfire_config::{AccessConfig, LockoutConfig, Role, Roles, Security, ServerConfig, UserConfig};
 use watchfire_model::{
     Clock, ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
     SystemClock,
@@ -38,17 +38,28 @@ pub(super) fn open() -> ServerConfig {
         host: "127.0.0.1".into(),
         port: 0,
         security: vec![Security::None],
-        anonymous: Some(Role::Operate),
+        anonymous: Some(Roles::of(&[Role::Supervisor])),
         users: Vec::new(),
+        access: AccessConfig::default(),
+        lockout: LockoutConfig::default(),
     }
 }
 
-/// Anonymous may look; `ann` looks, `bob` operates, both with the password `oil`.
+/// Someone with the password `oil`.
+pub(super) fn user(name: &str, roles: &[Role]) -> UserConfig {
+    UserConfig { name: name.into(), password_hash: Some(oil_hash()), certificate: None, roles: Roles::of(roles) }
+}
+
+/// Anonymous may look; `ann` looks, `bob` operates, `sue` supervises, `max` sees to security and nothing else.
 pub(super) fn guarded() -> ServerConfig {
-    let user = |name: &str, role| UserConfig { name: name.into(), password_hash: oil_hash(), role };
     ServerConfig {
-        anonymous: Some(Role::View),
-        users: vec![user("ann", Role::View), user("bob", Role::Operate)],
+        anonymous: Some(Roles::of(&[Role::Observer])),
+        users: vec![
+            user("ann", &[Role::Observer]),
+            user("bob", &[Role::Operator]),
+            user("sue", &[Role::Supervisor]),
+            user("max", &[Role::SecurityAdmin]),
+        ],
         ..open()
     }
 }
