@@ -6,7 +6,7 @@ use std::fmt::{self, Debug, Write};
 use std::sync::Arc;
 
 use blake3::{Hash, Hasher};
-use watchfire_config::{GatewayConfig, Role, ServerConfig, SignalConfig, SourceConfig};
+use watchfire_config::{GatewayConfig, Role, Roles, ServerConfig, SignalConfig, SourceConfig};
 use watchfire_model::SignalId;
 use watchfire_pipeline::{BindingPlan, BindingSpec, Mode};
 
@@ -195,8 +195,16 @@ pub fn need_restart(old: (&GatewayConfig, &ServerConfig), new: (&GatewayConfig, 
     compare("[server] host", &a.host, &b.host);
     compare("[server] port", &a.port, &b.port);
     compare("[server] security", &format!("{:?}", a.security), &format!("{:?}", b.security));
-    let role = |role: Option<Role>| role.map_or("none", |role| if role == Role::View { "view" } else { "operate" });
-    compare("[server] anonymous", &role(a.anonymous), &role(b.anonymous));
+    let roles = |roles: Option<Roles>| {
+        or_none(roles.map(|roles| roles.iter().map(Role::word).collect::<Vec<_>>().join(", ")))
+    };
+    compare("[server] anonymous", &roles(a.anonymous), &roles(b.anonymous));
+    if a.access != b.access {
+        told.push("[server.access]: another share of rights needs a restart".to_owned());
+    }
+    if a.lockout != b.lockout {
+        told.push("[server.lockout]: another lock-out needs a restart".to_owned());
+    }
     if a.users != b.users {
         told.push("[[server.user]]: other users, passwords or roles need a restart".to_owned());
     }
