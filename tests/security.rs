@@ -129,6 +129,14 @@ fn encrypted_at_both_ends_a_certificate_is_refused_until_a_person_trusts_it() {
         let wanted = if kind == Kind::Asyncua { "Good" } else { "BadConditionBranchAlreadyAcked" };
         assert_eq!(acknowledge(&mut hmi), wanted, "{kind:?}");
     }
+    // A new certificate is shown from the next start on; until then the old one goes on.
+    let (good, said) = certs(&site, &["renew"]);
+    assert!(good && said.contains("once the gateway is started again"), "{said}");
+    for kind in KINDS {
+        let folder = site.folder().join(format!("{kind:?}"));
+        let who = As { user: Some(("operator", "open sesame 1")), pki: Some(&folder) };
+        Hmi::connect_as(kind, &site.url(), who).unwrap_or_else(|why| panic!("{kind:?} is shut out: {why}"));
+    }
     gateway.stop();
 }
 

@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::harness::top;
 
 /// Libraries that only these rooms may name.
-const KEPT: [(&str, &[&str]); 7] = [
+const KEPT: [(&str, &[&str]); 8] = [
     ("minisign", &["package"]),
     ("minisign-verify", &["package"]),
     ("parquet", &["exchange"]),
+    ("roxmltree", &["ua"]),
     ("async-opcua", &["ua", "source", "server", "plant"]),
     ("sled", &["history"]),
     ("redb", &["history"]),

@@ -96,6 +96,7 @@ impl Server {
         if pki.ensure_own(&options.application)? {
             tracing::info!(certificate = %pki.own_certificate_path().display(), "made a certificate for this gateway");
         }
+        pki.serve_own()?;
         let users = Arc::new(Users::new(&options.config, pki.clone(), options.clock.clone())?);
         let token = CancellationToken::new();
         let builder = builder(&options, &pki, address, users.clone(), token.clone());
@@ -227,8 +228,8 @@ fn builder(
             build_date: DateTime::null(),
         })
         .pki_dir(pki.dir())
-        .certificate_path(Pki::own_certificate())
-        .private_key_path(Pki::own_key())
+        .certificate_path(Pki::served_certificate())
+        .private_key_path(Pki::served_key())
         .create_sample_keypair(false)
         .trust_client_certs(false)
         .with_authenticator(users)

@@ -105,6 +105,18 @@ impl Pki {
         Path::new("own/private.pem")
     }
 
+    /// The certificate that a server of ours shows as long as it runs ([`Pki::serve_own`]), relative to the folder.
+    #[must_use]
+    pub fn served_certificate() -> &'static Path {
+        Path::new("own/served/cert.der")
+    }
+
+    /// Its private key, relative to the folder.
+    #[must_use]
+    pub fn served_key() -> &'static Path {
+        Path::new("own/served/private.pem")
+    }
+
     /// Where our certificate lies, for an administrator to copy.
     #[must_use]
     pub fn own_certificate_path(&self) -> PathBuf {

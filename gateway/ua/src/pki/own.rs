@@ -58,6 +58,25 @@ impl Pki {
         Ok(true)
     }
 
+    /// Copies our certificate and its key to where a server takes them from. The OPC UA stack reads both anew for every
+    /// connection, and what it offers once, when it starts: a renewal in between would shut everybody out.
+    ///
+    /// # Errors
+    /// When there are none yet, or the folder cannot be written.
+    pub fn serve_own(&self) -> Result<(), UaError> {
+        let _one_at_a_time = MAKING.lock();
+        let dir = self.shelf(Shelf::Own).join("served");
+        fs::create_dir_all(&dir).map_err(|error| pki_error("make the folder", &dir, &error))?;
+        let pairs = [(Self::own_certificate(), Self::served_certificate()), (Self::own_key(), Self::served_key())];
+        for (from, to) in pairs {
+            let (from, to) = (self.dir.join(from), self.dir.join(to));
+            // Permissions are copied as well.
+            fs::copy(&from, &to).map_err(|error| pki_error("copy our certificate to", &to, &error))?;
+            same_owner(&from, &to)?;
+        }
+        Ok(())
+    }
+
     /// Makes a new certificate and key for the same application. The old ones are kept beside, in `own/old`. Takes about
     /// a second of CPU.
     ///

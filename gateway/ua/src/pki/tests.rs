@@ -2,6 +2,8 @@
 
 mod made;
 
+use std::path::Path;
+
 use super::*;
 use crate::Application;
 use made::{Maker, NOW, day};
@@ -273,6 +275,7 @@ fn our_own_certificate_is_made_once() {
     }
     let certificate = pki.store(true, Vec::new()).read_own_cert().unwrap();
     certificate.is_application_uri_valid("urn:peer").unwrap();
+    pki.serve_own().unwrap();
     let renewed = pki.renew_own(false).unwrap();
     assert_eq!((renewed.old.der(), renewed.new.application_uri().as_deref()), (&made[..], Some("urn:peer")));
     assert_ne!(renewed.old, renewed.new);
@@ -281,6 +284,11 @@ fn our_own_certificate_is_made_once() {
     assert_eq!(fs::read(old("der")).unwrap(), made);
     let key = fs::read(folder.path().join(Pki::own_key())).unwrap();
     assert_ne!(fs::read(old("pem")).unwrap(), key);
+    let served = |file: &Path| fs::read(folder.path().join(file)).unwrap();
+    assert_eq!(served(Pki::served_certificate()), made, "a server that runs keeps what it began with");
+    assert_eq!(served(Pki::served_key()), fs::read(old("pem")).unwrap());
+    pki.serve_own().unwrap();
+    assert_eq!((served(Pki::served_certificate()), served(Pki::served_key())), (renewed.new.der().to_vec(), key));
     // As a kill between the two steps of a renewal leaves it.
     fs::rename(pki.own_certificate_path(), pki.own_certificate_path().with_extension("new")).unwrap();
     fs::write(pki.own_certificate_path(), &made).unwrap();
