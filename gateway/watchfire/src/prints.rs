@@ -248,7 +248,7 @@ mod tests {
             (format!("{SIGNAL}role = \"x\"\ngroup = 3\n"), None),
             (format!("area = \"Hall\"\n{SIGNAL}"), Some(Step::Show)),
             (format!("{SIGNAL}queue_size = 3\n"), Some(Step::Replace(vec!["its signals"]))),
-            (format!("{SIGNAL}{}", SIGNAL.replace('a', "b")), Some(Step::Replace(vec!["its signals"]))),
+            (format!("{SIGNAL}{}", SIGNAL.replace("\"a\"", "\"b\"")), Some(Step::Replace(vec!["its signals"]))),
             (
                 format!("security = \"none\"\n{}", SIGNAL.replace("=A", "=B")),
                 Some(Step::Replace(vec!["its settings", "its signals"])),
@@ -266,7 +266,7 @@ mod tests {
             ("[gateway]\nutc_offset = \"-03:30\"\n", "[gateway] utc_offset: +00:00 runs, -03:30 needs a restart"),
             ("[gateway]\nretention_gb = 3\n", "[gateway] retention_gb: none runs, 3 needs a restart"),
             ("[server]\nport = 4841\n", "[server] port: 4840 runs, 4841 needs a restart"),
-            ("[server]\nanonymous = \"operate\"\n", "[server] anonymous: view runs, operate needs a restart"),
+            ("[server]\nanonymous = \"operate\"\n", "[server] anonymous: observer runs, operator needs a restart"),
             ("[gateway]\ncertificate_warning_days = 3\n", ""),
         ];
         for (rest, line) in changed {
