@@ -155,7 +155,7 @@ fn the_guide_leads_to_a_detector_in_other_languages() {
 fn names_mistakes_by_their_key(project: &Path) {
     for (config, part) in [
         ("{}", "`above`: it is missing"),
-        (r#"{"above": "hot"}"#, "`above`: a number is expected"),
+        (r#"{"above": "hot"}"#, "`above`: must be a number, not \"hot\""),
         (r#"{"abvoe": 1}"#, "`abvoe`: there is no such key"),
     ] {
         let (code, told) = plugin(&["test", "hot-oil.wasm", "--data", "data/sample.csv", "--config", config], project);

@@ -41,7 +41,7 @@ fn a_reload_changes_what_differs_while_everything_else_goes_on() {
     let plan = "detector `gone`: ended; its alarms end\n\
                 detector `moved`: replaced (its settings or signals changed)\n\
                 detector `new`: added\n\
-                [server] anonymous: operate runs, view needs a restart\n";
+                [server] anonymous: supervisor runs, observer needs a restart\n";
     let (code, told) = reload(&site, &["--dry-run"]);
     assert_eq!((code, told), (Some(0), format!("{plan}would be reloaded: 3 changes; 1 more needs a restart\n")));
     let (code, told) = reload(&site, &[]);

@@ -460,3 +460,38 @@ fn a_user_certificate_lets_the_gateway_in() {
     wait_for("a value", || value(&mut hmi, "signal:plant/answer", 42.0));
     gateway.stop();
 }
+
+#[test]
+fn a_person_logs_in_with_a_certificate_and_leaves_a_name_and_an_audit_trail() {
+    let site = Site::new();
+    let made = site.folder().join("made");
+    let script = top().join("tests/peers/make_certificates.py");
+    let mut python = Command::new(top().join("third_party/python/bin/python"));
+    assert!(python.arg(script).arg(&made).arg("urn:watchfire:test:people").status().unwrap().success());
+    let user = "[[server.user]]\nname = \"shift-lead\"\ncertificate = \"made/user.der\"\nrole = \"operate\"\n\n";
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let rest =
+        source("plant", &recorded.url(), &["reactor_level"]) + &upper_limit("level", "plant/reactor_level", 80.0);
+    site.configure_with("security = [\"basic256sha256\"]\nanonymous = \"none\"", &(user.to_owned() + &rest));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    server.set("reactor_level", 1.0, 90.0, 0);
+    gateway.logged(&["detector started", "level"]);
+    for kind in KINDS {
+        let folder = site.folder().join(format!("{kind:?}"));
+        Hmi::log_in_by(kind, &site.url(), &folder, &made.join("user.der")).expect_err("its application is unknown");
+        let (_, listed) = certs(&site, &["list"]);
+        let (_, rejected) = listed.split_once("\nrejected: ").unwrap();
+        let (_, rest) = rejected.split_once("thumbprint   ").unwrap();
+        assert!(certs(&site, &["trust", rest.get(..12).unwrap()]).0);
+        Hmi::log_in_by(kind, &site.url(), &folder, &made.join("server.der")).expect_err("no user's certificate");
+        gateway.logged(&["log-in was refused", "CN=server", "is no user's"]);
+        let mut hmi = Hmi::log_in_by(kind, &site.url(), &folder, &made.join("user.der")).unwrap();
+        let begin = hmi.mark();
+        let shown = raised(&mut hmi);
+        assert_eq!(hmi.call("comment", CONDITION, &shown, Some("looking")), "Good", "{kind:?}");
+        let said = hmi.event(begin, CONDITION, |event| event["user"] == "shift-lead");
+        assert_eq!(said["user"], "shift-lead");
+    }
+    gateway.stop();
+}

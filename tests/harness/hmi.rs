@@ -69,8 +69,24 @@ impl Hmi {
     /// What the library says when it is not let in.
     #[track_caller]
     pub fn connect_by(kind: Kind, url: &str, policy: &str, pki: &Path) -> Result<Self, String> {
-        let pki = pki.display().to_string();
-        let arguments = ["--url", url, "--pki", &pki, "--policy", policy];
+        Self::connect_with(kind, url, &["--pki", &pki.display().to_string(), "--policy", policy])
+    }
+
+    /// Connects signed and encrypted with the certificate in a folder, and logs in with another, whose key lies beside
+    /// it with the ending `pem`.
+    ///
+    /// # Errors
+    /// What the library says when it is not let in.
+    #[track_caller]
+    pub fn log_in_by(kind: Kind, url: &str, pki: &Path, certificate: &Path) -> Result<Self, String> {
+        let key = certificate.with_extension("pem").display().to_string();
+        let (pki, certificate) = (pki.display().to_string(), certificate.display().to_string());
+        Self::connect_with(kind, url, &["--pki", &pki, "--user-certificate", &certificate, &key])
+    }
+
+    #[track_caller]
+    fn connect_with(kind: Kind, url: &str, more: &[&str]) -> Result<Self, String> {
+        let arguments = [&["--url", url], more].concat();
         let peer = match kind {
             Kind::Asyncua => Peer::python("hmi_asyncua", "hmi_asyncua.py", arguments),
             Kind::NodeOpcua => Peer::node("hmi_node", "hmi_node.mjs", arguments),

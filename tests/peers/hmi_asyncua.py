@@ -1,6 +1,6 @@
 """An HMI made with asyncua: subscribes to alarms just as asyncua does by default, and carries out what a test asks.
 
-    hmi_asyncua.py --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER] [--policy NAME] [--timeout S]
+    hmi_asyncua.py --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD | --user-certificate FILE KEY] [--pki FOLDER] [--policy NAME] [--timeout S]
 
 Two subscriptions, since asyncua's default for `subscribe_alarms_and_conditions` is ConditionType, which has no alarm
 states: `default` is that very default, `alarms` the same call with AlarmConditionType. Both have asyncua's own filter,
@@ -268,6 +268,9 @@ async def connect(options: argparse.Namespace) -> None:
         await setup_self_signed_certificate(key, certificate, APPLICATION, socket.gethostname(), use, {})
         policy = getattr(security_policies, f"SecurityPolicy{options.policy.replace('_', '')}")
         await client.set_security(policy, str(certificate), str(key))
+    if options.user_certificate:
+        await client.load_client_certificate(options.user_certificate[0])
+        await client.load_private_key(Path(options.user_certificate[1]))
     try:
         await client.connect()
     except Exception as error:
@@ -285,6 +288,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description="an HMI for alarms")
     options.add_argument("--url", required=True)
     options.add_argument("--user", nargs=2, metavar=("NAME", "PASSWORD"))
+    options.add_argument("--user-certificate", nargs=2, metavar=("FILE", "KEY"))
     options.add_argument("--pki", type=Path)
     options.add_argument("--policy", default="Basic256Sha256")
     options.add_argument("--timeout", type=float, default=10, help="seconds for an answer; asyncua's own watchdog too")

@@ -1,11 +1,12 @@
 // An HMI made with node-opcua: its own alarm list (`installAlarmMonitoring`), and what a test asks of it.
 //
-//     node hmi_node.mjs --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD] [--pki FOLDER] [--policy NAME]
+//     node hmi_node.mjs --url opc.tcp://127.0.0.1:4840 [--user NAME PASSWORD | --user-certificate FILE KEY] [--pki FOLDER] [--policy NAME]
 //
 // Speaks the same lines as `hmi_asyncua.py`. Events are what the alarm list makes of them (`alarmChanged`); the markers
 // of a refresh are seen on the monitored item below it. With `--pki` the connection is Basic256Sha256 SignAndEncrypt;
 // without, the certificate that node-opcua makes all the same stays in the tests' own folder.
 
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   AttributeIds,
@@ -87,7 +88,10 @@ function options() {
     if (word === "--url") given.url = words.shift();
     else if (word === "--pki") given.pki = words.shift();
     else if (word === "--policy") given.policy = words.shift();
-    else if (word === "--user") given.user = { type: UserTokenType.UserName, userName: words.shift(), password: words.shift() };
+    else if (word === "--user-certificate") {
+      const certificateData = readFileSync(words.shift());
+      given.user = { type: UserTokenType.Certificate, certificateData, privateKey: readFileSync(words.shift(), "utf8") };
+    } else if (word === "--user") given.user = { type: UserTokenType.UserName, userName: words.shift(), password: words.shift() };
     else throw new Error(`unknown option ${word}`);
   }
   return given;

@@ -15,7 +15,8 @@ use opcua::server::node_manager::{
     ServerContext, WriteNode,
 };
 use opcua::types::{
-    AttributeId, DataValue, ExpandedNodeId, MonitoringMode, NodeId, StatusCode, TimestampsToReturn, VariableId, Variant,
+    AttributeId, DataValue, ExpandedNodeId, MonitoringMode, NodeId, ObjectId, StatusCode, TimestampsToReturn,
+    VariableId, Variant,
 };
 
 use crate::history::VALUES_MAX;
@@ -38,7 +39,8 @@ fn capability(wanted: &ParsedReadValueId) -> Option<Variant> {
         return None;
     }
     let id = &wanted.node_id;
-    if *id == VariableId::HistoryServerCapabilities_AccessHistoryDataCapability
+    if *id == VariableId::Server_Auditing
+        || *id == VariableId::HistoryServerCapabilities_AccessHistoryDataCapability
         || *id == VariableId::HistoryServerCapabilities_ServerTimestampSupported
     {
         Some(true.into())
@@ -121,7 +123,14 @@ impl NodeManager for Core {
         context: &RequestContext,
         items: &mut [&mut CreateMonitoredItem],
     ) -> Result<(), StatusCode> {
-        self.inner.create_monitored_items(context, items).await
+        self.inner.create_monitored_items(context, items).await?;
+        for item in items.iter().filter(|item| item.status_code().is_good()) {
+            let wanted = item.item_to_monitor();
+            if wanted.attribute_id == AttributeId::EventNotifier && wanted.node_id == ObjectId::Server {
+                self.shared.audit.add_item(item.handle(), context.session_id);
+            }
+        }
+        Ok(())
     }
 
     async fn modify_monitored_items(&self, context: &RequestContext, items: &[&MonitoredItemUpdateRef]) {
@@ -133,6 +142,9 @@ impl NodeManager for Core {
     }
 
     async fn delete_monitored_items(&self, context: &RequestContext, items: &[&MonitoredItemRef]) {
+        for item in items {
+            self.shared.audit.remove_item(item.handle());
+        }
         self.inner.delete_monitored_items(context, items).await;
     }
 

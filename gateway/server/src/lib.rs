@@ -4,6 +4,8 @@
 //! for clients that know no alarms. It decides nothing about alarms and keeps nothing: commands go to the annunciator,
 //! states come from it.
 
+mod audit;
+mod audit_event;
 mod browse;
 mod condition_values;
 mod core;

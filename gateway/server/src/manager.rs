@@ -22,6 +22,7 @@ use opcua::types::{
 use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind};
 
+use crate::audit_event::{AuditEvent, Outcome};
 use crate::browse;
 use crate::fields;
 use crate::history::{self, Asked};
@@ -215,6 +216,8 @@ impl NodeManager for Manager {
 
     fn namespaces_for_user(&self, context: &RequestContext) -> Vec<NamespaceMetadata> {
         self.shared.watch.saw_session(context.session_id, &context.subscriptions);
+        // Called at each activation: the user may be another than before.
+        self.shared.audit.saw_user(context.session_id, &context.token);
         vec![NamespaceMetadata {
             namespace_uri: NAMESPACE_URI.to_owned(),
             namespace_index: NAMESPACE,
@@ -269,11 +272,16 @@ impl NodeManager for Manager {
             let value = wanted.value.value.clone();
             let whole = matches!(wanted.index_range, NumericRange::None);
             async move {
-                if whole {
+                let said = value.clone();
+                let status = if whole {
                     self.write_one(context, &wanted.node_id, wanted.attribute_id, value).await
                 } else {
                     StatusCode::BadIndexRangeInvalid
-                }
+                };
+                let outcome = Outcome { server: &self.shared.audit.server, at: self.shared.clock.now(), status };
+                let user = name_of(&context.token);
+                self.shared.audit.tell(AuditEvent::of_write(wanted.node_id.clone(), said, user, outcome));
+                status
             }
         }))
         .await;

@@ -120,6 +120,29 @@ pub(crate) fn of_shelving() -> impl Iterator<Item = MethodId> {
 }
 
 impl Method {
+    /// Its name, without that of its type.
+    pub(crate) fn name(&self) -> &'static str {
+        use CommandKind as K;
+        // The second version of a method takes a comment.
+        let names = match self.kind {
+            K::Enable => ("Enable", "Enable"),
+            K::Disable => ("Disable", "Disable"),
+            K::AddComment => ("AddComment", "AddComment"),
+            K::Acknowledge => ("Acknowledge", "Acknowledge"),
+            K::Confirm => ("Confirm", "Confirm"),
+            K::Silence => ("Silence", "Silence"),
+            K::Suppress => ("Suppress", "Suppress2"),
+            K::Unsuppress => ("Unsuppress", "Unsuppress2"),
+            K::RemoveFromService => ("RemoveFromService", "RemoveFromService2"),
+            K::PlaceInService => ("PlaceInService", "PlaceInService2"),
+            K::Reset => ("Reset", "Reset2"),
+            K::TimedShelve(_) => ("TimedShelve", "TimedShelve2"),
+            K::OneShotShelve => ("OneShotShelve", "OneShotShelve2"),
+            K::Unshelve => ("Unshelve", "Unshelve2"),
+        };
+        if matches!(self.arguments, Arguments::Comment | Arguments::TimeAndComment) { names.1 } else { names.0 }
+    }
+
     /// Whether it may be called on a condition's ShelvingState.
     pub(crate) fn shelves(&self) -> bool {
         matches!(self.place, Place::Shelving | Place::Declared)

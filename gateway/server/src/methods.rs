@@ -9,6 +9,7 @@ use watchfire_alarms::RefusedCommand;
 use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind, ConditionKey};
 
+use crate::audit_event::{AuditEvent, Called, Outcome};
 use crate::fields::SHELVING;
 use crate::method_table::{self, Arguments, Method, Place};
 use crate::names::own_text;
@@ -39,6 +40,7 @@ type CommentText = (String, String);
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     object: NodeId,
+    method: NodeId,
     what: What,
     arguments: Vec<Variant>,
 }
@@ -76,11 +78,53 @@ impl Call {
         } else {
             What::Change(method_table::find(id)?)
         };
-        Some(Self { object: call.object_id().clone(), what, arguments: call.arguments().to_vec() })
+        Some(Self { object: call.object_id().clone(), method: id.clone(), what, arguments: call.arguments().to_vec() })
     }
 
-    /// Carries it out.
+    /// Carries it out, and tells of it whatever comes of it.
     pub(crate) async fn answer(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
+        let asked = self.clone();
+        let outcome = self.carry_out(shared, context).await;
+        asked.audit(shared, context, &outcome);
+        outcome
+    }
+
+    /// OPC 10000-9 §5.10. A refresh changes nothing and is none of its events.
+    fn audit(&self, shared: &Shared, context: &RequestContext, outcome: &Result<(), Refusal>) {
+        let method = match self.what {
+            What::Refresh { .. } => return,
+            What::ResetFigures => None,
+            What::Change(method) => Some(method),
+        };
+        let status = match outcome {
+            Ok(()) => StatusCode::Good,
+            Err(Refusal::Status(status)) => *status,
+            Err(Refusal::Arguments(_)) => StatusCode::BadInvalidArgument,
+        };
+        let (event, time, comment) = match method.map(|method| method.arguments) {
+            Some(Arguments::EventAndComment) => (Some(0), None, Some(1)),
+            Some(Arguments::TimeAndComment) => (None, Some(0), Some(1)),
+            Some(Arguments::Time) => (None, Some(0), None),
+            Some(Arguments::Comment) => (None, None, Some(0)),
+            Some(Arguments::None) | None => (None, None, None),
+        };
+        let argument = |at: Option<usize>| at.and_then(|at| self.arguments.get(at)).cloned();
+        let called = Called {
+            object: self.object.clone(),
+            method: self.method.clone(),
+            name: method.map_or("Reset", Method::name),
+            arguments: &self.arguments,
+            kind: method.map(|method| method.kind),
+            user: name_of(&context.token),
+            event_id: argument(event),
+            comment: argument(comment),
+            shelving_time: argument(time),
+        };
+        let outcome = Outcome { server: &shared.audit.server, at: shared.clock.now(), status };
+        shared.audit.tell(AuditEvent::of_call(called, outcome));
+    }
+
+    async fn carry_out(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
         let method = match self.what {
             What::Refresh { item } => return self.refresh(item, shared, context),
             What::ResetFigures => return self.reset_figures(shared, context),

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use watchfire_model::Clock;
 use watchfire_pipeline::{Commands, Latest, Recorded, Surface};
 use watchfire_ua::{Application, Kinds, Pki};
 
+use crate::audit::{self, Audit};
 use crate::core::CoreBuilder;
 use crate::detector_parts::DetectorNode;
 use crate::editor::Editor;
@@ -79,6 +81,7 @@ pub struct Server {
     pub(crate) publisher: Arc<Publisher>,
     teller: Teller,
     rejected: Rejected,
+    auditing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Server {
@@ -97,7 +100,9 @@ impl Server {
             tracing::info!(certificate = %pki.own_certificate_path().display(), "made a certificate for this gateway");
         }
         pki.serve_own()?;
-        let users = Arc::new(Users::new(&options.config, pki.clone(), options.clock.clone())?);
+        let (audit, audited) = Audit::new(options.application.uri.clone());
+        let audit = Arc::new(audit);
+        let users = Arc::new(Users::new(&options.config, pki.clone(), options.clock.clone(), audit.clone())?);
         let token = CancellationToken::new();
         let builder = builder(&options, &pki, address, users.clone(), token.clone());
         let clock = options.clock.clone();
@@ -112,7 +117,8 @@ impl Server {
             kinds: options.kinds,
             recorded: options.recorded,
             commands: options.commands,
-            users,
+            users: users.clone(),
+            audit: audit.clone(),
             clock: options.clock,
             telling: Mutex::new(()),
             stop: token.clone(),
@@ -129,13 +135,15 @@ impl Server {
                 "the namespace `{NAMESPACE_URI}` must have the index {NAMESPACE}"
             )));
         }
+        let types = handle.info().type_tree.clone();
+        let auditing = Box::pin(audit::run(audit, audited, users, handle.subscriptions().clone(), types));
         let publisher = Arc::new(Publisher::default());
         let teller =
             Teller { shared, subscriptions: handle.subscriptions().clone(), types: handle.info().type_tree.clone() };
         let surface: Arc<dyn Surface> = publisher.clone();
         pki.decide_for(&mut stack.certificate_store().write(), clock.clone());
         let rejected = Rejected::new(pki, clock);
-        Ok((Self { stack, listener, address, token, publisher, teller, rejected }, surface))
+        Ok((Self { stack, listener, address, token, publisher, teller, rejected, auditing }, surface))
     }
 
     /// Where it listens.
@@ -155,13 +163,14 @@ impl Server {
     /// # Errors
     /// When the listening socket fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServerError> {
-        let Self { stack, listener, address, token, publisher, teller, rejected } = self;
+        let Self { stack, listener, address, token, publisher, teller, rejected, auditing } = self;
         let failed = |source| ServerError::Listen { address: address.to_string(), source };
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         let _stops_with_us = token.clone().drop_guard();
         // Tasks of their own, so that telling a flood of alarms holds up neither requests nor publishing.
         let mut publishing = AbortOnDropHandle::new(tokio::spawn(async move { publisher.run(teller).await }));
+        let _auditing = AbortOnDropHandle::new(tokio::spawn(auditing));
         let _watching = AbortOnDropHandle::new(tokio::spawn(rejected.watch()));
         let serving = stack.run_with(listener);
         tokio::pin!(serving);

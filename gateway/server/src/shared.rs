@@ -8,6 +8,7 @@ use watchfire_model::Clock;
 use watchfire_pipeline::{Commands, Latest, Recorded};
 use watchfire_ua::Kinds;
 
+use crate::audit::Audit;
 use crate::nodes::Values;
 use crate::refresh::InProgress;
 use crate::space::Space;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub recorded: Arc<dyn Recorded>,
     pub commands: Commands,
     pub users: Arc<Users>,
+    pub audit: Arc<Audit>,
     pub clock: Arc<dyn Clock>,
     /// Held while a state is taken over and told, and while a refresh reads and tells: or a refresh could bring an
     /// older state after a newer one. Never across an await.

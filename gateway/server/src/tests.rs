@@ -3,6 +3,7 @@
 mod access;
 mod address_space;
 mod aside;
+mod audit;
 mod client;
 mod events;
 mod history;

@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use opcua::crypto::{SecurityPolicy, X509};
 use opcua::server::ServerEndpoint;
 use opcua::server::authenticator::{
-    AuthManager, CoreServerPermissions, Password, SecurityClient, UserToken, user_pass_security_policy_id,
+    AuthManager, CoreServerPermissions, Password, SecurityClient, SecurityRequest, UserToken,
+    user_pass_security_policy_id,
 };
 use opcua::types::{Error, NodeId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
 use tokio::sync::Semaphore;
@@ -21,6 +22,8 @@ use watchfire_config::{AccessConfig, Operation, Role, Roles, ServerConfig, Shown
 use watchfire_model::Clock;
 use watchfire_ua::{Certificate, Peer, Pki};
 
+use crate::audit::Audit;
+use crate::audit_event::{AuditEvent, Outcome};
 use crate::error::ServerError;
 use crate::lockout::{Begun, Lockout};
 use crate::method_table;
@@ -84,6 +87,7 @@ pub(crate) struct Users {
     checks: Semaphore,
     pki: Pki,
     clock: Arc<dyn Clock>,
+    audit: Arc<Audit>,
 }
 
 impl Users {
@@ -91,7 +95,12 @@ impl Users {
     ///
     /// # Errors
     /// When a file holds no certificate.
-    pub(crate) fn new(config: &ServerConfig, pki: Pki, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+    pub(crate) fn new(
+        config: &ServerConfig,
+        pki: Pki,
+        clock: Arc<dyn Clock>,
+        audit: Arc<Audit>,
+    ) -> Result<Self, ServerError> {
         let mut users = BTreeMap::new();
         for user in &config.users {
             let certificate = user.certificate.as_ref().map(|shown| Shown::read(&user.name, shown)).transpose()?;
@@ -108,6 +117,7 @@ impl Users {
             checks: Semaphore::new(CHECKS_AT_ONCE),
             pki,
             clock,
+            audit,
         })
     }
 
@@ -232,6 +242,13 @@ impl AuthManager for Users {
             tracing::warn!(address = ?client.address, reason, "a log-in was refused");
             Error::new(StatusCode::BadIdentityTokenRejected, "the certificate is no user's that may log in")
         })
+    }
+
+    fn audit(&self, client: &SecurityClient, request: SecurityRequest<'_>, session_id: &NodeId, status: StatusCode) {
+        let outcome = Outcome { server: &self.audit.server, at: self.clock.now(), status };
+        for event in AuditEvent::of_security(client, request, session_id, outcome) {
+            self.audit.tell(event);
+        }
     }
 
     fn is_user_executable(&self, token: &UserToken, method: &NodeId) -> bool {

@@ -124,7 +124,7 @@ impl Watch {
     }
 }
 
-fn session_with(
+pub(crate) fn session_with(
     session: u32,
     subscription: u32,
     subscriptions: &SubscriptionCache,

@@ -1,0 +1,322 @@
+//! Audit events as clients see them (OPC 10000-5 §6.5, OPC 10000-9 §5.10): their types and fields, from what was asked
+//! for and what came of it. Who sees them is known in `audit`.
+
+use opcua::nodes::Event;
+use opcua::server::IdentityToken;
+use opcua::server::authenticator::{SecurityClient, SecurityRequest};
+use opcua::types::event_field::EventField;
+use opcua::types::{
+    Array, AttributeId, ByteString, DateTime, ExtensionObject, NodeId, NumericRange, ObjectId, ObjectTypeId,
+    QualifiedName, StatusCode, UAString, UserNameIdentityToken, Variant, VariantScalarTypeId, X509IdentityToken,
+};
+use watchfire_model::{CommandKind, Instant};
+use watchfire_ua::{Certificate, date_time_from_instant};
+
+use crate::names::text;
+
+/// Severity of what was done, and of what was refused.
+const DONE_SEVERITY: u16 = 100;
+const REFUSED_SEVERITY: u16 = 400;
+
+/// Bytes that one text or byte string of an event has at most: anybody can send long ones.
+const LONG_MAX: usize = 4096;
+/// Bytes of a certificate that is shown.
+const CERTIFICATE_MAX: usize = 16_384;
+
+/// What was asked of the server, and what came of it.
+#[derive(Clone, Debug)]
+pub(crate) struct AuditEvent {
+    kind: NodeId,
+    time: DateTime,
+    fields: Vec<(&'static str, Variant)>,
+}
+
+/// When, by which server, and how it ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome<'a> {
+    pub server: &'a str,
+    pub at: Instant,
+    pub status: StatusCode,
+}
+
+/// What a method was called with.
+#[derive(Clone, Debug)]
+pub(crate) struct Called<'a> {
+    /// The condition, or what was taken for one.
+    pub object: NodeId,
+    pub method: NodeId,
+    /// Its name.
+    pub name: &'a str,
+    pub arguments: &'a [Variant],
+    /// What it does to a condition; `None` for other methods.
+    pub kind: Option<CommandKind>,
+    pub user: &'a str,
+    /// The EventId, and the comment, that were given.
+    pub event_id: Option<Variant>,
+    pub comment: Option<Variant>,
+    pub shelving_time: Option<Variant>,
+}
+
+impl AuditEvent {
+    fn new(kind: ObjectTypeId, (node, name): (NodeId, &str), message: String, outcome: Outcome<'_>) -> Self {
+        let (time, _) = date_time_from_instant(outcome.at);
+        let good = outcome.status.is_good();
+        let severity = if good { DONE_SEVERITY } else { REFUSED_SEVERITY };
+        let message = if good { message } else { format!("{message}: refused, {}", outcome.status) };
+        let fields = vec![
+            ("EventId", ByteString::from(opcua::types::Guid::new().to_bytes().to_vec()).into()),
+            ("EventType", NodeId::from(kind).into()),
+            ("SourceNode", node.into()),
+            ("SourceName", UAString::from(name).into()),
+            ("Time", time.into()),
+            ("ReceiveTime", time.into()),
+            ("Message", text(&message).into()),
+            ("Severity", severity.into()),
+            ("ActionTimeStamp", time.into()),
+            ("Status", good.into()),
+            ("ServerId", UAString::from(outcome.server).into()),
+            ("StatusCodeId", outcome.status.into()),
+        ];
+        Self { kind: kind.into(), time, fields }
+    }
+
+    fn with(mut self, fields: impl IntoIterator<Item = (&'static str, Variant)>) -> Self {
+        self.fields.extend(fields);
+        self
+    }
+
+    /// A call of a method, carried out or refused (OPC 10000-9 §5.10.2 to §5.10.11).
+    pub(crate) fn of_call(called: Called<'_>, outcome: Outcome<'_>) -> Self {
+        let source = (called.object, &*format!("Method/{}", called.name));
+        let message = format!("{} by {}", called.name, called.user);
+        let arguments = called.arguments.iter().map(|argument| Variant::Variant(Box::new(bounded(argument)))).collect();
+        let arguments = Array::new::<Vec<Variant>>(VariantScalarTypeId::Variant, arguments);
+        let own = [
+            ("ConditionEventId", called.event_id),
+            ("Comment", called.comment),
+            ("ShelvingTime", called.shelving_time),
+        ];
+        Self::new(type_of(called.kind), source, message, outcome)
+            .with([
+                ("ClientUserId", UAString::from(called.user).into()),
+                ("MethodId", called.method.into()),
+                ("InputArguments", arguments.map_or(Variant::Empty, Variant::from)),
+            ])
+            .with(own.into_iter().filter_map(|(name, value)| Some((name, bounded(&value?)))))
+    }
+
+    /// A value that was written (OPC 10000-5 §6.5.22).
+    pub(crate) fn of_write(node: NodeId, value: Option<Variant>, user: &str, outcome: Outcome<'_>) -> Self {
+        let message = format!("a value was written by {user}");
+        Self::new(ObjectTypeId::AuditWriteUpdateEventType, (node, "Attribute/Value"), message, outcome).with([
+            ("ClientUserId", UAString::from(user).into()),
+            ("AttributeId", (AttributeId::Value as u32).into()),
+            ("IndexRange", UAString::null().into()),
+            ("NewValue", bounded(&value.unwrap_or_default())),
+            ("OldValue", Variant::Empty),
+        ])
+    }
+
+    /// What was asked about a secure channel or a session; for a certificate that was refused, that as well.
+    pub(crate) fn of_security(
+        client: &SecurityClient,
+        request: SecurityRequest<'_>,
+        session: &NodeId,
+        outcome: Outcome<'_>,
+    ) -> Vec<Self> {
+        let server = |name| (NodeId::from(ObjectId::Server), name);
+        let from = client.address.map_or_else(String::new, |address| format!(" from {address}"));
+        let channel = || [("SecureChannelId", Variant::from(UAString::from(client.secure_channel_id.to_string())))];
+        let policy = || {
+            [
+                ("SecurityPolicyUri", UAString::from(client.security_policy.to_uri()).into()),
+                ("SecurityMode", (client.security_mode as i32).into()),
+            ]
+        };
+        let entry =
+            |header: &opcua::types::RequestHeader| [("ClientAuditEntryId", short(&header.audit_entry_id).into())];
+        match request {
+            SecurityRequest::OpenSecureChannel(asked) => {
+                let kind = ObjectTypeId::AuditOpenSecureChannelEventType;
+                let source = server("SecureChannel/OpenSecureChannel");
+                let event = Self::new(kind, source, format!("a secure channel was asked for{from}"), outcome)
+                    .with(entry(&asked.request_header))
+                    .with(channel())
+                    .with(policy())
+                    .with([
+                        ("RequestType", (asked.request_type as i32).into()),
+                        ("RequestedLifetime", f64::from(asked.requested_lifetime).into()),
+                    ]);
+                vec![event]
+            }
+            SecurityRequest::CreateSession(asked) => {
+                let kind = ObjectTypeId::AuditCreateSessionEventType;
+                let certificate = &small(&asked.client_certificate);
+                let name = short(&asked.client_description.application_uri);
+                let message = format!("a session was asked for{from} by {name}");
+                let event = Self::new(kind, server("Session/CreateSession"), message, outcome)
+                    .with(entry(&asked.request_header))
+                    .with(channel())
+                    .with([
+                        ("SessionId", session.clone().into()),
+                        ("ClientCertificate", certificate.clone().into()),
+                        ("ClientCertificateThumbprint", UAString::from(thumbprint(certificate)).into()),
+                        ("RevisedSessionTimeout", asked.requested_session_timeout.into()),
+                    ]);
+                let refused = certificate_type(outcome.status).map(|kind| {
+                    let subject = Certificate::first_of(certificate.as_ref()).map_or_else(String::new, |c| c.subject());
+                    let message = format!("certificate `{subject}` of {name}{from}");
+                    Self::new(kind, server("Security/Certificate"), message, outcome)
+                        .with(entry(&asked.request_header))
+                        .with([("Certificate", certificate.clone().into())])
+                });
+                std::iter::once(event).chain(refused).collect()
+            }
+            SecurityRequest::ActivateSession(asked) => {
+                let kind = ObjectTypeId::AuditActivateSessionEventType;
+                let (user, shown) = shown(&asked.user_identity_token);
+                let message = format!("log-in of {user}{from}");
+                let event = Self::new(kind, server("Session/ActivateSession"), message, outcome)
+                    .with(entry(&asked.request_header))
+                    .with(channel())
+                    .with([
+                        ("SessionId", session.clone().into()),
+                        ("ClientUserId", UAString::from(user).into()),
+                        ("UserIdentityToken", shown.into()),
+                    ]);
+                vec![event]
+            }
+            SecurityRequest::CloseSession(asked) => {
+                let kind = ObjectTypeId::AuditSessionEventType;
+                let event =
+                    Self::new(kind, server("Session/CloseSession"), format!("a session was closed{from}"), outcome)
+                        .with(entry(&asked.request_header))
+                        .with([("SessionId", session.clone().into())]);
+                vec![event]
+            }
+        }
+    }
+}
+
+/// The type of the event for a method (OPC 10000-9 §5.10).
+const fn type_of(kind: Option<CommandKind>) -> ObjectTypeId {
+    match kind {
+        None => ObjectTypeId::AuditUpdateMethodEventType,
+        Some(CommandKind::Enable | CommandKind::Disable) => ObjectTypeId::AuditConditionEnableEventType,
+        Some(CommandKind::AddComment) => ObjectTypeId::AuditConditionCommentEventType,
+        Some(CommandKind::Acknowledge) => ObjectTypeId::AuditConditionAcknowledgeEventType,
+        Some(CommandKind::Confirm) => ObjectTypeId::AuditConditionConfirmEventType,
+        Some(CommandKind::TimedShelve(_) | CommandKind::OneShotShelve | CommandKind::Unshelve) => {
+            ObjectTypeId::AuditConditionShelvingEventType
+        }
+        Some(CommandKind::Suppress | CommandKind::Unsuppress) => ObjectTypeId::AuditConditionSuppressionEventType,
+        Some(CommandKind::RemoveFromService | CommandKind::PlaceInService) => {
+            ObjectTypeId::AuditConditionOutOfServiceEventType
+        }
+        Some(CommandKind::Silence) => ObjectTypeId::AuditConditionSilenceEventType,
+        Some(CommandKind::Reset) => ObjectTypeId::AuditConditionResetEventType,
+    }
+}
+
+/// The type of the event for a certificate that was refused (OPC 10000-4 §6.1.3).
+const fn certificate_type(status: StatusCode) -> Option<ObjectTypeId> {
+    Some(match status {
+        StatusCode::BadCertificateTimeInvalid | StatusCode::BadCertificateIssuerTimeInvalid => {
+            ObjectTypeId::AuditCertificateExpiredEventType
+        }
+        StatusCode::BadCertificateHostNameInvalid | StatusCode::BadCertificateUriInvalid => {
+            ObjectTypeId::AuditCertificateDataMismatchEventType
+        }
+        StatusCode::BadCertificateInvalid | StatusCode::BadCertificatePolicyCheckFailed => {
+            ObjectTypeId::AuditCertificateInvalidEventType
+        }
+        StatusCode::BadCertificateUntrusted | StatusCode::BadCertificateChainIncomplete => {
+            ObjectTypeId::AuditCertificateUntrustedEventType
+        }
+        StatusCode::BadCertificateRevoked | StatusCode::BadCertificateIssuerRevoked => {
+            ObjectTypeId::AuditCertificateRevokedEventType
+        }
+        StatusCode::BadCertificateUseNotAllowed | StatusCode::BadCertificateIssuerUseNotAllowed => {
+            ObjectTypeId::AuditCertificateMismatchEventType
+        }
+        _ => return None,
+    })
+}
+
+fn thumbprint(certificate: &ByteString) -> String {
+    Certificate::first_of(certificate.as_ref()).map_or_else(String::new, |found| found.thumbprint().to_string())
+}
+
+/// Whom a log-in names, and its token without what is secret.
+fn shown(token: &ExtensionObject) -> (String, ExtensionObject) {
+    match IdentityToken::new(token.clone()) {
+        IdentityToken::Anonymous(_) => ("anonymous".to_owned(), ExtensionObject::null()),
+        IdentityToken::UserName(named) => {
+            let without = UserNameIdentityToken {
+                policy_id: short(&named.policy_id),
+                user_name: short(&named.user_name),
+                ..UserNameIdentityToken::default()
+            };
+            (without.user_name.to_string(), ExtensionObject::from_message(without))
+        }
+        IdentityToken::X509(shown) => {
+            let certificate_data = small(&shown.certificate_data);
+            let owner =
+                Certificate::first_of(certificate_data.as_ref()).map_or_else(String::new, |owner| owner.subject());
+            let without = X509IdentityToken { policy_id: short(&shown.policy_id), certificate_data };
+            (owner, ExtensionObject::from_message(without))
+        }
+        IdentityToken::None | IdentityToken::IssuedToken(_) | IdentityToken::Invalid(_) => {
+            (String::new(), ExtensionObject::null())
+        }
+    }
+}
+
+/// A text, cut where it is long.
+fn short(text: &UAString) -> UAString {
+    let whole = text.as_ref();
+    if whole.len() <= LONG_MAX { text.clone() } else { whole.chars().take(LONG_MAX / 4).collect::<String>().into() }
+}
+
+/// A certificate, or nothing in place of one that is none by its size.
+fn small(certificate: &ByteString) -> ByteString {
+    if certificate.as_ref().len() <= CERTIFICATE_MAX { certificate.clone() } else { ByteString::null() }
+}
+
+/// An argument, or nothing in place of one that is long or of no kind that our methods take.
+fn bounded(argument: &Variant) -> Variant {
+    let long = match argument {
+        Variant::String(text) => text.as_ref().len(),
+        Variant::ByteString(bytes) => bytes.as_ref().len(),
+        Variant::LocalizedText(text) => text.locale.as_ref().len() + text.text.as_ref().len(),
+        simple if matches!(simple.scalar_type_id(), Some(kind) if (kind as u32) <= 11) => 0,
+        _ => usize::MAX,
+    };
+    if long <= LONG_MAX { argument.clone() } else { Variant::Empty }
+}
+
+impl EventField for AuditEvent {
+    fn get_value(&self, attribute: AttributeId, range: &NumericRange, path: &[QualifiedName]) -> Variant {
+        let [name] = path else { return Variant::Empty };
+        if attribute != AttributeId::Value || name.namespace_index != 0 {
+            return Variant::Empty;
+        }
+        let found = self.fields.iter().find(|(field, _)| *field == name.name.as_ref());
+        let value = found.map_or(Variant::Empty, |(_, value)| value.clone());
+        if matches!(range, NumericRange::None) { value } else { value.range_of(range).unwrap_or(Variant::Empty) }
+    }
+}
+
+impl Event for AuditEvent {
+    fn get_field(&self, _: &NodeId, attribute: AttributeId, range: &NumericRange, path: &[QualifiedName]) -> Variant {
+        self.get_value(attribute, range, path)
+    }
+
+    fn time(&self) -> &DateTime {
+        &self.time
+    }
+
+    fn event_type_id(&self) -> &NodeId {
+        &self.kind
+    }
+}
