@@ -156,7 +156,7 @@ fn names_mistakes_by_their_key(project: &Path) {
     for (config, part) in [
         ("{}", "`above`: it is missing"),
         (r#"{"above": "hot"}"#, "`above`: must be a number, not \"hot\""),
-        (r#"{"abvoe": 1}"#, "`abvoe`: there is no such key"),
+        (r#"{"abvoe": 1}"#, "`abvoe`: unknown key; known here: `above`"),
     ] {
         let (code, told) = plugin(&["test", "hot-oil.wasm", "--data", "data/sample.csv", "--config", config], project);
         assert!(code == Some(1) && told.contains(part), "{config}: {told}");
