@@ -170,6 +170,14 @@ impl Hmi {
         recorded(&self.peer.ask("history", with))
     }
 
+    /// Events of alarms that a notifier told in a time (milliseconds since 1970), as the library reads them back.
+    #[track_caller]
+    pub fn past(&mut self, notifier: &str, from_ms: i64, to_ms: i64) -> Vec<Value> {
+        let with = json!({ "node": notifier, "from_ms": from_ms, "to_ms": to_ms });
+        let answer = self.peer.ask("past", with);
+        answer["events"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
+    }
+
     /// An aggregate of them by its number in the standard.
     #[track_caller]
     pub fn aggregate(

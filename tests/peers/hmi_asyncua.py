@@ -10,7 +10,7 @@ which lists every field of the type and every subtype. Unasked lines are `{"even
 Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`, `event` (hex) and `text` (null: none);
 `method` with `node`, `path` (browse names from the node to the method) and `arguments` (pairs of a built-in type and a
 value); `refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
-`node`, `from_ms`, `to_ms` (since 1970); `aggregate` with the same, `interval_ms` and `function` (its numeric id); `changes`
+`node`, `from_ms`, `to_ms` (since 1970); `past` with the same, for the events of alarms that a notifier told; `aggregate` with the same, `interval_ms` and `function` (its numeric id); `changes`
 with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
 Results are names of status codes.
 """
@@ -142,7 +142,7 @@ class Hmi:
         self.values = await client.create_subscription(PUBLISHING_MS, Listener("values"))
         say(ready=True)
         methods = ("acknowledge", "confirm", "comment", "method", "refresh", "refresh_item", "read", "write", "children", "changes")
-        await answer_requests({name: getattr(self, name) for name in (*methods, "history", "aggregate")})
+        await answer_requests({name: getattr(self, name) for name in (*methods, "history", "past", "aggregate")})
 
     async def call(self, node: str | int, method: int, *arguments: ua.Variant) -> dict[str, Any]:
         """Calls a method by its id in the standard; answers the name of the result."""
@@ -221,6 +221,13 @@ class Hmi:
         begin, end = (EPOCH + datetime.timedelta(milliseconds=request[name]) for name in ("from_ms", "to_ms"))
         found = await self.client.get_node(request["node"]).read_raw_history(begin, end)
         return self.recorded(found)
+
+    async def past(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Events of alarms, as they were told."""
+        begin, end = (EPOCH + datetime.timedelta(milliseconds=request[name]) for name in ("from_ms", "to_ms"))
+        node, kind = self.client.get_node(request["node"]), ua.NodeId(ua.ObjectIds.AlarmConditionType)
+        found = await node.read_event_history(begin, end, evtypes=kind)
+        return {"events": [{name: plain(getattr(event, field, None)) for name, field in FIELDS.items()} for event in found]}
 
     @staticmethod
     def recorded(found: list[ua.DataValue]) -> dict[str, Any]:

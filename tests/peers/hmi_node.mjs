@@ -11,20 +11,25 @@ import { fileURLToPath } from "node:url";
 import {
   AttributeIds,
   DataType,
+  HistoryReadRequest,
   MessageSecurityMode,
   NodeId,
   OPCUACertificateManager,
   OPCUAClient,
+  ReadEventDetails,
   SecurityPolicy,
+  TimestampsToReturn,
   UserTokenType,
   Variant,
   acknowledgeCondition,
   callConditionRefresh,
   callMethodCondition,
   confirmCondition,
+  constructEventFilter,
   extractConditionFields,
   installAlarmMonitoring,
   makeBrowsePath,
+  ofType,
   resolveNodeId,
 } from "node-opcua";
 
@@ -169,6 +174,21 @@ function handlers(session) {
       const found = await session.readHistoryValue(nodeId, new Date(from), new Date(to));
       const values = found.historyData?.dataValues ?? [];
       return { values: values.map((one) => [one.sourceTimestamp.getTime(), value(one.value)]) };
+    },
+    past: async ({ node: nodeId, from_ms: from, to_ms: to }) => {
+      const names = ["EventId", "Time", "Message", "ActiveState.Id"];
+      const historyReadDetails = new ReadEventDetails({
+        startTime: new Date(from),
+        endTime: new Date(to),
+        numValuesPerNode: 0,
+        filter: constructEventFilter(names, ofType("AlarmConditionType")),
+      });
+      const nodesToRead = [{ nodeId }];
+      const asked = { historyReadDetails, nodesToRead, timestampsToReturn: TimestampsToReturn.Both };
+      const found = (await session.historyRead(new HistoryReadRequest(asked))).results[0];
+      const events = found.historyData?.events ?? [];
+      const [event, time, message, active] = names.map((_, place) => (one) => value(one.eventFields[place]));
+      return { events: events.map((one) => ({ event: event(one), time: time(one), message: message(one), active: active(one) })) };
     },
     aggregate: async ({ node: nodeId, from_ms: from, to_ms: to, interval_ms: interval, function: aggregate }) => {
       const found = await session.readAggregateValue({ nodeId }, new Date(from), new Date(to), aggregate, interval);

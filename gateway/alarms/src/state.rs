@@ -316,6 +316,15 @@ impl ConditionState {
         if self.event_id == EventId::NONE { EventId::derive(key, self.transitions, 0) } else { self.event_id }
     }
 
+    /// Whether the event of this state, of a condition or of one of its branches, told of what followed from the record
+    /// at `cause`. `transitions` are those of the condition itself, which has at most [`BRANCHES_MAX`] branches that may
+    /// have been told at once.
+    #[must_use]
+    pub fn is_told_by(&self, key: &ConditionKey, transitions: u64, cause: u64) -> bool {
+        let first = transitions.saturating_sub(BRANCHES_MAX as u64 + 1);
+        (first..=transitions).any(|number| EventId::derive(key, number, cause) == self.event_id)
+    }
+
     /// Retain (OPC 10000-9 §5.5.2): it belongs in the list while something is left to see or to do.
     #[must_use]
     pub(crate) fn must_retain(&self, def: &ConditionDef) -> bool {

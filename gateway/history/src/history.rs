@@ -229,6 +229,11 @@ impl History for SledHistory {
         self.ctl.filled(from, upto.min(self.sealed()), most)
     }
 
+    fn decisions(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
+        let _gate = self.gate.read();
+        self.ctl.records(from, upto.min(self.sealed()), most)
+    }
+
     fn alarm_states(&self) -> Result<Vec<AlarmState>, PortError> {
         let each = self.ctl.all(Kind::Alarm)?.into_iter().map(|(name, state)| {
             let key = ConditionKey::parse(&name).map_err(|_| Self::damaged(&name))?;

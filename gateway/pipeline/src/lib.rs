@@ -21,6 +21,7 @@ mod log;
 mod notices;
 mod over;
 mod own;
+mod past;
 mod place;
 mod ports;
 mod readers;
@@ -51,6 +52,7 @@ pub use latest::Latest;
 pub use log::{Cursor, CursorError, Log, read_stores};
 pub use notices::{NoticeReceiver, Notices};
 pub use own::{OWN_BINDING, OwnConditions};
+pub use past::{Past, PastPlace, PastWanted, past};
 pub use place::place_at;
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,

@@ -257,6 +257,13 @@ pub trait History: RecordReader {
     /// When the store fails.
     fn filled(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError>;
 
+    /// The sealed records from `from` to `upto` that hold no samples, the first `most` of them or a few less, but one if
+    /// there is any. Costs by those records.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn decisions(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError>;
+
     /// The last sealed state of each condition.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use watchfire_model::{Copied, Instant, Lsn, Quality, Rows, SignalId};
 
-use crate::{CursorError, Log, Page, Wanted};
+use crate::{CursorError, Log, Page, Past, PastWanted, Wanted, past};
 
 /// About how many bytes a page holds: some 100,000 plain samples.
 const PAGE_BYTES: usize = if cfg!(test) { 256 } else { 4 << 20 };
@@ -49,6 +49,12 @@ pub trait Recorded: Send + Sync {
     /// # Errors
     /// When a store fails.
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError>;
+
+    /// The events of alarms that were told. Blocks; costs as [`past`].
+    ///
+    /// # Errors
+    /// When a store fails.
+    fn past(&self, wanted: &PastWanted, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError>;
 }
 
 impl Recorded for Log {
@@ -58,6 +64,10 @@ impl Recorded for Log {
 
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
         Ok(Box::new(trace(self, signal, Instant::MIN, Instant::MAX)?))
+    }
+
+    fn past(&self, wanted: &PastWanted, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError> {
+        past(self, wanted, take)
     }
 }
 

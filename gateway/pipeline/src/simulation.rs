@@ -3,6 +3,7 @@
 
 mod changes;
 mod memory;
+mod past;
 mod plain;
 mod rig;
 mod stored;

@@ -10,17 +10,21 @@ use opcua::server::CreateMonitoredItem;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{CoreNodeManagerBuilder, InMemoryNodeManagerBuilder};
 use opcua::server::node_manager::{
-    BrowseNode, BrowsePathItem, DynNodeManager, ExternalReferenceRequest, MethodCall, MonitoredItemRef,
+    BrowseNode, BrowsePathItem, DynNodeManager, ExternalReferenceRequest, HistoryNode, MethodCall, MonitoredItemRef,
     MonitoredItemUpdateRef, NodeManager, NodeManagerBuilder, ParsedReadValueId, ReadNode, RequestContext,
     ServerContext, WriteNode,
 };
 use opcua::types::{
-    AttributeId, DataValue, ExpandedNodeId, MonitoringMode, NodeId, ObjectId, StatusCode, TimestampsToReturn,
-    VariableId, Variant,
+    AttributeId, DataValue, ExpandedNodeId, MonitoringMode, NodeId, ObjectId, ReadEventDetails, StatusCode,
+    TimestampsToReturn, VariableId, Variant,
 };
+
+use watchfire_config::Operation;
 
 use crate::history::VALUES_MAX;
 use crate::methods::{Call, Refusal};
+use crate::nodes::NOTIFIER;
+use crate::past::{self, EVENTS_MAX};
 use crate::shared::Shared;
 
 /// Makes the node manager.
@@ -35,17 +39,23 @@ impl NodeManagerBuilder for CoreBuilder {
 
 /// What we can do that the stack does not know of (OPC 10000-11 §5.4).
 fn capability(wanted: &ParsedReadValueId) -> Option<Variant> {
+    let id = &wanted.node_id;
+    if wanted.attribute_id == AttributeId::EventNotifier && *id == ObjectId::Server {
+        return Some(NOTIFIER.bits().into());
+    }
     if wanted.attribute_id != AttributeId::Value {
         return None;
     }
-    let id = &wanted.node_id;
     if *id == VariableId::Server_Auditing
         || *id == VariableId::HistoryServerCapabilities_AccessHistoryDataCapability
+        || *id == VariableId::HistoryServerCapabilities_AccessHistoryEventsCapability
         || *id == VariableId::HistoryServerCapabilities_ServerTimestampSupported
     {
         Some(true.into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnDataValues {
         Some(VALUES_MAX.into())
+    } else if *id == VariableId::HistoryServerCapabilities_MaxReturnEventValues {
+        Some(EVENTS_MAX.into())
     } else {
         None
     }
@@ -67,7 +77,7 @@ impl NodeManager for Core {
     }
 
     fn owns_server_events(&self) -> bool {
-        self.inner.owns_server_events()
+        true
     }
 
     fn handle_new_node(&self, parent: &ExpandedNodeId) -> bool {
@@ -146,6 +156,26 @@ impl NodeManager for Core {
             self.shared.audit.remove_item(item.handle());
         }
         self.inner.delete_monitored_items(context, items).await;
+    }
+
+    async fn history_read_events(
+        &self,
+        context: &RequestContext,
+        details: &ReadEventDetails,
+        nodes: &mut [&mut HistoryNode],
+        _: TimestampsToReturn,
+    ) -> Result<(), StatusCode> {
+        for node in nodes {
+            let status = if *node.node_id() != ObjectId::Server {
+                StatusCode::BadHistoryOperationUnsupported
+            } else if self.shared.users.may(&context.token, Operation::ReadHistory) {
+                past::events(&self.shared, context.type_tree.clone(), None, details, node).await
+            } else {
+                StatusCode::BadUserAccessDenied
+            };
+            node.set_status(status);
+        }
+        Ok(())
     }
 
     async fn call(&self, context: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {

@@ -255,7 +255,8 @@ fn plain(node: &HistoryNode, timestamps: TimestampsToReturn) -> Result<(), Statu
     }
 }
 
-async fn off_the_runtime<T: Send + 'static>(
+/// Reads for a client what blocks; what fails is logged, and the client told that it did.
+pub(crate) async fn off_the_runtime<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, CursorError> + Send + 'static,
 ) -> Result<T, StatusCode> {
     match tokio::task::spawn_blocking(read).await {

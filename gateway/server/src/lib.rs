@@ -23,6 +23,7 @@ mod methods;
 mod metrics;
 mod names;
 mod nodes;
+mod past;
 mod publisher;
 mod references;
 mod refresh;

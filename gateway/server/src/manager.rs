@@ -16,8 +16,8 @@ use opcua::server::node_manager::{
 };
 use opcua::types::{
     AttributeId, ByteString, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId,
-    NumericRange, ObjectTypeId, QualifiedName, ReadAtTimeDetails, ReadProcessedDetails, ReadRawModifiedDetails,
-    StatusCode, TimestampsToReturn, Variant,
+    NumericRange, ObjectTypeId, QualifiedName, ReadAtTimeDetails, ReadEventDetails, ReadProcessedDetails,
+    ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
 };
 use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind};
@@ -29,6 +29,7 @@ use crate::history::{self, Asked};
 use crate::methods;
 use crate::names::{NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, own, own_text};
 use crate::nodes::{Node, signal_value};
+use crate::past;
 use crate::shared::Shared;
 use crate::teller;
 use crate::users::name_of;
@@ -353,6 +354,30 @@ impl NodeManager for Manager {
             let status = match self.asked(context, node.node_id(), timestamps, values_max) {
                 Ok(asked) => history::at_times(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
+            };
+            node.set_status(status);
+        }
+        Ok(())
+    }
+
+    async fn history_read_events(
+        &self,
+        context: &RequestContext,
+        details: &ReadEventDetails,
+        nodes: &mut [&mut HistoryNode],
+        _: TimestampsToReturn,
+    ) -> Result<(), StatusCode> {
+        for node in nodes {
+            let status = match self.find(node.node_id()) {
+                None => StatusCode::BadNodeIdUnknown,
+                Some(found) if !found.is_notifier() => StatusCode::BadHistoryOperationUnsupported,
+                Some(_) if !self.shared.users.may(&context.token, Operation::ReadHistory) => {
+                    StatusCode::BadUserAccessDenied
+                }
+                Some(_) => {
+                    let notifier = own_text(node.node_id()).map(str::to_owned);
+                    past::events(&self.shared, context.type_tree.clone(), notifier, details, node).await
+                }
             };
             node.set_status(status);
         }

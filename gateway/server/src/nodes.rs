@@ -22,6 +22,9 @@ use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
 use crate::tally::Tally;
 
+/// EventNotifier of what tells events: they can be subscribed to, and read back.
+pub(crate) const NOTIFIER: EventNotifier = EventNotifier::SUBSCRIBE_TO_EVENTS.union(EventNotifier::HISTORY_READ);
+
 /// A node of our namespace.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
@@ -318,8 +321,7 @@ impl Node {
             AttributeId::WriteMask | AttributeId::UserWriteMask => 0_u32.into(),
             AttributeId::IsAbstract if description.class == NodeClass::ObjectType => false.into(),
             AttributeId::EventNotifier if description.class == NodeClass::Object => {
-                let notifier =
-                    if self.is_notifier() { EventNotifier::SUBSCRIBE_TO_EVENTS } else { EventNotifier::empty() };
+                let notifier = if self.is_notifier() { NOTIFIER } else { EventNotifier::empty() };
                 notifier.bits().into()
             }
             AttributeId::DataType if variable => self.data_type(values).into(),

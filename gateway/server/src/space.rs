@@ -74,6 +74,13 @@ impl Condition {
         Arc::new(Self { state, ..self.clone() })
     }
 
+    /// The same as it, or one of its branches, was in the past.
+    pub(crate) fn at(&self, space: &Space, state: ConditionState) -> Arc<Self> {
+        let driven_by = state.evidence.first().and_then(|evidence| space.signal(&evidence.signal));
+        let input = driven_by.or(self.signal.as_ref()).cloned();
+        Arc::new(Self { state: Arc::new(state), input, ..self.clone() })
+    }
+
     /// SourceNode.
     pub(crate) fn source_id(&self) -> NodeId {
         match &self.signal {

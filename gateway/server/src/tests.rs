@@ -10,4 +10,5 @@ mod history;
 mod house;
 mod methods;
 mod metrics;
+mod past;
 mod refresh;

@@ -195,9 +195,8 @@ pub fn need_restart(old: (&GatewayConfig, &ServerConfig), new: (&GatewayConfig, 
     compare("[server] host", &a.host, &b.host);
     compare("[server] port", &a.port, &b.port);
     compare("[server] security", &format!("{:?}", a.security), &format!("{:?}", b.security));
-    let roles = |roles: Option<Roles>| {
-        or_none(roles.map(|roles| roles.iter().map(Role::word).collect::<Vec<_>>().join(", ")))
-    };
+    let roles =
+        |roles: Option<Roles>| or_none(roles.map(|roles| roles.iter().map(Role::word).collect::<Vec<_>>().join(", ")));
     compare("[server] anonymous", &roles(a.anonymous), &roles(b.anonymous));
     if a.access != b.access {
         told.push("[server.access]: another share of rights needs a restart".to_owned());

@@ -294,6 +294,13 @@ impl History for MemoryHistory {
         Ok(inner.records.iter().filter(is_wanted).take(most).cloned().collect())
     }
 
+    fn decisions(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
+        let inner = self.0.lock();
+        let is_wanted =
+            |record: &&Record| (from..=upto).contains(&record.lsn) && !matches!(record.body, RecordBody::Data(_));
+        Ok(inner.records.iter().filter(is_wanted).take(most).cloned().collect())
+    }
+
     fn alarm_states(&self) -> Result<Vec<AlarmState>, PortError> {
         Ok(self.0.lock().states.values().cloned().collect())
     }

@@ -1,14 +1,16 @@
 //! Recorded values, as an HMI draws them.
 
 use opcua::client::HistoryReadAction;
+use opcua::sync::Mutex;
 use opcua::types::{
     AggregateConfiguration, AttributeId, ByteString, DataValue, DateTime, HistoryData, HistoryModifiedData,
     HistoryReadResult, HistoryReadValueId, NodeId, NumericRange, ObjectId, ReadAtTimeDetails, ReadProcessedDetails,
     ReadRawModifiedDetails, ReferenceTypeId, StatusCode, TimestampsToReturn, VariableId, Variant,
 };
 use std::time::Duration;
-use watchfire_model::{Instant, Quality, Rows, SignalId};
-use watchfire_pipeline::{CursorError, Page, Recorded, Traced};
+use watchfire_alarms::Transition;
+use watchfire_model::{Instant, Lsn, Quality, Rows, SignalId};
+use watchfire_pipeline::{CursorError, Page, Past, PastPlace, PastWanted, Recorded, Traced};
 use watchfire_ua::date_time_from_instant;
 
 use super::client::Hmi;
@@ -16,15 +18,44 @@ use super::house::{House, NOON};
 use crate::history::VALUES_MAX;
 use crate::names::own;
 
-/// What a test recorded: a value a second from noon on.
+/// What a test recorded: a value a second from noon on, and what became of alarms.
 pub(super) struct EverySecond {
-    pub signal: SignalId,
-    pub values: u32,
+    signal: SignalId,
+    values: u32,
+    past: Mutex<Vec<Past>>,
+}
+
+impl Default for EverySecond {
+    fn default() -> Self {
+        Self { signal: SignalId(1), values: 25_000, past: Mutex::default() }
+    }
+}
+
+impl EverySecond {
+    /// Records what events told, one a record.
+    pub(super) fn record(&self, transitions: &[Transition]) {
+        let mut past = self.past.lock();
+        for told in transitions.iter().filter(|transition| transition.notify) {
+            let place = PastPlace { lsn: Lsn(past.len() as u64 + 1), at: 0 };
+            past.push(Past { place, key: told.def.key.clone(), state: (**told.told()).clone() });
+        }
+    }
 }
 
 impl Recorded for EverySecond {
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
         Ok(Box::new(Found(if signal == self.signal { self.values } else { 0 })))
+    }
+
+    fn past(&self, wanted: &PastWanted, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError> {
+        let mut all = self.past.lock().clone();
+        if wanted.backwards {
+            all.reverse();
+        }
+        let begin = wanted.begin.map_or(0, |begin| all.iter().position(|past| past.place == begin).unwrap());
+        let within = |past: &Past| (wanted.from..wanted.to).contains(&past.state.time);
+        let _all_or_enough = all.into_iter().skip(begin).filter(within).all(take);
+        Ok(())
     }
 }
 

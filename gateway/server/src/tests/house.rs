@@ -68,6 +68,7 @@ pub(super) fn guarded() -> ServerConfig {
 pub(super) struct House {
     pub engine: Arc<Mutex<Engine>>,
     pub surface: Arc<dyn Surface>,
+    pub recorded: Arc<EverySecond>,
     pub latest: Arc<Latest>,
     pub url: String,
     pub pki: Pki,
@@ -109,7 +110,13 @@ fn signal(id: u32, name: &str, area: &str, kind: Kind) -> SignalNode {
     }
 }
 
-fn options(config: ServerConfig, pki: &Pki, commands: Commands, latest: Arc<Latest>) -> ServerOptions {
+fn options(
+    config: ServerConfig,
+    pki: &Pki,
+    commands: Commands,
+    latest: Arc<Latest>,
+    recorded: Arc<EverySecond>,
+) -> ServerOptions {
     // Certificates are made in real time, and are judged by it.
     let secured = config.security != [Security::None];
     let clock: Arc<dyn Clock> = if secured { Arc::new(SystemClock) } else { Arc::new(ManualClock::at(NOON)) };
@@ -133,7 +140,7 @@ fn options(config: ServerConfig, pki: &Pki, commands: Commands, latest: Arc<Late
         ],
         latest,
         kinds: Kinds::default(),
-        recorded: Arc::new(EverySecond { signal: SignalId(1), values: 25_000 }),
+        recorded,
         commands,
         clock,
     }
@@ -160,7 +167,7 @@ impl House {
     /// Tries to make a server, and drops it.
     pub(super) fn try_build(config: ServerConfig) -> Result<(), ServerError> {
         let folder = TempDir::new().unwrap();
-        Server::build(options(config, &own_pki(&folder), commands().0, Arc::default())).map(drop)
+        Server::build(options(config, &own_pki(&folder), commands().0, Arc::default(), Arc::default())).map(drop)
     }
 
     #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
@@ -169,22 +176,25 @@ impl House {
         let pki = own_pki(&folder);
         let (commands, mut requests) = commands();
         let latest = Arc::new(Latest::default());
-        let (mut server, surface) = Server::build(options(config, &pki, commands, latest.clone())).unwrap();
+        let recorded = Arc::new(EverySecond::default());
+        let options = options(config, &pki, commands, latest.clone(), recorded.clone());
+        let (mut server, surface) = Server::build(options).unwrap();
         change(&mut server);
         let url = format!("opc.tcp://{}/", server.address());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run(stop.clone()));
         let engine = Arc::new(Mutex::new(Engine::default()));
-        let (annunciator, shown) = (engine.clone(), surface.clone());
+        let (annunciator, shown, log) = (engine.clone(), surface.clone(), recorded.clone());
         let annunciating = tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 let answer = annunciator.lock().command(&request.command).map(|transitions| {
+                    log.record(&transitions);
                     shown.publish(transitions);
                 });
                 let _gone = request.reply.send(answer);
             }
         });
-        Self { engine, surface, latest, url, pki, stop, serving, annunciating, _folder: folder }
+        Self { engine, surface, recorded, latest, url, pki, stop, serving, annunciating, _folder: folder }
     }
 
     /// Makes a condition known; no event is sent.
@@ -195,15 +205,28 @@ impl House {
 
     /// Applies a finding and publishes what follows.
     pub(super) fn find(&self, key: &ConditionKey, level: Level, message: &str, evidence: Vec<Evidence>) {
+        self.find_at(key, level, message, evidence, NOON);
+    }
+
+    /// The same at a time.
+    pub(super) fn find_at(
+        &self,
+        key: &ConditionKey,
+        level: Level,
+        message: &str,
+        evidence: Vec<Evidence>,
+        at: Instant,
+    ) {
         let finding = Finding {
             level,
             message: message.into(),
             score: level.is_active().then_some(4.5),
             evidence,
-            at: NOON,
+            at,
             quality: StatusCode::GOOD,
         };
-        let transitions = self.engine.lock().apply(key, Lsn(7), finding, NOON);
+        let transitions = self.engine.lock().apply(key, Lsn(7), finding, at);
+        self.recorded.record(&transitions);
         self.surface.publish(transitions);
     }
 

@@ -1,0 +1,208 @@
+//! What became of alarms in the past: the states that events told of, whichever store holds them now. What they mean to a
+//! client is not known here.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use watchfire_alarms::ConditionState;
+use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, RecordBody};
+
+use crate::{CursorError, Log, PortError, place_at};
+
+/// Records that are read at once.
+const AT_ONCE: usize = if cfg!(test) { 3 } else { 512 };
+/// Places of the log that are looked at together when it is read backwards.
+const WINDOW: u64 = if cfg!(test) { 5 } else { 1 << 14 };
+/// How far a clock may be ahead of ours when it gives an alarm its time.
+const AHEAD: Duration = Duration::from_secs(3600);
+/// How long after its time an alarm may be known: what was fetched later from a source's own history is not found by it.
+const LATE: Duration = Duration::from_secs(24 * 3600);
+
+/// Where an event stands among all: its record, and its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PastPlace {
+    /// The record that tells of it.
+    pub lsn: Lsn,
+    /// Which of its events.
+    pub at: u32,
+}
+
+/// An event of an alarm, as it was told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    /// Where it stands.
+    pub place: PastPlace,
+    /// The condition.
+    pub key: ConditionKey,
+    /// What the event told: the state of the condition or of a branch.
+    pub state: ConditionState,
+}
+
+/// Which events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastWanted {
+    /// With a time from here on,
+    pub from: Instant,
+    /// and before this.
+    pub to: Instant,
+    /// Whether the newest come first.
+    pub backwards: bool,
+    /// Where to go on: with this one. `None` from the beginning.
+    pub begin: Option<PastPlace>,
+}
+
+impl PastWanted {
+    /// Whether this one is wanted: by its time, and by where it stands.
+    fn wants(&self, past: &Past) -> bool {
+        let on = self.begin.is_none_or(|begin| if self.backwards { past.place <= begin } else { past.place >= begin });
+        on && (self.from..self.to).contains(&past.state.time)
+    }
+}
+
+/// Events that were told, in the order in which they were recorded or in the opposite one, until `take` wants no more.
+/// A condition that changed several times by one and the same record is told as it was in the end. Blocks; costs by the
+/// records that hold no samples between the two times (and an hour before, and up to a day after), and a scan of what is
+/// not sealed.
+///
+/// # Errors
+/// When a store fails, or a state cannot be read.
+pub fn past(log: &Log, wanted: &PastWanted, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError> {
+    let first = place_at(log, wanted.from.minus(AHEAD))?.next();
+    if wanted.backwards { backwards(log, wanted, first, take) } else { forwards(log, wanted, first, take) }
+}
+
+fn forwards(log: &Log, wanted: &PastWanted, first: Lsn, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError> {
+    let mut reader = Reader::new(log, wanted.begin.map_or(first, |begin| begin.lsn.max(first)));
+    let end = wanted.to.plus(LATE);
+    while let Some(record) = reader.next()? {
+        if known_at(&record)?.is_some_and(|at| at > end) {
+            break;
+        }
+        for past in told_by(&record)? {
+            if wanted.wants(&past) && !take(past) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn backwards(
+    log: &Log,
+    wanted: &PastWanted,
+    first: Lsn,
+    take: &mut dyn FnMut(Past) -> bool,
+) -> Result<(), CursorError> {
+    let mut last = match wanted.begin {
+        Some(begin) => begin.lsn,
+        None => last_known_by(log, wanted.to.plus(LATE))?,
+    };
+    while last >= first {
+        let begin = Lsn((last.0 + 1).saturating_sub(WINDOW)).max(first);
+        let mut reader = Reader::new(log, begin);
+        let mut found = Vec::new();
+        while let Some(record) = reader.next()?.filter(|record| record.lsn <= last) {
+            found.extend(told_by(&record)?);
+        }
+        for past in found.into_iter().rev() {
+            if wanted.wants(&past) && !take(past) {
+                return Ok(());
+            }
+        }
+        if begin.0 <= 1 {
+            break;
+        }
+        last = Lsn(begin.0 - 1);
+    }
+    Ok(())
+}
+
+/// The last record before one that was known after `end`.
+fn last_known_by(log: &Log, end: Instant) -> Result<Lsn, CursorError> {
+    let mut reader = Reader::new(log, place_at(log, end)?.next());
+    while let Some(record) = reader.next()? {
+        if known_at(&record)?.is_some_and(|at| at > end) {
+            return Ok(Lsn(record.lsn.0.saturating_sub(1)));
+        }
+    }
+    Ok(log.tail())
+}
+
+/// Records without samples, in order: those that are sealed, then the others.
+struct Reader<'l> {
+    log: &'l Log,
+    sealed: RangeInclusive<u64>,
+    next: Lsn,
+    found: VecDeque<Record>,
+}
+
+impl<'l> Reader<'l> {
+    fn new(log: &'l Log, from: Lsn) -> Self {
+        let sealed = log.history().sealed();
+        Self { log, sealed: from.0..=sealed.0, next: from.max(sealed.next()), found: VecDeque::new() }
+    }
+
+    fn next(&mut self) -> Result<Option<Record>, CursorError> {
+        while self.found.is_empty() {
+            if self.sealed.is_empty() {
+                let records = self.log.read_kept(&mut self.next)?;
+                if records.is_empty() {
+                    return Ok(None);
+                }
+                self.found.extend(records.into_iter().filter(|record| !matches!(record.body, RecordBody::Data(_))));
+            } else {
+                let (from, upto) = (*self.sealed.start(), *self.sealed.end());
+                self.found.extend(self.log.history().decisions(Lsn(from), Lsn(upto), AT_ONCE)?);
+                self.sealed = self.found.back().map_or(1..=0, |last| last.lsn.0 + 1..=upto);
+            }
+        }
+        Ok(self.found.pop_front())
+    }
+}
+
+fn states_of(record: &Record) -> &[AlarmState] {
+    match &record.body {
+        RecordBody::Decided(decided) => &decided.transitions,
+        RecordBody::Commanded { transitions, .. } => transitions,
+        RecordBody::Data(_) | RecordBody::Control(_) => &[],
+    }
+}
+
+fn decode(record: &Record, of: &AlarmState) -> Result<ConditionState, CursorError> {
+    ConditionState::decode(of.key.as_str(), &of.state).map_err(|error| {
+        PortError::Damaged { what: format!("record {}", record.lsn), detail: error.to_string() }.into()
+    })
+}
+
+/// When the gateway knew the first thing that a record tells; `None` where it tells of no alarm.
+fn known_at(record: &Record) -> Result<Option<Instant>, CursorError> {
+    states_of(record).first().map(|of| decode(record, of).map(|state| state.receive_time)).transpose()
+}
+
+/// The events of a record.
+fn told_by(record: &Record) -> Result<Vec<Past>, CursorError> {
+    let mut told = Vec::new();
+    let command_at = match &record.body {
+        RecordBody::Commanded { command, .. } => Some(command.at),
+        _ => None,
+    };
+    let cause = match &record.body {
+        RecordBody::Decided(decided) => decided.frame.0,
+        _ => 0,
+    };
+    for of in states_of(record) {
+        let state = decode(record, of)?;
+        let is_new = |told: &ConditionState| match command_at {
+            Some(at) => told.receive_time == at,
+            None => told.is_told_by(&of.key, state.transitions, cause),
+        };
+        // A branch is told before the condition that it is of.
+        let (branches, main) = (state.branches.iter().filter(|branch| is_new(branch)), is_new(&state));
+        for state in branches.cloned().chain(main.then(|| state.clone())) {
+            let place = PastPlace { lsn: record.lsn, at: u32::try_from(told.len()).unwrap_or(u32::MAX) };
+            told.push(Past { place, key: of.key.clone(), state });
+        }
+    }
+    Ok(told)
+}

@@ -1,0 +1,99 @@
+//! What was told of alarms is found again, wherever it lies.
+
+use std::collections::BTreeSet;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use watchfire_model::{CommandKind, Instant};
+
+use super::rig::{Rig, Site};
+use crate::{Past, PastPlace, PastWanted, past};
+
+const ALL: PastWanted = PastWanted { from: Instant::MIN, to: Instant::MAX, backwards: false, begin: None };
+
+fn found(site: &Site, wanted: PastWanted, most: usize) -> Vec<Past> {
+    let mut found = Vec::new();
+    past(&site.log(), &wanted, &mut |past| {
+        found.push(past);
+        found.len() < most
+    })
+    .unwrap();
+    found
+}
+
+/// A life in which alarms come and go, are left behind and acknowledged; what was told of them.
+async fn live(site: &Site, random: &mut SmallRng) -> Vec<(String, [u8; 16])> {
+    let rig = Rig::start(site).await;
+    for _ in 0..60 {
+        rig.value(random.random_range(0..3), random.random_range(0.0..14.0)).await;
+        rig.wait_ms(random.random_range(0..3000)).await;
+        if random.random_bool(0.3)
+            && let Some(view) = rig.unacknowledged()
+        {
+            let told = view.told().event_id(&view.def.key);
+            let _too_late_is_no_matter = rig.command(&view.def.key, CommandKind::Acknowledge, told.bytes()).await;
+        }
+    }
+    rig.wait_ms(1000).await;
+    let told = rig.events().into_iter().map(|(key, event)| (key.as_str().to_owned(), *event.bytes())).collect();
+    rig.stop().await;
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_event_that_was_told_is_found_again_once_and_in_its_order() {
+    for seed in 0..6 {
+        let site = Site::new();
+        let mut random = SmallRng::seed_from_u64(seed);
+        let mut told = Vec::new();
+        for life in 0..3 {
+            told.extend(live(&site, &mut random).await);
+            if life == 1 {
+                site.seal_some(site.journal.records().len() / 2);
+            }
+            let again = found(&site, ALL, usize::MAX);
+            let ids: Vec<_> = again
+                .iter()
+                .map(|past| (past.key.as_str().to_owned(), *past.state.event_id(&past.key).bytes()))
+                .collect();
+            assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "seed {seed}: one is found twice");
+            assert_eq!(ids, told, "seed {seed}, life {life}");
+            assert!(again.is_sorted_by_key(|past| past.place));
+        }
+        assert!(told.len() > 50, "seed {seed}: too little happened: {}", told.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_go_on_where_they_ended_in_either_direction_and_within_the_time_that_was_asked() {
+    let site = Site::new();
+    let mut random = SmallRng::seed_from_u64(1);
+    live(&site, &mut random).await;
+    site.seal_some(site.journal.records().len() / 2);
+    live(&site, &mut random).await;
+    let all = found(&site, ALL, usize::MAX);
+    let (from, to) = (all[all.len() / 4].state.time, all[all.len() * 3 / 4].state.time);
+    let within: Vec<&Past> = all.iter().filter(|past| (from..to).contains(&past.state.time)).collect();
+    assert!(within.len() > 10 && within.len() < all.len() - 10);
+    for backwards in [false, true] {
+        let mut pages: Vec<Past> = Vec::new();
+        let mut begin: Option<PastPlace> = None;
+        loop {
+            let mut page = found(&site, PastWanted { from, to, backwards, begin }, 8);
+            let rest = (page.len() == 8).then(|| page.pop().unwrap().place);
+            assert!(pages.len() <= within.len(), "it goes round in circles");
+            pages.extend(page);
+            begin = rest;
+            if begin.is_none() {
+                break;
+            }
+        }
+        if backwards {
+            pages.reverse();
+        }
+        assert_eq!(pages.iter().collect::<Vec<_>>(), within, "backwards: {backwards}");
+    }
+    let never = PastWanted { from: Instant::MIN, to: Instant::from_s(1), ..ALL };
+    assert_eq!(found(&site, never, 1), vec![]);
+    assert_eq!(found(&site, PastWanted { backwards: true, ..never }, 1), vec![]);
+}

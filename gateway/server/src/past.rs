@@ -1,0 +1,138 @@
+//! HistoryRead of events (OPC 10000-11 §6.5.3): what alarms told in the past, seen at a notifier as it would have been
+//! seen then, with the filters of an event item. What is read here is known in the pipeline's `past`.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use opcua::nodes::{DefaultTypeTree, ParsedEventFilter};
+use opcua::server::ContinuationPoint;
+use opcua::server::node_manager::HistoryNode;
+use opcua::sync::RwLock;
+use opcua::types::{DateTime, EventFieldList, HistoryEvent, HistoryEventFieldList, ReadEventDetails, StatusCode};
+use watchfire_model::Instant;
+use watchfire_pipeline::{Past, PastWanted};
+use watchfire_ua::instant_from_date_time;
+
+use crate::event::ConditionEvent;
+use crate::history::off_the_runtime;
+use crate::shared::Shared;
+
+/// Events that one answer holds for one node; the client asks on for more.
+pub(crate) const EVENTS_MAX: u32 = 1000;
+/// Events that are looked at for one answer, whatever of them the filter lets through.
+const LOOKED_AT_MAX: u32 = 100_000;
+
+/// Where a read goes on.
+#[derive(Clone, Copy, Debug)]
+struct Rest(PastWanted);
+
+/// The types that filters know.
+pub(crate) type Types = Arc<RwLock<DefaultTypeTree>>;
+
+/// Reads the events that were seen at a notifier of ours, or at Server (`None`), or tells why not.
+pub(crate) async fn events(
+    shared: &Arc<Shared>,
+    types: Types,
+    notifier: Option<String>,
+    details: &ReadEventDetails,
+    node: &mut HistoryNode,
+) -> StatusCode {
+    let wanted = match node.continuation_point() {
+        None => match begin(details) {
+            Ok(wanted) => wanted,
+            Err(status) => return status,
+        },
+        Some(point) => match point.get::<Rest>() {
+            Some(rest) => rest.0,
+            None => return StatusCode::BadContinuationPointInvalid,
+        },
+    };
+    let filter = match ParsedEventFilter::new(details.filter.clone(), &*types.read()).1 {
+        Ok(filter) => filter,
+        Err(status) => return status,
+    };
+    let most = match details.num_values_per_node {
+        0 => EVENTS_MAX,
+        most => most.min(EVENTS_MAX),
+    };
+    let reading = Reading { shared: shared.clone(), types, notifier, filter, most, found: Vec::new(), looked_at: 0 };
+    match off_the_runtime(move || reading.read(wanted)).await {
+        Ok((found, rest)) => {
+            let status = if found.is_empty() && rest.is_none() { StatusCode::GoodNoData } else { StatusCode::Good };
+            node.set_result(HistoryEvent { events: Some(found) });
+            node.set_next_continuation_point(rest.map(|rest| ContinuationPoint::new(Box::new(Rest(rest)))));
+            status
+        }
+        Err(status) => status,
+    }
+}
+
+/// Two of start, end and count must be given; without a start it is read backwards from the end. The start counts, the
+/// end does not.
+fn begin(details: &ReadEventDetails) -> Result<PastWanted, StatusCode> {
+    let given = |time: &DateTime| instant_from_date_time(time, None);
+    let (start, end) = match (given(&details.start_time), given(&details.end_time)) {
+        (Some(start), Some(end)) => (start, end),
+        (Some(start), None) if details.num_values_per_node > 0 => (start, Instant::MAX),
+        (None, Some(end)) if details.num_values_per_node > 0 => (end, Instant::MIN),
+        _ => return Err(StatusCode::BadHistoryOperationInvalid),
+    };
+    let after = |time: Instant| Instant::from_ns(time.ns().saturating_add(1));
+    Ok(match start.cmp(&end) {
+        std::cmp::Ordering::Less => PastWanted { from: start, to: end, backwards: false, begin: None },
+        std::cmp::Ordering::Equal => PastWanted { from: start, to: after(start), backwards: false, begin: None },
+        std::cmp::Ordering::Greater => PastWanted { from: after(end), to: after(start), backwards: true, begin: None },
+    })
+}
+
+/// One read on its way.
+struct Reading {
+    shared: Arc<Shared>,
+    types: Types,
+    notifier: Option<String>,
+    filter: ParsedEventFilter,
+    most: u32,
+    found: Vec<HistoryEventFieldList>,
+    looked_at: u32,
+}
+
+impl Reading {
+    fn read(
+        mut self,
+        wanted: PastWanted,
+    ) -> Result<(Vec<HistoryEventFieldList>, Option<PastWanted>), watchfire_pipeline::CursorError> {
+        let mut rest = None;
+        let recorded = self.shared.recorded.clone();
+        recorded.past(&wanted, &mut |past| {
+            let place = past.place;
+            let is_full = self.look_at(past).is_break();
+            if is_full {
+                rest = Some(PastWanted { begin: Some(place), ..wanted });
+            }
+            !is_full
+        })?;
+        Ok((self.found, rest))
+    }
+
+    /// Takes an event that is seen here and passes the filter; breaks with one for which there is no room any more.
+    fn look_at(&mut self, past: Past) -> ControlFlow<()> {
+        if self.found.len() >= self.most as usize || self.looked_at >= LOOKED_AT_MAX {
+            return ControlFlow::Break(());
+        }
+        self.looked_at += 1;
+        let condition = {
+            let space = self.shared.space.read();
+            // What is no longer configured has no node that could have told it.
+            let Some(condition) = space.condition(past.key.as_str()) else { return ControlFlow::Continue(()) };
+            if self.notifier.as_ref().is_some_and(|notifier| !space.notifiers_of(condition).contains(notifier)) {
+                return ControlFlow::Continue(());
+            }
+            condition.at(&space, past.state)
+        };
+        let event = ConditionEvent::new(condition);
+        if let Some(EventFieldList { event_fields, .. }) = self.filter.evaluate(&event, 0, &*self.types.read()) {
+            self.found.push(HistoryEventFieldList { event_fields });
+        }
+        ControlFlow::Continue(())
+    }
+}
