@@ -2,7 +2,6 @@
 //! client is not known here.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use watchfire_alarms::ConditionState;
@@ -132,7 +131,9 @@ fn last_known_by(log: &Log, end: Instant) -> Result<Lsn, CursorError> {
 /// Records without samples, in order: those that are sealed, then the others.
 struct Reader<'l> {
     log: &'l Log,
-    sealed: RangeInclusive<u64>,
+    /// The next that is sealed, and the last.
+    sealed: (Lsn, Lsn),
+    /// The next that is not.
     next: Lsn,
     found: VecDeque<Record>,
 }
@@ -140,21 +141,21 @@ struct Reader<'l> {
 impl<'l> Reader<'l> {
     fn new(log: &'l Log, from: Lsn) -> Self {
         let sealed = log.history().sealed();
-        Self { log, sealed: from.0..=sealed.0, next: from.max(sealed.next()), found: VecDeque::new() }
+        Self { log, sealed: (from, sealed), next: from.max(sealed.next()), found: VecDeque::new() }
     }
 
     fn next(&mut self) -> Result<Option<Record>, CursorError> {
         while self.found.is_empty() {
-            if self.sealed.is_empty() {
+            let (from, upto) = self.sealed;
+            if from > upto {
                 let records = self.log.read_kept(&mut self.next)?;
                 if records.is_empty() {
                     return Ok(None);
                 }
                 self.found.extend(records.into_iter().filter(|record| !matches!(record.body, RecordBody::Data(_))));
             } else {
-                let (from, upto) = (*self.sealed.start(), *self.sealed.end());
-                self.found.extend(self.log.history().decisions(Lsn(from), Lsn(upto), AT_ONCE)?);
-                self.sealed = self.found.back().map_or(1..=0, |last| last.lsn.0 + 1..=upto);
+                self.found.extend(self.log.history().decisions(from, upto, AT_ONCE)?);
+                self.sealed.0 = self.found.back().map_or(upto, |last| last.lsn).next();
             }
         }
         Ok(self.found.pop_front())
