@@ -51,4 +51,6 @@ mod security;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]
+mod terminal;
+#[cfg(test)]
 mod tidy;

@@ -14,7 +14,7 @@ use crate::harness::{free_port, top, wait_for};
 const CONDITION: &str = "level/limit/plant/reactor_level";
 
 /// The hash of a password, as the program makes it.
-fn hash(password: &str) -> String {
+pub fn hash(password: &str) -> String {
     let mut child = Command::new(PROGRAM).arg("password").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();

@@ -14,7 +14,7 @@ const KEPT: [(&str, &[&str]); 8] = [
     ("minisign-verify", &["package"]),
     ("parquet", &["exchange"]),
     ("roxmltree", &["ua"]),
-    ("async-opcua", &["ua", "source", "server", "plant"]),
+    ("async-opcua", &["ua", "source", "server", "plant", "console"]),
     ("sled", &["history"]),
     ("redb", &["history"]),
     ("wasmtime", &["sandbox"]),

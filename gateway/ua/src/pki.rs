@@ -165,6 +165,12 @@ impl Pki {
         store
     }
 
+    /// Whether a certificate is the gateway's own, the one that it began with or a newer one.
+    fn is_own(&self, der: &[u8]) -> bool {
+        let own = [Self::own_certificate(), Self::served_certificate()];
+        own.iter().any(|file| fs::read(self.dir.join(file)).is_ok_and(|own| own == der))
+    }
+
     /// Lets this folder decide which clients a server's store trusts.
     pub fn decide_for(&self, store: &mut CertificateStore, clock: Arc<dyn Clock>) {
         store.set_skip_verify_certs(true);
@@ -267,6 +273,10 @@ impl CertificateVerifier for Clients {
     fn verify(&self, certificate: &X509) -> Result<(), Error> {
         let untrusted = |why: String| Error::new(StatusCode::BadCertificateUntrusted, why);
         let der = certificate.to_der().map_err(|_| untrusted("it cannot be read".to_owned()))?;
+        if self.pki.is_own(&der) {
+            // Whoever has our key reads it where we do: a terminal on the gateway.
+            return Ok(());
+        }
         match self.pki.judge(&der, &Peer::default(), self.clock.now()) {
             Ok(Trust::Trusted | Trust::Pinned(_)) => Ok(()),
             Ok(Trust::Refused(refused)) => Err(untrusted(refused.refusal.to_string())),

@@ -12,6 +12,7 @@ use watchfire_source::{Tree, TreeNode, Variable, tree};
 
 use crate::cli::Browse;
 use crate::run;
+use crate::terminal::plain;
 
 /// Longer values are cut in the tree.
 const VALUE_CHARS: usize = 40;
@@ -68,11 +69,6 @@ fn drawn(tree: &Tree) -> String {
         let _ = writeln!(text, "  {}{repeated}", plain(&node.node));
     }
     text
-}
-
-/// What a server says goes to a terminal: without control characters.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// `[[source.signal]]` tables for all variables that can be signals and are not configured yet.

@@ -39,6 +39,8 @@ pub enum Command {
     Certs(Certs),
     /// Print what was recorded of a signal, or look through all of it, while the gateway runs or afterwards.
     History(History),
+    /// See the gateway's alarms and deal with them, as in an HMI, with the rights of the user that logs in.
+    Alarms(Alarms),
     /// Copy the data folder as a whole, while the gateway runs or afterwards.
     Backup(Backup),
     /// Make a data folder from a backup; it must be empty.
@@ -177,6 +179,114 @@ pub struct Demo {
     /// Keep the data here instead of in a temporary folder.
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
+}
+
+/// Options of `alarms`.
+#[derive(Args, Debug)]
+pub struct Alarms {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: AlarmsCommand,
+    /// Which configuration: it says where the gateway's server is.
+    #[arg(long, short, value_name = "FILE", default_value = "watchfire.toml", global = true)]
+    pub config: PathBuf,
+    /// Log in as this user (default: as nobody in particular); the password is read from the environment variable
+    /// WATCHFIRE_PASSWORD.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub user: Option<String>,
+    /// Read the password from the first line of this file instead.
+    #[arg(long, value_name = "FILE", requires = "user", global = true)]
+    pub password_file: Option<PathBuf>,
+    /// Where the gateway's server is, if not where the configuration says, such as `opc.tcp://192.0.2.7:4840`.
+    #[arg(long, value_name = "URL", global = true)]
+    pub url: Option<String>,
+}
+
+/// What can be done with alarms.
+#[derive(Debug, Subcommand)]
+pub enum AlarmsCommand {
+    /// List what stands or waits for somebody, worst first.
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all there is to know of a condition: why, since when, what to do.
+    Show {
+        /// Its name, as `list` shows it: `detector/condition/signal`.
+        condition: String,
+    },
+    /// Acknowledge an alarm.
+    Ack(Deed),
+    /// Confirm an alarm.
+    Confirm(Deed),
+    /// Comment on an alarm.
+    Comment(Deed),
+    /// Put an alarm aside: for a time, or once, until it has ended.
+    Shelve {
+        /// For so long, such as `30m` or `8h`.
+        #[arg(long = "for", value_name = "TIME", value_parser = duration, required_unless_present = "once")]
+        lasting: Option<Duration>,
+        /// Until it has ended.
+        #[arg(long, conflicts_with = "lasting")]
+        once: bool,
+        /// Which.
+        #[command(flatten)]
+        deed: Deed,
+    },
+    /// Take up again what was shelved.
+    Unshelve(Deed),
+    /// Suppress an alarm until somebody lifts it.
+    Suppress(Deed),
+    /// Suppress it no longer, whatever the reason was.
+    Unsuppress(Deed),
+    /// Take an alarm out of service for maintenance.
+    OutOfService(Deed),
+    /// Put it back into service.
+    InService(Deed),
+    /// Silence an alarm until the next.
+    Silence(Deed),
+    /// Let go of a latched alarm that is over and dealt with.
+    Reset(Deed),
+    /// Enable a condition.
+    Enable(Deed),
+    /// Disable a condition.
+    Disable(Deed),
+    /// List what alarms told in the past, newest first.
+    History {
+        /// Of this condition only, or of all whose names begin as `detector/*`.
+        condition: Option<String>,
+        /// From this time on, RFC 3339 or a date (default: the beginning).
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        from: Option<Instant>,
+        /// Up to, and without, this time (default: now).
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        to: Option<Instant>,
+        /// At most so many.
+        #[arg(long, short = 'n', default_value_t = 100)]
+        most: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how many alarms there are, and whether they are few enough (ISA-18.2).
+    Metrics {
+        /// Of this area (default: those at the top).
+        area: Option<String>,
+    },
+}
+
+/// What is done to one alarm.
+#[derive(Args, Clone, Debug)]
+pub struct Deed {
+    /// The condition's name, as `list` shows it.
+    pub condition: String,
+    /// Why, for whoever reads it later.
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// The event that is meant, as `list --json` shows it (default: the newest): nobody then acknowledges what nobody saw.
+    #[arg(long, value_name = "HEX")]
+    pub event: Option<String>,
 }
 
 /// Options of `backup`.

@@ -1,5 +1,6 @@
 //! The program: reads the command line and calls what it names. Everything else lives in the rooms.
 
+mod alarms;
 mod allocator;
 mod assemble;
 mod backup;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Browse(options) => browse::browse(&options),
         Command::Certs(options) => certs::certs(&options),
         Command::History(options) => history::history(&options),
+        Command::Alarms(options) => alarms::alarms(&options),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),
         Command::Reload(options) => reload::reload(&options),

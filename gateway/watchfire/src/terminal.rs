@@ -100,6 +100,11 @@ impl Signals {
     }
 }
 
+/// A text that others have written, for the terminal: without control characters.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// `watchfire password`: reads a password from standard input and prints its hash (Argon2id, RFC 9106).
 ///
 /// # Errors

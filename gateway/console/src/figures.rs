@@ -1,0 +1,146 @@
+//! Everything about one condition, and the figures of an area, read from their variables.
+
+use opcua::types::{BrowseDescription, BrowseDescriptionResultMask, BrowseDirection, NodeId, ReferenceTypeId, Variant};
+use watchfire_ua::instant_from_date_time;
+
+use crate::alarm::hexadecimal;
+use crate::{Console, ConsoleError};
+
+/// What is shown of a condition, in this order; what it does not have is left out.
+const CONDITION: [&str; 30] = [
+    "SourceName",
+    "Message",
+    "Severity",
+    "LastSeverity",
+    "ActiveState",
+    "AckedState",
+    "ConfirmedState",
+    "Retain",
+    "Time",
+    "ReceiveTime",
+    "EventId",
+    "EnabledState",
+    "ShelvingState/CurrentState",
+    "ShelvingState/UnshelveTime",
+    "MaxTimeShelved",
+    "SuppressedState",
+    "SuppressedBy",
+    "OutOfServiceState",
+    "SilenceState",
+    "LatchedState",
+    "Chattering",
+    "Quality",
+    "Comment",
+    "ClientUserId",
+    "Score",
+    "Cause",
+    "Consequence",
+    "Response",
+    "RespondWithin",
+    "Detector",
+];
+/// And of an area.
+const AREA: [&str; 19] = [
+    "AlarmCount",
+    "StartTime",
+    "CurrentAlarmRate",
+    "AverageAlarmRate",
+    "MaximumAlarmRate",
+    "AlarmsInHour",
+    "AlarmsInDay",
+    "AlarmsIn30Days",
+    "FloodShareDay",
+    "TopTenShareDay",
+    "LowShare30Days",
+    "MediumShare30Days",
+    "HighShare30Days",
+    "Stale",
+    "Chattering",
+    "FleetingInDay",
+    "MaximumActiveState",
+    "MaximumUnAck",
+    "MaximumReAlarmCount",
+];
+
+/// Those that are times, in milliseconds.
+const LASTING: [&str; 5] =
+    ["ShelvingState/UnshelveTime", "MaxTimeShelved", "RespondWithin", "MaximumActiveState", "MaximumUnAck"];
+
+impl Console {
+    /// What there is to know of a condition: names and values.
+    ///
+    /// # Errors
+    /// When there is no such condition, or the connection ends.
+    pub async fn show(&self, condition: &str) -> Result<Vec<(&'static str, String)>, ConsoleError> {
+        self.shown(&CONDITION, &format!("{condition}#"), &format!("condition `{condition}`")).await
+    }
+
+    /// The figures of an area's alarms (OPC 10000-9 §5.12, ISA-18.2 §16).
+    ///
+    /// # Errors
+    /// When there is no such area, or the connection ends.
+    pub async fn figures(&self, area: &str) -> Result<Vec<(&'static str, String)>, ConsoleError> {
+        self.shown(&AREA, &format!("area:{area}#Metrics/"), &format!("area `{area}`")).await
+    }
+
+    async fn shown(
+        &self,
+        names: &[&'static str],
+        prefix: &str,
+        what: &str,
+    ) -> Result<Vec<(&'static str, String)>, ConsoleError> {
+        let nodes = names.iter().map(|name| self.own(&format!("{prefix}{name}"))).collect();
+        let values = self.values(nodes).await?;
+        let pairs = names.iter().zip(values).filter_map(|(name, value)| Some((*name, told(name, &value.value?)?)));
+        let shown: Vec<_> = pairs.collect();
+        if shown.is_empty() { Err(ConsoleError::Unknown(what.to_owned())) } else { Ok(shown) }
+    }
+
+    /// The areas at the top, by name.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub async fn areas(&self) -> Result<Vec<String>, ConsoleError> {
+        let objects = BrowseDescription {
+            node_id: NodeId::from(opcua::types::ObjectId::ObjectsFolder),
+            browse_direction: BrowseDirection::Forward,
+            reference_type_id: ReferenceTypeId::HierarchicalReferences.into(),
+            include_subtypes: true,
+            node_class_mask: 0,
+            result_mask: BrowseDescriptionResultMask::all().bits(),
+        };
+        let found = self.session.browse(&[objects], 0, None).await;
+        let found = found
+            .map_err(|error| ConsoleError::Lost { doing: "looking for areas".to_owned(), status: error.status() })?;
+        let references = found.into_iter().flat_map(|result| result.references.unwrap_or_default());
+        let area = |name: String| name.strip_prefix("area:").map(str::to_owned);
+        let mut areas: Vec<String> =
+            references.filter_map(|reference| self.name_of(&reference.node_id.node_id).and_then(area)).collect();
+        areas.sort();
+        areas.dedup();
+        Ok(areas)
+    }
+}
+
+fn told(name: &str, value: &Variant) -> Option<String> {
+    match value {
+        Variant::Double(ms) if LASTING.contains(&name) => Some(format!("{} s", ms / 1000.0)),
+        value => plain(value),
+    }
+}
+
+/// A value for people; `None` for one that says nothing.
+fn plain(value: &Variant) -> Option<String> {
+    let text = match value {
+        Variant::Empty => return None,
+        Variant::LocalizedText(text) => text.text.as_ref().to_owned(),
+        Variant::String(text) => text.as_ref().to_owned(),
+        Variant::ByteString(bytes) => hexadecimal(bytes.as_ref()),
+        Variant::DateTime(time) => instant_from_date_time(time, None).map_or_else(String::new, |at| at.to_string()),
+        Variant::Boolean(is) => if *is { "yes" } else { "no" }.to_owned(),
+        Variant::StatusCode(status) => status.to_string(),
+        Variant::Double(number) => format!("{number}"),
+        other => other.to_string(),
+    };
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,98 @@
+//! The alarm list at a terminal: an HMI like any other, with the rights of whoever logs in.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::end_to_end::FIRST;
+use crate::harness::gateway::{Site, detector, source};
+use crate::harness::recording::Recorded;
+use crate::security::hash;
+
+const LEVEL: &str = "level/limit/plant/reactor_level";
+
+fn said(output: &Output) -> (bool, String) {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+/// As `ann`, who may look, or `bob`, who operates, or nobody in particular.
+fn alarms(site: &Site, user: Option<&str>, words: &[&str]) -> (bool, String) {
+    let file = site.folder().join("password");
+    std::fs::write(&file, "correct horse\n").unwrap();
+    let file = file.display().to_string();
+    let login = user.map_or_else(Vec::new, |user| vec!["--user", user, "--password-file", &file]);
+    said(&site.run("alarms", &[words, &login].concat()))
+}
+
+#[test]
+fn whoever_sits_at_a_terminal_sees_the_alarms_and_deals_with_them_as_far_as_may_be() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let hash = hash("correct horse");
+    let user = |name: &str, role: &str| {
+        format!("[[server.user]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\nrole = \"{role}\"\n\n")
+    };
+    let limit = "[detector.alarm.limit]\nseverity = 700\nresponse = \"open the drain\"\nmax_shelve_s = 3600\n\n\
+                 [detector.config]\nhigh = 80.0\ndeadband = 0.0";
+    let rest = user("ann", "view")
+        + &user("bob", "operate")
+        + &source("plant", &recorded.url(), &["reactor_level"])
+        + &detector("level", "limit", &["plant/reactor_level"], limit);
+    site.configure_with("security = [\"basic256sha256\"]\nanonymous = \"view\"", &rest);
+    let (fine, told) = alarms(&site, None, &["list"]);
+    assert!(!fine && told.contains("certificate"), "{told}");
+
+    let mut server = recorded.start();
+    let gateway = site.start();
+    gateway.logged(&["detector started", "level"]);
+    server.set("reactor_level", 1.0, 70.0, 0);
+    assert_eq!(alarms(&site, None, &["list"]), (true, "no alarm stands or waits for anybody\n".to_owned()));
+    server.set("reactor_level", 2.0, 90.0, 0);
+    crate::harness::wait_for("the alarm at the terminal", || {
+        let (fine, told) = alarms(&site, Some("ann"), &["list"]);
+        assert!(fine, "{told}");
+        (told.contains("700  active, unacknowledged  level/limit/plant/reactor_level  90 is above")).then_some(())
+    });
+    let (_, shown) = alarms(&site, None, &["show", LEVEL]);
+    for part in ["plant/reactor_level", "90 is above the high limit of 80", "open the drain", "Unacknowledged"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+
+    let refused = alarms(&site, Some("ann"), &["ack", LEVEL]);
+    assert!(!refused.0 && refused.1.contains("this user may not; log in as another with `--user`"), "{}", refused.1);
+    let wrong = said(&site.run("alarms", &["list", "--user", "eve", "--password-file", "/dev/null"]));
+    assert!(!wrong.0 && wrong.1.contains("password file"), "{}", wrong.1);
+    let eve = alarms(&site, Some("eve"), &["list"]);
+    assert!(!eve.0 && eve.1.contains("does not let in user `eve`"), "{}", eve.1);
+
+    let (_, listed) = alarms(&site, None, &["list", "--json"]);
+    let listed: Value = serde_json::from_str(listed.trim()).unwrap();
+    assert_eq!((&listed["condition"], &listed["severity"]), (&LEVEL.into(), &700.into()));
+    let event = listed["event"].as_str().unwrap().to_owned();
+    let seen = alarms(&site, Some("bob"), &["ack", LEVEL, "--event", &event, "-m", "on my way"]);
+    assert_eq!(seen, (true, format!("{LEVEL}: acknowledged\n")));
+    let again = alarms(&site, Some("bob"), &["ack", LEVEL]);
+    assert!(!again.0 && again.1.contains("it is acknowledged already"), "{}", again.1);
+    let nothing = alarms(&site, Some("bob"), &["ack", "level/limit/plant/none"]);
+    assert!(!nothing.0 && nothing.1.contains("there is no condition `level/limit/plant/none`"), "{}", nothing.1);
+
+    let long = alarms(&site, Some("bob"), &["shelve", LEVEL, "--for", "2h"]);
+    assert!(!long.0 && long.1.contains("longer than it may be shelved"), "{}", long.1);
+    assert!(alarms(&site, Some("bob"), &["shelve", LEVEL, "--for", "30m", "-m", "drain is open"]).0);
+    let (_, listed) = alarms(&site, None, &["list"]);
+    assert!(listed.contains("active, timed shelved") && listed.contains("[bob: drain is open]"), "{listed}");
+    assert!(alarms(&site, Some("bob"), &["unshelve", LEVEL]).0);
+
+    let (_, past) = alarms(&site, None, &["history", "level/*"]);
+    let lines: Vec<&str> = past.lines().collect();
+    assert_eq!(lines.len(), 4, "{past}");
+    for (line, part) in lines.iter().zip(["active  level", "timed shelved", "[bob: on my way]", "unacknowledged"]) {
+        assert!(line.contains(part), "newest first, `{part}`: {past}");
+    }
+    let (fine, figures) = alarms(&site, None, &["metrics"]);
+    assert!(fine && figures.contains("plant\n") && figures.contains("AlarmCount"), "{figures}");
+    let nowhere = alarms(&site, None, &["metrics", "nowhere"]);
+    assert!(!nowhere.0 && nowhere.1.contains("there is no area `nowhere`"), "{}", nowhere.1);
+    gateway.stop();
+}
