@@ -9,7 +9,7 @@ use watchfire_pipeline::PortError;
 use crate::bucket::bucket_of;
 use crate::days::{DayEntry, filled, name};
 use crate::history::SledHistory;
-use crate::key_value::{Change, KeyValue};
+use crate::key_value::KeyValue;
 use crate::store::{Store, failed, sync_folder};
 
 /// Pairs copied at once: some megabytes.
@@ -68,14 +68,13 @@ fn copy_day(from: &Store, to: Store, entry: &DayEntry) -> Result<(), PortError> 
     to.close()
 }
 
-/// Copies the pairs whose keys are `wanted`; not durable until committed.
+/// Copies the pairs whose keys are `wanted` into a database that has none of them; not durable until committed.
 pub fn copy(from: &impl KeyValue, to: &impl KeyValue, wanted: impl Fn(&[u8]) -> bool) -> Result<(), PortError> {
     let mut next = Vec::new();
     loop {
         let pairs = from.range(&next, &[u8::MAX; 64], STEP)?;
         let Some((last, _)) = pairs.last() else { return Ok(()) };
         next = [last.as_slice(), &[0]].concat();
-        let wanted = pairs.into_iter().filter(|(key, _)| wanted(key));
-        to.write(wanted.map(|(key, value)| vec![Change::Put(key, value)]).collect())?;
+        to.lay(pairs.into_iter().filter(|(key, _)| wanted(key)).collect())?;
     }
 }

@@ -9,7 +9,7 @@ use watchfire_pipeline::PortError;
 use crate::bucket::{DIRECTORY, FRAMES, GAPS, HEAD, Head, PAGES, key, widen};
 use crate::chunk::Chunk;
 use crate::frames::Shape;
-use crate::key_value::{Change, Group, VALUE_BYTES_MAX};
+use crate::key_value::{Change, KeyValue, Pair, VALUE_BYTES_MAX};
 use crate::pages::{Layout, Page};
 use crate::{directory, frames, gaps};
 
@@ -49,12 +49,12 @@ impl Filling {
         Ok(())
     }
 
-    /// Gives `write` the bucket in some megabytes at a time, and answers what is known of it. Costs 50 to 500 ns a row, and
-    /// 8 bytes of memory a row.
+    /// Writes the bucket into a day's database, some megabytes at a time and its head last, and answers what is known of
+    /// it. Costs 50 to 500 ns a row, and 8 bytes of memory a row.
     ///
     /// # Errors
-    /// When there is no frame, or a signal has more than fits a bucket, or `write` fails.
-    pub fn encode(self, write: &mut dyn FnMut(Vec<Group>) -> Result<(), PortError>) -> Result<Head, PortError> {
+    /// When there is no frame, or a signal has more than fits a bucket, or the database fails.
+    pub fn write(self, store: &impl KeyValue) -> Result<Head, PortError> {
         let Self { rows, frames, span } = self;
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
             return Err(unfit(Lsn(0), "a bucket of no frames".to_owned()));
@@ -65,13 +65,13 @@ impl Filling {
         // In the order of their keys, but for the head: written so, they take less of the disk.
         let table = frames::encode(&frames, &gathered.order);
         let table_sum = crc32fast::hash(&table);
-        write(pieces(first, FRAMES, &table))?;
+        store.lay(pieces(first, FRAMES, &table))?;
         drop(table);
         let mut entries = Vec::new();
         let mut write_pages = |pages: Vec<Page>| {
             entries.extend(pages.iter().map(directory::entry));
-            let put = |Page { signal, part, bytes }| vec![Change::Put(key(first, PAGES, signal.0, part), bytes)];
-            write(pages.into_iter().map(put).collect())
+            let pair = |Page { signal, part, bytes }| (key(first, PAGES, signal.0, part), bytes);
+            store.lay(pages.into_iter().map(pair).collect())
         };
         let (mut chunk, mut begin) = (Chunk::default(), 0);
         for (signal, end) in &gathered.signals {
@@ -96,18 +96,18 @@ impl Filling {
         let (gaps, gaps_head) = gaps::encode(&frames);
         let sums = Some((table_sum, crc32fast::hash(&directory)));
         let head = Head { first, last, rows: rows_all, span, sums, gaps: Some(gaps_head) };
-        let mut groups = pieces(first, DIRECTORY, &directory);
-        groups.extend(pieces(first, GAPS, &gaps));
-        groups.push(vec![Change::Put(key(first, HEAD, 0, 0), head.encode())]);
-        write(groups)?;
+        let mut pairs = pieces(first, DIRECTORY, &directory);
+        pairs.extend(pieces(first, GAPS, &gaps));
+        pairs.push((key(first, HEAD, 0, 0), head.encode()));
+        store.write(pairs.into_iter().map(|(key, value)| vec![Change::Put(key, value)]).collect())?;
         Ok(head)
     }
 }
 
 /// What is larger than one value may be, in parts.
-fn pieces(first: Lsn, kind: u8, bytes: &[u8]) -> Vec<Group> {
+fn pieces(first: Lsn, kind: u8, bytes: &[u8]) -> Vec<Pair> {
     let pieces = bytes.chunks(VALUE_BYTES_MAX).zip(0_u32..);
-    pieces.map(|(piece, part)| vec![Change::Put(key(first, kind, part, 0), piece.to_vec())]).collect()
+    pieces.map(|(piece, part)| (key(first, kind, part, 0), piece.to_vec())).collect()
 }
 
 fn unfit(lsn: Lsn, detail: String) -> PortError {

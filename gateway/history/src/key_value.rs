@@ -60,6 +60,13 @@ pub trait KeyValue {
     /// When a key or a value is too long, then nothing is changed; when the database fails.
     fn write(&self, groups: Vec<Group>) -> Result<(), PortError>;
 
+    /// Adds pairs whose keys are new, in the order of their keys, with as little to write as the database can. No group: a
+    /// kill leaves any of them, also keys without what belongs to them. Not durable until [`KeyValue::commit`].
+    ///
+    /// # Errors
+    /// When a key or a value is too long, then nothing is changed; when the database fails.
+    fn lay(&self, pairs: Vec<Pair>) -> Result<(), PortError>;
+
     /// Makes everything written so far durable, also against a power cut.
     ///
     /// # Errors

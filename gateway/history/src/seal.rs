@@ -92,7 +92,7 @@ impl Samples<'_> {
         if self.written.insert(day, store.clone()).is_none() {
             store.write(leftovers(&store, self.sealed)?)?;
         }
-        let head = filling.encode(&mut |groups| store.write(groups))?;
+        let head = filling.write(&*store)?;
         store.write(vec![vec![filled(head.last)]])?;
         let before = self.changed.get(&day).or_else(|| self.known.get(&day)).copied();
         let first = before.map_or(head.first, |before| before.first);

@@ -53,7 +53,12 @@ pub fn check(folder: &Path, promised: Promised, from: u64) -> u64 {
     expected.truncate(usize::try_from(CONDITIONS).unwrap());
     let states = history.alarm_states().unwrap();
     for lsn in expected {
-        assert!(states.contains(&state(lsn)), "the state of record {lsn} is not that of its condition");
+        // A seal of many records that did not end may have brought a condition further; the log has those records still.
+        let then = (lsn..=tail).step_by(usize::try_from(CONDITIONS * 5).unwrap());
+        assert!(
+            then.into_iter().any(|then| states.contains(&state(then))),
+            "the state of record {lsn} is not that of its condition"
+        );
     }
     let saved = history.load_checkpoint("hot").unwrap();
     if let Some(promised) = promised.checkpoint {

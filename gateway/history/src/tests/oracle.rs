@@ -91,6 +91,10 @@ impl KeyValue for Oracle {
         Ok(())
     }
 
+    fn lay(&self, pairs: Vec<Pair>) -> Result<(), PortError> {
+        self.write(pairs.into_iter().map(|(key, value)| vec![Change::Put(key, value)]).collect())
+    }
+
     fn commit(&self) -> Result<(), PortError> {
         self.db.begin_write().unwrap().commit().unwrap();
         Ok(())
@@ -101,6 +105,7 @@ impl KeyValue for Oracle {
 #[derive(Clone, Debug)]
 enum Doing {
     Write(Vec<Group>),
+    Lay(Vec<Pair>),
     Commit,
     Reopen,
     Get(Vec<u8>),
@@ -132,6 +137,7 @@ fn doing() -> impl Strategy<Value = Doing> {
     let groups = prop::collection::vec(prop::collection::vec(change, 0..8), 0..6);
     prop_oneof![
         6 => groups.prop_map(Doing::Write),
+        3 => prop::collection::vec((key(), value()), 0..20).prop_map(Doing::Lay),
         2 => Just(Doing::Commit),
         1 => Just(Doing::Reopen),
         3 => key().prop_map(Doing::Get),
@@ -145,6 +151,7 @@ fn doing() -> impl Strategy<Value = Doing> {
 fn answer(of: &impl KeyValue, doing: &Doing) -> Result<Vec<Pair>, ()> {
     let answered = match doing {
         Doing::Write(groups) => of.write(groups.clone()).map(|()| Vec::new()),
+        Doing::Lay(pairs) => of.lay(pairs.clone()).map(|()| Vec::new()),
         Doing::Commit | Doing::Reopen => of.commit().map(|()| Vec::new()),
         Doing::Get(key) => of.get(key).map(|value| value.map(|value| (key.clone(), value)).into_iter().collect()),
         Doing::AtOrBefore(key) => of.at_or_before(key).map(|pair| pair.into_iter().collect()),
