@@ -96,3 +96,63 @@ fn whoever_sits_at_a_terminal_sees_the_alarms_and_deals_with_them_as_far_as_may_
     assert!(!nowhere.0 && nowhere.1.contains("there is no area `nowhere`"), "{}", nowhere.1);
     gateway.stop();
 }
+
+#[test]
+fn what_was_settled_in_a_table_is_what_the_operator_reads() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let at = |name: &str| site.folder().join(name);
+    let limit = "[detector.alarm.limit]\nseverity = 400\n\n[detector.config]\nhigh = 80.0\ndeadband = 0.0";
+    site.configure(
+        &(source("plant", &recorded.url(), &["reactor_level", "reactor_pressure"])
+            + &detector("level", "limit", &["plant/*"], limit)),
+    );
+    let all = at("all.csv").display().to_string();
+    let (fine, told) = alarms(&site, None, &["export", &all]);
+    assert!(fine && told.contains("2 conditions"), "{told}");
+    let table = std::fs::read_to_string(&all).unwrap();
+    let first = table.lines().nth(1).unwrap();
+    assert!(first.starts_with("level/limit/plant/reactor_level,") && first.contains(",400,process,"), "{table}");
+    assert!(!alarms(&site, None, &["export", &all]).0, "what is there is not written over");
+    let (fine, told) = alarms(&site, None, &["import", &all]);
+    assert!(!fine && told.contains("set `alarms_csv = \"alarms.csv\"`"), "{told}");
+
+    // What was written is taken as it is; and then one cell is another.
+    std::fs::copy(&all, at("alarms.csv")).unwrap();
+    let config = std::fs::read_to_string(site.config()).unwrap();
+    std::fs::write(site.config(), config.replacen("[gateway]\n", "[gateway]\nalarms_csv = \"alarms.csv\"\n", 1))
+        .unwrap();
+    let mut server = recorded.start();
+    let gateway = site.start();
+    gateway.logged(&["detector started", "level"]);
+    server.set("reactor_level", 1.0, 90.0, 0);
+    crate::harness::wait_for("the alarm", || alarms(&site, None, &["list"]).1.contains(" 400  active").then_some(()));
+
+    let head = "condition,severity,response,cause\n";
+    std::fs::write(&all, format!("{head}{LEVEL},812,\"open the drain, then call\",pump\n")).unwrap();
+    let wrong = at("wrong.csv").display().to_string();
+    std::fs::write(&wrong, format!("{head}{LEVEL},5000,,\n")).unwrap();
+    let (fine, told) = alarms(&site, None, &["import", &wrong]);
+    assert!(!fine && told.contains("alarms.csv:2") && told.contains("not `5000`"), "{told}");
+    std::fs::write(&wrong, format!("{head}level/lid,5,,\n")).unwrap();
+    let (fine, told) = alarms(&site, None, &["import", &wrong]);
+    assert!(!fine && told.contains("has no condition `lid`"), "{told}");
+    assert_eq!(std::fs::read_to_string(at("alarms.csv")).unwrap(), table, "what was there is there again");
+
+    let (fine, told) = alarms(&site, None, &["import", &all]);
+    assert!(fine && told.contains("`watchfire reload` takes it up"), "{told}");
+    let (fine, told) = said(&site.run("reload", &[]));
+    assert!(fine && told.contains("detector `level`: replaced"), "{told}");
+    let (_, shown) = alarms(&site, None, &["show", LEVEL]);
+    assert!(
+        shown.contains("open the drain, then call") && shown.contains("Cause") && shown.contains("pump"),
+        "{shown}"
+    );
+    let (_, other) = alarms(&site, None, &["show", "level/limit/plant/reactor_pressure"]);
+    assert!(!other.contains("open the drain"), "{other}");
+    server.set("reactor_level", 2.0, 70.0, 0);
+    crate::harness::wait_for("the end", || alarms(&site, None, &["list"]).1.contains("over").then_some(()));
+    server.set("reactor_level", 3.0, 91.0, 0);
+    crate::harness::wait_for("the next", || alarms(&site, None, &["list"]).1.contains(" 812  active").then_some(()));
+    gateway.stop();
+}

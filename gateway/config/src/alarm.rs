@@ -23,8 +23,10 @@ const CLASSES: [(&str, AlarmClass); 4] = [
 
 /// Reads what is said of a condition.
 pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettings {
-    if condition.text.is_empty() || condition.text.contains('/') {
-        let message = "is no condition; name one of the plugin's, or `\"*\"` for all that are not named";
+    let (name, instance) = condition.text.split_once('/').map_or((condition.text, None), |(n, i)| (n, Some(i)));
+    if name.is_empty() || instance == Some("") {
+        let message = "is no condition; name one of the plugin's, `\"*\"` for all that are not named, or one of its signals \
+                       as `\"limit/press/oil_temp\"`";
         section.wrong(condition.at, format_args!("\"{}\" {message}", condition.text.escape_debug()));
     }
     let time = |key, bounds| section.number(key, bounds).map(Duration::from_secs_f64);
@@ -50,6 +52,10 @@ pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettin
     };
     if let (Some(true), None) = (settings.first_only, &settings.group) {
         section.wrong(condition.at, "`first_only` is of a group; name it with `group`");
+    }
+    if instance.is_some() && (settings.threshold.is_some() || settings.hold_off.is_some()) {
+        let message = format!("`threshold` and `hold_off_s` are of the whole condition; set them for `{name}`");
+        section.wrong(condition.at, message);
     }
     section.close();
     settings

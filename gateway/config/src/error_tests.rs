@@ -478,8 +478,12 @@ fn detectors_are_checked() {
             "w.toml:17: [[detector]] \"d\": `alarm.severity` is no table; begin one with `[detector.alarm.CONDITION]`",
         ),
         (
-            with_signals("alarm.'a/b' = {}"),
-            "w.toml:17: [detector.alarm.a/b] \"d\": \"a/b\" is no condition; name one of the plugin's, or `\"*\"` for all that are not named",
+            with_signals("alarm.'a/' = {}"),
+            "w.toml:17: [detector.alarm.a/] \"d\": \"a/\" is no condition; name one of the plugin's, `\"*\"` for all that are not named, or one of its signals as `\"limit/press/oil_temp\"`",
+        ),
+        (
+            with_signals("alarm.'a/b'.threshold = 3"),
+            "w.toml:17: [detector.alarm.a/b] \"d\": `threshold` and `hold_off_s` are of the whole condition; set them for `a`",
         ),
         (
             with_signals("alarm.a.severity = 1001"),

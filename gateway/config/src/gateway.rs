@@ -21,6 +21,8 @@ pub struct GatewayConfig {
     pub retention_gb: Option<u64>,
     /// How many days before a certificate ends it is told. Default 30.
     pub certificate_warning_days: u32,
+    /// The list of what was settled of alarms, over what detectors say of them.
+    pub alarms_csv: Option<PathBuf>,
     /// Full name of the signal that holds the plant's operating mode, one of the configured signals.
     pub mode_signal: Option<String>,
     /// The site's time zone: seconds east of UTC. Default 0.
@@ -40,6 +42,7 @@ impl GatewayConfig {
         let retention_days = section.integer_or("retention_days", 1..=36_500, 90);
         let retention_gb = section.integer("retention_gb", 1..=1_000_000);
         let certificate_warning_days = section.integer_or("certificate_warning_days", 1..=3650, 30);
+        let alarms_csv = section.text("alarms_csv").map(|file| base.join(file.text));
         let mode_signal = section.text("mode_signal");
         if let Some(wanted) = mode_signal
             && !signals.has(wanted.text)
@@ -66,6 +69,7 @@ impl GatewayConfig {
             retention_days: u32::try_from(retention_days).ok()?,
             retention_gb,
             certificate_warning_days: u32::try_from(certificate_warning_days).ok()?,
+            alarms_csv,
             mode_signal: mode_signal.map(|signal| signal.text.to_owned()),
             utc_offset_s: utc_offset_s?,
         })

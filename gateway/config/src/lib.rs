@@ -5,6 +5,8 @@
 
 mod access;
 mod alarm;
+mod alarms_csv;
+mod csv_table;
 mod detector;
 mod element;
 mod endpoint;
@@ -42,6 +44,7 @@ mod source;
 mod value_tests;
 
 pub use access::{AccessConfig, Operation, Role, Roles};
+pub use alarms_csv::COLUMNS as ALARM_COLUMNS;
 pub use detector::{DetectorConfig, Mode, PluginRef, QuotaConfig};
 pub use element::{ElementError, ElementPath, ElementStep};
 pub use endpoint::{EndpointError, EndpointUrl};

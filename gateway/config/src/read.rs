@@ -6,11 +6,13 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use crate::names::{Known, Unique};
+use crate::nearest::nearest;
 use crate::plugins::read_trust;
 use crate::report::Report;
-use crate::section::Section;
+use crate::section::{Section, listed};
 use crate::{
     Config, ConfigError, ConfigErrors, DetectorConfig, GatewayConfig, QuotaConfig, ServerConfig, SourceConfig,
+    alarms_csv,
 };
 
 /// A hundred thousand signals take a fifth of it.
@@ -120,9 +122,13 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
         .into_iter()
         .map(|detector| DetectorConfig::read(detector, base, &mut unique, &known))
         .collect();
+    let mut detectors = detectors;
     let gateway = GatewayConfig::read(root.table("gateway", "[gateway]"), base, &known);
     let server = ServerConfig::read(root.table("server", "[server]"), base);
     let trust = read_trust(root.table("plugins", "[plugins]"), root.tables("publisher", "[[publisher]]"));
+    if let Some(file) = gateway.as_ref().and_then(|gateway| gateway.alarms_csv.as_deref()) {
+        settle(file, &mut detectors, root.report);
+    }
     root.close();
     Some(Config {
         gateway: gateway?,
@@ -131,6 +137,29 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
         detectors: detectors.into_iter().collect::<Option<_>>()?,
         trust,
     })
+}
+
+/// Takes over a list of alarms; what it says of a condition counts before what a detector's own tables say.
+fn settle(file: &Path, detectors: &mut [Option<DetectorConfig>], report: &Report) {
+    let rows = match alarms_csv::read(file) {
+        Ok(rows) => rows,
+        Err(ConfigErrors(errors)) => return report.wrong_elsewhere(errors),
+    };
+    let names: Vec<String> = detectors.iter().flatten().map(|detector| detector.name.clone()).collect();
+    for row in rows {
+        let found = detectors.iter_mut().flatten().find(|detector| detector.name == row.detector);
+        if let Some(detector) = found {
+            let before = detector.alarms.remove(&row.condition).unwrap_or_default();
+            detector.alarms.insert(row.condition, row.settings.or(before));
+        } else if !detectors.iter().any(Option::is_none) {
+            let way_out = match nearest(&row.detector, names.iter().map(String::as_str)) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("there are {}", listed(names.iter().map(String::as_str))),
+            };
+            let message = format!("there is no detector `{}`; {way_out}", row.detector.escape_debug());
+            report.wrong_elsewhere(vec![ConfigError { file: file.display().to_string(), line: row.line, message }]);
+        }
+    }
 }
 
 fn syntax(report: &Report, text: &str, error: &toml::de::Error) -> (usize, String) {

@@ -9,7 +9,7 @@ use watchfire_model::{
 };
 
 use crate::budget::LEARNED_MAX;
-use crate::judge::settings_of;
+use crate::judge::{settings_of, settings_of_one};
 use crate::{BindingSpec, DetectorIdentity};
 
 /// What a detector's verdicts lead to.
@@ -92,17 +92,50 @@ impl BindingPlan {
         Indexes(indexes)
     }
 
-    /// Every condition instance of the binding.
-    pub(crate) fn definitions(
-        &self,
-        conditions: &[ConditionSpec],
-        identity: &DetectorIdentity,
-    ) -> Vec<Arc<ConditionDef>> {
+    /// Every condition instance of the binding, as its detector tells them and the configuration settles them.
+    #[must_use]
+    pub fn definitions(&self, conditions: &[ConditionSpec], identity: &DetectorIdentity) -> Vec<Arc<ConditionDef>> {
         conditions.iter().flat_map(|condition| self.instances(condition, identity)).map(Arc::new).collect()
     }
 
     fn instances(&self, condition: &ConditionSpec, identity: &DetectorIdentity) -> Vec<ConditionDef> {
         let settings = settings_of(&self.spec, &condition.id);
+        let general = self.definition(condition, identity, &settings);
+        let one = |instance: &str| {
+            let key = ConditionKey::new(&self.spec.name, &condition.id, instance);
+            match settings_of_one(&self.spec, &condition.id, instance) {
+                None => ConditionDef { key, ..general.clone() },
+                Some(own) => ConditionDef { key, ..self.definition(condition, identity, &own.or(settings.clone())) },
+            }
+        };
+        match condition.scope {
+            Scope::Binding => vec![general],
+            Scope::Group => {
+                let mut groups: Vec<u32> = self.spec.signals.iter().map(|signal| signal.group).collect();
+                groups.sort_unstable();
+                groups.dedup();
+                groups.iter().map(|group| one(&group.to_string())).collect()
+            }
+            Scope::Signal => {
+                let signals = self.spec.signals.iter().zip(&self.areas);
+                let of = |(signal, area): (&watchfire_model::SignalInfo, &Arc<str>)| ConditionDef {
+                    area: area.clone(),
+                    source_name: signal.name.clone(),
+                    signal: Some(signal.id),
+                    ..one(&signal.name)
+                };
+                signals.map(of).collect()
+            }
+        }
+    }
+
+    /// A condition as a whole, with these settings.
+    fn definition(
+        &self,
+        condition: &ConditionSpec,
+        identity: &DetectorIdentity,
+        settings: &AlarmSettings,
+    ) -> ConditionDef {
         let digest = identity.digest.get(..12).unwrap_or(&identity.digest);
         let base = ConditionDef {
             key: ConditionKey::new(&self.spec.name, &condition.id, ""),
@@ -129,28 +162,7 @@ impl BindingPlan {
         };
         let learned = (class == ConditionClass::Statistical).then_some(LEARNED_MAX);
         let budget = self.budget.map_or(learned, |most| Some(most).filter(|most| *most > 0));
-        let base = ConditionDef { class, rules: rules(&settings, budget), ..base };
-        let named = |instance: &str| ConditionKey::new(&self.spec.name, &condition.id, instance);
-        match condition.scope {
-            Scope::Binding => vec![base],
-            Scope::Group => {
-                let mut groups: Vec<u32> = self.spec.signals.iter().map(|signal| signal.group).collect();
-                groups.sort_unstable();
-                groups.dedup();
-                groups.iter().map(|group| ConditionDef { key: named(&group.to_string()), ..base.clone() }).collect()
-            }
-            Scope::Signal => {
-                let signals = self.spec.signals.iter().zip(&self.areas);
-                let of = |(signal, area): (&watchfire_model::SignalInfo, &Arc<str>)| ConditionDef {
-                    key: named(&signal.name),
-                    area: area.clone(),
-                    source_name: signal.name.clone(),
-                    signal: Some(signal.id),
-                    ..base.clone()
-                };
-                signals.map(of).collect()
-            }
-        }
+        ConditionDef { class, rules: rules(settings, budget), ..base }
     }
 
     pub(crate) fn conditions(&self, specs: &[ConditionSpec]) -> Conditions {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use watchfire_calibration::{Gate, GateEvent, GateSettings};
 use watchfire_model::{
     AlarmSettings, Batch, BatchGap, ConditionSpec, Decides, GapCause, Instant, Level, Lsn, Outcome, Phase, Progress,
-    Scale, SourceState, Verdict,
+    Scale, Scope, SourceState, Verdict,
 };
 
 use crate::{BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
@@ -288,15 +288,36 @@ fn plain(condition: u16, instance: u32, at: Instant) -> Verdict {
 
 /// Refuses settings for a condition that the plugin does not have: they would be for nothing, unseen.
 fn known_conditions(spec: &BindingSpec, conditions: &[ConditionSpec]) -> Result<(), CreateError> {
-    let known = |id: &str| id == "*" || conditions.iter().any(|condition| condition.id == id);
+    let named: BTreeSet<&str> = spec.signals.iter().map(|signal| &*signal.name).collect();
+    let groups: BTreeSet<String> = spec.signals.iter().map(|signal| signal.group.to_string()).collect();
+    let known = |id: &str| match id.split_once('/') {
+        None => id == "*" || conditions.iter().any(|condition| condition.id == id),
+        Some((id, instance)) => match conditions.iter().find(|condition| condition.id == id).map(|one| one.scope) {
+            None | Some(Scope::Binding) => false,
+            Some(scope) => {
+                // A server may have given up one of its signals: that is no reason not to watch the others.
+                if !(if scope == Scope::Signal { named.contains(instance) } else { groups.contains(instance) }) {
+                    tracing::warn!(
+                        detector = spec.name,
+                        condition = id,
+                        instance,
+                        "settings for what it does not watch"
+                    );
+                }
+                true
+            }
+        },
+    };
     let Some(unknown) = spec.alarms.keys().find(|id| !known(id)) else { return Ok(()) };
     let ids: Vec<_> = conditions.iter().map(|condition| format!("`{}`", condition.id)).collect();
     let text = format!(
-        "detector `{}`: plugin `{}` has no condition `{unknown}`, for which `[detector.alarm.{unknown}]` is set; with \
-         this configuration it has {}",
+        "detector `{}`: plugin `{}` has no condition `{unknown}`, for which `[detector.alarm.{}]` is set; with this \
+         configuration it has {}{}",
         spec.name,
         spec.plugin,
-        ids.join(", ")
+        if unknown.contains('/') { format!("\"{unknown}\"") } else { unknown.clone() },
+        ids.join(", "),
+        if unknown.contains('/') { ", each for the signals or groups that it watches" } else { "" }
     );
     Err(CreateError::Refused(text))
 }
@@ -320,6 +341,13 @@ fn gate_of(spec: &BindingSpec, condition: &ConditionSpec) -> Result<Option<GateS
         }
     };
     Ok(Some(GateSettings { threshold, hold_off: configured.hold_off.unwrap_or(default.hold_off), ..default }))
+}
+
+/// What the configuration says of one instance of a condition beyond what it says of the condition.
+pub(crate) fn settings_of_one(spec: &BindingSpec, condition: &str, instance: &str) -> Option<AlarmSettings> {
+    // Most have none, and there may be very many instances.
+    let any = spec.alarms.keys().any(|id| id.contains('/'));
+    any.then(|| spec.alarms.get(&format!("{condition}/{instance}")).cloned()).flatten()
 }
 
 /// What the configuration says of a condition: its own table over the one for all, `*`.

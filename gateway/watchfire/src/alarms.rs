@@ -10,6 +10,7 @@ use watchfire_console::{Alarm, Command, Console, Doing, Door};
 use watchfire_model::{Clock, SystemClock};
 
 use crate::cli::{Alarms, AlarmsCommand, Deed};
+use crate::rationalise;
 use crate::run;
 use crate::terminal::plain;
 
@@ -21,6 +22,11 @@ const PASSWORD: &str = "WATCHFIRE_PASSWORD";
 /// # Errors
 /// When the gateway cannot be reached, does not let the user in, or refuses.
 pub fn alarms(options: &Alarms) -> Result<ExitCode> {
+    match &options.command {
+        AlarmsCommand::Export { file } => return rationalise::export(&options.config, file),
+        AlarmsCommand::Import { file } => return rationalise::import(&options.config, file),
+        _ => {}
+    }
     let config = Config::load(&options.config)?;
     let door = door(&config, options);
     run::runtime()?.block_on(async {
@@ -101,6 +107,8 @@ async fn answer(console: &Console, command: &AlarmsCommand) -> Result<ExitCode> 
                 .await?;
             print(&found, *json, "no alarm told anything then")?;
         }
+        // Done without the gateway.
+        AlarmsCommand::Export { .. } | AlarmsCommand::Import { .. } => {}
         AlarmsCommand::Metrics { area } => {
             let areas = match area {
                 Some(area) => vec![area.clone()],

@@ -269,6 +269,16 @@ pub enum AlarmsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write what is settled of every alarm into a CSV file, for rationalisation: priority, cause, consequence, response.
+    Export {
+        /// The file, which must not be there yet.
+        file: PathBuf,
+    },
+    /// Check such a file and put it where the configuration's `alarms_csv` says; `watchfire reload` takes it up.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
     /// Show how many alarms there are, and whether they are few enough (ISA-18.2).
     Metrics {
         /// Of this area (default: those at the top).

@@ -15,6 +15,7 @@ use crate::data::Data;
 use crate::exchange::chosen;
 use crate::query::{self, Question};
 use crate::run;
+use crate::terminal::cell;
 
 /// Which gaps.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -144,11 +145,7 @@ impl<W: Write> List<W> {
                         Some((values, status)) => (values.to_string(), format!("0x{:08X}", status.0)),
                         None => Default::default(),
                     };
-                    let signal = if signal.contains([',', '"', '\n']) {
-                        format!("\"{}\"", signal.replace('"', "\"\""))
-                    } else {
-                        signal.to_owned()
-                    };
+                    let signal = cell(signal);
                     writeln!(self.out, "{signal},{since},{until},{cause},{filled},{values},{status}")?;
                 }
                 Form::Json => {

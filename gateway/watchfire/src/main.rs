@@ -22,6 +22,7 @@ mod plugin;
 mod prints;
 mod provenance;
 mod query;
+mod rationalise;
 mod reload;
 mod replay;
 mod run;

@@ -105,6 +105,15 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// A text as a cell of comma-separated values (RFC 4180).
+pub fn cell(text: &str) -> String {
+    if text.contains([',', ';', '"', '\n', '\r', '\t']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
 /// `watchfire password`: reads a password from standard input and prints its hash (Argon2id, RFC 9106).
 ///
 /// # Errors

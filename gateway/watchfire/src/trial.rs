@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use watchfire_alarms::ConditionDef;
 use watchfire_config::Config;
 use watchfire_model::{Clock, SystemClock};
 use watchfire_pipeline::Judge;
@@ -18,8 +19,17 @@ use crate::{plugin, run};
 /// # Errors
 /// When the sandbox cannot be started.
 pub fn refused(config: &Config) -> Result<Vec<String>> {
+    Ok(tried(config)?.1)
+}
+
+/// Every condition instance that the detectors would have, by name, and why detectors would not run.
+///
+/// # Errors
+/// When the sandbox cannot be started.
+pub fn tried(config: &Config) -> Result<(Vec<Arc<ConditionDef>>, Vec<String>)> {
+    let mut conditions = Vec::new();
     if config.detectors.is_empty() {
-        return Ok(Vec::new());
+        return Ok((conditions, Vec::new()));
     }
     let plugins = Plugins::of(config, &(Arc::new(SystemClock) as Arc<dyn Clock>));
     let mut refused = Vec::new();
@@ -29,20 +39,22 @@ pub fn refused(config: &Config) -> Result<Vec<String>> {
             Err(reason) => refused.push(told(&binding.spec.name, reason)),
             // What a server must be asked for first is not known here.
             Ok(_) if binding.spec.signals.is_empty() => {}
-            Ok(_) => tried.push(binding.spec.clone()),
+            Ok(_) => tried.push(binding.clone()),
         }
     }
     if tried.is_empty() {
-        return Ok(refused);
+        return Ok((conditions, refused));
     }
     let shelf: Arc<dyn Shelf> = Arc::new(plugins);
     let (runtime, sandbox) = (run::runtime()?, plugin::sandbox_of(&[], Some(shelf))?);
-    for spec in tried {
-        if let Err(error) = runtime.block_on(Judge::create(&*sandbox, &spec)) {
-            refused.push(told(&spec.name, error.to_string()));
+    for plan in tried {
+        match runtime.block_on(Judge::create(&*sandbox, &plan.spec)) {
+            Ok(judge) => conditions.extend(plan.definitions(judge.conditions(), judge.identity())),
+            Err(error) => refused.push(told(&plan.spec.name, error.to_string())),
         }
     }
-    Ok(refused)
+    conditions.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok((conditions, refused))
 }
 
 fn told(detector: &str, reason: String) -> String {

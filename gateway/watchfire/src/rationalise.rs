@@ -1,0 +1,110 @@
+//! `watchfire alarms export|import`: what is settled of every alarm (ISA-18.2 §9) as a table for people, and back.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use watchfire_alarms::{ConditionClass, ConditionDef};
+use watchfire_config::{ALARM_COLUMNS, Config, ConfigErrors};
+
+use crate::terminal::cell;
+use crate::trial;
+
+/// Writes every condition that the configured detectors have. The gateway need not run.
+///
+/// # Errors
+/// When the configuration is wrong, the file is there already, or it cannot be written.
+pub fn export(config: &Path, file: &Path) -> Result<ExitCode> {
+    let config = Config::load(config)?;
+    let (conditions, refused) = trial::tried(&config)?;
+    let mut table = ALARM_COLUMNS.join(",") + "\n";
+    for condition in &conditions {
+        table += &row(condition);
+        table.push('\n');
+    }
+    let out = fs::OpenOptions::new().write(true).create_new(true).open(file);
+    let mut out =
+        out.with_context(|| format!("cannot make `{}`; name a file that is not there yet", file.display()))?;
+    out.write_all(table.as_bytes()).with_context(|| format!("cannot write `{}`", file.display()))?;
+    println!("{}: {} conditions", file.display(), conditions.len());
+    refused.iter().for_each(|refused| eprintln!("{refused}"));
+    Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn row(condition: &ConditionDef) -> String {
+    let rules = &condition.rules;
+    let seconds = |time: Option<Duration>| time.map_or_else(String::new, |time| time.as_secs_f64().to_string());
+    let flag = |is: bool| if is { "true" } else { "" }.to_owned();
+    let group = rules.group.as_ref();
+    let cells = ALARM_COLUMNS.iter().map(|column| match *column {
+        "condition" => cell(condition.key.as_str()),
+        "text" => cell(&condition.text),
+        "severity" => condition.severity.get().to_string(),
+        "class" => class(condition.class).to_owned(),
+        "response" => cell(&condition.response),
+        "cause" => cell(&rules.cause),
+        "consequence" => cell(&rules.consequence),
+        "respond_within_s" => seconds(rules.respond_within),
+        "on_delay_s" => seconds(rules.on_delay),
+        "off_delay_s" => seconds(rules.off_delay),
+        "re_alarm_s" => seconds(rules.re_alarm),
+        "max_shelve_s" => seconds(rules.max_shelve),
+        "latch" => flag(rules.latch),
+        "damp" => flag(rules.damp),
+        "confirm" => flag(condition.confirm),
+        "group" => group.map_or_else(String::new, |group| cell(&group.name)),
+        "first_only" => flag(group.is_some_and(|group| group.first_only)),
+        // Of the whole condition, and set there.
+        _ => String::new(),
+    });
+    cells.collect::<Vec<_>>().join(",")
+}
+
+const fn class(class: ConditionClass) -> &'static str {
+    match class {
+        // The gateway's own alarms are not configured.
+        ConditionClass::Process | ConditionClass::System => "process",
+        ConditionClass::Maintenance => "maintenance",
+        ConditionClass::Statistical => "statistical",
+        ConditionClass::HighlyManaged => "highly-managed",
+    }
+}
+
+/// Puts a table in its place, once everything in it is right. What was there is kept beside it as `….before`.
+///
+/// # Errors
+/// When the configuration names no place, or anything in the table is wrong; nothing is changed then.
+pub fn import(file: &Path, table: &Path) -> Result<ExitCode> {
+    let before = Config::load(file)?;
+    let Some(place) = before.gateway.alarms_csv.clone() else {
+        bail!("the configuration has no place for it: set `alarms_csv = \"alarms.csv\"` in `[gateway]`");
+    };
+    let bytes = fs::read(table).with_context(|| format!("cannot read `{}`", table.display()))?;
+    let beside = |ending: &str| {
+        let mut name = place.clone().into_os_string();
+        name.push(ending);
+        std::path::PathBuf::from(name)
+    };
+    let (new, old) = (beside(".new"), beside(".before"));
+    let written = |path: &Path| format!("cannot write `{}`", path.display());
+    let had = place.exists().then(|| fs::copy(&place, &old)).transpose().with_context(|| written(&old))?;
+    fs::write(&new, &bytes).with_context(|| written(&new))?;
+    fs::rename(&new, &place).with_context(|| written(&place))?;
+    // Judged where it lies, as a start would; what is wrong goes back.
+    let refused: Vec<String> = match Config::load(file).map(|config| trial::refused(&config)) {
+        Ok(refused) => refused?,
+        Err(ConfigErrors(errors)) => errors.iter().map(ToString::to_string).collect(),
+    };
+    if refused.is_empty() {
+        println!("{} is good and in place; `watchfire reload` takes it up", place.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    match had {
+        Some(_) => fs::rename(&old, &place).with_context(|| written(&place))?,
+        None => fs::remove_file(&place).with_context(|| written(&place))?,
+    }
+    bail!("`{}` was not taken over:\n{}", table.display(), refused.join("\n"));
+}
