@@ -10,5 +10,6 @@ mod history;
 mod house;
 mod methods;
 mod metrics;
+mod misuse;
 mod past;
 mod refresh;

@@ -3,8 +3,9 @@
 use super::select::{Told, compare, condition_id, filter, value_of};
 use opcua::nodes::{DefaultTypeTree, ParsedEventFilter};
 use opcua::types::{
-    ByteString, DateTime, EventFilter, EventFilterResult, ExpandedNodeId, FilterOperator, Guid, LocalizedText,
-    NodeClass, NodeId, ObjectTypeId, QualifiedName, StatusCode, UAString, Variant,
+    ByteString, ContentFilter, ContentFilterElement, DateTime, EventFilter, EventFilterResult, ExpandedNodeId,
+    FilterOperator, Guid, LocalizedText, NodeClass, NodeId, ObjectTypeId, Operand, QualifiedName, StatusCode, UAString,
+    Variant,
 };
 use std::slice::from_ref;
 
@@ -164,4 +165,21 @@ fn markers_pass_a_where_clause_that_no_other_event_passes() {
         assert_eq!(told, Some(vec![NodeId::from(marker).into()]), "{marker:?}");
     }
     assert_eq!(fields_of(asked, &Told::alarm("hot")), None);
+}
+
+#[test]
+fn a_filter_that_takes_too_much_work_is_refused_at_once() {
+    let refer = |next: u32, times: usize| {
+        let operator = if times == 1 { FilterOperator::Not } else { FilterOperator::And };
+        ContentFilterElement::from((operator, vec![Operand::element(next); times]))
+    };
+    let last = || ContentFilterElement::from((FilterOperator::IsNull, vec![Operand::literal(1)]));
+    let chain = |length: u32, times: usize| {
+        let elements = (1..length).map(|next| refer(next, times)).chain([last()]).collect();
+        EventFilter { where_clause: ContentFilter { elements: Some(elements) }, ..filter(Vec::new(), None) }
+    };
+    for (length, times, good) in [(60, 1, true), (66, 1, false), (20_000, 1, false), (12, 2, true), (60, 2, false)] {
+        let parsed = ParsedEventFilter::new(chain(length, times), &types()).1.map(drop);
+        assert_eq!(parsed, if good { Ok(()) } else { Err(StatusCode::BadEventFilterInvalid) }, "{length}, {times}");
+    }
 }

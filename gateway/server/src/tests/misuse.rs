@@ -1,0 +1,137 @@
+//! Clients that ask for what no HMI asks for: they are told so, and nobody else notices.
+
+use std::time::Duration;
+
+use opcua::client::IdentityToken;
+use opcua::types::{
+    AttributeId, ByteString, ContentFilter, ContentFilterElement, EventFilter, ExtensionObject, FilterOperator,
+    LocalizedText, MethodId, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, Operand, ReadValueId,
+    StatusCode, TimestampsToReturn, Variant,
+};
+
+use super::client::{Events, Hmi, clause, server};
+use super::house::{House, key, oil_high};
+use crate::names::own;
+
+const OIL: &str = "hot/high/press/oil";
+
+/// Tries to subscribe to the events of Server with a filter; the item's status.
+async fn filtered(hmi: &Hmi, subscription: u32, where_clause: ContentFilter) -> StatusCode {
+    let filter = EventFilter { select_clauses: Some(vec![clause("Message")]), where_clause };
+    let request = MonitoredItemCreateRequest {
+        item_to_monitor: ReadValueId {
+            node_id: server(),
+            attribute_id: AttributeId::EventNotifier as u32,
+            ..ReadValueId::default()
+        },
+        monitoring_mode: MonitoringMode::Reporting,
+        requested_parameters: MonitoringParameters {
+            filter: ExtensionObject::from_message(filter),
+            queue_size: 10,
+            ..MonitoringParameters::default()
+        },
+    };
+    let created = hmi.session.create_monitored_items(subscription, TimestampsToReturn::Neither, vec![request]).await;
+    created.unwrap().remove(0).result.status_code
+}
+
+async fn watching(hmi: &Hmi) -> Events {
+    hmi.subscribe(server(), &["Message"], ContentFilter::default()).await
+}
+
+fn element(operator: FilterOperator, operands: Vec<Operand>) -> ContentFilterElement {
+    ContentFilterElement::from((operator, operands))
+}
+
+/// Elements of which each but the last refers to the next so many times.
+fn chain(length: u32, times: usize, last: ContentFilterElement) -> ContentFilter {
+    let operator = if times == 1 { FilterOperator::Not } else { FilterOperator::And };
+    let mut elements: Vec<ContentFilterElement> =
+        (1..length).map(|next| element(operator, vec![Operand::element(next); times])).collect();
+    elements.push(last);
+    ContentFilter { elements: Some(elements) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_that_nobody_could_evaluate_are_refused() {
+    let house = House::open().await;
+    house.define(oil_high());
+    let hmi = Hmi::connect(&house.url).await;
+    let mut events = watching(&hmi).await;
+    let subscription = events.subscription;
+    let is_null = || element(FilterOperator::IsNull, vec![Operand::literal(1)]);
+    let severity = || Operand::from(clause("Severity"));
+    let many: Vec<Operand> = std::iter::once(severity()).chain((0..10_000).map(Operand::literal)).collect();
+    for (what, filter) in [
+        ("10,000 operands", ContentFilter { elements: Some(vec![element(FilterOperator::InList, many)]) }),
+        ("20,000 elements, one below the other", chain(20_000, 1, is_null())),
+        ("sixty elements, each twice below the one before", chain(60, 2, is_null())),
+        ("a circle", chain(4, 1, element(FilterOperator::Not, vec![Operand::element(0)]))),
+        ("an element that is not there", chain(2, 1, element(FilterOperator::Not, vec![Operand::element(7)]))),
+        ("no operand", chain(2, 1, element(FilterOperator::Not, Vec::new()))),
+    ] {
+        let status = tokio::time::timeout(Duration::from_secs(10), filtered(&hmi, subscription, filter)).await;
+        assert_eq!(status, Ok(StatusCode::BadEventFilterInvalid), "{what}");
+    }
+    // What an HMI may well ask for.
+    let list: Vec<Operand> = std::iter::once(severity()).chain((600..800).map(Operand::literal)).collect();
+    let listed = ContentFilter { elements: Some(vec![element(FilterOperator::InList, list)]) };
+    assert_eq!(filtered(&hmi, subscription, listed).await, StatusCode::Good);
+    assert_eq!(filtered(&hmi, subscription, chain(60, 1, is_null())).await, StatusCode::Good);
+    house.raise(&key(OIL));
+    events.next().await;
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn of_ten_who_acknowledge_at_once_one_was_first() {
+    let house = House::open().await;
+    house.define(oil_high());
+    house.raise(&key(OIL));
+    let event = ByteString::from(house.state(&key(OIL)).event_id(&key(OIL)).bytes().to_vec());
+    let mut hmis = Vec::new();
+    for _ in 0..10 {
+        hmis.push(Hmi::connect(&house.url).await);
+    }
+    let arguments = || vec![Variant::from(event.clone()), LocalizedText::from("mine").into()];
+    let acknowledge = MethodId::AcknowledgeableConditionType_Acknowledge;
+    let answers = futures::future::join_all(hmis.iter().map(|hmi| hmi.call(own(OIL), acknowledge, arguments()))).await;
+    let count = |status: StatusCode| answers.iter().filter(|answer| **answer == status).count();
+    assert_eq!((count(StatusCode::Good), count(StatusCode::BadConditionBranchAlreadyAcked)), (1, 9), "{answers:?}");
+    for hmi in hmis {
+        hmi.close().await;
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn whoever_opens_a_hundred_sessions_meets_an_end_and_disturbs_nobody() {
+    let house = House::open().await;
+    house.define(oil_high());
+    let operator = Hmi::connect(&house.url).await;
+    let mut events = watching(&operator).await;
+    let mut greedy = Vec::new();
+    let refused = loop {
+        match Hmi::log_in(&house.url, IdentityToken::Anonymous).await {
+            Ok(hmi) => greedy.push(hmi),
+            Err(status) => break status,
+        }
+        assert!(greedy.len() < 200, "there is no end");
+    };
+    assert_eq!((greedy.len(), refused), (99, StatusCode::BadTooManySessions));
+    house.raise(&key(OIL));
+    assert!(events.next().await.text("Message").starts_with("too high"));
+    let event = ByteString::from(house.state(&key(OIL)).event_id(&key(OIL)).bytes().to_vec());
+    let arguments = vec![event.into(), LocalizedText::from("seen").into()];
+    let acknowledge = MethodId::AcknowledgeableConditionType_Acknowledge;
+    assert_eq!(operator.call(own(OIL), acknowledge, arguments).await, StatusCode::Good);
+    // Who goes makes room.
+    greedy.pop().unwrap().close().await;
+    greedy.push(Hmi::connect(&house.url).await);
+    for hmi in greedy {
+        hmi.close().await;
+    }
+    operator.close().await;
+    house.close().await;
+}
