@@ -11,6 +11,9 @@ const SHARED: u8 = 0;
 /// A part of one chunk; the first part begins with the chunk's length.
 const PART: u8 = 1;
 
+/// What chunks share a page up to. Whoever reads one of them reads the nine or so pages of its leaf, and the database keeps
+/// as many decoded; a larger chunk has a page of its own.
+const SHARED_BYTES_MAX: usize = 2_000;
 /// What a chunk adds to a page beside itself, at the most.
 const ENTRY_BYTES_MAX: usize = 5 + 2;
 /// What a page has beside its entries, at the most.
@@ -41,7 +44,7 @@ impl Layout {
     /// 390 MB.
     pub fn push(&mut self, signal: SignalId, chunk: Vec<u8>) -> Option<()> {
         let bytes = ENTRY_BYTES_MAX + chunk.len();
-        if PAGE_BYTES_MAX + self.open_bytes + bytes > VALUE_BYTES_MAX {
+        if PAGE_BYTES_MAX + self.open_bytes + bytes > SHARED_BYTES_MAX {
             self.close();
         }
         if PAGE_BYTES_MAX + bytes > VALUE_BYTES_MAX {
