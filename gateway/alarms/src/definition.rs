@@ -88,6 +88,8 @@ pub struct Rules {
     pub consequence: String,
     /// The time in which somebody must have done something.
     pub respond_within: Option<Duration>,
+    /// The operating modes in which whoever owns the engine suppresses it. The engine knows none.
+    pub suppress_in_modes: Vec<u32>,
 }
 
 /// Alarms that have one cause (OPC 10000-9 §5.8.2, FirstInGroup).

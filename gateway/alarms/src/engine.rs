@@ -137,6 +137,12 @@ impl Engine {
         self.conditions.values().map(|condition| (&condition.def, &*condition.state))
     }
 
+    /// What a condition is and how it stands.
+    #[must_use]
+    pub fn condition(&self, key: &ConditionKey) -> Option<(&Arc<ConditionDef>, &ConditionState)> {
+        self.conditions.get(key).map(|condition| (&condition.def, &*condition.state))
+    }
+
     /// Those of one binding, without a look at the others.
     pub fn conditions_of(&self, binding: &str) -> impl Iterator<Item = (&Arc<ConditionDef>, &ConditionState)> {
         let prefix = format!("{binding}/");

@@ -49,6 +49,9 @@ pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettin
         cause: text(&section, "cause"),
         consequence: text(&section, "consequence"),
         respond_within: time("respond_within_s", MONTH_S),
+        suppress_in_modes: section
+            .integers("suppress_in_modes", 0..=u64::from(u32::MAX))
+            .map(|modes| modes.into_iter().filter_map(|mode| u32::try_from(mode).ok()).collect()),
     };
     if let (Some(true), None) = (settings.first_only, &settings.group) {
         section.wrong(condition.at, "`first_only` is of a group; name it with `group`");

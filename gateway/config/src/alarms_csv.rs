@@ -20,6 +20,7 @@ pub const COLUMNS: &[&str] = &[
     "cause",
     "consequence",
     "respond_within_s",
+    "suppress_in_modes",
     "on_delay_s",
     "off_delay_s",
     "re_alarm_s",
@@ -76,6 +77,9 @@ fn table(cells: &[(&str, &str)]) -> Result<String, String> {
             quoted(text)
         } else if FLAGS.contains(column) {
             flag(text)
+        } else if *column == "suppress_in_modes" {
+            let modes: Vec<String> = text.split_whitespace().map(number).collect();
+            format!("[{}]", modes.join(", "))
         } else {
             number(text)
         };
@@ -106,6 +110,7 @@ mod tests {
         std::fs::write(folder.path().join("alarms.csv"), csv).unwrap();
         let text = "[gateway]
 alarms_csv = 'alarms.csv'
+mode_signal = 'p/x'
 [[source]]
 name = 'p'
 url = 'opc.tcp://p'
@@ -129,9 +134,9 @@ response = 'look'
     #[test]
     fn what_a_list_settles_counts_before_the_detectors_own_tables() {
         let config = settled(
-            "condition;text;severity;class;response;cause;respond_within_s;latch;on_delay_s\n\
+            "condition;text;severity;class;response;cause;respond_within_s;latch;on_delay_s;suppress_in_modes\n\
              hot/limit;too hot;;;;\"fan; or filter\";600;yes;\n\
-             hot/limit/p/x;;812;highly-managed;open the flap;;;;2.5\n",
+             hot/limit/p/x;;812;highly-managed;open the flap;;;;2.5;2 3\n",
         );
         let alarms = &config.unwrap().detectors[0].alarms;
         let [whole, one] = [&alarms["limit"], &alarms["limit/p/x"]];
@@ -140,7 +145,7 @@ response = 'look'
         assert_eq!(whole.respond_within, Some(Duration::from_secs(600)));
         assert_eq!((one.severity, one.class), (Some(812), Some(AlarmClass::HighlyManaged)));
         assert_eq!((one.response.as_deref(), one.on_delay), (Some("open the flap"), Some(Duration::from_millis(2500))));
-        assert_eq!(one.cause, None);
+        assert_eq!((one.cause.as_deref(), one.suppress_in_modes.as_deref()), (None, Some(&[2, 3][..])));
     }
 
     #[test]

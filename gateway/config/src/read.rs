@@ -129,6 +129,17 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
     if let Some(file) = gateway.as_ref().and_then(|gateway| gateway.alarms_csv.as_deref()) {
         settle(file, &mut detectors, root.report);
     }
+    if gateway.as_ref().is_some_and(|gateway| gateway.mode_signal.is_none()) {
+        let by_mode =
+            |detector: &&DetectorConfig| detector.alarms.values().any(|alarm| alarm.suppress_in_modes.is_some());
+        if let Some(detector) = detectors.iter().flatten().find(by_mode) {
+            let name = detector.name.escape_debug();
+            let message = format!(
+                "detector `{name}` has `suppress_in_modes`, but nobody says which mode it is: set `mode_signal` in `[gateway]`"
+            );
+            root.report.missing_from_file(message);
+        }
+    }
     root.close();
     Some(Config {
         gateway: gateway?,

@@ -137,6 +137,16 @@ impl<'t> Section<'t> {
         number
     }
 
+    /// A list of whole numbers within bounds.
+    pub(crate) fn integers(&self, key: &'static str, bounds: RangeInclusive<u64>) -> Option<Vec<u64>> {
+        let value = self.value(key)?;
+        let Some(items) = value.get_ref().as_array() else {
+            self.mismatch(key, value, "a list of whole numbers, such as `[2, 3]`");
+            return None;
+        };
+        Some(items.iter().filter_map(|item| self.as_integer(key, item, bounds.clone())).collect())
+    }
+
     /// A finite number within bounds.
     pub(crate) fn number(&self, key: &'static str, bounds: RangeInclusive<f64>) -> Option<f64> {
         let value = self.value(key)?;

@@ -133,6 +133,8 @@ pub struct AlarmSettings {
     pub consequence: Option<String>,
     /// The time in which somebody must have done something.
     pub respond_within: Option<Duration>,
+    /// The operating modes in which it says nothing worth an alarm.
+    pub suppress_in_modes: Option<Vec<u32>>,
 }
 
 impl AlarmSettings {
@@ -157,6 +159,7 @@ impl AlarmSettings {
             cause: self.cause.or(others.cause),
             consequence: self.consequence.or(others.consequence),
             respond_within: self.respond_within.or(others.respond_within),
+            suppress_in_modes: self.suppress_in_modes.or(others.suppress_in_modes),
         }
     }
 }

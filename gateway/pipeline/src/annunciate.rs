@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, RefusedCommand, Transition};
-use watchfire_model::{AlarmState, Clock, CommandKind, Decided, Level, Lsn, RecordBody, Verdict};
+use watchfire_model::{AlarmState, Clock, CommandKind, ConditionKey, Decided, Level, Lsn, RecordBody, Verdict};
 
 use crate::budget::{self, Budgets};
+use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
 use crate::over;
 use crate::{CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
@@ -33,10 +34,13 @@ struct Unpublished {
     answer: Option<oneshot::Sender<Result<(), RefusedCommand>>>,
 }
 
-/// The bindings whose detectors have seen all there is, so that what they found last is how things stand.
+/// What is so now.
 #[derive(Debug, Default)]
 struct Current {
+    /// The bindings whose detectors have seen all there is, so that what they found last is how things stand.
     bindings: BTreeSet<String>,
+    /// The mode of operation.
+    mode: Mode,
 }
 
 impl Current {
@@ -144,7 +148,15 @@ impl Annunciator {
                 let budgets: Vec<_> =
                     bindings.into_iter().filter(told).map(|binding| own.budget_def(binding)).collect();
                 defs.extend(budgets);
-                Ok(Some(self.define(defs)))
+                let keys: Vec<ConditionKey> = defs.iter().map(|def| def.key.clone()).collect();
+                let mut defined = self.define(defs);
+                let (cause, now) = (self.log.tail(), self.clock.now());
+                let settled = current.mode.settle(&mut self.engine, &keys, cause, now);
+                if let Some(settled) = self.decide_own(cause, settled).await? {
+                    defined.lsn = settled.lsn;
+                    defined.views.extend(settled.views);
+                }
+                Ok(Some(defined))
             }
             Notice::Settled(answer) => {
                 if answer.send(self.log.tail()).is_err() {
@@ -200,6 +212,10 @@ impl Annunciator {
                 if is_current {
                     current.bindings.insert(binding);
                 }
+                self.decide_own(cause, transitions).await
+            }
+            Notice::Mode { cause, now, mode } => {
+                let transitions = current.mode.change(&mut self.engine, mode, cause, now);
                 self.decide_own(cause, transitions).await
             }
             Notice::Gone { cause, now, what } => {

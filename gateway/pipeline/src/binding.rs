@@ -192,6 +192,7 @@ fn rules(settings: &AlarmSettings, budget: Option<u32>) -> Arc<Rules> {
         cause: settings.cause.clone().unwrap_or_default(),
         consequence: settings.consequence.clone().unwrap_or_default(),
         respond_within: settings.respond_within,
+        suppress_in_modes: settings.suppress_in_modes.clone().unwrap_or_default(),
     })
 }
 

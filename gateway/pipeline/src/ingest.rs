@@ -62,6 +62,10 @@ struct Monotone {
     told: Option<bool>,
     /// When a frame was cut last.
     cut_at: Timer,
+    /// Whether the mode of operation is known: its signal has said it since the start.
+    knows_mode: bool,
+    /// The mode that was told last.
+    mode: Option<u32>,
 }
 
 impl Monotone {
@@ -93,7 +97,14 @@ impl Ingest {
     /// When the log cannot take a frame for a reason other than a full disk. A full disk is waited out: the inlet
     /// fills, the sources hold back, and what their servers cannot queue becomes gaps.
     pub async fn run(mut self) -> Result<(), PortError> {
-        let mut monotone = Monotone { now: self.last_now, at: Timer::now(), told: None, cut_at: Timer::now() };
+        let mut monotone = Monotone {
+            now: self.last_now,
+            at: Timer::now(),
+            told: None,
+            cut_at: Timer::now(),
+            knows_mode: false,
+            mode: None,
+        };
         let mut frame = Frame::default();
         let mut cut_at = Timer::now() + HEARTBEAT;
         let mut waiting = false;
@@ -133,7 +144,7 @@ impl Ingest {
     async fn take(&mut self, arrival: Arrival, frame: &mut Frame, monotone: &mut Monotone) -> Result<(), PortError> {
         match arrival {
             Arrival::Rows(mut rows) => {
-                self.mode(&rows, frame);
+                monotone.knows_mode |= self.mode(&rows, frame);
                 self.latest.update(&rows);
                 self.stats.values.fetch_add(rows.len() as u64, Ordering::Relaxed);
                 frame.rows.append(&mut rows);
@@ -181,8 +192,9 @@ impl Ingest {
         Ok(())
     }
 
-    fn mode(&self, rows: &Rows, frame: &mut Frame) {
-        let Some(mode) = self.site.mode_signal else { return };
+    /// Takes over the mode of operation, and says whether rows have told it.
+    fn mode(&self, rows: &Rows, frame: &mut Frame) -> bool {
+        let Some(mode) = self.site.mode_signal else { return false };
         let columns = rows.signal.iter().zip(&rows.value).zip(&rows.status);
         let last =
             columns.rev().find(|((signal, value), status)| **signal == mode && status.is_good() && **value >= 0.0);
@@ -196,6 +208,7 @@ impl Ingest {
                 frame.mode = *value as u32;
             }
         }
+        last.is_some()
     }
 
     fn gaps(&self, gaps: Vec<Gap>, frame: &mut Frame) {
@@ -212,6 +225,9 @@ impl Ingest {
         full.utc_offset_s = self.site.utc_offset_s;
         self.stats.frames.fetch_add(1, Ordering::Relaxed);
         let now = full.now;
+        if monotone.knows_mode && monotone.mode.replace(mode) != Some(mode) {
+            self.notices.mode(self.log.tail(), now, mode).await;
+        }
         let record = self.log.put(RecordBody::Data(full)).await?;
         if let Some(behind) = monotone.news(wall) {
             if let Some(behind) = &behind {

@@ -18,6 +18,7 @@ mod inlet;
 mod judge;
 mod latest;
 mod log;
+mod mode;
 mod notices;
 mod over;
 mod own;

@@ -72,6 +72,15 @@ pub(crate) enum Notice {
         /// Whether its detector has seen all there is.
         current: bool,
     },
+    /// The plant's mode of operation is another.
+    Mode {
+        /// The last record before that.
+        cause: Lsn,
+        /// When.
+        now: Instant,
+        /// What it is now.
+        mode: u32,
+    },
     /// A binding is no more: its conditions and its health end, and rest on nothing.
     Gone {
         /// The control record that says so.
@@ -129,6 +138,12 @@ impl Notices {
         if self.sender.send(notice).await.is_err() {
             tracing::debug!("a notice came after the annunciator had stopped");
         }
+    }
+
+    /// Tells of another mode of operation: before anything of that mode is judged, if it is called before that is put into
+    /// the log.
+    pub(crate) async fn mode(&self, cause: Lsn, now: Instant, mode: u32) {
+        self.send(Notice::Mode { cause, now, mode }).await;
     }
 
     /// Tells of a source that came or went.

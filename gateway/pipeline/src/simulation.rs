@@ -4,6 +4,7 @@
 mod changes;
 mod kills;
 mod memory;
+mod modes;
 mod past;
 mod plain;
 mod rig;

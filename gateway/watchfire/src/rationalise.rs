@@ -48,6 +48,7 @@ fn row(condition: &ConditionDef) -> String {
         "cause" => cell(&rules.cause),
         "consequence" => cell(&rules.consequence),
         "respond_within_s" => seconds(rules.respond_within),
+        "suppress_in_modes" => rules.suppress_in_modes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         "on_delay_s" => seconds(rules.on_delay),
         "off_delay_s" => seconds(rules.off_delay),
         "re_alarm_s" => seconds(rules.re_alarm),

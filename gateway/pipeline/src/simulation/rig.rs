@@ -28,6 +28,8 @@ pub struct Site {
     pub history: MemoryHistory,
     pub disk: Arc<MemoryDisk>,
     pub ends: Arc<Ending>,
+    /// The signal that tells the mode of operation.
+    pub mode_signal: Option<SignalId>,
     clock: Arc<ManualClock>,
 }
 
@@ -45,7 +47,8 @@ impl Site {
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock::at(Instant::from_s(1_800_000_000)));
         let journal = MemoryJournal::default();
-        Self { history: MemoryHistory::beside(&journal), disk: journal.disk(), journal, ends: Arc::default(), clock }
+        let (history, disk) = (MemoryHistory::beside(&journal), journal.disk());
+        Self { history, disk, journal, ends: Arc::default(), mode_signal: None, clock }
     }
 
     /// The machine's clock.
@@ -217,7 +220,7 @@ impl Rig {
             sources: vec![Box::new(Script("s".into(), receiver))],
             surfaces: vec![screen.clone()],
             bindings: bindings.into_iter().map(Arc::new).collect(),
-            site: crate::Site::default(),
+            site: crate::Site { mode_signal: site.mode_signal, ..crate::Site::default() },
             own_area: "own".into(),
             latest: Arc::default(),
             stats: stats.clone(),
@@ -276,8 +279,15 @@ impl Rig {
     }
 
     pub async fn value(&self, signal: u32, value: f64) {
+        self.values(&[(signal, value)]).await;
+    }
+
+    /// Several in one arrival.
+    pub async fn values(&self, values: &[(u32, f64)]) {
         let mut rows = Rows::default();
-        rows.push(SignalId(signal), self.clock.now(), value, StatusCode::GOOD, Quality::NONE, 0);
+        for (signal, value) in values {
+            rows.push(SignalId(*signal), self.clock.now(), *value, StatusCode::GOOD, Quality::NONE, 0);
+        }
         self.hand_in(Arrival::Rows(rows));
         self.wait_ms(11).await;
     }

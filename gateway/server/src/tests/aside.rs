@@ -221,6 +221,7 @@ async fn an_instance_has_what_its_rules_ask_for_and_no_more() {
     let house = House::open().await;
     let s = |s| Some(Duration::from_secs(s));
     house.define(ruled(Rules {
+        suppress_in_modes: Vec::new(),
         on_delay: s(5),
         off_delay: s(30),
         re_alarm: s(3600),
