@@ -134,3 +134,38 @@ fn a_look_through_damaged_data_names_the_file_and_the_way_out() {
     assert_eq!(cut.status.code(), Some(1), "{told}");
     assert!(told.contains("00001.wal") && told.contains("wal.damaged"), "{told}");
 }
+
+#[test]
+fn a_gateway_goes_on_without_a_day_that_is_damaged_and_an_alarm_says_so() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let (site, folder) = (Site::new(), tempfile::tempdir().unwrap());
+    site.configure(&source("plant", &recorded.url(), &SIGNALS));
+    let csv = folder.path().join("old.csv");
+    std::fs::write(&csv, "signal,source_time,value\nplant/a_feed,2024-05-01T00:00:00Z,1\n").unwrap();
+    let taken = |file: &Path| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["history", "import"]).arg(file).arg("--config").arg(site.config()).output().unwrap()
+    };
+    assert!(taken(&csv).status.success());
+    let day = std::fs::read_dir(site.data().join("ts")).unwrap().next().expect("it is sealed").unwrap().path();
+    std::fs::OpenOptions::new().write(true).open(day.join("db")).unwrap().set_len(1000).unwrap();
+    let (looked, told) = verify(&site);
+    assert!(!looked.status.success() && told.contains(".damaged"), "{told}");
+    assert!(day.exists(), "whoever looks changes nothing");
+
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    let alarm = wait_for("the alarm", || {
+        hmi.refresh().into_iter().find(|event| event["conditionId"] == node_id("gateway/history"))
+    });
+    let message = alarm["message"].as_str().unwrap();
+    assert!(alarm["active"] == true && message.contains(day.file_name().unwrap().to_str().unwrap()), "{alarm}");
+    assert!(day.with_extension("damaged").join("db").exists() && !day.exists(), "nothing is removed");
+    gateway.logged(&["watching", "plant"]);
+    server.serve(50, 600);
+    wait_for("the samples", || (samples(&site, "plant/a_feed").len() >= 50).then_some(()));
+    gateway.stop();
+    let (whole, told) = verify(&site);
+    assert!(whole.status.success() && told.contains("was set aside as damaged"), "{told}");
+}

@@ -7,7 +7,7 @@ use watchfire_model::Lsn;
 use watchfire_pipeline::PortError;
 
 use crate::bucket::bucket_of;
-use crate::days::{DayEntry, filled, name};
+use crate::days::{SlotEntry, filled};
 use crate::history::SledHistory;
 use crate::key_value::KeyValue;
 use crate::store::{Store, failed, sync_folder};
@@ -42,9 +42,9 @@ impl SledHistory {
         let folder = to.join("ts");
         std::fs::create_dir(&folder).map_err(|error| failed("making the folder", &folder, error))?;
         let mut copied = Copied { sealed, days: 0 };
-        for (day, entry) in &days {
-            let path = folder.join(name(*day));
-            let Some(from) = self.days().reading(*day, entry)? else {
+        for (slot, entry) in &days {
+            let path = folder.join(slot.to_string());
+            let Some(from) = self.days().reading(*slot, entry)? else {
                 // Set aside as damaged here, and so there.
                 let aside = path.with_extension("damaged");
                 std::fs::create_dir(&aside).map_err(|error| failed("making the folder", &aside, error))?;
@@ -60,7 +60,7 @@ impl SledHistory {
 }
 
 /// Copies the buckets of a day up to the last one that counts.
-fn copy_day(from: &Store, to: Store, entry: &DayEntry) -> Result<(), PortError> {
+fn copy_day(from: &Store, to: Store, entry: &SlotEntry) -> Result<(), PortError> {
     let counts = |key: &[u8]| bucket_of(key).is_some_and(|first| first <= entry.last);
     copy(from, &to, counts)?;
     to.write(vec![vec![filled(entry.last)]])?;

@@ -11,20 +11,21 @@ use watchfire_pipeline::PortError;
 
 use crate::backup;
 use crate::bytes::{Reader, put_count, put_varint};
-use crate::day_entry::read_day;
-use crate::days::{Day, DayEntry};
+use crate::days::SlotEntry;
 use crate::digest;
 use crate::key_value::{Change, Group, KeyValue, Pair, VALUE_BYTES_MAX};
 use crate::mark::{Mark, Promise};
+use crate::slot::Slot;
+use crate::slot_entry::read_slot;
 use crate::store::Store;
 
 /// The layout of the data folder: 1 had no digest, no directories in buckets and no counts of days; 2 had gaps in the
-/// tables of frames, and no places of what became of them.
-const SCHEMA: u64 = 3;
+/// tables of frames, and no places of what became of them; 3 had one slot a day.
+const SCHEMA: u64 = 4;
 type Step = fn(&Store) -> Result<Vec<Group>, PortError>;
 /// What turns a folder of each layout, from 1 on, into one of the next: changes that are committed together with the
 /// number of the layout.
-const STEPS: [Step; 2] = [digest::begin, index_fills];
+const STEPS: [Step; 3] = [digest::begin, index_fills, as_it_is];
 const CACHE_BYTES: u64 = 16 << 20;
 const PART_BYTES: usize = 2;
 
@@ -38,7 +39,7 @@ pub enum Kind {
     Checkpoint = b'c',
     /// The last frame a binding decided on.
     Decided = b'd',
-    /// A day that is being dropped.
+    /// A slot that is being dropped.
     Dropped = b'g',
     /// The place of a record that tells what became of gaps.
     Filled = b'f',
@@ -52,8 +53,8 @@ pub enum Kind {
     Record = b'r',
     /// A signal's id.
     Signal = b's',
-    /// A day of samples.
-    Day = b'y',
+    /// A slot of samples.
+    Slot = b'y',
 }
 
 /// The database.
@@ -81,11 +82,14 @@ pub fn placed(kind: Kind, lsn: Lsn) -> Vec<u8> {
     key
 }
 
-/// The key of a day.
-pub fn day_key(kind: Kind, day: Day) -> Vec<u8> {
+/// The key of a slot; those of a day's first one have no part.
+pub fn slot_key(kind: Kind, slot: Slot) -> Vec<u8> {
     let mut key = vec![kind as u8];
     // Negative days sort before positive ones.
-    key.extend((i64::from(day) - i64::from(Day::MIN)).to_be_bytes());
+    key.extend((i64::from(slot.day) - i64::from(i32::MIN)).to_be_bytes());
+    if slot.part > 0 {
+        key.extend(slot.part.to_be_bytes());
+    }
     key
 }
 
@@ -366,25 +370,32 @@ impl Ctl {
         each.collect()
     }
 
-    /// The days of which samples are kept.
-    pub fn days(&self) -> Result<BTreeMap<Day, DayEntry>, PortError> {
-        let each = self.by_day(Kind::Day)?.into_iter().map(|(day, bytes)| Some((day, read_day(&bytes)?)));
+    /// The slots of which samples are kept.
+    pub fn days(&self) -> Result<BTreeMap<Slot, SlotEntry>, PortError> {
+        let each = self.by_slot(Kind::Slot)?.into_iter().map(|(slot, bytes)| Some((slot, read_slot(&bytes)?)));
         each.collect::<Option<_>>().ok_or_else(|| self.damaged("days"))
     }
 
-    /// The days that were dropped, as long as their folders may still be there.
-    pub fn dropped(&self) -> Result<BTreeSet<Day>, PortError> {
-        Ok(self.by_day(Kind::Dropped)?.into_keys().collect())
+    /// The slots that were dropped, as long as their folders may still be there.
+    pub fn dropped(&self) -> Result<BTreeSet<Slot>, PortError> {
+        Ok(self.by_slot(Kind::Dropped)?.into_keys().collect())
     }
 
-    fn by_day(&self, kind: Kind) -> Result<BTreeMap<Day, Vec<u8>>, PortError> {
+    fn by_slot(&self, kind: Kind) -> Result<BTreeMap<Slot, Vec<u8>>, PortError> {
         let pairs = self.store.range(&[kind as u8], &[kind as u8 + 1], usize::MAX)?;
         let each = pairs.into_iter().map(|(key, bytes)| {
-            let number = i64::from_be_bytes(key.get(1..)?.try_into().ok()?) + i64::from(Day::MIN);
-            Some((Day::try_from(number).ok()?, bytes))
+            let (day, part) = key.get(1..)?.split_first_chunk()?;
+            let day = i32::try_from(i64::from_be_bytes(*day) + i64::from(i32::MIN)).ok()?;
+            let part = if part.is_empty() { 0 } else { u16::from_be_bytes(part.try_into().ok()?) };
+            Some((Slot { day, part }, bytes))
         });
         each.collect::<Option<_>>().ok_or_else(|| self.damaged("days"))
     }
+}
+
+/// What was written is read as it is.
+fn as_it_is(_: &Store) -> Result<Vec<Group>, PortError> {
+    Ok(Vec::new())
 }
 
 /// The places of the records that tell what became of gaps, for a folder that did not keep them.

@@ -1,4 +1,4 @@
-//! The databases of samples, one for each UTC day on which frames were cut, few of them open at a time.
+//! The databases of samples, one for each [`Slot`], few of them open at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use crate::bucket;
 use crate::bytes::{Reader, put_varint};
 use crate::key_value::{Change, KeyValue};
 use crate::sizes::folder_bytes;
+use crate::slot::Slot;
 use crate::store::{Store, failed, sync_folder};
 
 /// Databases that stay open however large they are.
@@ -22,63 +23,49 @@ const OPEN_MAX: usize = 32;
 const OPEN_BYTES: u64 = 64 << 20;
 /// What a database keeps decoded; what is read again soon is in the system's own cache beside.
 const CACHE_BYTES: u64 = 16 << 20;
-const NS_PER_DAY: i64 = 86_400_000_000_000;
-const S_PER_DAY: i64 = 86_400;
-/// Under which a day's database says how far it was filled. No bucket has it: places begin with 1, eight bytes long.
+/// From so many bytes on a slot takes no more buckets: the next part of its day does.
+const SLOT_BYTES: u64 = 256 << 20;
+/// Under which a slot's database says how far it was filled. No bucket has it: places begin with 1, eight bytes long.
 const FILLED_KEY: [u8; 1] = [0];
 
-/// What a day's name ends with while it is dropped.
+/// What a slot's name ends with while it is dropped,
 const DROPPED: &str = ".dropped";
-/// Bytes of a day's name.
-const NAME_BYTES: usize = 10;
+/// and once it was found damaged, by a person or by the gateway.
+const DAMAGED: &str = ".damaged";
 
-/// A UTC day, from 1970-01-01.
-pub type Day = i32;
-
-/// What is known of a day without opening it.
+/// What is known of a slot without opening it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DayEntry {
+pub struct SlotEntry {
     /// Its first frame.
     pub first: Lsn,
     /// Its last frame.
     pub last: Lsn,
     /// The earliest and the latest source time of its rows.
     pub span: Option<(Instant, Instant)>,
-    /// How many buckets it has, and rows in them; not known of a day that layout 1 began.
+    /// How many buckets it has, and rows in them; not known of one that layout 1 began.
     pub counts: Option<(u64, u64)>,
-    /// How many gaps its frames tell of, and from when to when; not known of a day that layout 1 or 2 began.
+    /// How many gaps its frames tell of, and from when to when; not known of one that layout 1 or 2 began.
     pub gaps: Option<(u64, Option<(Instant, Instant)>)>,
 }
 
-/// The day of a time.
-pub fn day_of(at: Instant) -> Day {
-    // 2^63 ns are 106,752 days.
-    at.ns().div_euclid(NS_PER_DAY) as Day
-}
-
-/// The first time after a day.
-pub fn end_of(day: Day) -> Instant {
-    Instant::from_s((i64::from(day) + 1) * S_PER_DAY)
-}
-
-/// The name of a day's folder.
-pub fn name(day: Day) -> String {
-    Instant::from_s(i64::from(day) * S_PER_DAY).to_string().chars().take(NAME_BYTES).collect()
-}
-
-/// The folder of the days.
+/// The folder of the slots.
 #[derive(Debug)]
 pub struct Days {
     folder: PathBuf,
-    open: Mutex<Vec<(Day, Arc<Store>)>>,
+    open: Mutex<Vec<(Slot, Arc<Store>)>>,
+    slot_bytes: u64,
+    /// Whether to go on without what is found damaged.
+    goes_on: bool,
+    /// What was found damaged since, and is gone on without; none of it twice.
+    given_up: Mutex<BTreeSet<String>>,
 }
 
 /// What the index knows of the days when they are opened.
 pub struct Index {
-    /// The days that count.
-    pub known: BTreeMap<Day, DayEntry>,
-    /// The days that were dropped, but whose folders may still be there.
-    pub dropped: BTreeSet<Day>,
+    /// The slots that count.
+    pub known: BTreeMap<Slot, SlotEntry>,
+    /// Those that were dropped, but whose folders may still be there.
+    pub dropped: BTreeSet<Slot>,
     /// The last record sealed.
     pub sealed: Lsn,
     /// The index was made just now.
@@ -97,15 +84,15 @@ impl Days {
         let folder = data.join("ts");
         std::fs::create_dir_all(&folder).map_err(|error| failed("making the folder", &folder, error))?;
         sync_folder(data)?;
-        let counts = |found: &str| index.known.keys().any(|day| name(*day) == found);
-        let is_dropped = |found: &str| index.dropped.iter().any(|day| name(*day) == found);
+        let counts = |found: &str| index.known.keys().any(|slot| slot.to_string() == found);
+        let is_dropped = |found: &str| index.dropped.iter().any(|slot| slot.to_string() == found);
         let listing = |error| failed("listing", &folder, error);
         for entry in std::fs::read_dir(&folder).map_err(listing)? {
             let path = entry.map_err(listing)?.path();
             let found = path.file_name().and_then(|found| found.to_str()).unwrap_or_default();
             if found.ends_with(DROPPED) {
                 remove(&path)?;
-            } else if found.len() == NAME_BYTES && !counts(found) {
+            } else if Slot::is_name(found) && !counts(found) {
                 if index.is_fresh {
                     return Err(PortError::Damaged {
                         what: format!("the data folder `{}`", data.display()),
@@ -123,69 +110,134 @@ impl Days {
                 }
             }
         }
-        Ok(Self { folder, open: Mutex::default() })
+        let (open, given_up) = (Mutex::default(), Mutex::default());
+        Ok(Self { folder, open, slot_bytes: SLOT_BYTES, goes_on: false, given_up })
     }
 
-    fn path(&self, day: Day) -> PathBuf {
-        self.folder.join(name(day))
+    /// From now on what is found damaged is gone on without, and told by [`Days::given_up`].
+    pub fn go_on(&mut self) {
+        self.goes_on = true;
     }
 
-    /// Whether somebody has renamed the day's folder, and thereby accepted that what it held is gone.
-    fn set_aside(&self, day: Day) -> bool {
-        self.folder.join(format!("{}.damaged", name(day))).exists()
+    /// What was found damaged and is gone on without, one sentence each.
+    pub fn given_up(&self) -> Vec<String> {
+        self.given_up.lock().iter().cloned().collect()
     }
 
-    /// The database of a day that has an entry; `None` when it was set aside.
+    /// Takes note of damage that is gone on without, or gives it back where somebody else must decide.
     ///
     /// # Errors
-    /// [`PortError::Damaged`] when it is missing, cannot be read, or is older than what was sealed.
-    pub fn reading(&self, day: Day, entry: &DayEntry) -> Result<Option<Arc<Store>>, PortError> {
-        if let Some(open) = self.opened(day) {
-            return Ok(Some(open));
+    /// The error itself.
+    pub fn give_up(&self, error: PortError) -> Result<(), PortError> {
+        if !self.goes_on || !matches!(error, PortError::Damaged { .. }) {
+            return Err(error);
         }
-        let path = self.path(day);
-        if !path.join("db").exists() {
-            if self.set_aside(day) {
-                return Ok(None);
-            }
-            return Err(PortError::Damaged {
-                what: format!("the day `{}`", path.display()),
-                detail: format!(
-                    "it is missing; restore it from a backup, or make a folder `{}.damaged` to go on without it",
-                    path.display()
-                ),
-            });
+        if self.given_up.lock().insert(error.to_string()) {
+            tracing::error!(%error, "what is damaged is gone on without");
         }
-        self.held(day, Some(entry)).map(Some)
+        Ok(())
     }
 
-    /// The database of a day, made where it is missing.
+    /// Gives a damaged slot, of which nobody has anything open, the name of one that is gone on without.
+    ///
+    /// # Errors
+    /// The error itself, where somebody else must decide; when the folder cannot be renamed.
+    fn give_up_slot(&self, slot: Slot, error: PortError) -> Result<(), PortError> {
+        self.give_up(error)?;
+        let (path, aside) = (self.path(slot), self.folder.join(format!("{slot}{DAMAGED}")));
+        let io = |error| failed("setting aside", &path, error);
+        if !path.exists() {
+            std::fs::create_dir_all(&aside).map_err(io)?;
+        } else if aside.exists() {
+            let other = (2..).map(|n| self.folder.join(format!("{slot}{DAMAGED}{n}"))).find(|other| !other.exists());
+            other.map_or(Ok(()), |other| std::fs::rename(&path, other)).map_err(io)?;
+        } else {
+            std::fs::rename(&path, &aside).map_err(io)?;
+        }
+        sync_folder(&self.folder)
+    }
+
+    fn path(&self, slot: Slot) -> PathBuf {
+        self.folder.join(slot.to_string())
+    }
+
+    /// Whether the slot's folder was renamed, and what it held is gone on without.
+    pub fn is_set_aside(&self, slot: Slot) -> bool {
+        self.folder.join(format!("{slot}{DAMAGED}")).exists()
+    }
+
+    /// The database of a slot that has an entry; `None` when it was set aside, now or earlier.
+    ///
+    /// # Errors
+    /// [`PortError::Damaged`] when it is missing, cannot be read, or is older than what was sealed, and that is not to be
+    /// gone on without.
+    pub fn reading(&self, slot: Slot, entry: &SlotEntry) -> Result<Option<Arc<Store>>, PortError> {
+        if let Some(open) = self.opened(slot) {
+            return Ok(Some(open));
+        }
+        let path = self.path(slot);
+        if !path.join("db").exists() && self.is_set_aside(slot) {
+            return Ok(None);
+        }
+        let found = if path.join("db").exists() {
+            self.held(slot, Some(entry))
+        } else {
+            Err(PortError::Damaged {
+                what: format!("the day `{}`", path.display()),
+                detail: format!(
+                    "it is missing; restore it from a backup, or make a folder `{}{DAMAGED}` to go on without it",
+                    path.display()
+                ),
+            })
+        };
+        match found {
+            Ok(store) => Ok(Some(store)),
+            Err(error) => self.give_up_slot(slot, error).map(|()| None),
+        }
+    }
+
+    /// The database that takes the next bucket of a day: of its last slot, or of the one after, where that is set aside
+    /// or large enough.
     ///
     /// # Errors
     /// As [`Days::reading`].
-    pub fn writing(&self, day: Day, entry: Option<&DayEntry>) -> Result<Arc<Store>, PortError> {
-        if let Some(entry) = entry
-            && let Some(store) = self.reading(day, entry)?
-        {
-            return Ok(store);
+    pub fn writing(&self, last: Slot, entry: Option<&SlotEntry>) -> Result<(Slot, Arc<Store>), PortError> {
+        let Some(entry) = entry else { return Ok((last, self.held(last, None)?)) };
+        match self.reading(last, entry)? {
+            Some(store) if last == last.next() || self.bytes(last)? < self.slot_bytes => Ok((last, store)),
+            _ => Ok((last.next(), self.held(last.next(), None)?)),
         }
-        self.held(day, entry)
     }
 
-    /// The database of a day that is open; the last one used goes last.
-    fn opened(&self, day: Day) -> Option<Arc<Store>> {
+    /// Closes slots that nobody uses. A database keeps much of what was written to it decoded; opening it again costs
+    /// little, since it is small.
+    pub fn close(&self, slots: impl Iterator<Item = Slot>) {
         let mut open = self.open.lock();
-        let at = open.iter().position(|(held, _)| *held == day)?;
+        for slot in slots {
+            open.retain(|(held, store)| *held != slot || Arc::strong_count(store) > 1);
+        }
+    }
+
+    /// With slots of so many bytes.
+    #[cfg(test)]
+    pub fn set_slot_bytes(&mut self, bytes: u64) {
+        self.slot_bytes = bytes;
+    }
+
+    /// The database of a slot that is open; the last one used goes last.
+    fn opened(&self, slot: Slot) -> Option<Arc<Store>> {
+        let mut open = self.open.lock();
+        let at = open.iter().position(|(held, _)| *held == slot)?;
         open.get_mut(at..)?.rotate_left(1);
         open.last().map(|(_, store)| store.clone())
     }
 
-    fn held(&self, day: Day, entry: Option<&DayEntry>) -> Result<Arc<Store>, PortError> {
-        if let Some(open) = self.opened(day) {
+    fn held(&self, slot: Slot, entry: Option<&SlotEntry>) -> Result<Arc<Store>, PortError> {
+        if let Some(open) = self.opened(slot) {
             return Ok(open);
         }
         let mut open = self.open.lock();
-        if let Some((_, store)) = open.iter().find(|(held, _)| *held == day) {
+        if let Some((_, store)) = open.iter().find(|(held, _)| *held == slot) {
             // Somebody was quicker.
             return Ok(store.clone());
         }
@@ -196,28 +248,28 @@ impl Days {
             surplus -= usize::from(!stays);
             stays
         });
-        let store = Arc::new(Store::open(&self.path(day), CACHE_BYTES)?);
+        let store = Arc::new(Store::open(&self.path(slot), CACHE_BYTES)?);
         if let Some(entry) = entry {
-            self.check(day, &store, entry)?;
+            self.check(slot, &store, entry)?;
         }
-        open.push((day, store.clone()));
+        open.push((slot, store.clone()));
         Ok(store)
     }
 
     /// How many of the open databases are too many, with one more.
-    fn surplus(&self, open: &[(Day, Arc<Store>)]) -> usize {
+    fn surplus(&self, open: &[(Slot, Arc<Store>)]) -> usize {
         // The last ones were used last.
         let mut bytes = 0_u64;
-        let kept = open.iter().rev().take(OPEN_MAX - 1).enumerate().take_while(|(nth, (day, _))| {
-            bytes += self.bytes(*day).unwrap_or(u64::MAX / OPEN_MAX as u64);
+        let kept = open.iter().rev().take(OPEN_MAX - 1).enumerate().take_while(|(nth, (slot, _))| {
+            bytes += self.bytes(*slot).unwrap_or(u64::MAX / OPEN_MAX as u64);
             *nth < OPEN_MIN - 1 || bytes <= OPEN_BYTES
         });
         open.len() - kept.count()
     }
 
-    /// Whether a day is as far as it was, and has all its buckets. Costs a read of their heads.
-    fn check(&self, day: Day, store: &Store, entry: &DayEntry) -> Result<(), PortError> {
-        if self.set_aside(day) {
+    /// Whether a slot is as far as it was, and has all its buckets. Costs a read of their heads.
+    fn check(&self, slot: Slot, store: &Store, entry: &SlotEntry) -> Result<(), PortError> {
+        if self.is_set_aside(slot) {
             return Ok(());
         }
         let filled = store.get(&FILLED_KEY)?.and_then(|bytes| Reader(&bytes).varint()).unwrap_or_default();
@@ -226,7 +278,7 @@ impl Days {
             what: format!("the day `{path}`"),
             detail: format!(
                 "{found}: it is older than what was durable; restore the whole data folder from one backup, or rename the \
-                 day to `{path}.damaged` to go on without it"
+                 day to `{path}{DAMAGED}` to go on without it"
             ),
         };
         if Lsn(filled) < entry.last {
@@ -244,23 +296,23 @@ impl Days {
         Err(damaged(format!("it has {} samples in {} buckets, but {rows} in {buckets} were sealed", found.1, found.0)))
     }
 
-    /// What a day's files take, bytes; 0 where they are set aside.
+    /// What a slot's files take, bytes; 0 where they are set aside.
     ///
     /// # Errors
     /// When they cannot be looked at.
-    pub fn bytes(&self, day: Day) -> Result<u64, PortError> {
-        let path = self.path(day);
+    pub fn bytes(&self, slot: Slot) -> Result<u64, PortError> {
+        let path = self.path(slot);
         if path.exists() { folder_bytes(&path) } else { Ok(0) }
     }
 
-    /// Closes a day and removes its folder. Nobody may use it meanwhile.
+    /// Closes a slot and removes its folder. Nobody may use it meanwhile.
     ///
     /// # Errors
     /// When it cannot be removed.
-    pub fn drop_day(&self, day: Day) -> Result<(), PortError> {
-        self.open.lock().retain(|(held, _)| *held != day);
+    pub fn drop_slot(&self, slot: Slot) -> Result<(), PortError> {
+        self.open.lock().retain(|(held, _)| *held != slot);
         // Under another name first, so that a kill cannot leave half a day that looks whole.
-        let (path, dropped) = (self.path(day), self.folder.join(format!("{}{DROPPED}", name(day))));
+        let (path, dropped) = (self.path(slot), self.folder.join(format!("{slot}{DROPPED}")));
         remove(&dropped)?;
         if path.exists() {
             std::fs::rename(&path, &dropped).map_err(|error| failed("dropping", &path, error))?;
@@ -270,14 +322,14 @@ impl Days {
     }
 }
 
-/// Says in a day's database that it is filled up to `last`.
+/// Says in a slot's database that it is filled up to `last`.
 pub fn filled(last: Lsn) -> Change {
     let mut bytes = Vec::new();
     put_varint(last.0, &mut bytes);
     Change::Put(FILLED_KEY.to_vec(), bytes)
 }
 
-/// Whether a folder is what a killed seal left of a day: it holds records, all of them after the last one sealed, so
+/// Whether a folder is what a killed seal left of a slot: it holds records, all of them after the last one sealed, so
 /// that the journal has them still.
 fn is_unfinished(folder: &Path, sealed: Lsn) -> bool {
     let first = Store::open(folder, CACHE_BYTES).and_then(|store| bucket::after(&store, Lsn(0)));
@@ -299,23 +351,5 @@ fn remove(folder: &Path) -> Result<(), PortError> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("removing", folder, error)),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_time_has_a_day_with_a_name() {
-        for (at, expected) in [
-            (Instant::MIN, "1677-09-21"),
-            (Instant::from_ns(-1), "1969-12-31"),
-            (Instant::from_ns(0), "1970-01-01"),
-            (Instant::MAX, "2262-04-11"),
-        ] {
-            assert_eq!(name(day_of(at)), expected);
-            assert!(at < end_of(day_of(at)) || at == Instant::MAX);
-        }
     }
 }

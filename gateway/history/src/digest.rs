@@ -14,7 +14,7 @@ use crate::key_value::{Change, Group, KeyValue};
 
 /// The kinds that are digested.
 const KINDS: [Kind; 8] =
-    [Kind::Alarm, Kind::Checkpoint, Kind::Decided, Kind::Filled, Kind::Meta, Kind::Note, Kind::Signal, Kind::Day];
+    [Kind::Alarm, Kind::Checkpoint, Kind::Decided, Kind::Filled, Kind::Meta, Kind::Note, Kind::Signal, Kind::Slot];
 /// Pairs read at once.
 const STEP: usize = 1024;
 

@@ -1,40 +1,46 @@
-//! A bucket that is being filled: frames come one by one and are kept as columns of all of them, which are large blocks
-//! that go back to the system at once when it has been encoded. Then each signal's rows are gathered in turn.
+//! A bucket that is being filled. Its records are read several times rather than kept: first what frames there are and
+//! whose rows they hold, then the rows of some signals at a time, which are gathered and encoded in turn.
 
 use std::collections::HashMap;
 
-use watchfire_model::{Frame, Instant, Lsn, Rows, SignalId};
-use watchfire_pipeline::PortError;
+use watchfire_model::{Copied, Frame, Instant, Lsn, RecordBody, Rows, SignalId};
+use watchfire_pipeline::{PortError, RecordRun};
 
 use crate::bucket::{DIRECTORY, FRAMES, GAPS, HEAD, Head, PAGES, key, widen};
 use crate::chunk::Chunk;
+use crate::directory::Entry;
 use crate::frames::Shape;
 use crate::key_value::{Change, KeyValue, Pair, VALUE_BYTES_MAX};
 use crate::pages::{Layout, Page};
 use crate::{directory, frames, gaps};
 
-/// Pages that are written at once: some three megabytes.
+/// Pages that are written at once: some megabyte.
 const PAGES_AT_ONCE: usize = if cfg!(test) { 3 } else { 500 };
+/// Rows that are held at once, 37 bytes each, unless one signal has more.
+const ROWS_AT_ONCE: usize = if cfg!(test) { 50 } else { 700_000 };
 
 /// Frames that will be one bucket.
 #[derive(Debug, Default)]
 pub struct Filling {
-    rows: Rows,
+    /// Whose row each is.
+    signals: Vec<SignalId>,
     frames: Vec<Shape>,
     span: Option<(Instant, Instant)>,
 }
 
-/// The rows of each signal, as places in the columns of all.
-struct Gathered {
-    /// Signals in ascending order, and how many of `rows` are theirs and of those before them.
-    signals: Vec<(SignalId, usize)>,
-    rows: Vec<u32>,
-    /// For each row the rank of its signal.
-    order: Vec<u32>,
+/// The signals of a bucket, ascending, and how many rows each has.
+type Counts = Vec<(SignalId, usize)>;
+
+/// What was written of some signals of a bucket.
+struct Pages<'s, S> {
+    store: &'s S,
+    first: Lsn,
+    layout: Layout,
+    entries: Vec<Entry>,
 }
 
 impl Filling {
-    /// Adds the next frame. Costs a copy of its rows: 37 bytes a plain sample.
+    /// Adds the next frame. Costs 4 bytes of memory a row.
     ///
     /// # Errors
     /// When the frame's columns do not fit together.
@@ -43,56 +49,37 @@ impl Filling {
         let times = || frame.rows.time.iter().copied();
         self.span = widen(self.span, times().min().zip(times().max()));
         let (rows, has_skew) = (frame.rows.len(), !frame.rows.skew_ns.is_empty());
-        self.rows.append(&mut frame.rows);
+        self.signals.append(&mut frame.rows.signal);
         frame.rows = Rows::default();
         self.frames.push(Shape { lsn, frame, rows, has_skew });
         Ok(())
     }
 
-    /// Writes the bucket into a day's database, some megabytes at a time and its head last, and answers what is known of
-    /// it. Costs 50 to 500 ns a row, and 8 bytes of memory a row.
+    /// Writes the bucket into a slot's database, some megabytes at a time and its head last, and answers what is known of
+    /// it. `run` gives its frames again, once for each [`ROWS_AT_ONCE`]. Costs 50 to 500 ns a row.
     ///
     /// # Errors
-    /// When there is no frame, or a signal has more than fits a bucket, or the database fails.
-    pub fn write(self, store: &impl KeyValue) -> Result<Head, PortError> {
-        let Self { rows, frames, span } = self;
+    /// When there is no frame, or a signal has more than fits a bucket, or the database fails, or the frames are not those
+    /// that they were.
+    pub fn write(self, store: &impl KeyValue, run: &dyn RecordRun) -> Result<Head, PortError> {
+        let Self { signals, frames, span } = self;
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
             return Err(unfit(Lsn(0), "a bucket of no frames".to_owned()));
         };
         let (first, last) = (first.lsn, last.lsn);
-        let gathered = gather(&rows.signal);
-        let mut layout = Layout::default();
+        let rows_all = signals.len() as u64;
+        let (counts, order) = ranked(signals);
         // In the order of their keys, but for the head: written so, they take less of the disk.
-        let table = frames::encode(&frames, &gathered.order);
+        let table = frames::encode(&frames, &order);
+        drop(order);
         let table_sum = crc32fast::hash(&table);
         store.lay(pieces(first, FRAMES, &table))?;
         drop(table);
-        let mut entries = Vec::new();
-        let mut write_pages = |pages: Vec<Page>| {
-            entries.extend(pages.iter().map(directory::entry));
-            let pair = |Page { signal, part, bytes }| (key(first, PAGES, signal.0, part), bytes);
-            store.lay(pages.into_iter().map(pair).collect())
-        };
-        let (mut chunk, mut begin) = (Chunk::default(), 0);
-        for (signal, end) in &gathered.signals {
-            chunk.0.clear();
-            gathered
-                .rows
-                .get(begin..*end)
-                .unwrap_or_default()
-                .iter()
-                .for_each(|row| chunk.0.push_row(&rows, *row as usize));
-            begin = *end;
-            let laid = layout.push(*signal, chunk.encode());
-            laid.ok_or_else(|| unfit(first, "a chunk of more than 390 MB".to_owned()))?;
-            if layout.whole() >= PAGES_AT_ONCE {
-                write_pages(layout.take())?;
-            }
+        let mut pages = Pages { store, first, layout: Layout::default(), entries: Vec::new() };
+        for some in at_once(&counts) {
+            pages.add(some, &rows_of(some, (first, last), run)?)?;
         }
-        write_pages(layout.finish())?;
-        let rows_all = rows.len() as u64;
-        drop(rows);
-        let directory = directory::encode(&entries);
+        let directory = directory::encode(&pages.finish()?);
         let (gaps, gaps_head) = gaps::encode(&frames);
         let sums = Some((table_sum, crc32fast::hash(&directory)));
         let head = Head { first, last, rows: rows_all, span, sums, gaps: Some(gaps_head) };
@@ -101,6 +88,44 @@ impl Filling {
         pairs.push((key(first, HEAD, 0, 0), head.encode()));
         store.write(pairs.into_iter().map(|(key, value)| vec![Change::Put(key, value)]).collect())?;
         Ok(head)
+    }
+}
+
+impl<S: KeyValue> Pages<'_, S> {
+    /// Adds the chunks of some signals, whose rows are given in the order of the log.
+    fn add(&mut self, counts: &[(SignalId, usize)], rows: &Rows) -> Result<(), PortError> {
+        let gathered = gather(&rows.signal, counts);
+        let (mut chunk, mut rest) = (Chunk::default(), gathered.as_slice());
+        for (signal, count) in counts {
+            let (own, others) = rest.split_at_checked(*count).ok_or_else(|| changed(self.first))?;
+            rest = others;
+            chunk.0.clear();
+            let mut copied = Copied::default();
+            own.iter().for_each(|row| {
+                chunk.0.copy_row(rows, *row as usize, &mut copied);
+            });
+            let laid = self.layout.push(*signal, chunk.encode());
+            laid.ok_or_else(|| unfit(self.first, "a chunk of more than 390 MB".to_owned()))?;
+            if self.layout.whole() >= PAGES_AT_ONCE {
+                let whole = self.layout.take();
+                self.write(whole)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, pages: Vec<Page>) -> Result<(), PortError> {
+        self.entries.extend(pages.iter().map(directory::entry));
+        let first = self.first;
+        let pair = |Page { signal, part, bytes }| (key(first, PAGES, signal.0, part), bytes);
+        self.store.lay(pages.into_iter().map(pair).collect())
+    }
+
+    /// Writes what is left, and answers the directory.
+    fn finish(mut self) -> Result<Vec<Entry>, PortError> {
+        let rest = std::mem::take(&mut self.layout).finish();
+        self.write(rest)?;
+        Ok(self.entries)
     }
 }
 
@@ -114,46 +139,96 @@ fn unfit(lsn: Lsn, detail: String) -> PortError {
     PortError::Damaged { what: format!("record {lsn}"), detail }
 }
 
-/// Sorts rows by signal; those of one stay in their order.
-fn gather(column: &[SignalId]) -> Gathered {
+fn changed(first: Lsn) -> PortError {
+    unfit(first, "it and those after it were others when they were read again".to_owned())
+}
+
+/// The signals of a bucket, and the rank of each row's signal among them. Costs the column's own memory again.
+fn ranked(column: Vec<SignalId>) -> (Counts, Vec<u32>) {
     // First in the order in which signals first came, so that each row costs one look.
     let mut places: HashMap<SignalId, u32> = HashMap::new();
-    let mut counts: Vec<(SignalId, usize)> = Vec::new();
-    let mut order: Vec<u32> = Vec::with_capacity(column.len());
-    for signal in column {
-        let place = *places.entry(*signal).or_insert_with(|| {
-            counts.push((*signal, 0));
+    let mut counts: Counts = Vec::new();
+    let place_of = |signal: SignalId| {
+        let place = *places.entry(signal).or_insert_with(|| {
+            counts.push((signal, 0));
             // There are no more signals than their ids can tell apart.
             (counts.len() - 1) as u32
         });
         if let Some((_, count)) = counts.get_mut(place as usize) {
             *count += 1;
         }
-        order.push(place);
-    }
+        place
+    };
+    let mut order: Vec<u32> = column.into_iter().map(place_of).collect();
     let mut by_signal: Vec<u32> = (0..).take(counts.len()).collect();
     by_signal.sort_unstable_by_key(|place| counts.get(*place as usize).map(|(signal, _)| *signal));
-    let mut ranks = vec![(0_u32, 0_usize); counts.len()];
-    let mut signals = Vec::with_capacity(counts.len());
-    let mut end = 0;
-    for (place, rank) in by_signal.into_iter().zip(0_u32..) {
-        let (Some((signal, count)), Some(slot)) = (counts.get(place as usize), ranks.get_mut(place as usize)) else {
-            continue;
-        };
-        *slot = (rank, end);
-        end += count;
-        signals.push((*signal, end));
+    let mut ranks = vec![0_u32; counts.len()];
+    for (place, rank) in by_signal.into_iter().zip(0..) {
+        if let Some(slot) = ranks.get_mut(place as usize) {
+            *slot = rank;
+        }
     }
+    order.iter_mut().for_each(|place| *place = ranks.get(*place as usize).copied().unwrap_or_default());
+    counts.sort_unstable_by_key(|(signal, _)| *signal);
+    (counts, order)
+}
+
+/// Runs of neighbours that have about [`ROWS_AT_ONCE`] together.
+fn at_once(counts: &[(SignalId, usize)]) -> impl Iterator<Item = &[(SignalId, usize)]> {
+    let mut rest = counts;
+    std::iter::from_fn(move || {
+        let mut rows = 0;
+        let fits = |(_, count): &&(SignalId, usize)| {
+            rows += count;
+            rows <= ROWS_AT_ONCE
+        };
+        let some = rest.iter().take_while(fits).count().max(1);
+        let (now, later) = rest.split_at_checked(some)?;
+        rest = later;
+        Some(now)
+    })
+}
+
+/// The rows of some neighbouring signals in the frames between two places, in the order of the log.
+fn rows_of(some: &[(SignalId, usize)], (first, last): (Lsn, Lsn), run: &dyn RecordRun) -> Result<Rows, PortError> {
+    let mut rows = Rows::default();
+    let (Some((least, _)), Some((most, _))) = (some.first(), some.last()) else { return Ok(rows) };
+    let wanted = *least..=*most;
+    for record in run.records() {
+        let record = record?;
+        if record.lsn > last {
+            break;
+        }
+        let RecordBody::Data(frame) = record.body else { continue };
+        if record.lsn < first {
+            continue;
+        }
+        let mut copied = Copied::default();
+        let own = frame.rows.signal.iter().enumerate().filter(|(_, signal)| wanted.contains(signal));
+        own.for_each(|(row, _)| {
+            rows.copy_row(&frame.rows, row, &mut copied);
+        });
+    }
+    if rows.len() == some.iter().map(|(_, count)| count).sum::<usize>() { Ok(rows) } else { Err(changed(first)) }
+}
+
+/// The rows of each signal in turn; those of one stay in their order.
+fn gather(column: &[SignalId], counts: &[(SignalId, usize)]) -> Vec<u32> {
+    let mut end = 0;
+    let begin = |(signal, count): &(SignalId, usize)| {
+        end += count;
+        (*signal, end - count)
+    };
+    let mut next: HashMap<SignalId, usize> = counts.iter().map(begin).collect();
     let mut rows = vec![0_u32; column.len()];
-    for (place, row) in order.iter_mut().zip(0_u32..) {
-        let Some((rank, next)) = ranks.get_mut(*place as usize) else { continue };
+    for (signal, row) in column.iter().zip(0_u32..) {
+        let Some(next) = next.get_mut(signal) else { continue };
         if let Some(slot) = rows.get_mut(*next) {
             *slot = row;
         }
         *next += 1;
-        *place = *rank;
     }
-    Gathered { signals, rows, order }
+    rows
 }
 
 #[cfg(test)]
@@ -162,11 +237,20 @@ mod tests {
 
     #[test]
     fn rows_are_gathered_by_signal_in_their_order() {
-        let column = [7, 3, u32::MAX, 3, 7, 7, 0].map(SignalId);
-        let gathered = gather(&column);
-        assert_eq!(gathered.signals, [(SignalId(0), 1), (SignalId(3), 3), (SignalId(7), 6), (SignalId(u32::MAX), 7)]);
-        assert_eq!(gathered.rows, [6, 1, 3, 0, 4, 5, 2]);
-        assert_eq!(gathered.order, [2, 1, 3, 1, 2, 2, 0]);
-        assert_eq!(gather(&[]).signals, []);
+        let column: Vec<SignalId> = [7, 3, u32::MAX, 3, 7, 7, 0].map(SignalId).to_vec();
+        let (counts, order) = ranked(column.clone());
+        assert_eq!(counts, [(0, 1), (3, 2), (7, 3), (u32::MAX, 1)].map(|(id, count)| (SignalId(id), count)));
+        assert_eq!(order, [2, 1, 3, 1, 2, 2, 0]);
+        assert_eq!(gather(&column, &counts), [6, 1, 3, 0, 4, 5, 2]);
+        assert_eq!(ranked(Vec::new()), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn signals_are_taken_in_runs_that_fit_but_one_at_least() {
+        let counts = [20, 30, 1, 70, 50, 1].into_iter().zip(0..).map(|(count, id)| (SignalId(id), count));
+        let counts: Counts = counts.collect();
+        let sizes: Vec<usize> = at_once(&counts).map(<[_]>::len).collect();
+        assert_eq!(sizes, [2, 1, 1, 1, 1]);
+        assert_eq!(at_once(&[]).count(), 0);
     }
 }

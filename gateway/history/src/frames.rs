@@ -9,7 +9,11 @@ use watchfire_model::{Frame, Gap, Instant, Lsn};
 use crate::bytes::{Reader, put_count};
 use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The order was one column.
+const ONE_COLUMN: u8 = 1;
+/// Rows whose order is one column: packing it takes eight times its memory.
+const BLOCK_ROWS: usize = 1 << 16;
 
 /// A frame without its rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,14 +57,18 @@ fn table(frames: &[Shape], order: &[u32], gaps: &[(usize, &Vec<Gap>)]) -> Vec<u8
         put_count(encoded.len(), &mut out);
         out.extend(encoded);
     }
-    put_ints(&surprises(order), &mut out);
+    let mut habit = Habit::default();
+    for block in order.chunks(BLOCK_ROWS) {
+        let surprises: Vec<i64> = block.iter().map(|rank| habit.surprise(*rank)).collect();
+        put_ints(&surprises, &mut out);
+    }
     out
 }
 
 /// Reads a table; `None` when the bytes are none.
 pub fn decode(bytes: &[u8]) -> Option<(Vec<Shape>, Vec<u32>)> {
     let mut reader = Reader(bytes);
-    reader.byte().filter(|version| *version == VERSION)?;
+    let version = reader.byte().filter(|version| [ONE_COLUMN, VERSION].contains(version))?;
     let n = reader.count().filter(|n| *n <= VALUES_MAX)?;
     let lsns = read_ints(&mut reader, n)?;
     let nows = read_ints(&mut reader, n)?;
@@ -87,7 +95,14 @@ pub fn decode(bytes: &[u8]) -> Option<(Vec<Shape>, Vec<u32>)> {
         shapes.get_mut(at)?.frame.gaps = postcard::from_bytes(reader.take(length)?).ok()?;
     }
     let total = shapes.iter().map(|shape| shape.rows).sum();
-    let order = order(&read_ints(&mut reader, total)?)?;
+    let (mut order, mut habit) = (Vec::new(), Habit::default());
+    while order.len() < total {
+        let left = total - order.len();
+        let block = if version == ONE_COLUMN { left } else { left.min(BLOCK_ROWS) };
+        for surprise in read_ints(&mut reader, block)? {
+            order.push(habit.rank(surprise)?);
+        }
+    }
     reader.0.is_empty().then_some((shapes, order))
 }
 
@@ -113,29 +128,21 @@ impl Habit {
         }
         self.last = rank;
     }
-}
 
-fn surprises(order: &[u32]) -> Vec<i64> {
-    let mut habit = Habit::default();
-    let surprise = |rank: &u32| {
-        let surprise = if habit.expected() == Some(*rank) { 0 } else { i64::from(*rank) + 1 };
-        habit.learn(*rank);
+    fn surprise(&mut self, rank: u32) -> i64 {
+        let surprise = if self.expected() == Some(rank) { 0 } else { i64::from(rank) + 1 };
+        self.learn(rank);
         surprise
-    };
-    order.iter().map(surprise).collect()
-}
+    }
 
-fn order(surprises: &[i64]) -> Option<Vec<u32>> {
-    let mut habit = Habit::default();
-    let rank = |surprise: &i64| {
-        let rank = match *surprise {
-            0 => habit.expected()?,
+    fn rank(&mut self, surprise: i64) -> Option<u32> {
+        let rank = match surprise {
+            0 => self.expected()?,
             other => u32::try_from(other - 1).ok().filter(|rank| (*rank as usize) < VALUES_MAX)?,
         };
-        habit.learn(rank);
+        self.learn(rank);
         Some(rank)
-    };
-    surprises.iter().map(rank).collect()
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +168,19 @@ mod tests {
         for at in 0..bytes.len() {
             assert_eq!(decode(&bytes[..at]), None);
         }
+    }
+
+    #[test]
+    fn an_order_of_several_blocks_is_given_back_and_so_is_one_of_one_column() {
+        let order: Vec<u32> = (0..150_000_u32).map(|i| if i % 1000 == 7 { i % 13 } else { i % 50 }).collect();
+        let shape = Shape { lsn: Lsn(1), frame: Frame::default(), rows: order.len(), has_skew: false };
+        let bytes = encode(std::slice::from_ref(&shape), &order);
+        assert_eq!(decode(&bytes), Some((vec![shape.clone()], order.clone())));
+        // A short one is written as it was before.
+        let shape = Shape { lsn: Lsn(1), frame: Frame::default(), rows: 100, has_skew: false };
+        let mut old = encode(std::slice::from_ref(&shape), &order[..100]);
+        old[0] = ONE_COLUMN;
+        assert_eq!(decode(&old), Some((vec![shape], order[..100].to_vec())));
     }
 
     #[test]

@@ -5,16 +5,17 @@ use std::path::Path;
 
 use parking_lot::{Mutex, RwLock};
 use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, SignalId};
-use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReader, Wanted};
+use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReader, RecordRun, Wanted};
 
 use crate::checkpoint;
 use crate::ctl::{Ctl, Kind, named, set};
-use crate::day_entry::{day_has_gone, drop_day};
-use crate::days::{Day, DayEntry, Days, Index, end_of};
+use crate::days::{Days, Index, SlotEntry};
 use crate::key_value::KeyValue;
 use crate::reads::{Directories, Reads, Recent};
 use crate::seal::{leftovers, seal};
 use crate::sizes::{Sizes, sizes};
+use crate::slot::Slot;
+use crate::slot_entry::{drop_slot, slot_has_gone};
 
 /// The store of record of a data folder. Whoever opens it must hold the folder's lock.
 ///
@@ -42,13 +43,13 @@ pub struct SledHistory {
 pub(crate) struct Sealing {
     /// The newest day that was sealed when it was last asked what is too old: a clock that makes all of it too old
     /// at once is not believed.
-    newest: Option<Day>,
+    newest: Option<Slot>,
 }
 
 #[derive(Clone, Debug)]
 struct Counts {
     sealed: Lsn,
-    days: BTreeMap<Day, DayEntry>,
+    days: BTreeMap<Slot, SlotEntry>,
 }
 
 impl SledHistory {
@@ -67,7 +68,7 @@ impl SledHistory {
             is_unmarked: ctl.is_unmarked(),
         };
         let days = Days::open(data, &index)?;
-        ctl.write(index.dropped.iter().map(|day| day_has_gone(*day)).collect())?;
+        ctl.write(index.dropped.iter().map(|slot| slot_has_gone(*slot)).collect())?;
         Ok(Self {
             ctl,
             days,
@@ -79,6 +80,22 @@ impl SledHistory {
             recent: Mutex::default(),
             directories: Directories::default(),
         })
+    }
+
+    /// The same store, which goes on without what is found damaged among the samples, for a gateway that must go on
+    /// watching: a slot that cannot be read, or is older than it was, is set aside under another name, and a bucket that
+    /// cannot be decoded is passed over by whoever reads records. [`History::given_up`] tells of it.
+    #[must_use]
+    pub fn that_goes_on(mut self) -> Self {
+        self.days.go_on();
+        self
+    }
+
+    /// With slots of so many bytes.
+    #[cfg(test)]
+    pub fn with_slots_of(mut self, bytes: u64) -> Self {
+        self.days.set_slot_bytes(bytes);
+        self
     }
 
     /// Goes on with a journal that begins at `first`: the records between are lost, which is told, and count as sealed.
@@ -93,8 +110,8 @@ impl SledHistory {
             return Ok(());
         }
         tracing::error!(from = sealed.next().0, to = first.0 - 1, "records are lost: no journal holds them any more");
-        for (day, entry) in &days {
-            if let Some(store) = self.days.reading(*day, entry)? {
+        for (slot, entry) in &days {
+            if let Some(store) = self.days.reading(*slot, entry)? {
                 store.write(leftovers(&store, sealed)?)?;
                 store.commit()?;
             }
@@ -123,26 +140,25 @@ impl SledHistory {
     }
 
     /// What counts: up to which record, and on which days.
-    pub(crate) fn counted(&self) -> (Lsn, BTreeMap<Day, DayEntry>) {
+    pub(crate) fn counted(&self) -> (Lsn, BTreeMap<Slot, SlotEntry>) {
         let Counts { sealed, days } = self.counts.read().clone();
         (sealed, days)
     }
 
-    /// Drops a day, the oldest of `kept`. Whoever calls it holds back sealing.
-    fn drop(&self, day: Day, entry: DayEntry, mut kept: BTreeMap<Day, DayEntry>) -> Result<(), PortError> {
-        kept.remove(&day);
+    /// Drops a slot, the oldest, so that those `kept` are left. Whoever calls it holds back sealing.
+    fn drop(&self, slot: Slot, entry: SlotEntry, kept: BTreeMap<Slot, SlotEntry>) -> Result<(), PortError> {
         let oldest = kept.values().map(|entry| entry.first).min().unwrap_or(entry.last.next());
         // First it no longer counts, then it goes: after a kill between, the next start removes the folder.
         let mut groups = self.ctl.remove_records_before(oldest)?;
-        groups.push(drop_day(day));
+        groups.push(drop_slot(slot));
         self.ctl.commit(groups)?;
         self.counts.write().days = kept;
         let _gate = self.gate.write();
         *self.recent.lock() = Recent::default();
         self.directories.clear();
-        self.days.drop_day(day)?;
-        tracing::info!(day = crate::days::name(day), first = entry.first.0, last = entry.last.0, "a day was dropped");
-        self.ctl.write(vec![day_has_gone(day)])
+        self.days.drop_slot(slot)?;
+        tracing::info!(%slot, first = entry.first.0, last = entry.last.0, "samples were dropped");
+        self.ctl.write(vec![slot_has_gone(slot)])
     }
 
     fn reads(&self) -> Reads<'_> {
@@ -200,10 +216,10 @@ impl History for SledHistory {
         self.counts.read().sealed
     }
 
-    fn seal_run(&self, records: &mut dyn Iterator<Item = Result<Record, PortError>>) -> Result<(), PortError> {
+    fn seal_run(&self, run: &dyn RecordRun) -> Result<(), PortError> {
         let _sealing = self.sealing.lock();
         let counts = self.counts.read().clone();
-        let Some(new) = seal(&self.ctl, &self.days, &counts.days, counts.sealed, records)? else { return Ok(()) };
+        let Some(new) = seal(&self.ctl, &self.days, &counts.days, counts.sealed, run)? else { return Ok(()) };
         let mut counts = self.counts.write();
         counts.days.extend(new.days);
         counts.sealed = new.last;
@@ -265,31 +281,38 @@ impl History for SledHistory {
         let mut sealing = self.sealing.lock();
         let counts = self.counts.read().clone();
         let newest = std::mem::replace(&mut sealing.newest, counts.days.keys().max().copied());
-        if let Some(newest) = newest.filter(|newest| end_of(*newest) <= before) {
+        if let Some(newest) = newest.filter(|newest| newest.end() <= before) {
             return Err(PortError::Implausible(format!(
-                "what is older than {before} cannot be dropped: that is all there was on {}, so a clock must be wrong; set \
-                 it, or wait for the next look if the gateway has stood still for so long",
-                crate::days::name(newest)
+                "what is older than {before} cannot be dropped: that is all there was on {newest}, so a clock must be wrong; \
+                 set it, or wait for the next look if the gateway has stood still for so long"
             )));
         }
-        let Some((day, entry)) = counts.days.first_key_value().filter(|(day, _)| end_of(**day) <= before) else {
-            return Ok(());
-        };
-        self.drop(*day, *entry, counts.days.clone())
+        let Some(oldest) = counts.days.keys().next().filter(|slot| slot.end() <= before) else { return Ok(()) };
+        let mut kept = counts.days.clone();
+        for (slot, entry) in counts.days.range(..=oldest.last_of_day()) {
+            kept.remove(slot);
+            self.drop(*slot, *entry, kept.clone())?;
+        }
+        Ok(())
     }
 
     fn retain_within(&self, bytes_max: u64) -> Result<bool, PortError> {
         let Some(_kept) = self.keeping.try_lock() else { return Ok(false) };
         let _sealing = self.sealing.lock();
-        let days = self.counts.read().days.clone();
+        let mut days = self.counts.read().days.clone();
         let mut bytes = 0;
-        for day in days.keys() {
-            bytes += self.days.bytes(*day)?;
+        for slot in days.keys() {
+            bytes += self.days.bytes(*slot)?;
         }
-        match days.first_key_value().map(|(day, entry)| (*day, *entry)) {
-            Some((day, entry)) if bytes > bytes_max && days.len() > 1 => self.drop(day, entry, days).map(|()| true),
-            _ => Ok(false),
+        if bytes <= bytes_max || days.len() < 2 {
+            return Ok(false);
         }
+        let Some((slot, entry)) = days.pop_first() else { return Ok(false) };
+        self.drop(slot, entry, days).map(|()| true)
+    }
+
+    fn given_up(&self) -> Vec<String> {
+        self.days.given_up()
     }
 
     fn note(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {

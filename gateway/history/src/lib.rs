@@ -1,8 +1,9 @@
 //! The store of record, in sled: seal, range, replay, checkpoints.
 //!
 //! `<data>/ctl` holds what is known by name or place: ids of signals, states of alarms, checkpoints, control records,
-//! and up to which record everything is sealed. `<data>/ts/<UTC day>` holds the samples of frames cut on that day, so
-//! that a day is dropped by removing its folder. Nothing is stored by the sample: a bucket of frames becomes one chunk
+//! and up to which record everything is sealed. `<data>/ts/<UTC day>` holds the samples of frames cut on that day, and
+//! `<UTC day>-002` and so on what of them came after it had grown large, so that a day is dropped by removing its
+//! folders. Nothing is stored by the sample: a bucket of frames becomes one chunk
 //! of columns for each signal, and a table from which the frames are put together again exactly.
 //!
 //! Knows nothing of the journal before it, nor of what a record means beyond the states it carries.
@@ -14,7 +15,6 @@ mod checkpoint;
 mod chunk;
 mod column;
 mod ctl;
-mod day_entry;
 mod days;
 mod digest;
 mod directory;
@@ -30,6 +30,8 @@ mod pages;
 mod reads;
 mod seal;
 mod sizes;
+mod slot;
+mod slot_entry;
 mod store;
 #[cfg(test)]
 mod tests;

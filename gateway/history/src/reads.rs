@@ -10,9 +10,10 @@ use watchfire_pipeline::{Gaps, Page, PortError, Wanted};
 use crate::bucket::{self, Head};
 use crate::chunk::Chunk;
 use crate::ctl::Ctl;
-use crate::days::{Day, DayEntry, Days, name};
+use crate::days::{Days, SlotEntry};
 use crate::directory::Entry;
 use crate::gaps::touch;
+use crate::slot::Slot;
 
 /// Rows of decoded buckets that are kept for the next read; the newest is kept whatever it holds.
 const RECENT_ROWS_MAX: u64 = 1 << 20;
@@ -46,7 +47,7 @@ pub struct Reads<'h> {
     /// Samples.
     pub days: &'h Days,
     /// The days there are.
-    pub known: BTreeMap<Day, DayEntry>,
+    pub known: BTreeMap<Slot, SlotEntry>,
     /// The last record that counts.
     pub sealed: Lsn,
     /// Directories that were read last.
@@ -98,12 +99,12 @@ impl Reads<'_> {
     ) -> Result<Vec<Record>, PortError> {
         let (mut records, mut rows, mut next) = (Vec::new(), 0, Lsn(from.0.max(1)));
         while next <= self.sealed && (records.is_empty() || rows < rows_max) {
-            let Some((day, head)) = self.bucket_from(next)? else {
+            let Some((slot, head)) = self.bucket_from(next)? else {
                 let left = self.ctl.records(next, self.sealed, rows_max)?;
                 records.extend(left);
                 break;
             };
-            let frames = self.bucket(day, head, recent)?;
+            let frames = self.bucket(slot, head, recent)?;
             let begin = frames.partition_point(|frame| frame.lsn < next);
             let mut upto = head.last;
             let mut taken = Vec::new();
@@ -129,38 +130,46 @@ impl Reads<'_> {
     }
 
     /// The bucket that holds the record at `lsn`, or else the first one after it.
-    fn bucket_from(&self, lsn: Lsn) -> Result<Option<(Day, Head)>, PortError> {
+    fn bucket_from(&self, lsn: Lsn) -> Result<Option<(Slot, Head)>, PortError> {
         let mut days: Vec<_> = self.known.iter().filter(|(_, entry)| entry.last >= lsn).collect();
         days.sort_unstable_by_key(|(_, entry)| entry.first);
-        let mut best: Option<(Day, Head)> = None;
-        for (day, entry) in days {
+        let mut best: Option<(Slot, Head)> = None;
+        for (slot, entry) in days {
             if best.is_some_and(|(_, head)| head.first < entry.first) {
                 break;
             }
-            let Some(store) = self.days.reading(*day, entry)? else { continue };
+            let Some(store) = self.days.reading(*slot, entry)? else { continue };
             let found = bucket::find(&store, lsn)?.filter(|head| head.last <= self.sealed);
             if let Some(head) = found
                 && best.is_none_or(|(_, best)| head.first < best.first)
             {
-                best = Some((*day, head));
+                best = Some((*slot, head));
             }
         }
         Ok(best)
     }
 
-    fn bucket(&self, day: Day, head: Head, recent: &parking_lot::Mutex<Recent>) -> Result<Arc<Vec<Record>>, PortError> {
+    fn bucket(
+        &self,
+        slot: Slot,
+        head: Head,
+        recent: &parking_lot::Mutex<Recent>,
+    ) -> Result<Arc<Vec<Record>>, PortError> {
         if let Some(held) = recent.lock().get(&head) {
             return Ok(held);
         }
-        let entry = self.known.get(&day).copied().unwrap_or(DayEntry {
+        let entry = self.known.get(&slot).copied().unwrap_or(SlotEntry {
             first: head.first,
             last: head.last,
             span: None,
             counts: None,
             gaps: None,
         });
-        let Some(store) = self.days.reading(day, &entry)? else { return Ok(Arc::default()) };
-        let records = Arc::new(bucket::records(&store, &head)?);
+        let Some(store) = self.days.reading(slot, &entry)? else { return Ok(Arc::default()) };
+        let records = match bucket::records(&store, &head) {
+            Ok(records) => Arc::new(records),
+            Err(error) => return self.days.give_up(error).map(|()| Arc::default()),
+        };
         recent.lock().keep(head, records.clone());
         Ok(records)
     }
@@ -172,8 +181,8 @@ impl Reads<'_> {
         let Wanted { signal, from, to, bytes_max, .. } = *wanted;
         let touches = |(earliest, latest): &(Instant, Instant)| *earliest < to && from <= *latest && from < to;
         let mut closed = Closed::default();
-        for (day, entry) in &self.known {
-            closed.days.extend(entry.span.filter(touches).map(|span| ((span.0, *day), *entry)));
+        for (slot, entry) in &self.known {
+            closed.days.extend(entry.span.filter(touches).map(|span| ((span.0, *slot), *entry)));
         }
         let mut found: Vec<(Lsn, Chunk)> = Vec::new();
         let (mut bytes, mut rest) = (0, None);
@@ -187,22 +196,22 @@ impl Reads<'_> {
             }
             let Some(next) = next else { break };
             if let Some(first) = closed.days.first_entry().filter(|first| first.key().0 <= next) {
-                let ((_, day), entry) = first.remove_entry();
-                self.buckets_of(day, &entry, wanted, touches, &mut closed)?;
+                let ((_, slot), entry) = first.remove_entry();
+                self.buckets_of(slot, &entry, wanted, touches, &mut closed)?;
             } else if let Some(first) = closed.buckets.first_entry().filter(|first| first.key().0 <= next) {
-                let ((_, first), (day, entry, head)) = first.remove_entry();
-                let Some(store) = self.days.reading(day, &entry)? else { continue };
+                let ((_, first), (slot, entry, head)) = first.remove_entry();
+                let Some(store) = self.days.reading(slot, &entry)? else { continue };
                 let directory = match self.directories.get(&head) {
                     Some(held) => held,
                     None => self.directories.keep(&head, bucket::directory(&store, &head)?),
                 };
                 let Some(bytes) = bucket::chunk(&store, &head, directory.as_deref(), signal)? else { continue };
-                let span = span_of(signal, &bytes).ok_or_else(|| damaged(day, first, signal))?;
+                let span = span_of(signal, &bytes).ok_or_else(|| damaged(slot, first, signal))?;
                 if touches(&span) {
-                    closed.chunks.insert((span.0, first), (day, bytes));
+                    closed.chunks.insert((span.0, first), (slot, bytes));
                 }
-            } else if let Some(((_, first), (day, encoded))) = closed.chunks.pop_first() {
-                let chunk = Chunk::decode(signal, &encoded).ok_or_else(|| damaged(day, first, signal))?;
+            } else if let Some(((_, first), (slot, encoded))) = closed.chunks.pop_first() {
+                let chunk = Chunk::decode(signal, &encoded).ok_or_else(|| damaged(slot, first, signal))?;
                 bytes += if chunk.0.text.is_empty() {
                     chunk.0.time.iter().filter(|time| (from..to).contains(*time)).count() * ROW_BYTES
                 } else {
@@ -221,15 +230,15 @@ impl Reads<'_> {
     /// The gaps that frames from `from` on tell of, in the order of the log: those of one bucket, `upto` at the last,
     /// that touch `between`. Costs a look at the heads of the days that have such gaps, and a read of one bucket's.
     pub fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError> {
-        let has_some = |entry: &DayEntry| match entry.gaps {
+        let has_some = |entry: &SlotEntry| match entry.gaps {
             Some((_, span)) => span.is_some_and(|span| touch(span, between)),
             None => true,
         };
         let mut days: Vec<_> = self.known.iter().filter(|(_, entry)| entry.last >= from && has_some(entry)).collect();
         days.sort_unstable_by_key(|(_, entry)| entry.first);
         let upto = upto.min(self.sealed);
-        for (day, entry) in days {
-            let Some(store) = self.days.reading(*day, entry)? else { continue };
+        for (slot, entry) in days {
+            let Some(store) = self.days.reading(*slot, entry)? else { continue };
             let mut at = bucket::find(&store, from)?;
             while let Some(head) = at.filter(|head| head.first <= upto) {
                 if head.gaps.is_none_or(|gaps| gaps.span.is_some_and(|span| touch(span, between))) {
@@ -250,16 +259,16 @@ impl Reads<'_> {
     /// Notes the buckets of a day.
     fn buckets_of(
         &self,
-        day: Day,
-        entry: &DayEntry,
+        slot: Slot,
+        entry: &SlotEntry,
         wanted: &Wanted,
         touches: impl Fn(&(Instant, Instant)) -> bool,
         closed: &mut Closed,
     ) -> Result<(), PortError> {
-        let Some(store) = self.days.reading(day, entry)? else { return Ok(()) };
+        let Some(store) = self.days.reading(slot, entry)? else { return Ok(()) };
         let mut at = bucket::after(&store, Lsn(0))?;
         while let Some(head) = at.filter(|head| head.last <= wanted.upto.min(self.sealed)) {
-            closed.buckets.extend(head.span.filter(&touches).map(|span| ((span.0, head.first), (day, *entry, head))));
+            closed.buckets.extend(head.span.filter(&touches).map(|span| ((span.0, head.first), (slot, *entry, head))));
             at = bucket::after(&store, head.last)?;
         }
         Ok(())
@@ -269,17 +278,17 @@ impl Reads<'_> {
 /// What a range has not opened yet, by the earliest time that it may hold.
 #[derive(Default)]
 struct Closed {
-    days: BTreeMap<(Instant, Day), DayEntry>,
-    buckets: BTreeMap<(Instant, Lsn), (Day, DayEntry, Head)>,
-    chunks: BTreeMap<(Instant, Lsn), (Day, Vec<u8>)>,
+    days: BTreeMap<(Instant, Slot), SlotEntry>,
+    buckets: BTreeMap<(Instant, Lsn), (Slot, SlotEntry, Head)>,
+    chunks: BTreeMap<(Instant, Lsn), (Slot, Vec<u8>)>,
 }
 
 impl Closed {
     fn next(&self) -> Option<Instant> {
-        let day = self.days.first_key_value().map(|(key, _)| key.0);
+        let slot = self.days.first_key_value().map(|(key, _)| key.0);
         let bucket = self.buckets.first_key_value().map(|(key, _)| key.0);
         let chunk = self.chunks.first_key_value().map(|(key, _)| key.0);
-        day.into_iter().chain(bucket).chain(chunk).min()
+        slot.into_iter().chain(bucket).chain(chunk).min()
     }
 }
 
@@ -319,9 +328,9 @@ fn rest_of(found: &[(Lsn, Chunk)], from: Instant, to: Instant, bytes_max: usize)
     last.map(|(time, _)| time.plus(Duration::from_nanos(1)))
 }
 
-fn damaged(day: Day, first: Lsn, signal: SignalId) -> PortError {
+fn damaged(slot: Slot, first: Lsn, signal: SignalId) -> PortError {
     PortError::Damaged {
-        what: format!("the chunk of signal {signal} in bucket {first} of day {}", name(day)),
+        what: format!("the chunk of signal {signal} in bucket {first} of day {slot}"),
         detail: "it cannot be decoded; restore the day from a backup".to_owned(),
     }
 }

@@ -1,25 +1,26 @@
-//! Taking over records: samples into the day's database, the rest and its effects into `ctl`, in an order in which a
+//! Taking over records: samples into the slots of their days, the rest and its effects into `ctl`, in an order in which a
 //! kill at any point leaves what counts as sealed whole, and what does not is written over the next time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchfire_model::{AlarmState, ConditionKey, Control, Frame, Lsn, Record, RecordBody};
-use watchfire_pipeline::PortError;
+use watchfire_pipeline::{PortError, RecordRun};
 
 use crate::bucket::{from_key, widen};
 use crate::ctl::{self, Ctl, Kind, named, placed, set};
-use crate::day_entry::set_day;
-use crate::days::{Day, DayEntry, Days, day_of, filled};
+use crate::days::{Days, SlotEntry, filled};
 use crate::filling::Filling;
 use crate::key_value::{Change, Group, KeyValue};
+use crate::slot::Slot;
+use crate::slot_entry::set_slot;
 use crate::store::Store;
 
 /// What sealing has changed.
 #[derive(Debug)]
 pub struct Sealed {
-    /// The entries of the days that are others now.
-    pub days: BTreeMap<Day, DayEntry>,
+    /// The entries of the slots that are others now.
+    pub days: BTreeMap<Slot, SlotEntry>,
     /// The last record sealed.
     pub last: Lsn,
 }
@@ -31,14 +32,15 @@ pub struct Sealed {
 pub fn seal(
     ctl: &Ctl,
     days: &Days,
-    known: &BTreeMap<Day, DayEntry>,
+    known: &BTreeMap<Slot, SlotEntry>,
     sealed: Lsn,
-    records: &mut dyn Iterator<Item = Result<Record, PortError>>,
+    run: &dyn RecordRun,
 ) -> Result<Option<Sealed>, PortError> {
-    let mut samples = Samples { days, known, sealed, changed: BTreeMap::new(), written: BTreeMap::new(), open: None };
+    let (changed, written) = (BTreeMap::new(), BTreeMap::new());
+    let mut samples = Samples { days, known, sealed, run, changed, written, open: None };
     let mut effects = Effects::default();
     let mut last = sealed;
-    for record in records {
+    for record in run.records() {
         let Record { lsn, body } = record?;
         if lsn <= sealed {
             continue;
@@ -59,7 +61,7 @@ pub fn seal(
     }
     let days = samples.commit()?;
     let mut groups = effects.into_groups(ctl)?;
-    groups.extend(days.iter().map(|(day, entry)| vec![set_day(*day, entry)]));
+    groups.extend(days.iter().map(|(slot, entry)| vec![set_slot(*slot, entry)]));
     ctl.commit_sealed(groups, last)?;
     Ok(Some(Sealed { days, last }))
 }
@@ -67,55 +69,61 @@ pub fn seal(
 /// Samples on their way into the days.
 struct Samples<'s> {
     days: &'s Days,
-    known: &'s BTreeMap<Day, DayEntry>,
+    known: &'s BTreeMap<Slot, SlotEntry>,
     sealed: Lsn,
-    changed: BTreeMap<Day, DayEntry>,
+    run: &'s dyn RecordRun,
+    changed: BTreeMap<Slot, SlotEntry>,
     /// Held open until they are durable: only the descriptor that was open sees a write that failed.
-    written: BTreeMap<Day, Arc<Store>>,
-    open: Option<(Day, Filling)>,
+    written: BTreeMap<Slot, Arc<Store>>,
+    /// The first slot of the day whose bucket is being filled.
+    open: Option<(Slot, Filling)>,
 }
 
 impl Samples<'_> {
     fn push(&mut self, lsn: Lsn, frame: Frame) -> Result<(), PortError> {
-        let day = day_of(frame.now);
-        if let Some((_, filling)) = self.open.as_mut().filter(|(open, _)| *open == day) {
+        let slot = Slot::first_of(frame.now);
+        if let Some((_, filling)) = self.open.as_mut().filter(|(open, _)| *open == slot) {
             return filling.push(lsn, frame);
         }
         self.close()?;
-        self.open.insert((day, Filling::default())).1.push(lsn, frame)
+        self.open.insert((slot, Filling::default())).1.push(lsn, frame)
     }
 
     /// Writes the bucket that is open.
     fn close(&mut self) -> Result<(), PortError> {
-        let Some((day, filling)) = self.open.take() else { return Ok(()) };
-        let store = self.days.writing(day, self.known.get(&day))?;
-        if self.written.insert(day, store.clone()).is_none() {
+        let Some((first_slot, filling)) = self.open.take() else { return Ok(()) };
+        let of_day = first_slot..=first_slot.last_of_day();
+        let last = self.changed.range(of_day.clone()).next_back().or_else(|| self.known.range(of_day).next_back());
+        let last_slot = last.map_or(first_slot, |(slot, _)| *slot);
+        let (slot, store) = self.days.writing(last_slot, last.map(|(_, entry)| entry))?;
+        if self.written.insert(slot, store.clone()).is_none() {
             store.write(leftovers(&store, self.sealed)?)?;
         }
-        let head = filling.write(&*store)?;
+        let head = filling.write(&*store, self.run)?;
         store.write(vec![vec![filled(head.last)]])?;
-        let before = self.changed.get(&day).or_else(|| self.known.get(&day)).copied();
+        let before = self.changed.get(&slot).or_else(|| self.known.get(&slot)).copied();
         let first = before.map_or(head.first, |before| before.first);
         let span = widen(before.and_then(|before| before.span), head.span);
-        // A day that layout 1 began is not counted.
+        // One that layout 1 began is not counted.
         let counts = before.map_or(Some((0, 0)), |before| before.counts);
         let counts = counts.map(|(buckets, rows)| (buckets + 1, rows + head.rows));
         // Nor are the gaps of one that an earlier layout began.
         let gaps = before.map_or(Some((0, None)), |before| before.gaps).zip(head.gaps);
         let gaps = gaps.map(|((count, span), gaps)| (count + gaps.count, widen(span, gaps.span)));
-        self.changed.insert(day, DayEntry { first, last: head.last, span, counts, gaps });
+        self.changed.insert(slot, SlotEntry { first, last: head.last, span, counts, gaps });
         Ok(())
     }
 
     /// Writes what is left, and waits until all of it is on the disk.
-    fn commit(mut self) -> Result<BTreeMap<Day, DayEntry>, PortError> {
+    fn commit(mut self) -> Result<BTreeMap<Slot, SlotEntry>, PortError> {
         self.close()?;
         self.written.values().try_for_each(|store| store.commit())?;
+        self.days.close(self.written.into_keys());
         Ok(self.changed)
     }
 }
 
-/// Removals of what a day's database holds of records after `sealed`, as a seal that was killed leaves it.
+/// Removals of what a slot's database holds of records after `sealed`, as a seal that was killed leaves it.
 pub fn leftovers(store: &Store, sealed: Lsn) -> Result<Vec<Group>, PortError> {
     let found = store.range(&from_key(sealed.next()), &[u8::MAX; 16], usize::MAX)?;
     Ok(found.into_iter().map(|(key, _)| vec![Change::Remove(key)]).collect())

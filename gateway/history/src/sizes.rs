@@ -7,8 +7,9 @@ use watchfire_model::Lsn;
 use watchfire_pipeline::PortError;
 
 use crate::bucket;
-use crate::days::{Day, DayEntry, Days};
+use crate::days::{Days, SlotEntry};
 use crate::key_value::KeyValue;
+use crate::slot::Slot;
 use crate::store::failed;
 
 /// Pairs looked at at once.
@@ -26,10 +27,10 @@ pub struct Sizes {
 }
 
 /// Counts. Costs a read of everything.
-pub fn sizes(days: &Days, known: &BTreeMap<Day, DayEntry>) -> Result<Sizes, PortError> {
+pub fn sizes(days: &Days, known: &BTreeMap<Slot, SlotEntry>) -> Result<Sizes, PortError> {
     let mut sizes = Sizes::default();
-    for (day, entry) in known {
-        let Some(store) = days.reading(*day, entry)? else { continue };
+    for (slot, entry) in known {
+        let Some(store) = days.reading(*slot, entry)? else { continue };
         let mut at = bucket::after(&store, Lsn(0))?;
         while let Some(head) = at {
             sizes.rows += head.rows;

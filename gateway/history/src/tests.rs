@@ -5,5 +5,6 @@ mod flips;
 mod made;
 mod oracle;
 mod round_trip;
+mod slots;
 mod states;
 mod whole;

@@ -9,9 +9,10 @@ use watchfire_pipeline::{History, PortError};
 use crate::bucket::{self, Head, widen};
 use crate::checkpoint;
 use crate::ctl::Kind;
-use crate::days::{Day, DayEntry, name};
+use crate::days::SlotEntry;
 use crate::history::SledHistory;
 use crate::key_value::KeyValue;
+use crate::slot::Slot;
 
 /// Records without samples that are read at once.
 const STEP: usize = 1024;
@@ -85,14 +86,14 @@ impl SledHistory {
     }
 
     /// The heads of all buckets, by place, with their days checked against what `ctl` says of them.
-    fn heads(&self, days: &BTreeMap<Day, DayEntry>, found: &mut Verified) -> Vec<(Day, Head)> {
+    fn heads(&self, days: &BTreeMap<Slot, SlotEntry>, found: &mut Verified) -> Vec<(Slot, Head)> {
         let mut heads = Vec::new();
-        for (day, entry) in days {
+        for (slot, entry) in days {
             found.days += 1;
-            let store = match found.took(self.days().reading(*day, entry)) {
+            let store = match found.took(self.days().reading(*slot, entry)) {
                 Some(Some(store)) => store,
                 Some(None) => {
-                    found.notes.push(format!("day {} was set aside as damaged", name(*day)));
+                    found.notes.push(format!("day {slot} was set aside as damaged"));
                     continue;
                 }
                 None => continue,
@@ -121,7 +122,7 @@ impl SledHistory {
                     format!("it has gaps {gaps:?} where `ctl` knows of {:?}; restore it from a backup", entry.gaps);
                 found.faults.push(damaged(&format!("the day `{}`", store.folder().display()), detail));
             }
-            heads.extend(own.into_iter().map(|head| (*day, head)));
+            heads.extend(own.into_iter().map(|head| (*slot, head)));
         }
         heads.sort_unstable_by_key(|(_, head)| head.first);
         heads
@@ -131,8 +132,8 @@ impl SledHistory {
     fn places(
         &self,
         sealed: Lsn,
-        days: &BTreeMap<Day, DayEntry>,
-        heads: &[(Day, Head)],
+        days: &BTreeMap<Slot, SlotEntry>,
+        heads: &[(Slot, Head)],
         found: &mut Verified,
     ) -> BTreeMap<String, (Lsn, AlarmState)> {
         let mut newest = BTreeMap::new();
@@ -140,8 +141,8 @@ impl SledHistory {
         let begins =
             oldest.first().map(|record| record.lsn).into_iter().chain(heads.first().map(|(_, head)| head.first));
         let Some(mut next) = begins.min() else { return newest };
-        for (day, head) in heads {
-            let framed = match days.get(day).map(|entry| self.days().reading(*day, entry)) {
+        for (slot, head) in heads {
+            let framed = match days.get(slot).map(|entry| self.days().reading(*slot, entry)) {
                 Some(Ok(Some(store))) => found.took(bucket::verify(&store, head)),
                 _ => None,
             };
@@ -183,7 +184,7 @@ impl SledHistory {
         mut next: Lsn,
         last: Lsn,
         frames: &[Lsn],
-        days: &BTreeMap<Day, DayEntry>,
+        days: &BTreeMap<Slot, SlotEntry>,
         found: &mut Verified,
         newest: &mut BTreeMap<String, (Lsn, AlarmState)>,
     ) {
@@ -217,11 +218,11 @@ impl SledHistory {
     }
 
     /// The place after `here`, which must be `next`.
-    fn follows(&self, next: Lsn, here: Lsn, days: &BTreeMap<Day, DayEntry>, found: &mut Verified) -> Lsn {
+    fn follows(&self, next: Lsn, here: Lsn, days: &BTreeMap<Slot, SlotEntry>, found: &mut Verified) -> Lsn {
         if here > next {
             let (from, to) = (next, Lsn(here.0 - 1));
-            let aside = days.iter().any(|(day, entry)| {
-                entry.first <= from && to <= entry.last && matches!(self.days().reading(*day, entry), Ok(None))
+            let aside = days.iter().any(|(slot, entry)| {
+                entry.first <= from && to <= entry.last && matches!(self.days().reading(*slot, entry), Ok(None))
             });
             if to.0 - from.0 >= LEFT_OUT_MIN {
                 found.notes.push(format!("records from {from} on were lost with a journal that was gone on without"));

@@ -119,6 +119,8 @@ impl Gateway {
         let watching_disk = AbortOnDropHandle::new(tokio::spawn(watching));
         let watching = crate::ends::run(self.log.clone(), self.ends, notices.clone(), self.clock.clone());
         let watching_ends = AbortOnDropHandle::new(tokio::spawn(watching));
+        let watching = crate::damage::run(self.log.clone(), notices.clone(), self.clock.clone());
+        let watching_damage = AbortOnDropHandle::new(tokio::spawn(watching));
         let annunciator = Annunciator {
             engine: recovered.engine,
             decided: recovered.decided,
@@ -192,7 +194,7 @@ impl Gateway {
             // Nothing that was received may be lost for want of a moment.
             finish("ingestion", Timer::now() + INGEST_MAX, async { drop(ingest.await) }).await;
         }
-        drop((watching_disk, watching_ends));
+        drop((watching_disk, watching_ends, watching_damage));
         detect_stop.cancel();
         finish("detectors", end, async { drop((&mut detectors).await) }).await;
         drop(detectors);
@@ -217,7 +219,8 @@ impl Gateway {
         let sources = self.sources.iter().map(|source| own.source_def(&source.name()));
         let announced = self.bindings.iter().filter(|plan| plan.beside.is_none());
         let detectors = announced.map(|plan| own.detector_def(&plan.spec.name));
-        sources.chain(detectors).chain([own.clock_def(), own.disk_def(), own.certificates_def()]).collect()
+        let machine = [own.clock_def(), own.disk_def(), own.history_def(), own.certificates_def()];
+        sources.chain(detectors).chain(machine).collect()
     }
 }
 

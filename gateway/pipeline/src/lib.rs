@@ -7,6 +7,7 @@ mod binding;
 mod budget;
 mod changes;
 mod compare;
+mod damage;
 mod detect;
 mod disk;
 mod ends;
@@ -57,7 +58,8 @@ pub use past::{Past, PastPlace, PastWanted, past};
 pub use place::place_at;
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,
-    Ends, Gaps, History, Journal, JournalSync, ModelFile, Page, PortError, Quota, RecordReader, Room, Source, Wanted,
+    Ends, Gaps, History, Journal, JournalSync, ModelFile, Page, PortError, Quota, RecordReader, RecordRun, Room,
+    Source, Wanted,
 };
 pub use readers::SignalsOf;
 pub use recover::{LastTimes, Recovered, recover};

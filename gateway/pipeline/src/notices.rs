@@ -179,6 +179,14 @@ impl Notices {
         self.send(Notice::Own { cause, now, key: OwnConditions::disk_key(), finding, change: None }).await;
     }
 
+    /// Tells what was found damaged since the start, one sentence each.
+    pub(crate) async fn damage(&self, cause: Lsn, now: Instant, found: Vec<String>) {
+        let active = !found.is_empty();
+        let reason = if active { found.join("; ") } else { "nothing damaged was met since the start".to_owned() };
+        let finding = own_finding(active, reason, now, StatusCode::GOOD);
+        self.send(Notice::Own { cause, now, key: OwnConditions::history_key(), finding, change: None }).await;
+    }
+
     /// Tells what of the certificates runs out, or that nothing does (`soon` is `None`).
     pub(crate) async fn certificates(&self, cause: Lsn, now: Instant, soon: Option<String>) {
         let active = soon.is_some();

@@ -15,6 +15,8 @@ const SOURCE_SEVERITY: u16 = 700;
 const DETECTOR_SEVERITY: u16 = 600;
 /// Severity of a disk that runs full: soon nothing can be recorded.
 const DISK_SEVERITY: u16 = 800;
+/// Severity of damaged records: what they held is gone, and somebody may have wanted that.
+const HISTORY_SEVERITY: u16 = 700;
 /// Severity of a clock that was set back: everything goes on, with times that are not the machine's.
 const CLOCK_SEVERITY: u16 = 500;
 
@@ -145,6 +147,26 @@ impl OwnConditions {
             "the disk of the gateway's data runs full".to_owned(),
             "make room: remove what does not belong there, or keep less (`retention_gb`, `retention_days`); while it is full \
              no values are recorded, and the gateway goes on by itself once there is room",
+        )
+    }
+
+    /// The key of "what was recorded is damaged".
+    #[must_use]
+    pub fn history_key() -> ConditionKey {
+        ConditionKey::new(OWN_BINDING, "history", "")
+    }
+
+    /// What "what was recorded is damaged" is.
+    #[must_use]
+    pub fn history_def(&self) -> Arc<ConditionDef> {
+        self.def(
+            Self::history_key(),
+            "history",
+            AlarmType::SystemDiagnostic,
+            HISTORY_SEVERITY,
+            "samples that were recorded are damaged".to_owned(),
+            "check the disk, and who may write to it; stop the gateway and restore a backup if what is missing is needed. The \
+             gateway goes on without it",
         )
     }
 

@@ -198,6 +198,21 @@ pub struct Gaps {
     pub rest: Option<Lsn>,
 }
 
+/// A run of records that can be read again and again, and is the same each time.
+pub trait RecordRun {
+    /// All of them, from the first on.
+    fn records(&self) -> Box<dyn Iterator<Item = Result<Record, PortError>> + '_>;
+}
+
+/// Records in memory.
+struct AtHand<'r>(&'r [Record]);
+
+impl RecordRun for AtHand<'_> {
+    fn records(&self) -> Box<dyn Iterator<Item = Result<Record, PortError>> + '_> {
+        Box::new(self.0.iter().cloned().map(Ok))
+    }
+}
+
 /// The store of record. Every call blocks: call it off the runtime.
 pub trait History: RecordReader {
     /// The ids of signals by name, given durably where they are new.
@@ -216,18 +231,18 @@ pub trait History: RecordReader {
     fn sealed(&self) -> Lsn;
 
     /// Takes over the records after [`History::sealed`], without holes; durable and readable when it returns.
-    /// Applying the same records again changes nothing. Asks for one record at a time, and need not keep it.
+    /// Applying the same records again changes nothing. Reads them several times rather than keep them.
     ///
     /// # Errors
     /// When the store fails, or what gives the records; then nothing of it counts as sealed.
-    fn seal_run(&self, records: &mut dyn Iterator<Item = Result<Record, PortError>>) -> Result<(), PortError>;
+    fn seal_run(&self, run: &dyn RecordRun) -> Result<(), PortError>;
 
-    /// The same with records that are at hand; costs a copy of them.
+    /// The same with records that are at hand; costs some copies of them.
     ///
     /// # Errors
     /// When the store fails; then nothing of it counts as sealed.
     fn seal(&self, records: &[Record]) -> Result<(), PortError> {
-        self.seal_run(&mut records.iter().cloned().map(Ok))
+        self.seal_run(&AtHand(records))
     }
 
     /// The last sealed frame that is kept.
@@ -302,6 +317,12 @@ pub trait History: RecordReader {
     /// # Errors
     /// When the store fails.
     fn retain_within(&self, bytes_max: u64) -> Result<bool, PortError>;
+
+    /// What was found damaged since the store was opened and is gone on without, one sentence each: nobody is to learn
+    /// of it from the absence of samples alone.
+    fn given_up(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// A small durable value of the program's own, such as the last time of receipt.
     ///

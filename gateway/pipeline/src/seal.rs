@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{Clock, Instant, Lsn, Record};
 
-use crate::{Log, PortError};
+use crate::{Log, PortError, RecordRun};
 
 /// How often the journal is sealed into the store of record.
 const SEAL_EVERY: Duration = Duration::from_secs(600);
 /// Rows after which it is sealed sooner.
 const SEAL_ROWS: u64 = 2_000_000;
-/// Bytes in memory that are sealed at once: some 2 million plain samples.
+/// Bytes of records that are sealed at once: some 2 million plain samples.
 const SEAL_BYTES: usize = if cfg!(test) { 1 << 20 } else { 50 << 20 };
 /// What is read of the journal at once, bytes.
 const READ_BYTES: usize = 1 << 16;
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what is too old is dropped.
 const RETAIN_EVERY: Duration = Duration::from_secs(3600);
 
-/// Seals everything durable now; blocks. Holds about [`SEAL_BYTES`] of it at a time.
+/// Seals everything durable now, about [`SEAL_BYTES`] of it at a time; blocks. Reads them some times over.
 ///
 /// # Errors
 /// When a store fails; what was sealed before stays.
@@ -32,7 +32,7 @@ pub fn seal_all(log: &Log) -> Result<(), PortError> {
         if from > durable {
             return Ok(());
         }
-        log.history().seal_run(&mut Run { log, next: from, durable, read: Vec::new().into_iter(), bytes: 0 })?;
+        log.history().seal_run(&Run { log, from, durable })?;
         let sealed = log.history().sealed();
         if sealed < from {
             return Ok(());
@@ -41,8 +41,22 @@ pub fn seal_all(log: &Log) -> Result<(), PortError> {
     }
 }
 
-/// What is sealed at once, as it is read.
+/// What is sealed at once.
 struct Run<'l> {
+    log: &'l Log,
+    from: Lsn,
+    durable: Lsn,
+}
+
+impl RecordRun for Run<'_> {
+    fn records(&self) -> Box<dyn Iterator<Item = Result<Record, PortError>> + '_> {
+        let Self { log, from, durable } = *self;
+        Box::new(Reading { log, next: from, durable, read: Vec::new().into_iter(), bytes: 0 })
+    }
+}
+
+/// The same as it is read: the records are those that they were, so it ends where it ended.
+struct Reading<'l> {
     log: &'l Log,
     next: Lsn,
     durable: Lsn,
@@ -50,7 +64,7 @@ struct Run<'l> {
     bytes: usize,
 }
 
-impl Iterator for Run<'_> {
+impl Iterator for Reading<'_> {
     type Item = Result<Record, PortError>;
 
     fn next(&mut self) -> Option<Self::Item> {

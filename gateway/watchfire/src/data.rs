@@ -38,13 +38,26 @@ impl Data {
     /// # Errors
     /// When another process holds it, or a store cannot be opened.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_as(folder, |history| history)
+    }
+
+    /// Opens a data folder for a gateway, which goes on watching without what is found damaged of the samples, and says
+    /// so.
+    ///
+    /// # Errors
+    /// As [`Data::open`].
+    pub fn open_to_go_on(folder: &Path) -> Result<Self> {
+        Self::open_as(folder, SledHistory::that_goes_on)
+    }
+
+    fn open_as(folder: &Path, kind: impl FnOnce(SledHistory) -> SledHistory) -> Result<Self> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the data folder `{}`", folder.display()))?;
         let lock = FolderLock::take(folder)?;
         if folder.join(RESTORING).exists() {
             bail!("`{}` was not restored to the end; empty it and run `watchfire restore` again", folder.display());
         }
-        let history = Arc::new(open_history(folder)?);
+        let history = Arc::new(kind(open_history(folder)?));
         let journal = Arc::new(FileJournal::open_after(folder, history.sealed())?);
         history.go_on_at(journal.first())?;
         let log = Log::new(journal.clone(), history.clone());

@@ -247,5 +247,5 @@ async fn served(gateway: Gateway, server: Server, stop: CancellationToken) -> Re
 
 async fn open(folder: &Path) -> Result<Data> {
     let folder = folder.to_owned();
-    tokio::task::spawn_blocking(move || Data::open(&folder)).await.context("opening the data folder failed")?
+    tokio::task::spawn_blocking(move || Data::open_to_go_on(&folder)).await.context("opening the data folder failed")?
 }

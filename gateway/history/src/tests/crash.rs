@@ -9,11 +9,11 @@ use watchfire_pipeline::{History, PortError, RecordReader};
 use super::made::{START_S, all, bits, copy_folder, range, records};
 use crate::SledHistory;
 use crate::ctl::Ctl;
-use crate::day_entry::drop_day;
-use crate::days::{day_of, name};
+use crate::slot::Slot;
+use crate::slot_entry::drop_slot;
 
 fn today(folder: &Path) -> std::path::PathBuf {
-    folder.join("ts").join(name(day_of(Instant::from_s(START_S))))
+    folder.join("ts").join(Slot::first_of(Instant::from_s(START_S)).to_string())
 }
 
 /// A folder with 30 records sealed, and what `ctl` was after 20.
@@ -69,7 +69,7 @@ fn a_kill_while_a_day_is_dropped_or_first_sealed_leaves_nothing_of_it() {
     let day = today(folder.path());
     assert!(day.exists());
     // It no longer counts, and that is all that was done.
-    Ctl::open(folder.path()).unwrap().commit(vec![drop_day(day_of(Instant::from_s(START_S)))]).unwrap();
+    Ctl::open(folder.path()).unwrap().commit(vec![drop_slot(Slot::first_of(Instant::from_s(START_S)))]).unwrap();
     drop(SledHistory::open(folder.path()).unwrap());
     assert!(!day.exists() && strays(folder.path()) == 0);
     drop(SledHistory::open(folder.path()).unwrap());
@@ -166,7 +166,7 @@ fn a_missing_day_is_told() {
 
 #[test]
 fn a_truncated_database_never_opens_as_if_nothing_were() {
-    for file in ["ctl/db", &format!("ts/{}/db", name(day_of(Instant::from_s(START_S))))] {
+    for file in ["ctl/db", &format!("ts/{}/db", Slot::first_of(Instant::from_s(START_S)))] {
         let (folder, _) = half_way(5);
         let written = records(5, 30, 1);
         let path = folder.path().join(file);

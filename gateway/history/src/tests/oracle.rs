@@ -11,9 +11,9 @@ use watchfire_pipeline::{History, PortError};
 use super::made::{START_S, records};
 use crate::SledHistory;
 use crate::bucket;
-use crate::days::{day_of, name};
 use crate::digest;
 use crate::key_value::{Change, Group, KEY_BYTES_MAX, KeyValue, Pair, VALUE_BYTES_MAX};
+use crate::slot::Slot;
 use crate::store::Store;
 
 const PAIRS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("pairs");
@@ -215,7 +215,7 @@ fn a_day_of_samples_holds_in_either_what_it_holds_in_the_other() {
     let history = SledHistory::open(folder.path()).unwrap();
     records(5, 300, 30).chunks(40).for_each(|part| history.seal(part).unwrap());
     drop(history);
-    let day = folder.path().join("ts").join(name(day_of(Instant::from_s(START_S))));
+    let day = folder.path().join("ts").join(Slot::first_of(Instant::from_s(START_S)).to_string());
     let ours = Store::open(&day, 1 << 20).unwrap();
     let other = Oracle::open(folder.path());
     crate::backup::copy(&ours, &other, |_| true).unwrap();

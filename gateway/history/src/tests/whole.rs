@@ -7,8 +7,8 @@ use super::made::{START_S, all, bits, copy_folder, records};
 use crate::SledHistory;
 use crate::bucket::from_key;
 use crate::ctl::{Kind, named, placed};
-use crate::days::{day_of, name};
 use crate::key_value::{Change, KeyValue};
+use crate::slot::Slot;
 use crate::store::Store;
 
 fn filled(folder: &std::path::Path, count: u64) -> SledHistory {
@@ -67,7 +67,7 @@ type Damage<'d> = (&'d str, &'d str, &'d dyn Fn(&Store) -> Change);
 fn whatever_is_changed_or_missing_is_told_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     drop(filled(folder.path(), 200));
-    let day = format!("ts/{}", name(day_of(Instant::from_s(START_S))));
+    let day = format!("ts/{}", Slot::first_of(Instant::from_s(START_S)));
     let damages: [Damage<'_>; 8] = [
         (&day, "are missing", &|store| Change::Remove(store.at_or_after(&from_key(Lsn(2))).unwrap().unwrap().0)),
         (&day, "cannot be decoded", &|store| {
@@ -116,7 +116,7 @@ fn a_page_that_is_missing_is_told_by_whoever_reads_its_signal() {
     let folder = tempfile::tempdir().unwrap();
     let written = records(20, 100, 1);
     SledHistory::open(folder.path()).unwrap().seal(&written).unwrap();
-    let day = format!("ts/{}", name(day_of(Instant::from_s(START_S))));
+    let day = format!("ts/{}", Slot::first_of(Instant::from_s(START_S)));
     change(
         folder.path(),
         &day,
@@ -158,10 +158,10 @@ fn as_layout(folder: &std::path::Path, layout: u8) {
             }
             changes
         };
-        change(folder, &format!("ts/{}", name(*day)), plain, false);
+        change(folder, &format!("ts/{day}"), plain, false);
         let counts = entry.counts.filter(|_| layout > 1);
-        let entry = crate::days::DayEntry { counts, gaps: None, ..*entry };
-        change(folder, "ctl", |_| vec![crate::day_entry::set_day(*day, &entry)], layout > 1);
+        let entry = crate::days::SlotEntry { counts, gaps: None, ..*entry };
+        change(folder, "ctl", |_| vec![crate::slot_entry::set_slot(*day, &entry)], layout > 1);
     }
     let fills = |store: &Store| {
         let found = store.range(b"f", b"g", usize::MAX).unwrap();
@@ -253,7 +253,7 @@ fn a_folder_of_an_earlier_layout_is_taken_up_and_one_of_a_later_layout_is_refuse
         change(folder.path(), "ctl", |_| vec![Change::Put(named(Kind::Meta, "schema"), vec![9])], true);
         let refused = told(folder.path()).remove(0);
         assert!(
-            refused.contains("layout 9") && refused.contains("up to 3") && refused.contains("later one"),
+            refused.contains("layout 9") && refused.contains("up to 4") && refused.contains("later one"),
             "{refused}"
         );
     }
@@ -269,7 +269,7 @@ fn what_was_given_up_on_purpose_is_noted_and_no_fault() {
     after.iter_mut().for_each(|record| record.lsn.0 += first);
     history.seal(&after).unwrap();
     drop(history);
-    let day = folder.path().join("ts").join(name(day_of(Instant::from_s(START_S))));
+    let day = folder.path().join("ts").join(Slot::first_of(Instant::from_s(START_S)).to_string());
     std::fs::rename(&day, day.with_extension("damaged")).unwrap();
     let found = SledHistory::open(folder.path()).unwrap().verify();
     assert_eq!((found.faults.len(), found.notes.len()), (0, 2), "{:?}", found.faults);

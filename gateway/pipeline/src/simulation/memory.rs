@@ -8,7 +8,8 @@ use watchfire_alarms::ConditionState;
 use watchfire_model::{AlarmState, Instant, Lsn, Record, RecordBody, SignalId};
 
 use crate::{
-    Checkpoint, Disk, Encoded, Gaps, History, Journal, JournalSync, Page, PortError, RecordReader, Room, Wanted,
+    Checkpoint, Disk, Encoded, Gaps, History, Journal, JournalSync, Page, PortError, RecordReader, RecordRun, Room,
+    Wanted,
 };
 
 #[derive(Debug, Default)]
@@ -227,8 +228,8 @@ impl History for MemoryHistory {
         self.0.lock().records.last().map_or(Lsn(0), |record| record.lsn)
     }
 
-    fn seal_run(&self, records: &mut dyn Iterator<Item = Result<Record, PortError>>) -> Result<(), PortError> {
-        let records: Vec<Record> = records.collect::<Result<_, _>>()?;
+    fn seal_run(&self, run: &dyn RecordRun) -> Result<(), PortError> {
+        let records: Vec<Record> = run.records().collect::<Result<_, _>>()?;
         let mut inner = self.0.lock();
         inner.seals += 1;
         for record in &records {

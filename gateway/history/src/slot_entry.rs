@@ -1,17 +1,18 @@
-//! What `ctl` says of each day of samples, as it is stored: without opening the day it is known what it holds.
+//! What `ctl` says of each slot of samples, as it is stored: without opening it it is known what it holds.
 
 use watchfire_model::{Instant, Lsn};
 
 use crate::bytes::{Reader, put_signed, put_varint};
-use crate::ctl::{Kind, day_key};
-use crate::days::{Day, DayEntry};
+use crate::ctl::{Kind, slot_key};
+use crate::days::SlotEntry;
 use crate::key_value::{Change, Group};
+use crate::slot::Slot;
 
-/// What the entry of a day with counts begins with: no record has this place. Twice, where its gaps are known too.
+/// What the entry of a slot with counts begins with: no record has this place. Twice, where its gaps are known too.
 const COUNTED: u64 = 0;
 
-/// Sets a day's entry.
-pub fn set_day(day: Day, entry: &DayEntry) -> Change {
+/// Sets a slot's entry.
+pub fn set_slot(slot: Slot, entry: &SlotEntry) -> Change {
     let mut bytes = Vec::new();
     // Gaps were counted later than the rest, so none are without it.
     let gaps = entry.gaps.filter(|_| entry.counts.is_some());
@@ -26,11 +27,11 @@ pub fn set_day(day: Day, entry: &DayEntry) -> Change {
         put_span(span.filter(|_| count > 0), &mut bytes);
     }
     put_span(entry.span, &mut bytes);
-    Change::Put(day_key(Kind::Day, day), bytes)
+    Change::Put(slot_key(Kind::Slot, slot), bytes)
 }
 
-/// Reads a day's entry; `None` when the bytes are none.
-pub fn read_day(bytes: &[u8]) -> Option<DayEntry> {
+/// Reads a slot's entry; `None` when the bytes are none.
+pub fn read_slot(bytes: &[u8]) -> Option<SlotEntry> {
     let mut reader = Reader(bytes);
     let (mut first, mut counted) = (reader.varint()?, 0);
     while first == COUNTED && counted < 2 {
@@ -45,7 +46,7 @@ pub fn read_day(bytes: &[u8]) -> Option<DayEntry> {
         None
     };
     let span = if reader.0.is_empty() { None } else { Some(read_span(&mut reader)?) };
-    Some(DayEntry { first, last, span, counts, gaps })
+    Some(SlotEntry { first, last, span, counts, gaps })
 }
 
 fn put_span(span: Option<(Instant, Instant)>, out: &mut Vec<u8>) {
@@ -59,12 +60,12 @@ fn read_span(reader: &mut Reader) -> Option<(Instant, Instant)> {
     Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
 }
 
-/// Removes a day's entry, and says that its folder is to go.
-pub fn drop_day(day: Day) -> Group {
-    vec![Change::Remove(day_key(Kind::Day, day)), Change::Put(day_key(Kind::Dropped, day), Vec::new())]
+/// Removes a slot's entry, and says that its folder is to go.
+pub fn drop_slot(slot: Slot) -> Group {
+    vec![Change::Remove(slot_key(Kind::Slot, slot)), Change::Put(slot_key(Kind::Dropped, slot), Vec::new())]
 }
 
-/// Says that a dropped day's folder has gone.
-pub fn day_has_gone(day: Day) -> Group {
-    vec![Change::Remove(day_key(Kind::Dropped, day))]
+/// Says that a dropped slot's folder has gone.
+pub fn slot_has_gone(slot: Slot) -> Group {
+    vec![Change::Remove(slot_key(Kind::Dropped, slot))]
 }
