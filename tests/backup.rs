@@ -148,7 +148,7 @@ fn a_gateway_goes_on_without_a_day_that_is_damaged_and_an_alarm_says_so() {
     };
     assert!(taken(&csv).status.success());
     let day = std::fs::read_dir(site.data().join("ts")).unwrap().next().expect("it is sealed").unwrap().path();
-    std::fs::OpenOptions::new().write(true).open(day.join("db")).unwrap().set_len(1000).unwrap();
+    std::fs::OpenOptions::new().write(true).open(day.join("db")).unwrap().set_len(100).unwrap();
     let (looked, told) = verify(&site);
     assert!(!looked.status.success() && told.contains(".damaged"), "{told}");
     assert!(day.exists(), "whoever looks changes nothing");
