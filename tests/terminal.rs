@@ -98,6 +98,42 @@ fn whoever_sits_at_a_terminal_sees_the_alarms_and_deals_with_them_as_far_as_may_
 }
 
 #[test]
+fn what_is_out_of_service_for_longer_than_was_stated_is_an_alarm_also_after_a_restart() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let hash = hash("correct horse");
+    let rest = format!("[[server.user]]\nname = \"sue\"\npassword_hash = \"{hash}\"\nrole = \"supervisor\"\n\n")
+        + &source("plant", &recorded.url(), &["reactor_level"])
+        + &detector("level", "limit", &["plant/reactor_level"], "[detector.config]\nhigh = 80.0\ndeadband = 0.0");
+    site.configure_with("security = [\"basic256sha256\"]\nanonymous = \"view\"", &rest);
+    let _server = recorded.start();
+    let gateway = site.start();
+    gateway.logged(&["detector started", "level"]);
+    let sue = |words: &[&str]| alarms(&site, Some("sue"), words);
+    let ahead = sue(&["out-of-service", LEVEL, "--from", "2200-01-01", "--for", "8h"]);
+    assert!(!ahead.0 && ahead.1.contains("longer than a year"), "{}", ahead.1);
+    assert!(!sue(&["out-of-service", LEVEL, "--from", "2030-01-01"]).0, "an end is needed");
+    let out = sue(&["out-of-service", LEVEL, "--for", "1s", "-m", "new level gauge"]);
+    assert_eq!(out, (true, format!("{LEVEL}: out of service\n")));
+    let reminder = "400  active, unacknowledged  gateway/maintenance/level  out of service for longer than was stated: \
+                    level/limit/plant/reactor_level (until ";
+    let reminded = || alarms(&site, None, &["list"]).1.contains(reminder).then_some(());
+    crate::harness::wait_for("the reminder", reminded);
+    let shown = alarms(&site, None, &["show", LEVEL]).1;
+    assert!(shown.contains("Out of Service") && shown.contains("OutOfServiceUntil"), "it does not return: {shown}");
+    gateway.stop();
+
+    let gateway = site.start();
+    crate::harness::wait_for("the reminder after a restart", reminded);
+    assert!(sue(&["ack", "gateway/maintenance/level", "-m", "I ask"]).0);
+    assert!(sue(&["in-service", LEVEL]).0);
+    crate::harness::wait_for("its end", || {
+        alarms(&site, None, &["list"]).1.contains("no alarm stands or waits").then_some(())
+    });
+    gateway.stop();
+}
+
+#[test]
 fn what_was_settled_in_a_table_is_what_the_operator_reads() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
     let site = Site::new();

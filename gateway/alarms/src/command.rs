@@ -6,7 +6,7 @@ use watchfire_model::{AlarmCommand, CommandKind};
 
 use crate::condition::{Changed, Condition};
 use crate::state::Shelving;
-use crate::{Comment, Stamped, Suppression};
+use crate::{Comment, Stamped, Suppression, maintenance};
 
 /// The longest comment, bytes.
 const COMMENT_BYTES_MAX: usize = 4096;
@@ -50,6 +50,9 @@ pub enum RefusedCommand {
     /// BadShelvingTimeOutOfRange.
     #[error("the time is none, or longer than MaxTimeShelved")]
     ShelvingTimeOutOfRange,
+    /// BadOutOfRange.
+    #[error("the time out of service is none, begins in the past, or is longer than a year")]
+    ServiceTimeOutOfRange,
     /// BadInvalidState.
     #[error("it is not latched, or it is active, or it waits to be acknowledged or confirmed")]
     NotResettable,
@@ -74,7 +77,8 @@ impl Condition {
     /// Why it is refused.
     pub(crate) fn check(&self, command: &AlarmCommand) -> Result<Meant, RefusedCommand> {
         use CommandKind::{
-            Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, Reset, TimedShelve, Unshelve,
+            Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlanRemovalFromService,
+            RemoveFromServiceFor, Reset, TimedShelve, Unshelve,
         };
         let state = &*self.state;
         if command.comment.as_ref().is_some_and(|(locale, text)| locale.len() + text.len() > COMMENT_BYTES_MAX) {
@@ -97,6 +101,9 @@ impl Condition {
             OneShotShelve => {
                 let again = matches!(state.shelving.value, Shelving::OneShot { .. });
                 return if again { Err(RefusedCommand::AlreadyShelved) } else { Ok(Meant::Main) };
+            }
+            RemoveFromServiceFor(_) | PlanRemovalFromService { .. } => {
+                return maintenance::check(command.kind, command.at).map(|()| Meant::Main);
             }
             Unshelve if !state.shelving.value.is_shelved() => return Err(RefusedCommand::NotShelved),
             Reset => {
@@ -131,8 +138,8 @@ impl Condition {
     /// Carries out a command that was checked.
     pub(crate) fn obey(&mut self, command: &AlarmCommand, meant: Meant) -> Changed {
         use CommandKind::{
-            Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlaceInService, RemoveFromService, Reset,
-            Silence, Suppress, TimedShelve, Unshelve, Unsuppress,
+            Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlaceInService, PlanRemovalFromService,
+            RemoveFromService, RemoveFromServiceFor, Reset, Silence, Suppress, TimedShelve, Unshelve, Unsuppress,
         };
         let (at, def) = (command.at, self.def.clone());
         let mut changed = Changed::default();
@@ -152,7 +159,8 @@ impl Condition {
             Confirm => aim.confirmed.set(true, at),
             _ => {}
         }
-        if let Some((locale, text)) = &command.comment {
+        let planned = matches!(command.kind, PlanRemovalFromService { .. });
+        if let Some((locale, text)) = command.comment.as_ref().filter(|_| !planned) {
             aim.comment = Stamped::new(Comment { locale: locale.clone(), text: text.clone() }, at);
         }
         aim.user.clone_from(&command.user);
@@ -179,8 +187,12 @@ impl Condition {
             }
             // A person's word lifts every reason; one that begins anew suppresses anew.
             Unsuppress => state.suppressed.set(Suppression::default(), at),
-            RemoveFromService => state.out_of_service.set(true, at),
-            PlaceInService => state.out_of_service.set(false, at),
+            RemoveFromService => self.take_out(None, at),
+            RemoveFromServiceFor(ms) => self.take_out(Some(at.plus(Duration::from_millis(ms))), at),
+            PlanRemovalFromService { from, ms } => {
+                self.plan(from, from.plus(Duration::from_millis(ms)), &command.user, command.comment.as_ref());
+            }
+            PlaceInService => self.put_back(at),
             Silence => state.silenced.set(true, at),
             Reset => state.latched.set(false, at),
         }

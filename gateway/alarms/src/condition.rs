@@ -57,7 +57,9 @@ impl Condition {
     /// When time changes it next.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let state = &*self.state;
-        [self.delay_due(), state.shelving.value.until(), state.re_alarm_at, state.calm_at()].into_iter().flatten().min()
+        let maintained = state.maintenance.due(state.out_of_service.value);
+        let all = [self.delay_due(), state.shelving.value.until(), state.re_alarm_at, state.calm_at(), maintained];
+        all.into_iter().flatten().min()
     }
 
     /// When a finding that is held back counts.
@@ -256,6 +258,7 @@ impl Condition {
             self.state_mut().shelving.set(Shelving::Unshelved, now);
             changed.main = true;
         }
+        self.expire_maintenance(now, &mut changed);
         if let Some(due) = self.state.re_alarm_at.filter(|due| *due <= now) {
             self.alarm_anew(due, now, &mut changed);
         }
@@ -292,6 +295,19 @@ impl Condition {
         state.active = crate::Stamped::new(true, now);
         state.re_alarms = state.re_alarms.saturating_add(1);
         changed.main = true;
+    }
+
+    /// Takes a finding that makes an alarm that stands one anew: there is more of the same.
+    pub(crate) fn renew(&mut self, finding: Finding, cause: Lsn, now: Instant, leader: Leader) -> Vec<Transition> {
+        if !self.state.active.value || !finding.level.is_active() {
+            return self.find(finding, cause, now, leader);
+        }
+        let (was_listed, at) = (self.state.retain, finding.at);
+        let mut changed = Changed::default();
+        self.take(finding, now, leader, &mut changed);
+        self.alarm_anew(now, now, &mut changed);
+        self.state_mut().decided = cause;
+        self.close(was_listed, changed, cause.0, at, now)
     }
 
     /// Says how far its findings can be believed, without touching it otherwise.

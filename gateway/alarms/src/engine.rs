@@ -171,6 +171,12 @@ impl Engine {
         self.change(key, |condition, leader| condition.find(finding, cause, now, leader))
     }
 
+    /// Applies a finding that makes an alarm that stands one anew, which somebody has to acknowledge: there is more of the
+    /// same. One that does not stand begins, as with [`Engine::apply`].
+    pub fn renew(&mut self, key: &ConditionKey, cause: Lsn, finding: Finding, now: Instant) -> Vec<Transition> {
+        self.change(key, |condition, leader| condition.renew(finding, cause, now, leader))
+    }
+
     /// Says how far the findings of a condition can be believed, without touching its state otherwise: a detector
     /// that fails or loses its inputs never clears an alarm. One of which nothing can be known is suppressed, since
     /// another alarm says why.

@@ -8,9 +8,11 @@ mod condition;
 mod definition;
 mod engine;
 mod event_id;
+mod maintenance;
 mod metrics;
 mod state;
 mod state_v1;
+mod state_v2;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,7 @@ pub use command::RefusedCommand;
 pub use definition::{AlarmType, ConditionClass, ConditionDef, Group, Rules};
 pub use engine::{Belief, Engine, Finding, Transition};
 pub use event_id::EventId;
+pub use maintenance::{Maintenance, Planned};
 pub use metrics::{Figures, Metrics, Window};
 pub use state::{
     CHATTER, CHATTER_RISES, Comment, ConditionState, DecodeError, Evidence, Shelving, Stamped, Suppression,

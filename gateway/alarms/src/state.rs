@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 use watchfire_model::{ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
 
 use crate::state_v1::StateV1;
-use crate::{ConditionDef, EventId};
+use crate::state_v2::StateV2;
+use crate::{ConditionDef, EventId, Maintenance};
 
 /// The version of the encoding below, its first byte.
-const VERSION: u8 = 2;
-/// The one before, which is still read.
-const VERSION_BEFORE: u8 = 1;
+const VERSION: u8 = 3;
 /// EventIds of the current occurrence that stay valid for acknowledgement and comments.
 pub(crate) const EVENT_IDS_MAX: usize = 32;
 /// Occurrences that a condition leaves behind; with more, the newest of them stands for those that follow.
@@ -233,6 +232,8 @@ pub struct ConditionState {
     pub(crate) rises: Vec<Instant>,
     /// What is held back.
     pub(crate) delayed: Option<Box<Delayed>>,
+    /// For how long it is out of service, and when it will be.
+    pub maintenance: Maintenance,
     /// Of a branch: its BranchId, the EventId with which it was left behind.
     pub branch: Option<EventId>,
     /// Earlier occurrences that nobody has dealt with, oldest first (OPC 10000-9 §5.5.2, BranchId).
@@ -287,6 +288,7 @@ impl ConditionState {
             chattering: false,
             rises: Vec::new(),
             delayed: None,
+            maintenance: Maintenance::default(),
             branch: None,
             branches: Vec::new(),
         }
@@ -347,7 +349,11 @@ impl ConditionState {
         let error = |reason: String| DecodeError { key: key.to_owned(), reason };
         match bytes.split_first() {
             Some((&VERSION, body)) => postcard::from_bytes(body).map_err(|e| error(e.to_string())),
-            Some((&VERSION_BEFORE, body)) => {
+            // Those before are still read.
+            Some((2, body)) => {
+                postcard::from_bytes(body).map(|old: StateV2| old.into()).map_err(|e| error(e.to_string()))
+            }
+            Some((1, body)) => {
                 postcard::from_bytes(body).map(|old: StateV1| old.into()).map_err(|e| error(e.to_string()))
             }
             Some((version, _)) => Err(error(format!("it has version {version}, this program writes {VERSION}"))),

@@ -99,6 +99,6 @@ mod tests {
         };
         let bytes = postcard::to_extend(&old, vec![1]).unwrap();
         assert_eq!(ConditionState::decode("a/b", &bytes), Ok(now));
-        assert!(ConditionState::decode("a/b", &[3, 0]).unwrap_err().to_string().contains("version 3"));
+        assert!(ConditionState::decode("a/b", &[9, 0]).unwrap_err().to_string().contains("version 9"));
     }
 }

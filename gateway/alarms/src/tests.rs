@@ -4,6 +4,7 @@ mod aside;
 mod bench;
 mod branches;
 mod lives;
+mod maintenance;
 mod metrics;
 mod rules;
 mod time;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use opcua::types::{ByteString, LocalizedText, MethodId, NodeId, StatusCode, Variant};
 
+use watchfire_model::Instant;
+use watchfire_ua::date_time_from_instant;
+
 use crate::{Console, ConsoleError};
 
 /// What is done.
@@ -27,6 +30,15 @@ pub enum Doing {
     Unsuppress,
     /// Take it out of service.
     RemoveFromService,
+    /// Take it out of service for so long.
+    RemoveFromServiceFor(Duration),
+    /// The same from a time to come on.
+    PlanRemovalFromService {
+        /// When it begins.
+        from: Instant,
+        /// For how long.
+        lasting: Duration,
+    },
     /// Put it back into service.
     PlaceInService,
     /// Silence it.
@@ -68,18 +80,20 @@ impl Console {
         let event = move || Variant::from(ByteString::from(event.clone()));
         let with_comment = command.comment.is_some();
         let second = |plain: MethodId, second: MethodId| {
-            if with_comment { (second, vec![comment.clone()]) } else { (plain, Vec::new()) }
+            if with_comment { (second.into(), vec![comment.clone()]) } else { (plain.into(), Vec::new()) }
         };
-        let (method, arguments) = match command.doing {
-            Doing::Acknowledge => (MethodId::AcknowledgeableConditionType_Acknowledge, vec![event(), comment]),
-            Doing::Confirm => (MethodId::AcknowledgeableConditionType_Confirm, vec![event(), comment]),
-            Doing::Comment => (MethodId::ConditionType_AddComment, vec![event(), comment]),
+        let own = |name: &str| self.own(&format!("method:{name}"));
+        let lasts = |lasting: Duration| Variant::from(lasting.as_secs_f64() * 1000.0);
+        let (method, arguments): (NodeId, Vec<Variant>) = match command.doing {
+            Doing::Acknowledge => (MethodId::AcknowledgeableConditionType_Acknowledge.into(), vec![event(), comment]),
+            Doing::Confirm => (MethodId::AcknowledgeableConditionType_Confirm.into(), vec![event(), comment]),
+            Doing::Comment => (MethodId::ConditionType_AddComment.into(), vec![event(), comment]),
             Doing::Shelve(lasting) => {
                 let (method, mut arguments) = second(
                     MethodId::ShelvedStateMachineType_TimedShelve,
                     MethodId::ShelvedStateMachineType_TimedShelve2,
                 );
-                arguments.insert(0, (lasting.as_secs_f64() * 1000.0).into());
+                arguments.insert(0, lasts(lasting));
                 (method, arguments)
             }
             Doing::ShelveOnce => second(
@@ -96,15 +110,20 @@ impl Console {
             Doing::RemoveFromService => {
                 second(MethodId::AlarmConditionType_RemoveFromService, MethodId::AlarmConditionType_RemoveFromService2)
             }
+            Doing::RemoveFromServiceFor(lasting) => (own("RemoveFromServiceFor"), vec![lasts(lasting), comment]),
+            Doing::PlanRemovalFromService { from, lasting } => {
+                let from = date_time_from_instant(from).0.into();
+                (own("PlanRemovalFromService"), vec![from, lasts(lasting), comment])
+            }
             Doing::PlaceInService => {
                 second(MethodId::AlarmConditionType_PlaceInService, MethodId::AlarmConditionType_PlaceInService2)
             }
-            Doing::Silence => (MethodId::AlarmConditionType_Silence, Vec::new()),
+            Doing::Silence => (MethodId::AlarmConditionType_Silence.into(), Vec::new()),
             Doing::Reset => second(MethodId::AlarmConditionType_Reset, MethodId::AlarmConditionType_Reset2),
-            Doing::Enable => (MethodId::ConditionType_Enable, Vec::new()),
-            Doing::Disable => (MethodId::ConditionType_Disable, Vec::new()),
+            Doing::Enable => (MethodId::ConditionType_Enable.into(), Vec::new()),
+            Doing::Disable => (MethodId::ConditionType_Disable.into(), Vec::new()),
         };
-        let called = self.session.call_one((self.own(name), NodeId::from(method), Some(arguments))).await;
+        let called = self.session.call_one((self.own(name), method, Some(arguments))).await;
         let status = called
             .map_err(|error| ConsoleError::Lost { doing: format!("`{name}`"), status: error.status() })?
             .status_code;

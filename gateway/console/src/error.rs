@@ -77,6 +77,9 @@ impl ConsoleError {
             StatusCode::BadConditionAlreadyShelved => "it is shelved already; unshelve it first",
             StatusCode::BadConditionNotShelved => "it is not shelved",
             StatusCode::BadShelvingTimeOutOfRange => "the time is none, or longer than it may be shelved",
+            StatusCode::BadOutOfRange => {
+                "the time out of service is none, begins in the past, or is longer than a year"
+            }
             StatusCode::BadInvalidState => "it is not latched, or it still stands, or it waits to be acknowledged",
             StatusCode::BadInvalidArgument => "the comment is missing or too long",
             StatusCode::BadTooManyOperations => "it is busy or stopping; try again",

@@ -7,7 +7,7 @@ use crate::alarm::hexadecimal;
 use crate::{Console, ConsoleError};
 
 /// What is shown of a condition, in this order; what it does not have is left out.
-const CONDITION: [&str; 30] = [
+const CONDITION: [&str; 32] = [
     "SourceName",
     "Message",
     "Severity",
@@ -26,6 +26,8 @@ const CONDITION: [&str; 30] = [
     "SuppressedState",
     "SuppressedBy",
     "OutOfServiceState",
+    "OutOfServiceFrom",
+    "OutOfServiceUntil",
     "SilenceState",
     "LatchedState",
     "Chattering",
@@ -136,6 +138,7 @@ fn plain(value: &Variant) -> Option<String> {
         Variant::LocalizedText(text) => text.text.as_ref().to_owned(),
         Variant::String(text) => text.as_ref().to_owned(),
         Variant::ByteString(bytes) => hexadecimal(bytes.as_ref()),
+        Variant::DateTime(time) if time.is_null() => return None,
         Variant::DateTime(time) => instant_from_date_time(time, None).map_or_else(String::new, |at| at.to_string()),
         Variant::Boolean(is) => if *is { "yes" } else { "no" }.to_owned(),
         Variant::StatusCode(status) => status.to_string(),

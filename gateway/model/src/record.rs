@@ -250,4 +250,13 @@ pub enum CommandKind {
     Silence,
     /// Reset.
     Reset,
+    /// RemoveFromService for so many milliseconds, after which somebody is reminded.
+    RemoveFromServiceFor(u64),
+    /// The same at a time to come.
+    PlanRemovalFromService {
+        /// When it begins.
+        from: Instant,
+        /// For how long, milliseconds.
+        ms: u64,
+    },
 }

@@ -12,6 +12,7 @@ use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, RefusedComm
 use watchfire_model::{AlarmState, Clock, CommandKind, ConditionKey, Decided, Level, Lsn, RecordBody, Verdict};
 
 use crate::budget::{self, Budgets};
+use crate::maintenance::Reminders;
 use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
 use crate::over;
@@ -81,12 +82,18 @@ impl Annunciator {
         let publisher = AbortOnDropHandle::new(tokio::spawn(publisher));
         let mut commands_open = true;
         let (mut current, mut budgets) = (Current::default(), Budgets::default());
+        let mut reminders = Reminders::default();
         let mut fruitless = false;
         loop {
             let due = self.due(fruitless);
             let ready = tokio::select! {
                 notice = notices.receiver.recv() => match notice {
-                    Some(notice) => self.notice(&notices.own, &mut current, notice).await?,
+                    Some(notice) => {
+                        if let Notice::Gone { what: Gone::Detector(binding), .. } = &notice {
+                            reminders.forget(binding);
+                        }
+                        self.notice(&notices.own, &mut current, notice).await?
+                    }
                     None => break,
                 },
                 () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {
@@ -103,7 +110,8 @@ impl Annunciator {
                 fruitless = false;
                 self.log.hurry();
                 let (cause, now) = (self.log.tail(), self.clock.now());
-                let follows = budgets.spend(&mut self.engine, &notices.own, &ready.views, cause, now);
+                let mut follows = budgets.spend(&mut self.engine, &notices.own, &ready.views, cause, now);
+                follows.extend(reminders.settle(&mut self.engine, &notices.own, &ready.views, cause, now));
                 if unpublished.send(ready).await.is_err() {
                     break;
                 }
@@ -144,12 +152,20 @@ impl Annunciator {
         match notice {
             Notice::Define(mut defs) => {
                 let bindings: BTreeSet<&str> = defs.iter().map(|def| def.key.binding()).collect();
-                let told = |binding: &&str| self.engine.recovered(&OwnConditions::budget_key(binding)).is_some();
+                let told = |key: &ConditionKey| self.engine.recovered(key).is_some();
+                let is_over_budget = |binding: &&&str| told(&OwnConditions::budget_key(binding));
                 let budgets: Vec<_> =
-                    bindings.into_iter().filter(told).map(|binding| own.budget_def(binding)).collect();
+                    bindings.iter().filter(is_over_budget).map(|binding| own.budget_def(binding)).collect();
+                let reminds = |binding: &&str| told(&OwnConditions::maintenance_key(binding));
+                let reminders: Vec<String> = bindings.into_iter().filter(reminds).map(str::to_owned).collect();
                 defs.extend(budgets);
-                let keys: Vec<ConditionKey> = defs.iter().map(|def| def.key.clone()).collect();
+                let mut keys: Vec<ConditionKey> = defs.iter().map(|def| def.key.clone()).collect();
                 let mut defined = self.define(defs);
+                // What they remind of has to be known by then.
+                let reminders: Vec<_> =
+                    reminders.iter().map(|binding| own.maintenance_def(binding, &self.engine)).collect();
+                keys.extend(reminders.iter().map(|def| def.key.clone()));
+                defined.views.extend(self.define(reminders).views);
                 let (cause, now) = (self.log.tail(), self.clock.now());
                 let settled = current.mode.settle(&mut self.engine, &keys, cause, now);
                 if let Some(settled) = self.decide_own(cause, settled).await? {

@@ -19,6 +19,7 @@ mod inlet;
 mod judge;
 mod latest;
 mod log;
+mod maintenance;
 mod mode;
 mod notices;
 mod over;

@@ -7,7 +7,7 @@ use watchfire_alarms::{Belief, ConditionState, Engine, Transition};
 use watchfire_model::{ConditionKey, Instant, Lsn, StatusCode};
 
 use crate::notices::{Gone, own_finding};
-use crate::{OwnConditions, budget};
+use crate::{OwnConditions, budget, maintenance};
 
 /// What operators read of an alarm whose detector was taken away.
 const DETECTOR_GONE: &str =
@@ -60,6 +60,10 @@ pub(crate) fn gone(engine: &mut Engine, own: &OwnConditions, cause: Lsn, now: In
                 transitions.extend(engine.believe(&key, cause, belief, now));
             }
             transitions.extend(budget::lift(engine, &OwnConditions::budget_key(binding), now));
+            let reminder = OwnConditions::maintenance_key(binding);
+            if engine.state(&reminder).is_some_and(|state| state.active.value) {
+                transitions.extend(maintenance::end(engine, &reminder, cause, now));
+            }
         }
         Gone::Source(source) => own.forget_source(source),
     }

@@ -210,9 +210,12 @@ const fn type_of(kind: Option<CommandKind>) -> ObjectTypeId {
             ObjectTypeId::AuditConditionShelvingEventType
         }
         Some(CommandKind::Suppress | CommandKind::Unsuppress) => ObjectTypeId::AuditConditionSuppressionEventType,
-        Some(CommandKind::RemoveFromService | CommandKind::PlaceInService) => {
-            ObjectTypeId::AuditConditionOutOfServiceEventType
-        }
+        Some(
+            CommandKind::RemoveFromService
+            | CommandKind::RemoveFromServiceFor(_)
+            | CommandKind::PlanRemovalFromService { .. }
+            | CommandKind::PlaceInService,
+        ) => ObjectTypeId::AuditConditionOutOfServiceEventType,
         Some(CommandKind::Silence) => ObjectTypeId::AuditConditionSilenceEventType,
         Some(CommandKind::Reset) => ObjectTypeId::AuditConditionResetEventType,
     }

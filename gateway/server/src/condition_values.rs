@@ -1,7 +1,7 @@
 //! What the fields of a condition hold: one function for its nodes and for its events, so that both always agree.
 
 use opcua::types::{
-    ByteString, DataValue, LocalizedText, NodeId, ObjectId, ObjectTypeId, StatusCode, UAString, Variant,
+    ByteString, DataValue, DateTime, LocalizedText, NodeId, ObjectId, ObjectTypeId, StatusCode, UAString, Variant,
 };
 use watchfire_alarms::{ConditionClass, ConditionState, EventId, Evidence, Shelving};
 use watchfire_model::{Instant, Level};
@@ -40,6 +40,8 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "OutOfServiceState" => two(state.out_of_service.value, "Out of Service", "In Service"),
         "OutOfServiceState/Id" => state.out_of_service.value.into(),
         "OutOfServiceState/TransitionTime" => time(state.out_of_service.since),
+        "OutOfServiceFrom" => span(state).0.map_or_else(|| DateTime::null().into(), time),
+        "OutOfServiceUntil" => span(state).1.map_or_else(|| DateTime::null().into(), time),
         "SilenceState" => two(state.silenced.value, "Silenced", "Not Silenced"),
         "SilenceState/Id" => state.silenced.value.into(),
         "SilenceState/TransitionTime" => time(state.silenced.since),
@@ -158,6 +160,15 @@ pub(crate) fn event_id(condition: &Condition) -> ByteString {
 
 fn time(at: Instant) -> Variant {
     date_time_from_instant(at).0.into()
+}
+
+/// Since when and until when it is out of service, as far as was stated, or will be.
+fn span(state: &ConditionState) -> (Option<Instant>, Option<Instant>) {
+    match &state.maintenance.planned {
+        _ if state.out_of_service.value => (Some(state.out_of_service.since), state.maintenance.until),
+        Some(planned) => (Some(planned.from), Some(planned.until)),
+        None => (None, None),
+    }
 }
 
 fn two(value: bool, yes: &str, no: &str) -> Variant {

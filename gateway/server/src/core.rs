@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future::join_all;
 use opcua::nodes::DefaultTypeTree;
 use opcua::server::CreateMonitoredItem;
 use opcua::server::diagnostics::NamespaceMetadata;
@@ -22,7 +21,7 @@ use opcua::types::{
 use watchfire_config::Operation;
 
 use crate::history::VALUES_MAX;
-use crate::methods::{Call, Refusal};
+use crate::methods;
 use crate::nodes::NOTIFIER;
 use crate::past::{self, EVENTS_MAX};
 use crate::shared::Shared;
@@ -179,24 +178,7 @@ impl NodeManager for Core {
     }
 
     async fn call(&self, context: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
-        self.shared.watch.saw_session(context.session_id, &context.subscriptions);
-        let mut ours: Vec<(&mut MethodCall, Call)> = Vec::new();
-        let mut others: Vec<&mut MethodCall> = Vec::new();
-        for method in methods {
-            match Call::of(method) {
-                Some(call) => ours.push((&mut **method, call)),
-                None => others.push(&mut **method),
-            }
-        }
-        // Together, since each waits for the next commit of the log.
-        let answers = join_all(ours.iter().map(|(_, call)| call.clone().answer(&self.shared, context))).await;
-        for ((method, _), answer) in ours.iter_mut().zip(answers) {
-            match answer {
-                Ok(()) => method.set_status(StatusCode::Good),
-                Err(Refusal::Status(status)) => method.set_status(status),
-                Err(Refusal::Arguments(statuses)) => method.set_argument_error(statuses),
-            }
-        }
+        let mut others = methods::answer_all(&self.shared, context, methods).await;
         if others.is_empty() { Ok(()) } else { self.inner.call(context, &mut others).await }
     }
 }

@@ -230,6 +230,8 @@ pub(crate) static FIELDS: &[Field] = {
         ours(property("RespondWithin", Duration)),
         ours(property("Chattering", Boolean)),
         ours(property("SuppressedBy", String)),
+        ours(property("OutOfServiceFrom", UtcTime)),
+        ours(property("OutOfServiceUntil", UtcTime)),
         only(Of::Grouped, ours(property("Group", String))),
         ours(Field {
             path: PLAIN,

@@ -449,8 +449,8 @@ impl NodeManager for Manager {
         }
     }
 
-    async fn call(&self, _: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
-        for method in methods {
+    async fn call(&self, context: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
+        for method in methods::answer_all(&self.shared, context, methods).await {
             method.set_status(StatusCode::BadMethodInvalid);
         }
         Ok(())

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use opcua::nodes::TypeTree;
 use opcua::server::node_manager::{MethodCall, RequestContext};
 use opcua::types::{ByteString, LocalizedText, MethodId, NodeClass, NodeId, ObjectTypeId, StatusCode, Variant};
 use watchfire_alarms::RefusedCommand;
 use watchfire_config::Operation;
-use watchfire_model::{AlarmCommand, CommandKind, ConditionKey};
+use watchfire_model::{AlarmCommand, CommandKind, ConditionKey, Instant};
+use watchfire_ua::instant_from_date_time;
 
 use crate::audit_event::{AuditEvent, Called, Outcome};
 use crate::fields::SHELVING;
@@ -62,6 +64,7 @@ enum What {
 struct Said {
     event_id: Vec<u8>,
     comment: Option<CommentText>,
+    start: Instant,
     time_ms: f64,
 }
 
@@ -104,6 +107,7 @@ impl Call {
         let (event, time, comment) = match method.map(|method| method.arguments) {
             Some(Arguments::EventAndComment) => (Some(0), None, Some(1)),
             Some(Arguments::TimeAndComment) => (None, Some(0), Some(1)),
+            Some(Arguments::StartTimeAndComment) => (None, None, Some(2)),
             Some(Arguments::Time) => (None, Some(0), None),
             Some(Arguments::Comment) => (None, None, Some(0)),
             Some(Arguments::None) | None => (None, None, None),
@@ -118,7 +122,7 @@ impl Call {
             user: name_of(&context.token),
             event_id: argument(event),
             comment: argument(comment),
-            shelving_time: argument(time),
+            shelving_time: argument(time.filter(|_| method.is_some_and(Method::shelves))),
         };
         let outcome = Outcome { server: &shared.audit.server, at: shared.clock.now(), status };
         shared.audit.tell(AuditEvent::of_call(called, outcome));
@@ -137,6 +141,10 @@ impl Call {
         let said = self.said(method.arguments)?;
         let kind = match method.kind {
             CommandKind::TimedShelve(_) => CommandKind::TimedShelve(milliseconds(said.time_ms)),
+            CommandKind::RemoveFromServiceFor(_) => CommandKind::RemoveFromServiceFor(milliseconds(said.time_ms)),
+            CommandKind::PlanRemovalFromService { .. } => {
+                CommandKind::PlanRemovalFromService { from: said.start, ms: milliseconds(said.time_ms) }
+            }
             kind => kind,
         };
         let command = AlarmCommand {
@@ -208,7 +216,15 @@ impl Call {
             fits.push(event_id.is_some());
             said.event_id = event_id.unwrap_or_default();
         }
-        if matches!(arguments, Arguments::Time | Arguments::TimeAndComment) {
+        if arguments == Arguments::StartTimeAndComment {
+            let start = given.next().and_then(|argument| match argument {
+                Variant::DateTime(start) => instant_from_date_time(start, None),
+                _ => None,
+            });
+            fits.push(start.is_some());
+            said.start = start.unwrap_or_default();
+        }
+        if matches!(arguments, Arguments::Time | Arguments::TimeAndComment | Arguments::StartTimeAndComment) {
             let time = given.next().and_then(|argument| match argument {
                 Variant::Double(time) => Some(*time),
                 _ => None,
@@ -231,6 +247,33 @@ impl Call {
         }
         Ok(said)
     }
+}
+
+/// Answers the calls of methods of conditions. What is left is none of ours.
+pub(crate) async fn answer_all<'a>(
+    shared: &Arc<Shared>,
+    context: &RequestContext,
+    methods: &'a mut [&mut MethodCall],
+) -> Vec<&'a mut MethodCall> {
+    shared.watch.saw_session(context.session_id, &context.subscriptions);
+    let mut ours: Vec<(&mut MethodCall, Call)> = Vec::new();
+    let mut others: Vec<&mut MethodCall> = Vec::new();
+    for method in methods {
+        match Call::of(method) {
+            Some(call) => ours.push((&mut **method, call)),
+            None => others.push(&mut **method),
+        }
+    }
+    // Together, since each waits for the next commit of the log.
+    let answers = join_all(ours.iter().map(|(_, call)| call.clone().answer(shared, context))).await;
+    for ((method, _), answer) in ours.iter_mut().zip(answers) {
+        match answer {
+            Ok(()) => method.set_status(StatusCode::Good),
+            Err(Refusal::Status(status)) => method.set_status(status),
+            Err(Refusal::Arguments(statuses)) => method.set_argument_error(statuses),
+        }
+    }
+    others
 }
 
 /// A Duration as whole milliseconds, rounded up; 0, which is no time, for what is none.
@@ -323,6 +366,7 @@ const fn status_of(refused: RefusedCommand) -> StatusCode {
         RefusedCommand::AlreadyShelved => StatusCode::BadConditionAlreadyShelved,
         RefusedCommand::NotShelved => StatusCode::BadConditionNotShelved,
         RefusedCommand::ShelvingTimeOutOfRange => StatusCode::BadShelvingTimeOutOfRange,
+        RefusedCommand::ServiceTimeOutOfRange => StatusCode::BadOutOfRange,
         RefusedCommand::NotResettable => StatusCode::BadInvalidState,
         RefusedCommand::Busy => StatusCode::BadTooManyOperations,
     }

@@ -6,6 +6,7 @@
 //! | area, signal, source of conditions | `area:Press/Oil`, `signal:press/oil`, `source:press` |
 //! | detector, and the folder of all | `detector:hot`, `detectors` |
 //! | anything below one of these | `OWNER#PATH`, such as `hot/high/press/oil#ActiveState/Id` |
+//! | methods of ours | `method:RemoveFromServiceFor` |
 //! | our event type | `StatisticalAlarmType` |
 //!
 //! A key has a `/` before any `:` or `#` (the name of a detector allows neither), so none can be taken for another.
@@ -25,6 +26,7 @@ pub(crate) const AREA: &str = "area:";
 pub(crate) const SIGNAL: &str = "signal:";
 pub(crate) const SOURCE: &str = "source:";
 pub(crate) const DETECTOR: &str = "detector:";
+pub(crate) const METHOD: &str = "method:";
 /// The folder of all detectors.
 pub(crate) const DETECTORS: &str = "detectors";
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use opcua::server::address_space::{AccessLevel, EventNotifier};
 use opcua::types::{
-    AttributeId, DataTypeId, DataValue, NodeClass, NodeId, ObjectTypeId, QualifiedName, StatusCode, VariableTypeId,
-    Variant,
+    Argument, AttributeId, DataTypeId, DataValue, ExtensionObject, NodeClass, NodeId, ObjectTypeId, QualifiedName,
+    StatusCode, VariableTypeId, Variant,
 };
 use watchfire_config::Operation;
 use watchfire_model::{Instant, Kind};
@@ -15,9 +15,12 @@ use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 use crate::condition_values;
 use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
+use crate::method_table::{self, Method};
 use crate::metrics::{self, Figure};
-use crate::names::{AREA, BELOW, DETECTOR, DETECTORS, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own, text};
-use crate::rights::Rights;
+use crate::names::{
+    AREA, BELOW, DETECTOR, DETECTORS, METHOD, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own, text,
+};
+use crate::rights::{Rights, operation_of};
 use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
 use crate::tally::Tally;
@@ -41,8 +44,13 @@ pub(crate) enum Node {
     Field(Arc<Condition>, &'static Field),
     Type,
     TypeField(&'static Field),
+    /// A method of ours.
+    Method(&'static Method),
+    InputArguments(&'static Method),
 }
 
+/// The property of a method that says what it takes.
+const INPUT_ARGUMENTS: &str = "InputArguments";
 /// The object with the figures of an area's alarms.
 const METRICS: &str = "Metrics";
 
@@ -143,6 +151,7 @@ impl Node {
                 .into_iter()
                 .find(|part| part.name() == path)
                 .map(|part| Self::DetectorPart(detector, part)),
+            Self::Method(method) => (path == INPUT_ARGUMENTS).then_some(Self::InputArguments(method)),
             Self::Type => fields::declared().find(|field| field.path == path).map(Self::TypeField),
             _ => None,
         }
@@ -157,6 +166,8 @@ impl Node {
             space.sources.get_key_value(source).map(|(source, _)| Self::Source(source.clone()))
         } else if let Some(detector) = name.strip_prefix(DETECTOR) {
             space.detectors.get(detector).cloned().map(Self::Detector)
+        } else if let Some(method) = name.strip_prefix(METHOD) {
+            method_table::own_method(method).map(Self::Method)
         } else if name == DETECTORS {
             space.detectors_in.is_some().then_some(Self::Detectors)
         } else {
@@ -179,6 +190,8 @@ impl Node {
             Self::Field(condition, field) => below(condition.key(), field.path),
             Self::Type => own(STATISTICAL_TYPE),
             Self::TypeField(field) => below(STATISTICAL_TYPE, field.path),
+            Self::Method(method) => method.node.id(),
+            Self::InputArguments(method) => below(&format!("{METHOD}{}", method.name()), INPUT_ARGUMENTS),
         }
     }
 
@@ -243,6 +256,11 @@ impl Node {
                 };
                 (class, browse_name(field.own, field.name()), field.name().to_owned(), kind)
             }
+            Self::Method(method) => (NodeClass::Method, ours(method.name()), method.name().to_owned(), NodeId::null()),
+            Self::InputArguments(_) => {
+                let kind = VariableTypeId::PropertyType.into();
+                (NodeClass::Variable, browse_name(false, INPUT_ARGUMENTS), INPUT_ARGUMENTS.to_owned(), kind)
+            }
             Self::Type => (NodeClass::ObjectType, ours(STATISTICAL_TYPE), STATISTICAL_TYPE.to_owned(), NodeId::null()),
         };
         Description { id: self.id(), class, browse_name, display, type_definition }
@@ -272,9 +290,14 @@ impl Node {
             Self::Field(condition, field) => Some(condition_values::data_value(condition, field, values.now)),
             Self::TypeField(_) => Some(DataValue::new_now(Variant::Empty)),
             Self::DetectorPart(detector, part) => Some(DataValue::new_now(part.value(detector))),
-            Self::Area(_) | Self::Source(_) | Self::Detectors | Self::Detector(_) | Self::Condition(_) | Self::Type => {
-                None
-            }
+            Self::InputArguments(method) => Some(DataValue::new_now(arguments(method))),
+            Self::Area(_)
+            | Self::Source(_)
+            | Self::Detectors
+            | Self::Detector(_)
+            | Self::Condition(_)
+            | Self::Type
+            | Self::Method(_) => None,
         }
     }
 
@@ -290,9 +313,14 @@ impl Node {
             Self::Figure(_, figure) => figure.data_type.into(),
             Self::Field(_, field) | Self::TypeField(field) => field.data_type.into(),
             Self::DetectorPart(..) => DataTypeId::String.into(),
-            Self::Area(_) | Self::Source(_) | Self::Detectors | Self::Detector(_) | Self::Condition(_) | Self::Type => {
-                NodeId::null()
-            }
+            Self::InputArguments(_) => DataTypeId::Argument.into(),
+            Self::Area(_)
+            | Self::Source(_)
+            | Self::Detectors
+            | Self::Detector(_)
+            | Self::Condition(_)
+            | Self::Type
+            | Self::Method(_) => NodeId::null(),
         }
     }
 
@@ -325,10 +353,15 @@ impl Node {
                 notifier.bits().into()
             }
             AttributeId::DataType if variable => self.data_type(values).into(),
+            AttributeId::ValueRank if matches!(self, Self::InputArguments(_)) => 1_i32.into(),
             AttributeId::ValueRank if variable => (-1_i32).into(),
+            AttributeId::Executable if matches!(self, Self::Method(_)) => true.into(),
             AttributeId::AccessLevel if variable => self.access(true, true).into(),
             AttributeId::UserAccessLevel if variable => {
                 self.access(rights.may(Operation::Acknowledge), rights.may(Operation::ReadHistory)).into()
+            }
+            AttributeId::UserExecutable if let Self::Method(method) = self => {
+                rights.may(operation_of(method.kind)).into()
             }
             AttributeId::AccessLevelEx if variable => u32::from(self.access(true, true)).into(),
             AttributeId::MinimumSamplingInterval if variable => 0.0_f64.into(),
@@ -367,10 +400,25 @@ impl Node {
             Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST => {
                 "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
             }
+            Self::Method(method) => method.explanation().to_owned(),
             Self::Type => "A finding that was learned from data.".to_owned(),
             _ => String::new(),
         }
     }
+}
+
+/// InputArguments of a method.
+fn arguments(method: &Method) -> Variant {
+    let argument = |(name, kind, explanation): (&str, DataTypeId, &str)| Argument {
+        name: name.into(),
+        data_type: kind.into(),
+        value_rank: -1,
+        array_dimensions: None,
+        description: text(explanation),
+    };
+    let all: Vec<ExtensionObject> =
+        method.arguments.declared().into_iter().map(|one| ExtensionObject::from_message(argument(one))).collect();
+    all.into()
 }
 
 /// The latest sample; a bad status goes without a value, so that clients notice it whatever they compare.

@@ -8,7 +8,7 @@ use watchfire_aggregates::Aggregate;
 
 use crate::detector_parts::DetectorPart;
 use crate::fields::{self, FIELDS, PLAIN, SHELVING, Shape};
-use crate::method_table;
+use crate::method_table::{self, Method, MethodNode};
 use crate::metrics::{self, FIGURES, Figure};
 use crate::nodes::{AreaPart, Node};
 use crate::signal_parts::SignalPart;
@@ -45,6 +45,13 @@ impl List {
 
     fn leads_to_core(&mut self, kind: ReferenceTypeId, id: impl Into<NodeId>) {
         self.0.push(Reference { kind, forward: true, target: Target::Core(id.into()) });
+    }
+
+    fn has_method(&mut self, method: &'static Method) {
+        match method.node {
+            MethodNode::Standard(id) => self.leads_to_core(ReferenceTypeId::HasComponent, id),
+            MethodNode::Own(_) => self.leads_to(ReferenceTypeId::HasComponent, Node::Method(method)),
+        }
     }
 
     fn comes_from_core(&mut self, kind: ReferenceTypeId, id: impl Into<NodeId>) {
@@ -163,6 +170,18 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             for field in fields::declared() {
                 list.leads_to(ReferenceTypeId::HasProperty, Node::TypeField(field));
             }
+            for method in method_table::own_methods() {
+                list.has_method(method);
+            }
+        }
+        Node::Method(method) => {
+            list.comes_from(ReferenceTypeId::HasComponent, Node::Type);
+            list.leads_to(ReferenceTypeId::HasProperty, Node::InputArguments(method));
+            list.leads_to_core(ReferenceTypeId::HasModellingRule, ObjectId::ModellingRule_Mandatory);
+        }
+        Node::InputArguments(method) => {
+            list.comes_from(ReferenceTypeId::HasProperty, Node::Method(method));
+            list.leads_to_core(ReferenceTypeId::HasModellingRule, ObjectId::ModellingRule_Mandatory);
         }
         Node::TypeField(_) => {
             list.comes_from(ReferenceTypeId::HasProperty, Node::Type);
@@ -251,7 +270,7 @@ fn of_condition(condition: &Arc<Condition>, list: &mut List) {
     };
     list.comes_from(ReferenceTypeId::HasCondition, source);
     for method in method_table::of_instance(&condition.def) {
-        list.leads_to_core(ReferenceTypeId::HasComponent, method);
+        list.has_method(method);
     }
     children(condition, "", list);
 }
@@ -268,7 +287,7 @@ fn of_field(condition: &Arc<Condition>, field: &'static fields::Field, list: &mu
     }
     if field.path == SHELVING {
         for method in method_table::of_shelving() {
-            list.leads_to_core(ReferenceTypeId::HasComponent, method);
+            list.has_method(method);
         }
     }
     children(condition, field.path, list);

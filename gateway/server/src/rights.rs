@@ -26,7 +26,10 @@ pub(crate) const fn operation_of(kind: CommandKind) -> Operation {
         CommandKind::Enable | CommandKind::Disable => Operation::Enable,
         CommandKind::TimedShelve(_) | CommandKind::OneShotShelve | CommandKind::Unshelve => Operation::Shelve,
         CommandKind::Suppress | CommandKind::Unsuppress => Operation::Suppress,
-        CommandKind::RemoveFromService | CommandKind::PlaceInService => Operation::Service,
+        CommandKind::RemoveFromService
+        | CommandKind::RemoveFromServiceFor(_)
+        | CommandKind::PlanRemovalFromService { .. }
+        | CommandKind::PlaceInService => Operation::Service,
         CommandKind::Silence => Operation::Silence,
         CommandKind::Reset => Operation::Reset,
     }

@@ -8,6 +8,7 @@ mod client;
 mod events;
 mod history;
 mod house;
+mod maintenance;
 mod methods;
 mod metrics;
 mod misuse;

@@ -81,7 +81,16 @@ async fn answer(console: &Console, command: &AlarmsCommand) -> Result<ExitCode> 
         AlarmsCommand::Unshelve(deed) => give(Doing::Unshelve, deed, "unshelved").await?,
         AlarmsCommand::Suppress(deed) => give(Doing::Suppress, deed, "suppressed").await?,
         AlarmsCommand::Unsuppress(deed) => give(Doing::Unsuppress, deed, "suppressed no longer").await?,
-        AlarmsCommand::OutOfService(deed) => give(Doing::RemoveFromService, deed, "out of service").await?,
+        AlarmsCommand::OutOfService { lasting, from, deed } => {
+            let (doing, done) = match (*lasting, *from) {
+                (Some(lasting), Some(from)) => {
+                    (Doing::PlanRemovalFromService { from, lasting }, "will be out of service")
+                }
+                (Some(lasting), None) => (Doing::RemoveFromServiceFor(lasting), "out of service"),
+                (None, _) => (Doing::RemoveFromService, "out of service"),
+            };
+            give(doing, deed, done).await?;
+        }
         AlarmsCommand::InService(deed) => give(Doing::PlaceInService, deed, "in service").await?,
         AlarmsCommand::Silence(deed) => give(Doing::Silence, deed, "silenced").await?,
         AlarmsCommand::Reset(deed) => give(Doing::Reset, deed, "reset").await?,

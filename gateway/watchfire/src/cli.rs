@@ -240,8 +240,19 @@ pub enum AlarmsCommand {
     Suppress(Deed),
     /// Suppress it no longer, whatever the reason was.
     Unsuppress(Deed),
-    /// Take an alarm out of service for maintenance.
-    OutOfService(Deed),
+    /// Take an alarm out of service for maintenance. It stays out until somebody puts it back; after the stated time an
+    /// alarm reminds of it.
+    OutOfService {
+        /// For so long, such as `30m` or `8h` (default: without an end, and without a reminder).
+        #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+        lasting: Option<Duration>,
+        /// Not now but from this time on, RFC 3339 or a date.
+        #[arg(long, value_name = "TIME", value_parser = time, requires = "lasting")]
+        from: Option<Instant>,
+        /// Which.
+        #[command(flatten)]
+        deed: Deed,
+    },
     /// Put it back into service.
     InService(Deed),
     /// Silence an alarm until the next.

@@ -24,8 +24,8 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     use CommandKind::{
-        Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlaceInService, RemoveFromService, Reset,
-        Silence, Suppress, TimedShelve, Unshelve, Unsuppress,
+        Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlaceInService, PlanRemovalFromService,
+        RemoveFromService, RemoveFromServiceFor, Reset, Silence, Suppress, TimedShelve, Unshelve, Unsuppress,
     };
     let level = prop::sample::select(vec![Level::Normal, Level::High, Level::HighHigh, Level::Low, Level::Unknown]);
     let others = vec![
@@ -38,6 +38,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Suppress,
         Unsuppress,
         RemoveFromService,
+        RemoveFromServiceFor(5_000),
+        PlanRemovalFromService { from: Instant::from_s(60), ms: 5_000 },
         PlaceInService,
         Silence,
         Reset,
