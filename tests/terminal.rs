@@ -90,8 +90,14 @@ fn whoever_sits_at_a_terminal_sees_the_alarms_and_deals_with_them_as_far_as_may_
     for (line, part) in lines.iter().zip(["active  level", "timed shelved", "[bob: on my way]", "unacknowledged"]) {
         assert!(line.contains(part), "newest first, `{part}`: {past}");
     }
+    let marked = alarms(&site, Some("bob"), &["mark", LEVEL, "false", "-m", "foam on the gauge"]);
+    assert_eq!(marked, (true, format!("{LEVEL}: marked as false\n")));
+    assert!(!alarms(&site, Some("ann"), &["mark", LEVEL, "true"]).0, "ann may look");
     let (fine, figures) = alarms(&site, None, &["metrics"]);
     assert!(fine && figures.contains("plant\n") && figures.contains("AlarmCount"), "{figures}");
+    let of_detector = figures.split("detector level\n").nth(1).unwrap();
+    let of_detector: Vec<&str> = of_detector.split_whitespace().take(6).collect();
+    assert_eq!(of_detector, ["AlarmsIn30Days", "1", "MarkedTrue30Days", "0", "MarkedFalse30Days", "1"]);
     let nowhere = alarms(&site, None, &["metrics", "nowhere"]);
     assert!(!nowhere.0 && nowhere.1.contains("there is no area `nowhere`"), "{}", nowhere.1);
     gateway.stop();

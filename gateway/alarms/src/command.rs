@@ -77,7 +77,7 @@ impl Condition {
     /// Why it is refused.
     pub(crate) fn check(&self, command: &AlarmCommand) -> Result<Meant, RefusedCommand> {
         use CommandKind::{
-            Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlanRemovalFromService,
+            Acknowledge, AddComment, Confirm, Disable, Enable, Mark, OneShotShelve, PlanRemovalFromService,
             RemoveFromServiceFor, Reset, TimedShelve, Unshelve,
         };
         let state = &*self.state;
@@ -90,6 +90,9 @@ impl Condition {
             Enable | Disable => return Ok(Meant::Main),
             _ if !state.enabled.value => return Err(RefusedCommand::Disabled),
             Acknowledge | Confirm | AddComment => {}
+            // What was never an alarm is neither a true nor a false one.
+            Mark(_) if state.activations == 0 => return Err(RefusedCommand::EventIdUnknown),
+            Mark(_) => {}
             TimedShelve(ms) => {
                 let longest = self.def.rules.max_shelve;
                 if ms == 0 || longest.is_some_and(|longest| Duration::from_millis(ms) > longest) {
@@ -138,8 +141,9 @@ impl Condition {
     /// Carries out a command that was checked.
     pub(crate) fn obey(&mut self, command: &AlarmCommand, meant: Meant) -> Changed {
         use CommandKind::{
-            Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlaceInService, PlanRemovalFromService,
-            RemoveFromService, RemoveFromServiceFor, Reset, Silence, Suppress, TimedShelve, Unshelve, Unsuppress,
+            Acknowledge, AddComment, Confirm, Disable, Enable, Mark, OneShotShelve, PlaceInService,
+            PlanRemovalFromService, RemoveFromService, RemoveFromServiceFor, Reset, Silence, Suppress, TimedShelve,
+            Unshelve, Unsuppress,
         };
         let (at, def) = (command.at, self.def.clone());
         let mut changed = Changed::default();
@@ -157,6 +161,7 @@ impl Condition {
                 aim.confirmed.set(!def.confirm, at);
             }
             Confirm => aim.confirmed.set(true, at),
+            Mark(genuine) => aim.mark.set(Some(genuine), at),
             _ => {}
         }
         let planned = matches!(command.kind, PlanRemovalFromService { .. });
@@ -165,7 +170,7 @@ impl Condition {
         }
         aim.user.clone_from(&command.user);
         match command.kind {
-            Acknowledge | Confirm | AddComment => {}
+            Acknowledge | Confirm | AddComment | Mark(_) => {}
             Enable => self.enable(at, &mut changed),
             Disable => {
                 state.enabled.set(false, at);

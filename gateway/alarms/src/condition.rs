@@ -210,6 +210,7 @@ impl Condition {
             state.re_alarm_at = def.rules.re_alarm.map(|after| now.plus(after));
         }
         state.event_ids.clear();
+        state.mark = crate::Stamped::new(None, at);
         state.first_in_group = def.rules.group.is_some() && leader.is_none();
         let follows = def.rules.group.as_ref().is_some_and(|group| group.first_only)
             && leader.is_some_and(|leader| leader >= def.severity);

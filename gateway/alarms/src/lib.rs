@@ -8,6 +8,7 @@ mod condition;
 mod definition;
 mod engine;
 mod event_id;
+mod glance;
 mod maintenance;
 mod metrics;
 mod state;
@@ -15,13 +16,16 @@ mod state_v1;
 mod state_v2;
 #[cfg(test)]
 mod tests;
+mod track_record;
 
 pub use command::RefusedCommand;
 pub use definition::{AlarmType, ConditionClass, ConditionDef, Group, Rules};
 pub use engine::{Belief, Engine, Finding, Transition};
 pub use event_id::EventId;
+pub use glance::Glance;
 pub use maintenance::{Maintenance, Planned};
 pub use metrics::{Figures, Metrics, Window};
 pub use state::{
     CHATTER, CHATTER_RISES, Comment, ConditionState, DecodeError, Evidence, Shelving, Stamped, Suppression,
 };
+pub use track_record::{TrackRecord, Trusted};

@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use watchfire_model::{ConditionKey, Instant, Severity};
 
-use crate::ConditionState;
+use crate::{Glance, TrackRecord, Trusted};
 
 /// The period by which rates and floods are judged.
 const PERIOD_S: i64 = 600;
-const DAY_S: i64 = 86_400;
+pub(crate) const DAY_S: i64 = 86_400;
 /// What is kept.
-const DAYS: i64 = 30;
+pub(crate) const DAYS: i64 = 30;
 /// More alarms than this in a period begin a flood,
 const FLOOD_BEGINS: u32 = 10;
 /// fewer than this end it.
@@ -49,7 +50,7 @@ impl Window {
 }
 
 /// Alarms of ten minutes, by priority: severities up to 333, up to 666, above.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Period {
     /// Since 1970, in periods.
     index: i64,
@@ -63,8 +64,8 @@ impl Period {
     }
 }
 
-/// Counts of one console.
-#[derive(Debug, Default)]
+/// Counts of one console. What is written of it are the counts; what stands is told anew after a restart.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Metrics {
     start: Instant,
     alarms: u32,
@@ -76,8 +77,12 @@ pub struct Metrics {
     periods: VecDeque<Period>,
     /// Alarms of each condition by day.
     conditions: BTreeMap<ConditionKey, VecDeque<(i64, u32)>>,
+    record: TrackRecord,
+    #[serde(skip)]
     active: BTreeMap<ConditionKey, Instant>,
+    #[serde(skip)]
     unacknowledged: BTreeMap<ConditionKey, Instant>,
+    #[serde(skip)]
     chattering: BTreeSet<ConditionKey>,
 }
 
@@ -101,18 +106,14 @@ impl Metrics {
 
     /// Takes over how a condition stands. `before` is how it stood; `None` for one that has just appeared, which is no
     /// new alarm whatever its state.
-    pub fn saw(&mut self, key: &ConditionKey, before: Option<&ConditionState>, after: &ConditionState) {
-        let now = after.receive_time;
-        let stands = after.enabled.value && after.active.value;
-        let came =
-            before.is_some_and(|before| after.activations > before.activations || after.re_alarms > before.re_alarms);
-        if came && stands && !after.is_aside() {
-            self.count(key, after.severity.value, now);
+    pub fn saw(&mut self, key: &ConditionKey, before: Option<&Glance>, after: &Glance) {
+        let now = after.now;
+        if after.is_alarm_after(before) {
+            self.count(key, after.severity, now);
         }
+        self.record.saw(before, after);
         self.re_alarms_max = self.re_alarms_max.max(after.re_alarms);
-        // Times of the process may be far from ours: only what stood before is taken at its word.
-        let begin = |since| if before.is_some() { now } else { since };
-        if let Some(since) = note(&mut self.active, key, stands, begin(after.active.since)) {
+        if let Some(since) = note(&mut self.active, key, after.active) {
             let lasted = between(since, now);
             self.active_max = self.active_max.max(lasted);
             if lasted <= FLEETING
@@ -121,8 +122,7 @@ impl Metrics {
                 period.fleeting += 1;
             }
         }
-        let waits = after.enabled.value && !after.acked.value;
-        if let Some(since) = note(&mut self.unacknowledged, key, waits, begin(after.acked.since)) {
+        if let Some(since) = note(&mut self.unacknowledged, key, after.waits) {
             self.unacknowledged_max = self.unacknowledged_max.max(between(since, now));
         }
         if after.chattering {
@@ -300,6 +300,12 @@ impl Figures<'_> {
         self.metrics.chattering.len()
     }
 
+    /// What people said of the alarms of the last thirty days, and how many there were.
+    #[must_use]
+    pub fn record(&self) -> Trusted {
+        self.metrics.record.until(self.now)
+    }
+
     /// The first and last period of a window, as far as was counted.
     fn span(&self, window: Window) -> (i64, i64) {
         let last = seconds(self.now).div_euclid(PERIOD_S);
@@ -314,10 +320,8 @@ impl Figures<'_> {
 }
 
 /// Notes since when something holds. Answers since when it did, where it has just ended.
-fn note(all: &mut BTreeMap<ConditionKey, Instant>, key: &ConditionKey, holds: bool, since: Instant) -> Option<Instant> {
-    if !holds {
-        return all.remove(key);
-    }
+fn note(all: &mut BTreeMap<ConditionKey, Instant>, key: &ConditionKey, since: Option<Instant>) -> Option<Instant> {
+    let Some(since) = since else { return all.remove(key) };
     all.entry(key.clone()).or_insert(since);
     None
 }
@@ -330,7 +334,7 @@ fn between(since: Instant, now: Instant) -> Duration {
     Duration::from_nanos(u64::try_from(now.since_ns(since)).unwrap_or_default())
 }
 
-fn seconds(at: Instant) -> i64 {
+pub(crate) fn seconds(at: Instant) -> i64 {
     at.ns().div_euclid(1_000_000_000)
 }
 

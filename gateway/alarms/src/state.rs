@@ -234,6 +234,8 @@ pub struct ConditionState {
     pub(crate) delayed: Option<Box<Delayed>>,
     /// For how long it is out of service, and when it will be.
     pub maintenance: Maintenance,
+    /// Whether a person has said that this occurrence is a true alarm, or a false one.
+    pub mark: Stamped<Option<bool>>,
     /// Of a branch: its BranchId, the EventId with which it was left behind.
     pub branch: Option<EventId>,
     /// Earlier occurrences that nobody has dealt with, oldest first (OPC 10000-9 §5.5.2, BranchId).
@@ -289,6 +291,7 @@ impl ConditionState {
             rises: Vec::new(),
             delayed: None,
             maintenance: Maintenance::default(),
+            mark: Stamped::new(None, at),
             branch: None,
             branches: Vec::new(),
         }

@@ -1,4 +1,5 @@
-//! States as they were written before times out of service could be stated: read, never written.
+//! States as they were written before times out of service could be stated and alarms
+//! be marked: read, never written.
 
 use serde::Deserialize;
 use watchfire_model::{Instant, Level, Lsn, Severity, StatusCode};
@@ -82,6 +83,7 @@ impl From<StateV2> for ConditionState {
             rises: old.rises,
             delayed: old.delayed,
             maintenance: Maintenance::default(),
+            mark: Stamped::new(None, old.time),
             branch: old.branch,
             branches: old.branches.into_iter().map(Self::from).collect(),
         }

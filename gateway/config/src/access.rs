@@ -114,6 +114,8 @@ pub enum Operation {
     Confirm,
     /// Add a comment to one.
     Comment,
+    /// Say whether one was true or false.
+    Mark,
     /// Shelve and unshelve one.
     Shelve,
     /// Silence one.
@@ -153,10 +155,11 @@ const WORK: Roles = Roles::of(&[Operator, Engineer, Supervisor, ConfigureAdmin, 
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Acknowledge,
         Self::Confirm,
         Self::Comment,
+        Self::Mark,
         Self::Shelve,
         Self::Silence,
         Self::Reset,
@@ -175,6 +178,7 @@ impl Operation {
             Self::Acknowledge => "acknowledge",
             Self::Confirm => "confirm",
             Self::Comment => "comment",
+            Self::Mark => "mark",
             Self::Shelve => "shelve",
             Self::Silence => "silence",
             Self::Reset => "reset",
@@ -191,7 +195,7 @@ impl Operation {
     #[must_use]
     pub const fn default_roles(self) -> Roles {
         match self {
-            Self::Acknowledge | Self::Confirm | Self::Comment | Self::Shelve | Self::Silence => RUN,
+            Self::Acknowledge | Self::Confirm | Self::Comment | Self::Mark | Self::Shelve | Self::Silence => RUN,
             Self::Reset | Self::Suppress | Self::Service | Self::Enable => DECIDE,
             Self::ReadHistory => LOOK,
             Self::Diagnostics => WORK,

@@ -18,6 +18,8 @@ pub enum Doing {
     Confirm,
     /// Comment on it.
     Comment,
+    /// Say whether it was a true alarm.
+    Mark(bool),
     /// Put it aside for so long.
     Shelve(Duration),
     /// Put it aside until it has ended.
@@ -73,7 +75,9 @@ impl Console {
         let name = command.condition;
         let event = match (&command.event, command.doing) {
             (Some(event), _) => event.clone(),
-            (None, Doing::Acknowledge | Doing::Confirm | Doing::Comment) => self.newest_event(name).await?,
+            (None, Doing::Acknowledge | Doing::Confirm | Doing::Comment | Doing::Mark(_)) => {
+                self.newest_event(name).await?
+            }
             (None, _) => Vec::new(),
         };
         let comment: Variant = command.comment.map_or_else(LocalizedText::null, LocalizedText::from).into();
@@ -110,6 +114,7 @@ impl Console {
             Doing::RemoveFromService => {
                 second(MethodId::AlarmConditionType_RemoveFromService, MethodId::AlarmConditionType_RemoveFromService2)
             }
+            Doing::Mark(genuine) => (own("Mark"), vec![event(), genuine.into(), comment]),
             Doing::RemoveFromServiceFor(lasting) => (own("RemoveFromServiceFor"), vec![lasts(lasting), comment]),
             Doing::PlanRemovalFromService { from, lasting } => {
                 let from = date_time_from_instant(from).0.into();

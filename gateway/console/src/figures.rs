@@ -7,7 +7,7 @@ use crate::alarm::hexadecimal;
 use crate::{Console, ConsoleError};
 
 /// What is shown of a condition, in this order; what it does not have is left out.
-const CONDITION: [&str; 32] = [
+const CONDITION: [&str; 33] = [
     "SourceName",
     "Message",
     "Severity",
@@ -34,6 +34,7 @@ const CONDITION: [&str; 32] = [
     "Quality",
     "Comment",
     "ClientUserId",
+    "MarkedAs",
     "Score",
     "Cause",
     "Consequence",
@@ -42,7 +43,7 @@ const CONDITION: [&str; 32] = [
     "Detector",
 ];
 /// And of an area.
-const AREA: [&str; 19] = [
+const AREA: [&str; 21] = [
     "AlarmCount",
     "StartTime",
     "CurrentAlarmRate",
@@ -62,7 +63,11 @@ const AREA: [&str; 19] = [
     "MaximumActiveState",
     "MaximumUnAck",
     "MaximumReAlarmCount",
+    "MarkedTrue30Days",
+    "MarkedFalse30Days",
 ];
+/// And of a detector.
+const DETECTOR: [&str; 3] = ["AlarmsIn30Days", "MarkedTrue30Days", "MarkedFalse30Days"];
 
 /// Those that are times, in milliseconds.
 const LASTING: [&str; 5] =
@@ -85,6 +90,14 @@ impl Console {
         self.shown(&AREA, &format!("area:{area}#Metrics/"), &format!("area `{area}`")).await
     }
 
+    /// How far the alarms of a detector could be trusted.
+    ///
+    /// # Errors
+    /// When there is no such detector, or the connection ends.
+    pub async fn trusted(&self, detector: &str) -> Result<Vec<(&'static str, String)>, ConsoleError> {
+        self.shown(&DETECTOR, &format!("detector:{detector}#"), &format!("detector `{detector}`")).await
+    }
+
     async fn shown(
         &self,
         names: &[&'static str],
@@ -103,8 +116,20 @@ impl Console {
     /// # Errors
     /// When the connection ends.
     pub async fn areas(&self) -> Result<Vec<String>, ConsoleError> {
+        self.names_below(opcua::types::ObjectId::ObjectsFolder.into(), "area:").await
+    }
+
+    /// The detectors, by name.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub async fn detectors(&self) -> Result<Vec<String>, ConsoleError> {
+        self.names_below(self.own("detectors"), "detector:").await
+    }
+
+    async fn names_below(&self, node_id: NodeId, prefix: &str) -> Result<Vec<String>, ConsoleError> {
         let objects = BrowseDescription {
-            node_id: NodeId::from(opcua::types::ObjectId::ObjectsFolder),
+            node_id,
             browse_direction: BrowseDirection::Forward,
             reference_type_id: ReferenceTypeId::HierarchicalReferences.into(),
             include_subtypes: true,
@@ -112,15 +137,17 @@ impl Console {
             result_mask: BrowseDescriptionResultMask::all().bits(),
         };
         let found = self.session.browse(&[objects], 0, None).await;
-        let found = found
-            .map_err(|error| ConsoleError::Lost { doing: "looking for areas".to_owned(), status: error.status() })?;
+        let found = found.map_err(|error| ConsoleError::Lost {
+            doing: format!("looking for each `{prefix}`"),
+            status: error.status(),
+        })?;
         let references = found.into_iter().flat_map(|result| result.references.unwrap_or_default());
-        let area = |name: String| name.strip_prefix("area:").map(str::to_owned);
-        let mut areas: Vec<String> =
-            references.filter_map(|reference| self.name_of(&reference.node_id.node_id).and_then(area)).collect();
-        areas.sort();
-        areas.dedup();
-        Ok(areas)
+        let without = |name: String| name.strip_prefix(prefix).map(str::to_owned);
+        let mut names: Vec<String> =
+            references.filter_map(|reference| self.name_of(&reference.node_id.node_id).and_then(without)).collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
 }
 

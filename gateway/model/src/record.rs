@@ -209,7 +209,8 @@ pub struct AlarmCommand {
     pub key: ConditionKey,
     /// What is asked.
     pub kind: CommandKind,
-    /// Which occurrence is meant: the EventId the caller saw. Empty but for `Acknowledge`, `Confirm` and `AddComment`.
+    /// Which occurrence is meant: the EventId the caller saw. Empty but for `Acknowledge`, `Confirm`, `AddComment` and
+    /// `Mark`.
     pub event_id: Vec<u8>,
     /// Locale and text; `None` leaves the comment as it is.
     pub comment: Option<(String, String)>,
@@ -259,4 +260,6 @@ pub enum CommandKind {
         /// For how long, milliseconds.
         ms: u64,
     },
+    /// Say of an alarm whether it was a true one.
+    Mark(bool),
 }

@@ -16,7 +16,7 @@ use crate::maintenance::Reminders;
 use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
 use crate::over;
-use crate::{CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
+use crate::{AlarmFigures, CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
 
 /// Transitions in one record of the gateway's own: a lost source may concern tens of thousands.
 const TRANSITIONS_MAX: usize = 1000;
@@ -62,6 +62,8 @@ pub struct Annunciator {
     pub clock: Arc<dyn Clock>,
     /// Counts.
     pub stats: Arc<Stats>,
+    /// How the alarms are doing.
+    pub figures: Arc<AlarmFigures>,
     /// Who shows alarms.
     pub surfaces: Vec<Arc<dyn Surface>>,
 }
@@ -272,7 +274,8 @@ impl Annunciator {
 
     fn define(&mut self, defs: Vec<Arc<ConditionDef>>) -> Unpublished {
         let now = self.clock.now();
-        let views = defs.into_iter().map(|def| self.engine.define(def, now)).collect();
+        let views: Vec<Transition> = defs.into_iter().map(|def| self.engine.define(def, now)).collect();
+        views.iter().for_each(|view| self.figures.defined(&view.def, &view.state));
         Unpublished { lsn: Lsn(0), views, answer: None }
     }
 
@@ -289,6 +292,7 @@ impl Annunciator {
         self.decided.insert(binding.clone(), frame);
         let decided = Decided { binding, frame, verdicts, transitions: states(&transitions) };
         let record = self.log.put(RecordBody::Decided(decided)).await?;
+        self.count(&transitions, record.lsn);
         Ok(Some(Unpublished { lsn: record.lsn, views: transitions, answer: None }))
     }
 
@@ -312,7 +316,13 @@ impl Annunciator {
         tracing::info!(condition = %command.key, user = command.user, kind = ?command.kind, "command");
         let body = RecordBody::Commanded { command, transitions: states(&transitions) };
         let record = self.log.put(body).await?;
+        self.count(&transitions, record.lsn);
         Ok(Some(Unpublished { lsn: record.lsn, views: transitions, answer: Some(reply) }))
+    }
+
+    fn count(&self, transitions: &[Transition], recorded: Lsn) {
+        transitions.iter().for_each(|transition| self.figures.told(&transition.def, &transition.state));
+        self.figures.counted(recorded);
     }
 }
 

@@ -18,8 +18,8 @@ use crate::readers::Readers;
 use crate::roster::Roster;
 use crate::supervise::Detection;
 use crate::{
-    Annunciator, Arrival, BindingPlan, ChangeRequests, CommandRequest, CursorError, DetectorFactory, Disk, Ends, Inlet,
-    Latest, Log, Notices, OwnConditions, PortError, Source, Stats, Surface, inlet, recover,
+    AlarmFigures, Annunciator, Arrival, BindingPlan, ChangeRequests, CommandRequest, CursorError, DetectorFactory,
+    Disk, Ends, Inlet, Latest, Log, Notices, OwnConditions, PortError, Source, Stats, Surface, inlet, recover,
 };
 
 /// How long stopping may take, all steps together; what has not ended by then is ended where it stands.
@@ -53,6 +53,8 @@ pub struct Gateway {
     pub latest: Arc<Latest>,
     /// Counts.
     pub stats: Arc<Stats>,
+    /// How the alarms are doing, for the surfaces.
+    pub figures: Arc<AlarmFigures>,
     /// Where commands arrive.
     pub commands: mpsc::Receiver<CommandRequest>,
     /// Where samples from files arrive, marked `LATE`.
@@ -93,9 +95,9 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`] when it cannot start or has to stop by itself.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), GatewayError> {
-        let log = self.log.clone();
-        let recovered =
-            tokio::task::spawn_blocking(move || recover(&log)).await.map_err(|_| GatewayError::Task("recovery"))??;
+        let (log, figures) = (self.log.clone(), self.figures.clone());
+        let recovering = move || figures.recover(&log).and_then(|()| recover(&log));
+        let recovered = tokio::task::spawn_blocking(recovering).await.map_err(|_| GatewayError::Task("recovery"))??;
         let own = OwnConditions::new(&self.own_area);
         for source in &mut self.sources {
             source.recorded(&recovered.last, &recovered.open);
@@ -121,12 +123,15 @@ impl Gateway {
         let watching_ends = AbortOnDropHandle::new(tokio::spawn(watching));
         let watching = crate::damage::run(self.log.clone(), notices.clone(), self.clock.clone());
         let watching_damage = AbortOnDropHandle::new(tokio::spawn(watching));
+        let keeping = crate::figures::run(self.figures.clone(), self.log.clone(), self.clock.clone());
+        let keeping_figures = AbortOnDropHandle::new(tokio::spawn(keeping));
         let annunciator = Annunciator {
             engine: recovered.engine,
             decided: recovered.decided,
             log: self.log.clone(),
             clock: self.clock.clone(),
             stats: self.stats.clone(),
+            figures: self.figures.clone(),
             surfaces: self.surfaces,
         };
         let mut annunciate: Essential = task(annunciator.run(notice_receiver, self.commands));
@@ -163,6 +168,7 @@ impl Gateway {
         let source_stop = CancellationToken::new();
         let handing = hand_in(self.imports, door.clone(), source_stop.clone());
         let _importing = AbortOnDropHandle::new(tokio::spawn(handing));
+        let clock = self.clock.clone();
         let mut readers = Readers::new(self.log.clone(), notices, self.clock, self.latest, self.stats, signals_of);
         for source in self.sources {
             readers.start(source, &door, source_stop.child_token());
@@ -194,7 +200,7 @@ impl Gateway {
             // Nothing that was received may be lost for want of a moment.
             finish("ingestion", Timer::now() + INGEST_MAX, async { drop(ingest.await) }).await;
         }
-        drop((watching_disk, watching_ends, watching_damage));
+        drop((watching_disk, watching_ends, watching_damage, keeping_figures));
         detect_stop.cancel();
         finish("detectors", end, async { drop((&mut detectors).await) }).await;
         drop(detectors);
@@ -205,6 +211,9 @@ impl Gateway {
             });
         }
         finish("annunciator", end, async { drop(annunciate.await) }).await;
+        if let Err(error) = self.figures.keep(&self.log, clock.now()).await {
+            tracing::error!(%error, "the figures of alarms could not be kept");
+        }
         finish("sealing", end, async { drop(seal.await) }).await;
         commit_stop.cancel();
         match tokio::time::timeout(COMMIT_MAX, commit).await {

@@ -129,7 +129,7 @@ fn last_known_by(log: &Log, end: Instant) -> Result<Lsn, CursorError> {
 }
 
 /// Records without samples, in order: those that are sealed, then the others.
-struct Reader<'l> {
+pub(crate) struct Reader<'l> {
     log: &'l Log,
     /// The next that is sealed, and the last.
     sealed: (Lsn, Lsn),
@@ -139,12 +139,12 @@ struct Reader<'l> {
 }
 
 impl<'l> Reader<'l> {
-    fn new(log: &'l Log, from: Lsn) -> Self {
+    pub(crate) fn new(log: &'l Log, from: Lsn) -> Self {
         let sealed = log.history().sealed();
         Self { log, sealed: (from, sealed), next: from.max(sealed.next()), found: VecDeque::new() }
     }
 
-    fn next(&mut self) -> Result<Option<Record>, CursorError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Record>, CursorError> {
         while self.found.is_empty() {
             let (from, upto) = self.sealed;
             if from > upto {
@@ -162,7 +162,7 @@ impl<'l> Reader<'l> {
     }
 }
 
-fn states_of(record: &Record) -> &[AlarmState] {
+pub(crate) fn states_of(record: &Record) -> &[AlarmState] {
     match &record.body {
         RecordBody::Decided(decided) => &decided.transitions,
         RecordBody::Commanded { transitions, .. } => transitions,

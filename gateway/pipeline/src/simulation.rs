@@ -2,6 +2,7 @@
 //! poison, kills and commands are scripted; what must hold after any of them is checked here.
 
 mod changes;
+mod figures;
 mod kills;
 mod memory;
 mod modes;

@@ -216,6 +216,8 @@ const fn type_of(kind: Option<CommandKind>) -> ObjectTypeId {
             | CommandKind::PlanRemovalFromService { .. }
             | CommandKind::PlaceInService,
         ) => ObjectTypeId::AuditConditionOutOfServiceEventType,
+        // The standard has none for it.
+        Some(CommandKind::Mark(_)) => ObjectTypeId::AuditConditionEventType,
         Some(CommandKind::Silence) => ObjectTypeId::AuditConditionSilenceEventType,
         Some(CommandKind::Reset) => ObjectTypeId::AuditConditionResetEventType,
     }

@@ -40,6 +40,7 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "OutOfServiceState" => two(state.out_of_service.value, "Out of Service", "In Service"),
         "OutOfServiceState/Id" => state.out_of_service.value.into(),
         "OutOfServiceState/TransitionTime" => time(state.out_of_service.since),
+        "MarkedAs" => UAString::from(mark(state)).into(),
         "OutOfServiceFrom" => span(state).0.map_or_else(|| DateTime::null().into(), time),
         "OutOfServiceUntil" => span(state).1.map_or_else(|| DateTime::null().into(), time),
         "SilenceState" => two(state.silenced.value, "Silenced", "Not Silenced"),
@@ -160,6 +161,15 @@ pub(crate) fn event_id(condition: &Condition) -> ByteString {
 
 fn time(at: Instant) -> Variant {
     date_time_from_instant(at).0.into()
+}
+
+/// What somebody has said of this occurrence.
+const fn mark(state: &ConditionState) -> &'static str {
+    match state.mark.value {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "",
+    }
 }
 
 /// Since when and until when it is out of service, as far as was stated, or will be.

@@ -1,9 +1,11 @@
-//! What hangs below a detector: whose code it runs (IEC 62443-4-2 SAR 2.4). Set when the server is made, and when what
-//! runs is changed.
+//! What hangs below a detector: whose code it runs (IEC 62443-4-2 SAR 2.4), set when the server is made and when what
+//! runs is changed; and how far its alarms could be trusted.
 
 use std::sync::Arc;
 
-use opcua::types::{UAString, Variant};
+use opcua::types::{DataTypeId, UAString, Variant};
+
+use crate::nodes::Values;
 
 /// A detector as it is shown to HMIs. What is not known is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,11 +35,23 @@ pub(crate) enum DetectorPart {
     Signer,
     Licence,
     Model,
+    Alarms,
+    MarkedTrue,
+    MarkedFalse,
 }
 
 impl DetectorPart {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Plugin, Self::Version, Self::Digest, Self::Signer, Self::Licence, Self::Model];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Plugin,
+        Self::Version,
+        Self::Digest,
+        Self::Signer,
+        Self::Licence,
+        Self::Model,
+        Self::Alarms,
+        Self::MarkedTrue,
+        Self::MarkedFalse,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -47,12 +61,26 @@ impl DetectorPart {
             Self::Signer => "Signer",
             Self::Licence => "Licence",
             Self::Model => "Model",
+            Self::Alarms => "AlarmsIn30Days",
+            Self::MarkedTrue => "MarkedTrue30Days",
+            Self::MarkedFalse => "MarkedFalse30Days",
         }
     }
 
-    /// Its value, a String; null for what is not known.
-    pub(crate) fn value(self, detector: &DetectorNode) -> Variant {
+    pub(crate) const fn data_type(self) -> DataTypeId {
+        match self {
+            Self::Alarms | Self::MarkedTrue | Self::MarkedFalse => DataTypeId::UInt32,
+            _ => DataTypeId::String,
+        }
+    }
+
+    /// Its value; null for what is not known.
+    pub(crate) fn value(self, detector: &DetectorNode, values: &Values<'_>) -> Variant {
+        let trusted = || values.figures.detector(&detector.name, values.now);
         let text = match self {
+            Self::Alarms => return trusted().alarms.into(),
+            Self::MarkedTrue => return trusted().genuine.into(),
+            Self::MarkedFalse => return trusted().mistaken.into(),
             Self::Plugin => &detector.plugin,
             Self::Version => &detector.version,
             Self::Digest => &detector.digest,
@@ -70,6 +98,9 @@ impl DetectorPart {
             Self::Digest => "SHA-256 of the component that runs.",
             Self::Signer => "Who signed it, as the configuration names the key. Null while the plugin is refused.",
             Self::Licence => "The plugin's licence, an SPDX expression.",
+            Self::Alarms => "Alarms of the last 30 days, by UTC days.",
+            Self::MarkedTrue => "How many of them somebody marked as true.",
+            Self::MarkedFalse => "How many somebody marked as false.",
             Self::Model => "SHA-256 of the model that it judges by. Null where it has none.",
         }
     }

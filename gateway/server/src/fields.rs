@@ -230,6 +230,7 @@ pub(crate) static FIELDS: &[Field] = {
         ours(property("RespondWithin", Duration)),
         ours(property("Chattering", Boolean)),
         ours(property("SuppressedBy", String)),
+        ours(property("MarkedAs", String)),
         ours(property("OutOfServiceFrom", UtcTime)),
         ours(property("OutOfServiceUntil", UtcTime)),
         only(Of::Grouped, ours(property("Group", String))),

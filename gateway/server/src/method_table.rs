@@ -13,6 +13,8 @@ pub(crate) enum Arguments {
     None,
     /// EventId, Comment.
     EventAndComment,
+    /// EventId, Genuine, Comment.
+    EventMarkAndComment,
     /// Comment.
     Comment,
     /// ShelvingTime.
@@ -29,7 +31,7 @@ impl Arguments {
             Self::None => 0,
             Self::Comment | Self::Time => 1,
             Self::EventAndComment | Self::TimeAndComment => 2,
-            Self::StartTimeAndComment => 3,
+            Self::StartTimeAndComment | Self::EventMarkAndComment => 3,
         }
     }
 
@@ -37,11 +39,13 @@ impl Arguments {
     pub(crate) fn declared(self) -> Vec<(&'static str, DataTypeId, &'static str)> {
         let start = ("StartTime", DataTypeId::UtcTime, "When it begins.");
         let time = ("Duration", DataTypeId::Duration, "For how long, milliseconds.");
+        let genuine = ("Genuine", DataTypeId::Boolean, "Whether it was a true alarm.");
         let event = ("EventId", DataTypeId::ByteString, "The event that was seen.");
         let comment = ("Comment", DataTypeId::LocalizedText, "Why; a null text changes no comment.");
         match self {
             Self::None => Vec::new(),
             Self::EventAndComment => vec![event, comment],
+            Self::EventMarkAndComment => vec![event, genuine, comment],
             Self::Comment => vec![comment],
             Self::Time => vec![time],
             Self::TimeAndComment => vec![time, comment],
@@ -107,7 +111,7 @@ const OUT_THEN: CommandKind = CommandKind::PlanRemovalFromService { from: Instan
 
 /// All of them.
 static METHODS: &[Method] = {
-    use Arguments::{Comment, EventAndComment, None, StartTimeAndComment, Time, TimeAndComment};
+    use Arguments::{Comment, EventAndComment, EventMarkAndComment, None, StartTimeAndComment, Time, TimeAndComment};
     use CommandKind::{
         Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlaceInService, RemoveFromService, Reset,
         Silence, Suppress, Unshelve, Unsuppress,
@@ -143,6 +147,7 @@ static METHODS: &[Method] = {
         method(MethodId::AlarmConditionType_ShelvingState_Unshelve, Unshelve, None, Declared),
         method(MethodId::AlarmConditionType_ShelvingState_Unshelve2, Unshelve, Comment, Declared),
         ours("RemoveFromServiceFor", OUT_FOR, TimeAndComment),
+        ours("Mark", CommandKind::Mark(true), EventMarkAndComment),
         ours("PlanRemovalFromService", OUT_THEN, StartTimeAndComment),
     ]
 };
@@ -199,6 +204,7 @@ impl Method {
             K::Suppress => ("Suppress", "Suppress2"),
             K::Unsuppress => ("Unsuppress", "Unsuppress2"),
             // Methods of our own, which have their name from above.
+            K::Mark(_) => ("Mark", "Mark"),
             K::RemoveFromServiceFor(_) | K::PlanRemovalFromService { .. } | K::RemoveFromService => {
                 ("RemoveFromService", "RemoveFromService2")
             }
@@ -218,6 +224,7 @@ impl Method {
                 "Takes the alarm out of service for a time; somebody is reminded when that is over."
             }
             CommandKind::PlanRemovalFromService { .. } => "The same at a time to come; PlaceInService takes it back.",
+            CommandKind::Mark(_) => "Says whether it was a true alarm or a false one; it changes nothing else.",
             _ => "",
         }
     }

@@ -64,6 +64,7 @@ enum What {
 struct Said {
     event_id: Vec<u8>,
     comment: Option<CommentText>,
+    genuine: bool,
     start: Instant,
     time_ms: f64,
 }
@@ -106,6 +107,7 @@ impl Call {
         };
         let (event, time, comment) = match method.map(|method| method.arguments) {
             Some(Arguments::EventAndComment) => (Some(0), None, Some(1)),
+            Some(Arguments::EventMarkAndComment) => (Some(0), None, Some(2)),
             Some(Arguments::TimeAndComment) => (None, Some(0), Some(1)),
             Some(Arguments::StartTimeAndComment) => (None, None, Some(2)),
             Some(Arguments::Time) => (None, Some(0), None),
@@ -145,6 +147,7 @@ impl Call {
             CommandKind::PlanRemovalFromService { .. } => {
                 CommandKind::PlanRemovalFromService { from: said.start, ms: milliseconds(said.time_ms) }
             }
+            CommandKind::Mark(_) => CommandKind::Mark(said.genuine),
             kind => kind,
         };
         let command = AlarmCommand {
@@ -176,7 +179,7 @@ impl Call {
     }
 
     fn reset_figures(&self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
-        let mut space = shared.space.write();
+        let space = shared.space.read();
         let area = match own_text(&self.object).and_then(|name| Node::find(&space, name)) {
             Some(Node::AreaPart(path, AreaPart::Metrics)) => path,
             Some(_) => return Err(StatusCode::BadMethodInvalid.into()),
@@ -187,9 +190,7 @@ impl Call {
         }
         self.expect(0)?;
         tracing::info!(area = &*area, user = name_of(&context.token), "figures of alarms begin anew");
-        if let Some(found) = space.areas.get_mut(&area) {
-            found.metrics.reset(shared.clock.now());
-        }
+        shared.figures.reset(&area, shared.clock.now());
         Ok(())
     }
 
@@ -207,7 +208,7 @@ impl Call {
         let mut said = Said::default();
         let mut fits = Vec::new();
         let mut given = self.arguments.iter();
-        if arguments == Arguments::EventAndComment {
+        if matches!(arguments, Arguments::EventAndComment | Arguments::EventMarkAndComment) {
             let event_id = given.next().and_then(|argument| match argument {
                 Variant::ByteString(ByteString { value }) => Some(value.clone().unwrap_or_default()),
                 Variant::Empty => Some(Vec::new()),
@@ -215,6 +216,14 @@ impl Call {
             });
             fits.push(event_id.is_some());
             said.event_id = event_id.unwrap_or_default();
+        }
+        if arguments == Arguments::EventMarkAndComment {
+            let genuine = given.next().and_then(|argument| match argument {
+                Variant::Boolean(genuine) => Some(*genuine),
+                _ => None,
+            });
+            fits.push(genuine.is_some());
+            said.genuine = genuine.unwrap_or_default();
         }
         if arguments == Arguments::StartTimeAndComment {
             let start = given.next().and_then(|argument| match argument {

@@ -71,7 +71,7 @@ const fn share(path: &'static str, explanation: &'static str, value: fn(&Figures
 /// All of them.
 pub(crate) static FIGURES: &[Figure] = &[
     standard("AlarmCount", DataTypeId::UInt32, "Alarms since counting began.", |f| f.alarm_count().into()),
-    standard("StartTime", DataTypeId::UtcTime, "When counting began: at the gateway's start.", |f| {
+    standard("StartTime", DataTypeId::UtcTime, "When counting began: at the first start, or with Reset.", |f| {
         date_time_from_instant(f.start()).0.into()
     }),
     standard("MaximumActiveState", DataTypeId::Duration, "The longest time that an alarm was active.", |f| {
@@ -109,6 +109,12 @@ pub(crate) static FIGURES: &[Figure] = &[
     count("Chattering", "Alarms that come and go now; none is good.", |f| number(f.chattering())),
     count("FleetingInDay", "Alarms of the last day that ended within ten seconds; none is good.", |f| {
         f.fleeting(Window::Day).into()
+    }),
+    count("MarkedTrue30Days", "Alarms that somebody marked as true in the last 30 days.", |f| {
+        f.record().genuine.into()
+    }),
+    count("MarkedFalse30Days", "The same as false; many of them call for another threshold.", |f| {
+        f.record().mistaken.into()
     }),
 ];
 

@@ -9,7 +9,7 @@ use opcua::types::{
 };
 use watchfire_config::Operation;
 use watchfire_model::{Instant, Kind};
-use watchfire_pipeline::Latest;
+use watchfire_pipeline::{AlarmFigures, Latest};
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
 use crate::condition_values;
@@ -112,6 +112,7 @@ pub(crate) struct Description {
 /// Where the values of variables come from that are not kept with the nodes.
 pub(crate) struct Values<'a> {
     pub latest: &'a Latest,
+    pub figures: &'a AlarmFigures,
     pub kinds: &'a Kinds,
     pub now: Instant,
 }
@@ -283,13 +284,12 @@ impl Node {
                 part.value(tally).map(|(_, value)| DataValue::new_now(value))
             }
             Self::Figure(path, figure) => {
-                let figures = space.areas.get(path)?.metrics.figures(values.now);
-                Some(DataValue::new_now(figure.value(&figures)))
+                Some(DataValue::new_now(values.figures.area(path, values.now, |figures| figure.value(figures))))
             }
             Self::Field(_, field) if matches!(field.shape, Shape::Object(_)) => None,
             Self::Field(condition, field) => Some(condition_values::data_value(condition, field, values.now)),
             Self::TypeField(_) => Some(DataValue::new_now(Variant::Empty)),
-            Self::DetectorPart(detector, part) => Some(DataValue::new_now(part.value(detector))),
+            Self::DetectorPart(detector, part) => Some(DataValue::new_now(part.value(detector, values))),
             Self::InputArguments(method) => Some(DataValue::new_now(arguments(method))),
             Self::Area(_)
             | Self::Source(_)
@@ -312,7 +312,7 @@ impl Node {
             }
             Self::Figure(_, figure) => figure.data_type.into(),
             Self::Field(_, field) | Self::TypeField(field) => field.data_type.into(),
-            Self::DetectorPart(..) => DataTypeId::String.into(),
+            Self::DetectorPart(_, part) => part.data_type().into(),
             Self::InputArguments(_) => DataTypeId::Argument.into(),
             Self::Area(_)
             | Self::Source(_)

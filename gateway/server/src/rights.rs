@@ -30,6 +30,7 @@ pub(crate) const fn operation_of(kind: CommandKind) -> Operation {
         | CommandKind::RemoveFromServiceFor(_)
         | CommandKind::PlanRemovalFromService { .. }
         | CommandKind::PlaceInService => Operation::Service,
+        CommandKind::Mark(_) => Operation::Mark,
         CommandKind::Silence => Operation::Silence,
         CommandKind::Reset => Operation::Reset,
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_config::{Security, ServerConfig};
 use watchfire_model::Clock;
-use watchfire_pipeline::{Commands, Latest, Recorded, Surface};
+use watchfire_pipeline::{AlarmFigures, Commands, Latest, Recorded, Surface};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use crate::audit::{self, Audit};
@@ -64,6 +64,8 @@ pub struct ServerOptions {
     pub latest: Arc<Latest>,
     /// What their values are, as far as it was found out; before the kinds of `signals`.
     pub kinds: Kinds,
+    /// How the alarms are doing.
+    pub figures: Arc<AlarmFigures>,
     /// What was recorded of the signals.
     pub recorded: Arc<dyn Recorded>,
     /// The way to the annunciator.
@@ -108,13 +110,13 @@ impl Server {
         let clock = options.clock.clone();
         let shared = Arc::new(Shared {
             space: RwLock::new(
-                Space::new(&options.default_area, &options.areas, options.signals, options.clock.now())
-                    .with_detectors(options.detectors),
+                Space::new(&options.default_area, &options.areas, options.signals).with_detectors(options.detectors),
             ),
             watch: Watch::default(),
             refreshing: crate::refresh::InProgress::default(),
             latest: options.latest,
             kinds: options.kinds,
+            figures: options.figures,
             recorded: options.recorded,
             commands: options.commands,
             users: users.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opcua::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use watchfire_model::Clock;
-use watchfire_pipeline::{Commands, Latest, Recorded};
+use watchfire_pipeline::{AlarmFigures, Commands, Latest, Recorded};
 use watchfire_ua::Kinds;
 
 use crate::audit::Audit;
@@ -22,6 +22,7 @@ pub(crate) struct Shared {
     pub refreshing: InProgress,
     pub latest: Arc<Latest>,
     pub kinds: Kinds,
+    pub figures: Arc<AlarmFigures>,
     pub recorded: Arc<dyn Recorded>,
     pub commands: Commands,
     pub users: Arc<Users>,
@@ -42,6 +43,6 @@ impl Shared {
     }
 
     pub(crate) fn values(&self) -> Values<'_> {
-        Values { latest: &self.latest, kinds: &self.kinds, now: self.clock.now() }
+        Values { latest: &self.latest, figures: &self.figures, kinds: &self.kinds, now: self.clock.now() }
     }
 }

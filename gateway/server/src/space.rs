@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use opcua::types::NodeId;
-use watchfire_alarms::{ConditionDef, ConditionState, Metrics};
-use watchfire_model::{ConditionKey, Instant, Kind, Level, SignalId};
-use watchfire_pipeline::ConditionView;
+use watchfire_alarms::{ConditionDef, ConditionState};
+use watchfire_model::{ConditionKey, Kind, Level, SignalId};
+use watchfire_pipeline::{ConditionView, area_parts};
 
 use crate::detector_parts::DetectorNode;
 use crate::names::{AREA, SIGNAL, SOURCE, own};
@@ -31,9 +31,6 @@ pub struct SignalNode {
     /// What it is, for people.
     pub description: Arc<str>,
 }
-
-/// The area of what has none, where not even a default is given.
-const NO_AREA: &str = "Gateway";
 
 /// Limits as they were last seen in evidence: highest, high, low, lowest.
 type LimitValues = [Option<f64>; 4];
@@ -113,8 +110,6 @@ pub(crate) struct Area {
     pub conditions: Vec<Place>,
     /// Of this area and those below it.
     pub tally: Tally,
-    /// Of the same.
-    pub metrics: Metrics,
 }
 
 /// A source or a detector that conditions are about.
@@ -136,8 +131,6 @@ struct Signal {
 pub(crate) struct Space {
     /// Where things without an area go.
     default_area: String,
-    /// When it was made.
-    start: Instant,
     /// The area with the folder of detectors, the gateway's own; `None` where there are no detectors.
     pub detectors_in: Option<Arc<str>>,
     pub detectors: BTreeMap<Arc<str>, Arc<DetectorNode>>,
@@ -151,10 +144,8 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    pub(crate) fn new(default_area: &str, areas: &[String], signals: Vec<SignalNode>, start: Instant) -> Self {
-        let default_area =
-            if default_area.split('/').all(|part| part.trim().is_empty()) { NO_AREA } else { default_area };
-        let mut space = Self { default_area: default_area.to_owned(), start, ..Self::default() };
+    pub(crate) fn new(default_area: &str, areas: &[String], signals: Vec<SignalNode>) -> Self {
+        let mut space = Self { default_area: default_area.to_owned(), ..Self::default() };
         for area in areas {
             space.area(area);
         }
@@ -225,14 +216,8 @@ impl Space {
 
     /// The area's path as it is kept; makes it and those above it where they are missing.
     fn area(&mut self, path: &str) -> Arc<str> {
-        let named =
-            |path: &str| path.split('/').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        let mut parts: Vec<String> = named(path);
-        if parts.is_empty() {
-            parts = named(&self.default_area);
-        }
         let mut above: Option<Arc<str>> = None;
-        for part in parts {
+        for part in area_parts(path, &self.default_area) {
             let path: Arc<str> =
                 above.as_ref().map_or_else(|| part.as_str().into(), |above| format!("{above}/{part}").into());
             if !self.areas.contains_key(&path) {
@@ -240,8 +225,7 @@ impl Space {
                     Some(parent) => parent.areas.push(path.clone()),
                     None => self.top.push(path.clone()),
                 }
-                self.areas
-                    .insert(path.clone(), Area { parent: above, metrics: Metrics::new(self.start), ..Area::default() });
+                self.areas.insert(path.clone(), Area { parent: above, ..Area::default() });
             }
             above = Some(path);
         }
@@ -308,7 +292,6 @@ impl Space {
                 area.tally.leave(&before.state);
             }
             area.tally.enter(&after.state);
-            area.metrics.saw(&after.def.key, before.map(|before| &*before.state), &after.state);
             at = area.parent.clone();
         }
     }

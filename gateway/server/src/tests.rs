@@ -9,6 +9,7 @@ mod events;
 mod history;
 mod house;
 mod maintenance;
+mod marks;
 mod methods;
 mod metrics;
 mod misuse;

@@ -74,6 +74,11 @@ async fn answer(console: &Console, command: &AlarmsCommand) -> Result<ExitCode> 
             }
             give(Doing::Comment, deed, "commented").await?;
         }
+        AlarmsCommand::Mark { condition, genuine, comment, event } => {
+            let deed = Deed { condition: condition.clone(), comment: comment.clone(), event: event.clone() };
+            let done = if *genuine { "marked as true" } else { "marked as false" };
+            give(Doing::Mark(*genuine), &deed, done).await?;
+        }
         AlarmsCommand::Shelve { lasting, deed, .. } => {
             let doing = lasting.map_or(Doing::ShelveOnce, Doing::Shelve);
             give(doing, deed, "shelved").await?;
@@ -125,6 +130,11 @@ async fn answer(console: &Console, command: &AlarmsCommand) -> Result<ExitCode> 
             };
             for area in areas {
                 print!("{area}\n{}", table(&console.figures(&area).await?));
+            }
+            if area.is_none() {
+                for detector in console.detectors().await? {
+                    print!("detector {detector}\n{}", table(&console.trusted(&detector).await?));
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use watchfire_config::{Config, DetectorConfig, Mode as ConfiguredMode, QuotaConfig, SignalConfig, SourceConfig};
 use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
 use watchfire_pipeline::{
-    BindingPlan, BindingSpec, Commands, Latest, Mode, ModelFile, Quota, SignalsOf, Site, Source, Surface,
+    AlarmFigures, BindingPlan, BindingSpec, Commands, Latest, Mode, ModelFile, Quota, SignalsOf, Site, Source, Surface,
 };
 use watchfire_sandbox::{ChildCompiler, Compiler, Sandbox, SandboxOptions, Shelf};
 use watchfire_server::{DetectorNode, Server, ServerOptions, SignalNode};
@@ -214,7 +214,7 @@ impl Assembly {
     pub fn server(
         &self,
         data: &Data,
-        latest: &Arc<Latest>,
+        (latest, figures): (&Arc<Latest>, &Arc<AlarmFigures>),
         commands: Commands,
         clock: &Arc<dyn Clock>,
         detectors: &BTreeMap<String, Provenance>,
@@ -229,6 +229,7 @@ impl Assembly {
             detectors: detector_nodes(detectors),
             kinds: self.kinds.clone(),
             latest: latest.clone(),
+            figures: figures.clone(),
             recorded: data.log.clone(),
             commands,
             clock: clock.clone(),

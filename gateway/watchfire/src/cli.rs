@@ -222,6 +222,20 @@ pub enum AlarmsCommand {
     Confirm(Deed),
     /// Comment on an alarm.
     Comment(Deed),
+    /// Say whether an alarm was a true one or a false one: it is counted, and changes nothing else.
+    Mark {
+        /// The condition's name, as `list` shows it.
+        condition: String,
+        /// What it was.
+        #[arg(value_name = "true|false", action = clap::ArgAction::Set)]
+        genuine: bool,
+        /// Why, for whoever reads it later.
+        #[arg(long, short = 'm', value_name = "TEXT")]
+        comment: Option<String>,
+        /// The event that is meant, as `list --json` shows it (default: the newest).
+        #[arg(long, value_name = "HEX")]
+        event: Option<String>,
+    },
     /// Put an alarm aside: for a time, or once, until it has ended.
     Shelve {
         /// For so long, such as `30m` or `8h`.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use tokio_util::sync::CancellationToken;
 use watchfire_config::Config;
 use watchfire_model::{Clock, SystemClock};
-use watchfire_pipeline::{BindingPlan, Gateway, Latest, Stats, Surface, changes, commands};
+use watchfire_pipeline::{AlarmFigures, BindingPlan, Gateway, Latest, Stats, Surface, changes, commands};
 use watchfire_server::Server;
 
 use crate::assemble::Assembly;
@@ -162,7 +162,8 @@ async fn assembled(
     let (changes, requested) = changes();
     let imports = way_in.begin();
     let latest = Arc::new(Latest::default());
-    let (server, surface) = assembly.server(&data, &latest, given, clock, &detectors)?;
+    let figures = Arc::new(AlarmFigures::new(&assembly.config().gateway.name, clock.now()));
+    let (server, surface) = assembly.server(&data, (&latest, &figures), given, clock, &detectors)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let settings = assembly.config().gateway.clone();
     let ends = Arc::new(LiveEnds::new(CertificateEnds::new(assembly.config(), data.pki())));
@@ -195,6 +196,7 @@ async fn assembled(
         own_area: settings.name.clone(),
         latest,
         stats,
+        figures,
         commands: requests,
         imports,
         commit_interval: settings.commit_interval,

@@ -24,7 +24,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     use CommandKind::{
-        Acknowledge, AddComment, Confirm, Disable, Enable, OneShotShelve, PlaceInService, PlanRemovalFromService,
+        Acknowledge, AddComment, Confirm, Disable, Enable, Mark, OneShotShelve, PlaceInService, PlanRemovalFromService,
         RemoveFromService, RemoveFromServiceFor, Reset, Silence, Suppress, TimedShelve, Unshelve, Unsuppress,
     };
     let level = prop::sample::select(vec![Level::Normal, Level::High, Level::HighHigh, Level::Low, Level::Unknown]);
@@ -39,6 +39,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Unsuppress,
         RemoveFromService,
         RemoveFromServiceFor(5_000),
+        Mark(true),
+        Mark(false),
         PlanRemovalFromService { from: Instant::from_s(60), ms: 5_000 },
         PlaceInService,
         Silence,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use watchfire_model::{CommandKind, ConditionKey, Instant, Level};
 
 use super::bench::{Bench, seconds};
-use crate::{ConditionState, Metrics, Rules, Window};
+use crate::{ConditionState, Glance, Metrics, Rules, Window};
 
 /// Noon of some day, so that a day by the calendar has room on both sides.
 const NOON: i64 = 20_000 * 86_400 + 43_200;
@@ -32,8 +32,10 @@ impl Console {
             state
         };
         let (before, during, after) = (state(from, false, 0), state(from, true, 1), state(until, false, 1));
+        let before = Glance::of(&before);
+        let during = before.then(&during);
         self.metrics.saw(&key, Some(&before), &during);
-        self.metrics.saw(&key, Some(&during), &after);
+        self.metrics.saw(&key, Some(&during), &during.then(&after));
     }
 
     fn at(&self, s: i64) -> crate::Figures<'_> {
@@ -93,10 +95,11 @@ fn the_ten_most_frequent_have_their_share() {
 fn what_stands_waits_chatters_and_flees_is_seen() {
     let mut bench = Bench::ruled(Rules { re_alarm: seconds(100_000), ..Rules::default() });
     let mut metrics = Metrics::new(Instant::from_s(0));
-    let mut before = bench.state().clone();
+    let mut before = Glance::of(bench.state());
     let mut saw = |bench: &Bench, metrics: &mut Metrics| {
-        metrics.saw(&bench.key, Some(&before), bench.state());
-        before = bench.state().clone();
+        let after = before.then(bench.state());
+        metrics.saw(&bench.key, Some(&before), &after);
+        before = after;
     };
     for _ in 0..3 {
         bench.find(Level::High);
@@ -128,10 +131,51 @@ fn what_nobody_is_bothered_with_is_no_alarm() {
     let mut bench = Bench::new(false);
     let mut metrics = Metrics::new(Instant::from_s(0));
     bench.ask(CommandKind::Suppress).unwrap();
-    let before = bench.state().clone();
+    let before = Glance::of(bench.state());
     bench.find(Level::High);
-    metrics.saw(&bench.key, Some(&before), bench.state());
+    metrics.saw(&bench.key, Some(&before), &before.then(bench.state()));
     assert_eq!(metrics.figures(Instant::from_s(9)).alarm_count(), 0);
-    metrics.saw(&ConditionKey::new("a", "b", ""), None, bench.state());
+    metrics.saw(&ConditionKey::new("a", "b", ""), None, &Glance::of(bench.state()));
     assert_eq!(metrics.figures(Instant::from_s(9)).alarm_count(), 0, "what stood before is none");
+}
+
+#[test]
+fn what_people_say_of_alarms_is_counted_for_thirty_days_and_changes_nothing() {
+    let mut bench = Bench::new(false);
+    let mut record = crate::TrackRecord::default();
+    let mut before = Glance::of(bench.state());
+    let never = bench.give(CommandKind::Mark(true), &bench.event(), None);
+    assert_eq!(never, Err(crate::RefusedCommand::EventIdUnknown), "it was never an alarm");
+    let mut saw = |bench: &Bench, record: &mut crate::TrackRecord| {
+        let after = before.then(bench.state());
+        record.saw(Some(&before), &after);
+        before = after;
+        let said = record.until(Instant::from_s(bench.s));
+        (said.alarms, said.genuine, said.mistaken)
+    };
+    bench.find(Level::High);
+    let first = bench.event();
+    assert_eq!(saw(&bench, &mut record), (1, 0, 0));
+    let marked = bench.give(CommandKind::Mark(false), &first, Some("the gauge was being cleaned")).unwrap();
+    assert!(marked.notify && marked.state.active.value && !marked.state.acked.value, "it changes nothing else");
+    assert_eq!(
+        (marked.state.mark.value, marked.state.comment.value.text.as_str()),
+        (Some(false), "the gauge was being cleaned")
+    );
+    assert_eq!(saw(&bench, &mut record), (1, 0, 1));
+    bench.give(CommandKind::Mark(true), &first, None).unwrap();
+    assert_eq!(saw(&bench, &mut record), (1, 1, 0), "somebody thought better of it");
+    bench.find(Level::Normal);
+    saw(&bench, &mut record);
+    bench.find(Level::High);
+    assert_eq!((saw(&bench, &mut record), bench.state().mark.value), ((2, 1, 0), None), "another occurrence");
+    bench.give(CommandKind::Mark(false), &first, None).unwrap();
+    assert_eq!(saw(&bench, &mut record), (2, 0, 1), "its EventId means the branch that is left of it");
+    bench.restart();
+    assert_eq!(bench.state().branches[0].mark.value, Some(false));
+    let event = bench.event();
+    bench.give(CommandKind::Mark(true), &event, None).unwrap();
+    assert_eq!(saw(&bench, &mut record), (2, 1, 1));
+    let later = record.until(Instant::from_s(31 * 86_400));
+    assert_eq!((later.alarms, later.genuine, later.mistaken), (0, 0, 0));
 }

@@ -18,8 +18,9 @@ use watchfire_model::{
 use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
 use super::plain::PlainFactory;
 use crate::{
-    Arrival, BindingPlan, BindingSpec, Change, Changes, Commands, ConditionView, Gateway, GatewayError, Inlet, Latest,
-    Log, Mode, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands, replay, seal_all,
+    AlarmFigures, Arrival, BindingPlan, BindingSpec, Change, Changes, Commands, ConditionView, Gateway, GatewayError,
+    Inlet, Latest, Log, Mode, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands, replay,
+    seal_all,
 };
 
 /// What outlives a gateway: its stores and the world's clock.
@@ -188,6 +189,7 @@ impl Surface for Screen {
 pub struct Rig {
     pub log: Arc<Log>,
     pub stats: Arc<Stats>,
+    pub figures: Arc<AlarmFigures>,
     clock: Arc<ManualClock>,
     script: mpsc::UnboundedSender<Arrival>,
     screen: Arc<Screen>,
@@ -209,6 +211,7 @@ impl Rig {
     pub async fn start_with(site: &Site, bindings: Vec<BindingPlan>) -> Self {
         let log = site.log();
         let stats = Arc::new(Stats::default());
+        let figures = Arc::new(AlarmFigures::new("own", site.clock.now()));
         let (script, receiver) = mpsc::unbounded_channel();
         let screen = Arc::new(Screen(Mutex::default(), site.journal.clone()));
         let (way, requests) = commands();
@@ -224,6 +227,7 @@ impl Rig {
             own_area: "own".into(),
             latest: Arc::default(),
             stats: stats.clone(),
+            figures: figures.clone(),
             commands: requests,
             imports: tokio::sync::mpsc::channel(1).1,
             commit_interval: Duration::from_millis(100),
@@ -236,7 +240,8 @@ impl Rig {
         let _: &Arc<Latest> = &gateway.latest;
         let stop = CancellationToken::new();
         let task = tokio::spawn(gateway.run(stop.clone()));
-        let rig = Self { log, stats, clock: site.clock.clone(), script, screen, commands: way, changes, stop, task };
+        let rig =
+            Self { log, stats, figures, clock: site.clock.clone(), script, screen, commands: way, changes, stop, task };
         rig.until(|views| views.iter().any(|view| view.def.key.as_str() == "plain/high/s/0")).await;
         rig.wait_ms(300).await;
         rig

@@ -80,8 +80,11 @@ async fn everything_hangs_together_in_both_directions() {
             HasProperty,
             FORWARD,
             &[
+                "detector:hot#AlarmsIn30Days",
                 "detector:hot#Digest",
                 "detector:hot#Licence",
+                "detector:hot#MarkedFalse30Days",
+                "detector:hot#MarkedTrue30Days",
                 "detector:hot#Model",
                 "detector:hot#Plugin",
                 "detector:hot#Signer",

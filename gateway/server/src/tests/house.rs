@@ -7,13 +7,15 @@ use opcua::sync::Mutex;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, ConditionState, Engine, Evidence, Finding};
+use watchfire_alarms::{
+    AlarmType, ConditionClass, ConditionDef, ConditionState, Engine, Evidence, Finding, Transition,
+};
 use watchfire_config::{AccessConfig, LockoutConfig, Role, Roles, Security, ServerConfig, UserConfig};
 use watchfire_model::{
     Clock, ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
     SystemClock,
 };
-use watchfire_pipeline::{Commands, Latest, Surface, commands};
+use watchfire_pipeline::{AlarmFigures, Commands, Latest, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use super::history::EverySecond;
@@ -69,6 +71,7 @@ pub(super) struct House {
     pub engine: Arc<Mutex<Engine>>,
     pub surface: Arc<dyn Surface>,
     pub recorded: Arc<EverySecond>,
+    pub figures: Arc<AlarmFigures>,
     pub latest: Arc<Latest>,
     pub url: String,
     pub pki: Pki,
@@ -116,6 +119,7 @@ fn options(
     commands: Commands,
     latest: Arc<Latest>,
     recorded: Arc<EverySecond>,
+    figures: Arc<AlarmFigures>,
 ) -> ServerOptions {
     // Certificates are made in real time, and are judged by it.
     let secured = config.security != [Security::None];
@@ -140,10 +144,19 @@ fn options(
         ],
         latest,
         kinds: Kinds::default(),
+        figures,
         recorded,
         commands,
         clock,
     }
+}
+
+fn no_figures() -> Arc<AlarmFigures> {
+    Arc::new(AlarmFigures::new("Gateway", NOON))
+}
+
+fn count(figures: &AlarmFigures, transitions: &[Transition]) {
+    transitions.iter().for_each(|transition| figures.told(&transition.def, &transition.state));
 }
 
 impl House {
@@ -167,7 +180,8 @@ impl House {
     /// Tries to make a server, and drops it.
     pub(super) fn try_build(config: ServerConfig) -> Result<(), ServerError> {
         let folder = TempDir::new().unwrap();
-        Server::build(options(config, &own_pki(&folder), commands().0, Arc::default(), Arc::default())).map(drop)
+        Server::build(options(config, &own_pki(&folder), commands().0, Arc::default(), Arc::default(), no_figures()))
+            .map(drop)
     }
 
     #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
@@ -177,29 +191,32 @@ impl House {
         let (commands, mut requests) = commands();
         let latest = Arc::new(Latest::default());
         let recorded = Arc::new(EverySecond::default());
-        let options = options(config, &pki, commands, latest.clone(), recorded.clone());
+        let figures = no_figures();
+        let options = options(config, &pki, commands, latest.clone(), recorded.clone(), figures.clone());
         let (mut server, surface) = Server::build(options).unwrap();
         change(&mut server);
         let url = format!("opc.tcp://{}/", server.address());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run(stop.clone()));
         let engine = Arc::new(Mutex::new(Engine::default()));
-        let (annunciator, shown, log) = (engine.clone(), surface.clone(), recorded.clone());
+        let (annunciator, shown, log, counts) = (engine.clone(), surface.clone(), recorded.clone(), figures.clone());
         let annunciating = tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 let answer = annunciator.lock().command(&request.command).map(|transitions| {
                     log.record(&transitions);
+                    count(&counts, &transitions);
                     shown.publish(transitions);
                 });
                 let _gone = request.reply.send(answer);
             }
         });
-        Self { engine, surface, recorded, latest, url, pki, stop, serving, annunciating, _folder: folder }
+        Self { engine, surface, recorded, figures, latest, url, pki, stop, serving, annunciating, _folder: folder }
     }
 
     /// Makes a condition known; no event is sent.
     pub(super) fn define(&self, def: ConditionDef) {
         let transition = self.engine.lock().define(Arc::new(def), NOON);
+        self.figures.defined(&transition.def, &transition.state);
         self.surface.publish(vec![transition]);
     }
 
@@ -227,6 +244,7 @@ impl House {
         };
         let transitions = self.engine.lock().apply(key, Lsn(7), finding, at);
         self.recorded.record(&transitions);
+        count(&self.figures, &transitions);
         self.surface.publish(transitions);
     }
 

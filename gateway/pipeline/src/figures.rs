@@ -1,0 +1,241 @@
+//! The figures of alarms, for each area and each detector: counted as transitions are recorded, kept beside the log now
+//! and then, and after a restart brought up to date from the log. What they mean is known in `alarms`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use watchfire_alarms::{ConditionDef, ConditionState, Figures, Glance, Metrics, TrackRecord, Trusted};
+use watchfire_model::{ConditionKey, Instant, Lsn, Record};
+
+use crate::past::{Reader, states_of};
+use crate::{Checkpoint, CursorError, Log, OWN_BINDING, PortError};
+
+/// Kept so often, if anything has changed: what came since is read from the log at a start.
+const KEEP_EVERY: Duration = Duration::from_secs(1800);
+/// Conditions that nobody has told of for so long are forgotten: no window reaches further back.
+const FORGET: Duration = Duration::from_secs(31 * 86_400);
+/// The form in which they are kept.
+const VERSION: u32 = 1;
+/// Names the form among what is kept under the gateway's own name.
+const FIGURES: &str = "figures";
+/// The area of what has none, where not even a default is given.
+const NO_AREA: &str = "Gateway";
+
+/// The figures of all areas and detectors. Shared: the annunciator counts, whoever shows figures reads.
+#[derive(Debug)]
+pub struct AlarmFigures {
+    default_area: String,
+    start: Instant,
+    counts: Mutex<Counts>,
+}
+
+/// What is counted; all but the last two is kept.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Counts {
+    /// Of an area and those below it, by the area's path.
+    areas: BTreeMap<String, Metrics>,
+    detectors: BTreeMap<String, TrackRecord>,
+    /// How each condition stood that was ever an alarm.
+    last: BTreeMap<ConditionKey, Glance>,
+    /// What was recorded after the figures were kept, of conditions that are not defined yet: their area is not known.
+    untold: BTreeMap<ConditionKey, Vec<Glance>>,
+    /// Up to which place of the log everything is counted.
+    #[serde(skip)]
+    upto: Lsn,
+    #[serde(skip)]
+    changed: bool,
+}
+
+/// The parts of an area's path; those of `default` for an empty one.
+#[must_use]
+pub fn area_parts(path: &str, default: &str) -> Vec<String> {
+    let parts =
+        |path: &str| path.split('/').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    [path, default, NO_AREA].into_iter().map(parts).find(|parts: &Vec<String>| !parts.is_empty()).unwrap_or_default()
+}
+
+impl AlarmFigures {
+    /// Begins to count; what has no area belongs to `default_area`.
+    #[must_use]
+    pub fn new(default_area: &str, start: Instant) -> Self {
+        Self { default_area: default_area.to_owned(), start, counts: Mutex::default() }
+    }
+
+    /// A condition is defined and stands so: no new alarm, but what was recorded of it while it was not defined is.
+    pub fn defined(&self, def: &ConditionDef, state: &ConditionState) {
+        let mut counts = self.counts.lock();
+        let mut before = counts.last.get(&def.key).cloned();
+        if let Some(before) = &before {
+            self.saw(&mut counts, def, None, before);
+        }
+        for untold in counts.untold.remove(&def.key).unwrap_or_default() {
+            let next = before.as_ref().map_or_else(|| untold.clone(), |before| before.followed_by(untold.clone()));
+            self.saw(&mut counts, def, before.as_ref(), &next);
+            before = Some(next);
+        }
+        let now = before.as_ref().map_or_else(|| Glance::of(state), |before| before.then(state));
+        self.saw(&mut counts, def, before.as_ref(), &now);
+        counts.keep(&def.key, now);
+    }
+
+    /// A condition stands otherwise, and that is recorded.
+    pub fn told(&self, def: &ConditionDef, state: &ConditionState) {
+        let mut counts = self.counts.lock();
+        let before = counts.last.get(&def.key).cloned().unwrap_or_else(|| Glance::before(state));
+        let after = before.then(state);
+        self.saw(&mut counts, def, Some(&before), &after);
+        counts.keep(&def.key, after);
+        counts.changed = true;
+    }
+
+    /// All up to this place of the log is counted.
+    pub(crate) fn counted(&self, upto: Lsn) {
+        self.counts.lock().upto = upto;
+    }
+
+    fn saw(&self, counts: &mut Counts, def: &ConditionDef, before: Option<&Glance>, after: &Glance) {
+        let mut parts = area_parts(&def.area, &self.default_area);
+        while !parts.is_empty() {
+            let path = parts.join("/");
+            let metrics = counts.areas.entry(path).or_insert_with(|| Metrics::new(self.start));
+            metrics.saw(&def.key, before, after);
+            parts.pop();
+        }
+        let binding = def.key.binding();
+        match counts.detectors.get_mut(binding) {
+            Some(record) => record.saw(before, after),
+            None => counts.detectors.entry(binding.to_owned()).or_default().saw(before, after),
+        }
+    }
+
+    /// Reads the figures of an area, given as its path without spaces or empty parts.
+    pub fn area<T>(&self, path: &str, now: Instant, read: impl FnOnce(&Figures<'_>) -> T) -> T {
+        match self.counts.lock().areas.get(path) {
+            Some(metrics) => read(&metrics.figures(now)),
+            None => read(&Metrics::new(self.start).figures(now)),
+        }
+    }
+
+    /// What people said of the alarms of a detector in thirty days.
+    #[must_use]
+    pub fn detector(&self, name: &str, now: Instant) -> Trusted {
+        self.counts.lock().detectors.get(name).map(|record| record.until(now)).unwrap_or_default()
+    }
+
+    /// The figures of an area begin anew.
+    pub fn reset(&self, path: &str, now: Instant) {
+        let mut counts = self.counts.lock();
+        counts.areas.entry(path.to_owned()).or_insert_with(|| Metrics::new(now)).reset(now);
+        counts.changed = true;
+    }
+
+    /// Takes up what was kept, and what the log has beyond it; blocks. Costs by the transitions since then. Where nothing
+    /// was kept, counting begins now.
+    ///
+    /// # Errors
+    /// When a store fails.
+    pub fn recover(&self, log: &Log) -> Result<(), CursorError> {
+        let kept = log.history().load_checkpoint(OWN_BINDING)?;
+        let kept = kept.filter(|kept| kept.plugin == FIGURES && kept.state_version == VERSION);
+        let Some(kept) = kept else {
+            let mut counts = self.counts.lock();
+            (counts.upto, counts.changed) = (log.tail(), true);
+            return Ok(());
+        };
+        let mut counts: Counts = match postcard::from_bytes(&kept.bytes) {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::error!(%error, "the figures of alarms that were kept cannot be read; counting begins anew");
+                Counts::default()
+            }
+        };
+        let mut reader = Reader::new(log, kept.frame.next());
+        while let Some(record) = reader.next()? {
+            counts.take(&record);
+        }
+        counts.upto = log.tail();
+        counts.changed = true;
+        *self.counts.lock() = counts;
+        Ok(())
+    }
+
+    /// Keeps the figures, if they have changed; once all that they count is durable.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn keep(self: &Arc<Self>, log: &Arc<Log>, now: Instant) -> Result<(), PortError> {
+        if !self.counts.lock().changed {
+            return Ok(());
+        }
+        let checkpoint = self.checkpoint(now)?;
+        if !log.durable(checkpoint.frame).await {
+            return Ok(());
+        }
+        let log = log.clone();
+        let saved = tokio::task::spawn_blocking(move || log.history().save_checkpoint(&checkpoint));
+        saved.await.unwrap_or_else(|_| {
+            tracing::error!("keeping the figures of alarms was ended");
+            Ok(())
+        })
+    }
+
+    fn checkpoint(&self, now: Instant) -> Result<Checkpoint, PortError> {
+        let mut counts = self.counts.lock();
+        let oldest = now.minus(FORGET);
+        counts.last.retain(|_, last| last.now > oldest);
+        counts.untold.retain(|_, all| all.last().is_some_and(|last| last.now > oldest));
+        counts.changed = false;
+        let bytes = postcard::to_allocvec(&*counts).map_err(|error| PortError::Damaged {
+            what: "the figures of alarms".to_owned(),
+            detail: error.to_string(),
+        })?;
+        Ok(Checkpoint {
+            binding: OWN_BINDING.to_owned(),
+            plugin: FIGURES.to_owned(),
+            state_version: VERSION,
+            config_hash: String::new(),
+            frame: counts.upto,
+            bytes,
+            host: Vec::new(),
+        })
+    }
+}
+
+impl Counts {
+    fn keep(&mut self, key: &ConditionKey, glance: Glance) {
+        match self.last.get_mut(key) {
+            Some(last) => *last = glance,
+            None if glance.was_alarm() => drop(self.last.insert(key.clone(), glance)),
+            None => {}
+        }
+    }
+
+    /// What a record tells of conditions that are not defined yet.
+    fn take(&mut self, record: &Record) {
+        for of in states_of(record) {
+            match ConditionState::decode(of.key.as_str(), &of.state) {
+                Ok(state) => {
+                    let all = self.untold.entry(of.key.clone()).or_default();
+                    if all.is_empty() && !self.last.contains_key(&of.key) {
+                        all.push(Glance::before(&state));
+                    }
+                    all.push(Glance::of(&state));
+                }
+                Err(error) => tracing::error!(condition = %of.key, %error, "a transition is left out of the figures"),
+            }
+        }
+    }
+}
+
+/// Keeps the figures at once and then now and again, for as long as it is polled.
+pub(crate) async fn run(figures: Arc<AlarmFigures>, log: Arc<Log>, clock: Arc<dyn watchfire_model::Clock>) {
+    loop {
+        if let Err(error) = figures.keep(&log, clock.now()).await {
+            tracing::error!(%error, "the figures of alarms could not be kept");
+        }
+        tokio::time::sleep(KEEP_EVERY).await;
+    }
+}

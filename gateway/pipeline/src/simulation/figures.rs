@@ -1,0 +1,69 @@
+//! The figures of alarms are the same after a restart, whatever ended the life before.
+
+use std::time::Duration;
+
+use watchfire_alarms::Window;
+use watchfire_model::{CommandKind, ConditionKey};
+
+use super::rig::{Rig, Site};
+
+const HIGH: &str = "plain/high/s/0";
+
+fn key(text: &str) -> ConditionKey {
+    ConditionKey::parse(text).unwrap()
+}
+
+/// Alarms of the detector, marked as true, marked as false; alarms of the month in its area.
+fn counted(site: &Site, rig: &Rig) -> (u32, u32, u32, u32) {
+    let trusted = rig.figures.detector("plain", site.now());
+    let area = rig.figures.area("area", site.now(), |figures| figures.alarms(Window::Month));
+    (trusted.alarms, trusted.genuine, trusted.mistaken, area)
+}
+
+async fn alarm(rig: &Rig, times: u32) {
+    for _ in 0..times {
+        rig.value(0, 50.0).await;
+        rig.shown_active(HIGH).await;
+        rig.value(0, 1.0).await;
+        rig.wait_ms(300).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_outlive_a_kill_a_seal_and_a_stop() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    alarm(&rig, 2).await;
+    let event = rig.state_of(HIGH).event_id(&key(HIGH));
+    rig.command(&key(HIGH), CommandKind::Mark(false), event.bytes()).await.unwrap();
+    let before = counted(&site, &rig);
+    assert!(before.0 >= 2 && before.3 == before.0 && (before.1, before.2) == (0, 1), "{before:?}");
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.lose_what_is_not_durable();
+
+    let rig = Rig::start(&site).await;
+    assert_eq!(counted(&site, &rig), before, "from the log alone: nothing was kept since the first moment");
+    alarm(&rig, 1).await;
+    let event = rig.state_of(HIGH).event_id(&key(HIGH));
+    rig.command(&key(HIGH), CommandKind::Mark(true), event.bytes()).await.unwrap();
+    let then = counted(&site, &rig);
+    assert!(then.0 > before.0 && then.3 == then.0 && (then.1, then.2) == (1, 1), "{then:?}");
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.lose_what_is_not_durable();
+    site.seal();
+
+    let rig = Rig::start(&site).await;
+    assert_eq!(counted(&site, &rig), then, "from what was sealed");
+    rig.stop().await;
+
+    let rig = Rig::start(&site).await;
+    assert_eq!(counted(&site, &rig), then, "from what was kept at the end");
+    rig.figures.reset("area", site.now());
+    rig.stop().await;
+    let rig = Rig::start(&site).await;
+    assert_eq!(counted(&site, &rig), (then.0, 1, 1, 0), "a reset is kept, too");
+    rig.stop().await;
+    site.check();
+}
