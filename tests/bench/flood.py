@@ -1,5 +1,5 @@
 """An alarm flood: every condition goes active at once, and three HMIs that are not ours must miss none of them: each is
-told, or told to refresh, and finds it then. Counts are exact; seconds are what the HMIs need as well."""
+told, or told to refresh, and finds it then. Afterwards each asks for the whole list while values keep coming. Counts are exact; seconds are what the HMIs need as well."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from children import PATIENCE_S, Child, Failed, Gateway, Programs, limit, memory
 TOP = Path(__file__).resolve().parent.parent.parent
 PEERS = TOP / "tests" / "peers"
 HIGH = 100.0
+# Values that keep coming: signals, and their rate in Hz.
+BESIDE, BESIDE_HZ = 1_000, 10
 # A refresh may take so long.
 REFRESH_S = 300.0
 # An HMI that has told nothing for so long has told all.
@@ -79,7 +81,8 @@ def run(programs: Programs, options: argparse.Namespace) -> None:
     rows, missed = [], False
     with contextlib.ExitStack() as stack:
         load = stack.enter_context(Child("the load server", [str(programs.bench), "serve", str(count), "0"]))
-        watched = source("load", load.line(), count, 100, 0, 10)
+        values = stack.enter_context(Child("values", [str(programs.bench), "serve", str(BESIDE), str(BESIDE_HZ)]))
+        watched = source("load", load.line(), count, 100, 0, 10) + source("beside", values.line(), BESIDE, 100, 25, 10)
         bare = memory_of(programs, watched, count)
         ours = stack.enter_context(Gateway(programs, watched + limit("limits", "load/*", -1e9, HIGH)))
         while (reading := ours.reading()).judged < count:
@@ -94,18 +97,23 @@ def run(programs: Programs, options: argparse.Namespace) -> None:
             by_events = len(hmi.active)
             if by_events < count and hmi.refresh_wanted:
                 hmi.refresh()
-            missed |= len(hmi.active) < count
+            known = len(hmi.active)
+            hmi.active.clear()
+            hmi.refresh()
+            refreshed = len(hmi.active)
+            missed |= min(known, refreshed) < count
             rows.append(
-                f"| {hmi.name} | {by_events:,} | {'yes' if hmi.refresh_wanted else 'no'} | {len(hmi.active):,} |"
+                f"| {hmi.name} | {by_events:,} | {'yes' if hmi.refresh_wanted else 'no'} | {known:,} | {refreshed:,} |"
             )
         seconds, after = time.monotonic() - begin, memory_mb(ours.pid)
     print(f"\n## {count:,} alarms at once\n")
     print(
         f"All {count:,} signals of a server cross their limit in one message. What each HMI was told by events, whether it "
-        "was told to refresh, and what it knew in the end.\n"
+        f"was told to refresh, what it knew in the end, and what a refresh brought then while {BESIDE * BESIDE_HZ:,} values/s "
+        "kept coming.\n"
     )
-    print("| HMI | by events | told to refresh | known in the end |")
-    print("|---|---:|---|---:|")
+    print("| HMI | by events | told to refresh | known in the end | by a refresh afterwards |")
+    print("|---|---:|---|---:|---:|")
     print("\n".join(rows))
     print(
         f"\nMemory of the gateway: {bare:.0f} MiB without conditions, {before:.0f} with {count:,}, {after:.0f} while all are "

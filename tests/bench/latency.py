@@ -10,8 +10,8 @@ from math import ceil
 from children import Child, Failed, Gateway, Programs, limit, say, source
 
 FLOORS_MS = ((50, 20.0), (99, 60.0))
-# Publishing interval of source and client each, ms; signals of a second source at 10 Hz.
-ROWS = ((100, 0), (50, 0), (100, 1_000))
+# Publishing interval of source and client each, ms; signals of a second source, and their rate in Hz.
+ROWS = ((100, 0, 0), (50, 0, 0), (100, 1_000, 10), (100, 50_000, 1))
 
 
 def percentile(sorted_values: list[float], percent: int) -> float:
@@ -19,12 +19,12 @@ def percentile(sorted_values: list[float], percent: int) -> float:
     return sorted_values[max(ceil(len(sorted_values) * percent / 100) - 1, 0)]
 
 
-def measure(programs: Programs, interval_ms: int, beside: int, changes: int) -> tuple[list[float], int]:
+def measure(programs: Programs, interval_ms: int, beside: int, rate: int, changes: int) -> tuple[list[float], int]:
     """Latencies in ms, sorted, and how many events bore the time of their change."""
     with contextlib.ExitStack() as stack:
         load = ""
         if beside:
-            server = stack.enter_context(Child("the load server", [str(programs.bench), "serve", str(beside), "10"]))
+            server = stack.enter_context(Child("the load server", [str(programs.bench), "serve", str(beside), str(rate)]))
             load = source("beside", server.line(), beside, 100, 25, 10) + limit("beside", "beside/*", -1e9, 1e9)
         # Pauses over whole intervals, so that changes fall anywhere in them.
         pauses = [30, 30 + 2 * interval_ms]
@@ -57,14 +57,14 @@ def with_gateway(
 def run(programs: Programs, options: argparse.Namespace) -> None:
     """Measures and prints the table."""
     rows, misses = [], []
-    for interval_ms, beside in ROWS:
+    for interval_ms, beside, rate in ROWS:
         say(f"bench: latency: {options.changes} changes at {interval_ms} + {interval_ms} ms, {beside} signals beside")
-        latencies, exact = measure(programs, interval_ms, beside, options.changes)
+        latencies, exact = measure(programs, interval_ms, beside, rate, options.changes)
         both = 2 * interval_ms
         shown = [f"{percentile(latencies, percent):.1f}" for percent in (50, 99)]
         above = [percentile(latencies, percent) - both for percent, _ in FLOORS_MS]
         misses += [late for late, (_, floor) in zip(above, FLOORS_MS) if late > floor]
-        beside_text = f"{beside:,} at 10 Hz" if beside else "none"
+        beside_text = f"{beside:,} at {rate} Hz" if beside else "none"
         rows.append(
             f"| {interval_ms} + {interval_ms} | {beside_text} | {len(latencies)} | {latencies[0]:.1f} | {shown[0]} "
             f"| {shown[1]} | {latencies[-1]:.1f} | {above[0]:+.1f} | {above[1]:+.1f} | {exact} |"

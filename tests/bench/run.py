@@ -7,7 +7,8 @@
 Parts: `cost` (CPU, memory and bytes written for a value, against a client that only counts), `sandbox` (a sample in the
 sandbox against the same detector compiled natively), `disk` (bytes a value in the store of record), `latency` (from a
 change at the source to the alarm's event at a client), `flood` (all conditions active at once, with three HMIs that
-are not ours), `memory` (by the number of signals and conditions, and how
+are not ours), `urgent` (how soon one alarm of high severity among them reaches a subscription of higher priority),
+`steady` (a thousand new alarms a second, and a kill), `memory` (by the number of signals and conditions, and how
 long all take to be subscribed), `sustain` (150,000 and 250,000 values a second for ten minutes each; only when it is
 asked for).
 
@@ -31,11 +32,13 @@ import cost
 import flood
 import latency
 import memory
+import steady
 import sustain
+import urgent
 from children import Failed, Programs, say
 
 TOP = Path(__file__).resolve().parent.parent.parent
-PARTS = ("cost", "sandbox", "disk", "latency", "flood", "memory", "sustain")
+PARTS = ("cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "memory", "sustain")
 # Those that take long run only when they are named.
 LONG = ("sustain",)
 # How a row begins, the cell that counts, the most it may be, and what that is.
@@ -58,7 +61,7 @@ def main() -> int:
         if part not in options.parts:
             continue
         try:
-            if part in ("cost", "latency", "flood", "memory", "sustain") and programs is None:
+            if part in ("cost", "latency", "flood", "urgent", "steady", "memory", "sustain") and programs is None:
                 programs = build()
             if part == "cost":
                 cost.run(programs, options)
@@ -66,6 +69,10 @@ def main() -> int:
                 latency.run(programs, options)
             elif part == "flood":
                 flood.run(programs, options)
+            elif part == "urgent":
+                urgent.run(programs, options)
+            elif part == "steady":
+                steady.run(programs, options)
             elif part == "memory":
                 memory.run(programs, options)
             elif part == "sustain":
@@ -89,13 +96,14 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--signals", type=int, nargs="+", help="sizes of `cost` (default: 1000 10000 50000)")
     parser.add_argument("--rate", type=float, help="changes of a signal a second (default: by size)")
     parser.add_argument("--window", type=float, help="seconds measured in each round of `cost` (default: 20)")
-    parser.add_argument("--rounds", type=int, help="rounds of `cost`, their median is shown (default: 3)")
+    parser.add_argument("--rounds", type=int, help="rounds of `cost` and `urgent`, of `cost` their median is shown (default: 3)")
     parser.add_argument("--sizes", type=int, nargs="+", help="signals of `memory` (default: 10000 50000 100000)")
     parser.add_argument("--memory-window", type=float, help="seconds of each run of `memory` (default: 60)")
     parser.add_argument("--changes", type=int, help="changes of each row of `latency` (default: 200)")
-    parser.add_argument("--conditions", type=int, help="conditions of `flood` (default: 10000)")
+    parser.add_argument("--conditions", type=int, help="conditions of `flood` and `urgent` (default: 10000)")
     parser.add_argument("--rates", type=int, nargs="+", help="values/s of `sustain` (default: 150000 250000)")
     parser.add_argument("--minutes", type=float, help="how long each run of `sustain` takes (default: 10)")
+    parser.add_argument("--seconds", type=int, help="how long alarms of `steady` come (default: 60)")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
@@ -110,6 +118,7 @@ def read_options() -> argparse.Namespace:
     options.rates = options.rates or [150_000, 250_000]
     options.minutes = options.minutes or 10.0
     options.conditions = options.conditions or (2_000 if quick else 10_000)
+    options.seconds = options.seconds or (10 if quick else 60)
     options.changes = options.changes or (40 if quick else 200)
     return options
 
@@ -135,7 +144,12 @@ def cargo(arguments: list[str], **how: object) -> subprocess.CompletedProcess:
 
 
 def build() -> Programs:
-    """The program and the bench helper, as cargo says where they lie."""
+    """The program and the bench helper, as cargo says where they lie; or those of WATCHFIRE_BENCH_BUILT, a folder, as they
+    are."""
+    built_before = os.environ.get("WATCHFIRE_BENCH_BUILT")
+    if built_before:
+        folder = Path(built_before)
+        return Programs(gateway=folder / "watchfire", bench=folder / "examples" / "bench")
     say("bench: building (release)")
     messages = cargo(["build", "--release", "--quiet", "--message-format=json-render-diagnostics",
                       "--package", "watchfire", "--bin", "watchfire",

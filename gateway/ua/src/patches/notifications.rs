@@ -233,6 +233,30 @@ async fn a_queue_that_shrinks_discards_from_the_end_the_client_chose() {
     }
 }
 
+#[tokio::test]
+async fn a_subscription_of_higher_priority_is_served_first() {
+    let mut rig = Rig::new().await;
+    let (told, mut names) = unbounded_channel();
+    let mut subscriptions = Vec::new();
+    for (name, priority) in [("low", 1), ("high", 200)] {
+        let told = told.clone();
+        let callbacks = SubscriptionCallbacks::new(|_| {}, |_, _| {}, move |_, _| drop(told.send(name)));
+        // One event a message, so that there are as many turns as events.
+        let created = rig.session.create_subscription(Duration::from_millis(20), 10_000, 3_000, 1, priority, false, callbacks);
+        rig.subscription = created.await.expect("a subscription");
+        let _ = rig.monitor(asked(0, true, message_and_type())).await;
+        subscriptions.push(rig.subscription);
+    }
+    rig.tell(QUEUE_SIZE_MAX);
+    rig.session.set_publishing_mode(&subscriptions, true).await.expect("the service");
+    let (mut low, mut high) = (0, 0);
+    while high < QUEUE_SIZE_MAX {
+        let name = tokio::time::timeout(WAIT_MAX, names.recv()).await.expect("an event in time").expect("a subscription");
+        if name == "low" { low += 1 } else { high += 1 }
+    }
+    assert!(low < QUEUE_SIZE_MAX / 2, "{low} of the others came before");
+}
+
 /// The fields that HMIs select, asked of the type that declares them and of a subtype, against the full namespace.
 #[tokio::test]
 async fn every_field_that_hmis_select_is_accepted_and_an_unknown_one_keeps_its_place() {
