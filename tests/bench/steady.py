@@ -66,11 +66,13 @@ def run(programs: Programs, options: argparse.Namespace) -> None:
     print(f"\nFloor: all told and all on the disk: {'held' if held else 'MISSED'}.")
 
 
-def left(stack: contextlib.ExitStack, command: list[str], url: str, count: int) -> list[int]:
+def left(stack: contextlib.ExitStack, command: list[str], url: str, count: int) -> tuple[int, int]:
     """How many alarms wait after the start, and how many were counted; the server may take a while to listen."""
     for _ in range(60):
         asked = stack.enter_context(Child("the client again", [*command, url, str(count), "--left"]))
         with contextlib.suppress(Failed):
-            return [int(word) for word in asked.line(180).split()]
+            words = asked.line(180).split()
+            if len(words) == 2:
+                return int(words[0]), int(words[1])
         time.sleep(1.0)
     raise Failed("nobody answers after the kill")

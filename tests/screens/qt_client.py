@@ -1,0 +1,52 @@
+"""Opens the Qt client `opcua-client` as a person would, connects it to a server, opens a condition in its tree and
+subscribes to the events of Server; after a while takes a picture of its window.
+
+    qt_client.py URL FILE.png SECONDS [CONDITION]
+
+Needs `opcua-client` and PyQt5 (see `take.py`) and a display; the client itself is used as it is.
+"""
+
+import sys
+
+from PyQt5.QtCore import QSettings, QTimer
+from PyQt5.QtWidgets import QApplication
+from uaclient.mainwindow import Window
+
+
+def main(url: str, file: str, seconds: int, condition: str) -> int:
+    """Runs the client for so long."""
+    app = QApplication(sys.argv[:1])
+    # Nothing of a person's own settings, and nothing is left behind.
+    QSettings.setDefaultFormat(QSettings.IniFormat)
+    QSettings.setPath(QSettings.IniFormat, QSettings.UserScope, file + ".settings")
+    window = Window()
+    window.resize(1500, 850)
+    window.ui.addrComboBox.setCurrentText(url)
+    window.show()
+    window.connect()
+    server = window.uaclient.client.nodes.server
+    window.event_ui._subscribe(server)
+    window.ui.evView.setColumnWidth(0, 1400)
+    window.ui.evView.setWordWrap(True)
+
+    def look() -> None:
+        if condition:
+            window.tree_ui.expand_to_node(window.uaclient.client.get_node(condition))
+        window.ui.evDockWidget.raise_()
+        window.ui.evView.resizeRowsToContents()
+
+    def picture() -> None:
+        window.ui.evView.resizeRowsToContents()
+        kept = window.grab().save(file)
+        events = [window.event_ui.model.item(row).text() for row in range(window.event_ui.model.rowCount())]
+        print(f"{len(events)} events; the last: {events[-1] if events else 'none'}", flush=True)
+        window.uaclient.disconnect()
+        app.exit(0 if kept and events else 1)
+
+    QTimer.singleShot(1000 * seconds - 3000, look)
+    QTimer.singleShot(1000 * seconds, picture)
+    return app.exec_()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else ""))
