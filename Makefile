@@ -4,7 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: help setup peers languages demo test onnx conformance bench torture fuzz lint
+.PHONY: help setup peers languages demo test onnx conformance bench torture fuzz screenshots lint
 
 help:
 	@echo "make demo    a simulated plant with the gateway on it; ARGS='--for 90s' ends it by itself"
@@ -14,6 +14,7 @@ help:
 	@echo "make conformance  the tests of detectors in every language (needs Node.js 20; 500 MB to fetch)"
 	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, and flipped bits (needs a C compiler)"
 	@echo "make fuzz    packages, configurations, names, components and answers that nobody would write; a minute each"
+	@echo "make screenshots  the picture of a Qt client in docs (needs xvfb)"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
 	@echo "make setup   what any cargo build needs: patched OPC UA crates, a WebAssembly compiler, the detectors"
 	@echo "make peers   the tests' OPC UA peers alone; make languages: their C compiler"
@@ -48,6 +49,11 @@ conformance: export WATCHFIRE_LANGUAGES = all
 conformance: setup languages
 	@$(PYTHON) tests/languages/prepare.py python javascript
 	cargo test --package watchfire --test watchfire -- conformance plugins::the_guide
+
+# A client with windows, as a person sees it; someone has to look at what comes of it.
+screenshots: setup
+	@cargo build --package watchfire
+	@$(PYTHON) tests/screens/take.py
 
 bench: setup
 	@$(PYTHON) tests/bench/run.py $(ARGS)
