@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::{ConditionKey, Scope, Severity, SignalId};
+use watchfire_model::{ConditionKey, Limits, Scope, Severity, SignalId};
 
 /// The OPC UA alarm types in use (OPC 10000-9 §5.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,6 +14,12 @@ pub enum AlarmType {
     ExclusiveRateOfChange,
     /// ExclusiveDeviationAlarmType: departs from an expected value.
     ExclusiveDeviation,
+    /// NonExclusiveLevelAlarmType: limits, each with a state of its own.
+    NonExclusiveLevel,
+    /// NonExclusiveRateOfChangeAlarmType.
+    NonExclusiveRateOfChange,
+    /// NonExclusiveDeviationAlarmType.
+    NonExclusiveDeviation,
     /// OffNormalAlarmType: a discrete value is not what it should be.
     OffNormal,
     /// TripAlarmType.
@@ -37,12 +43,41 @@ impl AlarmType {
             "ExclusiveLevelAlarmType" => Self::ExclusiveLevel,
             "ExclusiveRateOfChangeAlarmType" => Self::ExclusiveRateOfChange,
             "ExclusiveDeviationAlarmType" => Self::ExclusiveDeviation,
+            "NonExclusiveLevelAlarmType" => Self::NonExclusiveLevel,
+            "NonExclusiveRateOfChangeAlarmType" => Self::NonExclusiveRateOfChange,
+            "NonExclusiveDeviationAlarmType" => Self::NonExclusiveDeviation,
             "OffNormalAlarmType" => Self::OffNormal,
             "TripAlarmType" => Self::Trip,
             "DiscrepancyAlarmType" => Self::Discrepancy,
             "StatisticalAlarmType" => Self::Statistical,
             _ => return None,
         })
+    }
+
+    /// The same limit alarm with one state for all limits, or with one for each; any other type as it is.
+    #[must_use]
+    pub const fn exclusive(self, exclusive: bool) -> Self {
+        match (self, exclusive) {
+            (Self::ExclusiveLevel | Self::NonExclusiveLevel, true) => Self::ExclusiveLevel,
+            (Self::ExclusiveLevel | Self::NonExclusiveLevel, false) => Self::NonExclusiveLevel,
+            (Self::ExclusiveRateOfChange | Self::NonExclusiveRateOfChange, true) => Self::ExclusiveRateOfChange,
+            (Self::ExclusiveRateOfChange | Self::NonExclusiveRateOfChange, false) => Self::NonExclusiveRateOfChange,
+            (Self::ExclusiveDeviation | Self::NonExclusiveDeviation, true) => Self::ExclusiveDeviation,
+            (Self::ExclusiveDeviation | Self::NonExclusiveDeviation, false) => Self::NonExclusiveDeviation,
+            (other, _) => other,
+        }
+    }
+
+    /// Whether it is a limit alarm with one state for all limits.
+    #[must_use]
+    pub const fn is_exclusive(self) -> bool {
+        matches!(self, Self::ExclusiveLevel | Self::ExclusiveRateOfChange | Self::ExclusiveDeviation)
+    }
+
+    /// Whether it is a limit alarm with a state for each limit.
+    #[must_use]
+    pub const fn is_non_exclusive(self) -> bool {
+        matches!(self, Self::NonExclusiveLevel | Self::NonExclusiveRateOfChange | Self::NonExclusiveDeviation)
     }
 }
 
@@ -64,7 +99,7 @@ pub enum ConditionClass {
 
 /// How the alarms of a condition behave in time and beside each other (OPC 10000-9 §5.8.2), and what was settled of
 /// them when they were rationalised (ISA-18.2 §9). The default is the plain alarm: at once, without end, alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     /// OnDelay: for so long a finding must stand before it is an alarm.
     pub on_delay: Option<Duration>,
@@ -90,6 +125,8 @@ pub struct Rules {
     pub respond_within: Option<Duration>,
     /// The operating modes in which whoever owns the engine suppresses it. The engine knows none.
     pub suppress_in_modes: Vec<u32>,
+    /// The limits by which its detector judges, where it tells them.
+    pub limits: Limits,
 }
 
 /// Alarms that have one cause (OPC 10000-9 §5.8.2, FirstInGroup).

@@ -52,6 +52,7 @@ pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettin
         suppress_in_modes: section
             .integers("suppress_in_modes", 0..=u64::from(u32::MAX))
             .map(|modes| modes.into_iter().filter_map(|mode| u32::try_from(mode).ok()).collect()),
+        exclusive: section.flag("exclusive"),
     };
     if let (Some(true), None) = (settings.first_only, &settings.group) {
         section.wrong(condition.at, "`first_only` is of a group; name it with `group`");

@@ -30,11 +30,12 @@ pub const COLUMNS: &[&str] = &[
     "confirm",
     "group",
     "first_only",
+    "exclusive",
     "threshold",
     "hold_off_s",
 ];
 const TEXTS: [&str; 6] = ["condition", "class", "response", "cause", "consequence", "group"];
-const FLAGS: [&str; 4] = ["latch", "damp", "confirm", "first_only"];
+const FLAGS: [&str; 5] = ["latch", "damp", "confirm", "first_only", "exclusive"];
 
 /// What a row says.
 #[derive(Clone, Debug, PartialEq)]

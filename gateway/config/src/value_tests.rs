@@ -163,6 +163,7 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
         cause = 'why'
         consequence = 'what then'
         respond_within_s = 600
+        exclusive = false
         [detector.alarm.'*']
         threshold = -1.5
         response = 'run'";
@@ -188,6 +189,7 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
     );
     assert_eq!((high.class, high.group.as_deref()), (Some(AlarmClass::HighlyManaged), Some("pump")));
     assert_eq!((high.cause.as_deref(), high.consequence.as_deref()), (Some("why"), Some("what then")));
+    assert_eq!(high.exclusive, Some(false));
     let all = &detector.alarms["*"];
     assert_eq!((all.threshold, all.response.as_deref()), (Some(-1.5), Some("run")));
 }

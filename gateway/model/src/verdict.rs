@@ -135,6 +135,8 @@ pub struct AlarmSettings {
     pub respond_within: Option<Duration>,
     /// The operating modes in which it says nothing worth an alarm.
     pub suppress_in_modes: Option<Vec<u32>>,
+    /// Of a limit alarm: whether only the outermost limit that is passed is shown, or each that is.
+    pub exclusive: Option<bool>,
 }
 
 impl AlarmSettings {
@@ -160,7 +162,41 @@ impl AlarmSettings {
             consequence: self.consequence.or(others.consequence),
             respond_within: self.respond_within.or(others.respond_within),
             suppress_in_modes: self.suppress_in_modes.or(others.suppress_in_modes),
+            exclusive: self.exclusive.or(others.exclusive),
         }
+    }
+}
+
+/// The limits by which a condition is judged, in the unit of what is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Above it, high-high.
+    pub high_high: Option<f64>,
+    /// Above it, high.
+    pub high: Option<f64>,
+    /// Below it, low.
+    pub low: Option<f64>,
+    /// Below it, low-low.
+    pub low_low: Option<f64>,
+}
+
+impl Limits {
+    /// The limit of a level; `None` for one that is not set, and for what is no level of limits.
+    #[must_use]
+    pub const fn of(&self, level: Level) -> Option<f64> {
+        match level {
+            Level::HighHigh => self.high_high,
+            Level::High => self.high,
+            Level::Low => self.low,
+            Level::LowLow => self.low_low,
+            Level::Normal | Level::Active | Level::Unknown => None,
+        }
+    }
+
+    /// Whether any is known.
+    #[must_use]
+    pub const fn any(&self) -> bool {
+        self.high_high.is_some() || self.high.is_some() || self.low.is_some() || self.low_low.is_some()
     }
 }
 
@@ -189,6 +225,18 @@ impl Level {
     #[must_use]
     pub const fn is_active(self) -> bool {
         matches!(self, Self::LowLow | Self::Low | Self::High | Self::HighHigh | Self::Active)
+    }
+
+    /// Whether a value at this level has passed the limit of `other` as well: what is above high-high is above high.
+    #[must_use]
+    pub const fn passes(self, other: Self) -> bool {
+        matches!(
+            (self, other),
+            (Self::HighHigh, Self::HighHigh | Self::High)
+                | (Self::High, Self::High)
+                | (Self::LowLow, Self::LowLow | Self::Low)
+                | (Self::Low, Self::Low)
+        )
     }
 }
 

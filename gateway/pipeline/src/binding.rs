@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding, Group, Rules};
 use watchfire_model::{
-    AlarmClass, AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Level, Lsn, Scope, Severity, SignalId,
-    StatusCode, Verdict,
+    AlarmClass, AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Level, Limits, Lsn, Scope, Severity,
+    SignalId, StatusCode, Verdict,
 };
 
 use crate::budget::LEARNED_MAX;
@@ -143,7 +143,7 @@ impl BindingPlan {
             source_name: self.spec.name.as_str().into(),
             signal: None,
             scope: condition.scope,
-            alarm_type: AlarmType::from_browse_name(&condition.alarm_type).unwrap_or_default(),
+            alarm_type: alarm_type(condition, settings),
             class: ConditionClass::Process,
             severity: settings.severity.map_or(condition.severity, Severity::clamped),
             text: condition.text.as_str().into(),
@@ -162,7 +162,8 @@ impl BindingPlan {
         };
         let learned = (class == ConditionClass::Statistical).then_some(LEARNED_MAX);
         let budget = self.budget.map_or(learned, |most| Some(most).filter(|most| *most > 0));
-        ConditionDef { class, rules: rules(settings, budget), ..base }
+        let limits = identity.limits.get(&condition.id).copied().unwrap_or_default();
+        ConditionDef { class, rules: rules(settings, budget, limits), ..base }
     }
 
     pub(crate) fn conditions(&self, specs: &[ConditionSpec]) -> Conditions {
@@ -174,8 +175,14 @@ impl BindingPlan {
     }
 }
 
+/// The type of a condition: what its detector tells, as far as nothing else is configured.
+fn alarm_type(condition: &ConditionSpec, settings: &AlarmSettings) -> AlarmType {
+    let told = AlarmType::from_browse_name(&condition.alarm_type).unwrap_or_default();
+    settings.exclusive.map_or(told, |exclusive| told.exclusive(exclusive))
+}
+
 /// How alarms behave, from what is configured.
-fn rules(settings: &AlarmSettings, budget: Option<u32>) -> Arc<Rules> {
+fn rules(settings: &AlarmSettings, budget: Option<u32>, limits: Limits) -> Arc<Rules> {
     let group = settings
         .group
         .as_ref()
@@ -193,6 +200,7 @@ fn rules(settings: &AlarmSettings, budget: Option<u32>) -> Arc<Rules> {
         consequence: settings.consequence.clone().unwrap_or_default(),
         respond_within: settings.respond_within,
         suppress_in_modes: settings.suppress_in_modes.clone().unwrap_or_default(),
+        limits,
     })
 }
 
@@ -255,5 +263,41 @@ impl Conditions {
 
     fn name(&self, index: u32) -> Option<&Arc<str>> {
         self.names.get(usize::try_from(index).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_says_whether_limits_exclude_each_other() {
+        use AlarmType::{ExclusiveLevel, NonExclusiveDeviation, NonExclusiveLevel, Statistical};
+        for (told, exclusive, expected) in [
+            ("ExclusiveLevelAlarmType", None, ExclusiveLevel),
+            ("ExclusiveLevelAlarmType", Some(false), NonExclusiveLevel),
+            ("NonExclusiveLevelAlarmType", None, NonExclusiveLevel),
+            ("NonExclusiveLevelAlarmType", Some(true), ExclusiveLevel),
+            ("ExclusiveDeviationAlarmType", Some(false), NonExclusiveDeviation),
+            ("StatisticalAlarmType", Some(false), Statistical),
+            ("no such type", None, Statistical),
+        ] {
+            let condition = ConditionSpec { alarm_type: told.into(), ..limit_condition() };
+            let settings = AlarmSettings { exclusive, ..AlarmSettings::default() };
+            assert_eq!(alarm_type(&condition, &settings), expected, "{told} {exclusive:?}");
+        }
+    }
+
+    fn limit_condition() -> ConditionSpec {
+        ConditionSpec {
+            id: "limit".into(),
+            scope: Scope::Signal,
+            decides: watchfire_model::Decides::Plugin,
+            scale: watchfire_model::Scale::Ordinal,
+            alarm_type: "ExclusiveLevelAlarmType".into(),
+            severity: Severity::clamped(500),
+            text: "too much".into(),
+            response: String::new(),
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use watchfire_alarms::AlarmType;
 use watchfire_calibration::{Gate, GateEvent, GateSettings};
 use watchfire_model::{
     AlarmSettings, Batch, BatchGap, ConditionSpec, Decides, GapCause, Instant, Level, Lsn, Outcome, Phase, Progress,
@@ -65,6 +66,7 @@ impl Judge {
     pub async fn create(factory: &dyn DetectorFactory, spec: &BindingSpec) -> Result<Self, CreateError> {
         let detector = factory.create(spec).await?;
         known_conditions(spec, detector.conditions())?;
+        fitting_types(spec, detector.conditions())?;
         let gates = detector.conditions().iter().map(|condition| gate_of(spec, condition));
         let gates = gates.collect::<Result<Vec<_>, _>>()?;
         Ok(Self { detector, gates, host: HostHalf::default(), knows_levels: false })
@@ -322,6 +324,26 @@ fn known_conditions(spec: &BindingSpec, conditions: &[ConditionSpec]) -> Result<
     Err(CreateError::Refused(text))
 }
 
+/// Refuses what is set for limit alarms where a condition is none.
+fn fitting_types(spec: &BindingSpec, conditions: &[ConditionSpec]) -> Result<(), CreateError> {
+    let limits = |condition: &ConditionSpec| {
+        let told = AlarmType::from_browse_name(&condition.alarm_type).unwrap_or_default();
+        told.is_exclusive() || told.is_non_exclusive()
+    };
+    let named = |id: &str| conditions.iter().find(|condition| Some(&*condition.id) == id.split('/').next());
+    let set = spec.alarms.iter().filter(|(_, settings)| settings.exclusive.is_some());
+    let Some((id, condition)) =
+        set.filter_map(|(id, _)| Some((id, named(id)?))).find(|(_, condition)| !limits(condition))
+    else {
+        return Ok(());
+    };
+    let text = format!(
+        "detector `{}`: `exclusive` is of limit alarms, and condition `{id}` of plugin `{}` is {}; take it away",
+        spec.name, spec.plugin, condition.alarm_type
+    );
+    Err(CreateError::Refused(text))
+}
+
 /// The gate of a condition: `None` when the plugin decides itself.
 fn gate_of(spec: &BindingSpec, condition: &ConditionSpec) -> Result<Option<GateSettings>, CreateError> {
     if condition.decides == Decides::Plugin {
@@ -354,4 +376,48 @@ pub(crate) fn settings_of_one(spec: &BindingSpec, condition: &str, instance: &st
 pub(crate) fn settings_of(spec: &BindingSpec, condition: &str) -> AlarmSettings {
     let of = |name: &str| spec.alarms.get(name).cloned().unwrap_or_default();
     of(condition).or(of("*"))
+}
+
+#[cfg(test)]
+mod tests {
+    use watchfire_model::Severity;
+
+    use super::*;
+
+    #[test]
+    fn what_is_set_for_limits_is_refused_for_what_has_none() {
+        let condition = |id: &str, alarm_type: &str| ConditionSpec {
+            id: id.into(),
+            scope: Scope::Signal,
+            decides: Decides::Plugin,
+            scale: Scale::Ordinal,
+            alarm_type: alarm_type.into(),
+            severity: Severity::clamped(500),
+            text: "odd".into(),
+            response: String::new(),
+        };
+        let conditions = [condition("limit", "ExclusiveLevelAlarmType"), condition("stuck", "OffNormalAlarmType")];
+        let spec = |id: &str| BindingSpec {
+            name: "hot".into(),
+            plugin: "own".into(),
+            signals: Vec::new(),
+            config: "{}".into(),
+            places: BTreeMap::new(),
+            model: None,
+            seed: 0,
+            alarms: [(id.to_owned(), AlarmSettings { exclusive: Some(false), ..AlarmSettings::default() })].into(),
+            quota: crate::Quota::default(),
+        };
+        for id in ["limit", "limit/press/oil", "*"] {
+            assert!(fitting_types(&spec(id), &conditions).is_ok(), "{id}");
+        }
+        for id in ["stuck", "stuck/press/oil"] {
+            let refused = fitting_types(&spec(id), &conditions).unwrap_err().to_string();
+            let expected = format!(
+                "detector `hot`: `exclusive` is of limit alarms, and condition `{id}` of plugin `own` is \
+                 OffNormalAlarmType; take it away"
+            );
+            assert_eq!(refused, expected);
+        }
+    }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{
-    AlarmSettings, AlarmState, Batch, ConditionSpec, Gap, Instant, Lsn, Outcome, Record, RecordBody, Rows, SignalId,
-    SignalInfo, Verdict,
+    AlarmSettings, AlarmState, Batch, ConditionSpec, Gap, Instant, Limits, Lsn, Outcome, Record, RecordBody, Rows,
+    SignalId, SignalInfo, Verdict,
 };
 
 use crate::{Inlet, LastTimes};
@@ -428,7 +428,7 @@ pub struct ModelFile {
 }
 
 /// What a plugin says it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DetectorIdentity {
     /// The plugin's id.
     pub id: String,
@@ -448,6 +448,8 @@ pub struct DetectorIdentity {
     pub tick: Option<Duration>,
     /// Samples it needs before it can judge.
     pub warm_up_samples: u64,
+    /// The limits that its configuration sets, by condition, where its schema says which they are.
+    pub limits: BTreeMap<String, Limits>,
 }
 
 /// Why a detector cannot be made; each names the plugin and the way out.

@@ -16,6 +16,7 @@ mod executor;
 mod inspect;
 mod instance;
 mod lane;
+mod limits;
 mod log;
 mod lower;
 mod model;

@@ -20,6 +20,7 @@ use crate::detector::Sandboxed;
 use crate::executor::{Executor, Lost};
 use crate::instance::{Instance, NotStarted, sentence};
 use crate::lane::Lane;
+use crate::limits;
 use crate::model::{self, Model};
 use crate::plugin::{CodeSource, Maker, Plugin};
 use crate::schema::{self, Misfit};
@@ -268,6 +269,7 @@ fn identity(plugin: &Plugin, binding: &BindingSpec, model: Option<String>) -> De
         model,
         tick: said.tick_ns.map(Duration::from_nanos),
         warm_up_samples: said.warm_up_samples,
+        limits: limits::told(&said.config_schema, &binding.config),
     }
 }
 

@@ -91,6 +91,14 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "LowLowLimit" => limit(condition, Level::LowLow),
         "LimitState/CurrentState" => limit_state(state).map_or(Variant::Empty, |(_, name)| text(name).into()),
         "LimitState/CurrentState/Id" => limit_state(state).map_or(Variant::Empty, |(id, _)| NodeId::from(id).into()),
+        "HighHighState" => passed(state, Level::HighHigh, "HighHigh active", "HighHigh inactive"),
+        "HighHighState/Id" => has_passed(state, Level::HighHigh).into(),
+        "HighState" => passed(state, Level::High, "High active", "High inactive"),
+        "HighState/Id" => has_passed(state, Level::High).into(),
+        "LowState" => passed(state, Level::Low, "Low active", "Low inactive"),
+        "LowState/Id" => has_passed(state, Level::Low).into(),
+        "LowLowState" => passed(state, Level::LowLow, "LowLow active", "LowLow inactive"),
+        "LowLowState/Id" => has_passed(state, Level::LowLow).into(),
         "SetpointNode" | "NormalState" | "TargetValueNode" => NodeId::null().into(),
         "Score" | "Values/Score" => state.score.map_or(Variant::Empty, Into::into),
         "Detector" => UAString::from(&*def.detector).into(),
@@ -194,6 +202,15 @@ fn effective(state: &ConditionState) -> &'static str {
         Level::LowLow => "Active: LowLow",
         Level::Active | Level::Normal | Level::Unknown => "Active",
     }
+}
+
+/// Whether the limit of a level is passed: what is above high-high is above high as well.
+fn has_passed(state: &ConditionState, level: Level) -> bool {
+    state.active.value && state.level.passes(level)
+}
+
+fn passed(state: &ConditionState, level: Level, yes: &str, no: &str) -> Variant {
+    two(has_passed(state, level), yes, no)
 }
 
 fn limit(condition: &Condition, level: Level) -> Variant {

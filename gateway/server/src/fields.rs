@@ -3,6 +3,7 @@
 
 use opcua::types::{DataTypeId, NodeId, ObjectTypeId, VariableTypeId};
 use watchfire_alarms::{AlarmType, ConditionDef};
+use watchfire_model::Level;
 
 use crate::names::{STATISTICAL_TYPE, own};
 
@@ -34,8 +35,12 @@ pub(crate) struct Field {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
     All,
+    /// The limit alarms, as far as this limit may be one of theirs.
+    Limit(Level),
     /// The exclusive limit alarms.
-    Limits,
+    Exclusive,
+    /// The non-exclusive ones, as far as this limit may be one of theirs.
+    NonExclusive(Level),
     Deviation,
     /// OffNormalAlarmType and what is derived from it.
     OffNormal,
@@ -56,13 +61,16 @@ impl Of {
     fn has(self, def: &ConditionDef) -> bool {
         let (alarm, rules) = (def.alarm_type, &def.rules);
         use AlarmType::{
-            Discrepancy, ExclusiveDeviation, ExclusiveLevel, ExclusiveRateOfChange, OffNormal, SystemDiagnostic,
-            SystemOffNormal, Trip,
+            Discrepancy, ExclusiveDeviation, NonExclusiveDeviation, OffNormal, SystemDiagnostic, SystemOffNormal, Trip,
         };
+        // Where its detector tells its limits there are no others.
+        let may_have = |level| !rules.limits.any() || rules.limits.of(level).is_some();
         match self {
             Self::All => true,
-            Self::Limits => matches!(alarm, ExclusiveLevel | ExclusiveRateOfChange | ExclusiveDeviation),
-            Self::Deviation => alarm == ExclusiveDeviation,
+            Self::Limit(level) => (alarm.is_exclusive() || alarm.is_non_exclusive()) && may_have(level),
+            Self::Exclusive => alarm.is_exclusive(),
+            Self::NonExclusive(level) => alarm.is_non_exclusive() && may_have(level),
+            Self::Deviation => matches!(alarm, ExclusiveDeviation | NonExclusiveDeviation),
             Self::OffNormal => matches!(alarm, OffNormal | Trip | SystemOffNormal | SystemDiagnostic),
             Self::Discrepancy => alarm == Discrepancy,
             Self::Latched => rules.latch,
@@ -199,23 +207,33 @@ pub(crate) static FIELDS: &[Field] = {
         only(Of::Grouped, property("FirstInGroupFlag", Boolean)),
         only(Of::ReAlarming, property("ReAlarmTime", Duration)),
         only(Of::ReAlarming, variable("ReAlarmRepeatCount", VariableTypeId::BaseDataVariableType, DataTypeId::Int16)),
-        // LimitAlarmType and ExclusiveLimitAlarmType.
-        only(Of::Limits, property("HighHighLimit", Double)),
-        only(Of::Limits, property("HighLimit", Double)),
-        only(Of::Limits, property("LowLimit", Double)),
-        only(Of::Limits, property("LowLowLimit", Double)),
+        // LimitAlarmType (§5.8.18).
+        only(Of::Limit(Level::HighHigh), property("HighHighLimit", Double)),
+        only(Of::Limit(Level::High), property("HighLimit", Double)),
+        only(Of::Limit(Level::Low), property("LowLimit", Double)),
+        only(Of::Limit(Level::LowLow), property("LowLowLimit", Double)),
+        // ExclusiveLimitAlarmType (§5.8.19).
         only(
-            Of::Limits,
+            Of::Exclusive,
             Field {
                 path: "LimitState",
                 shape: Shape::Object(ObjectTypeId::ExclusiveLimitStateMachineType),
                 data_type: DataTypeId::BaseDataType,
                 own: false,
-                of: Of::Limits,
+                of: Of::Exclusive,
             },
         ),
-        only(Of::Limits, variable("LimitState/CurrentState", FiniteStateVariableType, LocalizedText)),
-        only(Of::Limits, property("LimitState/CurrentState/Id", DataTypeId::NodeId)),
+        only(Of::Exclusive, variable("LimitState/CurrentState", FiniteStateVariableType, LocalizedText)),
+        only(Of::Exclusive, property("LimitState/CurrentState/Id", DataTypeId::NodeId)),
+        // NonExclusiveLimitAlarmType (§5.8.20).
+        only(Of::NonExclusive(Level::HighHigh), variable("HighHighState", TwoStateVariableType, LocalizedText)),
+        only(Of::NonExclusive(Level::HighHigh), property("HighHighState/Id", Boolean)),
+        only(Of::NonExclusive(Level::High), variable("HighState", TwoStateVariableType, LocalizedText)),
+        only(Of::NonExclusive(Level::High), property("HighState/Id", Boolean)),
+        only(Of::NonExclusive(Level::Low), variable("LowState", TwoStateVariableType, LocalizedText)),
+        only(Of::NonExclusive(Level::Low), property("LowState/Id", Boolean)),
+        only(Of::NonExclusive(Level::LowLow), variable("LowLowState", TwoStateVariableType, LocalizedText)),
+        only(Of::NonExclusive(Level::LowLow), property("LowLowState/Id", Boolean)),
         // Mandatory properties of other subtypes.
         only(Of::Deviation, property("SetpointNode", DataTypeId::NodeId)),
         only(Of::OffNormal, property("NormalState", DataTypeId::NodeId)),
@@ -269,6 +287,9 @@ pub(crate) fn type_id(alarm: AlarmType) -> NodeId {
         AlarmType::ExclusiveLevel => ObjectTypeId::ExclusiveLevelAlarmType.into(),
         AlarmType::ExclusiveRateOfChange => ObjectTypeId::ExclusiveRateOfChangeAlarmType.into(),
         AlarmType::ExclusiveDeviation => ObjectTypeId::ExclusiveDeviationAlarmType.into(),
+        AlarmType::NonExclusiveLevel => ObjectTypeId::NonExclusiveLevelAlarmType.into(),
+        AlarmType::NonExclusiveRateOfChange => ObjectTypeId::NonExclusiveRateOfChangeAlarmType.into(),
+        AlarmType::NonExclusiveDeviation => ObjectTypeId::NonExclusiveDeviationAlarmType.into(),
         AlarmType::OffNormal => ObjectTypeId::OffNormalAlarmType.into(),
         AlarmType::Trip => ObjectTypeId::TripAlarmType.into(),
         AlarmType::Discrepancy => ObjectTypeId::DiscrepancyAlarmType.into(),

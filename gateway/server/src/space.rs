@@ -91,9 +91,10 @@ impl Condition {
         self.input.as_ref().map_or_else(NodeId::null, |signal| own(&format!("{SIGNAL}{}", signal.name)))
     }
 
-    /// The limit of a level, once it has been seen.
+    /// The limit of a level: as its detector tells it, otherwise once it has been seen.
     pub(crate) fn limit(&self, level: Level) -> Option<f64> {
-        self.limits.as_ref()?.get(limit_of(level)?).copied().flatten()
+        let seen = || self.limits.as_ref()?.get(limit_of(level)?).copied().flatten();
+        self.def.rules.limits.of(level).or_else(seen)
     }
 }
 

@@ -8,6 +8,7 @@ mod client;
 mod events;
 mod history;
 mod house;
+mod limits;
 mod maintenance;
 mod marks;
 mod methods;

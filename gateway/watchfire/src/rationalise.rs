@@ -58,6 +58,7 @@ fn row(condition: &ConditionDef) -> String {
         "confirm" => flag(condition.confirm),
         "group" => group.map_or_else(String::new, |group| cell(&group.name)),
         "first_only" => flag(group.is_some_and(|group| group.first_only)),
+        "exclusive" if condition.alarm_type.is_non_exclusive() => "false".to_owned(),
         // Of the whole condition, and set there.
         _ => String::new(),
     });

@@ -36,12 +36,12 @@ pub const SCHEMA: &str = r#"{
     {"required": ["rate_per_s"]}
   ],
   "properties": {
-    "high_high": {"type": "number", "description": "above this, high-high; in the signal's unit"},
-    "high": {"type": "number", "description": "above this, high"},
-    "low": {"type": "number", "description": "below this, low"},
-    "low_low": {"type": "number", "description": "below this, low-low"},
+    "high_high": {"type": "number", "x-limit": "limit/high-high", "description": "above this, high-high; in the signal's unit"},
+    "high": {"type": "number", "x-limit": "limit/high", "description": "above this, high"},
+    "low": {"type": "number", "x-limit": "limit/low", "description": "below this, low"},
+    "low_low": {"type": "number", "x-limit": "limit/low-low", "description": "below this, low-low"},
     "deadband": {"type": "number", "minimum": 0, "description": "how far a value must come back before its level ends; default a share of the span: pressure 2 %, flow and level 5 %, all else 1 %"},
-    "rate_per_s": {"type": "number", "exclusiveMinimum": 0, "description": "the fastest change allowed, a second, either way"},
+    "rate_per_s": {"type": "number", "exclusiveMinimum": 0, "x-limit": "rate/either", "description": "the fastest change allowed, a second, either way"},
     "rate_over_s": {"type": "number", "exclusiveMinimum": 0, "default": 1, "description": "the stretch over which a rate is measured, seconds"}
   }
 }"#;

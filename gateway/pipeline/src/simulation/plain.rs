@@ -36,6 +36,7 @@ impl DetectorFactory for PlainFactory {
             config_hash: "same".into(),
             tick: None,
             warm_up_samples: 0,
+            limits: BTreeMap::new(),
         };
         let spec = |id: &str, decides| ConditionSpec {
             id: id.into(),

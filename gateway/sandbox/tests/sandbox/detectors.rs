@@ -14,6 +14,8 @@ async fn limit_tells_levels_with_their_reasons() {
     let mut limit = create("limit", r#"{"high":10,"high_high":20,"deadband":1}"#, 2).await;
     assert_eq!(limit.identity().id, "limit");
     assert_eq!(limit.conditions()[0].alarm_type, "ExclusiveLevelAlarmType");
+    let limits = limit.identity().limits["limit"];
+    assert_eq!((limits.high_high, limits.high, limits.low), (Some(20.0), Some(10.0), None));
     let said = limit.process(&batch(1, &[5.0, 9.0])).await.unwrap();
     assert_eq!(levels(&said.verdicts), [(0, Level::Normal), (1, Level::Normal)]);
     let said = limit.process(&batch(2, &[5.0, 12.5])).await.unwrap();

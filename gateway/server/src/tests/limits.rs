@@ -1,0 +1,109 @@
+//! Limit alarms: one state for all limits, or one for each, and the limits themselves.
+
+use std::sync::Arc;
+
+use opcua::types::{
+    ContentFilter, ContentFilterBuilder, MethodId, NodeId, ObjectTypeId, Operand, ReferenceTypeId, StatusCode, Variant,
+};
+use watchfire_alarms::{AlarmType, ConditionDef, Rules};
+use watchfire_model::{Level, Limits};
+
+use super::client::{Hmi, clause, server};
+use super::house::{House, key, oil_high};
+use crate::names::own;
+
+const OIL: &str = "hot/high/press/oil";
+const STATES: [&str; 4] = ["HighHighState/Id", "HighState/Id", "LowState/Id", "LowLowState/Id"];
+
+fn limit_alarm(alarm_type: AlarmType, limits: Limits) -> ConditionDef {
+    ConditionDef { alarm_type, rules: Arc::new(Rules { limits, ..Rules::default() }), ..oil_high() }
+}
+
+fn all_four() -> Limits {
+    Limits { high_high: Some(9.0), high: Some(8.0), low: Some(2.0), low_low: Some(1.0) }
+}
+
+#[tokio::test]
+async fn each_limit_of_a_non_exclusive_alarm_has_a_state_of_its_own() {
+    let house = House::open().await;
+    house.define(limit_alarm(AlarmType::NonExclusiveLevel, all_four()));
+    let hmi = Hmi::connect(&house.url).await;
+    let fields = ["EventType", "HighHighState", "HighHighState/Id", "HighState/Id", "LowState/Id", "LowLowState/Id"];
+    // Whoever asks for one of its states in a filter gets what is above it as well.
+    let above_high =
+        ContentFilterBuilder::new().eq(Operand::from(clause("HighState/Id")), Operand::literal(true)).build();
+    let mut high = hmi.subscribe(server(), &["ActiveState/EffectiveDisplayName"], above_high).await;
+    let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
+    for (level, states, shown) in [
+        (Level::High, [false, true, false, false], "HighHigh inactive"),
+        (Level::HighHigh, [true, true, false, false], "HighHigh active"),
+        (Level::High, [false, true, false, false], "HighHigh inactive"),
+        (Level::Low, [false, false, true, false], "HighHigh inactive"),
+        (Level::LowLow, [false, false, true, true], "HighHigh inactive"),
+        (Level::Normal, [false; 4], "HighHigh inactive"),
+    ] {
+        house.find(&key(OIL), level, "beyond its limit", Vec::new());
+        let event = events.next().await;
+        assert_eq!(*event.get("EventType"), NodeId::from(ObjectTypeId::NonExclusiveLevelAlarmType).into());
+        assert_eq!(STATES.map(|state| event.get(state).clone()), states.map(Variant::from), "{level:?}");
+        assert_eq!(event.text("HighHighState"), shown, "{level:?}");
+        for (state, is) in STATES.into_iter().zip(states) {
+            assert_eq!(hmi.value(&format!("{OIL}#{state}")).await, is.into(), "{level:?} {state}");
+        }
+    }
+    for shown in ["Active: High", "Active: HighHigh", "Active: High"] {
+        assert_eq!(high.next().await.text("ActiveState/EffectiveDisplayName"), shown);
+    }
+    assert!(high.is_empty());
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_refreshed_list_tells_the_state_of_each_limit() {
+    let house = House::open().await;
+    house.define(limit_alarm(AlarmType::NonExclusiveDeviation, Limits::default()));
+    let hmi = Hmi::connect(&house.url).await;
+    house.find(&key(OIL), Level::LowLow, "far too low", Vec::new());
+    let mut events =
+        hmi.subscribe(server(), &["EventType", "LowState/Id", "LowLowState/Id"], ContentFilter::default()).await;
+    let refresh = MethodId::ConditionType_ConditionRefresh;
+    let asked = hmi.call(ObjectTypeId::ConditionType.into(), refresh, vec![events.subscription.into()]).await;
+    assert_eq!(asked, StatusCode::Good);
+    let kind = |kind: ObjectTypeId| Variant::from(NodeId::from(kind));
+    let event = loop {
+        let event = events.next().await;
+        if *event.get("EventType") == kind(ObjectTypeId::NonExclusiveDeviationAlarmType) {
+            break event;
+        }
+    };
+    assert_eq!((event.get("LowState/Id"), event.get("LowLowState/Id")), (&true.into(), &true.into()));
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn limits_that_a_detector_tells_are_there_before_they_are_passed_and_no_others() {
+    let house = House::open().await;
+    let two = Limits { high_high: Some(9.0), high: Some(8.0), ..Limits::default() };
+    house.define(limit_alarm(AlarmType::ExclusiveLevel, two));
+    house.define(ConditionDef { key: key("each/high/press/oil"), ..limit_alarm(AlarmType::NonExclusiveLevel, two) });
+    let hmi = Hmi::connect(&house.url).await;
+    assert!(!hmi.watch(&[own("each/high/press/oil#Retain")]).await.next().await.0.is_empty());
+    for alarm in [OIL, "each/high/press/oil"] {
+        for (limit, value) in [("HighHighLimit", 9.0), ("HighLimit", 8.0)] {
+            assert_eq!(hmi.value(&format!("{alarm}#{limit}")).await, value.into(), "{alarm} {limit}");
+        }
+        for limit in ["LowLimit", "LowLowLimit", "LowState", "LowLowState/Id"] {
+            let there = hmi.read(own(&format!("{alarm}#{limit}"))).await;
+            assert_eq!(there.status(), StatusCode::BadNodeIdUnknown, "{alarm} {limit}");
+        }
+    }
+    let forward = opcua::types::BrowseDirection::Forward;
+    let parts = hmi.browse(own("each/high/press/oil"), ReferenceTypeId::HasComponent, forward, 0).await;
+    let has = |name: &str| parts.iter().any(|part| part.browse_name.name.as_ref() == name);
+    assert!(has("HighHighState") && has("HighState") && !has("LowState") && !has("LimitState"));
+    assert_eq!(hmi.read(own(&format!("{OIL}#HighState"))).await.status(), StatusCode::BadNodeIdUnknown);
+    hmi.close().await;
+    house.close().await;
+}
