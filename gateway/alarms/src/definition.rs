@@ -30,6 +30,8 @@ pub enum AlarmType {
     SystemOffNormal,
     /// SystemDiagnosticAlarmType: the gateway's own faults.
     SystemDiagnostic,
+    /// CertificateExpirationAlarmType: certificates run out.
+    CertificateExpiration,
     /// The gateway's own subtype of AlarmConditionType for learned findings.
     #[default]
     Statistical,

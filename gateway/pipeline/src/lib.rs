@@ -46,6 +46,7 @@ pub use annunciate::Annunciator;
 pub use binding::{Beside, BindingPlan, Mode};
 pub use changes::{Change, ChangeRequests, Changes, Stopping, changes};
 pub use compare::{Compared, Differing};
+pub use ends::{CertificatePurpose, EndingCertificate, FirstToEnd};
 pub use figures::{AlarmFigures, area_parts};
 pub use gaps::{GapsOnRecord, OnRecord, gaps};
 pub use gateway::{Gateway, GatewayError};

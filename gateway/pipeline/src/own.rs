@@ -182,7 +182,7 @@ impl OwnConditions {
         self.def(
             Self::certificates_key(),
             "certificates",
-            AlarmType::SystemDiagnostic,
+            AlarmType::CertificateExpiration,
             CERTIFICATES_SEVERITY,
             "certificates run out".to_owned(),
             "renew what the message names, in the order in which it ends; with a certificate that has ended nothing connects",

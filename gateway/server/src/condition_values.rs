@@ -5,6 +5,7 @@ use opcua::types::{
 };
 use watchfire_alarms::{ConditionClass, ConditionState, EventId, Evidence, Shelving};
 use watchfire_model::{Instant, Level};
+use watchfire_pipeline::CertificatePurpose;
 use watchfire_ua::{date_time_from_instant, status_to_ua};
 
 use crate::fields::{Field, type_id};
@@ -99,6 +100,10 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "LowState/Id" => has_passed(state, Level::Low).into(),
         "LowLowState" => passed(state, Level::LowLow, "LowLow active", "LowLow inactive"),
         "LowLowState/Id" => has_passed(state, Level::LowLow).into(),
+        "ExpirationDate" => condition.ending().map_or(Variant::Empty, |first| time(first.until)),
+        "ExpirationLimit" => duration(condition.ending().map(|first| first.warning)),
+        "CertificateType" => condition.ending().map_or_else(NodeId::null, |first| purpose_id(first.purpose)).into(),
+        "Certificate" => condition.ending().map_or(Variant::Empty, |first| ByteString::from(first.der.clone()).into()),
         "SetpointNode" | "NormalState" | "TargetValueNode" => NodeId::null().into(),
         "Score" | "Values/Score" => state.score.map_or(Variant::Empty, Into::into),
         "Detector" => UAString::from(&*def.detector).into(),
@@ -275,6 +280,16 @@ const fn class_name(class: ConditionClass) -> &'static str {
         ConditionClass::Statistical => "StatisticalConditionClassType",
         ConditionClass::Maintenance => "MaintenanceConditionClassType",
         ConditionClass::HighlyManaged => "HighlyManagedAlarmConditionClassType",
+    }
+}
+
+/// The type of a certificate; that of an authority is none of the standard's.
+fn purpose_id(purpose: CertificatePurpose) -> NodeId {
+    match purpose {
+        CertificatePurpose::Own => ObjectTypeId::RsaSha256ApplicationCertificateType.into(),
+        CertificatePurpose::Application => ObjectTypeId::ApplicationCertificateType.into(),
+        CertificatePurpose::User => ObjectTypeId::UserCredentialCertificateType.into(),
+        CertificatePurpose::Authority => ObjectTypeId::CertificateType.into(),
     }
 }
 

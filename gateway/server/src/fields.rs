@@ -45,6 +45,8 @@ pub(crate) enum Of {
     /// OffNormalAlarmType and what is derived from it.
     OffNormal,
     Discrepancy,
+    /// CertificateExpirationAlarmType.
+    Certificates,
     /// Conditions that latch.
     Latched,
     /// Conditions of a group.
@@ -61,7 +63,8 @@ impl Of {
     fn has(self, def: &ConditionDef) -> bool {
         let (alarm, rules) = (def.alarm_type, &def.rules);
         use AlarmType::{
-            Discrepancy, ExclusiveDeviation, NonExclusiveDeviation, OffNormal, SystemDiagnostic, SystemOffNormal, Trip,
+            CertificateExpiration, Discrepancy, ExclusiveDeviation, NonExclusiveDeviation, OffNormal, SystemDiagnostic,
+            SystemOffNormal, Trip,
         };
         // Where its detector tells its limits there are no others.
         let may_have = |level| !rules.limits.any() || rules.limits.of(level).is_some();
@@ -71,7 +74,10 @@ impl Of {
             Self::Exclusive => alarm.is_exclusive(),
             Self::NonExclusive(level) => alarm.is_non_exclusive() && may_have(level),
             Self::Deviation => matches!(alarm, ExclusiveDeviation | NonExclusiveDeviation),
-            Self::OffNormal => matches!(alarm, OffNormal | Trip | SystemOffNormal | SystemDiagnostic),
+            Self::OffNormal => {
+                matches!(alarm, OffNormal | Trip | SystemOffNormal | SystemDiagnostic | CertificateExpiration)
+            }
+            Self::Certificates => alarm == CertificateExpiration,
             Self::Discrepancy => alarm == Discrepancy,
             Self::Latched => rules.latch,
             Self::Grouped => rules.group.is_some(),
@@ -97,6 +103,11 @@ impl Field {
     /// Whether a condition has it.
     pub(crate) fn is_in(&self, def: &ConditionDef) -> bool {
         self.of.has(def)
+    }
+
+    /// Whether its value changes by itself, without a change of the condition.
+    pub(crate) fn moves(&self) -> bool {
+        self.of == Of::Certificates
     }
 
     /// Whether it is one of the plain variables, for clients that know no alarms; not part of events.
@@ -239,6 +250,11 @@ pub(crate) static FIELDS: &[Field] = {
         only(Of::OffNormal, property("NormalState", DataTypeId::NodeId)),
         only(Of::Discrepancy, property("TargetValueNode", DataTypeId::NodeId)),
         only(Of::Discrepancy, property("ExpectedTime", Duration)),
+        // CertificateExpirationAlarmType (§5.8.25).
+        only(Of::Certificates, property("ExpirationDate", UtcTime)),
+        only(Of::Certificates, property("ExpirationLimit", Duration)),
+        only(Of::Certificates, property("CertificateType", DataTypeId::NodeId)),
+        only(Of::Certificates, property("Certificate", ByteString)),
         // Ours: why, and what to do.
         ours(property("Score", Double)),
         ours(property("Detector", String)),
@@ -295,6 +311,7 @@ pub(crate) fn type_id(alarm: AlarmType) -> NodeId {
         AlarmType::Discrepancy => ObjectTypeId::DiscrepancyAlarmType.into(),
         AlarmType::SystemOffNormal => ObjectTypeId::SystemOffNormalAlarmType.into(),
         AlarmType::SystemDiagnostic => ObjectTypeId::SystemDiagnosticAlarmType.into(),
+        AlarmType::CertificateExpiration => ObjectTypeId::CertificateExpirationAlarmType.into(),
         AlarmType::Statistical => own(STATISTICAL_TYPE),
     }
 }

@@ -36,7 +36,7 @@ use crate::users::name_of;
 
 /// How often watched signals are looked at; the shortest sampling interval there is.
 const SAMPLING: Duration = Duration::from_millis(100);
-/// How often figures of alarms are looked at.
+/// How often what changes by itself is looked at, such as figures of alarms.
 const COUNTED: Duration = Duration::from_secs(1);
 /// After so long a monitored item that was being created is there.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -142,10 +142,13 @@ impl Manager {
             if let Node::Signal(signal) = &node {
                 let signal = signal.clone();
                 sample(Box::new(move || Some(signal_value(&signal, &shared.values()))), SAMPLING);
-            } else if let Node::Figure(..) = &node {
-                // They change as time goes by.
-                let figure = node.clone();
-                sample(Box::new(move || figure.value(&shared.space.read(), &shared.values())), COUNTED);
+            } else if node.moves() {
+                let name = name.to_owned();
+                let now = move || {
+                    let space = shared.space.read();
+                    Node::find(&space, &name)?.value(&space, &shared.values())
+                };
+                sample(Box::new(now), COUNTED);
             } else {
                 self.shared.watch.add_value(name, item.handle());
             }

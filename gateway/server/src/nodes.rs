@@ -272,6 +272,15 @@ impl Node {
         matches!(self, Self::Area(_) | Self::Source(_))
     }
 
+    /// Whether its value changes as time goes by, without a change of a condition.
+    pub(crate) fn moves(&self) -> bool {
+        match self {
+            Self::Figure(..) => true,
+            Self::Field(_, field) => field.moves(),
+            _ => false,
+        }
+    }
+
     /// The value of a variable; `None` for what is none.
     pub(crate) fn value(&self, space: &Space, values: &Values<'_>) -> Option<DataValue> {
         match self {

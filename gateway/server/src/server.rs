@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_config::{Security, ServerConfig};
 use watchfire_model::Clock;
-use watchfire_pipeline::{AlarmFigures, Commands, Latest, Recorded, Surface};
+use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, Recorded, Surface};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use crate::audit::{self, Audit};
@@ -66,6 +66,8 @@ pub struct ServerOptions {
     pub kinds: Kinds,
     /// How the alarms are doing.
     pub figures: Arc<AlarmFigures>,
+    /// The certificate that ends first.
+    pub first_to_end: Arc<FirstToEnd>,
     /// What was recorded of the signals.
     pub recorded: Arc<dyn Recorded>,
     /// The way to the annunciator.
@@ -110,7 +112,9 @@ impl Server {
         let clock = options.clock.clone();
         let shared = Arc::new(Shared {
             space: RwLock::new(
-                Space::new(&options.default_area, &options.areas, options.signals).with_detectors(options.detectors),
+                Space::new(&options.default_area, &options.areas, options.signals)
+                    .with_detectors(options.detectors)
+                    .with_first_to_end(options.first_to_end),
             ),
             watch: Watch::default(),
             refreshing: crate::refresh::InProgress::default(),

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use opcua::types::NodeId;
-use watchfire_alarms::{ConditionDef, ConditionState};
+use watchfire_alarms::{AlarmType, ConditionDef, ConditionState};
 use watchfire_model::{ConditionKey, Kind, Level, SignalId};
-use watchfire_pipeline::{ConditionView, area_parts};
+use watchfire_pipeline::{ConditionView, EndingCertificate, FirstToEnd, area_parts};
 
 use crate::detector_parts::DetectorNode;
 use crate::names::{AREA, SIGNAL, SOURCE, own};
@@ -59,6 +59,8 @@ pub(crate) struct Condition {
     input: Option<Arc<SignalNode>>,
     /// Few ever show one.
     limits: Option<Arc<LimitValues>>,
+    /// Of the condition that tells of certificates, as it stands.
+    first_to_end: Option<Arc<FirstToEnd>>,
 }
 
 impl Condition {
@@ -71,11 +73,11 @@ impl Condition {
         Arc::new(Self { state, ..self.clone() })
     }
 
-    /// The same as it, or one of its branches, was in the past.
+    /// The same as it, or one of its branches, was in the past; which certificate ended first then is not known.
     pub(crate) fn at(&self, space: &Space, state: ConditionState) -> Arc<Self> {
         let driven_by = state.evidence.first().and_then(|evidence| space.signal(&evidence.signal));
         let input = driven_by.or(self.signal.as_ref()).cloned();
-        Arc::new(Self { state: Arc::new(state), input, ..self.clone() })
+        Arc::new(Self { state: Arc::new(state), input, first_to_end: None, ..self.clone() })
     }
 
     /// SourceNode.
@@ -89,6 +91,11 @@ impl Condition {
     /// InputNode.
     pub(crate) fn input_id(&self) -> NodeId {
         self.input.as_ref().map_or_else(NodeId::null, |signal| own(&format!("{SIGNAL}{}", signal.name)))
+    }
+
+    /// The certificate that ends first, of the condition that tells of them.
+    pub(crate) fn ending(&self) -> Option<Arc<EndingCertificate>> {
+        self.first_to_end.as_ref()?.get()
     }
 
     /// The limit of a level: as its detector tells it, otherwise once it has been seen.
@@ -142,6 +149,7 @@ pub(crate) struct Space {
     pub sources: BTreeMap<Arc<str>, Source>,
     conditions: Vec<Arc<Condition>>,
     places: HashMap<ConditionKey, Place>,
+    first_to_end: Arc<FirstToEnd>,
 }
 
 impl Space {
@@ -178,6 +186,12 @@ impl Space {
     /// Shows detectors in the gateway's own area.
     pub(crate) fn with_detectors(mut self, detectors: Vec<DetectorNode>) -> Self {
         self.put_detectors(detectors);
+        self
+    }
+
+    /// Shows the certificate that ends first with the condition that tells of certificates.
+    pub(crate) fn with_first_to_end(mut self, first_to_end: Arc<FirstToEnd>) -> Self {
+        self.first_to_end = first_to_end;
         self
     }
 
@@ -250,7 +264,8 @@ impl Space {
         }
         let driven_by = state.evidence.first().and_then(|evidence| self.signal(&evidence.signal));
         let input = driven_by.or(signal.as_ref()).cloned();
-        let after = Arc::new(Condition { def, state, area, signal, input, limits });
+        let first_to_end = (def.alarm_type == AlarmType::CertificateExpiration).then(|| self.first_to_end.clone());
+        let after = Arc::new(Condition { def, state, area, signal, input, limits, first_to_end });
         self.count(before.as_deref(), &after);
         let place = self.places.get(&after.def.key).and_then(|place| usize::try_from(*place).ok());
         match place.and_then(|place| self.conditions.get_mut(place)) {

@@ -4,6 +4,7 @@ mod access;
 mod address_space;
 mod aside;
 mod audit;
+mod certificates;
 mod client;
 mod events;
 mod history;

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use watchfire_config::{Config, DetectorConfig, Mode as ConfiguredMode, QuotaConfig, SignalConfig, SourceConfig};
 use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
 use watchfire_pipeline::{
-    AlarmFigures, BindingPlan, BindingSpec, Commands, Latest, Mode, ModelFile, Quota, SignalsOf, Site, Source, Surface,
+    AlarmFigures, BindingPlan, BindingSpec, Commands, FirstToEnd, Latest, Mode, ModelFile, Quota, SignalsOf, Site,
+    Source, Surface,
 };
 use watchfire_sandbox::{ChildCompiler, Compiler, Sandbox, SandboxOptions, Shelf};
 use watchfire_server::{DetectorNode, Server, ServerOptions, SignalNode};
@@ -70,6 +71,16 @@ pub struct Assembly {
     signals: Vec<Placed>,
     by_name: HashMap<Arc<str>, usize>,
     kinds: Kinds,
+}
+
+/// What others write and the server shows.
+pub struct Shown {
+    /// The latest value of each signal.
+    pub latest: Arc<Latest>,
+    /// How the alarms are doing.
+    pub figures: Arc<AlarmFigures>,
+    /// The certificate that ends first.
+    pub first_to_end: Arc<FirstToEnd>,
 }
 
 impl Assembly {
@@ -214,7 +225,7 @@ impl Assembly {
     pub fn server(
         &self,
         data: &Data,
-        (latest, figures): (&Arc<Latest>, &Arc<AlarmFigures>),
+        shown: Shown,
         commands: Commands,
         clock: &Arc<dyn Clock>,
         detectors: &BTreeMap<String, Provenance>,
@@ -228,8 +239,9 @@ impl Assembly {
             signals: self.shown(|_| true),
             detectors: detector_nodes(detectors),
             kinds: self.kinds.clone(),
-            latest: latest.clone(),
-            figures: figures.clone(),
+            latest: shown.latest,
+            figures: shown.figures,
+            first_to_end: shown.first_to_end,
             recorded: data.log.clone(),
             commands,
             clock: clock.clone(),

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, anyhow};
 use tokio_util::sync::CancellationToken;
 use watchfire_config::Config;
 use watchfire_model::{Clock, SystemClock};
-use watchfire_pipeline::{AlarmFigures, BindingPlan, Gateway, Latest, Stats, Surface, changes, commands};
+use watchfire_pipeline::{AlarmFigures, BindingPlan, FirstToEnd, Gateway, Latest, Stats, Surface, changes, commands};
 use watchfire_server::Server;
 
-use crate::assemble::Assembly;
+use crate::assemble::{Assembly, Shown};
 use crate::certificate_ends::{CertificateEnds, LiveEnds};
 use crate::cli::{Check, ConfigFile};
 use crate::control::Control;
@@ -163,10 +163,12 @@ async fn assembled(
     let imports = way_in.begin();
     let latest = Arc::new(Latest::default());
     let figures = Arc::new(AlarmFigures::new(&assembly.config().gateway.name, clock.now()));
-    let (server, surface) = assembly.server(&data, (&latest, &figures), given, clock, &detectors)?;
+    let first_to_end = Arc::new(FirstToEnd::default());
+    let shown = Shown { latest: latest.clone(), figures: figures.clone(), first_to_end: first_to_end.clone() };
+    let (server, surface) = assembly.server(&data, shown, given, clock, &detectors)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let settings = assembly.config().gateway.clone();
-    let ends = Arc::new(LiveEnds::new(CertificateEnds::new(assembly.config(), data.pki())));
+    let ends = Arc::new(LiveEnds::new(CertificateEnds::new(assembly.config(), data.pki()), first_to_end));
     let live = Live {
         file,
         clock: clock.clone(),

@@ -127,6 +127,7 @@ async fn every_node_that_can_be_reached_is_there() {
         AlarmType::Discrepancy,
         AlarmType::SystemOffNormal,
         AlarmType::SystemDiagnostic,
+        AlarmType::CertificateExpiration,
         AlarmType::Statistical,
     ]
     .into_iter()
@@ -135,7 +136,7 @@ async fn every_node_that_can_be_reached_is_there() {
         house.define(ConditionDef { key: key(&format!("all/kind{at}")), alarm_type: kind, ..odd() });
     }
     let hmi = Hmi::connect(&house.url).await;
-    assert!(!hmi.watch(&[own("all/kind11#Retain")]).await.next().await.0.is_empty());
+    assert!(!hmi.watch(&[own("all/kind12#Retain")]).await.next().await.0.is_empty());
     let mut to_see: Vec<NodeId> = vec![own("area:Hall"), own("area:Gateway")];
     let mut seen: BTreeSet<String> = BTreeSet::new();
     while let Some(id) = to_see.pop() {
@@ -164,7 +165,7 @@ async fn every_node_that_can_be_reached_is_there() {
             }
         }
     }
-    assert!(seen.len() > 12 * 45, "{}", seen.len());
+    assert!(seen.len() > 13 * 45, "{}", seen.len());
     hmi.close().await;
     house.close().await;
 }

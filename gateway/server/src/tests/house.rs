@@ -15,7 +15,7 @@ use watchfire_model::{
     Clock, ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
     SystemClock,
 };
-use watchfire_pipeline::{AlarmFigures, Commands, Latest, Surface, commands};
+use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use super::history::EverySecond;
@@ -73,6 +73,7 @@ pub(super) struct House {
     pub recorded: Arc<EverySecond>,
     pub figures: Arc<AlarmFigures>,
     pub latest: Arc<Latest>,
+    pub first_to_end: Arc<FirstToEnd>,
     pub url: String,
     pub pki: Pki,
     stop: CancellationToken,
@@ -143,6 +144,7 @@ fn options(
             signal(2, "press/door", "Hall/Press", Kind::Boolean),
         ],
         latest,
+        first_to_end: Arc::default(),
         kinds: Kinds::default(),
         figures,
         recorded,
@@ -193,6 +195,7 @@ impl House {
         let recorded = Arc::new(EverySecond::default());
         let figures = no_figures();
         let options = options(config, &pki, commands, latest.clone(), recorded.clone(), figures.clone());
+        let first_to_end = options.first_to_end.clone();
         let (mut server, surface) = Server::build(options).unwrap();
         change(&mut server);
         let url = format!("opc.tcp://{}/", server.address());
@@ -210,7 +213,20 @@ impl House {
                 let _gone = request.reply.send(answer);
             }
         });
-        Self { engine, surface, recorded, figures, latest, url, pki, stop, serving, annunciating, _folder: folder }
+        Self {
+            engine,
+            surface,
+            recorded,
+            figures,
+            latest,
+            first_to_end,
+            url,
+            pki,
+            stop,
+            serving,
+            annunciating,
+            _folder: folder,
+        }
     }
 
     /// Makes a condition known; no event is sent.
