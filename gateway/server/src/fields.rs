@@ -215,7 +215,7 @@ pub(crate) static FIELDS: &[Field] = {
         only(Of::Bounded, property("MaxTimeShelved", Duration)),
         only(Of::Delayed, property("OnDelay", Duration)),
         only(Of::Released, property("OffDelay", Duration)),
-        only(Of::Grouped, property("FirstInGroupFlag", Boolean)),
+        only(Of::Grouped, variable("FirstInGroupFlag", VariableTypeId::BaseDataVariableType, Boolean)),
         only(Of::ReAlarming, property("ReAlarmTime", Duration)),
         only(Of::ReAlarming, variable("ReAlarmRepeatCount", VariableTypeId::BaseDataVariableType, DataTypeId::Int16)),
         // LimitAlarmType (§5.8.18).

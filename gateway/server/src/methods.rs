@@ -56,6 +56,8 @@ enum What {
     },
     /// Reset of an area's figures (OPC 10000-9 §5.12).
     ResetFigures,
+    /// GetGroupMemberships (OPC 10000-9 §5.8): asks, and changes nothing.
+    Groups,
     Change(&'static Method),
 }
 
@@ -79,24 +81,39 @@ impl Call {
             What::Refresh { item: true }
         } else if *id == NodeId::from(MethodId::AlarmMetricsType_Reset) {
             What::ResetFigures
+        } else if *id == NodeId::from(MethodId::AlarmConditionType_GetGroupMemberships) {
+            What::Groups
         } else {
             What::Change(method_table::find(id)?)
         };
         Some(Self { object: call.object_id().clone(), method: id.clone(), what, arguments: call.arguments().to_vec() })
     }
 
-    /// Carries it out, and tells of it whatever comes of it.
-    pub(crate) async fn answer(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
+    /// Carries it out, and tells of it whatever comes of it. Answers with what the method gives back.
+    pub(crate) async fn answer(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<Vec<Variant>, Refusal> {
+        if matches!(self.what, What::Groups) {
+            return self.groups(shared, context).map(|groups| vec![groups]);
+        }
         let asked = self.clone();
         let outcome = self.carry_out(shared, context).await;
         asked.audit(shared, context, &outcome);
-        outcome
+        outcome.map(|()| Vec::new())
     }
 
-    /// OPC 10000-9 §5.10. A refresh changes nothing and is none of its events.
+    /// The groups that a condition is in, an array of NodeIds that may be empty.
+    fn groups(&self, shared: &Shared, context: &RequestContext) -> Result<Variant, Refusal> {
+        let key = condition_of(&self.object, None, shared, context)?;
+        self.expect(0)?;
+        let space = shared.space.read();
+        let group = space.condition(key.as_str()).and_then(|condition| condition.group());
+        let ids: Vec<NodeId> = group.map(|group| Node::Group(group.clone()).id()).into_iter().collect();
+        Ok(ids.into())
+    }
+
+    /// OPC 10000-9 §5.10. What changes nothing is none of its events.
     fn audit(&self, shared: &Shared, context: &RequestContext, outcome: &Result<(), Refusal>) {
         let method = match self.what {
-            What::Refresh { .. } => return,
+            What::Refresh { .. } | What::Groups => return,
             What::ResetFigures => None,
             What::Change(method) => Some(method),
         };
@@ -134,6 +151,7 @@ impl Call {
         let method = match self.what {
             What::Refresh { item } => return self.refresh(item, shared, context),
             What::ResetFigures => return self.reset_figures(shared, context),
+            What::Groups => return self.groups(shared, context).map(drop),
             What::Change(method) => method,
         };
         let key = condition_of(&self.object, Some(method), shared, context)?;
@@ -277,7 +295,10 @@ pub(crate) async fn answer_all<'a>(
     let answers = join_all(ours.iter().map(|(_, call)| call.clone().answer(shared, context))).await;
     for ((method, _), answer) in ours.iter_mut().zip(answers) {
         match answer {
-            Ok(()) => method.set_status(StatusCode::Good),
+            Ok(outputs) => {
+                method.set_outputs(outputs);
+                method.set_status(StatusCode::Good);
+            }
             Err(Refusal::Status(status)) => method.set_status(status),
             Err(Refusal::Arguments(statuses)) => method.set_argument_error(statuses),
         }

@@ -5,6 +5,7 @@
 //! | condition instance | its key, `detector/condition/signal` |
 //! | area, signal, source of conditions | `area:Press/Oil`, `signal:press/oil`, `source:press` |
 //! | detector, and the folder of all | `detector:hot`, `detectors` |
+//! | group of alarms, and the folder of all | `group:cooling`, `groups` |
 //! | anything below one of these | `OWNER#PATH`, such as `hot/high/press/oil#ActiveState/Id` |
 //! | methods of ours | `method:RemoveFromServiceFor` |
 //! | our event type | `StatisticalAlarmType` |
@@ -29,6 +30,9 @@ pub(crate) const DETECTOR: &str = "detector:";
 pub(crate) const METHOD: &str = "method:";
 /// The folder of all detectors.
 pub(crate) const DETECTORS: &str = "detectors";
+pub(crate) const GROUP: &str = "group:";
+/// The folder of all groups of alarms.
+pub(crate) const GROUPS: &str = "groups";
 
 /// Locale of all texts that are not given by people.
 const LOCALE: &str = "en";

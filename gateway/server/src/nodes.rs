@@ -18,7 +18,8 @@ use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
 use crate::method_table::{self, Method};
 use crate::metrics::{self, Figure};
 use crate::names::{
-    AREA, BELOW, DETECTOR, DETECTORS, METHOD, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own, text,
+    AREA, BELOW, DETECTOR, DETECTORS, GROUP, GROUPS, METHOD, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own,
+    text,
 };
 use crate::rights::{Rights, operation_of};
 use crate::signal_parts::SignalPart;
@@ -40,6 +41,9 @@ pub(crate) enum Node {
     Detectors,
     Detector(Arc<DetectorNode>),
     DetectorPart(Arc<DetectorNode>, DetectorPart),
+    Groups,
+    /// An AlarmGroupType object (OPC 10000-9 §5.8.3), shared by its members as their FirstInGroup.
+    Group(Arc<str>),
     Condition(Arc<Condition>),
     Field(Arc<Condition>, &'static Field),
     Type,
@@ -51,6 +55,8 @@ pub(crate) enum Node {
 
 /// The property of a method that says what it takes.
 const INPUT_ARGUMENTS: &str = "InputArguments";
+/// What a group of alarms is called below a condition.
+const FIRST: &str = "FirstInGroup";
 /// The object with the figures of an area's alarms.
 const METRICS: &str = "Metrics";
 
@@ -169,6 +175,10 @@ impl Node {
             space.detectors.get(detector).cloned().map(Self::Detector)
         } else if let Some(method) = name.strip_prefix(METHOD) {
             method_table::own_method(method).map(Self::Method)
+        } else if let Some(group) = name.strip_prefix(GROUP) {
+            space.groups.get_key_value(group).map(|(group, _)| Self::Group(group.clone()))
+        } else if name == GROUPS {
+            space.groups.first_key_value().map(|_| Self::Groups)
         } else if name == DETECTORS {
             space.detectors_in.is_some().then_some(Self::Detectors)
         } else {
@@ -187,6 +197,8 @@ impl Node {
             Self::Detectors => own(DETECTORS),
             Self::Detector(detector) => own(&format!("{DETECTOR}{}", detector.name)),
             Self::DetectorPart(detector, part) => below(&format!("{DETECTOR}{}", detector.name), part.name()),
+            Self::Groups => own(GROUPS),
+            Self::Group(group) => own(&format!("{GROUP}{group}")),
             Self::Condition(condition) => own(condition.key()),
             Self::Field(condition, field) => below(condition.key(), field.path),
             Self::Type => own(STATISTICAL_TYPE),
@@ -240,6 +252,13 @@ impl Node {
             }
             Self::DetectorPart(_, part) => {
                 (NodeClass::Variable, ours(part.name()), part.name().to_owned(), VariableTypeId::PropertyType.into())
+            }
+            Self::Groups => {
+                (NodeClass::Object, ours("AlarmGroups"), "AlarmGroups".to_owned(), ObjectTypeId::FolderType.into())
+            }
+            // The standard's name of it below a condition.
+            Self::Group(group) => {
+                (NodeClass::Object, browse_name(false, FIRST), group.to_string(), ObjectTypeId::AlarmGroupType.into())
             }
             Self::Condition(condition) => {
                 let key = condition.key();
@@ -304,6 +323,8 @@ impl Node {
             | Self::Source(_)
             | Self::Detectors
             | Self::Detector(_)
+            | Self::Groups
+            | Self::Group(_)
             | Self::Condition(_)
             | Self::Type
             | Self::Method(_) => None,
@@ -327,6 +348,8 @@ impl Node {
             | Self::Source(_)
             | Self::Detectors
             | Self::Detector(_)
+            | Self::Groups
+            | Self::Group(_)
             | Self::Condition(_)
             | Self::Type
             | Self::Method(_) => NodeId::null(),
@@ -411,6 +434,7 @@ impl Node {
             }
             Self::Method(method) => method.explanation().to_owned(),
             Self::Type => "A finding that was learned from data.".to_owned(),
+            Self::Group(_) => "Alarms that have one cause; the first of them is marked.".to_owned(),
             _ => String::new(),
         }
     }

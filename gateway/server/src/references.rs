@@ -107,6 +107,9 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             if space.detectors_in.as_ref() == Some(path) {
                 list.leads_to(ReferenceTypeId::HasComponent, Node::Detectors);
             }
+            if space.groups_in.as_ref() == Some(path) && !space.groups.is_empty() {
+                list.leads_to(ReferenceTypeId::HasComponent, Node::Groups);
+            }
         }
         Node::AreaPart(path, part) => {
             list.comes_from(ReferenceTypeId::HasComponent, Node::Area(path.clone()));
@@ -162,6 +165,22 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
         }
         Node::DetectorPart(detector, _) => {
             list.comes_from(ReferenceTypeId::HasProperty, Node::Detector(detector.clone()));
+        }
+        Node::Groups => {
+            if let Some(area) = &space.groups_in {
+                list.comes_from(ReferenceTypeId::HasComponent, Node::Area(area.clone()));
+            }
+            for group in space.groups.keys() {
+                list.leads_to(ReferenceTypeId::Organizes, Node::Group(group.clone()));
+            }
+        }
+        Node::Group(group) => {
+            list.comes_from(ReferenceTypeId::Organizes, Node::Groups);
+            let members = space.groups.get(group).into_iter().flatten();
+            for condition in members.filter_map(|place| space.condition_at(*place)) {
+                list.leads_to(ReferenceTypeId::AlarmGroupMember, Node::Condition(condition.clone()));
+                list.comes_from(ReferenceTypeId::HasComponent, Node::Condition(condition.clone()));
+            }
         }
         Node::Condition(condition) => of_condition(condition, &mut list),
         Node::Field(condition, field) => of_field(condition, field, &mut list),
@@ -271,6 +290,11 @@ fn of_condition(condition: &Arc<Condition>, list: &mut List) {
     list.comes_from(ReferenceTypeId::HasCondition, source);
     for method in method_table::of_instance(&condition.def) {
         list.has_method(method);
+    }
+    list.leads_to_core(ReferenceTypeId::HasComponent, MethodId::AlarmConditionType_GetGroupMemberships);
+    if let Some(group) = condition.group() {
+        list.comes_from(ReferenceTypeId::AlarmGroupMember, Node::Group(group.clone()));
+        list.leads_to(ReferenceTypeId::HasComponent, Node::Group(group.clone()));
     }
     children(condition, "", list);
 }

@@ -80,6 +80,11 @@ impl Condition {
         Arc::new(Self { state: Arc::new(state), input, first_to_end: None, ..self.clone() })
     }
 
+    /// The name of the group of alarms that it belongs to.
+    pub(crate) fn group(&self) -> Option<&Arc<str>> {
+        self.def.rules.group.as_ref().map(|group| &group.name)
+    }
+
     /// SourceNode.
     pub(crate) fn source_id(&self) -> NodeId {
         match &self.signal {
@@ -142,6 +147,10 @@ pub(crate) struct Space {
     /// The area with the folder of detectors, the gateway's own; `None` where there are no detectors.
     pub detectors_in: Option<Arc<str>>,
     pub detectors: BTreeMap<Arc<str>, Arc<DetectorNode>>,
+    /// The area with the folder of groups of alarms, the gateway's own; `None` where there are no groups.
+    pub groups_in: Option<Arc<str>>,
+    /// The conditions of each group of alarms.
+    pub groups: BTreeMap<Arc<str>, Vec<Place>>,
     pub areas: BTreeMap<Arc<str>, Area>,
     pub top: Vec<Arc<str>>,
     signals: HashMap<SignalId, Signal>,
@@ -272,6 +281,7 @@ impl Space {
             Some(known) => *known = after.clone(),
             None => self.place(after.clone()),
         }
+        self.group(before.as_deref(), &after);
         after
     }
 
@@ -299,6 +309,25 @@ impl Space {
         }
         self.places.insert(condition.def.key.clone(), place);
         self.conditions.push(condition);
+    }
+
+    /// Keeps who is in which group: a condition that is defined anew may be in another one.
+    fn group(&mut self, before: Option<&Condition>, after: &Condition) {
+        let (was, is) = (before.and_then(|before| before.group()), after.group());
+        if was == is {
+            return;
+        }
+        let Some(place) = self.places.get(&after.def.key).copied() else { return };
+        if let Some(members) = was.and_then(|was| self.groups.get_mut(was)) {
+            members.retain(|member| *member != place);
+        }
+        if let Some(is) = is {
+            self.groups.entry(is.clone()).or_default().push(place);
+        }
+        self.groups.retain(|_, members| !members.is_empty());
+        if !self.groups.is_empty() && self.groups_in.is_none() {
+            self.groups_in = Some(self.area(""));
+        }
     }
 
     fn count(&mut self, before: Option<&Condition>, after: &Condition) {
