@@ -7,7 +7,7 @@ use watchfire_model::{Instant, Level, Lsn, Severity};
 
 use crate::engine::{Belief, Finding, Transition};
 use crate::state::{BRANCHES_MAX, CHATTER, CHATTER_RISES, Delayed, EVENT_IDS_MAX, Shelving};
-use crate::{ConditionClass, ConditionDef, ConditionState, EventId, Suppression};
+use crate::{ConditionDef, ConditionState, EventId, Suppression};
 
 /// A condition and how it stands.
 #[derive(Debug)]
@@ -313,7 +313,7 @@ impl Condition {
 
     /// Says how far its findings can be believed, without touching it otherwise.
     pub(crate) fn believe(&mut self, belief: Belief, cause: Lsn, now: Instant) -> Vec<Transition> {
-        let managed = self.def.class == ConditionClass::HighlyManaged;
+        let managed = self.def.is_highly_managed();
         let suppressed = self.state.suppressed.value.with(Suppression::PARENT, !belief.supported && !managed);
         let stands = self.state.quality.value == belief.quality && self.state.suppressed.value == suppressed;
         if stands || !self.state.enabled.value {

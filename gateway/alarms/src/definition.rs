@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::{ConditionKey, Limits, Scope, Severity, SignalId};
+use watchfire_model::{AlarmClass, ConditionKey, Limits, Scope, Severity, SignalId};
 
 /// The OPC UA alarm types in use (OPC 10000-9 §5.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -97,6 +97,26 @@ pub enum ConditionClass {
     Maintenance,
     /// HighlyManagedAlarmConditionClassType: the gateway never suppresses it of its own accord.
     HighlyManaged,
+    /// SafetyConditionClassType.
+    Safety,
+    /// TrainingConditionClassType.
+    Training,
+    /// TestingConditionClassType.
+    Testing,
+}
+
+impl From<AlarmClass> for ConditionClass {
+    fn from(class: AlarmClass) -> Self {
+        match class {
+            AlarmClass::Process => Self::Process,
+            AlarmClass::Maintenance => Self::Maintenance,
+            AlarmClass::Statistical => Self::Statistical,
+            AlarmClass::HighlyManaged => Self::HighlyManaged,
+            AlarmClass::Safety => Self::Safety,
+            AlarmClass::Training => Self::Training,
+            AlarmClass::Testing => Self::Testing,
+        }
+    }
 }
 
 /// How the alarms of a condition behave in time and beside each other (OPC 10000-9 §5.8.2), and what was settled of
@@ -127,6 +147,8 @@ pub struct Rules {
     pub respond_within: Option<Duration>,
     /// The operating modes in which whoever owns the engine suppresses it. The engine knows none.
     pub suppress_in_modes: Vec<u32>,
+    /// Further classes that it is of.
+    pub sub_classes: Vec<ConditionClass>,
     /// The limits by which its detector judges, where it tells them.
     pub limits: Limits,
 }
@@ -170,4 +192,13 @@ pub struct ConditionDef {
     pub detector: Arc<str>,
     /// How its alarms behave.
     pub rules: Arc<Rules>,
+}
+
+impl ConditionDef {
+    /// Whether the gateway never suppresses it of its own accord, by its class or one of its further classes.
+    #[must_use]
+    pub fn is_highly_managed(&self) -> bool {
+        let managed = ConditionClass::HighlyManaged;
+        self.class == managed || self.rules.sub_classes.contains(&managed)
+    }
 }

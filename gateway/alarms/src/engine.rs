@@ -195,7 +195,7 @@ impl Engine {
         now: Instant,
     ) -> Vec<Transition> {
         self.change(key, |condition, _| {
-            let managed = condition.def.class == crate::ConditionClass::HighlyManaged;
+            let managed = condition.def.is_highly_managed();
             if condition.state.suppressed.value.has(reason) == holds || (holds && managed) {
                 return Vec::new();
             }

@@ -14,11 +14,14 @@ const MONTH_S: RangeInclusive<f64> = 1.0..=2_678_400.0;
 /// The longest text, bytes: it is part of each event.
 const TEXT_BYTES_MAX: usize = 2048;
 
-const CLASSES: [(&str, AlarmClass); 4] = [
+const CLASSES: [(&str, AlarmClass); 7] = [
     ("process", AlarmClass::Process),
     ("maintenance", AlarmClass::Maintenance),
     ("statistical", AlarmClass::Statistical),
     ("highly-managed", AlarmClass::HighlyManaged),
+    ("safety", AlarmClass::Safety),
+    ("training", AlarmClass::Training),
+    ("testing", AlarmClass::Testing),
 ];
 
 /// Reads what is said of a condition.
@@ -52,6 +55,7 @@ pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettin
         suppress_in_modes: section
             .integers("suppress_in_modes", 0..=u64::from(u32::MAX))
             .map(|modes| modes.into_iter().filter_map(|mode| u32::try_from(mode).ok()).collect()),
+        sub_classes: section.choices("sub_classes", &CLASSES),
         exclusive: section.flag("exclusive"),
     };
     if let (Some(true), None) = (settings.first_only, &settings.group) {

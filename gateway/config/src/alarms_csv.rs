@@ -16,6 +16,7 @@ pub const COLUMNS: &[&str] = &[
     "text",
     "severity",
     "class",
+    "sub_classes",
     "response",
     "cause",
     "consequence",
@@ -81,6 +82,9 @@ fn table(cells: &[(&str, &str)]) -> Result<String, String> {
         } else if *column == "suppress_in_modes" {
             let modes: Vec<String> = text.split_whitespace().map(number).collect();
             format!("[{}]", modes.join(", "))
+        } else if *column == "sub_classes" {
+            let classes: Vec<String> = text.split_whitespace().map(quoted).collect();
+            format!("[{}]", classes.join(", "))
         } else {
             number(text)
         };
@@ -135,9 +139,10 @@ response = 'look'
     #[test]
     fn what_a_list_settles_counts_before_the_detectors_own_tables() {
         let config = settled(
-            "condition;text;severity;class;response;cause;respond_within_s;latch;on_delay_s;suppress_in_modes\n\
-             hot/limit;too hot;;;;\"fan; or filter\";600;yes;\n\
-             hot/limit/p/x;;812;highly-managed;open the flap;;;;2.5;2 3\n",
+            "condition;text;severity;class;sub_classes;response;cause;respond_within_s;latch;on_delay_s;\
+             suppress_in_modes\n\
+             hot/limit;too hot;;;;;\"fan; or filter\";600;yes;\n\
+             hot/limit/p/x;;812;highly-managed;safety testing;open the flap;;;;2.5;2 3\n",
         );
         let alarms = &config.unwrap().detectors[0].alarms;
         let [whole, one] = [&alarms["limit"], &alarms["limit/p/x"]];
@@ -145,6 +150,7 @@ response = 'look'
         assert_eq!((whole.cause.as_deref(), whole.latch), (Some("fan; or filter"), Some(true)));
         assert_eq!(whole.respond_within, Some(Duration::from_secs(600)));
         assert_eq!((one.severity, one.class), (Some(812), Some(AlarmClass::HighlyManaged)));
+        assert_eq!(one.sub_classes.as_deref(), Some(&[AlarmClass::Safety, AlarmClass::Testing][..]));
         assert_eq!((one.response.as_deref(), one.on_delay), (Some("open the flap"), Some(Duration::from_millis(2500))));
         assert_eq!((one.cause.as_deref(), one.suppress_in_modes.as_deref()), (None, Some(&[2, 3][..])));
     }

@@ -93,6 +93,12 @@ pub enum AlarmClass {
     Statistical,
     /// HighlyManagedAlarmConditionClassType: the gateway never suppresses it of its own accord.
     HighlyManaged,
+    /// SafetyConditionClassType.
+    Safety,
+    /// TrainingConditionClassType.
+    Training,
+    /// TestingConditionClassType.
+    Testing,
 }
 
 /// What the configuration says of a condition, over what the plugin proposes; what alarm rationalisation settles
@@ -135,6 +141,8 @@ pub struct AlarmSettings {
     pub respond_within: Option<Duration>,
     /// The operating modes in which it says nothing worth an alarm.
     pub suppress_in_modes: Option<Vec<u32>>,
+    /// Further classes that it is of (ConditionSubClassId).
+    pub sub_classes: Option<Vec<AlarmClass>>,
     /// Of a limit alarm: whether only the outermost limit that is passed is shown, or each that is.
     pub exclusive: Option<bool>,
 }
@@ -162,6 +170,7 @@ impl AlarmSettings {
             consequence: self.consequence.or(others.consequence),
             respond_within: self.respond_within.or(others.respond_within),
             suppress_in_modes: self.suppress_in_modes.or(others.suppress_in_modes),
+            sub_classes: self.sub_classes.or(others.sub_classes),
             exclusive: self.exclusive.or(others.exclusive),
         }
     }

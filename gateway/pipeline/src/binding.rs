@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding, Group, Rules};
 use watchfire_model::{
-    AlarmClass, AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Level, Limits, Lsn, Scope, Severity,
-    SignalId, StatusCode, Verdict,
+    AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Level, Limits, Lsn, Scope, Severity, SignalId,
+    StatusCode, Verdict,
 };
 
 use crate::budget::LEARNED_MAX;
@@ -153,10 +153,7 @@ impl BindingPlan {
             detector: format!("{} {} ({digest})", identity.id, identity.version).into(),
         };
         let class = match settings.class {
-            Some(AlarmClass::Process) => ConditionClass::Process,
-            Some(AlarmClass::Maintenance) => ConditionClass::Maintenance,
-            Some(AlarmClass::HighlyManaged) => ConditionClass::HighlyManaged,
-            Some(AlarmClass::Statistical) => ConditionClass::Statistical,
+            Some(class) => class.into(),
             None if base.alarm_type == AlarmType::Statistical => ConditionClass::Statistical,
             None => base.class,
         };
@@ -200,6 +197,7 @@ fn rules(settings: &AlarmSettings, budget: Option<u32>, limits: Limits) -> Arc<R
         consequence: settings.consequence.clone().unwrap_or_default(),
         respond_within: settings.respond_within,
         suppress_in_modes: settings.suppress_in_modes.clone().unwrap_or_default(),
+        sub_classes: settings.sub_classes.iter().flatten().map(|class| (*class).into()).collect(),
         limits,
     })
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Engine, Rules, Suppression, Transition};
+use watchfire_alarms::{AlarmType, ConditionDef, Engine, Rules, Suppression, Transition};
 use watchfire_model::{ConditionKey, Instant, Lsn, Severity, StatusCode};
 
 use crate::notices::own_finding;
@@ -65,7 +65,7 @@ fn is_alarm(transition: &Transition) -> bool {
 
 /// How many alarms a condition's detector may tell; `None` for a condition that nobody counts.
 fn budget(def: &ConditionDef) -> Option<u32> {
-    def.rules.budget.filter(|_| def.key.binding() != OWN_BINDING && def.class != ConditionClass::HighlyManaged)
+    def.rules.budget.filter(|_| def.key.binding() != OWN_BINDING && !def.is_highly_managed())
 }
 
 fn overspent(
@@ -138,7 +138,7 @@ impl OwnConditions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use watchfire_alarms::{ConditionState, Finding};
+    use watchfire_alarms::{ConditionClass, ConditionState, Finding};
     use watchfire_model::Level;
 
     struct Plant {

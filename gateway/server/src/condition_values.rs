@@ -29,10 +29,16 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "Severity" | "Values/Severity" => state.severity.value.get().into(),
         "ConditionClassId" => class_id(def.class).into(),
         "ConditionClassName" => text(class_name(def.class)).into(),
+        "ConditionSubClassId" => {
+            def.rules.sub_classes.iter().map(|class| class_id(*class)).collect::<Vec<NodeId>>().into()
+        }
+        "ConditionSubClassName" => {
+            def.rules.sub_classes.iter().map(|class| text(class_name(*class))).collect::<Vec<LocalizedText>>().into()
+        }
         "ConditionName" => UAString::from(format!("{}/{}", def.key.binding(), def.key.condition())).into(),
         "BranchId" => branch_id(condition).into(),
         "Retain" => state.retain.into(),
-        "SupportsFilteredRetain" => false.into(),
+        "SupportsFilteredRetain" => true.into(),
         "SuppressedOrShelved" => state.is_aside().into(),
         "SuppressedState" => two(state.suppressed.value.any(), "Suppressed", "Unsuppressed"),
         "SuppressedState/Id" => state.suppressed.value.any().into(),
@@ -150,6 +156,8 @@ fn valid_while_disabled(path: &str) -> bool {
         | "ReceiveTime"
         | "ConditionClassId"
         | "ConditionClassName"
+        | "ConditionSubClassId"
+        | "ConditionSubClassName"
         | "ConditionName"
         | "BranchId"
         | "Retain"
@@ -222,7 +230,7 @@ fn limit(condition: &Condition, level: Level) -> Variant {
     condition.limit(level).map_or(Variant::Empty, Into::into)
 }
 
-fn branch_id(condition: &Condition) -> NodeId {
+pub(crate) fn branch_id(condition: &Condition) -> NodeId {
     let of = |id: EventId| NodeId::new(NAMESPACE, ByteString::from(id.bytes().to_vec()));
     condition.state.branch.map_or_else(NodeId::null, of)
 }
@@ -270,6 +278,9 @@ fn class_id(class: ConditionClass) -> NodeId {
         ConditionClass::Statistical => ObjectTypeId::StatisticalConditionClassType.into(),
         ConditionClass::Maintenance => ObjectTypeId::MaintenanceConditionClassType.into(),
         ConditionClass::HighlyManaged => ObjectTypeId::HighlyManagedAlarmConditionClassType.into(),
+        ConditionClass::Safety => ObjectTypeId::SafetyConditionClassType.into(),
+        ConditionClass::Training => ObjectTypeId::TrainingConditionClassType.into(),
+        ConditionClass::Testing => ObjectTypeId::TestingConditionClassType.into(),
     }
 }
 
@@ -280,6 +291,9 @@ const fn class_name(class: ConditionClass) -> &'static str {
         ConditionClass::Statistical => "StatisticalConditionClassType",
         ConditionClass::Maintenance => "MaintenanceConditionClassType",
         ConditionClass::HighlyManaged => "HighlyManagedAlarmConditionClassType",
+        ConditionClass::Safety => "SafetyConditionClassType",
+        ConditionClass::Training => "TrainingConditionClassType",
+        ConditionClass::Testing => "TestingConditionClassType",
     }
 }
 

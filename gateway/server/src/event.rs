@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use opcua::nodes::Event;
+use opcua::nodes::{Event, RetainedCondition};
 use opcua::types::event_field::EventField;
 use opcua::types::{
     AttributeId, ByteString, DateTime, NodeId, NumericRange, ObjectId, ObjectTypeId, QualifiedName, UAString, Variant,
@@ -68,6 +68,14 @@ fn within(value: Variant, range: &NumericRange) -> Variant {
 }
 
 impl Event for ConditionEvent {
+    fn retained_condition(&self) -> Option<RetainedCondition> {
+        Some(RetainedCondition {
+            condition_id: own(self.condition.key()),
+            branch_id: condition_values::branch_id(&self.condition),
+            retain: self.condition.state.retain,
+        })
+    }
+
     fn get_field(&self, _: &NodeId, attribute: AttributeId, range: &NumericRange, path: &[QualifiedName]) -> Variant {
         self.get_value(attribute, range, path)
     }

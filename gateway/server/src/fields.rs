@@ -25,6 +25,8 @@ pub(crate) struct Field {
     pub path: &'static str,
     pub shape: Shape,
     pub data_type: DataTypeId,
+    /// Whether its value is an array.
+    pub list: bool,
     /// Whether the last browse name is of our namespace.
     pub own: bool,
     /// The conditions that have it.
@@ -47,6 +49,8 @@ pub(crate) enum Of {
     Discrepancy,
     /// CertificateExpirationAlarmType.
     Certificates,
+    /// Conditions of further classes.
+    Classified,
     /// Conditions that latch.
     Latched,
     /// Conditions of a group.
@@ -79,6 +83,7 @@ impl Of {
             }
             Self::Certificates => alarm == CertificateExpiration,
             Self::Discrepancy => alarm == Discrepancy,
+            Self::Classified => !rules.sub_classes.is_empty(),
             Self::Latched => rules.latch,
             Self::Grouped => rules.group.is_some(),
             Self::ReAlarming => rules.re_alarm.is_some(),
@@ -124,11 +129,15 @@ pub(crate) const SHELVING: &str = "ShelvingState";
 pub(crate) const ACKNOWLEDGE_REQUEST: &str = "Values/AcknowledgeRequest";
 
 const fn property(path: &'static str, data_type: DataTypeId) -> Field {
-    Field { path, shape: Shape::Property, data_type, own: false, of: Of::All }
+    Field { path, shape: Shape::Property, data_type, list: false, own: false, of: Of::All }
 }
 
 const fn variable(path: &'static str, kind: VariableTypeId, data_type: DataTypeId) -> Field {
-    Field { path, shape: Shape::Variable(kind), data_type, own: false, of: Of::All }
+    Field { path, shape: Shape::Variable(kind), data_type, list: false, own: false, of: Of::All }
+}
+
+const fn list(path: &'static str, data_type: DataTypeId) -> Field {
+    Field { list: true, ..property(path, data_type) }
 }
 
 const fn only(of: Of, field: Field) -> Field {
@@ -160,6 +169,8 @@ pub(crate) static FIELDS: &[Field] = {
         // ConditionType (OPC 10000-9 §5.5.2).
         property("ConditionClassId", DataTypeId::NodeId),
         property("ConditionClassName", LocalizedText),
+        only(Of::Classified, list("ConditionSubClassId", DataTypeId::NodeId)),
+        only(Of::Classified, list("ConditionSubClassName", LocalizedText)),
         property("ConditionName", String),
         property("BranchId", DataTypeId::NodeId),
         property("Retain", Boolean),
@@ -206,6 +217,7 @@ pub(crate) static FIELDS: &[Field] = {
             path: SHELVING,
             shape: Shape::Object(ObjectTypeId::ShelvedStateMachineType),
             data_type: DataTypeId::BaseDataType,
+            list: false,
             own: false,
             of: Of::All,
         },
@@ -230,6 +242,7 @@ pub(crate) static FIELDS: &[Field] = {
                 path: "LimitState",
                 shape: Shape::Object(ObjectTypeId::ExclusiveLimitStateMachineType),
                 data_type: DataTypeId::BaseDataType,
+                list: false,
                 own: false,
                 of: Of::Exclusive,
             },
@@ -272,6 +285,7 @@ pub(crate) static FIELDS: &[Field] = {
             path: PLAIN,
             shape: Shape::Object(ObjectTypeId::BaseObjectType),
             data_type: DataTypeId::BaseDataType,
+            list: false,
             own: true,
             of: Of::All,
         }),

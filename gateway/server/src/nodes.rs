@@ -356,6 +356,15 @@ impl Node {
         }
     }
 
+    /// 1 for an array, -1 for a single value.
+    fn value_rank(&self) -> i32 {
+        match self {
+            Self::Field(_, field) | Self::TypeField(field) if field.list => 1,
+            Self::InputArguments(_) => 1,
+            _ => -1,
+        }
+    }
+
     /// An attribute (OPC 10000-3 §5.9); the value itself as [`Node::value`] has it.
     ///
     /// # Errors
@@ -385,8 +394,8 @@ impl Node {
                 notifier.bits().into()
             }
             AttributeId::DataType if variable => self.data_type(values).into(),
-            AttributeId::ValueRank if matches!(self, Self::InputArguments(_)) => 1_i32.into(),
-            AttributeId::ValueRank if variable => (-1_i32).into(),
+            AttributeId::ValueRank if variable => self.value_rank().into(),
+            AttributeId::ArrayDimensions if variable && self.value_rank() > 0 => vec![0_u32].into(),
             AttributeId::Executable if matches!(self, Self::Method(_)) => true.into(),
             AttributeId::AccessLevel if variable => self.access(true, true).into(),
             AttributeId::UserAccessLevel if variable => {

@@ -7,6 +7,7 @@ mod audit;
 mod certificates;
 mod client;
 mod events;
+mod filtered;
 mod groups;
 mod history;
 mod house;

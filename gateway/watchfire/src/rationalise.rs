@@ -44,6 +44,7 @@ fn row(condition: &ConditionDef) -> String {
         "text" => cell(&condition.text),
         "severity" => condition.severity.get().to_string(),
         "class" => class(condition.class).to_owned(),
+        "sub_classes" => rules.sub_classes.iter().map(|sub| class(*sub)).collect::<Vec<_>>().join(" "),
         "response" => cell(&condition.response),
         "cause" => cell(&rules.cause),
         "consequence" => cell(&rules.consequence),
@@ -72,6 +73,9 @@ const fn class(class: ConditionClass) -> &'static str {
         ConditionClass::Maintenance => "maintenance",
         ConditionClass::Statistical => "statistical",
         ConditionClass::HighlyManaged => "highly-managed",
+        ConditionClass::Safety => "safety",
+        ConditionClass::Training => "training",
+        ConditionClass::Testing => "testing",
     }
 }
 

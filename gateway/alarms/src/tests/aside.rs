@@ -70,10 +70,15 @@ fn suppression_has_reasons_that_end_by_themselves_or_by_a_person() {
 
 #[test]
 fn what_is_highly_managed_is_suppressed_by_people_alone() {
-    let mut bench = Bench::with(ConditionDef { class: ConditionClass::HighlyManaged, ..def(false, Rules::default()) });
-    let told = bench.engine.suppress(&bench.key, Suppression::BUDGET, true, Lsn(1), Instant::from_s(1));
-    assert!(told.is_empty() && !bench.state().is_aside());
-    assert!(bench.ask(CommandKind::Suppress).unwrap().state.is_aside());
+    let managed = ConditionClass::HighlyManaged;
+    let by_class = ConditionDef { class: managed, ..def(false, Rules::default()) };
+    let by_further_class = def(false, Rules { sub_classes: vec![managed], ..Rules::default() });
+    for def in [by_class, by_further_class] {
+        let mut bench = Bench::with(def);
+        let told = bench.engine.suppress(&bench.key, Suppression::BUDGET, true, Lsn(1), Instant::from_s(1));
+        assert!(told.is_empty() && !bench.state().is_aside());
+        assert!(bench.ask(CommandKind::Suppress).unwrap().state.is_aside());
+    }
 }
 
 #[test]

@@ -233,6 +233,7 @@ async fn an_instance_has_what_its_rules_ask_for_and_no_more() {
         cause: "overload".into(),
         consequence: "it seizes".into(),
         respond_within: s(600),
+        sub_classes: Vec::new(),
         limits: watchfire_model::Limits::default(),
     }));
     house.define(odd());

@@ -62,7 +62,7 @@ async fn groups_are_objects_with_their_members_and_every_member_leads_to_its_gro
     assert_eq!(shown, Some(opcua::types::LocalizedText::new("en", "cooling").into()));
     // By the name that AlarmConditionType gives it.
     assert_eq!(hmi.follow(own(OIL), &[".FirstInGroup"], false).await, [own("group:cooling")]);
-    assert_eq!(hmi.follow(own("watch/odd"), &[".FirstInGroup"], false).await, []);
+    assert!(hmi.follow(own("watch/odd"), &[".FirstInGroup"], false).await.is_empty());
     assert!(own_names(browsed(&hmi, OIL, HasComponent, Forward).await).contains(&format!("{OIL}#FirstInGroupFlag")));
     hmi.close().await;
     house.close().await;

@@ -1,14 +1,14 @@
 //! What a client is sent: a server of this process, a client of this process, and a port of the loopback between them.
 
-use super::select::{Told, condition_id, filter, value_of};
+use super::select::{Told, compare, condition_id, filter, value_of};
 use opcua::client::{ClientBuilder, IdentityToken, Session, SubscriptionCallbacks};
 use opcua::crypto::SecurityPolicy;
 use opcua::nodes::Event;
 use opcua::server::{ServerBuilder, ServerHandle};
 use opcua::types::{
-    AttributeId, ExtensionObject, MessageSecurityMode, MonitoredItemCreateRequest, MonitoredItemModifyRequest,
-    MonitoringMode, MonitoringParameters, NodeId, ObjectId, ObjectTypeId, ReadValueId, SimpleAttributeOperand,
-    StatusCode, TimestampsToReturn, UAString, UserTokenPolicy, Variant,
+    AttributeId, ExtensionObject, FilterOperator, MessageSecurityMode, MonitoredItemCreateRequest,
+    MonitoredItemModifyRequest, MonitoringMode, MonitoringParameters, NodeId, ObjectId, ObjectTypeId, ReadValueId,
+    SimpleAttributeOperand, StatusCode, TimestampsToReturn, UAString, UserTokenPolicy, Variant,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +106,12 @@ impl Rig {
         let events: Vec<Told> = (0..count).map(|number| Told::alarm(&number.to_string())).collect();
         let source = NodeId::from(ObjectId::Server);
         self.server.subscriptions().notify_events(events.iter().map(|event| (event as &dyn Event, &source)));
+    }
+
+    /// Tells of a condition that is to be kept in a list, by its severity.
+    fn tell_of(&self, message: &str, severity: u16, retain: bool) {
+        let (event, source) = (Told::retained(message, severity, retain), NodeId::from(ObjectId::Server));
+        self.server.subscriptions().notify_events(std::iter::once((&event as &dyn Event, &source)));
     }
 
     async fn publish(&self) {
@@ -260,6 +266,35 @@ async fn a_subscription_of_higher_priority_is_served_first() {
         }
     }
     assert!(low < QUEUE_SIZE_MAX / 2, "{low} of the others came before");
+}
+
+#[tokio::test]
+async fn what_no_longer_passes_a_where_clause_is_told_once_more_and_not_to_be_kept() {
+    let mut rig = Rig::new().await;
+    let severe = compare(FilterOperator::GreaterThan, "Severity", &[500_u16.into()]);
+    let clauses =
+        vec![value_of(ObjectTypeId::BaseEventType, "Message"), value_of(ObjectTypeId::ConditionType, "Retain")];
+    let filter = ExtensionObject::from_message(filter(clauses.clone(), Some(severe)));
+    rig.monitor(MonitoringParameters { filter, ..asked(0, true, clauses) }).await;
+    for (message, severity, retain) in [
+        ("low at first", 300, true),
+        ("high", 700, true),
+        ("higher", 800, true),
+        ("low again", 300, true),
+        ("still low", 200, true),
+        ("high again", 700, true),
+        ("over", 700, false),
+        ("low after all", 300, false),
+    ] {
+        rig.tell_of(message, severity, retain);
+    }
+    rig.publish().await;
+    let expected = [("high", true), ("higher", true), ("low again", false), ("high again", true), ("over", false)];
+    for (message, retain) in expected {
+        assert_eq!(rig.next().await, Received::Event(vec![UAString::from(message).into(), retain.into()]));
+    }
+    rig.tell_of("the end", 900, true);
+    assert_eq!(rig.messages(1).await, ["the end"], "nothing came between");
 }
 
 /// The fields that HMIs select, asked of the type that declares them and of a subtype, against the full namespace.

@@ -1,6 +1,6 @@
 //! Builds the event filters and the events of these tests.
 
-use opcua::nodes::Event;
+use opcua::nodes::{Event, RetainedCondition};
 use opcua::types::event_field::EventField;
 use opcua::types::{
     AttributeId, ByteString, ContentFilter, ContentFilterElement, DateTime, EventFilter, FilterOperator, NodeId,
@@ -49,6 +49,7 @@ pub(super) struct Told {
     condition_id: NodeId,
     time: DateTime,
     fields: Vec<(&'static str, Variant)>,
+    retain: Option<bool>,
 }
 
 impl Told {
@@ -57,12 +58,28 @@ impl Told {
         let event_type = NodeId::from(event_type);
         let mut all = vec![("EventType", Variant::from(event_type.clone())), ("EventId", ByteString::null().into())];
         all.extend(fields);
-        Self { event_type, condition_id: NodeId::new(1, "press/overheating"), time: DateTime::epoch(), fields: all }
+        Self {
+            event_type,
+            condition_id: NodeId::new(1, "press/overheating"),
+            time: DateTime::epoch(),
+            fields: all,
+            retain: None,
+        }
     }
 
     /// An alarm with a message.
     pub(super) fn alarm(message: &str) -> Self {
         Self::new(ObjectTypeId::AlarmConditionType, vec![("Message", UAString::from(message).into())])
+    }
+
+    /// An alarm that says which condition it is of, and whether it is to be kept in a list.
+    pub(super) fn retained(message: &str, severity: u16, retain: bool) -> Self {
+        let fields = [
+            ("Message", UAString::from(message).into()),
+            ("Severity", severity.into()),
+            ("Retain", Variant::from(retain)),
+        ];
+        Self { retain: Some(retain), ..Self::new(ObjectTypeId::AlarmConditionType, fields.into()) }
     }
 }
 
@@ -88,5 +105,10 @@ impl Event for Told {
 
     fn event_type_id(&self) -> &NodeId {
         &self.event_type
+    }
+
+    fn retained_condition(&self) -> Option<RetainedCondition> {
+        let (condition_id, branch_id) = (self.condition_id.clone(), NodeId::null());
+        self.retain.map(|retain| RetainedCondition { condition_id, branch_id, retain })
     }
 }
