@@ -278,6 +278,41 @@ fn an_acknowledgement_is_durable_before_it_is_answered() {
 }
 
 #[test]
+fn limits_are_shown_before_they_are_passed_and_alarms_by_the_types_that_are_configured() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let limits = "[detector.config]\nhigh = 80.0\nhigh_high = 85.0\ndeadband = 0.0";
+    let each = format!("[detector.alarm.limit]\nexclusive = false\n\n{limits}");
+    let probe = format!("[detector.alarm.limit]\ninstrument = \"off-spec\"\nsub_classes = [\"safety\"]\n\n{limits}");
+    let level = &["plant/reactor_level"];
+    site.configure(
+        &(source("plant", &recorded.url(), &["reactor_level"])
+            + &detector("level", "limit", level, &each)
+            + &detector("probe", "limit", level, &probe)),
+    );
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let (alarm, of_probe) = ("level/limit/plant/reactor_level", "probe/limit/plant/reactor_level");
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    server.set("reactor_level", 1.0, 70.0, 0);
+    for (limit, wanted) in [("HighLimit", 80.0), ("HighHighLimit", 85.0)] {
+        let node = format!("{alarm}#{limit}");
+        wait_for(limit, || value(&mut hmi, &node, wanted));
+    }
+    server.set("reactor_level", 5.0, 90.0, 0);
+    let raised = hmi.event(0, alarm, |event| event["active"] == true);
+    assert_eq!(text(&raised, "type"), "i=10060", "{raised}");
+    let raised = hmi.event(0, of_probe, |event| event["active"] == true);
+    assert_eq!(text(&raised, "type"), "ns=3;i=15590", "{raised}");
+    assert_eq!(text(&raised, "conditionClass"), "MaintenanceConditionClassType");
+    let states = ["HighState/Id", "HighHighState/Id"].map(|state| format!("{alarm}#{state}"));
+    let nodes: Vec<&str> = states.iter().map(String::as_str).collect();
+    let values: Vec<Value> = hmi.read(&nodes).into_iter().map(|read| read["value"].clone()).collect();
+    assert_eq!(values, [true, true], "what is above high-high is above high");
+    gateway.stop();
+}
+
+#[test]
 fn a_step_in_the_cooling_is_something_new_and_told_with_its_evidence() {
     let recorded = Recorded::new("tep_cooling_step.csv", Some(FIRST));
     let site = Site::new();

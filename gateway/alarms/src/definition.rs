@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::{AlarmClass, ConditionKey, Limits, Scope, Severity, SignalId};
+use watchfire_model::{AlarmClass, ConditionKey, DeviceHealth, Limits, Scope, Severity, SignalId};
 
 /// The OPC UA alarm types in use (OPC 10000-9 §5.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,13 +32,21 @@ pub enum AlarmType {
     SystemDiagnostic,
     /// CertificateExpirationAlarmType: certificates run out.
     CertificateExpiration,
+    /// FailureAlarmType of OPC 10000-100 §4.12 (NE 107): an instrument has failed.
+    DeviceFailure,
+    /// CheckFunctionAlarmType: it is being worked on or checked.
+    DeviceCheckFunction,
+    /// OffSpecAlarmType: it works outside of its specification.
+    DeviceOffSpec,
+    /// MaintenanceRequiredAlarmType: it will need maintenance soon.
+    DeviceMaintenanceRequired,
     /// The gateway's own subtype of AlarmConditionType for learned findings.
     #[default]
     Statistical,
 }
 
 impl AlarmType {
-    /// From the BrowseName that a plugin gives; `None` for a type that is not offered to plugins.
+    /// From the BrowseName that a plugin gives, or the word of NE 107; `None` for a type that is not offered to plugins.
     #[must_use]
     pub fn from_browse_name(name: &str) -> Option<Self> {
         Some(match name {
@@ -52,6 +60,10 @@ impl AlarmType {
             "TripAlarmType" => Self::Trip,
             "DiscrepancyAlarmType" => Self::Discrepancy,
             "StatisticalAlarmType" => Self::Statistical,
+            "FailureAlarmType" | "failure" => Self::DeviceFailure,
+            "CheckFunctionAlarmType" | "check-function" => Self::DeviceCheckFunction,
+            "OffSpecAlarmType" | "off-spec" => Self::DeviceOffSpec,
+            "MaintenanceRequiredAlarmType" | "maintenance-required" => Self::DeviceMaintenanceRequired,
             _ => return None,
         })
     }
@@ -68,6 +80,15 @@ impl AlarmType {
             (Self::ExclusiveDeviation | Self::NonExclusiveDeviation, false) => Self::NonExclusiveDeviation,
             (other, _) => other,
         }
+    }
+
+    /// Whether it tells of the health of an instrument.
+    #[must_use]
+    pub const fn is_of_device(self) -> bool {
+        matches!(
+            self,
+            Self::DeviceFailure | Self::DeviceCheckFunction | Self::DeviceOffSpec | Self::DeviceMaintenanceRequired
+        )
     }
 
     /// Whether it is a limit alarm with one state for all limits.
@@ -103,6 +124,17 @@ pub enum ConditionClass {
     Training,
     /// TestingConditionClassType.
     Testing,
+}
+
+impl From<DeviceHealth> for AlarmType {
+    fn from(health: DeviceHealth) -> Self {
+        match health {
+            DeviceHealth::Failure => Self::DeviceFailure,
+            DeviceHealth::CheckFunction => Self::DeviceCheckFunction,
+            DeviceHealth::OffSpec => Self::DeviceOffSpec,
+            DeviceHealth::MaintenanceRequired => Self::DeviceMaintenanceRequired,
+        }
+    }
 }
 
 impl From<AlarmClass> for ConditionClass {

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use watchfire_model::{AlarmClass, AlarmSettings};
+use watchfire_model::{AlarmClass, AlarmSettings, DeviceHealth};
 
 use crate::section::{Section, Text};
 
@@ -22,6 +22,13 @@ const CLASSES: [(&str, AlarmClass); 7] = [
     ("safety", AlarmClass::Safety),
     ("training", AlarmClass::Training),
     ("testing", AlarmClass::Testing),
+];
+
+const INSTRUMENT: [(&str, DeviceHealth); 4] = [
+    ("failure", DeviceHealth::Failure),
+    ("check-function", DeviceHealth::CheckFunction),
+    ("off-spec", DeviceHealth::OffSpec),
+    ("maintenance-required", DeviceHealth::MaintenanceRequired),
 ];
 
 /// Reads what is said of a condition.
@@ -56,8 +63,12 @@ pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettin
             .integers("suppress_in_modes", 0..=u64::from(u32::MAX))
             .map(|modes| modes.into_iter().filter_map(|mode| u32::try_from(mode).ok()).collect()),
         sub_classes: section.choices("sub_classes", &CLASSES),
+        instrument: section.choice("instrument", &INSTRUMENT),
         exclusive: section.flag("exclusive"),
     };
+    if settings.instrument.is_some() && settings.exclusive.is_some() {
+        section.wrong(condition.at, "`exclusive` is of limit alarms, `instrument` of instruments; set one of them");
+    }
     if let (Some(true), None) = (settings.first_only, &settings.group) {
         section.wrong(condition.at, "`first_only` is of a group; name it with `group`");
     }

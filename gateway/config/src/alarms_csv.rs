@@ -32,10 +32,11 @@ pub const COLUMNS: &[&str] = &[
     "group",
     "first_only",
     "exclusive",
+    "instrument",
     "threshold",
     "hold_off_s",
 ];
-const TEXTS: [&str; 6] = ["condition", "class", "response", "cause", "consequence", "group"];
+const TEXTS: [&str; 7] = ["condition", "class", "response", "cause", "consequence", "group", "instrument"];
 const FLAGS: [&str; 5] = ["latch", "damp", "confirm", "first_only", "exclusive"];
 
 /// What a row says.

@@ -498,9 +498,14 @@ fn detectors_are_checked() {
             "w.toml:17: [detector.alarm.a] \"d\": `hold_off_s` must be a number from 0 to 86400, not `-1`",
         ),
         (
-            with_signals("alarm.a.class = 'safety'"),
+            with_signals("alarm.a.class = 'vital'"),
             "w.toml:17: [detector.alarm.a] \"d\": `class` must be `\"process\"`, `\"maintenance\"`, \
-             `\"statistical\"` or `\"highly-managed\"`, not \"safety\"",
+             `\"statistical\"`, `\"highly-managed\"`, `\"safety\"`, `\"training\"` or `\"testing\"`, not \"vital\"",
+        ),
+        (
+            with_signals("alarm.a = { instrument = 'failure', exclusive = true }"),
+            "w.toml:17: [detector.alarm.a] \"d\": `exclusive` is of limit alarms, `instrument` of instruments; set one of \
+             them",
         ),
         (
             with_signals("alarm.a.first_only = true"),

@@ -166,6 +166,8 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
         exclusive = false
         [detector.alarm.'*']
         threshold = -1.5
+        instrument = 'off-spec'
+        sub_classes = ['safety', 'testing']
         response = 'run'";
     let config = Config::parse(text, "w.toml", folder.path()).unwrap_or_else(|told| panic!("{told}"));
     let detector = &config.detectors[0];
@@ -192,6 +194,8 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
     assert_eq!(high.exclusive, Some(false));
     let all = &detector.alarms["*"];
     assert_eq!((all.threshold, all.response.as_deref()), (Some(-1.5), Some("run")));
+    assert_eq!(all.instrument, Some(watchfire_model::DeviceHealth::OffSpec));
+    assert_eq!(all.sub_classes.as_deref(), Some(&[AlarmClass::Safety, AlarmClass::Testing][..]));
 }
 
 #[test]

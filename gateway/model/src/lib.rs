@@ -25,6 +25,6 @@ pub use record::{
 pub use sample::Sample;
 pub use time::Instant;
 pub use verdict::{
-    AlarmClass, AlarmSettings, ConditionSpec, Decides, Finding, Level, Limits, Outcome, Progress, Scale, Scope,
-    ScoreColumns, Severity, Verdict,
+    AlarmClass, AlarmSettings, ConditionSpec, Decides, DeviceHealth, Finding, Level, Limits, Outcome, Progress, Scale,
+    Scope, ScoreColumns, Severity, Verdict,
 };

@@ -101,6 +101,19 @@ pub enum AlarmClass {
     Testing,
 }
 
+/// What is the matter with an instrument, in the words of NE 107.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceHealth {
+    /// It has failed: what it says is not valid.
+    Failure,
+    /// It is being worked on or checked: what it says is not valid for a time.
+    CheckFunction,
+    /// It works outside of its specification: what it says is uncertain.
+    OffSpec,
+    /// It will need maintenance soon: what it says is valid still.
+    MaintenanceRequired,
+}
+
 /// What the configuration says of a condition, over what the plugin proposes; what alarm rationalisation settles
 /// (ISA-18.2 §9) is part of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -143,6 +156,8 @@ pub struct AlarmSettings {
     pub suppress_in_modes: Option<Vec<u32>>,
     /// Further classes that it is of (ConditionSubClassId).
     pub sub_classes: Option<Vec<AlarmClass>>,
+    /// That it tells of an instrument, and what (its alarm type).
+    pub instrument: Option<DeviceHealth>,
     /// Of a limit alarm: whether only the outermost limit that is passed is shown, or each that is.
     pub exclusive: Option<bool>,
 }
@@ -171,6 +186,7 @@ impl AlarmSettings {
             respond_within: self.respond_within.or(others.respond_within),
             suppress_in_modes: self.suppress_in_modes.or(others.suppress_in_modes),
             sub_classes: self.sub_classes.or(others.sub_classes),
+            instrument: self.instrument.or(others.instrument),
             exclusive: self.exclusive.or(others.exclusive),
         }
     }

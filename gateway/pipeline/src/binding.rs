@@ -155,6 +155,7 @@ impl BindingPlan {
         let class = match settings.class {
             Some(class) => class.into(),
             None if base.alarm_type == AlarmType::Statistical => ConditionClass::Statistical,
+            None if base.alarm_type.is_of_device() => ConditionClass::Maintenance,
             None => base.class,
         };
         let learned = (class == ConditionClass::Statistical).then_some(LEARNED_MAX);
@@ -174,6 +175,9 @@ impl BindingPlan {
 
 /// The type of a condition: what its detector tells, as far as nothing else is configured.
 fn alarm_type(condition: &ConditionSpec, settings: &AlarmSettings) -> AlarmType {
+    if let Some(health) = settings.instrument {
+        return health.into();
+    }
     let told = AlarmType::from_browse_name(&condition.alarm_type).unwrap_or_default();
     settings.exclusive.map_or(told, |exclusive| told.exclusive(exclusive))
 }
@@ -266,6 +270,8 @@ impl Conditions {
 
 #[cfg(test)]
 mod tests {
+    use watchfire_model::DeviceHealth;
+
     use super::*;
 
     #[test]
@@ -283,6 +289,23 @@ mod tests {
             let condition = ConditionSpec { alarm_type: told.into(), ..limit_condition() };
             let settings = AlarmSettings { exclusive, ..AlarmSettings::default() };
             assert_eq!(alarm_type(&condition, &settings), expected, "{told} {exclusive:?}");
+        }
+    }
+
+    #[test]
+    fn a_condition_tells_of_an_instrument_by_its_detectors_word_or_by_the_configurations() {
+        use AlarmType::{DeviceCheckFunction, DeviceFailure, DeviceMaintenanceRequired, DeviceOffSpec};
+        for (told, set, expected) in [
+            ("failure", None, DeviceFailure),
+            ("check-function", None, DeviceCheckFunction),
+            ("OffSpecAlarmType", None, DeviceOffSpec),
+            ("maintenance-required", None, DeviceMaintenanceRequired),
+            ("OffNormalAlarmType", Some(DeviceHealth::OffSpec), DeviceOffSpec),
+            ("failure", Some(DeviceHealth::MaintenanceRequired), DeviceMaintenanceRequired),
+        ] {
+            let condition = ConditionSpec { alarm_type: told.into(), ..limit_condition() };
+            let settings = AlarmSettings { instrument: set, ..AlarmSettings::default() };
+            assert_eq!(alarm_type(&condition, &settings), expected, "{told} {set:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use opcua::types::{
     ExpandedNodeId, NodeId, QualifiedName, ReferenceDescription, ReferenceTypeId, RelativePathElement, StatusCode,
 };
 
-use crate::names::{NAMESPACE, own_text, text};
+use crate::names::{is_ours, text};
 use crate::nodes::Node;
 use crate::references::{self, Reference, Target};
 use crate::shared::Shared;
@@ -35,7 +35,7 @@ pub(crate) async fn browse(
         }
         let Some(wanted) = wanted(shared, context, node) else {
             // Other managers answer Good for whatever they are asked.
-            if node.node_id().namespace == NAMESPACE {
+            if is_ours(node.node_id()) {
                 node.set_status(StatusCode::BadNodeIdUnknown);
             }
             continue;
@@ -78,10 +78,10 @@ fn wanted(shared: &Shared, context: &RequestContext, node: &BrowseNode) -> Optio
 }
 
 fn references_of(space: &Space, id: &NodeId) -> Option<Vec<Reference>> {
-    if id.namespace != NAMESPACE {
+    if !is_ours(id) {
         return Some(references::of_core_node(space, id));
     }
-    Node::find(space, own_text(id)?).map(|node| references::of(space, &node))
+    Node::of(space, id).map(|node| references::of(space, &node))
 }
 
 /// Turns references into what the client gets; the core says what its own nodes are called.
@@ -126,7 +126,7 @@ fn metadata(node: &Node) -> NodeMetadata {
 pub(crate) fn follow(shared: &Shared, context: &RequestContext, item: &mut BrowsePathItem<'_>) {
     let space = shared.space.read();
     if let Some(name) = item.unmatched_browse_name() {
-        let node = own_text(item.node_id()).and_then(|id| Node::find(&space, id));
+        let node = Node::of(&space, item.node_id());
         if !node.is_some_and(|node| node.description().browse_name == *name) {
             return;
         }

@@ -5,6 +5,7 @@ use opcua::types::{DataTypeId, NodeId, ObjectTypeId, VariableTypeId};
 use watchfire_alarms::{AlarmType, ConditionDef};
 use watchfire_model::Level;
 
+use crate::device_types;
 use crate::names::{STATISTICAL_TYPE, own};
 
 /// What a field is in the address space.
@@ -80,6 +81,7 @@ impl Of {
             Self::Deviation => matches!(alarm, ExclusiveDeviation | NonExclusiveDeviation),
             Self::OffNormal => {
                 matches!(alarm, OffNormal | Trip | SystemOffNormal | SystemDiagnostic | CertificateExpiration)
+                    || alarm.is_of_device()
             }
             Self::Certificates => alarm == CertificateExpiration,
             Self::Discrepancy => alarm == Discrepancy,
@@ -326,6 +328,10 @@ pub(crate) fn type_id(alarm: AlarmType) -> NodeId {
         AlarmType::SystemOffNormal => ObjectTypeId::SystemOffNormalAlarmType.into(),
         AlarmType::SystemDiagnostic => ObjectTypeId::SystemDiagnosticAlarmType.into(),
         AlarmType::CertificateExpiration => ObjectTypeId::CertificateExpirationAlarmType.into(),
+        AlarmType::DeviceFailure => device_types::FAILURE.id(),
+        AlarmType::DeviceCheckFunction => device_types::CHECK_FUNCTION.id(),
+        AlarmType::DeviceOffSpec => device_types::OFF_SPEC.id(),
+        AlarmType::DeviceMaintenanceRequired => device_types::MAINTENANCE_REQUIRED.id(),
         AlarmType::Statistical => own(STATISTICAL_TYPE),
     }
 }

@@ -10,6 +10,7 @@ mod browse;
 mod condition_values;
 mod core;
 mod detector_parts;
+mod device_types;
 mod editor;
 mod error;
 mod event;

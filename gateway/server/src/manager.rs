@@ -24,10 +24,11 @@ use watchfire_model::{AlarmCommand, CommandKind};
 
 use crate::audit_event::{AuditEvent, Outcome};
 use crate::browse;
+use crate::device_types::{DEVICES, DEVICES_URI, DeviceType, HEALTH};
 use crate::fields;
 use crate::history::{self, Asked};
 use crate::methods;
-use crate::names::{NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, own, own_text};
+use crate::names::{NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, is_ours, own, own_text};
 use crate::nodes::{Node, signal_value};
 use crate::past;
 use crate::shared::Shared;
@@ -50,18 +51,19 @@ pub(crate) struct Manager {
 
 impl Manager {
     pub(crate) fn new(shared: Arc<Shared>, context: &ServerContext) -> Self {
-        context.type_tree.write().namespaces_mut().add_namespace(NAMESPACE_URI);
+        for uri in [NAMESPACE_URI, DEVICES_URI] {
+            context.type_tree.write().namespaces_mut().add_namespace(uri);
+        }
         Self { shared, managers: context.node_managers.clone(), sampler: SyncSampler::new() }
     }
 
     fn find(&self, id: &NodeId) -> Option<Node> {
-        Node::find(&self.shared.space.read(), own_text(id)?)
+        Node::of(&self.shared.space.read(), id)
     }
 
     fn read_one(&self, context: &RequestContext, wanted: &ParsedReadValueId) -> DataValue {
-        let Some(name) = own_text(&wanted.node_id) else { return bad(StatusCode::BadNodeIdUnknown) };
         let space = self.shared.space.read();
-        let Some(node) = Node::find(&space, name) else { return bad(StatusCode::BadNodeIdUnknown) };
+        let Some(node) = Node::of(&space, &wanted.node_id) else { return bad(StatusCode::BadNodeIdUnknown) };
         let rights = self.shared.users.rights(&context.token);
         let mut value = match node.attribute(&space, &self.shared.values(), wanted.attribute_id, &rights) {
             Ok(value) => value,
@@ -211,7 +213,7 @@ pub(crate) fn keep_timestamps(mut value: DataValue, wanted: TimestampsToReturn) 
 #[async_trait]
 impl NodeManager for Manager {
     fn owns_node(&self, id: &NodeId) -> bool {
-        id.namespace == NAMESPACE
+        is_ours(id)
     }
 
     fn name(&self) -> &'static str {
@@ -222,13 +224,21 @@ impl NodeManager for Manager {
         self.shared.watch.saw_session(context.session_id, &context.subscriptions);
         // Called at each activation: the user may be another than before.
         self.shared.audit.saw_user(context.session_id, &context.token);
-        vec![NamespaceMetadata {
+        let ours = NamespaceMetadata {
             namespace_uri: NAMESPACE_URI.to_owned(),
             namespace_index: NAMESPACE,
             is_namespace_subset: Some(false),
             static_node_id_types: Some(vec![IdType::String]),
             ..NamespaceMetadata::default()
-        }]
+        };
+        let devices = NamespaceMetadata {
+            namespace_uri: DEVICES_URI.to_owned(),
+            namespace_index: DEVICES,
+            is_namespace_subset: Some(true),
+            static_node_id_types: Some(vec![IdType::Numeric]),
+            ..NamespaceMetadata::default()
+        };
+        vec![ours, devices]
     }
 
     async fn init(&self, types: &mut DefaultTypeTree, context: ServerContext) {
@@ -237,6 +247,12 @@ impl NodeManager for Manager {
         for field in fields::declared() {
             let name: QualifiedName = browse_name(true, field.name());
             types.add_type_property(&below(STATISTICAL_TYPE, field.path), &ours, &[&name], NodeClass::Variable);
+        }
+        let parent = |device: &DeviceType| {
+            if device.is_abstract() { ObjectTypeId::InstrumentDiagnosticAlarmType.into() } else { HEALTH.id() }
+        };
+        for device in DeviceType::all() {
+            types.add_type_node(&device.id(), &parent(device), NodeClass::ObjectType);
         }
         self.sampler.run(SAMPLING, context.subscriptions.clone());
     }

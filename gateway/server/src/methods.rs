@@ -12,6 +12,7 @@ use watchfire_model::{AlarmCommand, CommandKind, ConditionKey, Instant};
 use watchfire_ua::instant_from_date_time;
 
 use crate::audit_event::{AuditEvent, Called, Outcome};
+use crate::device_types::DeviceType;
 use crate::fields::SHELVING;
 use crate::method_table::{self, Arguments, Method, Place};
 use crate::names::own_text;
@@ -353,6 +354,9 @@ fn condition_of(
             Some(_) => Err(StatusCode::BadMethodInvalid),
             None => Err(StatusCode::BadNodeIdUnknown),
         };
+    }
+    if DeviceType::find(object).is_some() {
+        return Err(StatusCode::BadNodeIdInvalid);
     }
     let types = context.type_tree.read();
     match types.get(object) {

@@ -10,9 +10,13 @@
 //! | methods of ours | `method:RemoveFromServiceFor` |
 //! | our event type | `StatisticalAlarmType` |
 //!
+//! The types of instrument health have the numbers that the standard gives them, in the namespace for devices.
+//!
 //! A key has a `/` before any `:` or `#` (the name of a detector allows neither), so none can be taken for another.
 
 use opcua::types::{Identifier, LocalizedText, NodeId, QualifiedName};
+
+use crate::device_types::DEVICES;
 
 /// The URI of our namespace.
 pub(crate) const NAMESPACE_URI: &str = "urn:watchfire:alarms";
@@ -43,6 +47,11 @@ pub(crate) fn own(text: &str) -> NodeId {
 
 pub(crate) fn below(owner: &str, path: &str) -> NodeId {
     NodeId::new(NAMESPACE, format!("{owner}{BELOW}{path}"))
+}
+
+/// Whether a node is one of those that are served here: of our namespace, or of the one for devices.
+pub(crate) fn is_ours(id: &NodeId) -> bool {
+    id.namespace == NAMESPACE || id.namespace == DEVICES
 }
 
 /// The string of a NodeId of our namespace.

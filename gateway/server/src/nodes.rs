@@ -14,12 +14,13 @@ use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
 use crate::condition_values;
 use crate::detector_parts::{DetectorNode, DetectorPart};
+use crate::device_types::{DEVICES, DeviceType};
 use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
 use crate::method_table::{self, Method};
 use crate::metrics::{self, Figure};
 use crate::names::{
     AREA, BELOW, DETECTOR, DETECTORS, GROUP, GROUPS, METHOD, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own,
-    text,
+    own_text, text,
 };
 use crate::rights::{Rights, operation_of};
 use crate::signal_parts::SignalPart;
@@ -51,6 +52,7 @@ pub(crate) enum Node {
     /// A method of ours.
     Method(&'static Method),
     InputArguments(&'static Method),
+    DeviceType(&'static DeviceType),
 }
 
 /// The property of a method that says what it takes.
@@ -131,6 +133,11 @@ impl Values<'_> {
 }
 
 impl Node {
+    /// The node that a NodeId means.
+    pub(crate) fn of(space: &Space, id: &NodeId) -> Option<Self> {
+        own_text(id).and_then(|name| Self::find(space, name)).or_else(|| DeviceType::find(id).map(Self::DeviceType))
+    }
+
     /// The node that a string of our namespace means.
     pub(crate) fn find(space: &Space, name: &str) -> Option<Self> {
         if let Some(condition) = space.condition(name) {
@@ -205,6 +212,7 @@ impl Node {
             Self::TypeField(field) => below(STATISTICAL_TYPE, field.path),
             Self::Method(method) => method.node.id(),
             Self::InputArguments(method) => below(&format!("{METHOD}{}", method.name()), INPUT_ARGUMENTS),
+            Self::DeviceType(device) => device.id(),
         }
     }
 
@@ -281,6 +289,10 @@ impl Node {
                 let kind = VariableTypeId::PropertyType.into();
                 (NodeClass::Variable, browse_name(false, INPUT_ARGUMENTS), INPUT_ARGUMENTS.to_owned(), kind)
             }
+            Self::DeviceType(device) => {
+                let name = device.name;
+                (NodeClass::ObjectType, QualifiedName::new(DEVICES, name), name.to_owned(), NodeId::null())
+            }
             Self::Type => (NodeClass::ObjectType, ours(STATISTICAL_TYPE), STATISTICAL_TYPE.to_owned(), NodeId::null()),
         };
         Description { id: self.id(), class, browse_name, display, type_definition }
@@ -326,6 +338,7 @@ impl Node {
             | Self::Groups
             | Self::Group(_)
             | Self::Condition(_)
+            | Self::DeviceType(_)
             | Self::Type
             | Self::Method(_) => None,
         }
@@ -351,6 +364,7 @@ impl Node {
             | Self::Groups
             | Self::Group(_)
             | Self::Condition(_)
+            | Self::DeviceType(_)
             | Self::Type
             | Self::Method(_) => NodeId::null(),
         }
@@ -388,7 +402,9 @@ impl Node {
             AttributeId::DisplayName => text(&description.display).into(),
             AttributeId::Description => text(&self.explanation()).into(),
             AttributeId::WriteMask | AttributeId::UserWriteMask => 0_u32.into(),
-            AttributeId::IsAbstract if description.class == NodeClass::ObjectType => false.into(),
+            AttributeId::IsAbstract if description.class == NodeClass::ObjectType => {
+                matches!(self, Self::DeviceType(device) if device.is_abstract()).into()
+            }
             AttributeId::EventNotifier if description.class == NodeClass::Object => {
                 let notifier = if self.is_notifier() { NOTIFIER } else { EventNotifier::empty() };
                 notifier.bits().into()
@@ -442,6 +458,7 @@ impl Node {
                 "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
             }
             Self::Method(method) => method.explanation().to_owned(),
+            Self::DeviceType(device) => device.explanation.to_owned(),
             Self::Type => "A finding that was learned from data.".to_owned(),
             Self::Group(_) => "Alarms that have one cause; the first of them is marked.".to_owned(),
             _ => String::new(),

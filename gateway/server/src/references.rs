@@ -7,6 +7,7 @@ use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId, Va
 use watchfire_aggregates::Aggregate;
 
 use crate::detector_parts::DetectorPart;
+use crate::device_types::{DeviceType, HEALTH};
 use crate::fields::{self, FIELDS, PLAIN, SHELVING, Shape};
 use crate::method_table::{self, Method, MethodNode};
 use crate::metrics::{self, FIGURES, Figure};
@@ -79,6 +80,8 @@ pub(crate) fn of_core_node(space: &Space, id: &NodeId) -> Vec<Reference> {
     } else {
         if *id == ObjectTypeId::AlarmConditionType {
             list.leads_to(ReferenceTypeId::HasSubtype, Node::Type);
+        } else if *id == ObjectTypeId::InstrumentDiagnosticAlarmType {
+            list.leads_to(ReferenceTypeId::HasSubtype, Node::DeviceType(&HEALTH));
         }
         return list.0;
     };
@@ -95,6 +98,8 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
     if !type_definition.is_null() {
         if type_definition.namespace == 0 {
             list.leads_to_core(ReferenceTypeId::HasTypeDefinition, type_definition);
+        } else if let Some(device) = DeviceType::find(&type_definition) {
+            list.leads_to(ReferenceTypeId::HasTypeDefinition, Node::DeviceType(device));
         } else {
             list.leads_to(ReferenceTypeId::HasTypeDefinition, Node::Type);
         }
@@ -202,6 +207,13 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             list.comes_from(ReferenceTypeId::HasProperty, Node::Method(method));
             list.leads_to_core(ReferenceTypeId::HasModellingRule, ObjectId::ModellingRule_Mandatory);
         }
+        Node::DeviceType(device) if device.is_abstract() => {
+            list.comes_from_core(ReferenceTypeId::HasSubtype, ObjectTypeId::InstrumentDiagnosticAlarmType);
+            for derived in DeviceType::of_alarms() {
+                list.leads_to(ReferenceTypeId::HasSubtype, Node::DeviceType(derived));
+            }
+        }
+        Node::DeviceType(_) => list.comes_from(ReferenceTypeId::HasSubtype, Node::DeviceType(&HEALTH)),
         Node::TypeField(_) => {
             list.comes_from(ReferenceTypeId::HasProperty, Node::Type);
             list.leads_to_core(ReferenceTypeId::HasModellingRule, ObjectId::ModellingRule_Mandatory);

@@ -22,6 +22,7 @@ use watchfire_ua::{Application, Kinds, Pki};
 use crate::audit::{self, Audit};
 use crate::core::CoreBuilder;
 use crate::detector_parts::DetectorNode;
+use crate::device_types::{DEVICES, DEVICES_URI};
 use crate::editor::Editor;
 use crate::error::ServerError;
 use crate::limits::limits;
@@ -140,6 +141,9 @@ impl Server {
             return Err(ServerError::Settings(format!(
                 "the namespace `{NAMESPACE_URI}` must have the index {NAMESPACE}"
             )));
+        }
+        if handle.get_namespace_index(DEVICES_URI) != Some(DEVICES) {
+            return Err(ServerError::Settings(format!("the namespace `{DEVICES_URI}` must have the index {DEVICES}")));
         }
         let types = handle.info().type_tree.clone();
         let auditing = Box::pin(audit::run(audit, audited, users, handle.subscriptions().clone(), types));

@@ -6,6 +6,7 @@ mod aside;
 mod audit;
 mod certificates;
 mod client;
+mod devices;
 mod events;
 mod filtered;
 mod groups;

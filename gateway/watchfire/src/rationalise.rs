@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use watchfire_alarms::{ConditionClass, ConditionDef};
+use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef};
 use watchfire_config::{ALARM_COLUMNS, Config, ConfigErrors};
 
 use crate::terminal::cell;
@@ -59,11 +59,22 @@ fn row(condition: &ConditionDef) -> String {
         "confirm" => flag(condition.confirm),
         "group" => group.map_or_else(String::new, |group| cell(&group.name)),
         "first_only" => flag(group.is_some_and(|group| group.first_only)),
+        "instrument" => instrument(condition.alarm_type).to_owned(),
         "exclusive" if condition.alarm_type.is_non_exclusive() => "false".to_owned(),
         // Of the whole condition, and set there.
         _ => String::new(),
     });
     cells.collect::<Vec<_>>().join(",")
+}
+
+const fn instrument(alarm: AlarmType) -> &'static str {
+    match alarm {
+        AlarmType::DeviceFailure => "failure",
+        AlarmType::DeviceCheckFunction => "check-function",
+        AlarmType::DeviceOffSpec => "off-spec",
+        AlarmType::DeviceMaintenanceRequired => "maintenance-required",
+        _ => "",
+    }
 }
 
 const fn class(class: ConditionClass) -> &'static str {

@@ -128,6 +128,10 @@ async fn every_node_that_can_be_reached_is_there() {
         AlarmType::SystemOffNormal,
         AlarmType::SystemDiagnostic,
         AlarmType::CertificateExpiration,
+        AlarmType::DeviceFailure,
+        AlarmType::DeviceCheckFunction,
+        AlarmType::DeviceOffSpec,
+        AlarmType::DeviceMaintenanceRequired,
         AlarmType::Statistical,
     ]
     .into_iter()
@@ -136,7 +140,7 @@ async fn every_node_that_can_be_reached_is_there() {
         house.define(ConditionDef { key: key(&format!("all/kind{at}")), alarm_type: kind, ..odd() });
     }
     let hmi = Hmi::connect(&house.url).await;
-    assert!(!hmi.watch(&[own("all/kind12#Retain")]).await.next().await.0.is_empty());
+    assert!(!hmi.watch(&[own("all/kind16#Retain")]).await.next().await.0.is_empty());
     let mut to_see: Vec<NodeId> = vec![own("area:Hall"), own("area:Gateway")];
     let mut seen: BTreeSet<String> = BTreeSet::new();
     while let Some(id) = to_see.pop() {
@@ -165,7 +169,7 @@ async fn every_node_that_can_be_reached_is_there() {
             }
         }
     }
-    assert!(seen.len() > 13 * 45, "{}", seen.len());
+    assert!(seen.len() > 17 * 45, "{}", seen.len());
     hmi.close().await;
     house.close().await;
 }

@@ -32,7 +32,7 @@ async fn each_limit_of_a_non_exclusive_alarm_has_a_state_of_its_own() {
     // Whoever asks for one of its states in a filter gets what is above it as well.
     let above_high =
         ContentFilterBuilder::new().eq(Operand::from(clause("HighState/Id")), Operand::literal(true)).build();
-    let mut high = hmi.subscribe(server(), &["ActiveState/EffectiveDisplayName"], above_high).await;
+    let mut high = hmi.subscribe(server(), &["ActiveState/EffectiveDisplayName", "Retain"], above_high).await;
     let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
     for (level, states, shown) in [
         (Level::High, [false, true, false, false], "HighHigh inactive"),
@@ -51,8 +51,15 @@ async fn each_limit_of_a_non_exclusive_alarm_has_a_state_of_its_own() {
             assert_eq!(hmi.value(&format!("{OIL}#{state}")).await, is.into(), "{level:?} {state}");
         }
     }
-    for shown in ["Active: High", "Active: HighHigh", "Active: High"] {
-        assert_eq!(high.next().await.text("ActiveState/EffectiveDisplayName"), shown);
+    // The last says that it is no longer one of them.
+    for (shown, retain) in
+        [("Active: High", true), ("Active: HighHigh", true), ("Active: High", true), ("Active: Low", false)]
+    {
+        let event = high.next().await;
+        assert_eq!(
+            (event.text("ActiveState/EffectiveDisplayName").as_str(), event.get("Retain")),
+            (shown, &retain.into())
+        );
     }
     assert!(high.is_empty());
     hmi.close().await;
