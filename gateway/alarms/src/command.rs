@@ -179,13 +179,13 @@ impl Condition {
                 changed.all_branches = true;
             }
             TimedShelve(ms) => {
-                state.shelving.set(Shelving::Timed { until: at.plus(Duration::from_millis(ms)) }, at);
+                state.shelve(Shelving::Timed { until: at.plus(Duration::from_millis(ms)) }, at);
             }
             OneShotShelve => {
                 let until = def.rules.max_shelve.map(|longest| at.plus(longest));
-                state.shelving.set(Shelving::OneShot { until }, at);
+                state.shelve(Shelving::OneShot { until }, at);
             }
-            Unshelve => state.shelving.set(Shelving::Unshelved, at),
+            Unshelve => state.shelve(Shelving::Unshelved, at),
             Suppress => {
                 let with = state.suppressed.value.with(Suppression::OPERATOR, true);
                 state.suppressed.set(with, at);

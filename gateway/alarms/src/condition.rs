@@ -132,7 +132,7 @@ impl Condition {
                 self.leave_behind(now, changed);
             }
             let state = self.state_mut();
-            state.level = finding.level;
+            state.go_to(finding.level, at);
             state.score = finding.score;
             state.message = finding.message;
             state.evidence = finding.evidence;
@@ -224,7 +224,7 @@ impl Condition {
         state.re_alarm_at = None;
         state.silenced.set(false, at);
         if matches!(state.shelving.value, Shelving::OneShot { .. }) {
-            state.shelving.set(Shelving::Unshelved, at);
+            state.shelve(Shelving::Unshelved, at);
         }
         let without = state.suppressed.value.with(Suppression::GROUP, false);
         state.suppressed.set(without, at);
@@ -256,7 +256,7 @@ impl Condition {
             }
         }
         if self.state.shelving.value.until().is_some_and(|until| until <= now) {
-            self.state_mut().shelving.set(Shelving::Unshelved, now);
+            self.state_mut().shelve(Shelving::Unshelved, now);
             changed.main = true;
         }
         self.expire_maintenance(now, &mut changed);

@@ -11,6 +11,7 @@ mod event_id;
 mod glance;
 mod maintenance;
 mod metrics;
+mod moves;
 mod state;
 mod state_v1;
 mod state_v2;
@@ -25,6 +26,7 @@ pub use event_id::EventId;
 pub use glance::Glance;
 pub use maintenance::{Maintenance, Planned};
 pub use metrics::{Figures, Metrics, Window};
+pub use moves::Moves;
 pub use state::{
     CHATTER, CHATTER_RISES, Comment, ConditionState, DecodeError, Evidence, Shelving, Stamped, Suppression,
 };

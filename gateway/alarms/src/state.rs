@@ -8,7 +8,7 @@ use watchfire_model::{ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
 
 use crate::state_v1::StateV1;
 use crate::state_v2::StateV2;
-use crate::{ConditionDef, EventId, Maintenance};
+use crate::{ConditionDef, EventId, Maintenance, Moves};
 
 /// The version of the encoding below, its first byte.
 const VERSION: u8 = 3;
@@ -236,6 +236,8 @@ pub struct ConditionState {
     pub maintenance: Maintenance,
     /// Whether a person has said that this occurrence is a true alarm, or a false one.
     pub mark: Stamped<Option<bool>>,
+    /// Which way it went last; `None` for nowhere, as most.
+    pub moves: Option<Box<Moves>>,
     /// Of a branch: its BranchId, the EventId with which it was left behind.
     pub branch: Option<EventId>,
     /// Earlier occurrences that nobody has dealt with, oldest first (OPC 10000-9 §5.5.2, BranchId).
@@ -292,6 +294,7 @@ impl ConditionState {
             delayed: None,
             maintenance: Maintenance::default(),
             mark: Stamped::new(None, at),
+            moves: None,
             branch: None,
             branches: Vec::new(),
         }

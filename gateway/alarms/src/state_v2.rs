@@ -1,5 +1,5 @@
-//! States as they were written before times out of service could be stated and alarms
-//! be marked: read, never written.
+//! States as they were written before times out of service could be stated, alarms be marked, and it was kept which way
+//! a condition went last: read, never written.
 
 use serde::Deserialize;
 use watchfire_model::{Instant, Level, Lsn, Severity, StatusCode};
@@ -84,6 +84,7 @@ impl From<StateV2> for ConditionState {
             delayed: old.delayed,
             maintenance: Maintenance::default(),
             mark: Stamped::new(None, old.time),
+            moves: None,
             branch: old.branch,
             branches: old.branches.into_iter().map(Self::from).collect(),
         }

@@ -6,5 +6,6 @@ mod branches;
 mod lives;
 mod maintenance;
 mod metrics;
+mod moves;
 mod rules;
 mod time;

@@ -58,6 +58,11 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "LatchedState/TransitionTime" => time(state.latched.since),
         "ShelvingState/CurrentState" => text(shelving(state).1).into(),
         "ShelvingState/CurrentState/Id" => NodeId::from(shelving(state).0).into(),
+        "ShelvingState/LastTransition" => shelved(state).map_or(Variant::Empty, |(_, name)| text(name).into()),
+        "ShelvingState/LastTransition/Id" => shelved(state).map_or(Variant::Empty, |(id, _)| NodeId::from(id).into()),
+        "ShelvingState/LastTransition/TransitionTime" => {
+            shelved(state).map_or(Variant::Empty, |_| time(state.shelving.since))
+        }
         "ShelvingState/UnshelveTime" => unshelve_time(state, now).into(),
         "Values/Shelved" => state.shelving.value.is_shelved().into(),
         "MaxTimeShelved" => duration(def.rules.max_shelve),
@@ -98,14 +103,21 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "LowLowLimit" => limit(condition, Level::LowLow),
         "LimitState/CurrentState" => limit_state(state).map_or(Variant::Empty, |(_, name)| text(name).into()),
         "LimitState/CurrentState/Id" => limit_state(state).map_or(Variant::Empty, |(id, _)| NodeId::from(id).into()),
+        "LimitState/LastTransition" => limit_moved(state).map_or(Variant::Empty, |(_, name, _)| text(name).into()),
+        "LimitState/LastTransition/Id" => limit_moved(state).map_or(Variant::Empty, |(id, ..)| NodeId::from(id).into()),
+        "LimitState/LastTransition/TransitionTime" => limit_moved(state).map_or(Variant::Empty, |(.., at)| time(at)),
         "HighHighState" => passed(state, Level::HighHigh, "HighHigh active", "HighHigh inactive"),
         "HighHighState/Id" => has_passed(state, Level::HighHigh).into(),
+        "HighHighState/TransitionTime" => since(state, Level::HighHigh),
         "HighState" => passed(state, Level::High, "High active", "High inactive"),
         "HighState/Id" => has_passed(state, Level::High).into(),
+        "HighState/TransitionTime" => since(state, Level::High),
         "LowState" => passed(state, Level::Low, "Low active", "Low inactive"),
         "LowState/Id" => has_passed(state, Level::Low).into(),
+        "LowState/TransitionTime" => since(state, Level::Low),
         "LowLowState" => passed(state, Level::LowLow, "LowLow active", "LowLow inactive"),
         "LowLowState/Id" => has_passed(state, Level::LowLow).into(),
+        "LowLowState/TransitionTime" => since(state, Level::LowLow),
         "ExpirationDate" => condition.ending().map_or(Variant::Empty, |first| time(first.until)),
         "ExpirationLimit" => duration(condition.ending().map(|first| first.warning)),
         "CertificateType" => condition.ending().map_or_else(NodeId::null, |first| purpose_id(first.purpose)).into(),
@@ -243,6 +255,34 @@ fn shelving(state: &ConditionState) -> (ObjectId, &'static str) {
     }
 }
 
+/// LastTransition of ShelvingState; `None` before the first.
+fn shelved(state: &ConditionState) -> Option<(ObjectId, &'static str)> {
+    use Shelving::{OneShot, Timed, Unshelved};
+    let before = state.moves.as_ref()?.shelved_before?;
+    Some(match (before, state.shelving.value) {
+        (Unshelved, Timed { .. }) => {
+            (ObjectId::ShelvedStateMachineType_UnshelvedToTimedShelved, "UnshelvedToTimedShelved")
+        }
+        (Unshelved, OneShot { .. }) => {
+            (ObjectId::ShelvedStateMachineType_UnshelvedToOneShotShelved, "UnshelvedToOneShotShelved")
+        }
+        (Timed { .. }, Unshelved) => {
+            (ObjectId::ShelvedStateMachineType_TimedShelvedToUnshelved, "TimedShelvedToUnshelved")
+        }
+        (Timed { .. }, OneShot { .. }) => {
+            (ObjectId::ShelvedStateMachineType_TimedShelvedToOneShotShelved, "TimedShelvedToOneShotShelved")
+        }
+        (OneShot { .. }, Unshelved) => {
+            (ObjectId::ShelvedStateMachineType_OneShotShelvedToUnshelved, "OneShotShelvedToUnshelved")
+        }
+        (OneShot { .. }, Timed { .. }) => {
+            (ObjectId::ShelvedStateMachineType_OneShotShelvedToTimedShelved, "OneShotShelvedToTimedShelved")
+        }
+        // No transition of the standard leads from a state to itself.
+        (Unshelved, Unshelved) | (Timed { .. }, Timed { .. }) | (OneShot { .. }, OneShot { .. }) => return None,
+    })
+}
+
 /// UnshelveTime (OPC 10000-9 §5.8.17.2), milliseconds: what is left; for ever is the greatest number.
 fn unshelve_time(state: &ConditionState, now: Instant) -> f64 {
     match state.shelving.value {
@@ -269,6 +309,25 @@ fn limit_state(state: &ConditionState) -> Option<(ObjectId, &'static str)> {
         Level::LowLow => Some((ObjectId::ExclusiveLimitStateMachineType_LowLow, "LowLow")),
         Level::Normal | Level::Active | Level::Unknown => None,
     }
+}
+
+/// LastTransition of LimitState: only those between the limits of one side are the standard's.
+fn limit_moved(state: &ConditionState) -> Option<(ObjectId, &'static str, Instant)> {
+    let before = state.moves.as_ref()?.limit_before.as_ref()?;
+    let (id, name) = match (before.value, state.level) {
+        _ if !state.active.value => return None,
+        (Level::HighHigh, Level::High) => (ObjectId::ExclusiveLimitStateMachineType_HighHighToHigh, "HighHighToHigh"),
+        (Level::High, Level::HighHigh) => (ObjectId::ExclusiveLimitStateMachineType_HighToHighHigh, "HighToHighHigh"),
+        (Level::LowLow, Level::Low) => (ObjectId::ExclusiveLimitStateMachineType_LowLowToLow, "LowLowToLow"),
+        (Level::Low, Level::LowLow) => (ObjectId::ExclusiveLimitStateMachineType_LowToLowLow, "LowToLowLow"),
+        _ => return None,
+    };
+    Some((id, name, before.since))
+}
+
+/// Since when the limit of a level is passed or not.
+fn since(state: &ConditionState, level: Level) -> Variant {
+    state.moves.as_ref().and_then(|moves| moves.since(level)).map_or(Variant::Empty, time)
 }
 
 fn class_id(class: ConditionClass) -> NodeId {

@@ -24,13 +24,22 @@ pub(crate) struct ConditionEvent {
     condition: Arc<Condition>,
     kind: NodeId,
     time: DateTime,
+    /// When it is told.
+    now: Instant,
 }
 
 impl ConditionEvent {
+    /// The event as it is told when the gateway knows.
     pub(crate) fn new(condition: Arc<Condition>) -> Self {
+        let now = condition.state.receive_time;
+        Self::told(condition, now)
+    }
+
+    /// The same event told at another time, by a refresh: what is left of a shelving is what is left then.
+    pub(crate) fn told(condition: Arc<Condition>, now: Instant) -> Self {
         let kind = type_id(condition.def.alarm_type);
         let (time, _) = date_time_from_instant(condition.state.time);
-        Self { condition, kind, time }
+        Self { condition, kind, time, now }
     }
 }
 
@@ -43,7 +52,7 @@ impl EventField for ConditionEvent {
                 let Some(field) = field(path).filter(|field| field.is_in(&self.condition.def)) else {
                     return Variant::Empty;
                 };
-                within(condition_values::value(&self.condition, field.path, self.condition.state.receive_time), range)
+                within(condition_values::value(&self.condition, field.path, self.now), range)
             }
             _ => Variant::Empty,
         }

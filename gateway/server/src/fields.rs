@@ -114,7 +114,7 @@ impl Field {
 
     /// Whether its value changes by itself, without a change of the condition.
     pub(crate) fn moves(&self) -> bool {
-        self.of == Of::Certificates
+        self.of == Of::Certificates || self.path == UNSHELVE_TIME
     }
 
     /// Whether it is one of the plain variables, for clients that know no alarms; not part of events.
@@ -127,6 +127,8 @@ impl Field {
 pub(crate) const PLAIN: &str = "Values";
 /// The state machine of shelving, which has methods of its own.
 pub(crate) const SHELVING: &str = "ShelvingState";
+/// What is left of a shelving.
+const UNSHELVE_TIME: &str = "ShelvingState/UnshelveTime";
 /// The one variable that can be written.
 pub(crate) const ACKNOWLEDGE_REQUEST: &str = "Values/AcknowledgeRequest";
 
@@ -157,7 +159,9 @@ const fn plain(path: &'static str, data_type: DataTypeId) -> Field {
 /// All fields.
 pub(crate) static FIELDS: &[Field] = {
     use DataTypeId::{Boolean, ByteString, Double, Duration, LocalizedText, StatusCode, String, UInt16, UtcTime};
-    use VariableTypeId::{ConditionVariableType, FiniteStateVariableType, TwoStateVariableType};
+    use VariableTypeId::{
+        ConditionVariableType, FiniteStateVariableType, FiniteTransitionVariableType, TwoStateVariableType,
+    };
     &[
         // BaseEventType (OPC 10000-5 §6.4.2).
         property("EventId", ByteString),
@@ -225,7 +229,10 @@ pub(crate) static FIELDS: &[Field] = {
         },
         variable("ShelvingState/CurrentState", FiniteStateVariableType, LocalizedText),
         property("ShelvingState/CurrentState/Id", DataTypeId::NodeId),
-        property("ShelvingState/UnshelveTime", Duration),
+        variable("ShelvingState/LastTransition", FiniteTransitionVariableType, LocalizedText),
+        property("ShelvingState/LastTransition/Id", DataTypeId::NodeId),
+        property("ShelvingState/LastTransition/TransitionTime", UtcTime),
+        property(UNSHELVE_TIME, Duration),
         only(Of::Bounded, property("MaxTimeShelved", Duration)),
         only(Of::Delayed, property("OnDelay", Duration)),
         only(Of::Released, property("OffDelay", Duration)),
@@ -251,15 +258,22 @@ pub(crate) static FIELDS: &[Field] = {
         ),
         only(Of::Exclusive, variable("LimitState/CurrentState", FiniteStateVariableType, LocalizedText)),
         only(Of::Exclusive, property("LimitState/CurrentState/Id", DataTypeId::NodeId)),
+        only(Of::Exclusive, variable("LimitState/LastTransition", FiniteTransitionVariableType, LocalizedText)),
+        only(Of::Exclusive, property("LimitState/LastTransition/Id", DataTypeId::NodeId)),
+        only(Of::Exclusive, property("LimitState/LastTransition/TransitionTime", UtcTime)),
         // NonExclusiveLimitAlarmType (§5.8.20).
         only(Of::NonExclusive(Level::HighHigh), variable("HighHighState", TwoStateVariableType, LocalizedText)),
         only(Of::NonExclusive(Level::HighHigh), property("HighHighState/Id", Boolean)),
+        only(Of::NonExclusive(Level::HighHigh), property("HighHighState/TransitionTime", UtcTime)),
         only(Of::NonExclusive(Level::High), variable("HighState", TwoStateVariableType, LocalizedText)),
         only(Of::NonExclusive(Level::High), property("HighState/Id", Boolean)),
+        only(Of::NonExclusive(Level::High), property("HighState/TransitionTime", UtcTime)),
         only(Of::NonExclusive(Level::Low), variable("LowState", TwoStateVariableType, LocalizedText)),
         only(Of::NonExclusive(Level::Low), property("LowState/Id", Boolean)),
+        only(Of::NonExclusive(Level::Low), property("LowState/TransitionTime", UtcTime)),
         only(Of::NonExclusive(Level::LowLow), variable("LowLowState", TwoStateVariableType, LocalizedText)),
         only(Of::NonExclusive(Level::LowLow), property("LowLowState/Id", Boolean)),
+        only(Of::NonExclusive(Level::LowLow), property("LowLowState/TransitionTime", UtcTime)),
         // Mandatory properties of other subtypes.
         only(Of::Deviation, property("SetpointNode", DataTypeId::NodeId)),
         only(Of::OffNormal, property("NormalState", DataTypeId::NodeId)),

@@ -197,6 +197,7 @@ impl Refresh {
     fn send(&self, places: &[(Place, usize)]) {
         let types = self.types.read();
         let space = self.shared.space.read();
+        let now = self.shared.clock.now();
         self.with(|subscription| {
             for condition in places.iter().filter_map(|(place, _)| space.condition_at(*place)) {
                 if !condition.state.retain {
@@ -206,7 +207,7 @@ impl Refresh {
                 let left = condition.state.branches.iter().filter(|branch| branch.retain);
                 let branches = left.map(|branch| condition.branch(Arc::new(branch.clone())));
                 for told in std::iter::once(condition.clone()).chain(branches) {
-                    let event = ConditionEvent::new(told);
+                    let event = ConditionEvent::told(told, now);
                     for item in self.items.iter().filter(|item| seen.at(&item.node)) {
                         subscription.notify_event(&item.id, &event, &*types);
                     }

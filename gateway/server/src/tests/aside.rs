@@ -100,6 +100,51 @@ async fn an_alarm_is_shelved_and_comes_back() {
 }
 
 #[tokio::test]
+async fn which_way_a_shelving_went_and_what_is_left_of_it_is_told() {
+    use MethodId as M;
+    let (house, hmi) = opened(Rules::default()).await;
+    let fields = [
+        "EventId",
+        "ShelvingState/LastTransition",
+        "ShelvingState/LastTransition/Id",
+        "ShelvingState/LastTransition/TransitionTime",
+        "ShelvingState/UnshelveTime",
+    ];
+    let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
+    house.raise(&key(OIL));
+    assert_eq!(*events.next().await.get("ShelvingState/LastTransition/Id"), Variant::Empty, "it was never shelved");
+    let noon: Variant = watchfire_ua::date_time_from_instant(super::house::NOON).0.into();
+    let minute = || vec![60_000.0_f64.into()];
+    for (method, arguments, id, name) in [
+        (M::ShelvedStateMachineType_TimedShelve, minute(), 2935, "UnshelvedToTimedShelved"),
+        (M::ShelvedStateMachineType_OneShotShelve, vec![], 2942, "TimedShelvedToOneShotShelved"),
+        (M::ShelvedStateMachineType_Unshelve, vec![], 2943, "OneShotShelvedToUnshelved"),
+        (M::ShelvedStateMachineType_OneShotShelve, vec![], 2936, "UnshelvedToOneShotShelved"),
+        (M::ShelvedStateMachineType_TimedShelve, minute(), 2945, "OneShotShelvedToTimedShelved"),
+        (M::ShelvedStateMachineType_Unshelve, vec![], 2940, "TimedShelvedToUnshelved"),
+        (M::ShelvedStateMachineType_TimedShelve, minute(), 2935, "UnshelvedToTimedShelved"),
+    ] {
+        assert_eq!(hmi.call(own(SHELVING), method, arguments).await, StatusCode::Good, "{name}");
+        let event = events.next().await;
+        let id: Variant = NodeId::new(0, id).into();
+        assert_eq!(event.text("ShelvingState/LastTransition"), name);
+        assert_eq!(*event.get("ShelvingState/LastTransition/Id"), id, "{name}");
+        assert_eq!(*event.get("ShelvingState/LastTransition/TransitionTime"), noon);
+        assert_eq!(hmi.value(&format!("{SHELVING}/LastTransition/Id")).await, id, "{name}");
+    }
+    // It is shelved for a minute, of which time takes its part.
+    let mut left = hmi.watch(&[own(&format!("{SHELVING}/UnshelveTime"))]).await;
+    assert_eq!(left.next().await.1.value, Some(60_000.0.into()));
+    house.clock.advance(Duration::from_secs(20));
+    assert_eq!(left.next().await.1.value, Some(40_000.0.into()), "without a change of the condition");
+    let told = listed(&hmi, &mut events).await;
+    let id = ByteString::from(house.state(&key(OIL)).event_id(&key(OIL)).bytes().to_vec());
+    assert_eq!((told[0].get("EventId"), told[0].get("ShelvingState/UnshelveTime")), (&id.into(), &40_000.0.into()));
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
 async fn every_refusal_of_what_puts_aside_says_why() {
     use MethodId as M;
     use StatusCode as S;

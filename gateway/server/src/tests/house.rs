@@ -74,6 +74,8 @@ pub(super) struct House {
     pub figures: Arc<AlarmFigures>,
     pub latest: Arc<Latest>,
     pub first_to_end: Arc<FirstToEnd>,
+    /// The server's, where messages are not secured.
+    pub clock: Arc<ManualClock>,
     pub url: String,
     pub pki: Pki,
     stop: CancellationToken,
@@ -121,10 +123,11 @@ fn options(
     latest: Arc<Latest>,
     recorded: Arc<EverySecond>,
     figures: Arc<AlarmFigures>,
+    clock: Arc<ManualClock>,
 ) -> ServerOptions {
     // Certificates are made in real time, and are judged by it.
     let secured = config.security != [Security::None];
-    let clock: Arc<dyn Clock> = if secured { Arc::new(SystemClock) } else { Arc::new(ManualClock::at(NOON)) };
+    let clock: Arc<dyn Clock> = if secured { Arc::new(SystemClock) } else { clock };
     ServerOptions {
         config,
         pki_dir: pki.dir().to_owned(),
@@ -182,8 +185,10 @@ impl House {
     /// Tries to make a server, and drops it.
     pub(super) fn try_build(config: ServerConfig) -> Result<(), ServerError> {
         let folder = TempDir::new().unwrap();
-        Server::build(options(config, &own_pki(&folder), commands().0, Arc::default(), Arc::default(), no_figures()))
-            .map(drop)
+        let clock = Arc::new(ManualClock::at(NOON));
+        let (commands, _) = commands();
+        let options = options(config, &own_pki(&folder), commands, Arc::default(), Arc::default(), no_figures(), clock);
+        Server::build(options).map(drop)
     }
 
     #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
@@ -193,8 +198,8 @@ impl House {
         let (commands, mut requests) = commands();
         let latest = Arc::new(Latest::default());
         let recorded = Arc::new(EverySecond::default());
-        let figures = no_figures();
-        let options = options(config, &pki, commands, latest.clone(), recorded.clone(), figures.clone());
+        let (figures, clock) = (no_figures(), Arc::new(ManualClock::at(NOON)));
+        let options = options(config, &pki, commands, latest.clone(), recorded.clone(), figures.clone(), clock.clone());
         let first_to_end = options.first_to_end.clone();
         let (mut server, surface) = Server::build(options).unwrap();
         change(&mut server);
@@ -220,6 +225,7 @@ impl House {
             figures,
             latest,
             first_to_end,
+            clock,
             url,
             pki,
             stop,

@@ -9,7 +9,7 @@ use watchfire_alarms::{AlarmType, ConditionDef, Rules};
 use watchfire_model::{Level, Limits};
 
 use super::client::{Hmi, clause, server};
-use super::house::{House, key, oil_high};
+use super::house::{House, NOON, key, oil_high};
 use crate::names::own;
 
 const OIL: &str = "hot/high/press/oil";
@@ -111,6 +111,56 @@ async fn limits_that_a_detector_tells_are_there_before_they_are_passed_and_no_ot
     let has = |name: &str| parts.iter().any(|part| part.browse_name.name.as_ref() == name);
     assert!(has("HighHighState") && has("HighState") && !has("LowState") && !has("LimitState"));
     assert_eq!(hmi.read(own(&format!("{OIL}#HighState"))).await.status(), StatusCode::BadNodeIdUnknown);
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn from_which_limit_an_exclusive_alarm_came_is_told_while_it_stands() {
+    let house = House::open().await;
+    house.define(limit_alarm(AlarmType::ExclusiveLevel, all_four()));
+    let hmi = Hmi::connect(&house.url).await;
+    let fields = ["LimitState/LastTransition/Id", "LimitState/LastTransition/TransitionTime"];
+    let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
+    for (s, level, transition) in [
+        (0, Level::High, None),
+        (1, Level::HighHigh, Some(9340)),
+        (2, Level::High, Some(9339)),
+        (3, Level::Low, None),
+        (4, Level::LowLow, Some(9338)),
+        (5, Level::Low, Some(9337)),
+        (6, Level::Normal, None),
+    ] {
+        let at = NOON.plus(std::time::Duration::from_secs(s));
+        house.find_at(&key(OIL), level, "beyond its limit", Vec::new(), at);
+        let event = events.next().await;
+        let id = transition.map_or(Variant::Empty, |id: u32| NodeId::new(0, id).into());
+        let time = transition.map_or(Variant::Empty, |_| watchfire_ua::date_time_from_instant(at).0.into());
+        assert_eq!(fields.map(|field| event.get(field).clone()), [id.clone(), time], "{level:?}");
+        assert_eq!(hmi.value(&format!("{OIL}#LimitState/LastTransition/Id")).await, id, "{level:?}");
+    }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn each_limits_state_has_its_own_transition_time() {
+    let house = House::open().await;
+    house.define(limit_alarm(AlarmType::NonExclusiveLevel, all_four()));
+    let hmi = Hmi::connect(&house.url).await;
+    let fields = ["HighState/TransitionTime", "HighHighState/TransitionTime", "LowState/TransitionTime"];
+    let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
+    let at = |s| NOON.plus(std::time::Duration::from_secs(s));
+    let time = |s: Option<u64>| s.map_or(Variant::Empty, |s| watchfire_ua::date_time_from_instant(at(s)).0.into());
+    for (s, level, expected) in [
+        (1, Level::High, [Some(1), None, None]),
+        (2, Level::HighHigh, [Some(1), Some(2), None]),
+        (3, Level::Normal, [Some(3), Some(3), None]),
+    ] {
+        house.find_at(&key(OIL), level, "beyond its limit", Vec::new(), at(s));
+        let event = events.next().await;
+        assert_eq!(fields.map(|field| event.get(field).clone()), expected.map(time), "{level:?}");
+    }
     hmi.close().await;
     house.close().await;
 }
