@@ -82,6 +82,17 @@ impl AlarmType {
         }
     }
 
+    /// The role of the signal that such an alarm is held against, if its detector watches one.
+    #[must_use]
+    pub const fn role_against(self) -> Option<&'static str> {
+        match self {
+            Self::ExclusiveDeviation | Self::NonExclusiveDeviation => Some("setpoint"),
+            Self::Discrepancy => Some("target"),
+            Self::OffNormal | Self::Trip => Some("normal"),
+            _ => None,
+        }
+    }
+
     /// Whether it tells of the health of an instrument.
     #[must_use]
     pub const fn is_of_device(self) -> bool {
@@ -179,6 +190,9 @@ pub struct Rules {
     pub respond_within: Option<Duration>,
     /// The operating modes in which whoever owns the engine suppresses it. The engine knows none.
     pub suppress_in_modes: Vec<u32>,
+    /// The name of the signal that it is held against, where its detector watches one: the setpoint of a deviation, the
+    /// target of a discrepancy, the normal state of what is off normal.
+    pub against: Option<Arc<str>>,
     /// Further classes that it is of.
     pub sub_classes: Vec<ConditionClass>,
     /// The limits by which its detector judges, where it tells them.

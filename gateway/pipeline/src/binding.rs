@@ -5,11 +5,11 @@ use std::sync::Arc;
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding, Group, Rules};
 use watchfire_model::{
     AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Level, Limits, Lsn, Scope, Severity, SignalId,
-    StatusCode, Verdict,
+    SignalInfo, StatusCode, Verdict,
 };
 
 use crate::budget::LEARNED_MAX;
-use crate::judge::{settings_of, settings_of_one};
+use crate::settings::{settings_of, settings_of_one};
 use crate::{BindingSpec, DetectorIdentity};
 
 /// What a detector's verdicts lead to.
@@ -108,8 +108,41 @@ impl BindingPlan {
                 Some(own) => ConditionDef { key, ..self.definition(condition, identity, &own.or(settings.clone())) },
             }
         };
-        match condition.scope {
-            Scope::Binding => vec![general],
+        let role = general.alarm_type.role_against();
+        let mut all = self.placed(condition.scope, &general, one);
+        if let Some(role) = role {
+            self.hold_against(role, &mut all);
+        }
+        all
+    }
+
+    /// Says of instances which signal they are held against: one in this role, of the same group where they are of one.
+    fn hold_against(&self, role: &str, instances: &mut [ConditionDef]) {
+        let in_role = |signal: &&SignalInfo| &*signal.role == role;
+        let against: Vec<&SignalInfo> = self.spec.signals.iter().filter(in_role).collect();
+        if against.is_empty() {
+            return;
+        }
+        for (at, def) in instances.iter_mut().enumerate() {
+            let group = match def.scope {
+                Scope::Binding => None,
+                // Instances stand in the order of the signals.
+                Scope::Signal => self.spec.signals.get(at).map(|signal| signal.group),
+                Scope::Group => def.key.instance().parse().ok(),
+            };
+            let fits = |signal: &&&SignalInfo| {
+                group.is_none_or(|group| group == signal.group) && Some(signal.id) != def.signal
+            };
+            if let Some(signal) = against.iter().find(fits) {
+                Arc::make_mut(&mut def.rules).against = Some(signal.name.clone());
+            }
+        }
+    }
+
+    /// The instances of a condition, from what is said of all and of each.
+    fn placed(&self, scope: Scope, general: &ConditionDef, one: impl Fn(&str) -> ConditionDef) -> Vec<ConditionDef> {
+        match scope {
+            Scope::Binding => vec![general.clone()],
             Scope::Group => {
                 let mut groups: Vec<u32> = self.spec.signals.iter().map(|signal| signal.group).collect();
                 groups.sort_unstable();
@@ -118,7 +151,7 @@ impl BindingPlan {
             }
             Scope::Signal => {
                 let signals = self.spec.signals.iter().zip(&self.areas);
-                let of = |(signal, area): (&watchfire_model::SignalInfo, &Arc<str>)| ConditionDef {
+                let of = |(signal, area): (&SignalInfo, &Arc<str>)| ConditionDef {
                     area: area.clone(),
                     source_name: signal.name.clone(),
                     signal: Some(signal.id),
@@ -174,7 +207,7 @@ impl BindingPlan {
 }
 
 /// The type of a condition: what its detector tells, as far as nothing else is configured.
-fn alarm_type(condition: &ConditionSpec, settings: &AlarmSettings) -> AlarmType {
+pub(crate) fn alarm_type(condition: &ConditionSpec, settings: &AlarmSettings) -> AlarmType {
     if let Some(health) = settings.instrument {
         return health.into();
     }
@@ -200,6 +233,7 @@ fn rules(settings: &AlarmSettings, budget: Option<u32>, limits: Limits) -> Arc<R
         cause: settings.cause.clone().unwrap_or_default(),
         consequence: settings.consequence.clone().unwrap_or_default(),
         respond_within: settings.respond_within,
+        against: None,
         suppress_in_modes: settings.suppress_in_modes.clone().unwrap_or_default(),
         sub_classes: settings.sub_classes.iter().flatten().map(|class| (*class).into()).collect(),
         limits,
@@ -265,60 +299,5 @@ impl Conditions {
 
     fn name(&self, index: u32) -> Option<&Arc<str>> {
         self.names.get(usize::try_from(index).ok()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use watchfire_model::DeviceHealth;
-
-    use super::*;
-
-    #[test]
-    fn the_configuration_says_whether_limits_exclude_each_other() {
-        use AlarmType::{ExclusiveLevel, NonExclusiveDeviation, NonExclusiveLevel, Statistical};
-        for (told, exclusive, expected) in [
-            ("ExclusiveLevelAlarmType", None, ExclusiveLevel),
-            ("ExclusiveLevelAlarmType", Some(false), NonExclusiveLevel),
-            ("NonExclusiveLevelAlarmType", None, NonExclusiveLevel),
-            ("NonExclusiveLevelAlarmType", Some(true), ExclusiveLevel),
-            ("ExclusiveDeviationAlarmType", Some(false), NonExclusiveDeviation),
-            ("StatisticalAlarmType", Some(false), Statistical),
-            ("no such type", None, Statistical),
-        ] {
-            let condition = ConditionSpec { alarm_type: told.into(), ..limit_condition() };
-            let settings = AlarmSettings { exclusive, ..AlarmSettings::default() };
-            assert_eq!(alarm_type(&condition, &settings), expected, "{told} {exclusive:?}");
-        }
-    }
-
-    #[test]
-    fn a_condition_tells_of_an_instrument_by_its_detectors_word_or_by_the_configurations() {
-        use AlarmType::{DeviceCheckFunction, DeviceFailure, DeviceMaintenanceRequired, DeviceOffSpec};
-        for (told, set, expected) in [
-            ("failure", None, DeviceFailure),
-            ("check-function", None, DeviceCheckFunction),
-            ("OffSpecAlarmType", None, DeviceOffSpec),
-            ("maintenance-required", None, DeviceMaintenanceRequired),
-            ("OffNormalAlarmType", Some(DeviceHealth::OffSpec), DeviceOffSpec),
-            ("failure", Some(DeviceHealth::MaintenanceRequired), DeviceMaintenanceRequired),
-        ] {
-            let condition = ConditionSpec { alarm_type: told.into(), ..limit_condition() };
-            let settings = AlarmSettings { instrument: set, ..AlarmSettings::default() };
-            assert_eq!(alarm_type(&condition, &settings), expected, "{told} {set:?}");
-        }
-    }
-
-    fn limit_condition() -> ConditionSpec {
-        ConditionSpec {
-            id: "limit".into(),
-            scope: Scope::Signal,
-            decides: watchfire_model::Decides::Plugin,
-            scale: watchfire_model::Scale::Ordinal,
-            alarm_type: "ExclusiveLevelAlarmType".into(),
-            severity: Severity::clamped(500),
-            text: "too much".into(),
-            response: String::new(),
-        }
     }
 }

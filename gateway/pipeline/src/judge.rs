@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use watchfire_alarms::AlarmType;
 use watchfire_calibration::{Gate, GateEvent, GateSettings};
 use watchfire_model::{
-    AlarmSettings, Batch, BatchGap, ConditionSpec, Decides, GapCause, Instant, Level, Lsn, Outcome, Phase, Progress,
-    Scale, Scope, SourceState, Verdict,
+    Batch, BatchGap, ConditionSpec, Decides, GapCause, Instant, Level, Lsn, Outcome, Phase, Progress, Scale,
+    SourceState, Verdict,
 };
 
+use crate::settings::{fitting_types, known_conditions, settings_of};
 use crate::{BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
 
 /// A condition instance of a binding: condition index, instance number.
@@ -288,62 +288,6 @@ fn plain(condition: u16, instance: u32, at: Instant) -> Verdict {
     Verdict { condition, instance, at, level: Level::Active, score: None, why: String::new(), evidence: Vec::new() }
 }
 
-/// Refuses settings for a condition that the plugin does not have: they would be for nothing, unseen.
-fn known_conditions(spec: &BindingSpec, conditions: &[ConditionSpec]) -> Result<(), CreateError> {
-    let named: BTreeSet<&str> = spec.signals.iter().map(|signal| &*signal.name).collect();
-    let groups: BTreeSet<String> = spec.signals.iter().map(|signal| signal.group.to_string()).collect();
-    let known = |id: &str| match id.split_once('/') {
-        None => id == "*" || conditions.iter().any(|condition| condition.id == id),
-        Some((id, instance)) => match conditions.iter().find(|condition| condition.id == id).map(|one| one.scope) {
-            None | Some(Scope::Binding) => false,
-            Some(scope) => {
-                // A server may have given up one of its signals: that is no reason not to watch the others.
-                if !(if scope == Scope::Signal { named.contains(instance) } else { groups.contains(instance) }) {
-                    tracing::warn!(
-                        detector = spec.name,
-                        condition = id,
-                        instance,
-                        "settings for what it does not watch"
-                    );
-                }
-                true
-            }
-        },
-    };
-    let Some(unknown) = spec.alarms.keys().find(|id| !known(id)) else { return Ok(()) };
-    let ids: Vec<_> = conditions.iter().map(|condition| format!("`{}`", condition.id)).collect();
-    let text = format!(
-        "detector `{}`: plugin `{}` has no condition `{unknown}`, for which `[detector.alarm.{}]` is set; with this \
-         configuration it has {}{}",
-        spec.name,
-        spec.plugin,
-        if unknown.contains('/') { format!("\"{unknown}\"") } else { unknown.clone() },
-        ids.join(", "),
-        if unknown.contains('/') { ", each for the signals or groups that it watches" } else { "" }
-    );
-    Err(CreateError::Refused(text))
-}
-
-/// Refuses what is set for limit alarms where a condition is none.
-fn fitting_types(spec: &BindingSpec, conditions: &[ConditionSpec]) -> Result<(), CreateError> {
-    let limits = |condition: &ConditionSpec| {
-        let told = AlarmType::from_browse_name(&condition.alarm_type).unwrap_or_default();
-        told.is_exclusive() || told.is_non_exclusive()
-    };
-    let named = |id: &str| conditions.iter().find(|condition| Some(&*condition.id) == id.split('/').next());
-    let set = spec.alarms.iter().filter(|(_, settings)| settings.exclusive.is_some());
-    let Some((id, condition)) =
-        set.filter_map(|(id, _)| Some((id, named(id)?))).find(|(_, condition)| !limits(condition))
-    else {
-        return Ok(());
-    };
-    let text = format!(
-        "detector `{}`: `exclusive` is of limit alarms, and condition `{id}` of plugin `{}` is {}; take it away",
-        spec.name, spec.plugin, condition.alarm_type
-    );
-    Err(CreateError::Refused(text))
-}
-
 /// The gate of a condition: `None` when the plugin decides itself.
 fn gate_of(spec: &BindingSpec, condition: &ConditionSpec) -> Result<Option<GateSettings>, CreateError> {
     if condition.decides == Decides::Plugin {
@@ -363,61 +307,4 @@ fn gate_of(spec: &BindingSpec, condition: &ConditionSpec) -> Result<Option<GateS
         }
     };
     Ok(Some(GateSettings { threshold, hold_off: configured.hold_off.unwrap_or(default.hold_off), ..default }))
-}
-
-/// What the configuration says of one instance of a condition beyond what it says of the condition.
-pub(crate) fn settings_of_one(spec: &BindingSpec, condition: &str, instance: &str) -> Option<AlarmSettings> {
-    // Most have none, and there may be very many instances.
-    let any = spec.alarms.keys().any(|id| id.contains('/'));
-    any.then(|| spec.alarms.get(&format!("{condition}/{instance}")).cloned()).flatten()
-}
-
-/// What the configuration says of a condition: its own table over the one for all, `*`.
-pub(crate) fn settings_of(spec: &BindingSpec, condition: &str) -> AlarmSettings {
-    let of = |name: &str| spec.alarms.get(name).cloned().unwrap_or_default();
-    of(condition).or(of("*"))
-}
-
-#[cfg(test)]
-mod tests {
-    use watchfire_model::Severity;
-
-    use super::*;
-
-    #[test]
-    fn what_is_set_for_limits_is_refused_for_what_has_none() {
-        let condition = |id: &str, alarm_type: &str| ConditionSpec {
-            id: id.into(),
-            scope: Scope::Signal,
-            decides: Decides::Plugin,
-            scale: Scale::Ordinal,
-            alarm_type: alarm_type.into(),
-            severity: Severity::clamped(500),
-            text: "odd".into(),
-            response: String::new(),
-        };
-        let conditions = [condition("limit", "ExclusiveLevelAlarmType"), condition("stuck", "OffNormalAlarmType")];
-        let spec = |id: &str| BindingSpec {
-            name: "hot".into(),
-            plugin: "own".into(),
-            signals: Vec::new(),
-            config: "{}".into(),
-            places: BTreeMap::new(),
-            model: None,
-            seed: 0,
-            alarms: [(id.to_owned(), AlarmSettings { exclusive: Some(false), ..AlarmSettings::default() })].into(),
-            quota: crate::Quota::default(),
-        };
-        for id in ["limit", "limit/press/oil", "*"] {
-            assert!(fitting_types(&spec(id), &conditions).is_ok(), "{id}");
-        }
-        for id in ["stuck", "stuck/press/oil"] {
-            let refused = fitting_types(&spec(id), &conditions).unwrap_err().to_string();
-            let expected = format!(
-                "detector `hot`: `exclusive` is of limit alarms, and condition `{id}` of plugin `own` is \
-                 OffNormalAlarmType; take it away"
-            );
-            assert_eq!(refused, expected);
-        }
-    }
 }

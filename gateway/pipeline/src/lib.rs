@@ -4,6 +4,8 @@
 
 mod annunciate;
 mod binding;
+#[cfg(test)]
+mod binding_tests;
 mod budget;
 mod changes;
 mod compare;
@@ -35,6 +37,7 @@ mod replay;
 mod roster;
 mod samples;
 mod seal;
+mod settings;
 #[cfg(test)]
 mod simulation;
 mod stats;

@@ -1,9 +1,9 @@
 //! What the fields of a condition hold: one function for its nodes and for its events, so that both always agree.
 
 use opcua::types::{
-    ByteString, DataValue, DateTime, LocalizedText, NodeId, ObjectId, ObjectTypeId, StatusCode, UAString, Variant,
+    ByteString, DataValue, DateTime, LocalizedText, NodeId, ObjectTypeId, StatusCode, UAString, Variant,
 };
-use watchfire_alarms::{ConditionClass, ConditionState, EventId, Evidence, Shelving};
+use watchfire_alarms::{ConditionClass, ConditionState, EventId, Evidence};
 use watchfire_model::{Instant, Level};
 use watchfire_pipeline::CertificatePurpose;
 use watchfire_ua::{date_time_from_instant, status_to_ua};
@@ -11,6 +11,7 @@ use watchfire_ua::{date_time_from_instant, status_to_ua};
 use crate::fields::{Field, type_id};
 use crate::names::{NAMESPACE, text};
 use crate::space::Condition;
+use crate::state_machines::{limit_moved, limit_state, shelved, shelving, unshelve_time};
 
 /// Pieces of evidence that are spelled out in a message.
 const EVIDENCE_MAX: usize = 3;
@@ -122,7 +123,7 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "ExpirationLimit" => duration(condition.ending().map(|first| first.warning)),
         "CertificateType" => condition.ending().map_or_else(NodeId::null, |first| purpose_id(first.purpose)).into(),
         "Certificate" => condition.ending().map_or(Variant::Empty, |first| ByteString::from(first.der.clone()).into()),
-        "SetpointNode" | "NormalState" | "TargetValueNode" => NodeId::null().into(),
+        "SetpointNode" | "NormalState" | "TargetValueNode" => condition.against_id().into(),
         "Score" | "Values/Score" => state.score.map_or(Variant::Empty, Into::into),
         "Detector" => UAString::from(&*def.detector).into(),
         "Response" => UAString::from(&*def.response).into(),
@@ -247,82 +248,9 @@ pub(crate) fn branch_id(condition: &Condition) -> NodeId {
     condition.state.branch.map_or_else(NodeId::null, of)
 }
 
-fn shelving(state: &ConditionState) -> (ObjectId, &'static str) {
-    match state.shelving.value {
-        Shelving::Unshelved => (ObjectId::ShelvedStateMachineType_Unshelved, "Unshelved"),
-        Shelving::Timed { .. } => (ObjectId::ShelvedStateMachineType_TimedShelved, "Timed Shelved"),
-        Shelving::OneShot { .. } => (ObjectId::ShelvedStateMachineType_OneShotShelved, "One Shot Shelved"),
-    }
-}
-
-/// LastTransition of ShelvingState; `None` before the first.
-fn shelved(state: &ConditionState) -> Option<(ObjectId, &'static str)> {
-    use Shelving::{OneShot, Timed, Unshelved};
-    let before = state.moves.as_ref()?.shelved_before?;
-    Some(match (before, state.shelving.value) {
-        (Unshelved, Timed { .. }) => {
-            (ObjectId::ShelvedStateMachineType_UnshelvedToTimedShelved, "UnshelvedToTimedShelved")
-        }
-        (Unshelved, OneShot { .. }) => {
-            (ObjectId::ShelvedStateMachineType_UnshelvedToOneShotShelved, "UnshelvedToOneShotShelved")
-        }
-        (Timed { .. }, Unshelved) => {
-            (ObjectId::ShelvedStateMachineType_TimedShelvedToUnshelved, "TimedShelvedToUnshelved")
-        }
-        (Timed { .. }, OneShot { .. }) => {
-            (ObjectId::ShelvedStateMachineType_TimedShelvedToOneShotShelved, "TimedShelvedToOneShotShelved")
-        }
-        (OneShot { .. }, Unshelved) => {
-            (ObjectId::ShelvedStateMachineType_OneShotShelvedToUnshelved, "OneShotShelvedToUnshelved")
-        }
-        (OneShot { .. }, Timed { .. }) => {
-            (ObjectId::ShelvedStateMachineType_OneShotShelvedToTimedShelved, "OneShotShelvedToTimedShelved")
-        }
-        // No transition of the standard leads from a state to itself.
-        (Unshelved, Unshelved) | (Timed { .. }, Timed { .. }) | (OneShot { .. }, OneShot { .. }) => return None,
-    })
-}
-
-/// UnshelveTime (OPC 10000-9 §5.8.17.2), milliseconds: what is left; for ever is the greatest number.
-fn unshelve_time(state: &ConditionState, now: Instant) -> f64 {
-    match state.shelving.value {
-        Shelving::Unshelved => 0.0,
-        Shelving::OneShot { until: None } => f64::MAX,
-        Shelving::Timed { until } | Shelving::OneShot { until: Some(until) } => {
-            let left = u64::try_from(until.since_ns(now)).unwrap_or_default();
-            std::time::Duration::from_nanos(left).as_secs_f64() * 1e3
-        }
-    }
-}
-
 /// A Duration, milliseconds.
 fn duration(time: Option<std::time::Duration>) -> Variant {
     time.map_or(Variant::Empty, |time| (time.as_secs_f64() * 1e3).into())
-}
-
-fn limit_state(state: &ConditionState) -> Option<(ObjectId, &'static str)> {
-    match state.level {
-        _ if !state.active.value => None,
-        Level::HighHigh => Some((ObjectId::ExclusiveLimitStateMachineType_HighHigh, "HighHigh")),
-        Level::High => Some((ObjectId::ExclusiveLimitStateMachineType_High, "High")),
-        Level::Low => Some((ObjectId::ExclusiveLimitStateMachineType_Low, "Low")),
-        Level::LowLow => Some((ObjectId::ExclusiveLimitStateMachineType_LowLow, "LowLow")),
-        Level::Normal | Level::Active | Level::Unknown => None,
-    }
-}
-
-/// LastTransition of LimitState: only those between the limits of one side are the standard's.
-fn limit_moved(state: &ConditionState) -> Option<(ObjectId, &'static str, Instant)> {
-    let before = state.moves.as_ref()?.limit_before.as_ref()?;
-    let (id, name) = match (before.value, state.level) {
-        _ if !state.active.value => return None,
-        (Level::HighHigh, Level::High) => (ObjectId::ExclusiveLimitStateMachineType_HighHighToHigh, "HighHighToHigh"),
-        (Level::High, Level::HighHigh) => (ObjectId::ExclusiveLimitStateMachineType_HighToHighHigh, "HighToHighHigh"),
-        (Level::LowLow, Level::Low) => (ObjectId::ExclusiveLimitStateMachineType_LowLowToLow, "LowLowToLow"),
-        (Level::Low, Level::LowLow) => (ObjectId::ExclusiveLimitStateMachineType_LowToLowLow, "LowToLowLow"),
-        _ => return None,
-    };
-    Some((id, name, before.since))
 }
 
 /// Since when the limit of a level is passed or not.

@@ -34,6 +34,7 @@ mod server;
 mod shared;
 mod signal_parts;
 mod space;
+mod state_machines;
 mod tally;
 mod teller;
 mod trend;

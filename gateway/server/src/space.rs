@@ -98,6 +98,11 @@ impl Condition {
         self.input.as_ref().map_or_else(NodeId::null, |signal| own(&format!("{SIGNAL}{}", signal.name)))
     }
 
+    /// SetpointNode, TargetValueNode or NormalState: the signal that it is held against.
+    pub(crate) fn against_id(&self) -> NodeId {
+        self.def.rules.against.as_ref().map_or_else(NodeId::null, |signal| own(&format!("{SIGNAL}{signal}")))
+    }
+
     /// The certificate that ends first, of the condition that tells of them.
     pub(crate) fn ending(&self) -> Option<Arc<EndingCertificate>> {
         self.first_to_end.as_ref()?.get()

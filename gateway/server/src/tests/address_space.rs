@@ -71,7 +71,12 @@ async fn everything_hangs_together_in_both_directions() {
             FORWARD,
             &["signal:press/oil#EURange", "signal:press/oil#EngineeringUnits"],
         ),
-        (own("hot/high/press/oil#LimitState"), HasComponent, FORWARD, &["hot/high/press/oil#LimitState/CurrentState"]),
+        (
+            own("hot/high/press/oil#LimitState"),
+            HasComponent,
+            FORWARD,
+            &["hot/high/press/oil#LimitState/CurrentState", "hot/high/press/oil#LimitState/LastTransition"],
+        ),
         (own("detectors"), HasComponent, INVERSE, &["area:Gateway"]),
         (own("detectors"), Organizes, FORWARD, &["detector:hot"]),
         (own("detector:hot"), Organizes, INVERSE, &["detectors"]),

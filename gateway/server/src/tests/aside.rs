@@ -104,6 +104,7 @@ async fn which_way_a_shelving_went_and_what_is_left_of_it_is_told() {
     use MethodId as M;
     let (house, hmi) = opened(Rules::default()).await;
     let fields = [
+        "EventType",
         "EventId",
         "ShelvingState/LastTransition",
         "ShelvingState/LastTransition/Id",
@@ -278,6 +279,7 @@ async fn an_instance_has_what_its_rules_ask_for_and_no_more() {
         cause: "overload".into(),
         consequence: "it seizes".into(),
         respond_within: s(600),
+        against: None,
         sub_classes: Vec::new(),
         limits: watchfire_model::Limits::default(),
     }));

@@ -164,3 +164,31 @@ async fn each_limits_state_has_its_own_transition_time() {
     hmi.close().await;
     house.close().await;
 }
+
+#[tokio::test]
+async fn a_deviation_a_discrepancy_and_what_is_off_normal_name_the_signal_that_they_are_held_against() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let fields = ["SetpointNode", "TargetValueNode", "NormalState"];
+    let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
+    for (at, (alarm_type, field)) in [
+        (AlarmType::NonExclusiveDeviation, "SetpointNode"),
+        (AlarmType::Discrepancy, "TargetValueNode"),
+        (AlarmType::OffNormal, "NormalState"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for against in [Some("press/set"), None] {
+            let name = format!("held{at}/{}/press/oil", against.is_some());
+            let rules = Arc::new(Rules { against: against.map(Into::into), ..Rules::default() });
+            house.define(ConditionDef { key: key(&name), alarm_type, rules, ..oil_high() });
+            house.find(&key(&name), Level::Active, "not as it should be", Vec::new());
+            let expected = against.map_or_else(NodeId::null, |signal| own(&format!("signal:{signal}")));
+            assert_eq!(*events.next().await.get(field), expected.clone().into(), "{field}");
+            assert_eq!(hmi.value(&format!("{name}#{field}")).await, expected.into(), "{field}");
+        }
+    }
+    hmi.close().await;
+    house.close().await;
+}
