@@ -36,6 +36,7 @@ mod seal;
 #[cfg(test)]
 mod simulation;
 mod stats;
+mod summed;
 mod supervise;
 mod surface;
 mod tails;
@@ -67,5 +68,6 @@ pub use replay::{Difference, ReplayError, ReplayReport, replay};
 pub use samples::{Recorded, Samples, Trace, Traced, samples, trace, without_repeated};
 pub use seal::seal_all;
 pub use stats::{DetectorHealth, Stats};
+pub use summed::{Stretch, summed, walk};
 pub use surface::{CommandRequest, Commands, ConditionView, Surface, commands};
 pub use watchfire_model::Sample;
