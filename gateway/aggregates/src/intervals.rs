@@ -174,9 +174,14 @@ mod tests {
 
     #[test]
     fn units_lie_in_one_interval_where_all_edges_are_theirs() {
-        for (start_s, end_s, step_s, hold) in
-            [(0, 600, 120, true), (0, 610, 120, true), (30, 630, 120, false), (0, 600, 90, false), (7, 603, 0, true), (600, 0, 120, false)]
-        {
+        for (start_s, end_s, step_s, hold) in [
+            (0, 600, 120, true),
+            (0, 610, 120, true),
+            (30, 630, 120, false),
+            (0, 600, 90, false),
+            (7, 603, 0, true),
+            (600, 0, 120, false),
+        ] {
             let of = |s| Instant::from_s(s);
             let intervals = Intervals::new(of(start_s), of(end_s), Duration::from_secs(step_s)).unwrap();
             assert_eq!(intervals.hold_units_of(60_000_000_000), hold, "{start_s} {end_s} {step_s}");

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, SignalId, Unit};
-use watchfire_pipeline::{
-    Checkpoint, Gaps, History, Page, PortError, RecordReader, RecordRun, Summaries, Wanted,
-};
+use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReader, RecordRun, Summaries, Wanted};
 
 use crate::checkpoint;
 use crate::ctl::{Ctl, Kind, named, set};

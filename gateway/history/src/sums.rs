@@ -13,6 +13,7 @@ mod make;
 mod months;
 mod plan;
 mod read;
+mod turn;
 mod walk;
 mod work;
 

@@ -417,6 +417,9 @@ impl<'t> Back<'t> {
 }
 
 #[cfg(test)]
+mod by_summaries;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -105,8 +105,7 @@ impl<W: Write> List<W> {
         for Told { from, summary } in page {
             self.count += 1;
             let time = from.to_string();
-            let [min, mean, max] =
-                [extreme(summary.least.as_ref()), mean(summary), extreme(summary.greatest.as_ref())];
+            let [min, mean, max] = [extreme(summary.least.as_ref()), mean(summary), extreme(summary.greatest.as_ref())];
             let (count, last) = (summary.rows(), edge(&summary.last));
             match self.form {
                 Form::Table => {

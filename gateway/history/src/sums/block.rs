@@ -140,7 +140,8 @@ impl Block {
         let mut minutes = Vec::new();
         for (signal, entry) in &self.entries {
             put_varint(u64::from(signal.0 % SIGNALS), &mut rest);
-            let bytes = entry.hour.as_ref().map_or_else(Vec::new, |one| encode(begin_of(hour), std::slice::from_ref(one)));
+            let bytes =
+                entry.hour.as_ref().map_or_else(Vec::new, |one| encode(begin_of(hour), std::slice::from_ref(one)));
             put_bytes(&bytes, &mut rest);
             put_count(entry.minutes.as_ref().map_or(0, Vec::len), &mut rest);
             if let Some(bytes) = &entry.minutes {

@@ -57,15 +57,11 @@ pub fn encode(origin: Instant, summaries: &[Summary]) -> Vec<u8> {
             summaries.iter().map(|one| one.uncertain_range.map_or(f64::NAN, |range| range.1)).collect(),
         ]);
     } else {
-        columns.ints(&[
-            of(&|one| i64::from(one.first.status.0)),
-            of(&|one| i64::from(one.last.status.0)),
-        ]);
+        columns.ints(&[of(&|one| i64::from(one.first.status.0)), of(&|one| i64::from(one.last.status.0))]);
     }
     let after = |time: Instant, before: Instant| time.ns().wrapping_sub(before.ns());
-    let reached = |extreme: &Option<Extreme>, one: &Summary| {
-        extreme.map_or(0, |extreme| after(extreme.time, one.first.time))
-    };
+    let reached =
+        |extreme: &Option<Extreme>, one: &Summary| extreme.map_or(0, |extreme| after(extreme.time, one.first.time));
     let mut times = vec![of(&|one| after(one.first.time, origin)), of(&|one| after(one.last.time, one.first.time))];
     if parts & HAS_NUMBERS != 0 {
         times.push(of(&|one| reached(&one.least, one)));

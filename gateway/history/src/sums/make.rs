@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn chunks_are_taken_in_the_order_of_time_wherever_they_lie_in_the_log() {
-        let pieces = [piece(1, &[(3500, 1.0), (3700, 2.0)]), piece(2, &[(10, 3.0), (7300, 9.0)]), piece(3, &[(3600, 4.0)])];
+        let pieces =
+            [piece(1, &[(3500, 1.0), (3700, 2.0)]), piece(2, &[(10, 3.0), (7300, 9.0)]), piece(3, &[(3600, 4.0)])];
         let made = one(&pieces, &BTreeMap::new());
         let hour = |hour| made[&hour].hour.as_ref().unwrap();
         assert_eq!(made.keys().copied().collect::<Vec<_>>(), [0, 1]);

@@ -244,7 +244,9 @@ impl Held {
 pub fn damaged(path: &Path, detail: &str) -> PortError {
     PortError::Damaged {
         what: format!("the summaries in `{}`", path.display()),
-        detail: format!("{detail}; the gateway sets them aside and makes them anew from the samples that are still kept"),
+        detail: format!(
+            "{detail}; the gateway sets them aside and makes them anew from the samples that are still kept"
+        ),
     }
 }
 

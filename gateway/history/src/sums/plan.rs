@@ -2,9 +2,10 @@
 //! Those that are not are put off.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use watchfire_model::{Instant, Lsn};
+use watchfire_model::{Instant, Lsn, SignalId};
 use watchfire_pipeline::PortError;
 
 use super::block::{Hour, block_of, hour_of};
@@ -15,6 +16,8 @@ use crate::chunk::Chunk;
 const GRACE: Duration = Duration::from_secs(60);
 /// Buckets of one plan: some hours.
 const BUCKETS_MAX: usize = 48;
+/// Buckets of many hours in one plan: each is read as a whole to know which hours it has.
+const WIDE_MAX: usize = 4;
 /// Hours of one plan, about.
 const HOURS_MAX: usize = 1 << 14;
 /// A bucket whose samples span no more hours is believed to have samples of every signal in each.
@@ -63,16 +66,13 @@ impl Open {
 ///
 /// # Errors
 /// When a bucket cannot be read.
-pub fn next(
-    buckets: &Buckets<'_>,
-    upto: Lsn,
-    put_off: &BTreeSet<Hour>,
-    open: Open,
-) -> Result<Option<Plan>, PortError> {
+pub fn next(buckets: &Buckets<'_>, upto: Lsn, put_off: &BTreeSet<Hour>, open: Open) -> Result<Option<Plan>, PortError> {
     let marks = put_off.iter().map(|hour| (*hour, None)).collect();
     let mut plan = Plan { upto, marks, put_off: BTreeSet::new() };
+    let mut wide = 0;
     for place in buckets.after(upto, BUCKETS_MAX)? {
         plan.upto = place.head.last;
+        wide += usize::from(narrow(place.head.span).is_none());
         for (hour, marks) in marks_of(place)? {
             let held = plan.marks.entry(hour).or_insert_with(|| Some(BTreeSet::new()));
             match (held, marks) {
@@ -80,7 +80,7 @@ pub fn next(
                 (held, _) => *held = None,
             }
         }
-        if plan.marks.len() > HOURS_MAX {
+        if plan.marks.len() > HOURS_MAX || wide >= WIDE_MAX {
             break;
         }
     }
@@ -91,13 +91,8 @@ pub fn next(
 
 /// The hours that a bucket touches.
 fn marks_of(place: Place) -> Result<BTreeMap<Hour, Marks>, PortError> {
-    let Some((earliest, latest)) = place.head.span else { return Ok(BTreeMap::new()) };
-    match (hour_of(earliest), hour_of(latest)) {
-        (_, None) => return Ok(BTreeMap::new()),
-        (Some(first), Some(last)) if last - first < NARROW_HOURS => {
-            return Ok((first..=last).filter(|hour| *hour >= FIRST_HOUR).map(|hour| (hour, None)).collect());
-        }
-        _ => {}
+    if let Some(hours) = narrow(place.head.span) {
+        return Ok(hours.filter(|hour| *hour >= FIRST_HOUR).map(|hour| (hour, None)).collect());
     }
     let (mut marks, mut walk) = (BTreeMap::<Hour, Marks>::new(), Walk::new(place)?);
     while let Some((signal, bytes)) = walk.next()? {
@@ -111,13 +106,24 @@ fn marks_of(place: Place) -> Result<BTreeMap<Hour, Marks>, PortError> {
     Ok(marks)
 }
 
+/// The hours of a span, where they are few.
+fn narrow(span: Option<(Instant, Instant)>) -> Option<RangeInclusive<Hour>> {
+    // Nothing before 1970 is an hour of ours.
+    #[expect(clippy::reversed_empty_ranges, reason = "there are none")]
+    let none = 1..=0;
+    let Some((earliest, latest)) = span else { return Some(none) };
+    match (hour_of(earliest), hour_of(latest)) {
+        (_, None) => Some(none),
+        (Some(first), Some(last)) if last - first < NARROW_HOURS => Some(first..=last),
+        _ => None,
+    }
+}
+
 /// The hours that a chunk has samples of; `None` when it is damaged.
-fn hours_of(signal: watchfire_model::SignalId, bytes: &[u8]) -> Option<BTreeSet<Hour>> {
+fn hours_of(signal: SignalId, bytes: &[u8]) -> Option<BTreeSet<Hour>> {
     let (earliest, latest, _) = Chunk::extent(signal, bytes)?;
-    if let (Some(first), Some(last)) = (hour_of(earliest), hour_of(latest))
-        && last - first < NARROW_HOURS
-    {
-        return Some((first..=last).collect());
+    if let Some(hours) = narrow(Some((earliest, latest))) {
+        return Some(hours.collect());
     }
     Some(Chunk::decode(signal, bytes)?.0.time.iter().filter_map(|time| hour_of(*time)).collect())
 }

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use watchfire_model::{Instant, Lsn, SignalId, Summary, Unit};
 use watchfire_pipeline::{PortError, Summaries, Told};
 
-use super::block::{
-    Found, Hour, begin_of, block_of, hour_of, keys_of_block, keys_of_minutes, read_list, read_minutes,
-};
+use super::block::{Found, Hour, begin_of, block_of, hour_of, keys_of_block, keys_of_minutes, read_list, read_minutes};
 use super::ledger::{Month, month_of};
 use super::months::{bytes_of, damaged_hour, hour_from, list_of};
 use crate::bucket;
@@ -50,7 +48,9 @@ impl SledHistory {
         let Some(pending) = self.pending(signal, ledger.upto, from, to)? else { return Ok(answer) };
         let is_pending = |hour: Hour| {
             ledger.put_off.contains(&hour)
-                || pending.iter().any(|(first, last)| *first < begin_of(hour.saturating_add(1)) && begin_of(hour) <= *last)
+                || pending
+                    .iter()
+                    .any(|(first, last)| *first < begin_of(hour.saturating_add(1)) && begin_of(hour) <= *last)
         };
         let months = ledger.months.range(month_of(first)..=month_of(last)).map(|(month, _)| month.clone());
         for month in months.collect::<Vec<Month>>() {
@@ -103,9 +103,10 @@ impl SledHistory {
         let mut pending = Vec::new();
         for place in places.iter().filter(|place| {
             // The hour in which the span begins or ends counts as a whole.
-            place.head.span.is_some_and(|(first, last)| {
-                Unit::Hour.begin(first) < to && from.minus(Unit::Hour.length()) <= last
-            })
+            place
+                .head
+                .span
+                .is_some_and(|(first, last)| Unit::Hour.begin(first) < to && from.minus(Unit::Hour.length()) <= last)
         }) {
             let directory = bucket::directory(&place.store, &place.head)?;
             let Some(bytes) = bucket::chunk(&place.store, &place.head, directory.as_ref(), signal)? else { continue };

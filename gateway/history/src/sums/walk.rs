@@ -128,9 +128,10 @@ impl Walk {
     /// When the bucket cannot be read.
     pub fn skip_to(&mut self, signal: SignalId) -> Result<(), PortError> {
         let begins = self.pages.partition_point(|entry| entry.signal <= signal).saturating_sub(1);
-        let begins = self.pages.get(begins).map_or(begins, |found| {
-            self.pages.partition_point(|entry| entry.signal < found.signal)
-        });
+        let begins = self
+            .pages
+            .get(begins)
+            .map_or(begins, |found| self.pages.partition_point(|entry| entry.signal < found.signal));
         if begins >= self.at {
             self.at = begins;
             self.chunks.clear();

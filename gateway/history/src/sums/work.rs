@@ -7,21 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use watchfire_model::{Instant, Lsn, SignalId, Unit};
+use watchfire_model::{Instant, Lsn, Unit};
 use watchfire_pipeline::PortError;
 
-use super::block::{
-    Block, Entry, Found, Hour, SIGNALS, begin_of, block_of, keys_of_block, keys_of_hour, keys_of_minutes, list_pairs,
-    read_list,
-};
+use super::block::{Hour, begin_of, keys_of_hour, read_list};
 use super::ledger::{Ledger, NOTE, month_at, month_of};
-use super::make::{Piece, entries};
-use super::months::{bytes_of, damaged_hour, is_of, list_of};
-use super::plan::{self, Marks, Open, Plan};
+use super::months::{damaged_hour, is_of, list_of};
+use super::plan::{self, Open, Plan};
+use super::turn::Turn;
 use super::walk::{Buckets, Walk};
-use crate::chunk::Chunk;
 use crate::history::SledHistory;
-use crate::key_value::{Change, Group, KeyValue, Pair};
+use crate::key_value::{Change, KeyValue};
 use crate::store::Store;
 
 /// Samples that are looked at before somebody else may go on: about half a second's work.
@@ -30,8 +26,6 @@ const ROWS_AT_ONCE: usize = if cfg!(test) { 200 } else { 4_000_000 };
 const HOURS_AT_ONCE: usize = 64;
 /// A bucket of more hours is one of many.
 const NARROW_NS: i64 = 3 * Unit::Hour.length_ns();
-/// Pairs that are written at once.
-const PAIRS_AT_ONCE: usize = 400;
 
 /// What is being done.
 #[derive(Debug)]
@@ -42,23 +36,6 @@ pub struct Work {
     turn: Option<Turn>,
     /// Held open until all of it is durable: only the descriptor that was open sees a write that failed.
     written: BTreeMap<String, Arc<Store>>,
-}
-
-/// Some hours of one month.
-#[derive(Debug)]
-struct Turn {
-    hours: Vec<Hour>,
-    /// The last record that is looked at.
-    seen: Lsn,
-    /// None of the hours was ever made, so all blocks are; else those that are named.
-    blocks: Marks,
-    /// What is known of the hours' blocks.
-    lists: BTreeMap<Hour, BTreeMap<u32, u32>>,
-    walks: Vec<Walk>,
-    store: Arc<Store>,
-    /// What is to be written next: pairs that are new, in their order, or changes.
-    pairs: Vec<Pair>,
-    groups: Vec<Group>,
 }
 
 impl SledHistory {
@@ -128,7 +105,9 @@ impl SledHistory {
             ledger.months.entry(month).or_default();
             ledger.writing.insert(hour);
         }
-        self.set_ledger(ledger)?;
+        if !plan.marks.is_empty() {
+            self.set_ledger(ledger)?;
+        }
         Ok(Some(Work { plan, done: BTreeSet::new(), turn: None, written: BTreeMap::new() }))
     }
 
@@ -159,7 +138,8 @@ impl SledHistory {
     /// Begins with an hour, and those after it that are better made together with it.
     fn turn(&self, plan: &Plan, done: &BTreeSet<Hour>, first: Hour) -> Result<Turn, PortError> {
         let month = month_of(first);
-        let store = self.sums_of(&month)?.ok_or_else(|| damaged_hour(&self.sums().path(&month), first, "has no ledger"))?;
+        let store =
+            self.sums_of(&month)?.ok_or_else(|| damaged_hour(&self.sums().path(&month), first, "has no ledger"))?;
         let buckets = self.buckets();
         let mut places = buckets.touching(begin_of(first), begin_of(first + 1))?;
         let is_narrow = |span: Option<(Instant, Instant)>| span.is_none_or(|(a, b)| b.since_ns(a) < NARROW_NS);
@@ -198,7 +178,8 @@ impl SledHistory {
     /// An hour's blocks, if it was ever made to its end.
     fn list(&self, store: &Store, hour: Hour) -> Result<Option<BTreeMap<u32, u32>>, PortError> {
         let bytes = list_of(store, hour)?;
-        let list = bytes.map(|bytes| read_list(&bytes).ok_or_else(|| damaged_hour(store.folder(), hour, "has no list")));
+        let list =
+            bytes.map(|bytes| read_list(&bytes).ok_or_else(|| damaged_hour(store.folder(), hour, "has no list")));
         self.noted(&month_of(hour), list.transpose())
     }
 
@@ -272,125 +253,5 @@ impl SledHistory {
     pub(super) fn buckets(&self) -> Buckets<'_> {
         let (sealed, known) = self.counted();
         Buckets { days: self.days(), known, sealed }
-    }
-}
-
-impl Turn {
-    /// The next block of which there are chunks.
-    fn next_block(&mut self) -> Result<Option<u32>, PortError> {
-        if let Some(blocks) = &mut self.blocks {
-            return Ok(blocks.pop_first());
-        }
-        let mut next: Option<SignalId> = None;
-        for walk in &mut self.walks {
-            next = [next, walk.signal()?].into_iter().flatten().min();
-        }
-        Ok(next.map(block_of))
-    }
-
-    /// Makes a block of all hours; answers how many samples were looked at.
-    fn make(&mut self, block: u32) -> Result<usize, PortError> {
-        let (mut pieces, mut rows) = (BTreeMap::<SignalId, Vec<Piece>>::new(), 0);
-        for walk in &mut self.walks {
-            walk.skip_to(SignalId(block.saturating_mul(SIGNALS)))?;
-            while walk.signal()?.is_some_and(|signal| block_of(signal) == block) {
-                let Some((signal, bytes)) = walk.next()? else { break };
-                let (.., many) = Chunk::extent(signal, &bytes).ok_or_else(|| walk.damaged(signal))?;
-                rows += many;
-                pieces.entry(signal).or_default().push(Piece { last: walk.place.head.last, bytes });
-            }
-        }
-        let mut before = BTreeMap::new();
-        for hour in self.hours.clone() {
-            before.extend(self.before(hour, block)?.map(|found| (hour, found)));
-        }
-        let mut after: BTreeMap<Hour, Block> = BTreeMap::new();
-        for (signal, pieces) in &pieces {
-            let old = before.iter().filter_map(|(hour, block)| Some((*hour, (block.upto, block.entries.get(signal)?.clone()))));
-            let made = entries(*signal, pieces, &self.hours, &old.collect());
-            let Some(made) = made else {
-                return Err(PortError::Damaged {
-                    what: format!("a chunk of signal {signal}"),
-                    detail: "it cannot be decoded; run `watchfire history verify`".to_owned(),
-                });
-            };
-            for (hour, entry) in made {
-                after.entry(hour).or_default().entries.insert(*signal, entry);
-            }
-        }
-        for hour in self.hours.clone() {
-            let mut made = after.remove(&hour).unwrap_or_default();
-            let old = before.remove(&hour);
-            for (signal, entry) in old.iter().flat_map(|old| &old.entries) {
-                made.entries.entry(*signal).or_insert_with(|| entry.clone());
-            }
-            let is_same = old.as_ref().is_some_and(|old| format!("{:?}", old.entries) == format!("{:?}", made.entries));
-            if !made.entries.is_empty() && !is_same {
-                made.upto = self.seen;
-                self.put(hour, block, &made)?;
-            }
-        }
-        Ok(rows)
-    }
-
-    /// A block as it was made before.
-    fn before(&self, hour: Hour, block: u32) -> Result<Option<Block>, PortError> {
-        let Some(sum) = self.lists.get(&hour).and_then(|list| list.get(&block)) else { return Ok(None) };
-        let bytes = bytes_of(&self.store, keys_of_block(hour, block, false))?;
-        // After a kill it may be newer than its list; which one it is, it says itself.
-        let Some((found, _)) = Found::read(hour, block, &bytes) else {
-            return Err(damaged_hour(self.store.folder(), hour, &format!("lacks block {block} ({sum:08x})")));
-        };
-        let mut whole = Block { upto: found.upto, entries: BTreeMap::new() };
-        for (signal, (one, minutes)) in found.entries {
-            let minutes = match minutes {
-                None => None,
-                Some((length, sum)) => {
-                    let bytes = bytes_of(&self.store, keys_of_minutes(hour, signal))?;
-                    if bytes.len() != length || crc32fast::hash(&bytes) != sum {
-                        return Err(damaged_hour(self.store.folder(), hour, &format!("lacks minutes of signal {signal}")));
-                    }
-                    Some(bytes)
-                }
-            };
-            whole.entries.insert(signal, Entry { hour: one, minutes });
-        }
-        Ok(Some(whole))
-    }
-
-    /// Puts a block among what is written next, in place of what was there.
-    fn put(&mut self, hour: Hour, block: u32, made: &Block) -> Result<(), PortError> {
-        let (pairs, sum) = made.pairs(hour, block);
-        let list = self.lists.entry(hour).or_default();
-        let is_new = list.insert(block, sum).is_none();
-        if is_new && self.hours.len() == 1 && self.blocks.is_none() {
-            self.pairs.extend(pairs);
-            if self.pairs.len() >= PAIRS_AT_ONCE {
-                self.store.lay(std::mem::take(&mut self.pairs))?;
-            }
-            return Ok(());
-        }
-        let mut group = Vec::new();
-        if !is_new {
-            let (first, last) = keys_of_block(hour, block, true);
-            let old = self.store.range(&first, &last, usize::MAX)?.into_iter().map(|(key, _)| key);
-            group.extend(old.filter(|key| !pairs.iter().any(|(kept, _)| kept == key)).map(Change::Remove));
-        }
-        group.extend(pairs.into_iter().map(|(key, value)| Change::Put(key, value)));
-        self.groups.push(group);
-        if self.groups.iter().map(Vec::len).sum::<usize>() >= PAIRS_AT_ONCE {
-            self.store.write(std::mem::take(&mut self.groups))?;
-        }
-        Ok(())
-    }
-
-    /// Writes what is left, and then the lists of the hours.
-    fn finish(&mut self) -> Result<(), PortError> {
-        self.store.lay(std::mem::take(&mut self.pairs))?;
-        self.store.write(std::mem::take(&mut self.groups))?;
-        let list = |(hour, list): (&Hour, &BTreeMap<u32, u32>)| {
-            list_pairs(*hour, list).into_iter().map(|(key, value)| Change::Put(key, value)).collect::<Group>()
-        };
-        self.store.write(self.lists.iter().map(list).collect())
     }
 }

@@ -24,7 +24,9 @@ fn minutes(first: u64, from_s: i64, count: u64, quality: Quality) -> Vec<Record>
             for signal in (0..SIGNALS).filter(|signal| i < 3 || *signal == 7) {
                 let time = Instant::from_ns((begin_s * 1000 + i * 5_900 + i64::from(signal)) * 1_000_000);
                 let value = if dice.roll(50) == 0 { f64::NAN } else { dice.roll(1000) as f64 / 10.0 };
-                let status = StatusCode([0, 0x4000_0000, 0x8031_0000][usize::from(dice.roll(30) < 2) * (1 + usize::from(i == 2))]);
+                let status = StatusCode(
+                    [0, 0x4000_0000, 0x8031_0000][usize::from(dice.roll(30) < 2) * (1 + usize::from(i == 2))],
+                );
                 rows.push(SignalId(signal), time, value, status, quality, 0);
             }
         }
@@ -61,7 +63,12 @@ fn expected(history: &SledHistory, signal: u32, unit: Unit, from: Instant) -> Op
 }
 
 #[track_caller]
-fn tells_what_samples_say(history: &SledHistory, signals: impl Iterator<Item = u32>, from: Instant, to: Instant) -> usize {
+fn tells_what_samples_say(
+    history: &SledHistory,
+    signals: impl Iterator<Item = u32>,
+    from: Instant,
+    to: Instant,
+) -> usize {
     let mut count = 0;
     for signal in signals {
         for unit in [Unit::Hour, Unit::Minute] {
