@@ -58,12 +58,15 @@ pub struct Block {
     pub entries: BTreeMap<SignalId, Entry>,
 }
 
+/// A signal in a block: its hour if it is known, and length and checksum of its minutes if there are some.
+pub type Listed = (Option<Summary>, Option<(usize, u32)>);
+
 /// A block as it is found: minutes lie elsewhere.
 pub struct Found {
     /// The last record that was looked at when it was made.
     pub upto: Lsn,
-    /// The hour of each signal, and length and checksum of its minutes if there are some.
-    pub entries: BTreeMap<SignalId, (Option<Summary>, Option<(usize, u32)>)>,
+    /// By signal.
+    pub entries: BTreeMap<SignalId, Listed>,
 }
 
 fn key(hour: Hour, block: u32, kind: u8, signal: u32, part: u16) -> Vec<u8> {

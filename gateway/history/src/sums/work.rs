@@ -41,8 +41,8 @@ pub struct Work {
 impl SledHistory {
     /// See [`watchfire_pipeline::History::summarise`].
     pub(crate) fn summarise_some(&self, now: Instant) -> Result<bool, PortError> {
-        // A backup or a look through everything may take long: it is done later.
-        let Some(_kept) = self.keeping.try_lock() else { return Ok(false) };
+        // A backup or a look through everything may take long: what there is to do is done later.
+        let Some(_kept) = self.keeping.try_lock() else { return Ok(true) };
         let _gate = self.reading();
         let sums = self.sums();
         let Some(open) = Open::at(now).filter(|_| !sums.is_stalled.load(Ordering::Relaxed)) else { return Ok(false) };
