@@ -10,6 +10,7 @@ use watchfire_pipeline::{CursorError, Page, Summaries, Told, Traced};
 use super::Series;
 
 /// Samples, and summaries of some hours of them.
+#[derive(Debug)]
 struct Recorded {
     rows: Rows,
     /// Samples before this time are no longer kept.
