@@ -69,6 +69,8 @@ impl SledHistory {
                 } else {
                     tracing::warn!(%error, "nothing is summarised until this is repaired and the gateway is started again");
                     sums.is_stalled.store(true, Ordering::Relaxed);
+                    // Whoever watches the gateway is told, where it goes on; nobody else asks for summaries to be made.
+                    drop(self.days().give_up(error));
                 }
                 Ok(true)
             }
