@@ -167,6 +167,68 @@ fn hmis_that_are_not_ours_draw_what_was_recorded() {
     gateway.stop();
 }
 
+/// What `watchfire history` or another command of the program prints.
+#[track_caller]
+fn printed(site: &Site, words: &[&str]) -> String {
+    let mut command = std::process::Command::new(crate::harness::gateway::PROGRAM);
+    let output = command.args(words).arg("--config").arg(site.config()).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn hourly_figures_outlive_the_samples_for_the_terminal_and_for_hmis() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    site.configure(&source("plant", &recorded.url(), &["a_feed"]));
+    let (first_s, hours) = (1_740_787_200, 3);
+    let mut csv = "signal,source_time,value\n".to_owned();
+    for s in (0..hours * 3600).step_by(2) {
+        let value = f64::from(s % 997) / 8.0;
+        csv.push_str(&format!("plant/a_feed,{},{value}\n", Instant::from_s(first_s + i64::from(s))));
+    }
+    let file = site.folder().join("old.csv");
+    std::fs::write(&file, csv).unwrap();
+    printed(&site, &["history", "import", file.to_str().unwrap()]);
+    let every = |every: &str| {
+        let words = ["history", "plant/a_feed", "--csv", "--to", "2025-12-01", "--every", every];
+        printed(&site, &words)
+    };
+    let (by_hours, by_days) = (every("1h"), every("1d"));
+    assert!(by_hours.starts_with("time,count,good,min,mean,max,last,last_time\n2025-03-01T00:00:00Z,1800,1800,0,"));
+    assert_eq!((by_hours.lines().count(), by_days.lines().count(), every("15m").lines().count()), (4, 2, 13));
+    printed(&site, &["replay", "--seal-first"]);
+    let gateway = site.start();
+    wait_for("summaries of three hours", || {
+        printed(&site, &["history", "verify"]).contains("summarised: 3 hours").then_some(())
+    });
+    assert_eq!((every("1h"), every("1d").lines().count()), (by_hours.clone(), 2), "from summaries");
+    gateway.stop();
+
+    // What retention does as well: the samples go, and what they came to stays.
+    for entry in std::fs::read_dir(site.data().join("ts")).unwrap() {
+        let day = entry.unwrap().path();
+        std::fs::rename(&day, day.with_extension("damaged")).unwrap();
+    }
+    let gateway = site.start();
+    let wanted = ["history", "plant/a_feed", "--csv", "--to", "2025-12-01"];
+    assert_eq!(printed(&site, &wanted).lines().count(), 1, "no sample is left");
+    assert_eq!((every("1h"), every("1d").lines().count()), (by_hours.clone(), 2));
+    let means: Vec<f64> =
+        by_hours.lines().skip(1).map(|line| line.split(',').nth(4).unwrap().parse().unwrap()).collect();
+    let (from, to) = (first_s * 1000, (first_s + i64::from(hours) * 3600) * 1000);
+    for kind in KINDS {
+        let mut hmi = Hmi::connect(kind, &site.url());
+        let averages = hmi.aggregate("signal:plant/a_feed", (from, to), 3_600_000, AVERAGE);
+        let found: Vec<f64> = averages.iter().map(|(_, average)| average.as_f64().unwrap()).collect();
+        assert_eq!(found, means, "{kind:?}");
+        let whole = hmi.aggregate("signal:plant/a_feed", (from, to), to - from, AVERAGE);
+        let mean = means.iter().sum::<f64>() / 3.0;
+        assert!((whole[0].1.as_f64().unwrap() - mean).abs() < 1e-9, "{kind:?}: {whole:?} is not {mean}");
+    }
+    gateway.stop();
+}
+
 #[test]
 fn history_of_an_unknown_signal_says_what_is_missing() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));

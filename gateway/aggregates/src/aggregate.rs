@@ -1,5 +1,9 @@
 //! Which aggregates there are: names, node ids, and what each needs beyond its interval.
 
+use watchfire_model::Summary;
+
+use crate::configuration::Rules;
+
 /// A standard aggregate (OPC 10000-13 §4.2.2). AnnotationCount is missing: the gateway keeps no annotations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the standard's, clause 5.4.3 says what each is")]
@@ -40,6 +44,17 @@ pub enum Aggregate {
     VarianceSample,
     StandardDeviationPopulation,
     VariancePopulation,
+}
+
+/// What a calculation needs of the points of a stretch that lies in an interval as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    /// Every one of them.
+    Points,
+    /// How many there are, their mean and spread, their extremes, the first and the last.
+    Counts,
+    /// What lies between the first and the last, where all of them are good numbers.
+    Lines,
 }
 
 /// Which points outside its range a calculation needs.
@@ -128,6 +143,50 @@ impl Aggregate {
         match self {
             Self::Interpolative | Self::TimeAverage | Self::Total => Bounds::Interpolated,
             _ => Bounds::Simple,
+        }
+    }
+
+    const fn needs(self, rules: &Rules) -> Needs {
+        match self {
+            Self::Average
+            | Self::Minimum
+            | Self::Maximum
+            | Self::MinimumActualTime
+            | Self::MaximumActualTime
+            | Self::Range
+            | Self::Count
+            | Self::Start
+            | Self::End
+            | Self::StandardDeviationSample
+            | Self::VarianceSample
+            | Self::StandardDeviationPopulation
+            | Self::VariancePopulation => Needs::Counts,
+            Self::DurationGood | Self::DurationBad | Self::PercentGood | Self::PercentBad => Needs::Lines,
+            Self::TimeAverage2 | Self::Total2 if !rules.stepped => Needs::Lines,
+            Self::TimeAverage | Self::Total if !rules.stepped && !rules.configuration.use_sloped_extrapolation => {
+                Needs::Lines
+            }
+            _ => Needs::Points,
+        }
+    }
+
+    /// Whether some summaries can stand for points in its calculation.
+    #[must_use]
+    pub const fn takes_some(self, rules: &Rules) -> bool {
+        !matches!(self.needs(rules), Needs::Points)
+    }
+
+    /// Whether a summary can stand for its points: the result is then the same but for the last digits of a mean, a
+    /// spread or a sum, which depend on the order in which values are added up.
+    ///
+    /// The other aggregates ask for what only points tell: what lies between them where some are not good (durations
+    /// and totals), the value before a bound, how often the state changed, the worst status.
+    #[must_use]
+    pub const fn takes(self, rules: &Rules, summary: &Summary) -> bool {
+        match self.needs(rules) {
+            Needs::Points => false,
+            Needs::Counts => true,
+            Needs::Lines => summary.is_plain(),
         }
     }
 

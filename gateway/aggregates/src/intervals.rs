@@ -59,6 +59,14 @@ impl Intervals {
         self.end < self.start
     }
 
+    /// Whether every unit of this length that lies within the range, beginning at a multiple of it, lies in one interval.
+    #[must_use]
+    pub fn hold_units_of(&self, length_ns: i64) -> bool {
+        let is_multiple = |ns: i128| ns.rem_euclid(i128::from(length_ns.max(1))) == 0;
+        let step_ns = i128::try_from(self.step_ns).unwrap_or(i128::MAX);
+        !self.backward() && (self.count() == 1 || (is_multiple(self.start.ns().into()) && is_multiple(step_ns)))
+    }
+
     fn range_ns(&self) -> u128 {
         u128::from(self.start.ns().abs_diff(self.end.ns()))
     }
@@ -161,6 +169,22 @@ mod tests {
             let holding = |s| (0..intervals.count()).filter(|i| intervals.get(*i).unwrap().has(of(s))).count();
             assert!((1..12).all(|s| holding(s) == 1));
             assert_eq!((holding(start_s), holding(end_s)), (1, 0), "the start is in, the end is not");
+        }
+    }
+
+    #[test]
+    fn units_lie_in_one_interval_where_all_edges_are_theirs() {
+        for (start_s, end_s, step_s, hold) in [
+            (0, 600, 120, true),
+            (0, 610, 120, true),
+            (30, 630, 120, false),
+            (0, 600, 90, false),
+            (7, 603, 0, true),
+            (600, 0, 120, false),
+        ] {
+            let of = |s| Instant::from_s(s);
+            let intervals = Intervals::new(of(start_s), of(end_s), Duration::from_secs(step_s)).unwrap();
+            assert_eq!(intervals.hold_units_of(60_000_000_000), hold, "{start_s} {end_s} {step_s}");
         }
     }
 

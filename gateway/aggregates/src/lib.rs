@@ -18,6 +18,8 @@ mod tally;
 #[cfg(test)]
 mod annex;
 #[cfg(test)]
+mod by_summaries;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod model;

@@ -2,7 +2,7 @@
 //!
 //! Where the text and the examples of Annex A differ, the examples are followed; each such place says so.
 
-use watchfire_model::{Instant, StatusCode};
+use watchfire_model::{Extreme, Instant, StatusCode};
 
 use crate::aggregate::Aggregate;
 use crate::configuration::Rules;
@@ -12,7 +12,7 @@ use crate::point::{Class, Point, Processed, Value};
 use crate::status::{
     BAD, BAD_NO_DATA, CALCULATED, INTERPOLATED, MULTIPLE_VALUES, PARTIAL, UNCERTAIN_SUB_NORMAL, bit_if, with_bits,
 };
-use crate::tally::{Extreme, Extremes, Regions, Tally, seconds, severity};
+use crate::tally::{Extremes, Regions, Tally, seconds, severity};
 
 const MS_PER_S: f64 = 1e3;
 
@@ -59,7 +59,7 @@ impl Scene<'_> {
             A::Interpolative | A::StartBound => self.bound(&self.start_bound()),
             A::EndBound => self.end_bound_found(),
             A::DeltaBounds => self.delta_bounds(),
-            A::Average => self.by_values((raw.good > 0).then_some(Value::Double(raw.mean))),
+            A::Average => self.by_values((raw.good > 0).then_some(Value::Double(raw.moments.mean))),
             A::Count => self.by_values(Some(Value::Count(u32::try_from(raw.good).unwrap_or(u32::MAX)))),
             A::NumberOfTransitions => self.by_values(Some(Value::Count(raw.transitions))),
             A::TimeAverage | A::Total => self.interpolated_area(aggregate == A::Total),
@@ -287,7 +287,7 @@ impl Scene<'_> {
         }
         #[expect(clippy::cast_precision_loss, reason = "no interval has 2^53 points")]
         let count = (raw.good - u64::from(sample)) as f64;
-        let variance = if raw.good == 1 { 0.0 } else { raw.squares / count };
+        let variance = if raw.good == 1 { 0.0 } else { raw.moments.squares / count };
         let skipped = raw.uncertain > 0 || raw.bad > 0;
         self.calculated(Value::Double(then(variance)), if skipped { Class::Uncertain } else { Class::Good })
     }

@@ -1,6 +1,6 @@
 //! What goes in and what comes out: raw points and processed values.
 
-use watchfire_model::{Instant, Sample, StatusCode};
+use watchfire_model::{Edge, Instant, Sample, StatusCode};
 
 use crate::configuration::Rules;
 
@@ -20,6 +20,12 @@ pub struct Point {
 impl From<&Sample> for Point {
     fn from(sample: &Sample) -> Self {
         Self { time: sample.time, value: sample.value, exact: sample.exact, status: sample.status }
+    }
+}
+
+impl From<&Edge> for Point {
+    fn from(edge: &Edge) -> Self {
+        Self { time: edge.time, value: edge.value, exact: edge.exact, status: edge.status }
     }
 }
 

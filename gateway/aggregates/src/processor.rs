@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use watchfire_model::Instant;
+use watchfire_model::{Instant, Summary};
 
 use crate::aggregate::{Aggregate, Bounds};
 use crate::configuration::{AggregateError, Rules};
@@ -29,6 +29,8 @@ pub struct Processor {
     /// The last neighbours, see [`Link`].
     earlier: Option<Known>,
     left: Option<Known>,
+    /// What stands for the points up to the left one.
+    summed: Option<Summary>,
     skipped: Option<Instant>,
     /// Time of the last point.
     newest: Option<Instant>,
@@ -60,6 +62,7 @@ impl Processor {
             open: None,
             earlier: None,
             left: None,
+            summed: None,
             skipped: None,
             newest: None,
             state: None,
@@ -95,6 +98,23 @@ impl Processor {
         Ok(())
     }
 
+    /// Takes a summary in place of its points, all of which lie in one interval of a request that runs forward; false,
+    /// and nothing is taken, where the aggregate asks for more than it knows.
+    ///
+    /// # Errors
+    /// [`AggregateError::Order`] when it begins before the last point; it is then not taken.
+    pub fn push_summary(&mut self, summary: &Summary) -> Result<bool, AggregateError> {
+        if !self.aggregate.takes(&self.rules, summary) || self.intervals.backward() {
+            return Ok(false);
+        }
+        // Links to those outside are as they would be; between, there is nothing that closes an interval.
+        self.push(&Point::from(&summary.first))?;
+        let last = Known::new(Point::from(&summary.last), &self.rules, self.aggregate.needs_number());
+        self.newest = Some(last.time());
+        (self.left, self.summed) = (Some(last), Some(summary.clone()));
+        Ok(true)
+    }
+
     /// Closes what is open, since there are no more points, and gives the results in the order of the request.
     #[must_use]
     pub fn finish(mut self) -> Vec<Processed> {
@@ -109,9 +129,16 @@ impl Processor {
     fn follow(&mut self, link: &Link) {
         let changed = self.take_state(link.left);
         let mut point = link.left;
+        let mut summed = self.summed.take();
         while let Some((interval, tally)) = &mut self.open {
             if let Some(left) = point.filter(|left| interval.has(left.time())) {
-                tally.raw.add(&left, changed);
+                match summed.take() {
+                    Some(summary) => {
+                        tally.raw.take(&summary, &self.rules, self.aggregate.needs_number());
+                        tally.regions.take(&summary);
+                    }
+                    None => tally.raw.add(&left, changed),
+                }
                 point = None;
             }
             tally.add(link, interval, self.aggregate.bounds(), &self.rules);

@@ -1,6 +1,6 @@
 //! What is gathered of one interval while its points and regions go by; its size does not depend on their number.
 
-use watchfire_model::{Instant, StatusCode};
+use watchfire_model::{Extreme, Moments, StatusCode, Summary};
 
 use crate::aggregate::Bounds;
 use crate::configuration::Rules;
@@ -79,10 +79,8 @@ pub(crate) struct Raw {
     pub skipped_before: bool,
     /// Whether points that are not good came after the last good one.
     pub skipped_after: bool,
-    /// Mean of the good values.
-    pub mean: f64,
-    /// Sum of their squared distances from the mean (Welford).
-    pub squares: f64,
+    /// Mean and spread of the good values.
+    pub moments: Moments,
     /// Least and greatest good value.
     pub good_extremes: Extremes,
     /// Least and greatest value that is not bad.
@@ -105,8 +103,7 @@ impl Raw {
             last_good: None,
             skipped_before: false,
             skipped_after: false,
-            mean: 0.0,
-            squares: 0.0,
+            moments: Moments { count: 0, mean: 0.0, squares: 0.0 },
             good_extremes: Extremes::new(),
             extremes: Extremes::new(),
             worst: None,
@@ -141,11 +138,30 @@ impl Raw {
         self.last_good = Some(point);
         self.skipped_after = false;
         self.good_extremes.offer(point);
-        #[expect(clippy::cast_precision_loss, reason = "no interval has 2^53 points")]
-        let count = self.good as f64;
-        let away = point.value - self.mean;
-        self.mean += away / count;
-        self.squares += away * (point.value - self.mean);
+        self.moments.add(point.value);
+    }
+
+    /// Adds the points of a summary, which follow those before: all that is asked for by whoever may have it
+    /// ([`crate::Aggregate::takes`]).
+    pub fn take(&mut self, summary: &Summary, rules: &Rules, needs_number: bool) {
+        let numbers = summary.numbers.count;
+        let (good, uncertain) =
+            if needs_number { (numbers, summary.uncertain_numbers) } else { (summary.good, summary.uncertain) };
+        let as_bad = rules.configuration.treat_uncertain_as_bad;
+        self.good += good;
+        self.uncertain += if as_bad { 0 } else { uncertain };
+        self.bad += summary.rows() - good - if as_bad { 0 } else { uncertain };
+        self.moments.join(&summary.numbers);
+        self.first = self.first.or(Some(Point::from(&summary.first)));
+        self.last = Some(Point::from(&summary.last));
+        let extremes = Extremes { least: summary.least, greatest: summary.greatest };
+        self.good_extremes.take(extremes);
+        self.extremes.take(extremes);
+        if let Some((least, greatest)) = summary.uncertain_range.filter(|_| !as_bad) {
+            // Of these nothing but the values is asked for.
+            let extreme = |value| Some(Extreme { value, exact: None, time: summary.first.time, repeated: false });
+            self.extremes.take(Extremes { least: extreme(least), greatest: extreme(greatest) });
+        }
     }
 
     fn add_status(&mut self, status: StatusCode) {
@@ -169,17 +185,6 @@ pub(crate) struct Extremes {
     pub greatest: Option<Extreme>,
 }
 
-/// One end of a range of values.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Extreme {
-    pub value: f64,
-    pub exact: Option<i64>,
-    /// The earliest time it was reached.
-    pub time: Instant,
-    /// Whether it was reached more than once.
-    pub repeated: bool,
-}
-
 impl Extremes {
     const fn new() -> Self {
         Self { least: None, greatest: None }
@@ -187,14 +192,19 @@ impl Extremes {
 
     fn offer(&mut self, point: Point) {
         let Point { value, exact, time, .. } = point;
-        let new = Extreme { value, exact, time, repeated: false };
-        let choose = |old: Option<Extreme>, better: bool| match old {
-            Some(old) if old.value == value => Some(Extreme { repeated: true, ..old }),
-            Some(old) if !better => Some(old),
-            _ => Some(new),
+        let new = Some(Extreme { value, exact, time, repeated: false });
+        self.take(Self { least: new, greatest: new });
+    }
+
+    /// The extremes of points that follow those before.
+    fn take(&mut self, later: Self) {
+        let choose = |old: Option<Extreme>, new: Option<Extreme>, is_better: fn(f64, f64) -> bool| match (old, new) {
+            (Some(old), Some(new)) if old.value == new.value => Some(Extreme { repeated: true, ..old }),
+            (Some(old), Some(new)) => Some(if is_better(new.value, old.value) { new } else { old }),
+            (old, new) => old.or(new),
         };
-        self.least = choose(self.least, self.least.is_none_or(|old| value < old.value));
-        self.greatest = choose(self.greatest, self.greatest.is_none_or(|old| value > old.value));
+        self.least = choose(self.least, later.least, |new, old| new < old);
+        self.greatest = choose(self.greatest, later.greatest, |new, old| new > old);
     }
 }
 
@@ -229,6 +239,13 @@ impl Regions {
             zero_ns: 0,
             non_zero_ns: 0,
         }
+    }
+
+    /// Adds the regions between the points of a summary, all of which are good numbers.
+    pub fn take(&mut self, summary: &Summary) {
+        self.good_ns += summary.area_ns;
+        self.starts_good_ns += summary.area_ns;
+        self.area += summary.area;
     }
 
     fn add(&mut self, region: &Region) {

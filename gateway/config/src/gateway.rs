@@ -19,6 +19,8 @@ pub struct GatewayConfig {
     pub retention_days: u32,
     /// How much room recorded samples may take, GiB; no bound without it.
     pub retention_gb: Option<u64>,
+    /// How long what history comes to by the minute and hour is kept, in whole days; 0: none is made. Default 1100.
+    pub summary_retention_days: u32,
     /// How many days before a certificate ends it is told. Default 30.
     pub certificate_warning_days: u32,
     /// The list of what was settled of alarms, over what detectors say of them.
@@ -41,6 +43,7 @@ impl GatewayConfig {
         let commit_interval_ms = section.integer_or("commit_interval_ms", 10..=1000, 100);
         let retention_days = section.integer_or("retention_days", 1..=36_500, 90);
         let retention_gb = section.integer("retention_gb", 1..=1_000_000);
+        let summary_retention_days = section.integer_or("summary_retention_days", 0..=36_500, 1100);
         let certificate_warning_days = section.integer_or("certificate_warning_days", 1..=3650, 30);
         let alarms_csv = section.text("alarms_csv").map(|file| base.join(file.text));
         let mode_signal = section.text("mode_signal");
@@ -68,6 +71,7 @@ impl GatewayConfig {
             commit_interval: Duration::from_millis(commit_interval_ms),
             retention_days: u32::try_from(retention_days).ok()?,
             retention_gb,
+            summary_retention_days: u32::try_from(summary_retention_days).ok()?,
             certificate_warning_days: u32::try_from(certificate_warning_days).ok()?,
             alarms_csv,
             mode_signal: mode_signal.map(|signal| signal.text.to_owned()),

@@ -25,6 +25,7 @@ fn what_is_left_out_has_its_default() {
         (config.gateway.retention_days, config.gateway.retention_gb, config.gateway.utc_offset_s),
         (90, None, 0)
     );
+    assert_eq!(config.gateway.summary_retention_days, 1100);
     assert_eq!((config.server.host.as_str(), config.server.port), ("0.0.0.0", 4840));
     assert_eq!(config.server.security, vec![Security::Basic256Sha256]);
     assert_eq!(config.server.anonymous, Some(Roles::of(&[Role::Observer])));

@@ -54,6 +54,7 @@ impl SledHistory {
             copied.days += 1;
         }
         sync_folder(&folder)?;
+        self.copy_sums(to)?;
         sync_folder(to)?;
         Ok(copied)
     }

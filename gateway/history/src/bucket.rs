@@ -230,6 +230,29 @@ pub fn chunk(
     find_chunk(&pages, signal).filter(|_| are_listed).ok_or_else(|| damaged(store, first))
 }
 
+/// The list of a bucket's pages. Costs a read of all of them in a bucket of layout 1, which has none.
+///
+/// # Errors
+/// When the store fails or the bucket is damaged.
+pub fn listed(store: &Store, head: &Head) -> Result<Vec<Entry>, PortError> {
+    match directory(store, head)? {
+        Some(entries) => Ok(entries),
+        None => Ok(all_pages(store, head)?.iter().map(directory::entry).collect()),
+    }
+}
+
+/// The chunks of pages that are listed one after the other and begin with the same signal.
+///
+/// # Errors
+/// When the store fails or the bucket is damaged.
+pub fn chunks_of(store: &Store, head: &Head, listed: &[Entry]) -> Result<Vec<(SignalId, Vec<u8>)>, PortError> {
+    let Some(begins) = listed.first().map(|entry| entry.signal.0) else { return Ok(Vec::new()) };
+    let first = head.first;
+    let pages = pages(store, first, key(first, PAGES, begins, 0), key(first, PAGES, begins, u16::MAX))?;
+    let chunks = if directory::are_these(listed.iter(), &pages) { take_apart(&pages) } else { None };
+    chunks.ok_or_else(|| damaged(store, first))
+}
+
 /// A bucket's table of frames as layout 2 had it, with gaps.
 #[cfg(test)]
 pub fn with_gaps(store: &Store, head: &Head) -> Vec<u8> {

@@ -146,6 +146,16 @@ impl Chunk {
         if parts & HAS_HEAD != 0 { Head::read(&mut reader, version) } else { None }
     }
 
+    /// From when to when its rows are, and how many. Decodes a chunk only where it has no head.
+    pub fn extent(signal: SignalId, bytes: &[u8]) -> Option<(Instant, Instant, usize)> {
+        let (_, _, rows) = begin(&mut Reader(bytes))?;
+        if let Some(head) = Self::decode_head(bytes) {
+            return Some((head.earliest, head.latest, rows));
+        }
+        let time = Self::decode(signal, bytes)?.0.time;
+        Some((*time.iter().min()?, *time.iter().max()?, rows))
+    }
+
     /// Whether the bytes decode, and to what their head says.
     pub fn is_as_headed(signal: SignalId, bytes: &[u8]) -> bool {
         let same = |a: &Head, b: &Head| {

@@ -27,7 +27,7 @@ fn is_digested(key: &[u8], own: &[u8]) -> bool {
 }
 
 /// A pair's share of the sum.
-fn share(key: &[u8], value: &[u8]) -> u128 {
+pub fn share(key: &[u8], value: &[u8]) -> u128 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(key.len() as u64).to_le_bytes());
     hasher.update(key);

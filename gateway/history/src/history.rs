@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use parking_lot::{Mutex, RwLock};
-use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, SignalId};
-use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReader, RecordRun, Wanted};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, SignalId, Unit};
+use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReader, RecordRun, Summaries, Wanted};
 
 use crate::checkpoint;
 use crate::ctl::{Ctl, Kind, named, set};
@@ -16,6 +16,7 @@ use crate::seal::{leftovers, seal};
 use crate::sizes::{Sizes, sizes};
 use crate::slot::Slot;
 use crate::slot_entry::{drop_slot, slot_has_gone};
+use crate::sums::Sums;
 
 /// The store of record of a data folder. Whoever opens it must hold the folder's lock.
 ///
@@ -37,6 +38,7 @@ pub struct SledHistory {
     gate: RwLock<()>,
     recent: Mutex<Recent>,
     directories: Directories,
+    sums: Sums,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,9 @@ impl SledHistory {
         };
         let days = Days::open(data, &index)?;
         ctl.write(index.dropped.iter().map(|slot| slot_has_gone(*slot)).collect())?;
+        let sums = Sums::open(data, &ctl)?;
         Ok(Self {
+            sums,
             ctl,
             days,
             sealing: Mutex::new(Sealing { newest: index.known.keys().max().copied() }),
@@ -139,6 +143,20 @@ impl SledHistory {
         &self.days
     }
 
+    pub(crate) fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// While it is held no day and no month of summaries is removed.
+    pub(crate) fn reading(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read()
+    }
+
+    /// While it is held nobody reads.
+    pub(crate) fn removing(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write()
+    }
+
     /// What counts: up to which record, and on which days.
     pub(crate) fn counted(&self) -> (Lsn, BTreeMap<Slot, SlotEntry>) {
         let Counts { sealed, days } = self.counts.read().clone();
@@ -153,6 +171,7 @@ impl SledHistory {
         groups.push(drop_slot(slot));
         self.ctl.commit(groups)?;
         self.counts.write().days = kept;
+        self.sums.forget_work();
         let _gate = self.gate.write();
         *self.recent.lock() = Recent::default();
         self.directories.clear();
@@ -300,7 +319,10 @@ impl History for SledHistory {
         let Some(_kept) = self.keeping.try_lock() else { return Ok(false) };
         let _sealing = self.sealing.lock();
         let mut days = self.counts.read().days.clone();
-        let mut bytes = 0;
+        if self.shrink_sums(bytes_max)? {
+            return Ok(true);
+        }
+        let mut bytes = self.sums.bytes()?;
         for slot in days.keys() {
             bytes += self.days.bytes(*slot)?;
         }
@@ -313,6 +335,19 @@ impl History for SledHistory {
 
     fn given_up(&self) -> Vec<String> {
         self.days.given_up()
+    }
+
+    fn summarise(&self, now: Instant) -> Result<bool, PortError> {
+        self.summarise_some(now)
+    }
+
+    fn summaries(&self, signal: SignalId, unit: Unit, from: Instant, to: Instant) -> Result<Summaries, PortError> {
+        self.summaries_of(signal, unit, from, to)
+    }
+
+    fn retain_summaries(&self, before: Instant) -> Result<(), PortError> {
+        let Some(_kept) = self.keeping.try_lock() else { return Ok(()) };
+        self.drop_oldest_sums(before)
     }
 
     fn note(&self, name: &str) -> Result<Option<Vec<u8>>, PortError> {

@@ -33,6 +33,7 @@ mod sizes;
 mod slot;
 mod slot_entry;
 mod store;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -40,4 +41,5 @@ mod verify;
 pub use backup::Copied;
 pub use history::SledHistory;
 pub use sizes::Sizes;
+pub use sums::Looked;
 pub use verify::Verified;

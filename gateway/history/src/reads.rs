@@ -349,7 +349,7 @@ fn take(chunk: &Chunk, from: Instant, to: Instant, rows: &mut Rows) {
 }
 
 /// Sorts rows by time, equal times staying in their order.
-fn sorted(mut rows: Rows) -> Rows {
+pub fn sorted(mut rows: Rows) -> Rows {
     if rows.skew_ns.iter().all(|skew| *skew == 0) {
         rows.skew_ns.clear();
     }

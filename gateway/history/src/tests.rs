@@ -7,4 +7,5 @@ mod oracle;
 mod round_trip;
 mod slots;
 mod states;
+mod summaries;
 mod whole;

@@ -13,6 +13,7 @@ use crate::days::SlotEntry;
 use crate::history::SledHistory;
 use crate::key_value::KeyValue;
 use crate::slot::Slot;
+use crate::sums::Looked;
 
 /// Records without samples that are read at once.
 const STEP: usize = 1024;
@@ -40,6 +41,8 @@ pub struct Verified {
     pub conditions: u64,
     /// Checkpoints of detectors.
     pub checkpoints: u64,
+    /// Summaries.
+    pub summaries: Looked,
     /// What is missing and known to be, one sentence each.
     pub notes: Vec<String>,
     /// What is not what was written, with the file or key and the way out.
@@ -64,6 +67,7 @@ impl SledHistory {
         let heads = self.heads(&days, &mut found);
         let newest = self.places(sealed, &days, &heads, &mut found);
         self.states(sealed, &newest, &mut found);
+        found.summaries = self.look_through_sums(&mut found.faults);
         found
     }
 

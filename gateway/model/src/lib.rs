@@ -9,6 +9,7 @@ mod ids;
 mod quality;
 mod record;
 mod sample;
+mod summary;
 mod time;
 mod verdict;
 mod weight;
@@ -23,6 +24,7 @@ pub use record::{
     SourceState, UpgradeStep,
 };
 pub use sample::Sample;
+pub use summary::{Edge, Extreme, Moments, Summary, Unit};
 pub use time::Instant;
 pub use verdict::{
     AlarmClass, AlarmSettings, ConditionSpec, Decides, DeviceHealth, Finding, Level, Limits, Outcome, Progress, Scale,

@@ -65,6 +65,8 @@ pub struct Gateway {
     pub keep: Duration,
     /// How much room sealed samples may take, bytes.
     pub keep_bytes: Option<u64>,
+    /// How long summaries are kept; none are made without it.
+    pub keep_summaries: Option<Duration>,
     /// The disk under the stores.
     pub disk: Arc<dyn Disk>,
     /// What runs out: certificates.
@@ -114,7 +116,7 @@ impl Gateway {
         let mut commit: Essential = task(self.log.clone().commit(self.commit_interval, commit_stop.clone()));
         let stats = self.stats.clone();
         let values = move || stats.values.load(Ordering::Relaxed);
-        let keep = crate::seal::Keep { age: self.keep, bytes: self.keep_bytes };
+        let keep = crate::seal::Keep { age: self.keep, bytes: self.keep_bytes, summaries: self.keep_summaries };
         let sealing = crate::seal::run(self.log.clone(), values, self.clock.clone(), keep, seal_stop.clone());
         let mut seal: Essential = task(sealing);
         let watching = crate::disk::run(self.log.clone(), self.disk, notices.clone(), self.clock.clone());

@@ -41,6 +41,7 @@ mod settings;
 #[cfg(test)]
 mod simulation;
 mod stats;
+mod summed;
 mod supervise;
 mod surface;
 mod tails;
@@ -66,13 +67,14 @@ pub use place::place_at;
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,
     Ends, Gaps, History, Journal, JournalSync, ModelFile, Page, PortError, Quota, RecordReader, RecordRun, Room,
-    Source, Wanted,
+    Source, Summaries, Told, Wanted,
 };
 pub use readers::SignalsOf;
 pub use recover::{LastTimes, Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};
-pub use samples::{Recorded, Samples, Trace, Traced, samples, trace};
+pub use samples::{Recorded, Samples, Trace, Traced, samples, trace, without_repeated};
 pub use seal::seal_all;
 pub use stats::{DetectorHealth, Stats};
+pub use summed::{Stretch, summed, walk};
 pub use surface::{CommandRequest, Commands, ConditionView, Surface, commands};
 pub use watchfire_model::Sample;

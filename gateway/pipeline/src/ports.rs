@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{
     AlarmSettings, AlarmState, Batch, ConditionSpec, Gap, Instant, Limits, Lsn, Outcome, Record, RecordBody, Rows,
-    SignalId, SignalInfo, Verdict,
+    SignalId, SignalInfo, Summary, Unit, Verdict,
 };
 
 use crate::{Inlet, LastTimes};
@@ -213,6 +213,24 @@ impl RecordRun for AtHand<'_> {
     }
 }
 
+/// A stretch of time of which all samples of a signal that are sealed are known without reading them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// When it begins.
+    pub from: Instant,
+    /// What its samples come to; `None` where there are none.
+    pub summary: Option<Summary>,
+}
+
+/// Some of the stretches that were asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summaries {
+    /// Those that are known, by time. Of the others only samples tell.
+    pub told: Vec<Told>,
+    /// From which time on there may be more.
+    pub rest: Option<Instant>,
+}
+
 /// The store of record. Every call blocks: call it off the runtime.
 pub trait History: RecordReader {
     /// The ids of signals by name, given durably where they are new.
@@ -322,6 +340,36 @@ pub trait History: RecordReader {
     /// of it from the absence of samples alone.
     fn given_up(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Summarises what is sealed of hours that are past, by minutes and hours: some of what there is to do, a second's work
+    /// at the most. Answers whether there is more. Samples that come later for such an hour have it summarised anew, and a
+    /// kill at any time leaves what can be done again.
+    ///
+    /// # Errors
+    /// When the store fails; summaries that are damaged are no error, but made anew.
+    fn summarise(&self, now: Instant) -> Result<bool, PortError> {
+        let _ = now;
+        Ok(false)
+    }
+
+    /// The stretches of a signal that are told and lie in `from..to` as a whole, some of them. Costs by stretches, not by
+    /// samples.
+    ///
+    /// # Errors
+    /// When the store fails; summaries that are damaged are not told.
+    fn summaries(&self, signal: SignalId, unit: Unit, from: Instant, to: Instant) -> Result<Summaries, PortError> {
+        let _ = (signal, unit, from, to);
+        Ok(Summaries::default())
+    }
+
+    /// Drops summaries of months that ended before `before`, the oldest month alone: call it again for more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn retain_summaries(&self, before: Instant) -> Result<(), PortError> {
+        let _ = before;
+        Ok(())
     }
 
     /// A small durable value of the program's own, such as the last time of receipt.

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use watchfire_model::{Copied, Instant, Lsn, Quality, Rows, SignalId};
+use watchfire_model::{Copied, Instant, Lsn, Quality, Rows, SignalId, Unit};
 
-use crate::{CursorError, Log, Page, Past, PastWanted, Wanted, past};
+use crate::{CursorError, Log, Page, Past, PastWanted, Summaries, Wanted, past};
 
 /// About how many bytes a page holds: some 100,000 plain samples.
 const PAGE_BYTES: usize = if cfg!(test) { 256 } else { 4 << 20 };
@@ -31,6 +31,16 @@ pub trait Traced {
     /// # Errors
     /// When a store fails.
     fn page(&self, from: Instant, to: Instant) -> Result<Page, CursorError>;
+
+    /// The stretches that lie in `from..to` as a whole and of which all samples are known without reading them, some at a
+    /// time: also where those are no longer kept. Blocks.
+    ///
+    /// # Errors
+    /// When a store fails.
+    fn summaries(&self, unit: Unit, from: Instant, to: Instant) -> Result<Summaries, CursorError> {
+        let _ = (unit, from, to);
+        Ok(Summaries::default())
+    }
 }
 
 /// What was recorded, for whoever shows it.
@@ -90,6 +100,16 @@ impl Traced for Trace<'_> {
             merge((&sealed, 0..sealed_end), (tail, in_tail))
         };
         Ok(Page { rows: without_repeated(rows), rest })
+    }
+
+    fn summaries(&self, unit: Unit, from: Instant, to: Instant) -> Result<Summaries, CursorError> {
+        let mut summaries = self.log.history().summaries(self.signal, unit, from, to)?;
+        let tail = &self.tail.time;
+        summaries.told.retain(|told| {
+            let after = told.from.plus(unit.length());
+            tail.partition_point(|time| *time < told.from) == tail.partition_point(|time| *time < after)
+        });
+        Ok(summaries)
     }
 }
 
@@ -162,7 +182,8 @@ fn rest_of(rows: &Rows, mut which: Range<usize>, bytes_max: usize) -> Option<Ins
 /// Without the rows that only repeat one of the same time: what a node showed when it began to be watched anew is
 /// recorded again, since a restart needs it, and what was fetched late is fetched again when the gateway ended before it
 /// was all there; but each is one sample.
-fn without_repeated(rows: Rows) -> Rows {
+#[must_use]
+pub fn without_repeated(rows: Rows) -> Rows {
     let may_repeat = |quality: &Quality| quality.has(Quality::INITIAL) || quality.has(Quality::LATE);
     if !rows.quality.iter().any(may_repeat) {
         return rows;

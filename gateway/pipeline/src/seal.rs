@@ -91,6 +91,8 @@ pub(crate) struct Keep {
     pub age: Duration,
     /// How much of it, bytes.
     pub bytes: Option<u64>,
+    /// How long what it comes to by the hour; none is made without it.
+    pub summaries: Option<Duration>,
 }
 
 /// Seals every few minutes, or sooner when much has come, and drops what is more than is to be kept, until `stop`.
@@ -105,6 +107,8 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) -> Result<(), PortError> {
     let (mut waited, mut since_retain, mut counted) = (Duration::ZERO, RETAIN_EVERY, values());
+    // An hour ends by itself, but what there is of it is sealed by this task.
+    let mut unsummarised = keep.summaries.is_some();
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -114,7 +118,13 @@ pub(crate) async fn run(
         since_retain += LOOK_EVERY;
         let count = values();
         // What makes room when the disk is full is for people to say; sealing needs some first.
-        if !log.has_room() || (waited < SEAL_EVERY && count.saturating_sub(counted) < SEAL_ROWS) {
+        if !log.has_room() {
+            continue;
+        }
+        if waited < SEAL_EVERY && count.saturating_sub(counted) < SEAL_ROWS {
+            if unsummarised {
+                unsummarised = summarise(&log, clock.now()).await?;
+            }
             continue;
         }
         (waited, counted) = (Duration::ZERO, count);
@@ -126,13 +136,13 @@ pub(crate) async fn run(
         let sealed = tokio::task::spawn_blocking(move || {
             // A full disk must not keep the old from going: that is what makes room.
             let sealed = seal_all(&stores);
-            let dropped = retain.map_or(Ok(()), |now| drop_old(&stores, now, keep.age));
+            let dropped = retain.map_or(Ok(()), |now| drop_old(&stores, now, &keep));
             // Room may run out within an hour.
             let shrunk = keep.bytes.map_or(Ok(()), |most| shrink(&stores, most));
             sealed.and(dropped).and(shrunk)
         });
         match sealed.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => unsummarised = keep.summaries.is_some(),
             Ok(Err(PortError::Full { doing })) => {
                 tracing::error!(doing, "no room left on the disk; sealing waits");
                 log.tell_full();
@@ -150,12 +160,32 @@ fn shrink(log: &Log, most: u64) -> Result<(), PortError> {
     Ok(())
 }
 
-fn drop_old(log: &Log, now: Instant, keep: Duration) -> Result<(), PortError> {
-    match log.history().retain(now.minus(keep)) {
-        Err(PortError::Implausible(reason)) => {
-            tracing::error!(clock = %now, ?keep, reason, "nothing is dropped by this clock");
-            Ok(())
+/// Summarises some of what is sealed, and answers whether there is more: so little at a time that neither sealing nor the
+/// end of the gateway waits long.
+async fn summarise(log: &Arc<Log>, now: Instant) -> Result<bool, PortError> {
+    let stores = log.clone();
+    match tokio::task::spawn_blocking(move || stores.history().summarise(now)).await {
+        Ok(Ok(more)) => Ok(more),
+        Ok(Err(PortError::Full { doing })) => {
+            tracing::error!(doing, "no room left on the disk; summaries wait");
+            log.tell_full();
+            Ok(true)
         }
-        result => result,
+        Ok(Err(error)) => Err(error),
+        Err(panic) => {
+            tracing::error!(%panic, "summarising was ended; it is tried again");
+            Ok(true)
+        }
     }
+}
+
+fn drop_old(log: &Log, now: Instant, keep: &Keep) -> Result<(), PortError> {
+    match log.history().retain(now.minus(keep.age)) {
+        Err(PortError::Implausible(reason)) => {
+            tracing::error!(clock = %now, keep = ?keep.age, reason, "nothing is dropped by this clock");
+            return Ok(());
+        }
+        result => result?,
+    }
+    log.history().retain_summaries(keep.summaries.map_or(Instant::MAX, |age| now.minus(age)))
 }

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use watchfire_aggregates::{Aggregate, Bounds, Intervals, Point, Processed, Processor, Rules, interpolate_at};
-use watchfire_model::{Instant, Rows, Sample, StatusCode};
-use watchfire_pipeline::{CursorError, Page, Traced};
+use watchfire_model::{Instant, Rows, Sample, StatusCode, Summary, Unit};
+use watchfire_pipeline::{CursorError, Page, Stretch, Traced, walk};
 
 /// How far back is looked at first; twice as far each time nothing or not enough was there.
 const LOOK_BACK: Duration = Duration::from_secs(60);
@@ -17,6 +17,8 @@ const LOOK_BACK_ROWS: usize = 20_000;
 const NEIGHBOURS_MAX: usize = 1_000;
 /// Good values that are needed before, to go on from them in a straight line.
 const GOOD_BEFORE: usize = 2;
+/// How far around what is asked summaries are looked for, where samples are no longer kept.
+const AROUND: Duration = Duration::from_secs(7 * 86_400);
 /// One time alone.
 const SHORTEST: Duration = Duration::from_nanos(1);
 
@@ -176,29 +178,107 @@ impl Series {
             // Its configuration was checked when the read began.
             return Ok((Vec::new(), None));
         };
-        let mut take = |point: &Point| {
-            if let Err(error) = processor.push(point) {
-                tracing::debug!(%error, "a value out of its order is left out of an aggregate");
-            }
-            processor.is_hungry()
-        };
-        for point in before(trace, low)? {
-            take(&point);
+        let unit = self.unit();
+        let mut ahead = before(trace, low)?;
+        if let Some(unit) = unit
+            && let Some(known) = summarised_before(trace, unit, low, ahead.last().map(|point| point.time))?
+        {
+            ahead.push(known);
         }
-        let (mut next, mut beyond) = (Some(low), 0);
+        for point in ahead {
+            push(&mut processor, &point);
+        }
+        let takes = |summary: &Summary| self.aggregate.takes(&self.rules, summary);
+        walk(trace, unit, (low, high), &takes, &mut |stretch| match stretch {
+            Stretch::Rows(rows) => points(rows).all(|point| push(&mut processor, &point)),
+            Stretch::Summary(summary) => {
+                if let Err(error) = processor.push_summary(summary) {
+                    tracing::debug!(%error, "a summary out of its order is left out of an aggregate");
+                }
+                processor.is_hungry()
+            }
+            Stretch::Lost(summary) => lost(summary).iter().all(|point| push(&mut processor, point)),
+        })?;
+        let mut known = match unit.filter(|_| processor.is_hungry()) {
+            Some(unit) => summarised_after(trace, unit, high)?,
+            None => None,
+        };
+        let (mut next, mut beyond) = (Some(high).filter(|_| processor.is_hungry()), 0);
         while let Some(from) = next {
             let Page { rows, rest } = trace.page(from, Instant::MAX)?;
             next = rest;
             for point in points(&rows) {
-                beyond += usize::from(point.time >= high);
-                if !take(&point) || beyond > NEIGHBOURS_MAX {
-                    next = None;
+                beyond += 1;
+                let nearer = known.take_if(|known| known.time < point.time);
+                let is_enough = nearer.is_some_and(|nearer| !push(&mut processor, &nearer));
+                if is_enough || !push(&mut processor, &point) || beyond > NEIGHBOURS_MAX {
+                    (next, known) = (None, None);
                     break;
                 }
             }
         }
+        if let Some(known) = known {
+            push(&mut processor, &known);
+        }
         Ok((processor.finish(), more))
     }
+
+    /// The longest summaries that can stand for points.
+    fn unit(&self) -> Option<Unit> {
+        let fits = |unit: &Unit| self.intervals.hold_units_of(unit.length_ns());
+        [Unit::Hour, Unit::Minute].into_iter().find(fits).filter(|_| self.aggregate.takes_some(&self.rules))
+    }
+}
+
+/// Gives a point; whether more are wanted.
+fn push(processor: &mut Processor, point: &Point) -> bool {
+    if let Err(error) = processor.push(point) {
+        tracing::debug!(%error, "a value out of its order is left out of an aggregate");
+    }
+    processor.is_hungry()
+}
+
+/// What is known of points that are no longer kept where it must be known what lies between them: that is bad.
+fn lost(summary: &Summary) -> Vec<Point> {
+    let (first, last) = (Point::from(&summary.first), Point::from(&summary.last));
+    let unknown = Point { value: f64::NAN, exact: None, status: StatusCode::BAD_NO_DATA, ..first };
+    if summary.rows() > 1 { vec![first, unknown, last] } else { vec![first] }
+}
+
+/// The last point before a time that only a summary knows, if it is later than `known`.
+fn summarised_before(
+    trace: &dyn Traced,
+    unit: Unit,
+    time: Instant,
+    known: Option<Instant>,
+) -> Result<Option<Point>, CursorError> {
+    if known.is_some_and(|known| known >= time.minus(unit.length())) {
+        return Ok(None);
+    }
+    let mut last: Option<Point> = None;
+    for unit in [Unit::Hour, unit] {
+        let around = if unit == Unit::Hour { AROUND } else { Unit::Hour.length() };
+        let mut next = Some(time.minus(around));
+        while let Some(from) = next {
+            let some = trace.summaries(unit, from, time)?;
+            let found = some.told.iter().rev().find_map(|told| told.summary.as_ref()).map(|one| Point::from(&one.last));
+            last = found.filter(|found| last.is_none_or(|last| last.time < found.time)).or(last);
+            next = some.rest;
+        }
+    }
+    Ok(last.filter(|last| known.is_none_or(|known| known < last.time)))
+}
+
+/// The first point from a time on that a summary knows.
+fn summarised_after(trace: &dyn Traced, unit: Unit, time: Instant) -> Result<Option<Point>, CursorError> {
+    let mut first: Option<Point> = None;
+    for unit in [Unit::Hour, unit] {
+        let around = if unit == Unit::Hour { AROUND } else { Unit::Hour.length() };
+        let told = trace.summaries(unit, time, time.plus(around))?.told;
+        let found = told.iter().find_map(|told| told.summary.as_ref()).map(|one| Point::from(&one.first));
+        first = found.filter(|found| first.is_none_or(|first| found.time < first.time)).or(first);
+    }
+    Ok(first)
 }
 
 /// The values at given times, in their order; between two recorded ones what lies between them.
@@ -335,6 +415,9 @@ impl<'t> Back<'t> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod by_summaries;
 
 #[cfg(test)]
 mod tests {

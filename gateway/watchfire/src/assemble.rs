@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use watchfire_config::{Config, DetectorConfig, Mode as ConfiguredMode, QuotaConfig, SignalConfig, SourceConfig};
+use watchfire_config::{
+    Config, DetectorConfig, GatewayConfig, Mode as ConfiguredMode, QuotaConfig, SignalConfig, SourceConfig,
+};
 use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
 use watchfire_pipeline::{
     AlarmFigures, BindingPlan, BindingSpec, Commands, FirstToEnd, Latest, Mode, ModelFile, Quota, SignalsOf, Site,
@@ -266,6 +268,11 @@ impl Assembly {
     /// How long data is kept.
     pub fn keep(&self) -> Duration {
         DAY * self.config.gateway.retention_days
+    }
+
+    /// How long summaries are kept; `None` where none are made.
+    pub fn keep_summaries(settings: &GatewayConfig) -> Option<Duration> {
+        (settings.summary_retention_days > 0).then(|| DAY * settings.summary_retention_days)
     }
 
     /// What is configured, but for the signals.

@@ -445,12 +445,27 @@ pub struct History {
     /// Up to, and without, this time (default: everything).
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub to: Option<Instant>,
+    /// What the samples come to by intervals of so long, such as `1h` or `1d`: count, least, mean, greatest, last. By hours
+    /// also where the samples are no longer kept.
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub every: Option<Duration>,
     /// Comma-separated values.
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
     /// One JSON object a line.
     #[arg(long)]
     pub json: bool,
+}
+
+impl History {
+    /// How intervals are printed.
+    pub const fn form(&self) -> Form {
+        match (self.json, self.csv) {
+            (true, _) => Form::Json,
+            (_, true) => Form::Csv,
+            _ => Form::Table,
+        }
+    }
 }
 
 /// Options of `replay`.
@@ -490,6 +505,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = number.parse().map_err(|_| format!("`{text}` is no time span; write it as 90s, 5m, 1h or 7d"))?;
     Ok(Duration::from_secs(number.saturating_mul(factor)))
+}
+
+/// A time span that has a length.
+fn interval(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|span| {
+        if span.is_zero() { Err(format!("`{text}` has no length; write it as 1m, 1h or 1d")) } else { Ok(span) }
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use watchfire_model::{Instant, Rows};
 use crate::cli::{History, HistoryCommand};
 use crate::data::Data;
 use crate::query::{self, Question, Span};
-use crate::{exchange, gaps, run, verify};
+use crate::{every, exchange, gaps, run, verify};
 
 /// Prints the samples of a signal.
 ///
@@ -34,6 +34,9 @@ pub fn history(options: &History) -> Result<ExitCode> {
         from: options.from.unwrap_or(Instant::MIN),
         to: options.to.unwrap_or(Instant::MAX),
     };
+    if let Some(every) = options.every {
+        return every::print(folder, &span, every, options.form()).map(|()| ExitCode::SUCCESS);
+    }
     let form = if options.json {
         Form::Json
     } else if options.csv {

@@ -13,6 +13,7 @@ mod counts;
 mod data;
 mod demo;
 mod doctor;
+mod every;
 mod exchange;
 mod found;
 mod gaps;

@@ -189,6 +189,7 @@ pub fn need_restart(old: (&GatewayConfig, &ServerConfig), new: (&GatewayConfig, 
     compare("[gateway] retention_days", &a.retention_days, &b.retention_days);
     let gigabytes = |of: &GatewayConfig| or_none(of.retention_gb.map(|gb| gb.to_string()));
     compare("[gateway] retention_gb", &gigabytes(a), &gigabytes(b));
+    compare("[gateway] summary_retention_days", &a.summary_retention_days, &b.summary_retention_days);
     compare("[gateway] mode_signal", &or_none(a.mode_signal.clone()), &or_none(b.mode_signal.clone()));
     compare("[gateway] utc_offset", &Seconds(a.utc_offset_s), &Seconds(b.utc_offset_s));
     let (a, b) = (old.1, new.1);
@@ -262,6 +263,10 @@ mod tests {
         let before = config("");
         let changed = [
             ("[gateway]\nretention_days = 3\n", "[gateway] retention_days: 90 runs, 3 needs a restart"),
+            (
+                "[gateway]\nsummary_retention_days = 0\n",
+                "[gateway] summary_retention_days: 1100 runs, 0 needs a restart",
+            ),
             ("[gateway]\nutc_offset = \"-03:30\"\n", "[gateway] utc_offset: +00:00 runs, -03:30 needs a restart"),
             ("[gateway]\nretention_gb = 3\n", "[gateway] retention_gb: none runs, 3 needs a restart"),
             ("[server]\nport = 4841\n", "[server] port: 4840 runs, 4841 needs a restart"),

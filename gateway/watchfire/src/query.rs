@@ -5,20 +5,28 @@
 //! has its length before it, four bytes, the least first.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use watchfire_model::{Instant, Rows};
+use watchfire_model::{Instant, Rows, SignalId};
 use watchfire_pipeline::{Log, Samples, samples};
 
 use crate::control::Order;
-use crate::gaps;
+use crate::{every, gaps};
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Question {
     /// The samples of a signal.
     Samples(Span),
+    /// What the samples of a signal come to.
+    Every {
+        /// Which.
+        span: Span,
+        /// How long the intervals are.
+        every: Duration,
+    },
     /// Where values are missing.
     Gaps(gaps::Wanted),
     /// The names of all signals that were ever recorded.
@@ -57,12 +65,18 @@ pub struct Span {
 /// # Errors
 /// When the signal is unknown or a store fails.
 pub fn ask_stores<'l>(log: &'l Log, span: &Span) -> Result<Samples<'l>> {
+    Ok(samples(log, id_of(log, &span.signal)?, span.from, span.to)?)
+}
+
+/// The id of a signal.
+///
+/// # Errors
+/// When there is none.
+pub fn id_of(log: &Log, name: &str) -> Result<SignalId> {
     let known = log.history().known_signals().context("cannot read the list of signals")?;
-    let id = known.get(&span.signal).copied().with_context(|| {
-        let name = &span.signal;
+    known.get(name).copied().with_context(|| {
         format!("there is no signal `{name}` in this data; names read `source/name`, as in the configuration")
-    })?;
-    Ok(samples(log, id, span.from, span.to)?)
+    })
 }
 
 #[cfg(unix)]
@@ -77,7 +91,7 @@ mod socket {
 
     use std::sync::Arc;
 
-    use super::{Context, Path, PathBuf, Question, Result, Rows, ask_stores};
+    use super::{Context, Path, PathBuf, Question, Result, Rows, ask_stores, every};
     use crate::control::Control;
     use crate::data::{Data, Stores};
     use crate::exchange::WayIn;
@@ -96,6 +110,8 @@ mod socket {
     enum Answer {
         /// Some of the samples, in their order.
         Rows(Rows),
+        /// Some of the intervals, in their order.
+        Every(Vec<every::Told>),
         /// Some of the gaps, in their order.
         Gaps(Vec<gaps::Told>),
         /// What was found.
@@ -190,6 +206,10 @@ mod socket {
                 }
                 Ok(Answer::End)
             }),
+            Ok(Question::Every { span, every }) => {
+                let take = |page| pages.blocking_send(Answer::Every(page)).is_ok();
+                every::ask_stores(&stores.log, &span, every, take).map(|()| Answer::End)
+            }
             Ok(Question::Gaps(wanted)) => {
                 let take = |page| Ok(pages.blocking_send(Answer::Gaps(page)).is_ok());
                 gaps::ask_stores(&stores.log, &wanted, take).map(|()| Answer::End)
@@ -222,6 +242,18 @@ mod socket {
         pub async fn next(&mut self) -> Result<Option<Rows>> {
             match self.answer().await? {
                 Answer::Rows(rows) => Ok(Some(rows)),
+                Answer::End => Ok(None),
+                other => bail!("the gateway answers something else: {other:?}"),
+            }
+        }
+
+        /// The next page of intervals; `None` after the last.
+        ///
+        /// # Errors
+        /// As [`Answers::next`].
+        pub async fn every(&mut self) -> Result<Option<Vec<every::Told>>> {
+            match self.answer().await? {
+                Answer::Every(page) => Ok(Some(page)),
                 Answer::End => Ok(None),
                 other => bail!("the gateway answers something else: {other:?}"),
             }
@@ -303,7 +335,7 @@ mod socket {
 
     use std::convert::Infallible;
 
-    use super::{Path, Question, Result, Rows, gaps};
+    use super::{Path, Question, Result, Rows, every, gaps};
     use crate::data::Stores;
     use crate::verify::Report;
 
@@ -326,6 +358,11 @@ mod socket {
     impl Answers {
         /// Never asked.
         pub async fn next(&mut self) -> Result<Option<Rows>> {
+            match self.0 {}
+        }
+
+        /// Never asked.
+        pub async fn every(&mut self) -> Result<Option<Vec<every::Told>>> {
             match self.0 {}
         }
 

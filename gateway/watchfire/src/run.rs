@@ -203,6 +203,7 @@ async fn assembled(
         imports,
         commit_interval: settings.commit_interval,
         keep_bytes: settings.retention_gb.map(|gb| gb << 30),
+        keep_summaries: Assembly::keep_summaries(&settings),
         disk: Arc::new(data.disk()),
         ends,
         changes: requested,

@@ -82,6 +82,7 @@ pub fn look(stores: &Stores) -> Report {
     let _ = write!(
         counts,
         "sealed: {} samples of {} days in {} buckets and {} chunks, {} gaps, {} other records, {} conditions, {} checkpoints\n\
+         summarised: {} hours and {} minutes of signals\n\
          journal: {} records with {} samples in {} files",
         sealed.rows,
         sealed.days,
@@ -91,6 +92,8 @@ pub fn look(stores: &Stores) -> Report {
         sealed.records,
         sealed.conditions,
         sealed.checkpoints,
+        sealed.summaries.hours,
+        sealed.summaries.minutes,
         journal.records,
         journal.rows,
         journal.files

@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use watchfire_model::{Instant, Lsn, SignalId};
+use watchfire_model::{Instant, Lsn, SignalId, Unit};
 use watchfire_pipeline::{History, PortError, RecordReader};
 
-use super::made::{Dice, bits, copy_folder, range, records};
+use super::made::{Dice, START_S, bits, copy_folder, range, records};
 use crate::SledHistory;
 
 /// How many of each: more of them when asked for, as by `make torture`.
@@ -36,12 +36,27 @@ fn everything(folder: &Path) -> Result<Vec<String>, PortError> {
     Ok(found)
 }
 
+/// Everything that is told without samples.
+fn told(folder: &Path) -> Vec<String> {
+    let Ok(history) = SledHistory::open(folder) else { return Vec::new() };
+    let one = |signal: SignalId| {
+        let told = [Unit::Hour, Unit::Minute].map(|unit| history.summaries(signal, unit, Instant::MIN, Instant::MAX));
+        let told = told.into_iter().flatten().flat_map(|told| told.told);
+        told.map(|told| format!("{signal} {told:?}")).collect::<Vec<String>>()
+    };
+    (0..5).flat_map(|n| one(SignalId(n * 1000))).collect()
+}
+
 #[test]
 fn whatever_a_damaged_file_gives_back_is_what_was_written() {
     let (folder, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let history = SledHistory::open(folder.path()).unwrap();
     records(3, 400, 1).chunks(50).for_each(|part| history.seal(part).unwrap());
+    let later = Instant::from_s(START_S + 9 * 3600);
+    while history.summarise(later).unwrap() {}
     drop(history);
+    let summarised = told(folder.path());
+    assert!(!summarised.is_empty());
     let written = everything(folder.path()).unwrap();
     let files = files(folder.path());
     let mut dice = Dice(rounds());
@@ -66,6 +81,11 @@ fn whatever_a_damaged_file_gives_back_is_what_was_written() {
             Ok(read) => {
                 assert!(read == written, "round {round}: {} at {at} is read as something else", file.display());
                 unhurt += 1;
+                let told = told(work.path());
+                let is_written = told.iter().all(|told| summarised.contains(told));
+                assert!(is_written, "round {round}: {} at {at} is told as something else", file.display());
+                let of_sums = file.starts_with("sums");
+                assert!(of_sums || told == summarised, "round {round}: {} at {at} hurts summaries", file.display());
             }
         }
     }

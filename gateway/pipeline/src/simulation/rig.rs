@@ -233,6 +233,7 @@ impl Rig {
             commit_interval: Duration::from_millis(100),
             keep: Duration::from_secs(1 << 30),
             keep_bytes: None,
+            keep_summaries: None,
             disk: site.disk.clone(),
             ends: site.ends.clone(),
             changes: requested,

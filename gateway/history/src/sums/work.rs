@@ -1,0 +1,259 @@
+//! Summarising, some of it at a time: turn by turn, a turn being an hour or some, and in it block by block.
+//!
+//! What a kill leaves is done again and comes to the same. The ledger names the hours that are being written before the
+//! first of them is, and says that they are summarised once all of them are durable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use watchfire_model::{Instant, Lsn, Unit};
+use watchfire_pipeline::PortError;
+
+use super::block::{Hour, begin_of, keys_of_hour, read_list};
+use super::ledger::{Ledger, NOTE, month_at, month_of};
+use super::months::{damaged_hour, is_of, list_of};
+use super::plan::{self, Open, Plan};
+use super::turn::Turn;
+use super::walk::{Buckets, Walk};
+use crate::history::SledHistory;
+use crate::key_value::{Change, KeyValue};
+use crate::store::Store;
+
+/// Samples that are looked at before somebody else may go on: about half a second's work.
+const ROWS_AT_ONCE: usize = if cfg!(test) { 200 } else { 4_000_000 };
+/// Hours of a turn whose samples lie in buckets of many hours: each is then decoded for all of them.
+const HOURS_AT_ONCE: usize = 64;
+/// A bucket of more hours is one of many.
+const NARROW_NS: i64 = 3 * Unit::Hour.length_ns();
+
+/// What is being done.
+#[derive(Debug)]
+pub struct Work {
+    plan: Plan,
+    /// Marked hours whose turn was.
+    done: BTreeSet<Hour>,
+    turn: Option<Turn>,
+    /// Held open until all of it is durable: only the descriptor that was open sees a write that failed.
+    written: BTreeMap<String, Arc<Store>>,
+}
+
+impl SledHistory {
+    /// See [`watchfire_pipeline::History::summarise`].
+    pub(crate) fn summarise_some(&self, now: Instant) -> Result<bool, PortError> {
+        // A backup or a look through everything may take long: what there is to do is done later.
+        let Some(_kept) = self.keeping.try_lock() else { return Ok(true) };
+        let _gate = self.reading();
+        let sums = self.sums();
+        let Some(open) = Open::at(now).filter(|_| !sums.is_stalled.load(Ordering::Relaxed)) else { return Ok(false) };
+        self.set_suspects_aside()?;
+        let mut work = sums.work.lock();
+        let mut one_step = || match &mut *work {
+            None => {
+                *work = self.begin(open)?;
+                Ok(work.is_some())
+            }
+            Some(begun) => {
+                if self.go_on(begun)? {
+                    self.end(begun)?;
+                    *work = None;
+                }
+                Ok(true)
+            }
+        };
+        match one_step() {
+            Err(error @ PortError::Damaged { .. }) => {
+                *work = None;
+                if let Some(month) = sums.month_named(&error) {
+                    sums.suspect(&month, &error);
+                } else {
+                    tracing::warn!(%error, "nothing is summarised until this is repaired and the gateway is started again");
+                    sums.is_stalled.store(true, Ordering::Relaxed);
+                    // Whoever watches the gateway is told, where it goes on; nobody else asks for summaries to be made.
+                    drop(self.days().give_up(error));
+                }
+                Ok(true)
+            }
+            Err(error) => {
+                *work = None;
+                Err(error)
+            }
+            done => done,
+        }
+    }
+
+    /// Looks for something to do, where something has changed since the last look.
+    fn begin(&self, open: Open) -> Result<Option<Work>, PortError> {
+        let sums = self.sums();
+        let looked = Some((self.counted().0, open.first()));
+        if *sums.idle_at.lock() == looked {
+            return Ok(None);
+        }
+        let Ledger { upto, put_off, .. } = sums.ledger.read().clone();
+        let Some(plan) = plan::next(&self.buckets(), upto, &put_off, open)? else {
+            sums.close_idle();
+            *sums.idle_at.lock() = looked;
+            return Ok(None);
+        };
+        let mut ledger = sums.ledger.read().clone();
+        for hour in plan.marks.keys().filter(|hour| !ledger.writing.contains(hour)).copied().collect::<Vec<Hour>>() {
+            let month = month_of(hour);
+            if ledger.months.contains_key(&month)
+                && let Some(list) = self.sums_of(&month)?.map(|store| list_of(&store, hour)).transpose()?.flatten()
+                && let Some(held) = ledger.months.get_mut(&month)
+            {
+                held.take(hour, &list);
+            }
+            ledger.months.entry(month).or_default();
+            ledger.writing.insert(hour);
+        }
+        if !plan.marks.is_empty() {
+            self.set_ledger(ledger)?;
+        }
+        Ok(Some(Work { plan, done: BTreeSet::new(), turn: None, written: BTreeMap::new() }))
+    }
+
+    /// Does some of the work; whether all of it is done.
+    fn go_on(&self, work: &mut Work) -> Result<bool, PortError> {
+        let mut rows = 0;
+        while rows < ROWS_AT_ONCE {
+            let Some(turn) = &mut work.turn else {
+                let next = work.plan.marks.keys().find(|hour| !work.done.contains(hour)).copied();
+                let Some(next) = next else { return Ok(true) };
+                let turn = self.turn(&work.plan, &work.done, next)?;
+                work.written.insert(month_of(next), turn.store.clone());
+                work.turn = Some(turn);
+                continue;
+            };
+            match turn.next_block()? {
+                Some(block) => rows += turn.make(block)?.max(1),
+                None => {
+                    turn.finish()?;
+                    work.done.extend(turn.hours.iter().copied());
+                    work.turn = None;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Begins with an hour, and those after it that are better made together with it.
+    fn turn(&self, plan: &Plan, done: &BTreeSet<Hour>, first: Hour) -> Result<Turn, PortError> {
+        let month = month_of(first);
+        let store =
+            self.sums_of(&month)?.ok_or_else(|| damaged_hour(&self.sums().path(&month), first, "has no ledger"))?;
+        let buckets = self.buckets();
+        let mut places = buckets.touching(begin_of(first), begin_of(first + 1))?;
+        let is_narrow = |span: Option<(Instant, Instant)>| span.is_none_or(|(a, b)| b.since_ns(a) < NARROW_NS);
+        let mut hours = vec![first];
+        let mut lists = BTreeMap::new();
+        let list = self.list(&store, first)?;
+        let is_new = list.is_none();
+        lists.insert(first, list.unwrap_or_default());
+        if !places.iter().all(|place| is_narrow(place.head.span)) {
+            let others = plan.marks.keys().filter(|hour| **hour > first && !done.contains(hour));
+            for hour in others.take(HOURS_AT_ONCE - 1).take_while(|hour| is_of(**hour, &month)) {
+                let list = self.list(&store, *hour)?;
+                if list.is_none() != is_new {
+                    break;
+                }
+                lists.insert(*hour, list.unwrap_or_default());
+                hours.push(*hour);
+            }
+            let last = hours.last().copied().unwrap_or(first);
+            places = buckets.touching(begin_of(first), begin_of(last + 1))?;
+        }
+        let blocks = if is_new {
+            for hour in &hours {
+                self.clear(&store, *hour)?;
+            }
+            None
+        } else {
+            let marks = hours.iter().map(|hour| plan.marks.get(hour).cloned().flatten());
+            marks.collect::<Option<Vec<_>>>().map(|marks| marks.into_iter().flatten().collect())
+        };
+        let walks = places.into_iter().map(Walk::new).collect::<Result<_, _>>()?;
+        let seen = buckets.sealed;
+        Ok(Turn { hours, seen, blocks, lists, walks, store, pairs: Vec::new(), groups: Vec::new() })
+    }
+
+    /// An hour's blocks, if it was ever made to its end.
+    fn list(&self, store: &Store, hour: Hour) -> Result<Option<BTreeMap<u32, u32>>, PortError> {
+        let bytes = list_of(store, hour)?;
+        let list =
+            bytes.map(|bytes| read_list(&bytes).ok_or_else(|| damaged_hour(store.folder(), hour, "has no list")));
+        self.noted(&month_of(hour), list.transpose())
+    }
+
+    /// Removes what a kill has left of an hour that was being written.
+    fn clear(&self, store: &Store, hour: Hour) -> Result<(), PortError> {
+        let (first, last) = keys_of_hour(hour);
+        let left = store.range(&first, &last, usize::MAX)?;
+        store.write(left.into_iter().map(|(key, _)| vec![Change::Remove(key)]).collect())
+    }
+
+    /// Makes the work durable, and then says so.
+    fn end(&self, work: &Work) -> Result<(), PortError> {
+        work.written.values().try_for_each(|store| store.commit())?;
+        let sums = self.sums();
+        let mut ledger = sums.ledger.read().clone();
+        for hour in &work.done {
+            let month = month_of(*hour);
+            let Some(store) = work.written.get(&month) else { continue };
+            let list = list_of(store, *hour)?.unwrap_or_default();
+            ledger.months.entry(month).or_default().add(*hour, &list);
+            ledger.writing.remove(hour);
+        }
+        ledger.upto = work.plan.upto;
+        ledger.put_off = work.plan.put_off.clone();
+        self.set_ledger(ledger)
+    }
+
+    /// Sets aside what was found to be damaged: all that was made from buckets that touch it is made anew.
+    fn set_suspects_aside(&self) -> Result<(), PortError> {
+        let sums = self.sums();
+        for month in sums.suspects() {
+            sums.forget_work();
+            let mut ledger = sums.ledger.read().clone();
+            ledger.months.remove(&month);
+            ledger.writing.retain(|hour| !is_of(*hour, &month));
+            let (_, days) = self.counted();
+            let touches = |span: Option<(Instant, Instant)>| {
+                span.is_some_and(|(first, last)| month_at(first) <= month && month <= month_at(last))
+            };
+            let first = days.values().filter(|entry| touches(entry.span)).map(|entry| entry.first).min();
+            ledger.upto = first.map_or(ledger.upto, |first| ledger.upto.min(Lsn(first.0.saturating_sub(1))));
+            self.set_ledger(ledger)?;
+            sums.set_aside(&month)?;
+            *sums.idle_at.lock() = None;
+        }
+        Ok(())
+    }
+
+    /// Makes the ledger durable.
+    pub(super) fn set_ledger(&self, ledger: Ledger) -> Result<(), PortError> {
+        let _writer = self.writer.lock();
+        let group = self.ctl().replace(&crate::ctl::named(crate::ctl::Kind::Note, NOTE), &ledger.encode())?;
+        self.ctl().commit(vec![group])?;
+        *self.sums().ledger.write() = ledger;
+        Ok(())
+    }
+
+    /// A month's database; what is damaged is noted.
+    pub(super) fn sums_of(&self, month: &String) -> Result<Option<Arc<Store>>, PortError> {
+        self.noted(month, self.sums().store(month))
+    }
+
+    /// Notes damage to a month.
+    pub(super) fn noted<T>(&self, month: &String, result: Result<T, PortError>) -> Result<T, PortError> {
+        if let Err(error @ PortError::Damaged { .. }) = &result {
+            self.sums().suspect(month, error);
+        }
+        result
+    }
+
+    pub(super) fn buckets(&self) -> Buckets<'_> {
+        let (sealed, known) = self.counted();
+        Buckets { days: self.days(), known, sealed }
+    }
+}
