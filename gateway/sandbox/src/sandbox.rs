@@ -189,9 +189,15 @@ impl DetectorFactory for Sandbox {
             Ok((identity(plugin, &spec, sha256), Box::new(instance)))
         };
         let (identity, instance) = self.executor.start(start).await.map_err(lost)??;
-        let conditions = instance.conditions().to_vec();
-        let executor = self.executor.clone();
-        Ok(Box::new(Sandboxed { executor, identity, conditions, instance: Some(instance), lane: Lane::default() }))
+        Ok(Box::new(Sandboxed {
+            executor: self.executor.clone(),
+            identity,
+            conditions: instance.conditions().to_vec(),
+            learns: instance.learns(),
+            observes: instance.observes(),
+            instance: Some(instance),
+            lane: Lane::default(),
+        }))
     }
 
     fn threads(&self) -> Option<tokio::runtime::Handle> {
