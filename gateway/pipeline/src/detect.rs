@@ -276,6 +276,7 @@ impl Run {
         let Detection { notices, clock, stats, .. } = &*self.detection;
         let (name, now) = (&self.plan.spec.name, clock.now());
         let phase = running.judge.phase().unwrap_or(Phase::Ready);
+        tracing::info!(detector = name, at = %running.seen, "detector has caught up with the log");
         stats.detector(name, DetectorHealth::Running { phase, have: 0, need: 0 });
         if self.plan.beside.is_some() {
             return;
