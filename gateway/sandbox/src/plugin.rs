@@ -62,13 +62,13 @@ impl Maker {
         &self,
         name: &str,
         bytes: &[u8],
-        digest: &blake3::Hash,
+        sha256: &str,
         limits: &CompileLimits,
     ) -> Result<Interfaces, CreateError> {
         check_header(name, bytes)?;
-        let component = match self.kept(name, digest) {
+        let component = match self.kept(name, sha256) {
             Some(component) => component,
-            None => self.fresh(name, bytes, digest, limits)?,
+            None => self.fresh(name, bytes, sha256, limits)?,
         };
         self.check_imports(name, &component)?;
         let has = self.check_exports(name, &component)?;
@@ -85,26 +85,20 @@ impl Maker {
     }
 
     /// What the cache has.
-    fn kept(&self, name: &str, digest: &blake3::Hash) -> Option<Component> {
-        let kept = self.source.cache.as_ref()?.read(&self.engine, digest)?;
+    fn kept(&self, name: &str, sha256: &str) -> Option<Component> {
+        let kept = self.source.cache.as_ref()?.read(&self.engine, sha256)?;
         let loaded = Code::Kept(kept).load(&self.engine);
         loaded.inspect_err(|error| tracing::warn!(plugin = name, %error, "compiled plugin is compiled again")).ok()
     }
 
-    fn fresh(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        digest: &blake3::Hash,
-        limits: &CompileLimits,
-    ) -> Result<Component, CreateError> {
+    fn fresh(&self, name: &str, bytes: &[u8], sha256: &str, limits: &CompileLimits) -> Result<Component, CreateError> {
         let code = self.source.compiler.compile(bytes, limits).map_err(|error| no_plugin(name, error))?;
         let code = Code::Fresh(code);
         let component = code.load(&self.engine).map_err(|error| {
             no_plugin(name, format_args!("cannot be loaded ({error:#}); restart the gateway, its program was replaced"))
         })?;
         if let Some(cache) = &self.source.cache {
-            cache.keep(&self.engine, digest, code.bytes());
+            cache.keep(&self.engine, sha256, code.bytes());
         }
         Ok(component)
     }
