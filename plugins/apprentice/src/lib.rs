@@ -55,7 +55,7 @@ impl Versioned for State {
 }
 
 /// The detector.
-struct Apprentice {
+pub struct Apprentice {
     settings: Settings,
     signals: Vec<Signal>,
     state: State,
