@@ -53,6 +53,7 @@ fn signals() -> Vec<SignalInfo> {
         sampling_ns: range.map(|_| 250_000_000),
         role: if id == 0 { "value".into() } else { "".into() },
         group: id * 7,
+        events: false,
     };
     vec![
         signal(0, "plant/ofen-größe", Kind::Real, Some("Cel"), Some((-10.5, 1e-7))),

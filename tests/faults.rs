@@ -111,3 +111,60 @@ fn failing_plugins_are_alarms_that_say_why_and_other_detectors_go_on() {
     assert!(hmi.events("gateway/detector/level").iter().all(|event| event["active"] == false));
     gateway.stop();
 }
+
+/// Samples of a signal on record.
+#[track_caller]
+fn recorded_of(site: &Site, signal: &str) -> usize {
+    let output = site.run("history", &[signal, "--csv", "--from", "2024-01-01"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().skip(1).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn beside_a_plugin_that_uses_every_slice_no_value_is_lost_and_all_others_judge_each() {
+    const SIGNALS: [&str; 3] = ["a_feed", "reactor_level", "reactor_pressure"];
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let file = top().join("plugins/dist/faulty.wasm");
+    let greedy =
+        "[detector.quota]\nfuel_per_call = 1000000000000\ncall_ms = 600000\n\n[detector.config]\nfault = \"loop\"";
+    let mut rest = source("plant", &recorded.url(), &SIGNALS);
+    rest += &detector("greedy", &file.display().to_string(), &["plant/a_feed"], greedy);
+    let others = [
+        ("high", "limit", "[detector.config]\nhigh = 80.0"),
+        ("still", "stuck", "[detector.config]\nleast_s = 3.0"),
+        ("odd", "novelty", ""),
+    ];
+    for (name, plugin, more) in others {
+        rest += &detector(name, plugin, &["plant/**"], more);
+    }
+    site.configure(&(rest + &allowed(&[&file])));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    gateway.logged(&["watching", "plant"]);
+    others.iter().for_each(|(name, _, _)| drop(gateway.logged(&["detector started", name])));
+    server.serve(10, 100);
+    let threads = format!("/proc/{}/task", gateway.process.id());
+    let is_greedy = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm")).ok();
+    wait_for("the plugin to give way in a thread of its own", || {
+        let mut names = std::fs::read_dir(&threads).unwrap().flatten().filter_map(is_greedy);
+        names.any(|name| name.trim() == "greedy").then_some(())
+    });
+    server.serve(300, 200);
+    // Every value that was served, and the one that stood at the start.
+    let served: Vec<usize> = SIGNALS.iter().map(|signal| server.served(signal).len()).collect();
+    let names = SIGNALS.map(|signal| format!("plant/{signal}"));
+    let counts = wait_for("all that was served", || {
+        let counts: Vec<usize> = names.iter().map(|name| recorded_of(&site, name)).collect();
+        counts.iter().zip(&served).all(|(found, served)| found >= served).then_some(counts)
+    });
+    assert_eq!(site.gaps("plant/*"), Vec::<Value>::new());
+    gateway.stop();
+    for (name, _, _) in others {
+        let replayed = site.run("replay", &["--detector", name]);
+        let told = String::from_utf8_lossy(&replayed.stdout);
+        let samples = format!(" frames, {} samples, 0 skipped; ", counts.iter().sum::<usize>());
+        assert!(told.contains(&format!("{name}: identical; ")) && told.contains(&samples), "{told}, of {counts:?}");
+    }
+}

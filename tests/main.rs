@@ -35,6 +35,8 @@ mod faults;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod learners;
+#[cfg(test)]
 mod packages;
 #[cfg(test)]
 mod plugins;

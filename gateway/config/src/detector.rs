@@ -40,6 +40,9 @@ pub struct DetectorConfig {
     pub model_digest: Option<Digest>,
     /// Seed for anything random in the plugin. Default 0.
     pub seed: u64,
+    /// How many days of what is on record it learns from before it judges, where it begins from nothing and its plugin
+    /// can learn so. Default 0.
+    pub learn_days: u32,
     /// How many alarms it may tell in ten minutes, 0 for any number. Left out: 60 of what was learned, any number of
     /// others.
     pub alarm_budget: Option<u32>,
@@ -134,6 +137,7 @@ impl DetectorConfig {
         let config = config_json(&section);
         let quota = QuotaConfig::read(section.table("quota", "[detector.quota]"));
         let seed = section.integer_or("seed", 0..=u64::MAX, 0);
+        let learn_days = u32::try_from(section.integer_or("learn_days", 0..=3650, 0)).unwrap_or(0);
         let alarm_budget = section.integer("alarm_budget", 0..=1_000_000).and_then(|most| u32::try_from(most).ok());
         let alarms: BTreeMap<String, AlarmSettings> = section
             .named_tables("alarm", "[detector.alarm.CONDITION]")
@@ -156,6 +160,7 @@ impl DetectorConfig {
             model,
             model_digest,
             seed,
+            learn_days,
             alarm_budget,
             alarms,
         })

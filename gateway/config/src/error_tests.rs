@@ -64,7 +64,7 @@ range = [100, 0]
         &[
             "w.toml:4: [[detector]] \"hot\": `signals`: `plant/pmp/temp` matches no signal; nearest: `plant/pump/temp`",
             "w.toml:5: [[detector]] \"hot\": unknown key `theshold`; known here: `name`, `plugin`, `digest`, `signals`, `model`, \
-             `model_digest`, `mode`, `config`, `quota`, `seed`, `alarm_budget`, `alarm`",
+             `model_digest`, `mode`, `config`, `quota`, `seed`, `learn_days`, `alarm_budget`, `alarm`",
             "w.toml:8: [gateway]: `commit_interval_ms` must be a whole number from 10 to 1000, not `5`",
             "w.toml:12: [[source]] \"plant\": `url`: `plc:4840` does not begin with `opc.tcp://`; a URL reads \
              `opc.tcp://host:4840/path`",

@@ -23,6 +23,8 @@ pub struct SignalInfo {
     pub role: Arc<str>,
     /// Its group; 0 unless configured.
     pub group: u32,
+    /// Whether its values are events of a server, one JSON object each.
+    pub events: bool,
 }
 
 /// A gap, in a detector's own indexes.
@@ -73,15 +75,35 @@ impl Batch {
     /// Cuts `frame` down to the signals for which `index_of` has an index. Late rows are left out: they reach a
     /// detector's learning, never its live state. Costs one pass over the rows.
     pub fn cut(lsn: Lsn, frame: &Frame, index_of: impl Fn(SignalId) -> Option<u32>) -> Self {
+        Self::cut_rows(lsn, frame, &index_of, |_, _, quality| !quality.has(Quality::LATE)).with_gaps(frame, index_of)
+    }
+
+    /// What `frame` has of these signals that came after its time, for learning: no gaps, since those are of the live
+    /// stream. Costs one pass over the rows.
+    pub fn late(lsn: Lsn, frame: &Frame, index_of: impl Fn(SignalId) -> Option<u32>) -> Self {
+        Self::cut_rows(lsn, frame, index_of, |_, _, quality| quality.has(Quality::LATE))
+    }
+
+    /// All that `frame` has of these signals, late rows too: history, for learning. Costs one pass over the rows.
+    pub fn whole(lsn: Lsn, frame: &Frame, index_of: impl Fn(SignalId) -> Option<u32>) -> Self {
+        Self::cut_rows(lsn, frame, &index_of, |_, _, _| true).with_gaps(frame, index_of)
+    }
+
+    /// The rows of these signals that are wanted, by their row in the frame, their index and their marks. Without gaps.
+    pub fn cut_rows(
+        lsn: Lsn,
+        frame: &Frame,
+        index_of: impl Fn(SignalId) -> Option<u32>,
+        is_wanted: impl Fn(usize, u32, Quality) -> bool,
+    ) -> Self {
         let rows = &frame.rows;
         let mut batch =
             Self { frame: lsn, now: frame.now, utc_offset_s: frame.utc_offset_s, mode: frame.mode, ..Self::default() };
         let columns = rows.signal.iter().zip(&rows.time).zip(&rows.value).zip(&rows.status).zip(&rows.quality);
         for (row, ((((id, time), value), status), quality)) in columns.enumerate() {
-            if quality.has(Quality::LATE) {
-                continue;
-            }
-            if let Some(index) = index_of(*id) {
+            if let Some(index) = index_of(*id)
+                && is_wanted(row, index, *quality)
+            {
                 batch.push(index, *time, *value, *status, *quality);
                 batch.side_columns(rows, row);
             }
@@ -89,14 +111,20 @@ impl Batch {
         if batch.skew_ns.iter().all(|skew| *skew == 0) {
             batch.skew_ns.clear();
         }
-        batch.gaps.extend(frame.gaps.iter().filter_map(|gap| {
+        batch
+    }
+
+    /// With the gaps that `frame` tells of these signals.
+    #[must_use]
+    pub fn with_gaps(mut self, frame: &Frame, index_of: impl Fn(SignalId) -> Option<u32>) -> Self {
+        self.gaps.extend(frame.gaps.iter().filter_map(|gap| {
             let signal = match gap.signal {
                 None => None,
                 Some(id) => Some(index_of(id)?),
             };
             Some(BatchGap { signal, since: gap.since, until: gap.until, cause: gap.cause })
         }));
-        batch
+        self
     }
 
     fn push(&mut self, index: u32, time: Instant, value: f64, status: StatusCode, quality: Quality) {
@@ -158,5 +186,10 @@ mod tests {
         assert_eq!((batch.signal.as_slice(), batch.value.as_slice()), (&[0, 2][..], &[1.0, 4.0][..]));
         assert_eq!(batch.text, vec![(1, "four".to_owned())]);
         assert_eq!(batch.gaps.iter().map(|g| g.signal).collect::<Vec<_>>(), vec![None, Some(2)]);
+        let late = Batch::late(Lsn(5), &frame, |id| (id.0 != 8).then(|| id.0 - 7));
+        assert_eq!((late.value.as_slice(), late.text.len(), late.gaps.len()), (&[3.0][..], 0, 0));
+        let whole = Batch::whole(Lsn(5), &frame, |id| (id.0 != 8).then(|| id.0 - 7));
+        assert_eq!((whole.value.as_slice(), whole.gaps.len()), (&[1.0, 3.0, 4.0][..], 2));
+        assert_eq!(whole.text, vec![(2, "four".to_owned())]);
     }
 }

@@ -4,6 +4,7 @@
 
 mod binding;
 mod clock;
+mod event;
 mod frame;
 mod ids;
 mod quality;
@@ -16,6 +17,7 @@ mod weight;
 
 pub use binding::{Batch, BatchGap, SignalInfo};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use event::Event;
 pub use frame::{Copied, Frame, Gap, GapCause, Rows, RowsError};
 pub use ids::{ConditionKey, KeyError, Kind, Lsn, SignalId};
 pub use quality::{Quality, StatusCode};

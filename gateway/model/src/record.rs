@@ -143,6 +143,15 @@ pub enum Control {
         /// Who did it, as far as the system says.
         by: String,
     },
+    /// A person had a detector forget what it has learned: it, and a version that runs beside it, where they stand here.
+    Forgot {
+        /// The binding's name.
+        binding: String,
+        /// Of this signal alone; `None` for all.
+        signal: Option<SignalId>,
+        /// Who did it, as far as the system says.
+        by: String,
+    },
 }
 
 /// A step of a detector from one version of its plugin to another.
@@ -180,6 +189,24 @@ pub enum DetectorOrigin {
     Fresh(Lsn),
     /// From the checkpoint taken after this frame.
     Checkpoint(Lsn),
+    /// From nothing, but taught what is on record first: the frames after `from` up to `upto` it learned from, those after
+    /// them it judges.
+    Taught {
+        /// The record before the first one that it learns from.
+        from: Lsn,
+        /// The last one.
+        upto: Lsn,
+    },
+}
+
+impl DetectorOrigin {
+    /// The record after which it reads.
+    #[must_use]
+    pub const fn after(self) -> Lsn {
+        match self {
+            Self::Fresh(after) | Self::Checkpoint(after) | Self::Taught { from: after, .. } => after,
+        }
+    }
 }
 
 /// How far a detector has learned.

@@ -80,6 +80,7 @@ impl Control {
             Self::Filled { source, fills } => source.len() + room::<crate::Fill>(fills.len()),
             Self::DetectorPhase { binding, .. } | Self::DetectorSkipped { binding, .. } => binding.len(),
             Self::Source { source, reason, .. } | Self::SourceEnded { source, reason } => source.len() + reason.len(),
+            Self::Forgot { binding, by, .. } => binding.len() + by.len(),
             Self::DetectorEnded { binding, reason } => binding.len() + reason.len(),
             Self::Upgraded { binding, digest, kept_as, by, .. } => {
                 binding.len() + digest.len() + kept_as.len() + by.len()

@@ -1,6 +1,7 @@
 //! A binding as the pipeline runs it: which conditions it can raise, and how its verdicts read to an operator.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding, Group, Rules};
 use watchfire_model::{
@@ -41,6 +42,8 @@ pub struct BindingPlan {
     pub budget: Option<u32>,
     /// The name under which its state is kept: its own, or that of the version that took its place.
     pub kept_as: String,
+    /// How much of what is on record it learns from before it judges, where it begins from nothing and can learn so.
+    pub learns_back: Duration,
     /// The detector beside which it runs as another version: it has no conditions of its own.
     pub beside: Option<Beside>,
 }
@@ -78,6 +81,11 @@ impl BindingPlan {
     pub fn another(&self, name: &str, beside: Beside) -> Self {
         let spec = BindingSpec { name: name.to_owned(), ..self.spec.clone() };
         Self { spec, mode: Mode::Shadow, kept_as: name.to_owned(), beside: Some(beside), ..self.clone() }
+    }
+
+    /// Whether a person who names this detector means it: also where it is the version that runs beside that one.
+    pub(crate) fn is_named(&self, detector: &str) -> bool {
+        self.spec.name == detector || self.beside.as_ref().is_some_and(|beside| beside.detector == detector)
     }
 
     /// Where each signal stands in the binding.
@@ -247,7 +255,8 @@ const NOT_WATCHED: u32 = u32::MAX;
 pub(crate) struct Indexes(Vec<u32>);
 
 impl Indexes {
-    fn of(&self, id: SignalId) -> Option<u32> {
+    /// The place of a signal; `None` where the binding does not watch it.
+    pub(crate) fn of(&self, id: SignalId) -> Option<u32> {
         self.0.get(id.0 as usize).copied().filter(|index| *index != NOT_WATCHED)
     }
 }

@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_model::{Control, DetectorOrigin, Frame, Lsn, Phase, Record, RecordBody};
 
-use crate::binding::{Conditions, Indexes, begun_with, cut};
+use crate::binding::{Conditions, Indexes, begun_with};
 use crate::compare::Progress;
 use crate::log::Cursor;
 use crate::notices::Notice;
 use crate::supervise::{Detection, Ended};
-use crate::{BindingPlan, Checkpoint, CursorError, DetectorHealth, Judge, Judgement, Mode, PortError};
+use crate::{BindingPlan, Checkpoint, CursorError, DetectorHealth, Judge, Judgement, Mode, PortError, place_at};
 
 /// How often a detector's state is saved.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
@@ -123,8 +123,7 @@ impl Run {
                 checkpoint.host.clear();
             }
         }
-        let learns_from = self.plan.beside.as_ref().map(|beside| beside.learns_from);
-        let mut origin = DetectorOrigin::Fresh(learns_from.unwrap_or(self.begin));
+        let mut origin = self.fresh(judge.learns(), self.begin).await?;
         if let Some(checkpoint) = &saved {
             if judge.restore(checkpoint).await {
                 origin = DetectorOrigin::Checkpoint(checkpoint.frame);
@@ -137,8 +136,11 @@ impl Run {
             } else {
                 judge = Judge::create(&**factory, spec).await?;
                 // What it judged before is on record and is not judged again.
-                origin = DetectorOrigin::Fresh(learns_from.unwrap_or_else(|| log.tail()));
+                origin = self.fresh(judge.learns(), log.tail()).await?;
             }
+        }
+        if let DetectorOrigin::Taught { upto, .. } = origin {
+            judge.teach(upto);
         }
         let identity = judge.identity();
         tracing::info!(
@@ -171,47 +173,73 @@ impl Run {
             };
             notices.send(over).await;
         }
-        let (DetectorOrigin::Checkpoint(seen) | DetectorOrigin::Fresh(seen)) = origin;
+        let seen = origin.after();
         let (cursor, indexes) = (log.cursor(seen.next()), self.plan.indexes());
         let progress = self.detection.progress(&spec.name);
         progress.began(&conditions, seen);
         let catching_up = Some(started);
         let mut running = Running { judge, cursor, conditions, indexes, progress, seen, saved: Lsn(0), catching_up };
-        if let DetectorOrigin::Fresh(_) = origin {
+        if !matches!(origin, DetectorOrigin::Checkpoint(_)) {
             // From here a kill before the first regular checkpoint can be made good by replaying the log.
-            let header = self.header(&running);
+            let header = self.header(&running, origin)?;
             save(self.detection.clone(), header).await?;
             running.saved = seen;
         }
         Ok(running)
     }
 
-    fn header(&self, running: &Running) -> Checkpoint {
+    /// Where it begins that has no state it can go on from.
+    async fn fresh(&self, learns: bool, at: Lsn) -> Result<DetectorOrigin, Ended> {
+        let Detection { log, clock, .. } = &*self.detection;
+        let (from, upto) = match &self.plan.beside {
+            Some(beside) => (beside.learns_from, beside.since),
+            None if self.plan.learns_back.is_zero() || !learns => return Ok(DetectorOrigin::Fresh(at)),
+            None => {
+                let (log, since) = (log.clone(), clock.now().minus(self.plan.learns_back));
+                let looking = tokio::task::spawn_blocking(move || place_at(&log, since));
+                (looking.await.map_err(CursorError::Ended)??.min(at), at)
+            }
+        };
+        let teaches = learns && from < upto;
+        Ok(if teaches { DetectorOrigin::Taught { from, upto } } else { DetectorOrigin::Fresh(from) })
+    }
+
+    fn header(&self, running: &Running, origin: DetectorOrigin) -> Result<Checkpoint, Ended> {
         let identity = running.judge.identity();
-        Checkpoint {
+        let taught = matches!(origin, DetectorOrigin::Taught { .. });
+        let host = if taught { running.judge.host().map_err(Ended::Save)? } else { Vec::new() };
+        Ok(Checkpoint {
             binding: self.plan.kept_as.clone(),
             plugin: identity.id.clone(),
             state_version: identity.state_version,
             config_hash: identity.config_hash.clone(),
             frame: running.seen,
             bytes: Vec::new(),
-            host: Vec::new(),
-        }
+            host,
+        })
     }
 
     async fn record(&self, running: &mut Running, record: &Record) -> Result<(), Ended> {
         match &record.body {
             RecordBody::Data(_) if self.skips.contains(&record.lsn) => running.judge.skip(),
             RecordBody::Data(frame) => {
-                let batch = cut(record.lsn, frame, &running.indexes);
-                self.detection.stats.judged.fetch_add(batch.len() as u64, Ordering::Relaxed);
-                let judged = running.judge.judge(&batch).await;
+                let judged = running.judge.take(record.lsn, frame, &running.indexes).await;
                 let judgement = judged.map_err(|fault| Ended::Fault { frame: record.lsn, fault })?;
+                self.detection.stats.judged.fetch_add(judgement.samples as u64, Ordering::Relaxed);
                 self.tell(&running.conditions, record.lsn, frame, judgement).await;
             }
             RecordBody::Control(Control::Source { source, state, .. }) => {
                 if self.plan.sources.iter().any(|own| **own == **source) {
                     running.judge.source(source, *state);
+                }
+            }
+            RecordBody::Control(Control::Forgot { binding, signal, .. })
+                if self.plan.is_named(binding) && !self.skips.contains(&record.lsn) =>
+            {
+                let index = signal.map(|signal| running.indexes.of(signal));
+                if index != Some(None) {
+                    let forgotten = running.judge.forget(index.flatten()).await;
+                    forgotten.map_err(|fault| Ended::Fault { frame: record.lsn, fault })?;
                 }
             }
             RecordBody::Control(_) | RecordBody::Decided(_) | RecordBody::Commanded { .. } => {}
@@ -248,6 +276,7 @@ impl Run {
         let Detection { notices, clock, stats, .. } = &*self.detection;
         let (name, now) = (&self.plan.spec.name, clock.now());
         let phase = running.judge.phase().unwrap_or(Phase::Ready);
+        tracing::info!(detector = name, at = %running.seen, "detector has caught up with the log");
         stats.detector(name, DetectorHealth::Running { phase, have: 0, need: 0 });
         if self.plan.beside.is_some() {
             return;

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use watchfire_calibration::{Gate, GateEvent, GateSettings};
 use watchfire_model::{
-    Batch, BatchGap, ConditionSpec, Decides, GapCause, Instant, Level, Lsn, Outcome, Phase, Progress, Scale,
-    SourceState, Verdict,
+    Batch, BatchGap, ConditionSpec, Decides, Frame, GapCause, Instant, Level, Lsn, Outcome, Phase, Progress, Quality,
+    Scale, SourceState, Verdict,
 };
 
+use crate::binding::{Indexes, cut};
+use crate::observed::parted;
 use crate::settings::{fitting_types, known_conditions, settings_of};
 use crate::{BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
 
@@ -18,6 +20,8 @@ type Place = (u16, u32);
 
 /// The version of the gateway's half as it is saved.
 const HOST_VERSION: u8 = 1;
+/// The same of a detector that learns, with [`Learning`] behind it.
+const LEARNING_VERSION: u8 = 2;
 
 /// The gateway's half of a detector's state.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -38,11 +42,25 @@ struct HostHalf {
     resumed: bool,
 }
 
+/// What the gateway keeps of a detector that learns.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Learning {
+    /// Up to this frame it learns from the log; what comes after it is judged.
+    taught: Lsn,
+    /// Conditions that were last told to be active, even if nothing is known of them now.
+    active: BTreeSet<Place>,
+}
+
 /// A detector with the gateway's half.
 pub struct Judge {
     detector: Box<dyn Detector>,
     gates: Vec<Option<GateSettings>>,
     host: HostHalf,
+    learning: Learning,
+    /// Which of its signals are streams of events that it hears as such; empty where it hears none.
+    streams: Vec<bool>,
+    /// Whether this instance was told to learn nothing.
+    frozen: bool,
     /// Whether its levels were restored: then it knows all that it ever told.
     knows_levels: bool,
 }
@@ -56,6 +74,8 @@ pub struct Judgement {
     pub progress: Option<Progress>,
     /// The phase, when it changed.
     pub phase: Option<Phase>,
+    /// Samples that were judged.
+    pub samples: usize,
 }
 
 impl Judge {
@@ -69,7 +89,12 @@ impl Judge {
         fitting_types(spec, detector.conditions())?;
         let gates = detector.conditions().iter().map(|condition| gate_of(spec, condition));
         let gates = gates.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { detector, gates, host: HostHalf::default(), knows_levels: false })
+        let (host, learning) = (HostHalf::default(), Learning::default());
+        let mut streams: Vec<bool> = spec.signals.iter().map(|signal| signal.events).collect();
+        if !detector.observes() || !streams.contains(&true) {
+            streams.clear();
+        }
+        Ok(Self { detector, gates, host, learning, streams, frozen: false, knows_levels: false })
     }
 
     /// What the detector is.
@@ -99,28 +124,59 @@ impl Judge {
 
     /// Restores a saved state. False when it cannot be used; then make a fresh judge.
     pub async fn restore(&mut self, checkpoint: &Checkpoint) -> bool {
-        let host = match checkpoint.host.split_first() {
-            None => Ok(HostHalf::default()),
-            Some((&HOST_VERSION, bytes)) => postcard::from_bytes(bytes).map_err(|error| error.to_string()),
-            Some((version, _)) => Err(format!("it has version {version}, this program's is {HOST_VERSION}")),
+        let read = |error: postcard::Error| error.to_string();
+        let halves = match checkpoint.host.split_first() {
+            None => Ok((HostHalf::default(), None)),
+            Some((&HOST_VERSION, bytes)) => postcard::from_bytes(bytes).map(|host| (host, None)).map_err(read),
+            Some((&LEARNING_VERSION, bytes)) => {
+                postcard::from_bytes(bytes).map(|(host, learning)| (host, Some(learning))).map_err(read)
+            }
+            Some((version, _)) => Err(format!("it has version {version}, this program's is {LEARNING_VERSION}")),
         };
-        self.knows_levels = host.is_ok() && !checkpoint.host.is_empty();
-        let host = host.unwrap_or_else(|error| {
+        self.knows_levels = halves.is_ok() && !checkpoint.host.is_empty();
+        let (host, learning): (HostHalf, Option<Learning>) = halves.unwrap_or_else(|error| {
             tracing::warn!(
                 detector = checkpoint.binding,
                 error,
                 "levels and gates are unknown; what was learned is kept"
             );
-            HostHalf::default()
+            Default::default()
         });
+        // One that was only taught knows nothing of levels yet.
+        self.knows_levels &= host.last_now != Instant::default();
         if !checkpoint.bytes.is_empty()
             && let Err(fault) = self.detector.load(checkpoint.state_version, &checkpoint.bytes).await
         {
             tracing::warn!(detector = checkpoint.binding, %fault, "the plugin cannot use its saved state; it learns anew");
             return false;
         }
+        self.learning = learning.unwrap_or_else(|| {
+            let standing = host.standing.iter().filter(|(_, verdict)| verdict.level != Level::Unknown);
+            Learning { active: standing.map(|(place, _)| *place).collect(), ..Learning::default() }
+        });
         self.host = host;
         true
+    }
+
+    /// Whether its detector can learn from what is past.
+    #[must_use]
+    pub fn learns(&self) -> bool {
+        self.detector.learns()
+    }
+
+    /// Has a fresh detector learn from the frames up to this one before it judges any.
+    pub(crate) fn teach(&mut self, upto: Lsn) {
+        self.learning.taught = upto.max(self.learning.taught);
+    }
+
+    /// The gateway's half as it is saved. As before there were learners, where there is none.
+    pub(crate) fn host(&self) -> Result<Vec<u8>, DetectorFault> {
+        let host = if self.detector.learns() {
+            postcard::to_extend(&(&self.host, &self.learning), vec![LEARNING_VERSION])
+        } else {
+            postcard::to_extend(&self.host, vec![HOST_VERSION])
+        };
+        host.map_err(|error| DetectorFault::Contract(error.to_string()))
     }
 
     /// The whole state after `frame`.
@@ -129,8 +185,7 @@ impl Judge {
     /// When the plugin fails to save; the instance is finished then.
     pub async fn save(&mut self, binding: &str, frame: Lsn) -> Result<Checkpoint, DetectorFault> {
         let bytes = self.detector.save().await?.unwrap_or_default();
-        let host = postcard::to_extend(&self.host, vec![HOST_VERSION]);
-        let host = host.map_err(|error| DetectorFault::Contract(error.to_string()))?;
+        let host = self.host()?;
         let identity = self.identity();
         Ok(Checkpoint {
             binding: binding.to_owned(),
@@ -141,6 +196,76 @@ impl Judge {
             bytes,
             host,
         })
+    }
+
+    /// Takes a frame: judges what is of its time, its values and then its events, then has the detector learn from what
+    /// came late. One that is still taught learns from all of it.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    pub(crate) async fn take(
+        &mut self,
+        lsn: Lsn,
+        frame: &Frame,
+        indexes: &Indexes,
+    ) -> Result<Judgement, DetectorFault> {
+        if lsn <= self.learning.taught {
+            self.learn(&Batch::whole(lsn, frame, |id| indexes.of(id))).await?;
+            return Ok(Judgement::default());
+        }
+        let (batch, events) = if self.streams.is_empty() {
+            (cut(lsn, frame, indexes), Vec::new())
+        } else {
+            parted(lsn, frame, indexes, &self.streams)
+        };
+        let mut judgement = self.judge(&batch).await?;
+        if !events.is_empty() {
+            self.freeze().await?;
+            let outcome = self.detector.observe(lsn, frame.now, &events).await?;
+            self.hear(frame.now, outcome, &mut judgement).await?;
+        }
+        if self.detector.learns() && frame.rows.quality.iter().any(|quality| quality.has(Quality::LATE)) {
+            self.learn(&Batch::late(lsn, frame, |id| indexes.of(id))).await?;
+        }
+        Ok(Judgement { samples: batch.len() + events.len(), ..judgement })
+    }
+
+    async fn learn(&mut self, batch: &Batch) -> Result<(), DetectorFault> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.freeze().await?;
+        self.detector.learn(batch).await
+    }
+
+    /// Has the detector forget what it has learned, of a signal or all; one that learns nothing stays as it is.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    pub(crate) async fn forget(&mut self, signal: Option<u32>) -> Result<(), DetectorFault> {
+        if !self.detector.learns() {
+            return Ok(());
+        }
+        self.freeze().await?;
+        self.detector.forget(signal).await
+    }
+
+    /// What the detector has learned, for people to review.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    pub async fn model(&mut self) -> Result<Vec<u8>, DetectorFault> {
+        self.detector.model().await
+    }
+
+    /// Says before a call whether the detector may learn from it: not while a condition of its own is active. Each
+    /// instance is told anew, since that is no part of its state.
+    async fn freeze(&mut self) -> Result<(), DetectorFault> {
+        let on = !self.learning.active.is_empty();
+        if self.detector.learns() && std::mem::replace(&mut self.frozen, on) != on {
+            self.detector.freeze(on).await?;
+        }
+        Ok(())
     }
 
     /// Judges a batch; calls the plugin only if there is something in it or its tick is due.
@@ -182,8 +307,9 @@ impl Judge {
         let mut judgement = Judgement::default();
         if !batch.is_empty() || due {
             self.host.last_call = batch.now;
+            self.freeze().await?;
             let outcome = self.detector.process(batch).await?;
-            self.take(batch, outcome, &mut judgement).await?;
+            self.hear(batch.now, outcome, &mut judgement).await?;
         }
         if self.host.down.is_empty() {
             self.settle(batch.now, &mut judgement);
@@ -191,9 +317,11 @@ impl Judge {
         Ok(judgement)
     }
 
-    async fn take(&mut self, batch: &Batch, outcome: Outcome, judgement: &mut Judgement) -> Result<(), DetectorFault> {
+    async fn hear(&mut self, now: Instant, outcome: Outcome, judgement: &mut Judgement) -> Result<(), DetectorFault> {
         if let Some(progress) = outcome.progress {
-            judgement.phase = (self.host.phase != Some(progress.phase)).then_some(progress.phase);
+            if self.host.phase != Some(progress.phase) {
+                judgement.phase = Some(progress.phase);
+            }
             self.host.phase = Some(progress.phase);
             judgement.progress = Some(progress);
         }
@@ -211,7 +339,7 @@ impl Judge {
             let Some(settings) = self.gate(*condition) else { continue };
             let first = !self.host.gates.contains_key(&(*condition, *instance));
             let gate = self.host.gates.entry((*condition, *instance)).or_default();
-            if let Some(GateEvent::Began(score)) = gate.offer(&settings, batch.now, *score) {
+            if let Some(GateEvent::Began(score)) = gate.offer(&settings, now, *score) {
                 let reasons = self.detector.explain(*condition, *instance).await?;
                 let reasons = reasons.unwrap_or_else(|| plain(*condition, *instance, *at));
                 let began = Verdict {
@@ -236,6 +364,12 @@ impl Judge {
         let place = (verdict.condition, verdict.instance);
         if self.host.levels.insert(place, verdict.level) == Some(verdict.level) {
             return;
+        }
+        match verdict.level {
+            Level::Normal => drop(self.learning.active.remove(&place)),
+            // It is as it was, as far as anybody knows.
+            Level::Unknown => {}
+            _ => drop(self.learning.active.insert(place)),
         }
         if verdict.level == Level::Normal {
             self.host.standing.remove(&place);

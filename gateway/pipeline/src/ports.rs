@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{
-    AlarmSettings, AlarmState, Batch, ConditionSpec, Gap, Instant, Limits, Lsn, Outcome, Record, RecordBody, Rows,
+    AlarmSettings, AlarmState, Batch, ConditionSpec, Event, Gap, Instant, Limits, Lsn, Outcome, Record, RecordBody, Rows,
     SignalId, SignalInfo, Summary, Unit, Verdict,
 };
 
@@ -579,6 +579,60 @@ pub trait Detector: Send {
     /// # Errors
     /// The instance is finished; make a fresh one.
     async fn load(&mut self, state_version: u32, bytes: &[u8]) -> Result<(), DetectorFault>;
+
+    /// Whether it has a `learner`: only then what follows of learning is called.
+    fn learns(&self) -> bool {
+        false
+    }
+
+    /// Learns from rows that came late, or from history. Nothing of it is judged.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    async fn learn(&mut self, batch: &Batch) -> Result<(), DetectorFault> {
+        let _ = batch;
+        Ok(())
+    }
+
+    /// Says that it must learn nothing from now on, from any call, or that it may again. No part of its saved state.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    async fn freeze(&mut self, on: bool) -> Result<(), DetectorFault> {
+        let _ = on;
+        Ok(())
+    }
+
+    /// Forgets what it has learned: of a signal, by its index, or all.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    async fn forget(&mut self, signal: Option<u32>) -> Result<(), DetectorFault> {
+        let _ = signal;
+        Ok(())
+    }
+
+    /// Whether events reach it as such, by [`Detector::observe`], and not as texts.
+    fn observes(&self) -> bool {
+        false
+    }
+
+    /// Judges the events of a frame, after its batch. The answer has been checked as that of [`Detector::process`].
+    ///
+    /// # Errors
+    /// The instance is finished.
+    async fn observe(&mut self, frame: Lsn, now: Instant, events: &[Event]) -> Result<Outcome, DetectorFault> {
+        let _ = (frame, now, events);
+        Ok(Outcome::default())
+    }
+
+    /// What it has learned, for people to review. Changes no state.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    async fn model(&mut self) -> Result<Vec<u8>, DetectorFault> {
+        Ok(Vec::new())
+    }
 }
 
 /// An OPC UA server that is read. Connects, subscribes, reconnects for ever; every trouble is told through the inlet.

@@ -20,6 +20,8 @@ pub(crate) struct Recorded<'p> {
     came: bool,
     /// The record after which it began.
     pub start: Option<Lsn>,
+    /// Up to here it learned from what was on record before.
+    pub taught: Lsn,
     /// Whether it began from nothing in what is kept, with this configuration or another.
     pub began: bool,
     /// Whether it began with the state of another version.
@@ -44,6 +46,7 @@ impl<'p> Recorded<'p> {
             next: None,
             came: false,
             start: None,
+            taught: Lsn(0),
             began: false,
             goes_on: false,
             skips: BTreeSet::new(),
@@ -92,11 +95,12 @@ impl<'p> Recorded<'p> {
     }
 
     fn life(&mut self, place: Lsn, origin: DetectorOrigin, config_hash: &str, recorded: bool) {
-        let (DetectorOrigin::Fresh(after) | DetectorOrigin::Checkpoint(after)) = origin;
+        let after = origin.after();
         let ours = (config_hash == self.config_hash).then_some(after);
         let begins_beside = self.kept_as != self.name && self.start.is_none() && !self.began;
         match origin {
-            DetectorOrigin::Fresh(_) => {
+            DetectorOrigin::Fresh(_) | DetectorOrigin::Taught { .. } => {
+                self.taught = if let DetectorOrigin::Taught { upto, .. } = origin { upto } else { Lsn(0) };
                 (self.start, self.began, self.goes_on) = (ours, true, false);
                 self.skips.clear();
                 self.holes.clear();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use watchfire_model::{Control, Lsn, Record, RecordBody, Verdict};
 
-use crate::binding::{begun_with, cut};
+use crate::binding::begun_with;
 use crate::recorded::Recorded;
 use crate::{BindingPlan, Checkpoint, CreateError, CursorError, DetectorFactory, DetectorFault, Judge, Log, PortError};
 
@@ -130,6 +130,7 @@ pub async fn replay(
             return Err(ReplayError::BegunIsGone(name.clone()));
         }
     }
+    judge.teach(recorded.taught);
     let learned = checkpoint.filter(|saved| saved.config_hash == config_hash && saved.frame > start);
     let checkpoint = learned.as_ref().map_or(start, |saved| saved.frame);
     let end = recorded.verdicts.last_key_value().map_or(checkpoint, |(last, _)| checkpoint.max(*last));
@@ -165,18 +166,26 @@ pub async fn replay(
         {
             judge.source(source, *state);
         }
+        let fault = |fault| ReplayError::Fault { binding: name.clone(), frame: record.lsn, fault };
+        if let RecordBody::Control(Control::Forgot { binding, signal, .. }) = &record.body
+            && plan.is_named(binding)
+            && !recorded.skips.contains(&record.lsn)
+        {
+            let index = signal.map(|signal| indexes.of(signal));
+            if index != Some(None) {
+                judge.forget(index.flatten()).await.map_err(fault)?;
+            }
+        }
         let RecordBody::Data(frame) = &record.body else { return Ok(()) };
         if recorded.skips.contains(&record.lsn) {
             judge.skip();
             report.skipped += 1;
             return Ok(());
         }
-        let batch = cut(record.lsn, frame, &indexes);
-        let judged = judge.judge(&batch).await;
-        let fault = |fault| ReplayError::Fault { binding: name.clone(), frame: record.lsn, fault };
-        let replayed = judged.map_err(fault)?.verdicts;
+        let judged = judge.take(record.lsn, frame, &indexes).await.map_err(fault)?;
+        let replayed = judged.verdicts;
         report.frames += 1;
-        report.samples += batch.len() as u64;
+        report.samples += judged.samples as u64;
         if recorded.compares(record.lsn) {
             report.compare(record.lsn, recorded.verdicts.get(&record.lsn), replayed, &mut hasher);
         }

@@ -2,8 +2,10 @@
 //! poison, kills and commands are scripted; what must hold after any of them is checked here.
 
 mod changes;
+mod events;
 mod figures;
 mod kills;
+mod learners;
 mod memory;
 mod modes;
 mod past;

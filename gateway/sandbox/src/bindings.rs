@@ -8,5 +8,5 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 
-pub use exports::watchfire::detector::{detector as out, state};
+pub use exports::watchfire::detector::{detector as out, events_in, learner, state};
 pub use watchfire::detector::{log, types as wit};

@@ -4,19 +4,22 @@
 
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rand::TryRngCore;
 use wasmtime::Engine;
 
 use crate::SandboxError;
+use crate::sealed::{Filling, Sealed};
 
 const KEY_FILE: &str = "key";
 const COMPILED: &str = "compiled";
 /// What the folder may take, bytes: a dozen Python components, thousands of small ones.
 const BYTES_MAX: u64 = 1 << 30;
 const HASH_BYTES: usize = blake3::OUT_LEN;
+/// What is read and authenticated together: no more than stays close to the core.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// The folder of compiled plugins.
 pub(crate) struct Cache {
@@ -53,24 +56,54 @@ impl Cache {
     }
 
     /// The machine code of a component, if it was compiled before by this version with these settings.
-    pub(crate) fn read(&self, engine: &Engine, digest: &blake3::Hash) -> Option<Kept> {
-        let path = self.path(digest);
-        let file = match fs::read(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+    pub(crate) fn read(&self, engine: &Engine, sha256: &str) -> Option<Sealed> {
+        let path = self.path(sha256);
+        match self.read_ours(&path, &self.entry(engine, sha256)) {
+            Ok(code) => code,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "compiled plugin cannot be read and is compiled again");
-                return None;
+                None
             }
-        };
-        self.is_ours(&file, &self.entry(engine, digest), &path).then_some(Kept(file))
+        }
+    }
+
+    /// Reads a file once: each piece is authenticated while it is at hand, and nothing is given out before the last one
+    /// was. `None` where it is not for this entry, or was changed. Comparing takes the same time for any bytes.
+    fn read_ours(&self, path: &Path, entry: &blake3::Hash) -> io::Result<Option<Sealed>> {
+        let mut file = fs::File::open(path)?;
+        let (mut of, mut mac) = ([0; HASH_BYTES], [0; HASH_BYTES]);
+        file.read_exact(&mut of)?;
+        if blake3::Hash::from_bytes(of) != *entry {
+            tracing::debug!(path = %path.display(), "compiled by another version or with another key; compiled again");
+            return Ok(None);
+        }
+        file.read_exact(&mut mac)?;
+        let bytes = usize::try_from(file.metadata()?.len()).unwrap_or(0).saturating_sub(2 * HASH_BYTES);
+        let (mut code, mut hasher) = (Filling::new(bytes), self.hasher(entry));
+        let mut piece = vec![0; PIECE_BYTES.min(bytes.max(1))];
+        loop {
+            let some = match file.read(&mut piece) {
+                Ok(0) => break,
+                Ok(some) => piece.get(..some).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            hasher.update(some);
+            code.put(some)?;
+        }
+        if blake3::Hash::from_bytes(mac) != hasher.finalize() {
+            tracing::warn!(path = %path.display(), "compiled plugin was changed by someone else; it is compiled again");
+            return Ok(None);
+        }
+        code.seal().map(Some)
     }
 
     /// Keeps machine code. Failing costs time at the next start, nothing else.
-    pub(crate) fn keep(&self, engine: &Engine, digest: &blake3::Hash, code: &[u8]) {
-        let path = self.path(digest);
-        let entry = self.entry(engine, digest);
-        let mac = self.mac(&entry, code);
+    pub(crate) fn keep(&self, engine: &Engine, sha256: &str, code: &[u8]) {
+        let path = self.path(sha256);
+        let entry = self.entry(engine, sha256);
+        let mac = self.hasher(&entry).update(code).finalize();
         let kept = write_whole(&path, &[entry.as_bytes(), mac.as_bytes(), code]).and_then(|()| self.make_room(&path));
         if let Err(error) = kept {
             tracing::warn!(path = %path.display(), %error, "compiled plugin cannot be kept");
@@ -100,49 +133,25 @@ impl Cache {
     }
 
     /// One file a component: what another version compiled is written over.
-    fn path(&self, digest: &blake3::Hash) -> PathBuf {
-        self.folder.join(format!("{}.{COMPILED}", digest.to_hex()))
+    fn path(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}.{COMPILED}"))
     }
 
     /// What the compiled code depends on.
-    fn entry(&self, engine: &Engine, digest: &blake3::Hash) -> blake3::Hash {
+    fn entry(&self, engine: &Engine, sha256: &str) -> blake3::Hash {
         let mut hasher = Blake(blake3::Hasher::new_keyed(&self.key));
         hasher.write(b"entry");
-        hasher.write(digest.as_bytes());
+        hasher.write(sha256.as_bytes());
         hasher.write(env!("CARGO_PKG_VERSION").as_bytes());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         hasher.0.finalize()
     }
 
-    fn mac(&self, entry: &blake3::Hash, code: &[u8]) -> blake3::Hash {
+    /// What authenticates the code of an entry.
+    fn hasher(&self, entry: &blake3::Hash) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(b"code").update(entry.as_bytes()).update(code);
-        hasher.finalize()
-    }
-
-    /// Whether a file is for this entry and unchanged. Comparing takes the same time for any bytes.
-    fn is_ours(&self, file: &[u8], entry: &blake3::Hash, path: &Path) -> bool {
-        let Some((of, rest)) = file.split_first_chunk::<HASH_BYTES>() else { return false };
-        if blake3::Hash::from_bytes(*of) != *entry {
-            tracing::debug!(path = %path.display(), "compiled by another version or with another key; compiled again");
-            return false;
-        }
-        let Some((mac, code)) = rest.split_first_chunk::<HASH_BYTES>() else { return false };
-        if blake3::Hash::from_bytes(*mac) != self.mac(entry, code) {
-            tracing::warn!(path = %path.display(), "compiled plugin was changed by someone else; it is compiled again");
-            return false;
-        }
-        true
-    }
-}
-
-/// A file that was read once and is ours.
-pub(crate) struct Kept(Vec<u8>);
-
-impl Kept {
-    /// The machine code in it.
-    pub(crate) fn code(&self) -> &[u8] {
-        self.0.get(2 * HASH_BYTES..).unwrap_or_default()
+        hasher.update(b"code").update(entry.as_bytes());
+        hasher
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use watchfire_model::{Batch, ConditionSpec, Outcome, Verdict};
+use watchfire_model::{Batch, ConditionSpec, Event, Instant, Lsn, Outcome, Verdict};
 use watchfire_pipeline::{Detector, DetectorFault, DetectorIdentity};
 
 use crate::executor::{Executor, here};
@@ -16,6 +16,10 @@ pub(crate) struct Sandboxed {
     pub executor: Arc<Executor>,
     pub identity: DetectorIdentity,
     pub conditions: Vec<ConditionSpec>,
+    /// Whether it has a `learner`.
+    pub learns: bool,
+    /// Whether it has `events-in`.
+    pub observes: bool,
     /// Gone after a fault, and while a call is under way: a caller that goes away in the middle of one drops it.
     pub instance: Option<Box<Instance>>,
     /// Whether it has to give way.
@@ -109,6 +113,56 @@ impl Detector for Sandboxed {
         let bytes = bytes.to_vec();
         self.finish(move |mut instance| async move {
             let answer = instance.load(state_version, &bytes).await;
+            (instance, answer)
+        })
+        .await
+    }
+
+    fn learns(&self) -> bool {
+        self.learns
+    }
+
+    async fn learn(&mut self, batch: &Batch) -> Result<(), DetectorFault> {
+        let batch = batch.clone();
+        self.finish(|mut instance| async move {
+            let answer = instance.learn(&batch).await;
+            (instance, answer)
+        })
+        .await
+    }
+
+    async fn freeze(&mut self, on: bool) -> Result<(), DetectorFault> {
+        self.finish(move |mut instance| async move {
+            let answer = instance.freeze(on).await;
+            (instance, answer)
+        })
+        .await
+    }
+
+    async fn forget(&mut self, signal: Option<u32>) -> Result<(), DetectorFault> {
+        self.finish(move |mut instance| async move {
+            let answer = instance.forget(signal).await;
+            (instance, answer)
+        })
+        .await
+    }
+
+    fn observes(&self) -> bool {
+        self.observes
+    }
+
+    async fn observe(&mut self, frame: Lsn, now: Instant, events: &[Event]) -> Result<Outcome, DetectorFault> {
+        let events = events.to_vec();
+        self.finish(move |mut instance| async move {
+            let answer = instance.observe(frame, now, &events).await;
+            (instance, answer)
+        })
+        .await
+    }
+
+    async fn model(&mut self) -> Result<Vec<u8>, DetectorFault> {
+        self.finish(|mut instance| async move {
+            let answer = instance.model().await;
             (instance, answer)
         })
         .await

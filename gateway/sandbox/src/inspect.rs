@@ -11,7 +11,7 @@ use watchfire_pipeline::{BindingSpec, CreateError, Quota};
 use crate::bindings::wit::Kind;
 use crate::compiler::CompileLimits;
 use crate::instance::Instance;
-use crate::sandbox::{Sandbox, lost, no_engine, not_started};
+use crate::sandbox::{Sandbox, lost, no_engine, not_started, sha256};
 use crate::{check, log};
 
 /// What a plugin says it is, and what it takes before it does anything.
@@ -61,9 +61,9 @@ impl Sandbox {
         let name = path.display().to_string();
         let bytes = self.bytes(&name).await?;
         let maker = self.maker(&Quota::default()).map_err(no_engine)?;
-        let (making, digest, plugin) = (maker.clone(), blake3::hash(&bytes), name.clone());
+        let (making, plugin) = (maker.clone(), name.clone());
         let limits = CompileLimits::from(&Quota::default());
-        let compile = move || making.compile(&plugin, &bytes, &digest, &limits);
+        let compile = move || making.compile(&plugin, &bytes, &sha256(&bytes), &limits);
         let interfaces = self.executor.block(compile).await.map_err(lost)??;
         let ask = async move {
             let mut instance =

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use wasmtime::component::{Instance as Raw, InstancePre};
 use wasmtime::{Engine, Store, Trap};
-use watchfire_model::{Batch, ConditionSpec, Outcome, Verdict};
+use watchfire_model::{Batch, ConditionSpec, Event, Instant, Lsn, Outcome, Verdict};
 use watchfire_pipeline::{BindingSpec, DetectorFault, Quota};
 
-use crate::bindings::{out, state, wit};
+use crate::bindings::{events_in, learner, out, state, wit};
 use crate::check::Known;
 use crate::lower::Lowered;
 use crate::quota::{self, Exceeded, HostState};
@@ -18,6 +18,8 @@ pub(crate) struct Interfaces {
     pub pre: InstancePre<HostState>,
     pub detector: out::GuestIndices,
     pub state: Option<state::GuestIndices>,
+    pub learner: Option<learner::GuestIndices>,
+    pub events_in: Option<events_in::GuestIndices>,
 }
 
 /// A running instance. After a fault it must be dropped.
@@ -25,6 +27,8 @@ pub(crate) struct Instance {
     store: Store<HostState>,
     detector: out::Guest,
     state: Option<state::Guest>,
+    learner: Option<learner::Guest>,
+    events_in: Option<events_in::Guest>,
     quota: Quota,
     /// How many signals it has.
     signals: usize,
@@ -60,7 +64,12 @@ impl Instance {
         let found = interfaces.detector.load(&mut store, &raw).map_err(|error| fault(&error))?;
         let state = interfaces.state.as_ref().map(|indices| indices.load(&mut store, &raw));
         let state = state.transpose().map_err(|error| fault(&error))?;
-        Ok(Self { store, detector: found, state, quota, signals: 0, groups: Vec::new(), conditions: Vec::new() })
+        let learner = interfaces.learner.as_ref().map(|indices| indices.load(&mut store, &raw));
+        let learner = learner.transpose().map_err(|error| fault(&error))?;
+        let events_in = interfaces.events_in.as_ref().map(|indices| indices.load(&mut store, &raw));
+        let events_in = events_in.transpose().map_err(|error| fault(&error))?;
+        let (groups, conditions) = (Vec::new(), Vec::new());
+        Ok(Self { store, detector: found, state, learner, events_in, quota, signals: 0, groups, conditions })
     }
 
     /// Asks what the plugin is.
@@ -134,6 +143,60 @@ impl Instance {
         answer.map_err(|refusal| refused(&refusal))
     }
 
+    /// Whether it can learn from what is past or late.
+    pub(crate) const fn learns(&self) -> bool {
+        self.learner.is_some()
+    }
+
+    /// Learns from a batch.
+    pub(crate) async fn learn(&mut self, batch: &Batch) -> Result<(), DetectorFault> {
+        self.begin(batch.len(), self.quota.result_bytes)?;
+        let lowered = Lowered::new(batch);
+        let answer = learner(&self.learner)?.call_learn(&mut self.store, lowered.batch(batch)).await;
+        answer.map_err(|error| fault(&error))?.map_err(|refusal| refused(&refusal))
+    }
+
+    /// Learns nothing until it is told otherwise.
+    pub(crate) async fn freeze(&mut self, on: bool) -> Result<(), DetectorFault> {
+        self.begin(0, self.quota.result_bytes)?;
+        learner(&self.learner)?.call_freeze(&mut self.store, on).await.map_err(|error| fault(&error))
+    }
+
+    /// Forgets what it has learned, of a signal or all.
+    pub(crate) async fn forget(&mut self, signal: Option<u32>) -> Result<(), DetectorFault> {
+        self.begin(self.signals, self.quota.result_bytes)?;
+        learner(&self.learner)?.call_forget(&mut self.store, signal).await.map_err(|error| fault(&error))
+    }
+
+    /// What it has learned.
+    pub(crate) async fn model(&mut self) -> Result<Vec<u8>, DetectorFault> {
+        self.begin(self.signals, self.quota.state_bytes)?;
+        learner(&self.learner)?.call_model(&mut self.store).await.map_err(|error| state_fault(&error))
+    }
+
+    /// Whether it hears events.
+    pub(crate) const fn observes(&self) -> bool {
+        self.events_in.is_some()
+    }
+
+    /// Judges the events of a frame.
+    pub(crate) async fn observe(
+        &mut self,
+        frame: Lsn,
+        now: Instant,
+        events: &[Event],
+    ) -> Result<Outcome, DetectorFault> {
+        self.begin(events.len(), self.quota.result_bytes)?;
+        let Some(events_in) = &self.events_in else {
+            return Err(DetectorFault::Refused("it hears no events".to_owned()));
+        };
+        let fields: Vec<_> = events.iter().map(lower::fields).collect();
+        let events: Vec<_> = events.iter().zip(&fields).map(|(event, fields)| lower::event(event, fields)).collect();
+        let answer = events_in.call_observe(&mut self.store, frame.0, now.ns(), &events).await;
+        let outcome = answer.map_err(|error| fault(&error))?.map_err(|refusal| refused(&refusal))?;
+        self.known().outcome(outcome)
+    }
+
     fn known(&self) -> Known<'_> {
         Known { conditions: &self.conditions, signals: self.signals, groups: &self.groups }
     }
@@ -143,6 +206,11 @@ impl Instance {
         self.store.set_hostcall_fuel(result_bytes);
         begin(&mut self.store, &self.quota, rows)
     }
+}
+
+/// Only one that has it is asked.
+fn learner(found: &Option<learner::Guest>) -> Result<&learner::Guest, DetectorFault> {
+    found.as_ref().ok_or_else(|| DetectorFault::Refused("it learns nothing beside what it judges".to_owned()))
 }
 
 fn begin(store: &mut Store<HostState>, quota: &Quota, rows: usize) -> Result<(), DetectorFault> {

@@ -24,6 +24,7 @@ mod plugin;
 mod quota;
 mod sandbox;
 mod schema;
+mod sealed;
 
 pub use child::{ChildCompiler, compile_confined};
 pub use compiler::{CompileError, CompileLimits, Compiler, InProcess};

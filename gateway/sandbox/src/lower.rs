@@ -1,8 +1,8 @@
 //! From the gateway's terms to the contract's: columns stay where they are.
 
-use watchfire_model::{Batch, GapCause, Kind, SignalInfo};
+use watchfire_model::{Batch, Event, GapCause, Kind, SignalInfo};
 
-use crate::bindings::{out, wit};
+use crate::bindings::{events_in, out, wit};
 
 /// What a batch needs beside its own columns while it is handed over.
 pub(crate) struct Lowered<'a> {
@@ -45,6 +45,24 @@ fn gap(gap: &watchfire_model::BatchGap) -> wit::Gap {
         GapCause::NotRecorded => wit::Cause::NotRecorded,
     };
     wit::Gap { signal: gap.signal, since: gap.since.ns(), until: gap.until.ns(), cause }
+}
+
+/// What an event says beyond what every event says.
+pub(crate) fn fields(event: &Event) -> Vec<(&str, &str)> {
+    event.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+/// An event as a plugin hears it.
+pub(crate) fn event<'a>(event: &'a Event, fields: &'a [(&'a str, &'a str)]) -> events_in::Event<'a> {
+    events_in::Event {
+        time: event.time,
+        source: event.source,
+        event_type: &event.event_type,
+        severity: event.severity,
+        user: event.user.as_deref(),
+        message: &event.message,
+        fields,
+    }
 }
 
 /// A signal as a plugin is told of it.

@@ -7,7 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use watchfire_pipeline::{CreateError, Quota};
 
-use crate::bindings::{out, state};
+use crate::bindings::{events_in, learner, out, state};
 use crate::cache::Cache;
 use crate::code::Code;
 use crate::compiler::{CompileLimits, Compiler};
@@ -28,6 +28,13 @@ pub(crate) struct Plugin {
     pub description: out::Description,
     /// Of the component, hexadecimal: what people know it by.
     pub sha256: String,
+}
+
+/// What a component may export beside its detector.
+struct Optional {
+    state: bool,
+    learner: bool,
+    events_in: bool,
 }
 
 /// What a plugin is made with.
@@ -55,47 +62,43 @@ impl Maker {
         &self,
         name: &str,
         bytes: &[u8],
-        digest: &blake3::Hash,
+        sha256: &str,
         limits: &CompileLimits,
     ) -> Result<Interfaces, CreateError> {
         check_header(name, bytes)?;
-        let component = match self.kept(name, digest) {
+        let component = match self.kept(name, sha256) {
             Some(component) => component,
-            None => self.fresh(name, bytes, digest, limits)?,
+            None => self.fresh(name, bytes, sha256, limits)?,
         };
         self.check_imports(name, &component)?;
-        let has_state = self.check_exports(name, &component)?;
+        let has = self.check_exports(name, &component)?;
         let mismatch = |error: wasmtime::Error| {
             let way_out = format!("build it against `wit/{VERSION}`");
             no_plugin(name, format_args!("does not match the contract {CONTRACT}@{VERSION} ({error:#}); {way_out}"))
         };
         let pre = self.linker.instantiate_pre(&component).map_err(mismatch)?;
         let detector = out::GuestIndices::new(&pre).map_err(mismatch)?;
-        let state = has_state.then(|| state::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
-        Ok(Interfaces { pre, detector, state })
+        let state = has.state.then(|| state::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
+        let learner = has.learner.then(|| learner::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
+        let events_in = has.events_in.then(|| events_in::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
+        Ok(Interfaces { pre, detector, state, learner, events_in })
     }
 
     /// What the cache has.
-    fn kept(&self, name: &str, digest: &blake3::Hash) -> Option<Component> {
-        let kept = self.source.cache.as_ref()?.read(&self.engine, digest)?;
+    fn kept(&self, name: &str, sha256: &str) -> Option<Component> {
+        let kept = self.source.cache.as_ref()?.read(&self.engine, sha256)?;
         let loaded = Code::Kept(kept).load(&self.engine);
         loaded.inspect_err(|error| tracing::warn!(plugin = name, %error, "compiled plugin is compiled again")).ok()
     }
 
-    fn fresh(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        digest: &blake3::Hash,
-        limits: &CompileLimits,
-    ) -> Result<Component, CreateError> {
+    fn fresh(&self, name: &str, bytes: &[u8], sha256: &str, limits: &CompileLimits) -> Result<Component, CreateError> {
         let code = self.source.compiler.compile(bytes, limits).map_err(|error| no_plugin(name, error))?;
         let code = Code::Fresh(code);
         let component = code.load(&self.engine).map_err(|error| {
             no_plugin(name, format_args!("cannot be loaded ({error:#}); restart the gateway, its program was replaced"))
         })?;
         if let Some(cache) = &self.source.cache {
-            cache.keep(&self.engine, digest, code.bytes());
+            cache.keep(&self.engine, sha256, code.bytes());
         }
         Ok(component)
     }
@@ -134,8 +137,8 @@ impl Maker {
         Err(no_plugin(name, format_args!("wants {names}, and gets nothing but `{CONTRACT}/log`; {way_out}")))
     }
 
-    /// Whether the component keeps a state.
-    fn check_exports(&self, name: &str, component: &Component) -> Result<bool, CreateError> {
+    /// Which of the interfaces that it may have the component has.
+    fn check_exports(&self, name: &str, component: &Component) -> Result<Optional, CreateError> {
         let shape = component.component_type();
         let exports: Vec<String> = shape.exports(&self.engine).map(|(export, _)| export.to_owned()).collect();
         let of = |wanted: &str| {
@@ -143,7 +146,10 @@ impl Maker {
             versions.filter(|(found, _)| *found == wanted).map(|(_, version)| version.to_owned()).next()
         };
         match of("detector") {
-            Some(version) if fits(&version) => Ok(of("state").is_some_and(|version| fits(&version))),
+            Some(version) if fits(&version) => {
+                let has = |wanted: &str| of(wanted).is_some_and(|version| fits(&version));
+                Ok(Optional { state: has("state"), learner: has("learner"), events_in: has("events-in") })
+            }
             Some(version) => {
                 let way_out = format!("build it against `wit/{VERSION}`, or upgrade the gateway");
                 let ours = format!("this gateway has {VERSION}");

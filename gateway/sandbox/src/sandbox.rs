@@ -64,8 +64,8 @@ pub struct Shelved {
 /// A component, which may be part of the program.
 type PluginBytes = Arc<Cow<'static, [u8]>>;
 
-/// Digest of the component, bytes of stack.
-type PluginKey = (blake3::Hash, usize);
+/// SHA-256 of the component, bytes of stack.
+type PluginKey = (String, usize);
 
 /// Runs plugins. Its threads end with it.
 pub struct Sandbox {
@@ -127,20 +127,29 @@ impl Sandbox {
         Ok(Arc::new(Cow::Owned(bytes)))
     }
 
-    /// What a detector may run, with its SHA-256 where that is known.
-    async fn bytes_for(&self, binding: &BindingSpec) -> Result<(PluginBytes, Option<String>), CreateError> {
-        let Some(shelf) = self.shelf.clone() else { return Ok((self.bytes(&binding.plugin).await?, None)) };
+    /// What a detector may run, and its SHA-256.
+    async fn bytes_for(&self, binding: &BindingSpec) -> Result<(PluginBytes, String), CreateError> {
+        let Some(shelf) = self.shelf.clone() else {
+            let bytes = self.bytes(&binding.plugin).await?;
+            return self
+                .executor
+                .block(move || {
+                    let sha256 = sha256(&bytes);
+                    (bytes, sha256)
+                })
+                .await
+                .map_err(lost);
+        };
         let detector = binding.name.clone();
         let given = self.executor.block(move || shelf.component(&detector)).await.map_err(lost)?;
         let Shelved { bytes, sha256 } = given.map_err(CreateError::Plugin)?;
-        Ok((Arc::new(bytes), Some(sha256)))
+        Ok((Arc::new(bytes), sha256))
     }
 
     pub(crate) async fn plugin(&self, binding: &BindingSpec) -> Result<Arc<OnceCell<Plugin>>, CreateError> {
         let (bytes, sha256) = self.bytes_for(binding).await?;
-        let digest = blake3::hash(&bytes);
-        let cell = self.plugins.lock().entry((digest, binding.quota.stack_bytes)).or_default().clone();
-        let plugin = cell.get_or_try_init(|| self.make(binding, bytes, digest, sha256)).await?;
+        let cell = self.plugins.lock().entry((sha256.clone(), binding.quota.stack_bytes)).or_default().clone();
+        let plugin = cell.get_or_try_init(|| self.make(binding, bytes, sha256)).await?;
         fits(plugin, binding)?;
         Ok(cell)
     }
@@ -154,19 +163,10 @@ impl Sandbox {
         self.executor.block(move || model::read(&binding)).await.map_err(lost)?
     }
 
-    async fn make(
-        &self,
-        binding: &BindingSpec,
-        bytes: PluginBytes,
-        digest: blake3::Hash,
-        sha256: Option<String>,
-    ) -> Result<Plugin, CreateError> {
+    async fn make(&self, binding: &BindingSpec, bytes: PluginBytes, sha256: String) -> Result<Plugin, CreateError> {
         let maker = self.maker(&binding.quota).map_err(no_engine)?;
         let (making, name, limits) = (maker.clone(), binding.plugin.clone(), CompileLimits::from(&binding.quota));
-        let compile = move || {
-            let sha256 = sha256.unwrap_or_else(|| hex(&Sha256::digest(&**bytes)));
-            making.compile(&name, &bytes, &digest, &limits).map(|interfaces| (interfaces, sha256))
-        };
+        let compile = move || making.compile(&name, &bytes, &sha256, &limits).map(|interfaces| (interfaces, sha256));
         let (interfaces, sha256) = self.executor.block(compile).await.map_err(lost)??;
         let (name, quota) = (binding.plugin.clone(), binding.quota);
         let describe = async move { maker.describe(&name, interfaces, sha256, quota).await };
@@ -190,9 +190,15 @@ impl DetectorFactory for Sandbox {
             Ok((identity(plugin, &spec, sha256), Box::new(instance)))
         };
         let (identity, instance) = self.executor.start(start).await.map_err(lost)??;
-        let conditions = instance.conditions().to_vec();
-        let executor = self.executor.clone();
-        Ok(Box::new(Sandboxed { executor, identity, conditions, instance: Some(instance), lane: Lane::default() }))
+        Ok(Box::new(Sandboxed {
+            executor: self.executor.clone(),
+            identity,
+            conditions: instance.conditions().to_vec(),
+            learns: instance.learns(),
+            observes: instance.observes(),
+            instance: Some(instance),
+            lane: Lane::default(),
+        }))
     }
 
     fn threads(&self) -> Option<tokio::runtime::Handle> {
@@ -251,6 +257,11 @@ fn placed(misfit: &Misfit, places: &BTreeMap<String, String>) -> String {
         Some(place) => format!("{place}: {misfit}"),
         None => misfit.to_string(),
     }
+}
+
+/// The SHA-256 of a component, hexadecimal.
+pub(crate) fn sha256(component: &[u8]) -> String {
+    hex(&Sha256::digest(component))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -23,7 +23,7 @@ use crate::data::Data;
 use crate::prints::SourcePrint;
 use crate::provenance::{self, Provenance};
 
-/// Days to a retention span.
+/// Days to a span of time.
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Texts of which there are few among many signals, each kept once.
@@ -202,8 +202,8 @@ impl Assembly {
             ConfiguredMode::Live => Mode::Live,
         };
         let kept_as = spec.name.clone();
-        let (area, budget) = (shared_area(&areas), detector.alarm_budget);
-        BindingPlan { spec, mode, area, areas, sources, budget, kept_as, beside: None }
+        let (area, budget, learns_back) = (shared_area(&areas), detector.alarm_budget, DAY * detector.learn_days);
+        BindingPlan { spec, mode, area, areas, sources, budget, kept_as, learns_back, beside: None }
     }
 
     /// The servers that are read. They take over what is configured of their signals.
@@ -327,6 +327,7 @@ fn info(signal: &Placed) -> SignalInfo {
         sampling_ns: u64::try_from(config.sampling_interval.as_nanos()).ok(),
         role: signal.role.clone(),
         group: config.group,
+        events: config.events.is_some(),
     }
 }
 

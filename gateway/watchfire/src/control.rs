@@ -26,12 +26,39 @@ pub enum Order {
         /// What.
         ask: Ask,
     },
+    /// What a detector has learned.
+    Model {
+        /// Which.
+        detector: String,
+    },
+    /// That a detector forget what it has learned.
+    Forget {
+        /// Which.
+        detector: String,
+        /// Of this signal alone, by its full name.
+        signal: Option<String>,
+    },
 }
 
 impl Order {
     /// Whether it changes nothing.
     pub const fn only_asks(&self) -> bool {
-        matches!(self, Self::Upgrade { ask: Ask::Status, .. })
+        matches!(self, Self::Upgrade { ask: Ask::Status, .. } | Self::Model { .. })
+    }
+}
+
+/// What came of an order.
+#[derive(Debug)]
+pub struct Done {
+    /// For people.
+    pub told: String,
+    /// What a detector has learned, in its plugin's own form.
+    pub model: Option<Vec<u8>>,
+}
+
+impl From<String> for Done {
+    fn from(told: String) -> Self {
+        Self { told, model: None }
     }
 }
 
@@ -42,12 +69,12 @@ pub struct Given {
     pub order: Order,
     /// Who gave it, as far as the system says.
     pub by: String,
-    answer: oneshot::Sender<Result<String, String>>,
+    answer: oneshot::Sender<Result<Done, String>>,
 }
 
 impl Given {
     /// Answers whoever gave it.
-    pub fn answer(self, answer: Result<String, String>) {
+    pub fn answer(self, answer: Result<Done, String>) {
         if self.answer.send(answer).is_err() {
             tracing::debug!("whoever gave the order no longer waits");
         }
@@ -65,11 +92,11 @@ impl Control {
         (Self(sender), receiver)
     }
 
-    /// Gives an order and waits until it was carried out; what was done, for people.
+    /// Gives an order and waits until it was carried out; what came of it.
     ///
     /// # Errors
     /// Why it was not.
-    pub async fn give(&self, order: Order, by: String) -> Result<String, String> {
+    pub async fn give(&self, order: Order, by: String) -> Result<Done, String> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Given { order, by, answer }).await.map_err(|_| STOPPING.to_owned())?;
         answered.await.map_err(|_| STOPPING.to_owned())?
@@ -79,7 +106,7 @@ impl Control {
     ///
     /// # Errors
     /// As [`Control::give`].
-    pub fn give_blocking(&self, order: Order, by: String) -> Result<String, String> {
+    pub fn give_blocking(&self, order: Order, by: String) -> Result<Done, String> {
         let (answer, answered) = oneshot::channel();
         self.0.blocking_send(Given { order, by, answer }).map_err(|_| STOPPING.to_owned())?;
         answered.blocking_recv().map_err(|_| STOPPING.to_owned())?

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use watchfire_config::{Config, GatewayConfig, ServerConfig};
 use watchfire_model::Clock;
-use watchfire_pipeline::{BindingPlan, Change, Changes, DetectorHealth, Stats};
+use watchfire_pipeline::{BindingPlan, Change, Changes, DetectorFactory, DetectorHealth, Stats};
 use watchfire_server::Editor;
 use watchfire_ua::Kinds;
 
 use crate::assemble::{Assembly, detector_nodes};
 use crate::certificate_ends::{CertificateEnds, LiveEnds};
-use crate::control::{Given, Order};
+use crate::control::{Done, Given, Order};
 use crate::data::Data;
 use crate::prints::{self, Prints, Step, Steps};
 use crate::provenance::{Plugins, Provenance};
@@ -40,6 +40,8 @@ pub struct Live {
     pub editor: Editor,
     /// What signals' values are.
     pub kinds: Kinds,
+    /// What makes detectors.
+    pub factory: Arc<dyn DetectorFactory>,
     /// What runs out.
     pub ends: Arc<LiveEnds>,
     /// `[gateway]` as it runs.
@@ -104,16 +106,28 @@ impl Live {
     /// Carries an order out and answers whoever gave it. What is not good changes nothing.
     pub async fn carry_out(&mut self, given: Given, surveys: &mut Surveys) {
         let done = match &given.order {
-            Order::Reload { dry_run } => self.reload(*dry_run, surveys).await,
-            Order::Upgrade { detector, ask } => self.upgrade(detector, ask, &given.by).await,
+            Order::Reload { dry_run } => self.reload(*dry_run, surveys).await.map(Done::from),
+            Order::Upgrade { detector, ask } => self.upgrade(detector, ask, &given.by).await.map(Done::from),
+            Order::Model { detector } => self.model(detector).await,
+            Order::Forget { detector, signal } => {
+                self.forget(detector, signal.as_deref(), &given.by).await.map(Done::from)
+            }
         };
         let answer = done.map_err(|error| format!("{error:#}"));
         match &answer {
             Ok(_) if given.order.only_asks() => {}
-            Ok(told) => told.lines().for_each(|line| tracing::info!(by = given.by, line, "carried out")),
+            Ok(done) => done.told.lines().for_each(|line| tracing::info!(by = given.by, line, "carried out")),
             Err(reason) => tracing::error!(by = given.by, reason, "refused; everything goes on as it was"),
         }
         given.answer(answer);
+    }
+
+    /// A detector as it is configured.
+    pub fn configured(&self, detector: &str) -> Result<&Arc<BindingPlan>> {
+        self.plans.get(detector).with_context(|| {
+            let known: Vec<_> = self.plans.keys().map(|name| format!("`{name}`")).collect();
+            format!("there is no detector `{detector}`; there are {}", known.join(", "))
+        })
     }
 
     /// Takes over what the servers have now.

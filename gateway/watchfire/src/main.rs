@@ -18,6 +18,7 @@ mod exchange;
 mod found;
 mod gaps;
 mod history;
+mod learned;
 mod live;
 mod plugin;
 mod prints;

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod install;
 mod keygen;
+mod learned;
 mod list;
 mod new;
 mod pack;
@@ -62,6 +63,10 @@ pub enum PluginCommand {
     /// Try another version of a detector's plugin beside it while the gateway runs, see what it says otherwise, then take
     /// it over or roll it back.
     Upgrade(upgrade::Upgrade),
+    /// Show what a detector of the running gateway has learned, or write it to a file, to be reviewed or kept.
+    Model(learned::Model),
+    /// Have a detector of the running gateway forget what it has learned, of one signal or all. It is on record.
+    Forget(learned::Forget),
     /// Accept that the plugin file of a detector was changed.
     Accept(install::Accept),
 }
@@ -74,9 +79,11 @@ pub fn plugin(options: &Plugin) -> Result<ExitCode> {
     match &options.command {
         PluginCommand::Accept(options) => install::accept(options),
         PluginCommand::Check(options) => check::check(options),
+        PluginCommand::Forget(options) => learned::forget(options),
         PluginCommand::Install(options) => install::install(options),
         PluginCommand::Keygen(options) => keygen::keygen(options),
         PluginCommand::List(options) => list::list(options),
+        PluginCommand::Model(options) => learned::model(options),
         PluginCommand::New(options) => new::new(options),
         PluginCommand::Pack(options) => pack::pack(options),
         PluginCommand::Remove(options) => list::remove(options),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use blake3::{Hash, Hasher};
 use watchfire_config::{GatewayConfig, Role, Roles, ServerConfig, SignalConfig, SourceConfig};
@@ -133,7 +134,9 @@ impl Prints {
         let detector = |plan: &Arc<BindingPlan>| {
             // On which lines it is written changes nothing.
             let spec = BindingSpec { places: BTreeMap::new(), ..plan.spec.clone() };
-            let settings = print(&BindingPlan { mode: Mode::default(), spec, ..(**plan).clone() });
+            // What it learned from once it does not learn from again.
+            let (mode, learns_back) = (Mode::default(), Duration::ZERO);
+            let settings = print(&BindingPlan { mode, spec, learns_back, ..(**plan).clone() });
             let found = found.get(&plan.spec.name);
             let plugin = found.map(|found| format!("{} {}", found.digest, found.model)).unwrap_or_default();
             (plan.spec.name.clone(), DetectorPrint { plugin, mode: plan.mode, settings })

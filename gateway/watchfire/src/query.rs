@@ -120,6 +120,8 @@ mod socket {
         Told(String),
         /// Names.
         Names(Vec<String>),
+        /// What a detector has learned.
+        Model(Vec<u8>),
         /// Why there are none, or no more.
         Error(String),
         /// That was all.
@@ -224,7 +226,14 @@ mod socket {
             Ok(Question::Verify) => Ok(Answer::Report(verify::look(stores))),
             Ok(Question::Backup { to }) => backup::make(stores, folder, &to).map(Answer::Told),
             Ok(Question::Order(order)) => {
-                control.give_blocking(order, by).map(Answer::Told).map_err(|reason| anyhow::anyhow!(reason))
+                let done = control.give_blocking(order, by).map_err(|reason| anyhow::anyhow!(reason));
+                done.map(|done| {
+                    if let Some(model) = done.model {
+                        // Whoever asked may have gone.
+                        drop(pages.blocking_send(Answer::Model(model)));
+                    }
+                    Answer::Told(done.told)
+                })
             }
             Err(error) => Err(anyhow::anyhow!("the gateway does not know this question: {error}")),
         };
@@ -286,6 +295,17 @@ mod socket {
         pub async fn told(&mut self) -> Result<String> {
             match self.answer().await? {
                 Answer::Told(told) => Ok(told),
+                other => bail!("the gateway answers something else: {other:?}"),
+            }
+        }
+
+        /// What a detector has learned.
+        ///
+        /// # Errors
+        /// As [`Answers::next`].
+        pub async fn model(&mut self) -> Result<Vec<u8>> {
+            match self.answer().await? {
+                Answer::Model(model) => Ok(model),
                 other => bail!("the gateway answers something else: {other:?}"),
             }
         }
@@ -378,6 +398,11 @@ mod socket {
 
         /// Never asked.
         pub async fn names(&mut self) -> Result<Vec<String>> {
+            match self.0 {}
+        }
+
+        /// Never asked.
+        pub async fn model(&mut self) -> Result<Vec<u8>> {
             match self.0 {}
         }
 

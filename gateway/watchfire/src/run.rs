@@ -168,15 +168,17 @@ async fn assembled(
     let (server, surface) = assembly.server(&data, shown, given, clock, &detectors)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let settings = assembly.config().gateway.clone();
+    let factory = Assembly::sandbox(&data, Arc::new(plugins.clone()))?;
     let ends = Arc::new(LiveEnds::new(CertificateEnds::new(assembly.config(), data.pki()), first_to_end));
     let live = Live {
         file,
         clock: clock.clone(),
         stats: stats.clone(),
         changes,
-        plugins: plugins.clone(),
+        plugins,
         editor: server.editor(),
         kinds: assembly.kinds().clone(),
+        factory: factory.clone(),
         ends: ends.clone(),
         gateway: settings.clone(),
         server: assembly.config().server.clone(),
@@ -188,7 +190,7 @@ async fn assembled(
     let gateway = Gateway {
         clock: clock.clone(),
         log: data.log.clone(),
-        factory: Assembly::sandbox(&data, Arc::new(plugins))?,
+        factory,
         surfaces,
         bindings,
         site: assembly.site(),

@@ -60,10 +60,7 @@ pub fn plans_of(base: &Arc<BindingPlan>, upgrade: Option<&Upgrade>) -> Vec<Arc<B
 impl Live {
     /// Does what is asked of a detector's upgrade; what was done, for people.
     pub async fn upgrade(&mut self, detector: &str, ask: &Ask, by: &str) -> Result<String> {
-        if !self.plans.contains_key(detector) {
-            let known: Vec<_> = self.plans.keys().map(|name| format!("`{name}`")).collect();
-            bail!("there is no detector `{detector}`; there are {}", known.join(", "));
-        }
+        self.configured(detector)?;
         match ask {
             Ask::Begin { file, history } => self.begin(detector, file.clone(), *history, by).await,
             Ask::Status => self.status(detector),
@@ -196,7 +193,7 @@ impl Live {
     async fn move_on(&mut self, detector: &str) -> Result<()> {
         let now = self.plugins.now();
         let plugins = tokio::task::spawn_blocking(move || now.with_upgrades()).await.context("reading failed")??;
-        let base = self.plans.get(detector).context("the detector is gone")?;
+        let base = self.configured(detector)?;
         let plans = plans_of(base, plugins.upgrade(detector));
         let names: Vec<String> = plans.iter().map(|plan| plan.spec.name.clone()).collect();
         let looking = plugins.clone();

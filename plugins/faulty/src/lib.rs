@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use watchfire_detector::{
-    Batch, Blame, Condition, Decides, Description, Detector, Finding, Level, Outcome, Refusal, Scale, Scope, Setup,
-    Verdict, Versioned, config, refuse, restore, snapshot,
+    Batch, Blame, Condition, Decides, Description, Detector, Event, Finding, Learner, Level, Observer, Outcome,
+    Refusal, Scale, Scope, Setup, Verdict, Versioned, config, refuse, restore, snapshot,
 };
 
 const ABOVE: f64 = 100.0;
@@ -52,6 +52,12 @@ pub enum Fault {
     TrapAtInit,
     /// It has two conditions of one name.
     TwinConditions,
+    /// It panics when it is to learn.
+    LearnTrap,
+    /// What it has learned has megabytes.
+    HugeModel,
+    /// It answers events with megabytes.
+    ObserveFlood,
 }
 
 /// The configuration.
@@ -161,6 +167,27 @@ impl Detector for Faulty {
     }
 }
 
+impl Learner for Faulty {
+    #[expect(clippy::panic, reason = "a trap is what it is asked for")]
+    fn learn(&mut self, _batch: &Batch) -> Result<(), Refusal> {
+        if self.settings.fault == Fault::LearnTrap { panic!("asked to trap at learning") } else { Ok(()) }
+    }
+
+    fn model(&self) -> Vec<u8> {
+        if self.settings.fault == Fault::HugeModel { vec![7; 32 << 20] } else { Vec::new() }
+    }
+}
+
+impl Observer for Faulty {
+    fn observe(&mut self, _frame: u64, _now: i64, events: &[Event]) -> Result<Outcome, Refusal> {
+        let mut outcome = Outcome::default();
+        if self.settings.fault == Fault::ObserveFlood && !events.is_empty() {
+            outcome.verdicts.push(Verdict { why: "x".repeat(32 << 20), ..verdict(0, 0) });
+        }
+        Ok(outcome)
+    }
+}
+
 impl Faulty {
     #[expect(clippy::panic, reason = "a trap is what it is asked for")]
     fn misbehave(&self, outcome: &mut Outcome) -> Result<(), Refusal> {
@@ -188,6 +215,9 @@ impl Faulty {
             | Fault::RefuseModel
             | Fault::TrapAtInit
             | Fault::TwinConditions
+            | Fault::LearnTrap
+            | Fault::HugeModel
+            | Fault::ObserveFlood
             | Fault::HugeState => {}
         }
         Ok(())
@@ -217,4 +247,4 @@ fn dig(depth: f64) -> f64 {
 }
 
 #[cfg(target_arch = "wasm32")]
-watchfire_detector::export!(Faulty);
+watchfire_detector::export!(Faulty: Learner + Observer);

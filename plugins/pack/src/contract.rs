@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use wasmparser::{Parser, Payload};
-use wit_component::{StringEncoding, embed_component_metadata};
+use wit_component::{StringEncoding, embed_component_metadata, metadata};
 use wit_parser::Resolve;
 
 use crate::shape::{DETECTOR, PACKAGE};
@@ -13,19 +13,11 @@ use crate::shape::{DETECTOR, PACKAGE};
 /// The contract.
 const CONTRACT: &str = include_str!("../../../wit/0.1.0/detector.wit");
 const VERSION: &str = "0.1.0";
-/// The name of the custom sections with which compilers that know interfaces tell them.
-const TOLD: &str = "component-type";
 
-/// Whether a module carries the types of its interfaces.
+/// Whether a module carries the types of what it exports: its compiler may know interfaces and not say which it has.
 pub(crate) fn is_told(module: &[u8]) -> Result<bool> {
-    for payload in Parser::new(0).parse_all(module) {
-        if let Payload::CustomSection(custom) = payload.context("it is not a WebAssembly module")?
-            && custom.name().starts_with(TOLD)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let (_, told) = metadata::decode(module).context("the types that it carries cannot be read")?;
+    Ok(told.resolve.worlds.get(told.world).is_some_and(|world| !world.exports.is_empty()))
 }
 
 /// The module with the contract's types for the interfaces it exports. One that exports none is given none.

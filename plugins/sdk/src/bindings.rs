@@ -1,16 +1,16 @@
-//! The contract as the component model sees it: generated, never written by hand.
+//! The contract as the component model sees it: generated, never written by hand. Which of its interfaces a component
+//! has is for [`crate::export!`] to say; `watchfire plugin pack` reads it from the names of what is exported.
 #![allow(missing_docs, clippy::all, reason = "generated code")]
 
 wit_bindgen::generate!({
     path: "../../wit/0.1.0",
     inline: "
-        package watchfire:guest;
-        world guest {
-            include watchfire:detector/minimal@0.1.0;
-            export watchfire:detector/state@0.1.0;
+        package watchfire:sdk;
+        world sdk {
+            include watchfire:detector/full@0.1.0;
         }
     ",
-    world: "watchfire:guest/guest",
+    world: "watchfire:sdk/sdk",
     generate_all,
     pub_export_macro: true,
     default_bindings_module: "watchfire_detector::bindings",

@@ -111,6 +111,33 @@ pub struct Batch {
     pub gaps: Vec<Gap>,
 }
 
+/// An event of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// Its time, UTC nanoseconds.
+    pub time: i64,
+    /// The signal that is its stream.
+    pub source: u32,
+    /// Its type: a node id with its namespace's URI, such as `i=2915`.
+    pub event_type: String,
+    /// From 1 to 1000; 0 where it does not say.
+    pub severity: u16,
+    /// Who caused it, where it says so.
+    pub user: Option<String>,
+    /// Its sentence.
+    pub message: String,
+    /// What else it says, by the names of the standard's fields, sorted by them.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Event {
+    /// What it says under a name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// One row of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {

@@ -3,17 +3,20 @@
 
 use std::cell::RefCell;
 
-use crate::bindings::exports::watchfire::detector::detector as out;
+use crate::bindings::exports::watchfire::detector::{detector as out, events_in};
 use crate::bindings::watchfire::detector::types as wit;
-use crate::{Blame, Cause, Condition, Decides, Detector, Kind, Level, Outcome, Phase, Refusal, Scale, Scope, Verdict};
+use crate::{
+    Blame, Cause, Condition, Decides, Detector, Kind, Learner, Level, Observer, Outcome, Phase, Refusal, Scale, Scope,
+    Verdict,
+};
 
 /// The one detector of a component.
 pub type Cell<D> = RefCell<Option<D>>;
 
-/// Makes a component of a detector.
+/// Makes a component of a detector: `export!(Hot)`, or `export!(Hot: Learner + Observer)` for one that is that as well.
 #[macro_export]
 macro_rules! export {
-    ($detector:ty) => {
+    ($detector:ty $(: $first:ident $(+ $more:ident)*)?) => {
         const _: () = {
             use $crate::bindings::exports::watchfire::detector::{detector as wit, state};
             use $crate::bindings::watchfire::detector::types::{Batch, Refusal};
@@ -38,6 +41,7 @@ macro_rules! export {
                     DETECTOR.with(|cell| glue::explain(cell, condition, instance))
                 }
             }
+            wit::__export_watchfire_detector_detector_0_1_0_cabi!(Component with_types_in wit);
 
             impl state::Guest for Component {
                 fn save() -> Vec<u8> {
@@ -47,8 +51,45 @@ macro_rules! export {
                     DETECTOR.with(|cell| glue::load(cell, state_version, &bytes))
                 }
             }
-    $crate::bindings::export_component!(Component with_types_in $crate::bindings);
+            state::__export_watchfire_detector_state_0_1_0_cabi!(Component with_types_in state);
+
+            $($crate::export_also!($first); $($crate::export_also!($more);)*)?
         };
+    };
+}
+
+/// What [`export!`] makes of what a detector is as well.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_also {
+    (Learner) => {
+        use $crate::bindings::exports::watchfire::detector::learner;
+
+        impl learner::Guest for Component {
+            fn learn(batch: Batch) -> Result<(), Refusal> {
+                DETECTOR.with(|cell| glue::learn(cell, batch))
+            }
+            fn freeze(on: bool) {
+                DETECTOR.with(|cell| glue::freeze(cell, on));
+            }
+            fn forget(signal: Option<u32>) {
+                DETECTOR.with(|cell| glue::forget(cell, signal));
+            }
+            fn model() -> Vec<u8> {
+                DETECTOR.with(glue::model)
+            }
+        }
+        learner::__export_watchfire_detector_learner_0_1_0_cabi!(Component with_types_in learner);
+    };
+    (Observer) => {
+        use $crate::bindings::exports::watchfire::detector::events_in;
+
+        impl events_in::Guest for Component {
+            fn observe(frame: u64, now: i64, events: Vec<events_in::Event>) -> Result<wit::Outcome, Refusal> {
+                DETECTOR.with(|cell| glue::observe(cell, frame, now, events))
+            }
+        }
+        events_in::__export_watchfire_detector_events_in_0_1_0_cabi!(Component with_types_in events_in);
     };
 }
 
@@ -108,6 +149,55 @@ pub fn save<D: Detector>(cell: &Cell<D>) -> Vec<u8> {
 #[doc(hidden)]
 pub fn load<D: Detector>(cell: &Cell<D>, state_version: u32, bytes: &[u8]) -> Result<(), wit::Refusal> {
     cell.borrow_mut().as_mut().ok_or_else(not_started)?.load(state_version, bytes).map_err(refusal)
+}
+
+#[doc(hidden)]
+pub fn learn<D: Learner>(cell: &Cell<D>, batch: wit::Batch) -> Result<(), wit::Refusal> {
+    cell.borrow_mut().as_mut().ok_or_else(not_started)?.learn(&columns(batch)).map_err(refusal)
+}
+
+#[doc(hidden)]
+pub fn freeze<D: Learner>(cell: &Cell<D>, on: bool) {
+    if let Some(detector) = cell.borrow_mut().as_mut() {
+        detector.freeze(on);
+    }
+}
+
+#[doc(hidden)]
+pub fn forget<D: Learner>(cell: &Cell<D>, signal: Option<u32>) {
+    if let Some(detector) = cell.borrow_mut().as_mut() {
+        detector.forget(signal);
+    }
+}
+
+#[doc(hidden)]
+pub fn model<D: Learner>(cell: &Cell<D>) -> Vec<u8> {
+    cell.borrow().as_ref().map(D::model).unwrap_or_default()
+}
+
+#[doc(hidden)]
+pub fn observe<D: Observer>(
+    cell: &Cell<D>,
+    frame: u64,
+    now: i64,
+    events: Vec<events_in::Event>,
+) -> Result<out::Outcome, wit::Refusal> {
+    let events: Vec<_> = events.into_iter().map(event).collect();
+    let mut detector = cell.borrow_mut();
+    let detector = detector.as_mut().ok_or_else(not_started)?;
+    detector.observe(frame, now, &events).map(outcome).map_err(refusal)
+}
+
+fn event(event: events_in::Event) -> crate::Event {
+    crate::Event {
+        time: event.time,
+        source: event.source,
+        event_type: event.event_type,
+        severity: event.severity,
+        user: event.user,
+        message: event.message,
+        fields: event.fields,
+    }
 }
 
 fn columns(batch: wit::Batch) -> crate::Batch {

@@ -25,6 +25,29 @@
 //! # fn main() {}
 //! ```
 
+//!
+//! One that also learns from history, or hears of servers' events, says so where it is exported: [`Learner`],
+//! [`Observer`].
+//!
+//! ```
+//! # use watchfire_detector as wd;
+//! # struct Quiet(u64);
+//! # impl wd::Detector for Quiet {
+//! #     fn describe() -> wd::Description { wd::Description::default() }
+//! #     fn init(_setup: wd::Setup) -> Result<(Self, Vec<wd::Condition>), wd::Refusal> { Ok((Self(0), Vec::new())) }
+//! #     fn process(&mut self, _batch: &wd::Batch) -> Result<wd::Outcome, wd::Refusal> { Ok(wd::Outcome::default()) }
+//! # }
+//! impl wd::Learner for Quiet {
+//!     fn learn(&mut self, batch: &wd::Batch) -> Result<(), wd::Refusal> {
+//!         self.0 += batch.rows().count() as u64;
+//!         Ok(())
+//!     }
+//! }
+//! #[cfg(target_arch = "wasm32")]
+//! wd::export!(Quiet: Learner);
+//! # fn main() {}
+//! ```
+
 #[cfg(target_arch = "wasm32")]
 pub mod bindings;
 mod config;
@@ -39,10 +62,10 @@ mod state;
 
 pub use config::{config, refuse};
 pub use contract::{
-    Batch, Blame, Cause, Condition, Decides, Description, Finding, Gap, Kind, Level, Outcome, Phase, Progress, Refusal,
-    Row, Scale, Scope, Scores, Setup, Signal, Slot, Verdict, quality,
+    Batch, Blame, Cause, Condition, Decides, Description, Event, Finding, Gap, Kind, Level, Outcome, Phase, Progress,
+    Refusal, Row, Scale, Scope, Scores, Setup, Signal, Slot, Verdict, quality,
 };
-pub use detector::Detector;
+pub use detector::{Detector, Learner, Observer};
 #[cfg(target_arch = "wasm32")]
 pub use glue::log;
 pub use show::number;

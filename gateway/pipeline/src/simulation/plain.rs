@@ -1,12 +1,13 @@
 //! A detector without a sandbox: one condition it decides itself, one that the gateway decides from its scores, a
-//! state, a value on which it traps; and it counts the gaps it is told of.
+//! state, a value on which it traps; and it counts the gaps it is told of. As "learner" it sums up what it is taught, as
+//! its `learner` is asked to; as "observer" it finds severe events high, and remembers all.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use watchfire_model::{
-    Batch, ConditionSpec, Decides, Finding, GapCause, Instant, Level, Outcome, Scale, Scope, ScoreColumns, Severity,
-    Verdict,
+    Batch, ConditionSpec, Decides, Event, Finding, GapCause, Instant, Level, Lsn, Outcome, Scale, Scope, ScoreColumns,
+    Severity, Verdict,
 };
 
 use crate::{BindingSpec, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
@@ -24,6 +25,7 @@ impl DetectorFactory for PlainFactory {
         let (version, limit) = match binding.plugin.as_str() {
             "plain 2" => (2, 20.0),
             "plain 3" => (3, 10.0),
+            "learner 2" => (2, 10.0),
             _ => (1, 10.0),
         };
         let identity = DetectorIdentity {
@@ -57,6 +59,11 @@ impl DetectorFactory for PlainFactory {
             sum: 0.0,
             skips: 0,
             after_load: false,
+            learns: binding.plugin.starts_with("learner") || binding.plugin == "observer",
+            learned: BTreeMap::new(),
+            frozen: false,
+            observes: binding.plugin == "observer",
+            heard: Vec::new(),
         }))
     }
 }
@@ -69,6 +76,13 @@ struct Plain {
     sum: f64,
     skips: usize,
     after_load: bool,
+    learns: bool,
+    /// The sum of what was learned, by signal.
+    learned: BTreeMap<u32, f64>,
+    frozen: bool,
+    observes: bool,
+    /// The messages of events, and texts.
+    heard: Vec<String>,
 }
 
 impl Plain {
@@ -102,7 +116,9 @@ impl Detector for Plain {
             outcome.verdicts.extend(held.map(|(i, _)| self.verdict(*i, batch.now.ns(), true, f64::NAN)));
         }
         self.skips += batch.gaps.iter().filter(|gap| gap.cause == GapCause::Skipped).count();
-        for ((instance, at), value) in batch.signal.iter().zip(&batch.time).zip(&batch.value) {
+        self.heard.extend(batch.text.iter().map(|(_, text)| format!("text {text}")));
+        let judged = batch.signal.iter().zip(&batch.time).zip(&batch.value).filter(|(_, value)| !value.is_nan());
+        for ((instance, at), value) in judged {
             if *value == POISON {
                 return Err(DetectorFault::Trap("poison".into()));
             }
@@ -126,15 +142,63 @@ impl Detector for Plain {
     }
 
     async fn save(&mut self) -> Result<Option<Vec<u8>>, DetectorFault> {
-        Ok(Some(postcard::to_allocvec(&(&self.levels, self.sum, self.skips)).unwrap()))
+        Ok(Some(postcard::to_allocvec(&(&self.levels, self.sum, self.skips, &self.learned, &self.heard)).unwrap()))
     }
 
     async fn load(&mut self, state_version: u32, bytes: &[u8]) -> Result<(), DetectorFault> {
         if self.identity.state_version == 3 && state_version != 3 {
             return Err(DetectorFault::Refused(format!("state version {state_version}")));
         }
-        (self.levels, self.sum, self.skips) = postcard::from_bytes(bytes).unwrap();
+        (self.levels, self.sum, self.skips, self.learned, self.heard) = postcard::from_bytes(bytes).unwrap();
         self.after_load = true;
         Ok(())
+    }
+
+    fn learns(&self) -> bool {
+        self.learns
+    }
+
+    async fn learn(&mut self, batch: &Batch) -> Result<(), DetectorFault> {
+        for (instance, value) in batch.signal.iter().zip(&batch.value) {
+            if *value == POISON {
+                return Err(DetectorFault::Trap("poison".into()));
+            }
+            if !self.frozen {
+                *self.learned.entry(*instance).or_default() += value;
+            }
+        }
+        Ok(())
+    }
+
+    async fn freeze(&mut self, on: bool) -> Result<(), DetectorFault> {
+        assert!(self.frozen != on, "it is told what it knows");
+        self.frozen = on;
+        Ok(())
+    }
+
+    async fn forget(&mut self, signal: Option<u32>) -> Result<(), DetectorFault> {
+        self.learned.retain(|instance, _| signal.is_some_and(|signal| signal != *instance));
+        Ok(())
+    }
+
+    async fn model(&mut self) -> Result<Vec<u8>, DetectorFault> {
+        let heard = if self.heard.is_empty() { String::new() } else { format!(" {:?}", self.heard) };
+        Ok(format!("{:?}{heard}", self.learned).into_bytes())
+    }
+
+    fn observes(&self) -> bool {
+        self.observes
+    }
+
+    async fn observe(&mut self, _frame: Lsn, _now: Instant, events: &[Event]) -> Result<Outcome, DetectorFault> {
+        let mut outcome = Outcome::default();
+        for event in events {
+            self.heard.push(format!("{} by {:?}", event.message, event.user));
+            let high = event.severity > 500;
+            if self.levels.insert(event.source, high).unwrap_or(false) != high {
+                outcome.verdicts.push(self.verdict(event.source, event.time, high, event.severity.into()));
+            }
+        }
+        Ok(outcome)
     }
 }

@@ -148,6 +148,7 @@ pub fn plan(mode: Mode) -> BindingPlan {
         sources: vec!["s".into()],
         budget: None,
         kept_as,
+        learns_back: Duration::ZERO,
         beside: None,
     }
 }
@@ -295,6 +296,26 @@ impl Rig {
             rows.push(SignalId(*signal), self.clock.now(), *value, StatusCode::GOOD, Quality::NONE, 0);
         }
         self.hand_in(Arrival::Rows(rows));
+        self.wait_ms(11).await;
+    }
+
+    /// Several of a minute ago, as a source fetches them from its server's history.
+    pub async fn late(&self, values: &[(u32, f64)]) {
+        let mut rows = Rows::default();
+        let at = self.clock.now().minus(Duration::from_secs(60));
+        for (signal, value) in values {
+            rows.push(SignalId(*signal), at, *value, StatusCode::GOOD, Quality::LATE, 0);
+        }
+        self.hand_in(Arrival::Late(rows));
+        self.wait_ms(11).await;
+    }
+
+    /// An event, or any other text, with these marks.
+    pub async fn text(&self, signal: u32, text: &str, quality: Quality) {
+        let mut rows = Rows::default();
+        rows.push(SignalId(signal), self.clock.now(), f64::NAN, StatusCode::GOOD, quality, 0);
+        rows.set_text(text.into());
+        self.hand_in(if quality.has(Quality::LATE) { Arrival::Late(rows) } else { Arrival::Rows(rows) });
         self.wait_ms(11).await;
     }
 

@@ -7,7 +7,7 @@ use watchfire_model::{Batch, Instant, Lsn, SignalId, SignalInfo};
 use watchfire_pipeline::{BindingSpec, CreateError, Detector, DetectorFactory, Quota};
 use watchfire_sandbox::{Sandbox, SandboxOptions};
 
-pub const PLUGINS: [&str; 4] = ["faulty", "limit", "novelty", "stuck"];
+pub const PLUGINS: [&str; 5] = ["apprentice", "faulty", "limit", "novelty", "stuck"];
 
 /// The file of a built plugin.
 pub fn component(name: &str) -> PathBuf {

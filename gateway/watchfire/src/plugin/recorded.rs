@@ -175,16 +175,7 @@ fn signals(asked: &[String], ids: &BTreeMap<Arc<str>, SignalId>, lines: &[Line])
                 continue;
             }
             let kind = kind(lines.iter().filter(|line| line.signal == *name));
-            found.push(SignalInfo {
-                id: *id,
-                name: name.clone(),
-                kind,
-                unit: None,
-                range: None,
-                sampling_ns: None,
-                role: role.into(),
-                group: 0,
-            });
+            found.push(SignalInfo { id: *id, name: name.clone(), kind, role: role.into(), ..SignalInfo::default() });
         }
     }
     Ok(found)
