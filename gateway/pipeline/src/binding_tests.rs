@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use watchfire_alarms::{AlarmType, ConditionDef};
 use watchfire_model::{
@@ -57,6 +58,7 @@ fn an_alarm_is_held_against_the_signal_of_its_group_that_has_the_role() {
         sampling_ns: None,
         role: role.into(),
         group,
+        events: false,
     };
     let signals = vec![
         signal(1, "p/oil", "value", 1),
@@ -83,6 +85,7 @@ fn an_alarm_is_held_against_the_signal_of_its_group_that_has_the_role() {
         sources: Vec::new(),
         budget: None,
         kept_as: "away".into(),
+        learns_back: Duration::ZERO,
         beside: None,
     };
     let against = |scope: Scope, alarm_type: &str| {
