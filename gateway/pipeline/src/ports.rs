@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{
-    AlarmSettings, AlarmState, Batch, ConditionSpec, Event, Gap, Instant, Limits, Lsn, Outcome, Record, RecordBody, Rows,
-    SignalId, SignalInfo, Summary, Unit, Verdict,
+    AlarmSettings, AlarmState, Batch, ConditionSpec, Event, Gap, Instant, Limits, Lsn, Outcome, Record, RecordBody,
+    Rows, SignalId, SignalInfo, Summary, Unit, Verdict,
 };
 
 use crate::{Inlet, LastTimes};
