@@ -13,7 +13,7 @@ use crate::bytes::{Reader, put_varint};
 use crate::key_value::{Change, KeyValue};
 use crate::sizes::folder_bytes;
 use crate::slot::Slot;
-use crate::store::{Store, failed, sync_folder};
+use crate::store::{Store, failed, free_what_is_left, sync_folder};
 
 /// Databases that stay open however large they are.
 const OPEN_MIN: usize = 4;
@@ -24,7 +24,7 @@ const OPEN_BYTES: u64 = 64 << 20;
 /// What a database keeps decoded; what is read again soon is in the system's own cache beside.
 const CACHE_BYTES: u64 = 16 << 20;
 /// From so many bytes on a slot takes no more buckets: the next part of its day does.
-const SLOT_BYTES: u64 = 256 << 20;
+const SLOT_BYTES: u64 = 64 << 20;
 /// Under which a slot's database says how far it was filled. No bucket has it: places begin with 1, eight bytes long.
 const FILLED_KEY: [u8; 1] = [0];
 
@@ -216,6 +216,8 @@ impl Days {
         for slot in slots {
             open.retain(|(held, store)| *held != slot || Arc::strong_count(store) > 1);
         }
+        drop(open);
+        free_what_is_left();
     }
 
     /// With slots of so many bytes.

@@ -31,6 +31,8 @@ use crate::key_value::{Change, Group, KEY_BYTES_MAX, KeyValue, Pair, VALUE_BYTES
 const BATCH_CHANGES_MAX: usize = 500;
 /// Fewer pairs are written as they are: they would change one leaf twice, and so write it more often.
 const LAID_MIN: usize = 32;
+/// Each frees some hundred pages; more than one seal leaves.
+const FREE_STEPS: usize = 256;
 /// A database that was just closed in this process may hold its lock a moment longer.
 const LOCK_TRIES: usize = 200;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
@@ -62,6 +64,12 @@ pub fn failed(doing: &str, path: &Path, source: io::Error) -> PortError {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => PortError::Full { doing },
         _ => PortError::Io { doing, source },
     }
+}
+
+/// Frees what databases that were closed have left. They free it only once all threads are known to have looked away,
+/// and ask a little at each use of some other one. Costs microseconds.
+pub fn free_what_is_left() {
+    (0..FREE_STEPS).for_each(|_| sled::pin().flush());
 }
 
 /// Makes the entries of a folder durable.

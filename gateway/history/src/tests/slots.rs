@@ -33,6 +33,9 @@ fn place(folder: &Path, part: u16) -> PathBuf {
     folder.join("ts").join(Slot { part, ..Slot::first_of(Instant::from_s(START_S)) }.to_string())
 }
 
+/// What is told of it, and what is done to a slot.
+type Damage<'d> = (&'d str, &'d dyn Fn(&Path));
+
 /// Those without samples, and the frames outside of `lost`.
 fn without(written: &[Record], lost: std::ops::RangeInclusive<u64>) -> Vec<Record> {
     let stays = |record: &&Record| !matches!(record.body, RecordBody::Data(_)) || !lost.contains(&record.lsn.0);
@@ -100,7 +103,7 @@ fn a_slot_that_a_killed_seal_began_goes_and_is_made_again() {
 #[test]
 fn a_gateway_goes_on_without_a_slot_that_is_damaged_and_says_so_once() {
     let written = records(42, 80, 1);
-    let damages: [(&str, &dyn Fn(&Path)); 3] = [
+    let damages: [Damage<'_>; 3] = [
         ("missing", &|slot| std::fs::remove_dir_all(slot).unwrap()),
         ("cut", &|slot| {
             let file = std::fs::OpenOptions::new().write(true).open(slot.join("db")).unwrap();
