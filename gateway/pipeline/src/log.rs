@@ -16,8 +16,8 @@ use watchfire_model::{Lsn, Record, RecordBody};
 use crate::tails::Tails;
 use crate::{Encoded, History, Journal, PortError};
 
-/// Bytes that the newest records in memory may hold together: some 260,000 plain samples.
-const RING_BYTES_MAX: usize = 10 << 20;
+/// Bytes that the newest records in memory may hold together: some 100,000 plain samples.
+const RING_BYTES_MAX: usize = 4 << 20;
 /// Records that stay in memory whatever they hold.
 const RING_RECORDS_MAX: usize = 1 << 14;
 /// Records a cursor takes over at once.

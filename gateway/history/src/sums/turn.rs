@@ -68,7 +68,10 @@ impl Turn {
         }
         let mut before = BTreeMap::new();
         for hour in self.hours.clone() {
-            before.extend(self.before(hour, block)?.map(|found| (hour, found)));
+            let Some((found, sum)) = self.before(hour, block)? else { continue };
+            // Where it is newer than its list, and comes out the same again, the list still has to say so.
+            self.lists.entry(hour).or_default().insert(block, sum);
+            before.insert(hour, found);
         }
         let mut after: BTreeMap<Hour, Block> = BTreeMap::new();
         for (signal, pieces) in &pieces {
@@ -105,12 +108,12 @@ impl Turn {
         Ok(rows)
     }
 
-    /// A block as it was made before.
-    fn before(&self, hour: Hour, block: u32) -> Result<Option<Block>, PortError> {
+    /// A block as it was made before, and its checksum.
+    fn before(&self, hour: Hour, block: u32) -> Result<Option<(Block, u32)>, PortError> {
         let Some(sum) = self.lists.get(&hour).and_then(|list| list.get(&block)) else { return Ok(None) };
         let bytes = bytes_of(&self.store, keys_of_block(hour, block, false))?;
         // After a kill it may be newer than its list; which one it is, it says itself.
-        let Some((found, _)) = Found::read(hour, block, &bytes) else {
+        let Some((found, own)) = Found::read(hour, block, &bytes) else {
             return Err(damaged_hour(self.store.folder(), hour, &format!("lacks block {block} ({sum:08x})")));
         };
         let mut whole = Block { upto: found.upto, entries: BTreeMap::new() };
@@ -131,7 +134,7 @@ impl Turn {
             };
             whole.entries.insert(signal, Entry { hour: one, minutes });
         }
-        Ok(Some(whole))
+        Ok(Some((whole, own)))
     }
 
     /// Puts a block among what is written next, in place of what was there.
