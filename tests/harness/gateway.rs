@@ -62,7 +62,8 @@ impl Site {
     pub fn configure_with(&self, server: &str, rest: &str) {
         let port = self.port;
         let head = format!(
-            "[gateway]\nname = \"test gateway\"\ncommit_interval_ms = 20\nretention_days = 36500\n\n\
+            "[gateway]\nname = \"test gateway\"\ncommit_interval_ms = 20\nretention_days = 36500\n\
+             disk_warning_mb = 1\n\n\
              [server]\nhost = \"127.0.0.1\"\nport = {port}\n{server}\n\n"
         );
         std::fs::write(self.config(), head + rest).unwrap();

@@ -21,6 +21,8 @@ pub struct GatewayConfig {
     pub retention_gb: Option<u64>,
     /// How long what history comes to by the minute and hour is kept, in whole days; 0: none is made. Default 1100.
     pub summary_retention_days: u32,
+    /// With less room on the disk than this it is told, MiB; the lesser of a twentieth and 10 GiB without it.
+    pub disk_warning_mb: Option<u64>,
     /// How many days before a certificate ends it is told. Default 30.
     pub certificate_warning_days: u32,
     /// The list of what was settled of alarms, over what detectors say of them.
@@ -44,6 +46,7 @@ impl GatewayConfig {
         let retention_days = section.integer_or("retention_days", 1..=36_500, 90);
         let retention_gb = section.integer("retention_gb", 1..=1_000_000);
         let summary_retention_days = section.integer_or("summary_retention_days", 0..=36_500, 1100);
+        let disk_warning_mb = section.integer("disk_warning_mb", 1..=1_000_000_000);
         let certificate_warning_days = section.integer_or("certificate_warning_days", 1..=3650, 30);
         let alarms_csv = section.text("alarms_csv").map(|file| base.join(file.text));
         let mode_signal = section.text("mode_signal");
@@ -72,6 +75,7 @@ impl GatewayConfig {
             retention_days: u32::try_from(retention_days).ok()?,
             retention_gb,
             summary_retention_days: u32::try_from(summary_retention_days).ok()?,
+            disk_warning_mb,
             certificate_warning_days: u32::try_from(certificate_warning_days).ok()?,
             alarms_csv,
             mode_signal: mode_signal.map(|signal| signal.text.to_owned()),

@@ -11,7 +11,7 @@ use crate::{Disk, Log, Notices, PortError, Room};
 
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Room runs out when less than this share of all is free,
+/// Where nothing is configured, room runs out when less than this share of all is free,
 const LOW_SHARE: u64 = 20;
 /// or less than this, whichever is less.
 const LOW_BYTES: u64 = 10 << 30;
@@ -22,6 +22,14 @@ const LOW_END_PERCENT: u64 = 110;
 const FULL_SHARE: u64 = 4;
 /// It no longer does when so many times the reserve are free.
 const FULL_END_TIMES: u64 = 2;
+
+/// A disk, and what of it is to be told.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    pub disk: Arc<dyn Disk>,
+    /// Room runs out when less than this is free, bytes; without it a share of the disk, or 10 GiB.
+    pub warning_bytes: Option<u64>,
+}
 
 /// How the disk stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +43,7 @@ enum Standing {
 }
 
 /// Looks, and tells, for as long as it is polled.
-pub(crate) async fn run(log: Arc<Log>, disk: Arc<dyn Disk>, notices: Notices, clock: Arc<dyn Clock>) {
+pub(crate) async fn run(log: Arc<Log>, disk: Watched, notices: Notices, clock: Arc<dyn Clock>) {
     let mut standing: Option<Standing> = None;
     let mut troubled = false;
     loop {
@@ -48,7 +56,7 @@ pub(crate) async fn run(log: Arc<Log>, disk: Arc<dyn Disk>, notices: Notices, cl
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             }
         };
-        let looked = tokio::task::spawn_blocking(move || look(&*looked_at, before, is_met)).await;
+        let looked = tokio::task::spawn_blocking(move || looked_at.look(before, is_met)).await;
         let (now, room) = match looked {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
@@ -67,7 +75,7 @@ pub(crate) async fn run(log: Arc<Log>, disk: Arc<dyn Disk>, notices: Notices, cl
         troubled = false;
         log.set_room(now != Standing::Full);
         if standing.replace(now) != Some(now) {
-            let reason = told(now, room);
+            let reason = told(now, room, disk.low_bytes(room));
             match now {
                 Standing::Enough => tracing::info!(reason, "room on the disk"),
                 Standing::Low => tracing::warn!(reason, "room on the disk runs out"),
@@ -78,41 +86,45 @@ pub(crate) async fn run(log: Arc<Log>, disk: Arc<dyn Disk>, notices: Notices, cl
     }
 }
 
-/// How the disk stands now, `is_met` when somebody could not write; the reserve is held or given free accordingly.
-fn look(disk: &dyn Disk, before: Option<Standing>, is_met: bool) -> Result<(Standing, Room), PortError> {
-    let room = disk.room()?;
-    let Room { free_bytes, reserve_bytes, .. } = room;
-    let low = low_bytes(room);
-    let is_low = |low: u64| if free_bytes < low { Standing::Low } else { Standing::Enough };
-    if before == Some(Standing::Full) {
-        // What was in reserve may be free now, or used.
-        if is_met || free_bytes < FULL_END_TIMES * reserve_bytes {
+impl Watched {
+    /// How the disk stands now, `is_met` when somebody could not write; the reserve is held or given free accordingly.
+    fn look(&self, before: Option<Standing>, is_met: bool) -> Result<(Standing, Room), PortError> {
+        let disk = &*self.disk;
+        let room = disk.room()?;
+        let Room { free_bytes, reserve_bytes, .. } = room;
+        let low = self.low_bytes(room);
+        let is_low = |low: u64| if free_bytes < low { Standing::Low } else { Standing::Enough };
+        if before == Some(Standing::Full) {
+            // What was in reserve may be free now, or used.
+            if is_met || free_bytes < FULL_END_TIMES * reserve_bytes {
+                return Ok((Standing::Full, room));
+            }
+            return match disk.hold() {
+                Ok(()) => Ok((is_low(low), room)),
+                Err(PortError::Full { .. }) => Ok((Standing::Full, room)),
+                Err(error) => Err(error),
+            };
+        }
+        if is_met || free_bytes < reserve_bytes / FULL_SHARE {
+            disk.release()?;
             return Ok((Standing::Full, room));
         }
-        return match disk.hold() {
-            Ok(()) => Ok((is_low(low), room)),
-            Err(PortError::Full { .. }) => Ok((Standing::Full, room)),
-            Err(error) => Err(error),
-        };
-    }
-    if is_met || free_bytes < reserve_bytes / FULL_SHARE {
-        disk.release()?;
-        return Ok((Standing::Full, room));
-    }
-    if free_bytes >= FULL_END_TIMES * reserve_bytes {
-        match disk.hold() {
-            Ok(()) | Err(PortError::Full { .. }) => {}
-            Err(error) => return Err(error),
+        if free_bytes >= FULL_END_TIMES * reserve_bytes {
+            match disk.hold() {
+                Ok(()) | Err(PortError::Full { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok((is_low(if before == Some(Standing::Low) { low / 100 * LOW_END_PERCENT } else { low }), room))
     }
-    Ok((is_low(if before == Some(Standing::Low) { low / 100 * LOW_END_PERCENT } else { low }), room))
+
+    fn low_bytes(&self, room: Room) -> u64 {
+        let share = (room.total_bytes / LOW_SHARE).min(LOW_BYTES);
+        self.warning_bytes.unwrap_or(share).max(FULL_END_TIMES * room.reserve_bytes)
+    }
 }
 
-fn low_bytes(room: Room) -> u64 {
-    (room.total_bytes / LOW_SHARE).min(LOW_BYTES).max(FULL_END_TIMES * room.reserve_bytes)
-}
-
-fn told(standing: Standing, room: Room) -> String {
+fn told(standing: Standing, room: Room, low_bytes: u64) -> String {
     let mb = |bytes: u64| bytes / 1_000_000;
     let Room { free_bytes, total_bytes, .. } = room;
     match standing {
@@ -121,7 +133,7 @@ fn told(standing: Standing, room: Room) -> String {
             "room on the disk runs out: {} MB of {} MB are free; below {} MB this is told",
             mb(free_bytes),
             mb(total_bytes),
-            mb(low_bytes(room))
+            mb(low_bytes)
         ),
         Standing::Full => {
             "the disk is full: no values are recorded until there is room; alarms and commands use what was in reserve"
@@ -165,7 +177,8 @@ mod tests {
     #[test]
     fn it_is_told_early_and_what_is_in_reserve_is_given_free_only_when_nothing_else_is() {
         use Standing::{Enough, Full, Low};
-        let disk = Small(Mutex::new((100 * MB, false)));
+        let disk = Arc::new(Small(Mutex::new((100 * MB, false))));
+        let watched = Watched { disk: disk.clone(), warning_bytes: None };
         let mut standing = None;
         // What others do to the free room, MB; whether somebody could not write; how it stands then; what is free.
         for (taken, is_met, expected, free) in [
@@ -185,9 +198,27 @@ mod tests {
             let mut held = disk.0.lock();
             held.0 = held.0.checked_add_signed(-taken * 1_000_000).unwrap();
             drop(held);
-            let (now, _) = look(&disk, standing, is_met).unwrap();
+            let (now, _) = watched.look(standing, is_met).unwrap();
             assert_eq!((now, disk.0.lock().0 / MB), (expected, free), "after {taken} MB, {is_met}");
             standing = Some(now);
+        }
+    }
+
+    #[test]
+    fn where_it_is_told_can_be_configured_down_to_what_is_needed() {
+        for (warning_mb, free_mb, expected) in [
+            (None, 61, Standing::Enough),
+            (None, 59, Standing::Low),
+            (Some(500), 501 + 10, Standing::Enough),
+            (Some(500), 499 + 10, Standing::Low),
+            (Some(1), 21 + 10, Standing::Enough),
+            (Some(1), 19 + 10, Standing::Low),
+        ] {
+            let disk = Arc::new(Small(Mutex::new((free_mb * MB, false))));
+            let watched = Watched { disk, warning_bytes: warning_mb.map(|mb: u64| mb * MB) };
+            // The first look puts the reserve aside, the second sees what that left.
+            watched.look(None, false).unwrap();
+            assert_eq!(watched.look(None, false).unwrap().0, expected, "{warning_mb:?} {free_mb}");
         }
     }
 }

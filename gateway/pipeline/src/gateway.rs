@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::ConditionDef;
 use watchfire_model::{Clock, Rows};
 
+use crate::disk::Watched;
 use crate::ingest::{Ingest, Site};
 use crate::notices::Notice;
 use crate::readers::Readers;
@@ -69,6 +70,8 @@ pub struct Gateway {
     pub keep_summaries: Option<Duration>,
     /// The disk under the stores.
     pub disk: Arc<dyn Disk>,
+    /// With less room on it than this it is told, bytes; a share of the disk without it.
+    pub disk_warning_bytes: Option<u64>,
     /// What runs out: certificates.
     pub ends: Arc<dyn Ends>,
     /// Where changes arrive.
@@ -119,7 +122,8 @@ impl Gateway {
         let keep = crate::seal::Keep { age: self.keep, bytes: self.keep_bytes, summaries: self.keep_summaries };
         let sealing = crate::seal::run(self.log.clone(), values, self.clock.clone(), keep, seal_stop.clone());
         let mut seal: Essential = task(sealing);
-        let watching = crate::disk::run(self.log.clone(), self.disk, notices.clone(), self.clock.clone());
+        let disk = Watched { disk: self.disk, warning_bytes: self.disk_warning_bytes };
+        let watching = crate::disk::run(self.log.clone(), disk, notices.clone(), self.clock.clone());
         let watching_disk = AbortOnDropHandle::new(tokio::spawn(watching));
         let watching = crate::ends::run(self.log.clone(), self.ends, notices.clone(), self.clock.clone());
         let watching_ends = AbortOnDropHandle::new(tokio::spawn(watching));

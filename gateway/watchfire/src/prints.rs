@@ -192,6 +192,8 @@ pub fn need_restart(old: (&GatewayConfig, &ServerConfig), new: (&GatewayConfig, 
     compare("[gateway] retention_days", &a.retention_days, &b.retention_days);
     let gigabytes = |of: &GatewayConfig| or_none(of.retention_gb.map(|gb| gb.to_string()));
     compare("[gateway] retention_gb", &gigabytes(a), &gigabytes(b));
+    let megabytes = |of: &GatewayConfig| or_none(of.disk_warning_mb.map(|mb| mb.to_string()));
+    compare("[gateway] disk_warning_mb", &megabytes(a), &megabytes(b));
     compare("[gateway] summary_retention_days", &a.summary_retention_days, &b.summary_retention_days);
     compare("[gateway] mode_signal", &or_none(a.mode_signal.clone()), &or_none(b.mode_signal.clone()));
     compare("[gateway] utc_offset", &Seconds(a.utc_offset_s), &Seconds(b.utc_offset_s));
@@ -272,6 +274,7 @@ mod tests {
             ),
             ("[gateway]\nutc_offset = \"-03:30\"\n", "[gateway] utc_offset: +00:00 runs, -03:30 needs a restart"),
             ("[gateway]\nretention_gb = 3\n", "[gateway] retention_gb: none runs, 3 needs a restart"),
+            ("[gateway]\ndisk_warning_mb = 3\n", "[gateway] disk_warning_mb: none runs, 3 needs a restart"),
             ("[server]\nport = 4841\n", "[server] port: 4840 runs, 4841 needs a restart"),
             ("[server]\nanonymous = \"operate\"\n", "[server] anonymous: observer runs, operator needs a restart"),
             ("[gateway]\ncertificate_warning_days = 3\n", ""),

@@ -207,6 +207,7 @@ async fn assembled(
         keep_bytes: settings.retention_gb.map(|gb| gb << 30),
         keep_summaries: Assembly::keep_summaries(&settings),
         disk: Arc::new(data.disk()),
+        disk_warning_bytes: settings.disk_warning_mb.map(|mb| mb << 20),
         ends,
         changes: requested,
     };

@@ -236,6 +236,7 @@ impl Rig {
             keep_bytes: None,
             keep_summaries: None,
             disk: site.disk.clone(),
+            disk_warning_bytes: None,
             ends: site.ends.clone(),
             changes: requested,
         };
