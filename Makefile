@@ -42,13 +42,13 @@ test: setup peers languages
 # A detector with a large library: not in the program, and built for those who want it.
 onnx: setup
 	@$(PYTHON) plugins/build.py onnx
-	cargo test --package watchfire --test onnx
+	cargo test --workspace --test onnx
 
 # Detectors in languages whose compilers are large: 500 MB to fetch, ten minutes.
 conformance: export WATCHFIRE_LANGUAGES = all
 conformance: setup languages
 	@$(PYTHON) tests/languages/prepare.py python javascript
-	cargo test --package watchfire --test watchfire -- conformance plugins::the_guide
+	cargo test --workspace --test watchfire -- conformance plugins::the_guide
 
 # A client with windows, as a person sees it; someone has to look at what comes of it.
 screenshots: setup
