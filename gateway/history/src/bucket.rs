@@ -10,6 +10,7 @@ use crate::chunk::Chunk;
 use crate::directory::{self, Entry};
 use crate::frames;
 use crate::gaps::{self, GapsHead};
+use crate::hours::Hours;
 use crate::key_value::KeyValue;
 use crate::pages::{Page, find as find_chunk, take_apart};
 use crate::store::Store;
@@ -31,6 +32,8 @@ const PLAIN: u8 = 1;
 const SUMMED: u8 = 2;
 /// A head that knows of gaps, which lie by themselves.
 const INDEXED: u8 = 3;
+/// The same of a bucket whose hours are not all those of its span.
+const SPREAD: u8 = 4;
 
 /// What is known of a bucket without decoding it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +46,8 @@ pub struct Head {
     pub rows: u64,
     /// The earliest and the latest time of its rows, if it has any.
     pub span: Option<(Instant, Instant)>,
+    /// The hours it has samples of, where they are fewer than those of its span.
+    pub hours: Option<Hours>,
     /// Checksums of the table of frames and of the directory of pages; none in a bucket of layout 1.
     pub sums: Option<(u32, u32)>,
     /// The gaps its frames tell of; not known of a bucket of layout 1 or 2.
@@ -80,6 +85,7 @@ impl Head {
     /// Its bytes, but for the first place, which is the key.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![match (self.sums, self.gaps) {
+            (Some(_), Some(_)) if self.hours.is_some() => SPREAD,
             (Some(_), Some(_)) => INDEXED,
             (Some(_), None) => SUMMED,
             (None, _) => PLAIN,
@@ -91,6 +97,7 @@ impl Head {
         }
         if let Some(gaps) = self.gaps.filter(|_| self.sums.is_some()) {
             gaps.put(&mut out);
+            self.hours.into_iter().for_each(|hours| hours.put(&mut out));
         }
         if let Some((earliest, latest)) = self.span {
             put_signed(earliest.ns(), &mut out);
@@ -102,17 +109,23 @@ impl Head {
     /// Reads a head.
     pub fn decode(first: Lsn, bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        let version = reader.byte().filter(|version| matches!(*version, PLAIN | SUMMED | INDEXED))?;
+        let version = reader.byte().filter(|version| matches!(*version, PLAIN | SUMMED | INDEXED | SPREAD))?;
         let (last, rows) = (Lsn(reader.varint()?), reader.varint()?);
         let mut sum = || reader.array().map(u32::from_le_bytes);
         let sums = if version == PLAIN { None } else { Some((sum()?, sum()?)) };
-        let gaps = if version == INDEXED { Some(GapsHead::read(&mut reader)?) } else { None };
+        let gaps = if version >= INDEXED { Some(GapsHead::read(&mut reader)?) } else { None };
+        let hours = if version == SPREAD { Some(Hours::read(&mut reader)?) } else { None };
         let span = if reader.0.is_empty() {
             None
         } else {
             Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)))
         };
-        Some(Self { first, last, rows, span, sums, gaps })
+        Some(Self { first, last, rows, span, hours, sums, gaps })
+    }
+
+    /// The hours it has samples of, and perhaps some more.
+    pub fn touched(&self) -> Hours {
+        self.hours.unwrap_or_else(|| Hours::of_span(self.span))
     }
 }
 
@@ -302,12 +315,13 @@ pub fn records(store: &Store, head: &Head) -> Result<Vec<Record>, PortError> {
 /// When the store fails or the bucket is damaged.
 pub fn verify(store: &Store, head: &Head) -> Result<(Vec<Lsn>, u64), PortError> {
     let frames = records(store, head)?;
-    let (mut rows, mut span) = (0, None);
+    let (mut rows, mut span, mut hours) = (0, None, Hours::default());
     for record in &frames {
         if let RecordBody::Data(frame) = &record.body {
             rows += frame.rows.len() as u64;
             let times = || frame.rows.time.iter().copied();
             span = widen(span, times().min().zip(times().max()));
+            hours = hours.with(Hours::of_times(&frame.rows.time));
         }
     }
     let pages = all_pages(store, head)?;
@@ -315,7 +329,7 @@ pub fn verify(store: &Store, head: &Head) -> Result<(Vec<Lsn>, u64), PortError> 
     let sound = chunks.iter().all(|(signal, bytes)| Chunk::is_as_headed(*signal, bytes));
     let places: Vec<Lsn> = frames.iter().map(|record| record.lsn).collect();
     let ends = places.first() == Some(&head.first) && places.last() == Some(&head.last);
-    if !(sound && ends && rows == head.rows && span == head.span) {
+    if !(sound && ends && rows == head.rows && span == head.span && head.hours.is_none_or(|of_head| of_head == hours)) {
         return Err(damaged(store, head.first));
     }
     Ok((places, chunks.len() as u64))

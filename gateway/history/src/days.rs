@@ -10,6 +10,7 @@ use watchfire_pipeline::PortError;
 
 use crate::bucket;
 use crate::bytes::{Reader, put_varint};
+use crate::hours::Hours;
 use crate::key_value::{Change, KeyValue};
 use crate::sizes::folder_bytes;
 use crate::slot::Slot;
@@ -42,10 +43,19 @@ pub struct SlotEntry {
     pub last: Lsn,
     /// The earliest and the latest source time of its rows.
     pub span: Option<(Instant, Instant)>,
+    /// The hours of its rows, where they are fewer than those of that span.
+    pub hours: Option<Hours>,
     /// How many buckets it has, and rows in them; not known of one that layout 1 began.
     pub counts: Option<(u64, u64)>,
     /// How many gaps its frames tell of, and from when to when; not known of one that layout 1 or 2 began.
     pub gaps: Option<(u64, Option<(Instant, Instant)>)>,
+}
+
+impl SlotEntry {
+    /// The hours it has samples of, and perhaps some more.
+    pub fn touched(&self) -> Hours {
+        self.hours.unwrap_or_else(|| Hours::of_span(self.span))
+    }
 }
 
 /// The folder of the slots.
@@ -132,10 +142,17 @@ impl Days {
         if !self.goes_on || !matches!(error, PortError::Damaged { .. }) {
             return Err(error);
         }
-        if self.given_up.lock().insert(error.to_string()) {
-            tracing::error!(%error, "what is damaged is gone on without");
-        }
+        self.tell(error.to_string());
         Ok(())
+    }
+
+    /// Tells whoever watches the gateway what it goes on without; once.
+    pub fn tell(&self, what: String) {
+        let mut given_up = self.given_up.lock();
+        if !given_up.contains(&what) {
+            tracing::error!(what, "this is gone on without");
+            given_up.insert(what);
+        }
     }
 
     /// Gives a damaged slot, of which nobody has anything open, the name of one that is gone on without.
@@ -161,6 +178,13 @@ impl Days {
         self.folder.join(slot.to_string())
     }
 
+    fn missing(&self, slot: Slot) -> PortError {
+        let path = self.path(slot);
+        let (what, path) = (format!("the day `{}`", path.display()), path.display());
+        let way_out = "restore it from a backup, or make a folder";
+        PortError::Damaged { what, detail: format!("it is missing; {way_out} `{path}{DAMAGED}` to go on without it") }
+    }
+
     /// Whether the slot's folder was renamed, and what it held is gone on without.
     pub fn is_set_aside(&self, slot: Slot) -> bool {
         self.folder.join(format!("{slot}{DAMAGED}")).exists()
@@ -179,17 +203,7 @@ impl Days {
         if !path.join("db").exists() && self.is_set_aside(slot) {
             return Ok(None);
         }
-        let found = if path.join("db").exists() {
-            self.held(slot, Some(entry))
-        } else {
-            Err(PortError::Damaged {
-                what: format!("the day `{}`", path.display()),
-                detail: format!(
-                    "it is missing; restore it from a backup, or make a folder `{}{DAMAGED}` to go on without it",
-                    path.display()
-                ),
-            })
-        };
+        let found = if path.join("db").exists() { self.held(slot, Some(entry)) } else { Err(self.missing(slot)) };
         match found {
             Ok(store) => Ok(Some(store)),
             Err(error) => self.give_up_slot(slot, error).map(|()| None),
@@ -234,6 +248,11 @@ impl Days {
         open.last().map(|(_, store)| store.clone())
     }
 
+    /// Whether a slot is open.
+    pub fn is_open(&self, slot: Slot) -> bool {
+        self.open.lock().iter().any(|(held, _)| *held == slot)
+    }
+
     fn held(&self, slot: Slot, entry: Option<&SlotEntry>) -> Result<Arc<Store>, PortError> {
         if let Some(open) = self.opened(slot) {
             return Ok(open);
@@ -242,6 +261,10 @@ impl Days {
         if let Some((_, store)) = open.iter().find(|(held, _)| *held == slot) {
             // Somebody was quicker.
             return Ok(store.clone());
+        }
+        // Or has found that it is damaged, and renamed it: nothing may be made in its place.
+        if entry.is_some() && !self.path(slot).join("db").exists() {
+            return Err(self.missing(slot));
         }
         // Only what nobody uses is closed, and within the lock: it is closed when it is opened again.
         let mut surplus = self.surplus(&open);

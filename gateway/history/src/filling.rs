@@ -10,6 +10,7 @@ use crate::bucket::{DIRECTORY, FRAMES, GAPS, HEAD, Head, PAGES, key, widen};
 use crate::chunk::Chunk;
 use crate::directory::Entry;
 use crate::frames::Shape;
+use crate::hours::Hours;
 use crate::key_value::{Change, KeyValue, Pair, VALUE_BYTES_MAX};
 use crate::pages::{Layout, Page};
 use crate::{directory, frames, gaps};
@@ -26,6 +27,7 @@ pub struct Filling {
     signals: Vec<SignalId>,
     frames: Vec<Shape>,
     span: Option<(Instant, Instant)>,
+    hours: Hours,
 }
 
 /// The signals of a bucket, ascending, and how many rows each has.
@@ -48,6 +50,7 @@ impl Filling {
         frame.rows.check().map_err(|error| unfit(lsn, error.to_string()))?;
         let times = || frame.rows.time.iter().copied();
         self.span = widen(self.span, times().min().zip(times().max()));
+        self.hours = self.hours.with(Hours::of_times(&frame.rows.time));
         let (rows, has_skew) = (frame.rows.len(), !frame.rows.skew_ns.is_empty());
         self.signals.append(&mut frame.rows.signal);
         frame.rows = Rows::default();
@@ -62,7 +65,7 @@ impl Filling {
     /// When there is no frame, or a signal has more than fits a bucket, or the database fails, or the frames are not those
     /// that they were.
     pub fn write(self, store: &impl KeyValue, run: &dyn RecordRun) -> Result<Head, PortError> {
-        let Self { signals, frames, span } = self;
+        let Self { signals, frames, span, hours } = self;
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
             return Err(unfit(Lsn(0), "a bucket of no frames".to_owned()));
         };
@@ -82,7 +85,8 @@ impl Filling {
         let directory = directory::encode(&pages.finish()?);
         let (gaps, gaps_head) = gaps::encode(&frames);
         let sums = Some((table_sum, crc32fast::hash(&directory)));
-        let head = Head { first, last, rows: rows_all, span, sums, gaps: Some(gaps_head) };
+        let hours = Some(hours).filter(|hours| *hours != Hours::of_span(span));
+        let head = Head { first, last, rows: rows_all, span, hours, sums, gaps: Some(gaps_head) };
         let mut pairs = pieces(first, DIRECTORY, &directory);
         pairs.extend(pieces(first, GAPS, &gaps));
         pairs.push((key(first, HEAD, 0, 0), head.encode()));

@@ -23,6 +23,7 @@ mod floats;
 mod frames;
 mod gaps;
 mod history;
+mod hours;
 mod key_value;
 mod mark;
 mod packing;

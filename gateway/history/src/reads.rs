@@ -162,6 +162,7 @@ impl Reads<'_> {
             first: head.first,
             last: head.last,
             span: None,
+            hours: None,
             counts: None,
             gaps: None,
         });

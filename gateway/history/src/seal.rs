@@ -11,6 +11,7 @@ use crate::bucket::{from_key, widen};
 use crate::ctl::{self, Ctl, Kind, named, placed, set};
 use crate::days::{Days, SlotEntry, filled};
 use crate::filling::Filling;
+use crate::hours::Hours;
 use crate::key_value::{Change, Group, KeyValue};
 use crate::slot::Slot;
 use crate::slot_entry::set_slot;
@@ -104,13 +105,15 @@ impl Samples<'_> {
         let before = self.changed.get(&slot).or_else(|| self.known.get(&slot)).copied();
         let first = before.map_or(head.first, |before| before.first);
         let span = widen(before.and_then(|before| before.span), head.span);
+        let hours = before.map_or(Hours::default(), |before| before.touched()).with(head.touched());
+        let hours = Some(hours).filter(|hours| *hours != Hours::of_span(span));
         // One that layout 1 began is not counted.
         let counts = before.map_or(Some((0, 0)), |before| before.counts);
         let counts = counts.map(|(buckets, rows)| (buckets + 1, rows + head.rows));
         // Nor are the gaps of one that an earlier layout began.
         let gaps = before.map_or(Some((0, None)), |before| before.gaps).zip(head.gaps);
         let gaps = gaps.map(|((count, span), gaps)| (count + gaps.count, widen(span, gaps.span)));
-        self.changed.insert(slot, SlotEntry { first, last: head.last, span, counts, gaps });
+        self.changed.insert(slot, SlotEntry { first, last: head.last, span, hours, counts, gaps });
         Ok(())
     }
 

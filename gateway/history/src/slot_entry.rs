@@ -5,10 +5,12 @@ use watchfire_model::{Instant, Lsn};
 use crate::bytes::{Reader, put_signed, put_varint};
 use crate::ctl::{Kind, slot_key};
 use crate::days::SlotEntry;
+use crate::hours::Hours;
 use crate::key_value::{Change, Group};
 use crate::slot::Slot;
 
-/// What the entry of a slot with counts begins with: no record has this place. Twice, where its gaps are known too.
+/// What the entry of a slot with counts begins with: no record has this place. Twice, where its gaps are known too, and three
+/// times, where its hours are.
 const COUNTED: u64 = 0;
 
 /// Sets a slot's entry.
@@ -16,7 +18,9 @@ pub fn set_slot(slot: Slot, entry: &SlotEntry) -> Change {
     let mut bytes = Vec::new();
     // Gaps were counted later than the rest, so none are without it.
     let gaps = entry.gaps.filter(|_| entry.counts.is_some());
-    (0..u8::from(entry.counts.is_some()) + u8::from(gaps.is_some())).for_each(|_| put_varint(COUNTED, &mut bytes));
+    let hours = entry.hours.filter(|_| gaps.is_some());
+    let parts = [entry.counts.is_some(), gaps.is_some(), hours.is_some()];
+    parts.into_iter().filter(|has| *has).for_each(|_| put_varint(COUNTED, &mut bytes));
     put_varint(entry.first.0, &mut bytes);
     put_varint(entry.last.0, &mut bytes);
     for count in entry.counts.map(|(buckets, rows)| [buckets, rows]).into_iter().flatten() {
@@ -26,6 +30,7 @@ pub fn set_slot(slot: Slot, entry: &SlotEntry) -> Change {
         put_varint(count, &mut bytes);
         put_span(span.filter(|_| count > 0), &mut bytes);
     }
+    hours.into_iter().for_each(|hours| hours.put(&mut bytes));
     put_span(entry.span, &mut bytes);
     Change::Put(slot_key(Kind::Slot, slot), bytes)
 }
@@ -34,7 +39,7 @@ pub fn set_slot(slot: Slot, entry: &SlotEntry) -> Change {
 pub fn read_slot(bytes: &[u8]) -> Option<SlotEntry> {
     let mut reader = Reader(bytes);
     let (mut first, mut counted) = (reader.varint()?, 0);
-    while first == COUNTED && counted < 2 {
+    while first == COUNTED && counted < 3 {
         (first, counted) = (reader.varint()?, counted + 1);
     }
     let (first, last) = (Lsn(first), Lsn(reader.varint()?));
@@ -45,8 +50,9 @@ pub fn read_slot(bytes: &[u8]) -> Option<SlotEntry> {
     } else {
         None
     };
+    let hours = if counted > 2 { Some(Hours::read(&mut reader)?) } else { None };
     let span = if reader.0.is_empty() { None } else { Some(read_span(&mut reader)?) };
-    Some(SlotEntry { first, last, span, counts, gaps })
+    Some(SlotEntry { first, last, span, hours, counts, gaps })
 }
 
 fn put_span(span: Option<(Instant, Instant)>, out: &mut Vec<u8>) {

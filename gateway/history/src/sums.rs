@@ -6,6 +6,7 @@
 
 mod block;
 mod codec;
+mod gather;
 mod keep;
 mod ledger;
 mod look;

@@ -11,10 +11,8 @@ use watchfire_model::{Instant, Lsn, SignalId, Summary, Unit};
 
 use super::codec::{decode, encode, put_bytes};
 use crate::bytes::{Reader, put_count, put_varint};
+pub use crate::hours::{Hour, hour_of};
 use crate::key_value::{Pair, VALUE_BYTES_MAX};
-
-/// An hour, from 1970-01-01T00:00Z.
-pub type Hour = u32;
 
 /// Signals of a block.
 pub const SIGNALS: u32 = 32;
@@ -24,11 +22,6 @@ const HOURS: u8 = 0;
 const MINUTES: u8 = 1;
 /// Bytes of what a block says of itself as a whole, before its entries.
 const SUM_BYTES: usize = 4;
-
-/// The hour of a time; `None` before 1970.
-pub fn hour_of(at: Instant) -> Option<Hour> {
-    u32::try_from(at.ns().div_euclid(Unit::Hour.length_ns())).ok()
-}
 
 /// When an hour begins.
 pub fn begin_of(hour: Hour) -> Instant {

@@ -15,9 +15,11 @@ pub const MINUTES_FROM: u64 = if cfg!(test) { 200 } else { 10_000 };
 /// Samples that are held at once: about 40 MB. Where more overlap, as when a signal's time stands still, only they tell.
 const ROWS_MAX: usize = 1 << 20;
 
-/// A chunk of a signal, and the last record of the bucket it is from.
+/// A chunk of a signal, how many samples it has, and the last record of the bucket it is from.
+#[derive(Debug)]
 pub struct Piece {
     pub last: Lsn,
+    pub rows: usize,
     pub bytes: Vec<u8>,
 }
 
@@ -172,7 +174,7 @@ mod tests {
         for (s, value) in each {
             chunk.0.push(SIGNAL, Instant::from_s(*s), *value, StatusCode::GOOD, Quality::NONE, 0);
         }
-        Piece { last: Lsn(last), bytes: chunk.encode() }
+        Piece { last: Lsn(last), rows: each.len(), bytes: chunk.encode() }
     }
 
     fn one(pieces: &[Piece], before: &BTreeMap<Hour, (Lsn, Entry)>) -> BTreeMap<Hour, Entry> {

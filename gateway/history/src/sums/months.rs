@@ -43,7 +43,7 @@ impl Sums {
     /// The summaries of a data folder. What no ledger knows is set aside under another name.
     ///
     /// # Errors
-    /// When the ledger cannot be read, or a folder cannot be listed.
+    /// When the ledger cannot be read.
     pub fn open(data: &Path, ctl: &Ctl) -> Result<Self, PortError> {
         let folder = data.join("sums");
         let noted = ctl.value(&named(Kind::Note, NOTE))?;
@@ -52,17 +52,11 @@ impl Sums {
             tracing::warn!("the ledger of summaries cannot be decoded: they are made anew from samples");
         }
         let ledger = ledger.unwrap_or_default();
-        if folder.exists() {
-            let listing = |error| failed("listing", &folder, error);
-            for entry in std::fs::read_dir(&folder).map_err(listing)? {
-                let path = entry.map_err(listing)?.path();
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                if path.extension().is_some_and(|extension| extension == DROPPED) {
-                    remove(&path)?;
-                } else if path.extension().is_none() && !ledger.months.contains_key(name) {
-                    aside(&path)?;
-                }
-            }
+        if folder.exists()
+            && let Err(error) = tidied(&folder, &ledger)
+        {
+            // Whoever makes summaries will meet it again, and tell.
+            tracing::warn!(%error, "the folder of summaries cannot be tidied");
         }
         Ok(Self {
             folder,
@@ -194,6 +188,21 @@ impl Sums {
     pub fn forget_work(&self) {
         *self.work.lock() = None;
     }
+}
+
+/// Removes what was being dropped from the folder of summaries, and sets aside what no ledger knows.
+fn tidied(folder: &Path, ledger: &Ledger) -> Result<(), PortError> {
+    let listing = |error| failed("listing", folder, error);
+    for entry in std::fs::read_dir(folder).map_err(listing)? {
+        let path = entry.map_err(listing)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.extension().is_some_and(|extension| extension == DROPPED) {
+            remove(&path)?;
+        } else if path.extension().is_none() && !ledger.months.contains_key(name) {
+            aside(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a database holds, but for hours that are being written.

@@ -2,15 +2,16 @@
 //! Those that are not are put off.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use watchfire_model::{Instant, Lsn, SignalId};
 use watchfire_pipeline::PortError;
 
-use super::block::{Hour, block_of, hour_of};
+use super::block::block_of;
+use super::ledger::{Ledger, Month, month_of};
 use super::walk::{Buckets, Place, Walk};
 use crate::chunk::Chunk;
+use crate::hours::{Hour, Hours, hour_of};
 
 /// How much later than its end an hour counts as past: what is on the way then need not have it made twice.
 const GRACE: Duration = Duration::from_secs(60);
@@ -20,8 +21,14 @@ const BUCKETS_MAX: usize = 48;
 const WIDE_MAX: usize = 4;
 /// Hours of one plan, about.
 const HOURS_MAX: usize = 1 << 14;
-/// A bucket whose samples span no more hours is believed to have samples of every signal in each.
-const NARROW_HOURS: u32 = 3;
+/// A bucket with samples of no more hours is believed to have some of every signal in each.
+pub const NARROW_HOURS: u64 = 3;
+/// So many hours that are still to come are put off: a device's clock may be ahead by some days. Of later ones samples
+/// tell.
+const AHEAD_HOURS: u32 = if cfg!(test) { 48 } else { 240 };
+/// So many months that have no summaries yet are begun for one bucket: what has samples of more is a device that makes
+/// up its times, and of those of other months samples tell.
+const MONTHS_BEGUN: usize = if cfg!(test) { 2 } else { 16 };
 /// Hours before 1990 are no source's time, but a clock that was never set.
 const FIRST_HOUR: Hour = 175_320;
 
@@ -57,23 +64,26 @@ impl Open {
         self.first
     }
 
-    fn has(&self, hour: Hour) -> bool {
-        (self.first..=self.last).contains(&hour)
+    /// Whether it is put off; `None` where it is not summarised at all.
+    fn puts_off(&self, hour: Hour) -> Option<bool> {
+        (hour <= self.last.saturating_add(AHEAD_HOURS)).then_some(hour >= self.first)
     }
 }
 
-/// The next plan after `upto`, with what was put off before; `None` when there is nothing to do yet.
+/// The next plan, with what was put off before or begun and not ended; `None` when there is nothing to do yet.
 ///
 /// # Errors
 /// When a bucket cannot be read.
-pub fn next(buckets: &Buckets<'_>, upto: Lsn, put_off: &BTreeSet<Hour>, open: Open) -> Result<Option<Plan>, PortError> {
-    let marks = put_off.iter().map(|hour| (*hour, None)).collect();
-    let mut plan = Plan { upto, marks, put_off: BTreeSet::new() };
+pub fn next(buckets: &Buckets<'_>, ledger: &Ledger, open: Open) -> Result<Option<Plan>, PortError> {
+    let marks = ledger.put_off.iter().chain(&ledger.writing).map(|hour| (*hour, None)).collect();
+    let mut plan = Plan { upto: ledger.upto, marks, put_off: BTreeSet::new() };
     let mut wide = 0;
-    for place in buckets.after(upto, BUCKETS_MAX)? {
+    for place in buckets.after(ledger.upto, BUCKETS_MAX)? {
         plan.upto = place.head.last;
-        wide += usize::from(narrow(place.head.span).is_none());
-        for (hour, marks) in marks_of(place)? {
+        let is_wide = place.head.touched().many() > NARROW_HOURS;
+        wide += usize::from(is_wide);
+        let marks = if is_wide { read_marks(buckets, place, ledger, open)? } else { marks_of(place) };
+        for (hour, marks) in marks {
             let held = plan.marks.entry(hour).or_insert_with(|| Some(BTreeSet::new()));
             match (held, marks) {
                 (Some(held), Some(more)) => held.extend(more),
@@ -84,46 +94,79 @@ pub fn next(buckets: &Buckets<'_>, upto: Lsn, put_off: &BTreeSet<Hour>, open: Op
             break;
         }
     }
-    plan.put_off = plan.marks.keys().copied().filter(|hour| open.has(*hour)).collect();
-    plan.marks.retain(|hour, _| !open.has(*hour));
-    Ok((plan.upto > upto || !plan.marks.is_empty()).then_some(plan))
+    plan.put_off = plan.marks.keys().copied().filter(|hour| open.puts_off(*hour) == Some(true)).collect();
+    plan.marks.retain(|hour, _| open.puts_off(*hour) == Some(false));
+    Ok((plan.upto > ledger.upto || !plan.marks.is_empty()).then_some(plan))
 }
 
-/// The hours that a bucket touches.
-fn marks_of(place: Place) -> Result<BTreeMap<Hour, Marks>, PortError> {
-    if let Some(hours) = narrow(place.head.span) {
-        return Ok(hours.filter(|hour| *hour >= FIRST_HOUR).map(|hour| (hour, None)).collect());
-    }
-    let (mut marks, mut walk) = (BTreeMap::<Hour, Marks>::new(), Walk::new(place)?);
+/// The hours of a bucket that has few.
+fn marks_of(place: Place) -> BTreeMap<Hour, Marks> {
+    let hours = place.head.touched().runs().flat_map(|(first, last)| first..=last);
+    hours.filter(|hour| *hour >= FIRST_HOUR).map(|hour| (hour, None)).collect()
+}
+
+/// The hours of a bucket that has many, with the blocks that have samples in them.
+fn read_marks(
+    buckets: &Buckets<'_>,
+    place: Place,
+    ledger: &Ledger,
+    open: Open,
+) -> Result<BTreeMap<Hour, Marks>, PortError> {
+    let Some(store) = buckets.store(place.slot)? else { return Ok(BTreeMap::new()) };
+    let (mut marks, mut walk) = (BTreeMap::<Hour, Marks>::new(), Walk::new(store, place.head)?);
+    let mut begun: Option<BTreeSet<Month>> = None;
     while let Some((signal, bytes)) = walk.next()? {
         let Some(hours) = hours_of(signal, &bytes) else { return Err(walk.damaged(signal)) };
-        for hour in hours.into_iter().filter(|hour| *hour >= FIRST_HOUR) {
-            if let Some(blocks) = marks.entry(hour).or_insert_with(|| Some(BTreeSet::new())) {
+        for hour in hours.into_iter().filter(|hour| *hour >= FIRST_HOUR && open.puts_off(*hour).is_some()) {
+            let counts = |begun: &BTreeSet<Month>| {
+                let month = month_of(hour);
+                begun.contains(&month) || ledger.months.contains_key(&month)
+            };
+            if begun.as_ref().is_none_or(counts)
+                && let Some(blocks) = marks.entry(hour).or_insert_with(|| Some(BTreeSet::new()))
+            {
                 blocks.insert(block_of(signal));
             }
         }
+        if begun.is_none() && marks.len() > HOURS_MAX {
+            begun = Some(begin_few(&mut marks, ledger));
+        }
+    }
+    if begun.is_none() {
+        begin_few(&mut marks, ledger);
     }
     Ok(marks)
 }
 
-/// The hours of a span, where they are few.
-fn narrow(span: Option<(Instant, Instant)>) -> Option<RangeInclusive<Hour>> {
-    // Nothing before 1970 is an hour of ours.
-    #[expect(clippy::reversed_empty_ranges, reason = "there are none")]
-    let none = 1..=0;
-    let Some((earliest, latest)) = span else { return Some(none) };
-    match (hour_of(earliest), hour_of(latest)) {
-        (_, None) => Some(none),
-        (Some(first), Some(last)) if last - first < NARROW_HOURS => Some(first..=last),
-        _ => None,
+/// Lets go of hours of months that are new where those are too many: those of which most signals have samples stay, which
+/// are answered.
+fn begin_few(marks: &mut BTreeMap<Hour, Marks>, ledger: &Ledger) -> BTreeSet<Month> {
+    let mut new: BTreeMap<Month, usize> = BTreeMap::new();
+    for (hour, blocks) in &*marks {
+        let month = month_of(*hour);
+        if !ledger.months.contains_key(&month) {
+            *new.entry(month).or_default() += blocks.as_ref().map_or(0, BTreeSet::len);
+        }
     }
+    let mut new: Vec<(Month, usize)> = new.into_iter().collect();
+    new.sort_by_key(|(_, blocks)| std::cmp::Reverse(*blocks));
+    let left_out: BTreeSet<Month> = new.drain(MONTHS_BEGUN.min(new.len())..).map(|(month, _)| month).collect();
+    if !left_out.is_empty() {
+        tracing::warn!(
+            months = left_out.len(),
+            "a source gives samples of many months at once: they are not summarised"
+        );
+        marks.retain(|hour, _| !left_out.contains(&month_of(*hour)));
+    }
+    new.into_iter().map(|(month, _)| month).collect()
 }
 
 /// The hours that a chunk has samples of; `None` when it is damaged.
 fn hours_of(signal: SignalId, bytes: &[u8]) -> Option<BTreeSet<Hour>> {
     let (earliest, latest, _) = Chunk::extent(signal, bytes)?;
-    if let Some(hours) = narrow(Some((earliest, latest))) {
-        return Some(hours.collect());
+    let whole = Hours::of_span(Some((earliest, latest)));
+    if whole.many() <= NARROW_HOURS {
+        return Some(whole.runs().flat_map(|(first, last)| first..=last).collect());
     }
     Some(Chunk::decode(signal, bytes)?.0.time.iter().filter_map(|time| hour_of(*time)).collect())
 }

@@ -58,7 +58,10 @@ impl SledHistory {
             let store = match self.sums_of(&month) {
                 Ok(Some(store)) if !self.sums().is_suspect(&month) => store,
                 Ok(_) | Err(PortError::Damaged { .. }) => continue,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.days().tell(format!("{error}; of {month} samples tell, which takes longer"));
+                    continue;
+                }
             };
             let mut next = first;
             while let Some(hour) = hour_from(&store, next)?.filter(|hour| *hour <= last) {
@@ -96,7 +99,8 @@ impl SledHistory {
         from: Instant,
         to: Instant,
     ) -> Result<Option<Vec<(Instant, Instant)>>, PortError> {
-        let places = self.buckets().after(upto, PENDING_MAX + 1)?;
+        let buckets = self.buckets();
+        let places = buckets.after(upto, PENDING_MAX + 1)?;
         if places.len() > PENDING_MAX {
             return Ok(None);
         }
@@ -108,8 +112,9 @@ impl SledHistory {
                 .span
                 .is_some_and(|(first, last)| Unit::Hour.begin(first) < to && from.minus(Unit::Hour.length()) <= last)
         }) {
-            let directory = bucket::directory(&place.store, &place.head)?;
-            let Some(bytes) = bucket::chunk(&place.store, &place.head, directory.as_ref(), signal)? else { continue };
+            let Some(store) = buckets.store(place.slot)? else { continue };
+            let directory = bucket::directory(&store, &place.head)?;
+            let Some(bytes) = bucket::chunk(&store, &place.head, directory.as_ref(), signal)? else { continue };
             // One that is damaged is told of by whoever reads samples.
             let extent = Chunk::extent(signal, &bytes).map(|(first, last, _)| (first, last));
             pending.extend(extent.or(place.head.span));

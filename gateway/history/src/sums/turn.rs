@@ -1,81 +1,149 @@
-//! A turn of the work: some hours of one month, block by block, from the chunks of all buckets that touch them.
+//! A turn of the work: some hours of one month, some signals at a time, from the chunks of all buckets that touch them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use watchfire_model::{Lsn, SignalId};
+use watchfire_model::{Instant, Lsn, SignalId};
 use watchfire_pipeline::PortError;
 
-use super::block::{Block, Entry, Found, Hour, SIGNALS, block_of, keys_of_block, keys_of_minutes, list_pairs};
+use super::block::{
+    Block, Entry, Found, Hour, SIGNALS, begin_of, block_of, keys_of_block, keys_of_minutes, list_pairs,
+};
+use super::gather::Gathered;
 use super::make::{Piece, entries};
 use super::months::{bytes_of, damaged_hour};
 use super::plan::Marks;
-use super::walk::Walk;
-use crate::chunk::Chunk;
+use super::walk::{Buckets, Place};
 use crate::key_value::{Change, Group, KeyValue, Pair};
 use crate::store::Store;
 
 /// Pairs that are written at once.
 const PAIRS_AT_ONCE: usize = 400;
+/// Blocks that are gathered at once at first; later ones as many as the last time, and half as many more.
+const BLOCKS_AT_FIRST: u32 = 4;
 
 /// Some hours of one month.
 #[derive(Debug)]
 pub struct Turn {
     pub hours: Vec<Hour>,
     /// The last record that is looked at.
-    pub seen: Lsn,
-    /// None of the hours was ever made, so all blocks are; else those that are named.
-    pub blocks: Marks,
+    seen: Lsn,
+    /// None of the hours was ever made, so that whatever is written is new.
+    is_new: bool,
+    /// Only these blocks are made; else all.
+    marks: Marks,
     /// What is known of the hours' blocks.
-    pub lists: BTreeMap<Hour, BTreeMap<u32, u32>>,
-    pub walks: Vec<Walk>,
+    lists: BTreeMap<Hour, BTreeMap<u32, u32>>,
+    /// Blocks that the hours had before and that were not looked at yet.
+    before: BTreeSet<u32>,
+    places: Vec<Place>,
     pub store: Arc<Store>,
+    /// Where the next signals begin; `None` at the end.
+    next: Option<SignalId>,
+    /// How many blocks are gathered at once.
+    width: u32,
+    /// A block of which some signals are made.
+    begun: Option<Begun>,
     /// What is to be written next: pairs that are new, in their order, or changes.
-    pub pairs: Vec<Pair>,
-    pub groups: Vec<Group>,
+    pairs: Vec<Pair>,
+    groups: Vec<Group>,
+}
+
+/// A block that is being made.
+#[derive(Debug)]
+struct Begun {
+    block: u32,
+    before: BTreeMap<Hour, Block>,
+    after: BTreeMap<Hour, Block>,
 }
 
 impl Turn {
-    /// The next block of which there are chunks.
-    ///
-    /// # Errors
-    /// When a bucket cannot be read.
-    pub fn next_block(&mut self) -> Result<Option<u32>, PortError> {
-        if let Some(blocks) = &mut self.blocks {
-            return Ok(blocks.pop_first());
+    /// Begins to make the blocks that are marked, of hours whose blocks are `lists`, from the records up to `seen`.
+    pub fn new(
+        (lists, is_new): (BTreeMap<Hour, BTreeMap<u32, u32>>, bool),
+        marks: Marks,
+        (places, seen): (Vec<Place>, Lsn),
+        store: Arc<Store>,
+    ) -> Self {
+        Self {
+            hours: lists.keys().copied().collect(),
+            seen,
+            is_new,
+            before: lists.values().flat_map(BTreeMap::keys).copied().collect(),
+            marks,
+            lists,
+            places,
+            store,
+            next: Some(SignalId(0)),
+            width: BLOCKS_AT_FIRST,
+            begun: None,
+            pairs: Vec::new(),
+            groups: Vec::new(),
         }
-        let mut next: Option<SignalId> = None;
-        for walk in &mut self.walks {
-            next = [next, walk.signal()?].into_iter().flatten().min();
-        }
-        Ok(next.map(block_of))
     }
 
-    /// Makes a block of all hours; answers how many samples were looked at.
+    /// Makes the next blocks of all hours, or a part of one; answers how many samples were looked at, `None` when all
+    /// are made. Holds some megabytes, or one signal's chunks.
     ///
     /// # Errors
     /// When a bucket cannot be read, or a store fails.
-    pub fn make(&mut self, block: u32) -> Result<usize, PortError> {
-        let (mut pieces, mut rows) = (BTreeMap::<SignalId, Vec<Piece>>::new(), 0);
-        for walk in &mut self.walks {
-            walk.skip_to(SignalId(block.saturating_mul(SIGNALS)))?;
-            while walk.signal()?.is_some_and(|signal| block_of(signal) == block) {
-                let Some((signal, bytes)) = walk.next()? else { break };
-                let (.., many) = Chunk::extent(signal, &bytes).ok_or_else(|| walk.damaged(signal))?;
-                rows += many;
-                pieces.entry(signal).or_default().push(Piece { last: walk.place.head.last, bytes });
+    pub fn step(&mut self, buckets: &Buckets<'_>) -> Result<Option<usize>, PortError> {
+        let Some(wanted) = self.next_signals() else {
+            // Where a kill left one that is newer than its list, and its samples have gone since, the list has to say so.
+            let unseen = if self.marks.is_none() { self.before.pop_first() } else { None };
+            let Some(block) = unseen else { return Ok(None) };
+            let begun = self.begin(block)?;
+            self.end(begun)?;
+            return Ok(Some(0));
+        };
+        let (Some(first), Some(last)) = (self.hours.first(), self.hours.last()) else { return Ok(None) };
+        let span: (Instant, Instant) = (begin_of(*first), begin_of(last.saturating_add(1)));
+        let Gathered { mut pieces, until, is_more, rows, .. } = Gathered::of(buckets, &self.places, wanted, span)?;
+        while let Some(first) = pieces.keys().next().copied() {
+            let block = block_of(first);
+            let later = pieces.split_off(&begin_of_block(block.saturating_add(1)));
+            self.make(block, std::mem::replace(&mut pieces, later), until)?;
+        }
+        if let Some(begun) = self.begun.take_if(|begun| begin_of_block(begun.block.saturating_add(1)) <= until) {
+            self.end(begun)?;
+        }
+        if let Some(marks) = &mut self.marks {
+            marks.extend(until.0.div_ceil(SIGNALS)..block_of(wanted.1));
+        }
+        self.width = (block_of(until).saturating_sub(block_of(wanted.0)) * 3 / 2).max(1);
+        self.next = if until > wanted.0 && (is_more || self.marks.is_some()) { Some(until) } else { None };
+        Ok(Some(rows))
+    }
+
+    /// The signals that are wanted next.
+    fn next_signals(&mut self) -> Option<(SignalId, SignalId)> {
+        let from = self.next?;
+        let to = |block: u32| begin_of_block(block.saturating_add(self.width));
+        let Some(marks) = &mut self.marks else { return Some((from, to(block_of(from)))) };
+        if from.0 % SIGNALS != 0 {
+            return Some((from, begin_of_block(block_of(from).saturating_add(1))));
+        }
+        let first = marks.pop_first()?;
+        let mut after = first.saturating_add(1);
+        while after - first < self.width && marks.remove(&after) {
+            after = after.saturating_add(1);
+        }
+        Some((begin_of_block(first), begin_of_block(after)))
+    }
+
+    /// Makes what signals before `until` add to a block of all hours.
+    fn make(&mut self, block: u32, pieces: BTreeMap<SignalId, Vec<Piece>>, until: SignalId) -> Result<(), PortError> {
+        let mut begun = match self.begun.take() {
+            Some(begun) if begun.block == block => begun,
+            Some(other) => {
+                self.end(other)?;
+                self.begin(block)?
             }
-        }
-        let mut before = BTreeMap::new();
-        for hour in self.hours.clone() {
-            let Some((found, sum)) = self.before(hour, block)? else { continue };
-            // Where it is newer than its list, and comes out the same again, the list still has to say so.
-            self.lists.entry(hour).or_default().insert(block, sum);
-            before.insert(hour, found);
-        }
-        let mut after: BTreeMap<Hour, Block> = BTreeMap::new();
+            None => self.begin(block)?,
+        };
         for (signal, pieces) in &pieces {
-            let old = before
+            let old = begun
+                .before
                 .iter()
                 .filter_map(|(hour, block)| Some((*hour, (block.upto, block.entries.get(signal)?.clone()))));
             let made = entries(*signal, pieces, &self.hours, &old.collect());
@@ -86,9 +154,30 @@ impl Turn {
                 });
             };
             for (hour, entry) in made {
-                after.entry(hour).or_default().entries.insert(*signal, entry);
+                begun.after.entry(hour).or_default().entries.insert(*signal, entry);
             }
         }
+        if begin_of_block(block.saturating_add(1)) <= until {
+            return self.end(begun);
+        }
+        self.begun = Some(begun);
+        Ok(())
+    }
+
+    fn begin(&mut self, block: u32) -> Result<Begun, PortError> {
+        self.before.remove(&block);
+        let mut before = BTreeMap::new();
+        for hour in self.hours.clone() {
+            let Some((found, sum)) = self.before(hour, block)? else { continue };
+            // Where it is newer than its list, and comes out the same again, the list still has to say so.
+            self.lists.entry(hour).or_default().insert(block, sum);
+            before.insert(hour, found);
+        }
+        Ok(Begun { block, before, after: BTreeMap::new() })
+    }
+
+    fn end(&mut self, begun: Begun) -> Result<(), PortError> {
+        let Begun { block, mut before, mut after } = begun;
         for hour in self.hours.clone() {
             let mut made = after.remove(&hour).unwrap_or_default();
             let old = before.remove(&hour);
@@ -105,7 +194,7 @@ impl Turn {
                 self.put(hour, block, &made)?;
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// A block as it was made before, and its checksum.
@@ -142,7 +231,7 @@ impl Turn {
         let (pairs, sum) = made.pairs(hour, block);
         let list = self.lists.entry(hour).or_default();
         let is_new = list.insert(block, sum).is_none();
-        if is_new && self.hours.len() == 1 && self.blocks.is_none() {
+        if self.is_new && self.hours.len() == 1 {
             self.pairs.extend(pairs);
             if self.pairs.len() >= PAIRS_AT_ONCE {
                 self.store.lay(std::mem::take(&mut self.pairs))?;
@@ -175,4 +264,8 @@ impl Turn {
         };
         self.store.write(self.lists.iter().map(list).collect())
     }
+}
+
+const fn begin_of_block(block: u32) -> SignalId {
+    SignalId(block.saturating_mul(SIGNALS))
 }

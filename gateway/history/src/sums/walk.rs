@@ -4,20 +4,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use watchfire_model::{Instant, Lsn, SignalId};
+use watchfire_model::{Lsn, SignalId};
 use watchfire_pipeline::PortError;
 
 use crate::bucket::{self, Head};
 use crate::days::{Days, SlotEntry};
 use crate::directory::Entry;
+use crate::hours::Hour;
 use crate::key_value::KeyValue;
 use crate::slot::Slot;
 use crate::store::Store;
 
-/// A bucket where it lies.
-#[derive(Clone, Debug)]
+/// A bucket and the slot it lies in.
+#[derive(Clone, Copy, Debug)]
 pub struct Place {
-    pub store: Arc<Store>,
+    pub slot: Slot,
     pub head: Head,
 }
 
@@ -46,7 +47,7 @@ impl Buckets<'_> {
             let Some(store) = self.days.reading(*day, entry)? else { continue };
             let (mut at, mut own) = (bucket::after(&store, lsn)?, 0);
             while let Some(head) = at.filter(|head| head.last <= entry.last.min(self.sealed) && own < most) {
-                found.push(Place { store: store.clone(), head });
+                found.push(Place { slot: *day, head });
                 (at, own) = (bucket::after(&store, head.last)?, own + 1);
             }
             found.sort_unstable_by_key(|place| place.head.first);
@@ -55,19 +56,27 @@ impl Buckets<'_> {
         Ok(found)
     }
 
-    /// The buckets that may hold samples of a time in `from..to`, in the order of the log.
+    /// The database of a slot; `None` when it was set aside. It stays open while somebody holds it, and a little longer.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn store(&self, slot: Slot) -> Result<Option<Arc<Store>>, PortError> {
+        self.known.get(&slot).map_or(Ok(None), |entry| self.days.reading(slot, entry))
+    }
+
+    /// The buckets that may hold samples of the hours from `first` to `last`, in the order of the log. Opens the slots
+    /// that do, one after the other.
     ///
     /// # Errors
     /// When a day cannot be read.
-    pub fn touching(&self, from: Instant, to: Instant) -> Result<Vec<Place>, PortError> {
-        let touches = |span: Option<(Instant, Instant)>| span.is_some_and(|(first, last)| first < to && from <= last);
+    pub fn touching(&self, first: Hour, last: Hour) -> Result<Vec<Place>, PortError> {
         let mut found = Vec::new();
-        for (day, entry) in self.known.iter().filter(|(_, entry)| touches(entry.span)) {
+        for (day, entry) in self.known.iter().filter(|(_, entry)| entry.touched().touch(first, last)) {
             let Some(store) = self.days.reading(*day, entry)? else { continue };
             let mut at = bucket::after(&store, Lsn(0))?;
             while let Some(head) = at.filter(|head| head.last <= entry.last.min(self.sealed)) {
-                if touches(head.span) {
-                    found.push(Place { store: store.clone(), head });
+                if head.touched().touch(first, last) {
+                    found.push(Place { slot: *day, head });
                 }
                 at = bucket::after(&store, head.last)?;
             }
@@ -80,7 +89,8 @@ impl Buckets<'_> {
 /// The chunks of a bucket, one after the other.
 #[derive(Debug)]
 pub struct Walk {
-    pub place: Place,
+    store: Arc<Store>,
+    head: Head,
     pages: Vec<Entry>,
     /// The next page.
     at: usize,
@@ -92,9 +102,9 @@ impl Walk {
     ///
     /// # Errors
     /// When the bucket cannot be read.
-    pub fn new(place: Place) -> Result<Self, PortError> {
-        let pages = bucket::listed(&place.store, &place.head)?;
-        Ok(Self { place, pages, at: 0, chunks: VecDeque::new() })
+    pub fn new(store: Arc<Store>, head: Head) -> Result<Self, PortError> {
+        let pages = bucket::listed(&store, &head)?;
+        Ok(Self { store, head, pages, at: 0, chunks: VecDeque::new() })
     }
 
     /// The signal of the next chunk.
@@ -107,7 +117,7 @@ impl Walk {
             // Parts of one chunk are read together.
             let parts = self.pages.iter().skip(self.at).take_while(|other| other.signal == entry.signal).count();
             let listed = self.pages.get(self.at..self.at + parts).unwrap_or_default();
-            self.chunks = bucket::chunks_of(&self.place.store, &self.place.head, listed)?.into();
+            self.chunks = bucket::chunks_of(&self.store, &self.head, listed)?.into();
             self.at += parts;
         }
         Ok(self.chunks.front().map(|(signal, _)| *signal))
@@ -149,8 +159,8 @@ impl Walk {
         PortError::Damaged {
             what: format!(
                 "the chunk of signal {signal} in bucket {} of `{}`",
-                self.place.head.first,
-                self.place.store.folder().display()
+                self.head.first,
+                self.store.folder().display()
             ),
             detail: "it cannot be decoded; restore the day from a backup".to_owned(),
         }

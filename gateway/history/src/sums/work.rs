@@ -7,25 +7,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use watchfire_model::{Instant, Lsn, Unit};
+use watchfire_model::{Instant, Lsn};
 use watchfire_pipeline::PortError;
 
-use super::block::{Hour, begin_of, keys_of_hour, read_list};
-use super::ledger::{Ledger, NOTE, month_at, month_of};
+use super::block::{Hour, keys_of_hour, read_list};
+use super::ledger::{Ledger, Month, NOTE, month_at, month_of};
 use super::months::{damaged_hour, is_of, list_of};
-use super::plan::{self, Open, Plan};
+use super::plan::{self, NARROW_HOURS, Open, Plan};
 use super::turn::Turn;
-use super::walk::{Buckets, Walk};
+use super::walk::Buckets;
 use crate::history::SledHistory;
 use crate::key_value::{Change, KeyValue};
 use crate::store::Store;
 
-/// Samples that are looked at before somebody else may go on: about half a second's work.
+/// Samples that are looked at before somebody else may go on: one to two seconds' work.
 const ROWS_AT_ONCE: usize = if cfg!(test) { 200 } else { 4_000_000 };
 /// Hours of a turn whose samples lie in buckets of many hours: each is then decoded for all of them.
 const HOURS_AT_ONCE: usize = 64;
-/// A bucket of more hours is one of many.
-const NARROW_NS: i64 = 3 * Unit::Hour.length_ns();
 
 /// What is being done.
 #[derive(Debug)]
@@ -34,8 +32,9 @@ pub struct Work {
     /// Marked hours whose turn was.
     done: BTreeSet<Hour>,
     turn: Option<Turn>,
-    /// Held open until all of it is durable: only the descriptor that was open sees a write that failed.
-    written: BTreeMap<String, Arc<Store>>,
+    /// The month that is being written, held open until that is durable: only the descriptor that was open sees a write
+    /// that failed.
+    written: Option<(Month, Arc<Store>)>,
 }
 
 impl SledHistory {
@@ -46,40 +45,38 @@ impl SledHistory {
         let _gate = self.reading();
         let sums = self.sums();
         let Some(open) = Open::at(now).filter(|_| !sums.is_stalled.load(Ordering::Relaxed)) else { return Ok(false) };
-        self.set_suspects_aside()?;
-        let mut work = sums.work.lock();
-        let mut one_step = || match &mut *work {
-            None => {
-                *work = self.begin(open)?;
-                Ok(work.is_some())
-            }
-            Some(begun) => {
-                if self.go_on(begun)? {
-                    self.end(begun)?;
-                    *work = None;
-                }
-                Ok(true)
-            }
+        let error = match self.one_step(open) {
+            Err(error) => error,
+            done => return done,
         };
-        match one_step() {
-            Err(error @ PortError::Damaged { .. }) => {
-                *work = None;
-                if let Some(month) = sums.month_named(&error) {
-                    sums.suspect(&month, &error);
-                } else {
-                    tracing::warn!(%error, "nothing is summarised until this is repaired and the gateway is started again");
-                    sums.is_stalled.store(true, Ordering::Relaxed);
-                    // Whoever watches the gateway is told, where it goes on; nobody else asks for summaries to be made.
-                    drop(self.days().give_up(error));
-                }
-                Ok(true)
-            }
-            Err(error) => {
-                *work = None;
-                Err(error)
-            }
-            done => done,
+        sums.forget_work();
+        if let PortError::Full { .. } = error {
+            return Err(error);
         }
+        if let Some(month) = sums.month_named(&error) {
+            sums.suspect(&month, &error);
+        } else {
+            // All of it can be made again: no reason for the gateway to stop, but one to tell whoever watches it.
+            sums.is_stalled.store(true, Ordering::Relaxed);
+            let way_out = "nothing is summarised until this is mended and the gateway is started again";
+            self.days().tell(format!("{error}; {way_out}"));
+        }
+        Ok(true)
+    }
+
+    /// Begins with some work, or does some of what is begun; whether there is more.
+    fn one_step(&self, open: Open) -> Result<bool, PortError> {
+        self.set_suspects_aside()?;
+        let mut work = self.sums().work.lock();
+        let Some(begun) = &mut *work else {
+            *work = self.begin(open)?;
+            return Ok(work.is_some());
+        };
+        if self.go_on(begun)? {
+            self.end(begun)?;
+            *work = None;
+        }
+        Ok(true)
     }
 
     /// Looks for something to do, where something has changed since the last look.
@@ -89,8 +86,8 @@ impl SledHistory {
         if *sums.idle_at.lock() == looked {
             return Ok(None);
         }
-        let Ledger { upto, put_off, .. } = sums.ledger.read().clone();
-        let Some(plan) = plan::next(&self.buckets(), upto, &put_off, open)? else {
+        let before = sums.ledger.read().clone();
+        let Some(plan) = plan::next(&self.buckets(), &before, open)? else {
             sums.close_idle();
             *sums.idle_at.lock() = looked;
             return Ok(None);
@@ -110,7 +107,7 @@ impl SledHistory {
         if !plan.marks.is_empty() {
             self.set_ledger(ledger)?;
         }
-        Ok(Some(Work { plan, done: BTreeSet::new(), turn: None, written: BTreeMap::new() }))
+        Ok(Some(Work { plan, done: BTreeSet::new(), turn: None, written: None }))
     }
 
     /// Does some of the work; whether all of it is done.
@@ -120,13 +117,17 @@ impl SledHistory {
             let Some(turn) = &mut work.turn else {
                 let next = work.plan.marks.keys().find(|hour| !work.done.contains(hour)).copied();
                 let Some(next) = next else { return Ok(true) };
+                let month = month_of(next);
+                if let Some((_, store)) = work.written.take_if(|(written, _)| *written != month) {
+                    store.commit()?;
+                }
                 let turn = self.turn(&work.plan, &work.done, next)?;
-                work.written.insert(month_of(next), turn.store.clone());
+                work.written = Some((month, turn.store.clone()));
                 work.turn = Some(turn);
                 continue;
             };
-            match turn.next_block()? {
-                Some(block) => rows += turn.make(block)?.max(1),
+            match turn.step(&self.buckets())? {
+                Some(some) => rows += some.max(1),
                 None => {
                     turn.finish()?;
                     work.done.extend(turn.hours.iter().copied());
@@ -143,14 +144,13 @@ impl SledHistory {
         let store =
             self.sums_of(&month)?.ok_or_else(|| damaged_hour(&self.sums().path(&month), first, "has no ledger"))?;
         let buckets = self.buckets();
-        let mut places = buckets.touching(begin_of(first), begin_of(first + 1))?;
-        let is_narrow = |span: Option<(Instant, Instant)>| span.is_none_or(|(a, b)| b.since_ns(a) < NARROW_NS);
+        let mut places = buckets.touching(first, first)?;
         let mut hours = vec![first];
         let mut lists = BTreeMap::new();
         let list = self.list(&store, first)?;
         let is_new = list.is_none();
         lists.insert(first, list.unwrap_or_default());
-        if !places.iter().all(|place| is_narrow(place.head.span)) {
+        if places.iter().any(|place| place.head.touched().many() > NARROW_HOURS) {
             let others = plan.marks.keys().filter(|hour| **hour > first && !done.contains(hour));
             for hour in others.take(HOURS_AT_ONCE - 1).take_while(|hour| is_of(**hour, &month)) {
                 let list = self.list(&store, *hour)?;
@@ -161,20 +161,14 @@ impl SledHistory {
                 hours.push(*hour);
             }
             let last = hours.last().copied().unwrap_or(first);
-            places = buckets.touching(begin_of(first), begin_of(last + 1))?;
+            places = buckets.touching(first, last)?;
         }
-        let blocks = if is_new {
-            for hour in &hours {
-                self.clear(&store, *hour)?;
-            }
-            None
-        } else {
-            let marks = hours.iter().map(|hour| plan.marks.get(hour).cloned().flatten());
-            marks.collect::<Option<Vec<_>>>().map(|marks| marks.into_iter().flatten().collect())
-        };
-        let walks = places.into_iter().map(Walk::new).collect::<Result<_, _>>()?;
-        let seen = buckets.sealed;
-        Ok(Turn { hours, seen, blocks, lists, walks, store, pairs: Vec::new(), groups: Vec::new() })
+        if is_new {
+            hours.iter().try_for_each(|hour| self.clear(&store, *hour))?;
+        }
+        let marks = hours.iter().map(|hour| plan.marks.get(hour).cloned().flatten());
+        let marks = marks.collect::<Option<Vec<_>>>().map(|marks| marks.into_iter().flatten().collect());
+        Ok(Turn::new((lists, is_new), marks, (places, buckets.sealed), store))
     }
 
     /// An hour's blocks, if it was ever made to its end.
@@ -194,13 +188,13 @@ impl SledHistory {
 
     /// Makes the work durable, and then says so.
     fn end(&self, work: &Work) -> Result<(), PortError> {
-        work.written.values().try_for_each(|store| store.commit())?;
+        work.written.iter().try_for_each(|(_, store)| store.commit())?;
         let sums = self.sums();
         let mut ledger = sums.ledger.read().clone();
         for hour in &work.done {
             let month = month_of(*hour);
-            let Some(store) = work.written.get(&month) else { continue };
-            let list = list_of(store, *hour)?.unwrap_or_default();
+            let Some(store) = self.sums_of(&month)? else { continue };
+            let list = list_of(&store, *hour)?.unwrap_or_default();
             ledger.months.entry(month).or_default().add(*hour, &list);
             ledger.writing.remove(hour);
         }
@@ -252,7 +246,7 @@ impl SledHistory {
         result
     }
 
-    pub(super) fn buckets(&self) -> Buckets<'_> {
+    pub(crate) fn buckets(&self) -> Buckets<'_> {
         let (sealed, known) = self.counted();
         Buckets { days: self.days(), known, sealed }
     }

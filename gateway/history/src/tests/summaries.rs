@@ -130,7 +130,10 @@ fn what_comes_late_has_its_hours_made_anew() {
     let after = told(&history, 3, Unit::Hour, at(0), at(9 * HOUR_S));
     assert_eq!(after[0].summary.as_ref().unwrap().greatest.unwrap().value, 12345.0);
     assert_eq!(told(&history, 3, Unit::Hour, at(-800 * HOUR_S), at(-600 * HOUR_S)).len(), 1, "in a month of its own");
-    assert_eq!(told(&history, 9, Unit::Hour, at(29 * HOUR_S), at(40 * HOUR_S)).len(), 1, "also one of the future");
+    assert_eq!(told(&history, 9, Unit::Hour, at(29 * HOUR_S), at(40 * HOUR_S)), [], "what is to come is put off");
+    tells_what_samples_say(&history, 0..SIGNALS, at(-800 * HOUR_S), at(40 * HOUR_S));
+    summarise(&history, at(32 * HOUR_S));
+    assert_eq!(told(&history, 9, Unit::Hour, at(29 * HOUR_S), at(40 * HOUR_S)).len(), 1);
     tells_what_samples_say(&history, 0..SIGNALS, at(-800 * HOUR_S), at(40 * HOUR_S));
 }
 
@@ -260,4 +263,81 @@ fn a_day_that_is_damaged_stops_summaries_and_nothing_else() {
     summarise(&history, at(4 * HOUR_S + 300));
     assert_eq!(told(&history, 3, Unit::Hour, at(0), at(9 * HOUR_S)), []);
     assert!(!history.summarise(at(9 * HOUR_S)).unwrap());
+}
+
+/// The same with another signal, whose clock says something else.
+fn with_clock_of(records: Vec<Record>, signal: u32, clock: impl Fn(u64) -> Instant) -> Vec<Record> {
+    let add = |mut record: Record| {
+        if let RecordBody::Data(frame) = &mut record.body {
+            let time = clock(record.lsn.0);
+            frame.rows.push(SignalId(signal), time, record.lsn.0 as f64, StatusCode::GOOD, Quality::NONE, 0);
+        }
+        record
+    };
+    records.into_iter().map(add).collect()
+}
+
+#[test]
+fn a_clock_that_was_never_set_has_only_its_own_hours_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    // As of a device that begins at 2000-01-01 whenever it is switched on.
+    let clock = |lsn: u64| Instant::from_s(946_684_800 + i64::try_from(lsn).unwrap() * 60);
+    let written = with_clock_of(minutes(1, START_S, 600, Quality::NONE), 77, clock);
+    for part in written.chunks(10) {
+        history.seal(part).unwrap();
+        summarise(&history, at(i64::try_from(part[9].lsn.0).unwrap() * 60));
+    }
+    let hour = u32::try_from((START_S / HOUR_S) + 5).unwrap();
+    assert_eq!(history.buckets().touching(hour, hour).unwrap().len(), 6, "those of one hour, of 60");
+    assert_eq!(
+        tells_what_samples_say(&history, [3, 7].into_iter(), at(0), at(10 * HOUR_S)),
+        9 * 2 + 540,
+        "the tenth is not past"
+    );
+    assert_eq!(tells_what_samples_say(&history, [77].into_iter(), clock(0), clock(600)), 10);
+    assert!(history.verify().faults.is_empty());
+    drop(history);
+    let history = SledHistory::open(folder.path()).unwrap();
+    assert_eq!(history.buckets().touching(hour, hour).unwrap().len(), 6);
+}
+
+#[test]
+fn of_a_device_that_makes_up_its_times_samples_tell() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let clock = |lsn: u64| Instant::from_s(946_684_800 + i64::try_from(lsn * 7919 % 4000).unwrap() * 86_400);
+    let written = with_clock_of(minutes(1, START_S, 120, Quality::NONE), 77, clock);
+    for part in written.chunks(10) {
+        history.seal(part).unwrap();
+        summarise(&history, at(3 * HOUR_S));
+    }
+    let months = history.sums().months().len();
+    assert!((13..=25).contains(&months), "two for each bucket at the most, and its own: {months}");
+    assert_eq!(tells_what_samples_say(&history, [3, 7].into_iter(), at(0), at(10 * HOUR_S)), 2 * 2 + 120);
+    let (from, to) = (Instant::from_s(946_684_800), Instant::from_s(1_300_000_000));
+    assert!(tells_what_samples_say(&history, [77].into_iter(), from, to) > 12);
+    assert!(history.verify().faults.is_empty());
+}
+
+#[test]
+fn what_the_system_refuses_stops_summaries_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = three_hours(folder.path());
+    // Nothing can be made in what is no folder.
+    std::fs::write(folder.path().join("sums"), "").unwrap();
+    assert!(history.summarise(at(4 * HOUR_S)).unwrap());
+    summarise(&history, at(4 * HOUR_S));
+    let told_of = history.given_up();
+    assert!(
+        told_of.len() == 1 && told_of[0].contains("sums") && told_of[0].contains("nothing is summarised"),
+        "{told_of:?}"
+    );
+    assert_eq!(told(&history, 3, Unit::Hour, at(0), at(9 * HOUR_S)), []);
+    history.seal(&minutes(211, START_S + 210 * 60, 10, Quality::NONE)).unwrap();
+    drop(history);
+    let history = SledHistory::open(folder.path()).unwrap();
+    assert!(!range(&history, SignalId(3), at(0), at(HOUR_S)).unwrap().is_empty());
+    summarise(&history, at(4 * HOUR_S));
+    assert_eq!(history.given_up().len(), 1);
 }

@@ -152,7 +152,7 @@ fn as_layout(folder: &std::path::Path, layout: u8) {
                 }
                 let pieces = table.chunks(6000).zip(0..);
                 changes.extend(pieces.map(|(piece, number)| Change::Put(of(1, number), piece.to_vec())));
-                let plain = crate::bucket::Head { sums, gaps: None, ..head };
+                let plain = crate::bucket::Head { sums, gaps: None, hours: None, ..head };
                 changes.push(Change::Put(from_key(head.first), plain.encode()));
                 at = crate::bucket::after(store, head.last).unwrap();
             }
@@ -160,7 +160,7 @@ fn as_layout(folder: &std::path::Path, layout: u8) {
         };
         change(folder, &format!("ts/{day}"), plain, false);
         let counts = entry.counts.filter(|_| layout > 1);
-        let entry = crate::days::SlotEntry { counts, gaps: None, ..*entry };
+        let entry = crate::days::SlotEntry { counts, gaps: None, hours: None, ..*entry };
         change(folder, "ctl", |_| vec![crate::slot_entry::set_slot(*day, &entry)], layout > 1);
     }
     let fills = |store: &Store| {

@@ -1,0 +1,155 @@
+//! Which UTC hours something has samples of, in a few runs: one device whose clock was never set must not make a bucket
+//! look as if it had samples of every hour since 2000.
+
+use std::collections::BTreeSet;
+
+use watchfire_model::{Instant, Unit};
+
+use crate::bytes::{Reader, put_count, put_varint};
+
+/// An hour, from 1970-01-01T00:00Z.
+pub type Hour = u32;
+
+/// Runs that are told apart; where there are more, the nearest two are taken for one.
+const RUNS: usize = 8;
+
+/// The hour of a time; `None` before 1970.
+pub fn hour_of(at: Instant) -> Option<Hour> {
+    u32::try_from(at.ns().div_euclid(Unit::Hour.length_ns())).ok()
+}
+
+/// Runs of hours, ascending, with gaps between them: all that there are samples of, and perhaps some more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hours {
+    runs: [(Hour, Hour); RUNS],
+    count: usize,
+}
+
+impl Hours {
+    /// Every hour between the earliest and the latest sample.
+    pub fn of_span(span: Option<(Instant, Instant)>) -> Self {
+        let ends = span.and_then(|(earliest, latest)| Some((hour_of(earliest).unwrap_or_default(), hour_of(latest)?)));
+        ends.map_or(Self::default(), |(first, last)| Self::of_runs(vec![(first, last)]))
+    }
+
+    /// The hours of some times. Costs a nanosecond each where they all are of the same one.
+    pub fn of_times(times: &[Instant]) -> Self {
+        let span = times.iter().min().zip(times.iter().max()).map(|(first, last)| (*first, *last));
+        let whole = Self::of_span(span);
+        if whole.many() < 2 {
+            return whole;
+        }
+        let hours: BTreeSet<Hour> = times.iter().filter_map(|time| hour_of(*time)).collect();
+        Self::of_runs(hours.into_iter().map(|hour| (hour, hour)).collect())
+    }
+
+    /// What either has.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        if other.runs().all(|(first, last)| self.runs().any(|(from, to)| from <= first && last <= to)) {
+            return self;
+        }
+        let mut runs: Vec<(Hour, Hour)> = self.runs().chain(other.runs()).collect();
+        runs.sort_unstable();
+        Self::of_runs(runs)
+    }
+
+    /// The hours of runs in the order in which they begin.
+    fn of_runs(runs: Vec<(Hour, Hour)>) -> Self {
+        let mut joined: Vec<(Hour, Hour)> = Vec::new();
+        for (first, last) in runs {
+            match joined.last_mut() {
+                Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+                _ => joined.push((first, last)),
+            }
+        }
+        while joined.len() > RUNS {
+            let gaps = joined.iter().zip(joined.iter().skip(1)).map(|((_, end), (begin, _))| begin - end);
+            let Some((nearest, _)) = gaps.enumerate().min_by_key(|(_, gap)| *gap) else { break };
+            let (_, last) = joined.remove(nearest + 1);
+            joined.get_mut(nearest).into_iter().for_each(|(_, end)| *end = last);
+        }
+        let mut hours = Self { count: joined.len(), ..Self::default() };
+        hours.runs.iter_mut().zip(joined).for_each(|(slot, run)| *slot = run);
+        hours
+    }
+
+    /// The runs: the first hour of each, and the last.
+    pub fn runs(&self) -> impl Iterator<Item = (Hour, Hour)> + use<> {
+        self.runs.into_iter().take(self.count)
+    }
+
+    /// Whether there are some from `first` to `last`.
+    pub fn touch(&self, first: Hour, last: Hour) -> bool {
+        self.runs().any(|(from, to)| from <= last && first <= to)
+    }
+
+    /// How many there are.
+    pub fn many(&self) -> u64 {
+        self.runs().map(|(first, last)| u64::from(last - first) + 1).sum()
+    }
+
+    /// Appends them.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        put_count(self.count, out);
+        let mut before = 0;
+        for (first, last) in self.runs() {
+            put_varint(u64::from(first - before), out);
+            put_varint(u64::from(last - first), out);
+            before = last;
+        }
+    }
+
+    /// Reads them; `None` when the bytes are none.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let count = reader.count().filter(|count| *count <= RUNS)?;
+        let mut at = 0_u32;
+        let mut next = || {
+            at = at.checked_add(u32::try_from(reader.varint()?).ok()?)?;
+            Some(at)
+        };
+        let runs = (0..count).map(|_| Some((next()?, next()?))).collect::<Option<_>>()?;
+        Some(Self::of_runs(runs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(hours: &[Hour]) -> Hours {
+        let times: Vec<Instant> = hours.iter().map(|hour| Instant::from_s(i64::from(*hour) * 3600 + 7)).collect();
+        Hours::of_times(&times)
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_does_not_fill_the_years_between() {
+        let hours = of(&[262_968, 490_001, 490_000, 490_001]);
+        assert_eq!(hours.runs().collect::<Vec<_>>(), [(262_968, 262_968), (490_000, 490_001)]);
+        assert_eq!((hours.many(), hours.touch(300_000, 489_999), hours.touch(0, 262_968)), (3, false, true));
+        assert_eq!(of(&[490_002]).with(hours).many(), 4);
+        let before_1970 = Hours::of_times(&[Instant::from_s(-9), Instant::from_s(9)]);
+        assert_eq!(before_1970.runs().collect::<Vec<_>>(), [(0, 0)]);
+        assert_eq!(Hours::of_span(None).many(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_hour_is_ever_missing(
+            some in prop::collection::vec(0..2_000_u32, 0..40),
+            others in prop::collection::vec(0..2_500_000_u32, 0..40),
+        ) {
+            let both = of(&some).with(of(&others));
+            for hour in some.iter().chain(&others) {
+                prop_assert!(both.touch(*hour, *hour));
+            }
+            let mut bytes = Vec::new();
+            both.put(&mut bytes);
+            let mut reader = Reader(&bytes);
+            prop_assert_eq!(Hours::read(&mut reader), Some(both));
+            prop_assert!(reader.0.is_empty());
+        }
+    }
+}
