@@ -9,6 +9,7 @@ mod check;
 mod cuts;
 mod disk;
 mod full;
+mod hours;
 mod kills;
 mod rate;
 mod ring;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use cuts::cuts;
 pub use full::full;
+pub use hours::hours;
 pub use kills::kills;
 pub use rate::rate;
 pub use ring::{read_back, ring, unsealed};

@@ -1,7 +1,8 @@
 //! `watchfire-torture --kills 1000 --cuts 500 --full 100`: what it did and how many records it held to their promise, or the first
 //! that was lost. `watchfire-torture write FOLDER` is the process that is killed;
 //! `watchfire-torture rate FOLDER VALUES_A_SECOND SECONDS` tells what a disk has to write for each value;
-//! `watchfire-torture ring FOLDER SIGNALS DAYS KEPT` seals days at accelerated time, and tells what they take.
+//! `watchfire-torture ring FOLDER SIGNALS DAYS KEPT` seals days at accelerated time, and tells what they take;
+//! `watchfire-torture hours FOLDER SIGNALS HOURS` seals hours and summarises them, and tells what that takes.
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,13 @@ fn main() {
         println!("| values/s | seconds | values | journal, B/value | sealed, B/value | all, B/value | GB a day |");
         println!("|---:|---:|---:|---:|---:|---:|---:|");
         println!("{}", watchfire_torture::rate(Path::new(folder), rate, seconds));
+        return;
+    }
+    if let [command, folder, signals, hours] = words.as_slice()
+        && command == "hours"
+    {
+        let (signals, hours) = (signals.parse().unwrap_or(50_000), hours.parse().unwrap_or(2));
+        watchfire_torture::hours(Path::new(folder), signals, hours, |line| println!("{line}"));
         return;
     }
     if let [command, folder, signals, days, keep] = words.as_slice()

@@ -1,6 +1,7 @@
 //! Days at accelerated time, with retention: what a ring of samples takes of disk and memory while it goes round, how
 //! long it takes to open, and what reading costs.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant as Timer};
 
@@ -13,7 +14,7 @@ use watchfire_pipeline::{History, Journal, Recorded, Wanted, samples};
 
 use crate::writer::open;
 
-const START_S: i64 = 1_800_000_000 - 1_800_000_000 % 86_400;
+pub const START_S: i64 = 1_800_000_000 - 1_800_000_000 % 86_400;
 /// As the gateway seals.
 const BUCKET_S: i64 = 600;
 const BUCKETS_A_DAY: i64 = 144;
@@ -32,7 +33,7 @@ pub fn ring(folder: &Path, signals: u32, days: i64, keep: i64, mut tell: impl Fn
         let (mut sealing, mut values) = (Duration::ZERO, 0_u64);
         for bucket in 0..BUCKETS_A_DAY {
             let from_s = START_S + day * 86_400 + bucket * BUCKET_S;
-            let records = bucket_of(from_s, signals, &mut next, &mut random);
+            let records = bucket_of(from_s..from_s + BUCKET_S, signals, &mut next, &mut random);
             let timer = Timer::now();
             history.seal(&records).unwrap();
             sealing += timer.elapsed();
@@ -109,8 +110,8 @@ fn hourly(history: &SledHistory, signal: SignalId, aggregate: Aggregate, from_s:
     processor.finish().iter().filter(|found| found.value.is_some()).count()
 }
 
-/// Ten minutes: of each five signals a valve, a counter, two decimals, single and double precision, in turn.
-fn bucket_of(from_s: i64, signals: u32, next: &mut Lsn, random: &mut SmallRng) -> Vec<Record> {
+/// Some seconds: of each five signals a valve, a counter, two decimals, single and double precision, in turn.
+pub fn bucket_of(seconds: Range<i64>, signals: u32, next: &mut Lsn, random: &mut SmallRng) -> Vec<Record> {
     let frame = |s: i64| {
         let mut rows = Rows::default();
         for signal in 0..signals {
@@ -129,18 +130,32 @@ fn bucket_of(from_s: i64, signals: u32, next: &mut Lsn, random: &mut SmallRng) -
         let lsn = std::mem::replace(next, next.next());
         Record { lsn, body: RecordBody::Data(Frame { now: Instant::from_s(s), rows, ..Frame::default() }) }
     };
-    (from_s..from_s + BUCKET_S).map(frame).collect()
+    seconds.map(frame).collect()
 }
 
 /// How long this thread has computed.
-fn on_cpu() -> Duration {
+pub fn on_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(stat.split_whitespace().next().unwrap().parse().unwrap())
 }
 
-fn resident_mb() -> f64 {
+pub fn resident_mb() -> f64 {
+    megabytes("VmRSS:")
+}
+
+/// The most that was resident, since the start or since it was forgotten.
+pub fn peak_mb() -> f64 {
+    megabytes("VmHWM:")
+}
+
+/// Forgets what was resident at the most.
+pub fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+fn megabytes(of: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(of)).unwrap();
     line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1024.0
 }
 

@@ -12,10 +12,10 @@ use crate::chunk::Chunk;
 use crate::slot::Slot;
 
 /// What is held at once, unless one signal has more: bytes of chunks, each with what it costs beside,
-const BYTES_MAX: usize = if cfg!(test) { 20_000 } else { 8 << 20 };
+const BYTES_MAX: usize = if cfg!(test) { 20_000 } else { 2 << 20 };
 const BESIDE_BYTES: usize = 48;
 /// and samples in them.
-const ROWS_MAX: usize = if cfg!(test) { 4000 } else { 4_000_000 };
+const ROWS_MAX: usize = if cfg!(test) { 4000 } else { 1_000_000 };
 
 /// The chunks of neighbouring signals.
 #[derive(Debug)]
@@ -47,15 +47,10 @@ impl Gathered {
         let mut by_slot: BTreeMap<Slot, Vec<&Place>> = BTreeMap::new();
         places.iter().for_each(|place| by_slot.entry(place.slot).or_default().push(place));
         for (slot, places) in by_slot {
-            let was_open = buckets.days.is_open(slot);
-            let Some(store) = buckets.store(slot)? else { continue };
-            for place in places {
-                gathered.add(Walk::new(store.clone(), place.head)?, place, from, span)?;
-            }
-            drop(store);
-            if !was_open {
-                buckets.days.close(std::iter::once(slot));
-            }
+            buckets.with(slot, |store| {
+                let mut add = |place: &&Place| gathered.add(Walk::new(store.clone(), place.head)?, place, from, span);
+                places.iter().try_for_each(&mut add)
+            })?;
         }
         gathered.pieces.values_mut().for_each(|pieces| pieces.sort_unstable_by_key(|piece| piece.last));
         Ok(gathered)

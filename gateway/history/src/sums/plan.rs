@@ -46,6 +46,38 @@ pub struct Plan {
     pub put_off: BTreeSet<Hour>,
 }
 
+impl Plan {
+    fn add(&mut self, place: Place, marks: BTreeMap<Hour, Marks>) {
+        self.upto = place.head.last;
+        for (hour, marks) in marks {
+            let held = self.marks.entry(hour).or_insert_with(|| Some(BTreeSet::new()));
+            match (held, marks) {
+                (Some(held), Some(more)) => held.extend(more),
+                (held, _) => *held = None,
+            }
+        }
+    }
+
+    /// Adds the next buckets as long as they have nothing but hours that are made as a whole anyway: an hour of many
+    /// buckets is made once.
+    fn add_more(&mut self, buckets: &Buckets<'_>) -> Result<(), PortError> {
+        loop {
+            let places = buckets.after(self.upto, BUCKETS_MAX)?;
+            for place in &places {
+                let hours = place.head.touched();
+                let mut each = hours.runs().flat_map(|(first, last)| first..=last);
+                if hours.many() > NARROW_HOURS || !each.all(|hour| matches!(self.marks.get(&hour), Some(None))) {
+                    return Ok(());
+                }
+                self.upto = place.head.last;
+            }
+            if places.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
 /// The hours that may still get samples by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {
@@ -79,21 +111,14 @@ pub fn next(buckets: &Buckets<'_>, ledger: &Ledger, open: Open) -> Result<Option
     let mut plan = Plan { upto: ledger.upto, marks, put_off: BTreeSet::new() };
     let mut wide = 0;
     for place in buckets.after(ledger.upto, BUCKETS_MAX)? {
-        plan.upto = place.head.last;
         let is_wide = place.head.touched().many() > NARROW_HOURS;
         wide += usize::from(is_wide);
-        let marks = if is_wide { read_marks(buckets, place, ledger, open)? } else { marks_of(place) };
-        for (hour, marks) in marks {
-            let held = plan.marks.entry(hour).or_insert_with(|| Some(BTreeSet::new()));
-            match (held, marks) {
-                (Some(held), Some(more)) => held.extend(more),
-                (held, _) => *held = None,
-            }
-        }
+        plan.add(place, if is_wide { read_marks(buckets, place, ledger, open)? } else { marks_of(place) });
         if plan.marks.len() > HOURS_MAX || wide >= WIDE_MAX {
             break;
         }
     }
+    plan.add_more(buckets)?;
     plan.put_off = plan.marks.keys().copied().filter(|hour| open.puts_off(*hour) == Some(true)).collect();
     plan.marks.retain(|hour, _| open.puts_off(*hour) == Some(false));
     Ok((plan.upto > ledger.upto || !plan.marks.is_empty()).then_some(plan))
@@ -112,8 +137,16 @@ fn read_marks(
     ledger: &Ledger,
     open: Open,
 ) -> Result<BTreeMap<Hour, Marks>, PortError> {
-    let Some(store) = buckets.store(place.slot)? else { return Ok(BTreeMap::new()) };
-    let (mut marks, mut walk) = (BTreeMap::<Hour, Marks>::new(), Walk::new(store, place.head)?);
+    let mut marks = BTreeMap::new();
+    buckets.with(place.slot, |store| {
+        marks = marks_by(Walk::new(store.clone(), place.head)?, ledger, open)?;
+        Ok(())
+    })?;
+    Ok(marks)
+}
+
+fn marks_by(mut walk: Walk, ledger: &Ledger, open: Open) -> Result<BTreeMap<Hour, Marks>, PortError> {
+    let mut marks = BTreeMap::<Hour, Marks>::new();
     let mut begun: Option<BTreeSet<Month>> = None;
     while let Some((signal, bytes)) = walk.next()? {
         let Some(hours) = hours_of(signal, &bytes) else { return Err(walk.damaged(signal)) };

@@ -9,6 +9,7 @@ use watchfire_pipeline::{PortError, Summaries, Told};
 use super::block::{Found, Hour, begin_of, block_of, hour_of, keys_of_block, keys_of_minutes, read_list, read_minutes};
 use super::ledger::{Month, month_of};
 use super::months::{bytes_of, damaged_hour, hour_from, list_of};
+use super::walk::Buckets;
 use crate::bucket;
 use crate::chunk::Chunk;
 use crate::history::SledHistory;
@@ -99,7 +100,7 @@ impl SledHistory {
         from: Instant,
         to: Instant,
     ) -> Result<Option<Vec<(Instant, Instant)>>, PortError> {
-        let buckets = self.buckets();
+        let buckets = Buckets { stay_open: true, ..self.buckets() };
         let places = buckets.after(upto, PENDING_MAX + 1)?;
         if places.len() > PENDING_MAX {
             return Ok(None);
@@ -112,12 +113,15 @@ impl SledHistory {
                 .span
                 .is_some_and(|(first, last)| Unit::Hour.begin(first) < to && from.minus(Unit::Hour.length()) <= last)
         }) {
-            let Some(store) = buckets.store(place.slot)? else { continue };
-            let directory = bucket::directory(&store, &place.head)?;
-            let Some(bytes) = bucket::chunk(&store, &place.head, directory.as_ref(), signal)? else { continue };
-            // One that is damaged is told of by whoever reads samples.
-            let extent = Chunk::extent(signal, &bytes).map(|(first, last, _)| (first, last));
-            pending.extend(extent.or(place.head.span));
+            buckets.with(place.slot, |store| {
+                let directory = bucket::directory(store, &place.head)?;
+                if let Some(bytes) = bucket::chunk(store, &place.head, directory.as_ref(), signal)? {
+                    // One that is damaged is told of by whoever reads samples.
+                    let extent = Chunk::extent(signal, &bytes).map(|(first, last, _)| (first, last));
+                    pending.extend(extent.or(place.head.span));
+                }
+                Ok(())
+            })?;
         }
         Ok(Some(pending))
     }

@@ -28,6 +28,8 @@ pub struct Buckets<'h> {
     pub known: BTreeMap<Slot, SlotEntry>,
     /// The last record that counts.
     pub sealed: Lsn,
+    /// Slots that somebody opens stay open for a while: what is read of them may be read again soon.
+    pub stay_open: bool,
 }
 
 impl Buckets<'_> {
@@ -44,24 +46,38 @@ impl Buckets<'_> {
             if found.len() >= most && found.get(most - 1).is_some_and(|last| last.head.first < entry.first) {
                 break;
             }
-            let Some(store) = self.days.reading(*day, entry)? else { continue };
-            let (mut at, mut own) = (bucket::after(&store, lsn)?, 0);
-            while let Some(head) = at.filter(|head| head.last <= entry.last.min(self.sealed) && own < most) {
-                found.push(Place { slot: *day, head });
-                (at, own) = (bucket::after(&store, head.last)?, own + 1);
-            }
+            self.with(*day, |store| {
+                let (mut at, mut own) = (bucket::after(store, lsn)?, 0);
+                while let Some(head) = at.filter(|head| head.last <= entry.last.min(self.sealed) && own < most) {
+                    found.push(Place { slot: *day, head });
+                    (at, own) = (bucket::after(store, head.last)?, own + 1);
+                }
+                Ok(())
+            })?;
             found.sort_unstable_by_key(|place| place.head.first);
         }
         found.truncate(most);
         Ok(found)
     }
 
-    /// The database of a slot; `None` when it was set aside. It stays open while somebody holds it, and a little longer.
+    /// Does something with the database of a slot, unless that was set aside.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn store(&self, slot: Slot) -> Result<Option<Arc<Store>>, PortError> {
-        self.known.get(&slot).map_or(Ok(None), |entry| self.days.reading(slot, entry))
+    pub fn with(
+        &self,
+        slot: Slot,
+        mut work: impl FnMut(&Arc<Store>) -> Result<(), PortError>,
+    ) -> Result<(), PortError> {
+        let Some(entry) = self.known.get(&slot) else { return Ok(()) };
+        let stays = self.stay_open || self.days.is_open(slot);
+        let Some(store) = self.days.reading(slot, entry)? else { return Ok(()) };
+        let done = work(&store);
+        drop(store);
+        if !stays {
+            self.days.close(std::iter::once(slot));
+        }
+        done
     }
 
     /// The buckets that may hold samples of the hours from `first` to `last`, in the order of the log. Opens the slots
@@ -72,14 +88,16 @@ impl Buckets<'_> {
     pub fn touching(&self, first: Hour, last: Hour) -> Result<Vec<Place>, PortError> {
         let mut found = Vec::new();
         for (day, entry) in self.known.iter().filter(|(_, entry)| entry.touched().touch(first, last)) {
-            let Some(store) = self.days.reading(*day, entry)? else { continue };
-            let mut at = bucket::after(&store, Lsn(0))?;
-            while let Some(head) = at.filter(|head| head.last <= entry.last.min(self.sealed)) {
-                if head.touched().touch(first, last) {
-                    found.push(Place { slot: *day, head });
+            self.with(*day, |store| {
+                let mut at = bucket::after(store, Lsn(0))?;
+                while let Some(head) = at.filter(|head| head.last <= entry.last.min(self.sealed)) {
+                    if head.touched().touch(first, last) {
+                        found.push(Place { slot: *day, head });
+                    }
+                    at = bucket::after(store, head.last)?;
                 }
-                at = bucket::after(&store, head.last)?;
-            }
+                Ok(())
+            })?;
         }
         found.sort_unstable_by_key(|place| place.head.first);
         Ok(found)

@@ -20,8 +20,8 @@ use crate::history::SledHistory;
 use crate::key_value::{Change, KeyValue};
 use crate::store::Store;
 
-/// Samples that are looked at before somebody else may go on: one to two seconds' work.
-const ROWS_AT_ONCE: usize = if cfg!(test) { 200 } else { 4_000_000 };
+/// Samples that are looked at before somebody else may go on: about a second's work.
+const ROWS_AT_ONCE: usize = if cfg!(test) { 200 } else { 1_000_000 };
 /// Hours of a turn whose samples lie in buckets of many hours: each is then decoded for all of them.
 const HOURS_AT_ONCE: usize = 64;
 
@@ -248,6 +248,6 @@ impl SledHistory {
 
     pub(crate) fn buckets(&self) -> Buckets<'_> {
         let (sealed, known) = self.counted();
-        Buckets { days: self.days(), known, sealed }
+        Buckets { days: self.days(), known, sealed, stay_open: false }
     }
 }
