@@ -1,8 +1,7 @@
 //! A bucket that is being filled. Its records are read several times rather than kept: first what frames there are and
 //! whose rows they hold, then the rows of some signals at a time, which are gathered and encoded in turn.
 
-use std::collections::HashMap;
-
+use rustc_hash::FxHashMap;
 use watchfire_model::{Copied, Frame, Instant, Lsn, RecordBody, Rows, SignalId};
 use watchfire_pipeline::{PortError, RecordRun};
 
@@ -104,10 +103,7 @@ impl<S: KeyValue> Pages<'_, S> {
             let (own, others) = rest.split_at_checked(*count).ok_or_else(|| changed(self.first))?;
             rest = others;
             chunk.0.clear();
-            let mut copied = Copied::default();
-            own.iter().for_each(|row| {
-                chunk.0.copy_row(rows, *row as usize, &mut copied);
-            });
+            chunk.0.copy_rows(rows, own, &mut Copied::default());
             let laid = self.layout.push(*signal, chunk.encode());
             laid.ok_or_else(|| unfit(self.first, "a chunk of more than 390 MB".to_owned()))?;
             if self.layout.whole() >= PAGES_AT_ONCE {
@@ -150,7 +146,7 @@ fn changed(first: Lsn) -> PortError {
 /// The signals of a bucket, and the rank of each row's signal among them. Costs the column's own memory again.
 fn ranked(column: Vec<SignalId>) -> (Counts, Vec<u32>) {
     // First in the order in which signals first came, so that each row costs one look.
-    let mut places: HashMap<SignalId, u32> = HashMap::new();
+    let mut places: FxHashMap<SignalId, u32> = FxHashMap::default();
     let mut counts: Counts = Vec::new();
     let place_of = |signal: SignalId| {
         let place = *places.entry(signal).or_insert_with(|| {
@@ -195,7 +191,7 @@ fn at_once(counts: &[(SignalId, usize)]) -> impl Iterator<Item = &[(SignalId, us
 
 /// The rows of some neighbouring signals in the frames between two places, in the order of the log.
 fn rows_of(some: &[(SignalId, usize)], (first, last): (Lsn, Lsn), run: &dyn RecordRun) -> Result<Rows, PortError> {
-    let mut rows = Rows::default();
+    let (mut rows, mut own) = (Rows::default(), Vec::new());
     let (Some((least, _)), Some((most, _))) = (some.first(), some.last()) else { return Ok(rows) };
     let wanted = *least..=*most;
     for record in run.records() {
@@ -207,11 +203,9 @@ fn rows_of(some: &[(SignalId, usize)], (first, last): (Lsn, Lsn), run: &dyn Reco
         if record.lsn < first {
             continue;
         }
-        let mut copied = Copied::default();
-        let own = frame.rows.signal.iter().enumerate().filter(|(_, signal)| wanted.contains(signal));
-        own.for_each(|(row, _)| {
-            rows.copy_row(&frame.rows, row, &mut copied);
-        });
+        own.clear();
+        own.extend((0_u32..).zip(&frame.rows.signal).filter(|(_, signal)| wanted.contains(signal)).map(|(row, _)| row));
+        rows.copy_rows(&frame.rows, &own, &mut Copied::default());
     }
     if rows.len() == some.iter().map(|(_, count)| count).sum::<usize>() { Ok(rows) } else { Err(changed(first)) }
 }
@@ -223,7 +217,7 @@ fn gather(column: &[SignalId], counts: &[(SignalId, usize)]) -> Vec<u32> {
         end += count;
         (*signal, end - count)
     };
-    let mut next: HashMap<SignalId, usize> = counts.iter().map(begin).collect();
+    let mut next: FxHashMap<SignalId, usize> = counts.iter().map(begin).collect();
     let mut rows = vec![0_u32; column.len()];
     for (signal, row) in column.iter().zip(0_u32..) {
         let Some(next) = next.get_mut(signal) else { continue };

@@ -23,14 +23,17 @@ pub fn hours(folder: &Path, signals: u32, hours: i64, mut tell: impl FnMut(&str)
     let mut next = history.sealed().next();
     let bucket_s = (BUCKET_ROWS / i64::from(signals)).clamp(1, 600);
     tell(
-        "| hour | samples | steps | in all, s | CPU, s | ns/sample | longest step, s | resident before, MB | at the most, MB | on disk, MB |",
+        "| hour | samples | sealed, CPU ns/sample | steps | in all, s | CPU, s | ns/sample | longest step, s | resident before, MB | at the most, MB | on disk, MB |",
     );
-    tell("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    tell("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for hour in 0..hours {
+        let mut sealing = Duration::ZERO;
         let begin = START_S + hour * HOUR_S;
         for from in (begin..begin + HOUR_S).step_by(bucket_s.unsigned_abs() as usize) {
             let records = bucket_of(from..(from + bucket_s).min(begin + HOUR_S), signals, &mut next, &mut random);
+            let cpu = on_cpu();
             history.seal(&records).unwrap();
+            sealing += on_cpu() - cpu;
         }
         let (before, timer, cpu) = (resident_mb(), Timer::now(), on_cpu());
         forget_peak();
@@ -43,7 +46,8 @@ pub fn hours(folder: &Path, signals: u32, hours: i64, mut tell: impl FnMut(&str)
         let samples = f64::from(signals) * HOUR_S as f64;
         let cpu = (on_cpu() - cpu).as_secs_f64();
         tell(&format!(
-            "| {hour} | {samples} | {steps} | {:.0} | {cpu:.0} | {:.0} | {:.2} | {before:.0} | {:.0} | {:.0} |",
+            "| {hour} | {samples} | {:.0} | {steps} | {:.0} | {cpu:.0} | {:.0} | {:.2} | {before:.0} | {:.0} | {:.0} |",
+            sealing.as_secs_f64() / samples * 1e9,
             timer.elapsed().as_secs_f64(),
             cpu / samples * 1e9,
             longest.as_secs_f64(),
