@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, RefusedCommand, Transition};
-use watchfire_model::{AlarmState, Clock, CommandKind, ConditionKey, Decided, Level, Lsn, RecordBody, Verdict};
+use watchfire_model::{
+    AlarmState, Clock, CommandKind, ConditionKey, Decided, Instant, Level, Lsn, RecordBody, Verdict,
+};
 
 use crate::budget::{self, Budgets};
 use crate::maintenance::Reminders;
@@ -117,7 +119,7 @@ impl Annunciator {
                 if unpublished.send(ready).await.is_err() {
                     break;
                 }
-                if let Some(ready) = self.decide_own(cause, follows).await?
+                if let Some(ready) = self.decide_own(cause, now, follows).await?
                     && unpublished.send(ready).await.is_err()
                 {
                     break;
@@ -140,9 +142,9 @@ impl Annunciator {
 
     /// Does what time has brought.
     async fn expire(&mut self, current: &Current) -> Result<Option<Unpublished>, PortError> {
-        let cause = self.log.tail();
-        let transitions = self.engine.expire(cause, self.clock.now(), |binding| current.is(binding));
-        self.decide_own(cause, transitions).await
+        let (cause, now) = (self.log.tail(), self.clock.now());
+        let transitions = self.engine.expire(cause, now, |binding| current.is(binding));
+        self.decide_own(cause, now, transitions).await
     }
 
     async fn notice(
@@ -153,13 +155,13 @@ impl Annunciator {
     ) -> Result<Option<Unpublished>, PortError> {
         match notice {
             Notice::Define(mut defs) => {
-                let bindings: BTreeSet<&str> = defs.iter().map(|def| def.key.binding()).collect();
+                let bindings: BTreeSet<String> = defs.iter().map(|def| def.key.binding().to_owned()).collect();
                 let told = |key: &ConditionKey| self.engine.recovered(key).is_some();
-                let is_over_budget = |binding: &&&str| told(&OwnConditions::budget_key(binding));
+                let is_over_budget = |binding: &&String| told(&OwnConditions::budget_key(binding));
                 let budgets: Vec<_> =
                     bindings.iter().filter(is_over_budget).map(|binding| own.budget_def(binding)).collect();
-                let reminds = |binding: &&str| told(&OwnConditions::maintenance_key(binding));
-                let reminders: Vec<String> = bindings.into_iter().filter(reminds).map(str::to_owned).collect();
+                let reminds = |binding: &&String| told(&OwnConditions::maintenance_key(binding));
+                let reminders: Vec<&String> = bindings.iter().filter(reminds).collect();
                 defs.extend(budgets);
                 let mut keys: Vec<ConditionKey> = defs.iter().map(|def| def.key.clone()).collect();
                 let mut defined = self.define(defs);
@@ -169,8 +171,10 @@ impl Annunciator {
                 keys.extend(reminders.iter().map(|def| def.key.clone()));
                 defined.views.extend(self.define(reminders).views);
                 let (cause, now) = (self.log.tail(), self.clock.now());
-                let settled = current.mode.settle(&mut self.engine, &keys, cause, now);
-                if let Some(settled) = self.decide_own(cause, settled).await? {
+                let mut settled: Vec<_> = keys.iter().flat_map(|key| self.engine.settle(key, cause, now)).collect();
+                settled.extend(budget::settle(&mut self.engine, &bindings, cause, now));
+                settled.extend(current.mode.settle(&mut self.engine, &keys, cause, now));
+                if let Some(settled) = self.decide_own(cause, now, settled).await? {
                     defined.lsn = settled.lsn;
                     defined.views.extend(settled.views);
                 }
@@ -192,6 +196,7 @@ impl Annunciator {
                     own.believe(&key, &mut finding);
                     transitions.extend(self.engine.apply(&key, frame, finding, now));
                 }
+                transitions.extend(self.engine.hand_on(frame, now));
                 self.decide(binding.to_string(), frame, verdicts, transitions).await
             }
             Notice::Own { cause, now, key, finding, change } => {
@@ -210,7 +215,7 @@ impl Annunciator {
                     let belief = Belief { quality: held.quality, supported: held.supported };
                     transitions.extend(self.engine.believe(&held.key, cause, belief, now));
                 }
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
             Notice::Standing { cause, now, binding, findings } => {
                 let mut transitions = Vec::new();
@@ -223,18 +228,18 @@ impl Annunciator {
                 }
                 transitions.extend(self.engine.expire_binding(&binding, cause, now));
                 current.bindings.insert(binding);
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
             Notice::Over { cause, now, binding, except, why, current: is_current } => {
                 let transitions = over::end(&mut self.engine, own, cause, now, (&binding, &except, why));
                 if is_current {
                     current.bindings.insert(binding);
                 }
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
             Notice::Mode { cause, now, mode } => {
                 let transitions = current.mode.change(&mut self.engine, mode, cause, now);
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
             Notice::Gone { cause, now, what } => {
                 let transitions = over::gone(&mut self.engine, own, cause, now, &what);
@@ -242,17 +247,19 @@ impl Annunciator {
                     // Nobody takes back what is held back by a delay.
                     current.bindings.insert(binding);
                 }
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
         }
     }
 
-    /// Records transitions of the gateway's own finding, in records of bounded size.
+    /// Records transitions of the gateway's own finding, and what follows from them in groups, in records of bounded size.
     async fn decide_own(
         &mut self,
         cause: Lsn,
+        now: Instant,
         mut transitions: Vec<Transition>,
     ) -> Result<Option<Unpublished>, PortError> {
+        transitions.extend(self.engine.hand_on(cause, now));
         let mut ready: Option<Unpublished> = None;
         while !transitions.is_empty() {
             let rest = transitions.split_off(transitions.len().min(TRANSITIONS_MAX));
@@ -298,11 +305,13 @@ impl Annunciator {
 
     async fn command(&mut self, request: CommandRequest) -> Result<Option<Unpublished>, PortError> {
         let CommandRequest { command, reply } = request;
-        let transitions = match self.engine.command(&command) {
+        let cause = self.log.tail();
+        let transitions = match self.engine.command(&command, cause) {
             Ok(mut transitions) => {
                 if command.kind == CommandKind::Unsuppress {
-                    transitions.extend(budget::lift(&mut self.engine, &command.key, command.at));
+                    transitions.extend(budget::lift(&mut self.engine, &command.key, cause, command.at));
                 }
+                transitions.extend(self.engine.hand_on(cause, command.at));
                 transitions
             }
             Err(refused) => {

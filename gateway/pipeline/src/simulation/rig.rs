@@ -365,8 +365,13 @@ impl Rig {
         self.shown(key, false).await
     }
 
+    /// What was shown last of a condition.
+    pub fn last_of(&self, key: &str) -> ConditionView {
+        Self::last(&self.screen.0.lock(), key).unwrap()
+    }
+
     pub fn state_of(&self, key: &str) -> ConditionState {
-        (*Self::last(&self.screen.0.lock(), key).unwrap().state).clone()
+        (*self.last_of(key).state).clone()
     }
 
     pub fn state(&self, key: &ConditionKey) -> ConditionState {
