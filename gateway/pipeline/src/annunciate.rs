@@ -18,7 +18,7 @@ use crate::maintenance::Reminders;
 use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
 use crate::over;
-use crate::{AlarmFigures, CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
+use crate::{AlarmFigures, CommandRequest, Log, OWN_BINDING, OwnConditions, PlainEvent, PortError, Stats, Surface};
 
 /// Transitions in one record of the gateway's own: a lost source may concern tens of thousands.
 const TRANSITIONS_MAX: usize = 1000;
@@ -34,6 +34,7 @@ const LOOK_SOONEST: Duration = Duration::from_millis(50);
 struct Unpublished {
     lsn: Lsn,
     views: Vec<Transition>,
+    events: Vec<PlainEvent>,
     answer: Option<oneshot::Sender<Result<(), RefusedCommand>>>,
 }
 
@@ -186,7 +187,7 @@ impl Annunciator {
                 }
                 Ok(None)
             }
-            Notice::Found { binding, frame, now, verdicts, findings } => {
+            Notice::Found { binding, frame, now, verdicts, findings, events } => {
                 if self.decided.get(&*binding).is_some_and(|last| frame <= *last) {
                     return Ok(None);
                 }
@@ -197,7 +198,8 @@ impl Annunciator {
                     transitions.extend(self.engine.apply(&key, frame, finding, now));
                 }
                 transitions.extend(self.engine.hand_on(frame, now));
-                self.decide(binding.to_string(), frame, verdicts, transitions).await
+                let ready = self.decide(binding.to_string(), frame, verdicts, transitions).await?;
+                Ok(ready.map(|ready| Unpublished { events, ..ready }))
             }
             Notice::Own { cause, now, key, finding, change } => {
                 let mut transitions = self.engine.apply(&key, cause, finding, now);
@@ -283,7 +285,7 @@ impl Annunciator {
         let now = self.clock.now();
         let views: Vec<Transition> = defs.into_iter().map(|def| self.engine.define(def, now)).collect();
         views.iter().for_each(|view| self.figures.defined(&view.def, &view.state));
-        Unpublished { lsn: Lsn(0), views, answer: None }
+        Unpublished { lsn: Lsn(0), views, events: Vec::new(), answer: None }
     }
 
     async fn decide(
@@ -300,7 +302,7 @@ impl Annunciator {
         let decided = Decided { binding, frame, verdicts, transitions: states(&transitions) };
         let record = self.log.put(RecordBody::Decided(decided)).await?;
         self.count(&transitions, record.lsn);
-        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, answer: None }))
+        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, events: Vec::new(), answer: None }))
     }
 
     async fn command(&mut self, request: CommandRequest) -> Result<Option<Unpublished>, PortError> {
@@ -326,7 +328,7 @@ impl Annunciator {
         let body = RecordBody::Commanded { command, transitions: states(&transitions) };
         let record = self.log.put(body).await?;
         self.count(&transitions, record.lsn);
-        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, answer: Some(reply) }))
+        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, events: Vec::new(), answer: Some(reply) }))
     }
 
     fn count(&self, transitions: &[Transition], recorded: Lsn) {
@@ -351,7 +353,7 @@ async fn publish(
     surfaces: Vec<Arc<dyn Surface>>,
     stats: Arc<Stats>,
 ) {
-    while let Some(Unpublished { lsn, views, answer }) = queue.recv().await {
+    while let Some(Unpublished { lsn, views, events, answer }) = queue.recv().await {
         if !log.durable(lsn).await {
             return;
         }
@@ -359,8 +361,11 @@ async fn publish(
         stats.transitions.fetch_add(announced as u64, Ordering::Relaxed);
         if !views.is_empty() {
             for surface in &surfaces {
-                show(&**surface, views.clone());
+                show(|| surface.publish(views.clone()));
             }
+        }
+        if !events.is_empty() {
+            surfaces.iter().for_each(|surface| show(|| surface.tell(events.clone())));
         }
         if let Some(answer) = answer
             && answer.send(Ok(())).is_err()
@@ -371,8 +376,8 @@ async fn publish(
 }
 
 /// A surface that panics costs its own news, never anyone else's.
-fn show(surface: &dyn Surface, views: Vec<Transition>) {
-    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| surface.publish(views))).is_err() {
+fn show(news: impl FnOnce()) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(news)).is_err() {
         tracing::error!("a surface failed to show a change; what it shows may be old until the gateway starts again");
     }
 }

@@ -346,6 +346,15 @@ impl Space {
         }
     }
 
+    /// The paths of an area and those above it, from the top downwards, whether or not anything is in them.
+    pub(crate) fn path_of(&self, area: &str) -> Vec<String> {
+        let mut paths: Vec<String> = Vec::new();
+        for part in area_parts(area, &self.default_area) {
+            paths.push(paths.last().map_or_else(|| part.clone(), |above| format!("{above}/{part}")));
+        }
+        paths
+    }
+
     /// The areas of a condition, from its own upwards.
     pub(crate) fn areas_of(&self, condition: &Condition) -> Vec<Arc<str>> {
         let mut areas = vec![condition.area.clone()];

@@ -19,4 +19,5 @@ mod methods;
 mod metrics;
 mod misuse;
 mod past;
+mod plain_events;
 mod refresh;

@@ -98,7 +98,7 @@ async fn a_replaced_detector_keeps_its_alarms_and_judges_each_frame_once() {
     let kept = rig.state_of("plain/high/s/0");
     assert_eq!((kept.active.value, kept.transitions), (true, raised.state.transitions), "nobody was told again");
     let ended = rig.shown_normal("plain/high/s/1").await;
-    assert!(ended.state.message.contains("its detector no longer has this condition"), "{}", ended.state.message);
+    assert!(ended.state.message.contains("it is no alarm of its detector any more"), "{}", ended.state.message);
     rig.value(0, 1.0).await;
     rig.shown_normal("plain/high/s/0").await;
     rig.stop().await;
