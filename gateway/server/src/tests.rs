@@ -2,6 +2,7 @@
 
 mod access;
 mod address_space;
+mod areas;
 mod aside;
 mod audit;
 mod certificates;
