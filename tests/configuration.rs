@@ -91,6 +91,29 @@ fn a_plugins_own_table_is_judged_by_its_schema_key_by_key_with_lines() {
 }
 
 #[test]
+fn conditions_without_a_response_are_named_as_what_they_are() {
+    use crate::harness::gateway::{detector, source};
+    let site = Site::new();
+    let sourced = source("plant", "opc.tcp://127.0.0.1:9", &["flow", "level"]);
+    let hot = |alarm: &str| {
+        detector("hot", "limit", &["plant/flow", "plant/level"], &format!("[detector.config]\nhigh = 3\n{alarm}"))
+    };
+    for (alarm, named) in [
+        ("", None),
+        ("[detector.alarm.limit]\nresponse = \"\"", Some("`hot/limit`")),
+        ("[detector.alarm.\"limit/plant/level\"]\nresponse = \"\"", Some("`hot/limit/plant/level`")),
+    ] {
+        site.configure(&(sourced.clone() + &hot(alarm)));
+        let output = site.run("check", &[]);
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        let line =
+            named.map(|named| format!("{named} has no `response`: what is found of it is an event and no alarm"));
+        assert_eq!(told.lines().find(|line| line.contains("response")).map(str::to_owned), line, "{told}");
+    }
+}
+
+#[test]
 fn a_second_gateway_on_the_same_data_is_refused() {
     let site = Site::new();
     site.configure(&crate::harness::gateway::source("plant", "opc.tcp://127.0.0.1:1", &["flow"]));

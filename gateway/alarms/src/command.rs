@@ -176,7 +176,7 @@ impl Condition {
                 state.enabled.set(false, at);
                 state.delayed = None;
                 state.re_alarm_at = None;
-                changed.all_branches = true;
+                changed.switched = true;
             }
             TimedShelve(ms) => {
                 state.shelve(Shelving::Timed { until: at.plus(Duration::from_millis(ms)) }, at);
@@ -191,7 +191,10 @@ impl Condition {
                 state.suppressed.set(with, at);
             }
             // A person's word lifts every reason; one that begins anew suppresses anew.
-            Unsuppress => state.suppressed.set(Suppression::default(), at),
+            Unsuppress => {
+                state.suppressed.set(Suppression::default(), at);
+                changed.lifted = true;
+            }
             RemoveFromService => self.take_out(None, at),
             RemoveFromServiceFor(ms) => self.take_out(Some(at.plus(Duration::from_millis(ms))), at),
             PlanRemovalFromService { from, ms } => {

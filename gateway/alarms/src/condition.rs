@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use watchfire_model::{Instant, Level, Lsn, Severity};
+use watchfire_model::{Instant, Level, Lsn};
 
 use crate::engine::{Belief, Finding, Transition};
+use crate::groups::{Leader, Standing};
 use crate::state::{BRANCHES_MAX, CHATTER, CHATTER_RISES, Delayed, EVENT_IDS_MAX, Shelving};
 use crate::{ConditionDef, ConditionState, EventId, Suppression};
 
@@ -17,15 +18,16 @@ pub(crate) struct Condition {
     pub(crate) state: Arc<ConditionState>,
     /// When time changes it next, as the engine has noted.
     pub(crate) due: Option<Instant>,
+    /// How it stands in its group, as the engine has noted.
+    pub(crate) noted: Option<Box<Standing>>,
+    /// Who is before it in its group, as the engine has said before a change.
+    pub(crate) leader: Leader,
 }
-
-/// The severity of the first of a condition's group, while one of the group is active.
-pub(crate) type Leader = Option<Severity>;
 
 /// What a change concerns, so that each gets its number, its EventId and its event.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
-    /// The condition itself, with an event.
+    /// The condition itself, with an event unless it is disabled.
     pub(crate) main: bool,
     /// The condition itself, with an event if it is in the list or just left it.
     pub(crate) seen: bool,
@@ -33,8 +35,10 @@ pub(crate) struct Changed {
     pub(crate) quiet: bool,
     /// Branches, by place.
     pub(crate) branches: Vec<usize>,
-    /// All branches.
-    pub(crate) all_branches: bool,
+    /// It was enabled or disabled, and its branches with it: that is told in any case.
+    pub(crate) switched: bool,
+    /// A person has lifted what suppressed it.
+    pub(crate) lifted: bool,
 }
 
 impl Changed {
@@ -45,7 +49,7 @@ impl Changed {
     }
 
     fn nothing(&self) -> bool {
-        !self.main && !self.seen && !self.quiet && self.branches.is_empty() && !self.all_branches
+        !self.main && !self.seen && !self.quiet && self.branches.is_empty() && !self.switched
     }
 }
 
@@ -68,7 +72,7 @@ impl Condition {
     }
 
     /// Takes a finding that rests on the record at `cause`.
-    pub(crate) fn find(&mut self, finding: Finding, cause: Lsn, now: Instant, leader: Leader) -> Vec<Transition> {
+    pub(crate) fn find(&mut self, finding: Finding, cause: Lsn, now: Instant) -> Vec<Transition> {
         let was_listed = self.state.retain;
         let at = finding.at;
         let mut changed = Changed::default();
@@ -97,7 +101,7 @@ impl Condition {
         if self.state.stands_so(&finding) {
             return self.close(was_listed, changed, cause.0, at, now);
         }
-        self.take(finding, now, leader, &mut changed);
+        self.take(finding, now, &mut changed);
         self.state_mut().decided = cause;
         self.close(was_listed, changed, cause.0, at, now)
     }
@@ -119,7 +123,7 @@ impl Condition {
         }
     }
 
-    fn take(&mut self, finding: Finding, now: Instant, leader: Leader, changed: &mut Changed) {
+    fn take(&mut self, finding: Finding, now: Instant, changed: &mut Changed) {
         let at = finding.at;
         changed.seen = true;
         let def = self.def.clone();
@@ -138,7 +142,7 @@ impl Condition {
             state.evidence = finding.evidence;
             state.active.set(finding.level.is_active(), at);
             if begins {
-                self.begin_occurrence(at, now, leader);
+                self.begin_occurrence(at, now);
             } else if was_active && !self.state.active.value {
                 self.end_occurrence(at);
             }
@@ -155,7 +159,7 @@ impl Condition {
         let rules = self.def.rules.clone();
         let state = self.state_mut();
         state.enabled.set(true, at);
-        changed.all_branches = true;
+        changed.switched = true;
         if state.active.value {
             state.latched.set(rules.latch, at);
             state.re_alarm_at = rules.re_alarm.map(|after| at.plus(after));
@@ -197,7 +201,7 @@ impl Condition {
     }
 
     /// Nobody has acknowledged it; EventIds of the one before are no longer its own. While it is disabled it has none.
-    fn begin_occurrence(&mut self, at: Instant, now: Instant, leader: Leader) {
+    fn begin_occurrence(&mut self, at: Instant, now: Instant) {
         let def = self.def.clone();
         let state = self.state_mut();
         state.activations += 1;
@@ -211,11 +215,6 @@ impl Condition {
         }
         state.event_ids.clear();
         state.mark = crate::Stamped::new(None, at);
-        state.first_in_group = def.rules.group.is_some() && leader.is_none();
-        let follows = def.rules.group.as_ref().is_some_and(|group| group.first_only)
-            && leader.is_some_and(|leader| leader >= def.severity);
-        let with = state.suppressed.value.with(Suppression::GROUP, follows);
-        state.suppressed.set(with, at);
         self.rise(now);
     }
 
@@ -226,8 +225,6 @@ impl Condition {
         if matches!(state.shelving.value, Shelving::OneShot { .. }) {
             state.shelve(Shelving::Unshelved, at);
         }
-        let without = state.suppressed.value.with(Suppression::GROUP, false);
-        state.suppressed.set(without, at);
     }
 
     fn rise(&mut self, now: Instant) {
@@ -242,7 +239,7 @@ impl Condition {
     }
 
     /// Does what time does. `ready` says whether findings that are held back may count by now.
-    pub(crate) fn expire(&mut self, cause: Lsn, now: Instant, ready: bool, leader: Leader) -> Vec<Transition> {
+    pub(crate) fn expire(&mut self, cause: Lsn, now: Instant, ready: bool) -> Vec<Transition> {
         let was_listed = self.state.retain;
         let mut changed = Changed::default();
         let mut at = now;
@@ -251,7 +248,7 @@ impl Condition {
             if let Some(delayed) = self.state_mut().delayed.take() {
                 let Delayed { due, level, message, score, evidence, cause } = *delayed;
                 at = due;
-                self.take(Finding { level, message, score, evidence, at, quality }, due, leader, &mut changed);
+                self.take(Finding { level, message, score, evidence, at, quality }, due, &mut changed);
                 self.state_mut().decided = cause;
             }
         }
@@ -299,24 +296,25 @@ impl Condition {
     }
 
     /// Takes a finding that makes an alarm that stands one anew: there is more of the same.
-    pub(crate) fn renew(&mut self, finding: Finding, cause: Lsn, now: Instant, leader: Leader) -> Vec<Transition> {
+    pub(crate) fn renew(&mut self, finding: Finding, cause: Lsn, now: Instant) -> Vec<Transition> {
         if !self.state.active.value || !finding.level.is_active() {
-            return self.find(finding, cause, now, leader);
+            return self.find(finding, cause, now);
         }
         let (was_listed, at) = (self.state.retain, finding.at);
         let mut changed = Changed::default();
-        self.take(finding, now, leader, &mut changed);
+        self.take(finding, now, &mut changed);
         self.alarm_anew(now, now, &mut changed);
         self.state_mut().decided = cause;
         self.close(was_listed, changed, cause.0, at, now)
     }
 
-    /// Says how far its findings can be believed, without touching it otherwise.
+    /// Says how far its findings can be believed, without touching it otherwise. One that is disabled keeps it for when it
+    /// is enabled.
     pub(crate) fn believe(&mut self, belief: Belief, cause: Lsn, now: Instant) -> Vec<Transition> {
         let managed = self.def.is_highly_managed();
         let suppressed = self.state.suppressed.value.with(Suppression::PARENT, !belief.supported && !managed);
         let stands = self.state.quality.value == belief.quality && self.state.suppressed.value == suppressed;
-        if stands || !self.state.enabled.value {
+        if stands {
             return Vec::new();
         }
         let was_listed = self.state.retain;
@@ -329,7 +327,7 @@ impl Condition {
     }
 
     /// Gives what has changed its numbers, EventIds and places in the list. A change that concerns neither a listed
-    /// condition nor one that just left the list only shows in its nodes.
+    /// condition nor one that just left the list only shows in its nodes, and so does any of one that is disabled.
     pub(crate) fn close(
         &mut self,
         was_listed: bool,
@@ -341,8 +339,9 @@ impl Condition {
         if changed.nothing() {
             return Vec::new();
         }
+        changed.seen |= self.settle_group(changed.lifted, at);
         let def = self.def.clone();
-        if changed.all_branches {
+        if changed.switched {
             changed.branches = (0..self.state.branches.len()).collect();
         }
         let told = self.tell_branches(&def, &changed.branches, cause, at, now);
@@ -350,7 +349,8 @@ impl Condition {
         if !told.is_empty() && self.state.retain != retain {
             changed.main = true;
         }
-        let notify = changed.main || (changed.seen && (was_listed || retain));
+        let tells = self.state.enabled.value || changed.switched;
+        let notify = tells && (changed.main || (changed.seen && (was_listed || retain)));
         if notify {
             let state = self.state_mut();
             state.transitions += 1;
@@ -365,7 +365,7 @@ impl Condition {
         let of_main = || Transition { def: def.clone(), state: self.state.clone(), branch: None, notify };
         let of_branch = |branch| Transition { branch: Some(Arc::new(branch)), notify: true, ..of_main() };
         let mut all: Vec<Transition> = told.into_iter().map(of_branch).collect();
-        if notify || changed.seen || changed.quiet {
+        if changed.main || changed.seen || changed.quiet {
             all.push(of_main());
         }
         all

@@ -241,6 +241,13 @@ pub struct ConditionDef {
 }
 
 impl ConditionDef {
+    /// Whether what is found of it is an alarm: only where somebody has settled what to do about it (ISA-18.2 §9). The
+    /// engine does not ask; whoever owns it defines no other.
+    #[must_use]
+    pub fn is_alarm(&self) -> bool {
+        !self.response.trim().is_empty()
+    }
+
     /// Whether the gateway never suppresses it of its own accord, by its class or one of its further classes.
     #[must_use]
     pub fn is_highly_managed(&self) -> bool {

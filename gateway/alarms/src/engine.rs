@@ -1,5 +1,5 @@
-//! All conditions: who is defined, what time changes next, which alarms belong together. What becomes of one condition
-//! is decided in `condition` and `command`.
+//! All conditions: who is defined, what time changes next, who hands on the first place of its group. What becomes of one
+//! condition is decided in `condition`, `command`, `settle` and `groups`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use watchfire_model::{AlarmCommand, ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
 
-use crate::condition::{Changed, Condition, Leader};
+use crate::condition::{Changed, Condition};
+use crate::groups::Groups;
 use crate::{ConditionDef, ConditionState, DecodeError, Evidence, RefusedCommand, Suppression};
 
 /// What a detector says of a condition, in the engine's terms.
@@ -58,13 +59,6 @@ impl Transition {
     }
 }
 
-/// The active members of a group.
-#[derive(Debug, Default)]
-struct Members {
-    active: BTreeSet<ConditionKey>,
-    first: Option<(ConditionKey, Severity)>,
-}
-
 /// All conditions and how they stand.
 #[derive(Debug, Default)]
 pub struct Engine {
@@ -75,7 +69,7 @@ pub struct Engine {
     fresh: Option<Arc<ConditionState>>,
     /// What time changes next, soonest first.
     due: BTreeSet<(Instant, ConditionKey)>,
-    groups: BTreeMap<Arc<str>, Members>,
+    groups: Groups,
 }
 
 impl Engine {
@@ -88,6 +82,7 @@ impl Engine {
         match self.conditions.get_mut(key) {
             Some(condition) => {
                 condition.state = Arc::new(state);
+                self.groups.take_up(condition, condition.state.receive_time);
                 self.note(key);
             }
             None => {
@@ -97,31 +92,63 @@ impl Engine {
         Ok(())
     }
 
-    /// Says what a condition is. A known one keeps its state; a new one starts normal at `at`.
+    /// Says what a condition is. A known one keeps its state; a new one starts normal at `at`. What the definition no
+    /// longer provides for is left to [`Engine::settle`].
     pub fn define(&mut self, def: Arc<ConditionDef>, at: Instant) -> Transition {
-        let before = self.conditions.remove(&def.key);
-        let due = before.as_ref().and_then(|condition| condition.due);
-        let recovered = || self.orphans.remove(&def.key).map(Arc::new);
-        let mut state = match before.map(|condition| condition.state).or_else(recovered) {
+        let key = def.key.clone();
+        let known = self.conditions.remove(&key);
+        let is_new = known.is_none();
+        let (due, noted) = known.as_ref().map_or((None, None), |known| (known.due, known.noted.clone()));
+        let recovered = || self.orphans.remove(&key).map(Arc::new);
+        let state = match known.map(|known| known.state).or_else(recovered) {
             Some(state) => state,
             None => self.fresh(def.severity, at),
         };
-        // What its rules no longer provide for must not hold it in the list for ever.
-        if state.latched.value && !def.rules.latch {
-            Arc::make_mut(&mut state).latched.set(false, at);
-        }
-        if state.re_alarm_at.is_some() && def.rules.re_alarm.is_none() {
-            Arc::make_mut(&mut state).re_alarm_at = None;
-        }
-        let retain = state.must_retain(&def);
-        if state.retain != retain {
-            Arc::make_mut(&mut state).retain = retain;
-        }
         let transition = Transition { def: def.clone(), state: state.clone(), branch: None, notify: false };
-        let key = def.key.clone();
-        self.conditions.insert(key.clone(), Condition { def, state, due });
-        self.note(&key);
+        let mut condition = Condition { def, state, due, noted, leader: None };
+        if is_new {
+            // It stands in its group as it did: who was before it may come back later.
+            self.groups.take_up(&mut condition, at);
+        }
+        self.conditions.insert(key.clone(), condition);
+        if is_new {
+            self.note(&key);
+        }
         transition
+    }
+
+    /// What follows for a condition that was defined, perhaps otherwise than before: what its rules no longer provide for
+    /// must not hold it in the list, or suppress it.
+    pub fn settle(&mut self, key: &ConditionKey, cause: Lsn, now: Instant) -> Vec<Transition> {
+        self.change(key, |condition| condition.settle(cause, now))
+    }
+
+    /// Hands on the first places of groups: where the first no longer stands, or nobody sees it any more, the oldest that
+    /// stands is the first, and what it does not hide is told. To be called once after all changes that belong together,
+    /// so that of those that end together none is told.
+    pub fn hand_on(&mut self, cause: Lsn, now: Instant) -> Vec<Transition> {
+        let mut all = Vec::new();
+        while let Some(group) = self.groups.take_changed() {
+            if let Some(next) = self.groups.next(&group) {
+                all.extend(self.release(&next, true, cause, now));
+            }
+            for key in self.groups.released(&group) {
+                all.extend(self.release(&key, false, cause, now));
+            }
+        }
+        all
+    }
+
+    /// Takes a condition out from below the first of its group, or makes it the first.
+    fn release(&mut self, key: &ConditionKey, first: bool, cause: Lsn, now: Instant) -> Vec<Transition> {
+        self.change(key, |condition| {
+            let was_listed = condition.state.retain;
+            let state = condition.state_mut();
+            state.first_in_group |= first;
+            let without = state.suppressed.value.with(Suppression::GROUP, false);
+            state.suppressed.set(without, now);
+            condition.close(was_listed, Changed { seen: true, ..Changed::default() }, cause.0, now, now)
+        })
     }
 
     fn fresh(&mut self, severity: Severity, at: Instant) -> Arc<ConditionState> {
@@ -168,20 +195,20 @@ impl Engine {
     /// unknown; that of a branch before that of its condition. A disabled condition keeps its level for when it is
     /// enabled, without an event.
     pub fn apply(&mut self, key: &ConditionKey, cause: Lsn, finding: Finding, now: Instant) -> Vec<Transition> {
-        self.change(key, |condition, leader| condition.find(finding, cause, now, leader))
+        self.change(key, |condition| condition.find(finding, cause, now))
     }
 
     /// Applies a finding that makes an alarm that stands one anew, which somebody has to acknowledge: there is more of the
     /// same. One that does not stand begins, as with [`Engine::apply`].
     pub fn renew(&mut self, key: &ConditionKey, cause: Lsn, finding: Finding, now: Instant) -> Vec<Transition> {
-        self.change(key, |condition, leader| condition.renew(finding, cause, now, leader))
+        self.change(key, |condition| condition.renew(finding, cause, now))
     }
 
     /// Says how far the findings of a condition can be believed, without touching its state otherwise: a detector
     /// that fails or loses its inputs never clears an alarm. One of which nothing can be known is suppressed, since
     /// another alarm says why.
     pub fn believe(&mut self, key: &ConditionKey, cause: Lsn, belief: Belief, now: Instant) -> Vec<Transition> {
-        self.change(key, |condition, _| condition.believe(belief, cause, now))
+        self.change(key, |condition| condition.believe(belief, cause, now))
     }
 
     /// Begins or ends a reason of the gateway's own to suppress a condition. One that is highly managed is never
@@ -194,7 +221,7 @@ impl Engine {
         cause: Lsn,
         now: Instant,
     ) -> Vec<Transition> {
-        self.change(key, |condition, _| {
+        self.change(key, |condition| {
             let managed = condition.def.is_highly_managed();
             if condition.state.suppressed.value.has(reason) == holds || (holds && managed) {
                 return Vec::new();
@@ -206,23 +233,24 @@ impl Engine {
         })
     }
 
-    /// Carries out a command.
+    /// Carries out a command that is given after the record at `cause`.
     ///
     /// # Errors
     /// Why it is refused; nothing has changed then.
-    pub fn command(&mut self, command: &AlarmCommand) -> Result<Vec<Transition>, RefusedCommand> {
+    pub fn command(&mut self, command: &AlarmCommand, cause: Lsn) -> Result<Vec<Transition>, RefusedCommand> {
         let meant = self.conditions.get(&command.key).ok_or(RefusedCommand::UnknownCondition)?.check(command)?;
-        Ok(self.change(&command.key, |condition, _| {
+        Ok(self.change(&command.key, |condition| {
             let was_listed = condition.state.retain;
             let changed = condition.obey(command, meant);
-            condition.close(was_listed, changed, 0, command.at, command.at)
+            condition.close(was_listed, changed, cause.0, command.at, command.at)
         }))
     }
 
     /// When time changes something next.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        self.due.first().map(|(due, _)| *due)
+        let due = self.due.first().map(|(due, _)| *due);
+        due.into_iter().chain(self.groups.next_due()).min()
     }
 
     /// Does what time has brought by `now`: shelving ends, delays are over, alarms are told anew. `ready` says of a
@@ -230,10 +258,11 @@ impl Engine {
     /// does not count, since the next may take it back.
     pub fn expire(&mut self, cause: Lsn, now: Instant, ready: impl Fn(&str) -> bool) -> Vec<Transition> {
         let due: Vec<ConditionKey> = self.over(now).cloned().collect();
+        self.groups.expire(now);
         let mut all = Vec::new();
         for key in due {
             let ready = ready(key.binding());
-            all.extend(self.change(&key, |condition, leader| condition.expire(cause, now, ready, leader)));
+            all.extend(self.change(&key, |condition| condition.expire(cause, now, ready)));
         }
         all
     }
@@ -243,7 +272,7 @@ impl Engine {
         let due: Vec<ConditionKey> = self.over(now).filter(|key| key.binding() == binding).cloned().collect();
         let mut all = Vec::new();
         for key in due {
-            all.extend(self.change(&key, |condition, leader| condition.expire(cause, now, true, leader)));
+            all.extend(self.change(&key, |condition| condition.expire(cause, now, true)));
         }
         all
     }
@@ -253,26 +282,19 @@ impl Engine {
     }
 
     /// Changes a condition and keeps what is noted of it.
-    fn change(
-        &mut self,
-        key: &ConditionKey,
-        how: impl FnOnce(&mut Condition, Leader) -> Vec<Transition>,
-    ) -> Vec<Transition> {
+    fn change(&mut self, key: &ConditionKey, how: impl FnOnce(&mut Condition) -> Vec<Transition>) -> Vec<Transition> {
         let Some(condition) = self.conditions.get_mut(key) else { return Vec::new() };
-        let group = condition.def.rules.group.as_ref();
-        let leader = group.and_then(|group| self.groups.get(&group.name)).and_then(|group| group.first.as_ref());
-        let leader = leader.map(|(_, severity)| *severity);
-        let mut all = how(condition, leader);
+        condition.leader = self.groups.leader(condition);
+        let all = how(condition);
         if !all.is_empty() {
-            all.extend(self.note(key));
+            self.note(key);
         }
         all
     }
 
-    /// Notes when time changes a condition next, and whether it is active in its group. Answers for the first of a group
-    /// of which none is active any more: it is the first no longer.
-    fn note(&mut self, key: &ConditionKey) -> Option<Transition> {
-        let condition = self.conditions.get_mut(key)?;
+    /// Notes when time changes a condition next, and how it stands in its group.
+    fn note(&mut self, key: &ConditionKey) {
+        let Some(condition) = self.conditions.get_mut(key) else { return };
         let due = condition.next_due();
         if due != condition.due {
             if let Some(before) = condition.due {
@@ -283,27 +305,6 @@ impl Engine {
             }
             condition.due = due;
         }
-        let group = condition.def.rules.group.as_ref()?.name.clone();
-        let (active, first, severity) =
-            (condition.state.active.value, condition.state.first_in_group, condition.def.severity);
-        let members = self.groups.entry(group).or_default();
-        if active {
-            members.active.insert(key.clone());
-            if first || members.first.is_none() {
-                members.first = Some((key.clone(), severity));
-            }
-            return None;
-        }
-        members.active.remove(key);
-        if !members.active.is_empty() {
-            return None;
-        }
-        let (first, _) = members.first.take()?;
-        let condition = self.conditions.get_mut(&first)?;
-        let was_listed = condition.state.retain;
-        condition.state_mut().first_in_group = false;
-        condition
-            .close(was_listed, Changed { quiet: true, ..Changed::default() }, 0, Instant::default(), Instant::default())
-            .pop()
+        self.groups.note(condition);
     }
 }

@@ -132,6 +132,13 @@ impl Metrics {
         }
     }
 
+    /// Forgets how a condition stands that is of this console no longer; what was counted of it stays counted.
+    pub fn left(&mut self, key: &ConditionKey) {
+        self.active.remove(key);
+        self.unacknowledged.remove(key);
+        self.chattering.remove(key);
+    }
+
     fn count(&mut self, key: &ConditionKey, severity: Severity, now: Instant) {
         self.alarms = self.alarms.saturating_add(1);
         let priority = match severity.get() {

@@ -3,9 +3,12 @@
 mod aside;
 mod bench;
 mod branches;
+mod disabled;
+mod groups;
 mod lives;
 mod maintenance;
 mod metrics;
 mod moves;
 mod rules;
+mod settle;
 mod time;

@@ -45,7 +45,8 @@ pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettin
         severity: severity.and_then(|severity| u16::try_from(severity).ok()),
         threshold: section.number("threshold", f64::MIN..=f64::MAX),
         hold_off: time("hold_off_s", DAY_S),
-        response: text(&section, "response"),
+        // An empty one says that there is nothing to do, and that it is no alarm.
+        response: short(&section, "response", section.any_text("response")),
         confirm: section.flag("confirm"),
         class: section.choice("class", &CLASSES),
         on_delay: time("on_delay_s", DAY_S),
@@ -81,7 +82,11 @@ pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettin
 }
 
 fn text(section: &Section<'_>, key: &'static str) -> Option<String> {
-    let text = section.text(key)?;
+    short(section, key, section.text(key))
+}
+
+fn short(section: &Section<'_>, key: &'static str, text: Option<Text<'_>>) -> Option<String> {
+    let text = text?;
     if text.text.len() > TEXT_BYTES_MAX {
         let message = format_args!("`{key}` may have {TEXT_BYTES_MAX} bytes at most, not {}", text.text.len());
         section.wrong(text.at, message);

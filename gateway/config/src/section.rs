@@ -79,6 +79,15 @@ impl<'t> Section<'t> {
         self.as_text(key, value)
     }
 
+    /// A text that may be empty.
+    pub(crate) fn any_text(&self, key: &'static str) -> Option<Text<'t>> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(Text { text, at: value.span().start }),
+            _ => self.as_text(key, value),
+        }
+    }
+
     fn as_text(&self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Option<Text<'t>> {
         match value.get_ref() {
             DeValue::String(text) if text.trim().is_empty() => {

@@ -165,6 +165,7 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
         consequence = 'what then'
         respond_within_s = 600
         exclusive = false
+        response = ''
         [detector.alarm.'*']
         threshold = -1.5
         instrument = 'off-spec'
@@ -195,6 +196,7 @@ fn a_detectors_own_table_becomes_json_and_nothing_in_it_is_unknown() {
     assert_eq!(high.exclusive, Some(false));
     let all = &detector.alarms["*"];
     assert_eq!((all.threshold, all.response.as_deref()), (Some(-1.5), Some("run")));
+    assert_eq!(high.response.as_deref(), Some(""), "there is nothing to do");
     assert_eq!(all.instrument, Some(watchfire_model::DeviceHealth::OffSpec));
     assert_eq!(all.sub_classes.as_deref(), Some(&[AlarmClass::Safety, AlarmClass::Testing][..]));
 }

@@ -9,14 +9,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, RefusedCommand, Transition};
-use watchfire_model::{AlarmState, Clock, CommandKind, ConditionKey, Decided, Level, Lsn, RecordBody, Verdict};
+use watchfire_model::{
+    AlarmState, Clock, CommandKind, ConditionKey, Decided, Instant, Level, Lsn, RecordBody, Verdict,
+};
 
 use crate::budget::{self, Budgets};
 use crate::maintenance::Reminders;
 use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
 use crate::over;
-use crate::{AlarmFigures, CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
+use crate::{AlarmFigures, CommandRequest, Log, OWN_BINDING, OwnConditions, PlainEvent, PortError, Stats, Surface};
 
 /// Transitions in one record of the gateway's own: a lost source may concern tens of thousands.
 const TRANSITIONS_MAX: usize = 1000;
@@ -32,6 +34,7 @@ const LOOK_SOONEST: Duration = Duration::from_millis(50);
 struct Unpublished {
     lsn: Lsn,
     views: Vec<Transition>,
+    events: Vec<PlainEvent>,
     answer: Option<oneshot::Sender<Result<(), RefusedCommand>>>,
 }
 
@@ -117,7 +120,7 @@ impl Annunciator {
                 if unpublished.send(ready).await.is_err() {
                     break;
                 }
-                if let Some(ready) = self.decide_own(cause, follows).await?
+                if let Some(ready) = self.decide_own(cause, now, follows).await?
                     && unpublished.send(ready).await.is_err()
                 {
                     break;
@@ -140,9 +143,9 @@ impl Annunciator {
 
     /// Does what time has brought.
     async fn expire(&mut self, current: &Current) -> Result<Option<Unpublished>, PortError> {
-        let cause = self.log.tail();
-        let transitions = self.engine.expire(cause, self.clock.now(), |binding| current.is(binding));
-        self.decide_own(cause, transitions).await
+        let (cause, now) = (self.log.tail(), self.clock.now());
+        let transitions = self.engine.expire(cause, now, |binding| current.is(binding));
+        self.decide_own(cause, now, transitions).await
     }
 
     async fn notice(
@@ -153,13 +156,13 @@ impl Annunciator {
     ) -> Result<Option<Unpublished>, PortError> {
         match notice {
             Notice::Define(mut defs) => {
-                let bindings: BTreeSet<&str> = defs.iter().map(|def| def.key.binding()).collect();
+                let bindings: BTreeSet<String> = defs.iter().map(|def| def.key.binding().to_owned()).collect();
                 let told = |key: &ConditionKey| self.engine.recovered(key).is_some();
-                let is_over_budget = |binding: &&&str| told(&OwnConditions::budget_key(binding));
+                let is_over_budget = |binding: &&String| told(&OwnConditions::budget_key(binding));
                 let budgets: Vec<_> =
                     bindings.iter().filter(is_over_budget).map(|binding| own.budget_def(binding)).collect();
-                let reminds = |binding: &&str| told(&OwnConditions::maintenance_key(binding));
-                let reminders: Vec<String> = bindings.into_iter().filter(reminds).map(str::to_owned).collect();
+                let reminds = |binding: &&String| told(&OwnConditions::maintenance_key(binding));
+                let reminders: Vec<&String> = bindings.iter().filter(reminds).collect();
                 defs.extend(budgets);
                 let mut keys: Vec<ConditionKey> = defs.iter().map(|def| def.key.clone()).collect();
                 let mut defined = self.define(defs);
@@ -169,8 +172,10 @@ impl Annunciator {
                 keys.extend(reminders.iter().map(|def| def.key.clone()));
                 defined.views.extend(self.define(reminders).views);
                 let (cause, now) = (self.log.tail(), self.clock.now());
-                let settled = current.mode.settle(&mut self.engine, &keys, cause, now);
-                if let Some(settled) = self.decide_own(cause, settled).await? {
+                let mut settled: Vec<_> = keys.iter().flat_map(|key| self.engine.settle(key, cause, now)).collect();
+                settled.extend(budget::settle(&mut self.engine, &bindings, cause, now));
+                settled.extend(current.mode.settle(&mut self.engine, &keys, cause, now));
+                if let Some(settled) = self.decide_own(cause, now, settled).await? {
                     defined.lsn = settled.lsn;
                     defined.views.extend(settled.views);
                 }
@@ -182,7 +187,7 @@ impl Annunciator {
                 }
                 Ok(None)
             }
-            Notice::Found { binding, frame, now, verdicts, findings } => {
+            Notice::Found { binding, frame, now, verdicts, findings, events } => {
                 if self.decided.get(&*binding).is_some_and(|last| frame <= *last) {
                     return Ok(None);
                 }
@@ -192,7 +197,9 @@ impl Annunciator {
                     own.believe(&key, &mut finding);
                     transitions.extend(self.engine.apply(&key, frame, finding, now));
                 }
-                self.decide(binding.to_string(), frame, verdicts, transitions).await
+                transitions.extend(self.engine.hand_on(frame, now));
+                let ready = self.decide(binding.to_string(), frame, verdicts, transitions).await?;
+                Ok(ready.map(|ready| Unpublished { events, ..ready }))
             }
             Notice::Own { cause, now, key, finding, change } => {
                 let mut transitions = self.engine.apply(&key, cause, finding, now);
@@ -210,7 +217,7 @@ impl Annunciator {
                     let belief = Belief { quality: held.quality, supported: held.supported };
                     transitions.extend(self.engine.believe(&held.key, cause, belief, now));
                 }
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
             Notice::Standing { cause, now, binding, findings } => {
                 let mut transitions = Vec::new();
@@ -223,18 +230,18 @@ impl Annunciator {
                 }
                 transitions.extend(self.engine.expire_binding(&binding, cause, now));
                 current.bindings.insert(binding);
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
             Notice::Over { cause, now, binding, except, why, current: is_current } => {
                 let transitions = over::end(&mut self.engine, own, cause, now, (&binding, &except, why));
                 if is_current {
                     current.bindings.insert(binding);
                 }
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
             Notice::Mode { cause, now, mode } => {
                 let transitions = current.mode.change(&mut self.engine, mode, cause, now);
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
             Notice::Gone { cause, now, what } => {
                 let transitions = over::gone(&mut self.engine, own, cause, now, &what);
@@ -242,17 +249,19 @@ impl Annunciator {
                     // Nobody takes back what is held back by a delay.
                     current.bindings.insert(binding);
                 }
-                self.decide_own(cause, transitions).await
+                self.decide_own(cause, now, transitions).await
             }
         }
     }
 
-    /// Records transitions of the gateway's own finding, in records of bounded size.
+    /// Records transitions of the gateway's own finding, and what follows from them in groups, in records of bounded size.
     async fn decide_own(
         &mut self,
         cause: Lsn,
+        now: Instant,
         mut transitions: Vec<Transition>,
     ) -> Result<Option<Unpublished>, PortError> {
+        transitions.extend(self.engine.hand_on(cause, now));
         let mut ready: Option<Unpublished> = None;
         while !transitions.is_empty() {
             let rest = transitions.split_off(transitions.len().min(TRANSITIONS_MAX));
@@ -276,7 +285,7 @@ impl Annunciator {
         let now = self.clock.now();
         let views: Vec<Transition> = defs.into_iter().map(|def| self.engine.define(def, now)).collect();
         views.iter().for_each(|view| self.figures.defined(&view.def, &view.state));
-        Unpublished { lsn: Lsn(0), views, answer: None }
+        Unpublished { lsn: Lsn(0), views, events: Vec::new(), answer: None }
     }
 
     async fn decide(
@@ -293,16 +302,18 @@ impl Annunciator {
         let decided = Decided { binding, frame, verdicts, transitions: states(&transitions) };
         let record = self.log.put(RecordBody::Decided(decided)).await?;
         self.count(&transitions, record.lsn);
-        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, answer: None }))
+        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, events: Vec::new(), answer: None }))
     }
 
     async fn command(&mut self, request: CommandRequest) -> Result<Option<Unpublished>, PortError> {
         let CommandRequest { command, reply } = request;
-        let transitions = match self.engine.command(&command) {
+        let cause = self.log.tail();
+        let transitions = match self.engine.command(&command, cause) {
             Ok(mut transitions) => {
                 if command.kind == CommandKind::Unsuppress {
-                    transitions.extend(budget::lift(&mut self.engine, &command.key, command.at));
+                    transitions.extend(budget::lift(&mut self.engine, &command.key, cause, command.at));
                 }
+                transitions.extend(self.engine.hand_on(cause, command.at));
                 transitions
             }
             Err(refused) => {
@@ -317,7 +328,7 @@ impl Annunciator {
         let body = RecordBody::Commanded { command, transitions: states(&transitions) };
         let record = self.log.put(body).await?;
         self.count(&transitions, record.lsn);
-        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, answer: Some(reply) }))
+        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, events: Vec::new(), answer: Some(reply) }))
     }
 
     fn count(&self, transitions: &[Transition], recorded: Lsn) {
@@ -342,7 +353,7 @@ async fn publish(
     surfaces: Vec<Arc<dyn Surface>>,
     stats: Arc<Stats>,
 ) {
-    while let Some(Unpublished { lsn, views, answer }) = queue.recv().await {
+    while let Some(Unpublished { lsn, views, events, answer }) = queue.recv().await {
         if !log.durable(lsn).await {
             return;
         }
@@ -350,8 +361,11 @@ async fn publish(
         stats.transitions.fetch_add(announced as u64, Ordering::Relaxed);
         if !views.is_empty() {
             for surface in &surfaces {
-                show(&**surface, views.clone());
+                show(|| surface.publish(views.clone()));
             }
+        }
+        if !events.is_empty() {
+            surfaces.iter().for_each(|surface| show(|| surface.tell(events.clone())));
         }
         if let Some(answer) = answer
             && answer.send(Ok(())).is_err()
@@ -362,8 +376,8 @@ async fn publish(
 }
 
 /// A surface that panics costs its own news, never anyone else's.
-fn show(surface: &dyn Surface, views: Vec<Transition>) {
-    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| surface.publish(views))).is_err() {
+fn show(news: impl FnOnce()) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(news)).is_err() {
         tracing::error!("a surface failed to show a change; what it shows may be old until the gateway starts again");
     }
 }

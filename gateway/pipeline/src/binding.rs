@@ -1,17 +1,18 @@
 //! A binding as the pipeline runs it: which conditions it can raise, and how its verdicts read to an operator.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding, Group, Rules};
 use watchfire_model::{
-    AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Level, Limits, Lsn, Scope, Severity, SignalId,
+    AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Instant, Level, Limits, Lsn, Scope, Severity, SignalId,
     SignalInfo, StatusCode, Verdict,
 };
 
 use crate::budget::LEARNED_MAX;
 use crate::settings::{settings_of, settings_of_one};
-use crate::{BindingSpec, DetectorIdentity};
+use crate::{BindingSpec, DetectorIdentity, PlainEvent};
 
 /// What a detector's verdicts lead to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub(crate) struct Conditions {
     /// Of the signals.
     names: Vec<Arc<str>>,
     binding: String,
+    /// Those that are no alarms.
+    plain: BTreeMap<ConditionKey, Arc<ConditionDef>>,
 }
 
 /// The name under which the state is kept that a version was begun with, as long as it is needed to replay it.
@@ -100,7 +103,8 @@ impl BindingPlan {
         Indexes(indexes)
     }
 
-    /// Every condition instance of the binding, as its detector tells them and the configuration settles them.
+    /// Every condition instance of the binding, as its detector tells them and the configuration settles them, whether or
+    /// not it is an alarm ([`ConditionDef::is_alarm`]).
     #[must_use]
     pub fn definitions(&self, conditions: &[ConditionSpec], identity: &DetectorIdentity) -> Vec<Arc<ConditionDef>> {
         conditions.iter().flat_map(|condition| self.instances(condition, identity)).map(Arc::new).collect()
@@ -210,6 +214,7 @@ impl BindingPlan {
             specs: specs.to_vec(),
             names: self.spec.signals.iter().map(|signal| signal.name.clone()).collect(),
             binding: self.spec.name.clone(),
+            plain: BTreeMap::new(),
         }
     }
 }
@@ -267,6 +272,30 @@ pub(crate) fn cut(lsn: Lsn, frame: &Frame, indexes: &Indexes) -> Batch {
 }
 
 impl Conditions {
+    /// Says which of the conditions are no alarms.
+    pub(crate) fn with_plain(mut self, plain: Vec<Arc<ConditionDef>>) -> Self {
+        self.plain = plain.into_iter().map(|def| (def.key.clone(), def)).collect();
+        self
+    }
+
+    /// What verdicts on a frame mean for the engine, and what of them is told as plain events.
+    pub(crate) fn findings(
+        &self,
+        frame: Lsn,
+        now: Instant,
+        verdicts: &[Verdict],
+    ) -> (Vec<(ConditionKey, Finding)>, Vec<PlainEvent>) {
+        let (mut findings, mut events) = (Vec::new(), Vec::new());
+        for (number, verdict) in (0..).zip(verdicts) {
+            let Some((key, finding)) = self.finding(verdict) else { continue };
+            match self.plain.get(&key) {
+                Some(def) => events.extend(PlainEvent::of(def, finding, (frame, number, now))),
+                None => findings.push((key, finding)),
+            }
+        }
+        (findings, events)
+    }
+
     /// A verdict in the engine's terms; `None` for an instance that does not exist.
     pub(crate) fn finding(&self, verdict: &Verdict) -> Option<(ConditionKey, Finding)> {
         let spec = self.specs.get(usize::from(verdict.condition))?;

@@ -2,11 +2,11 @@
 //! A flood of alarms hides the one that counts, and whoever can cause a flood could hide behind it: what is highly
 //! managed is never suppressed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_alarms::{AlarmType, ConditionDef, Engine, Rules, Suppression, Transition};
+use watchfire_alarms::{AlarmType, ConditionDef, ConditionState, Engine, Rules, Suppression, Transition};
 use watchfire_model::{ConditionKey, Instant, Lsn, Severity, StatusCode};
 
 use crate::notices::own_finding;
@@ -56,11 +56,11 @@ impl Budgets {
     }
 }
 
-/// Whether it is an alarm that has just begun.
+/// Whether it is an alarm that has just begun; what is put aside bothers nobody and is none.
 fn is_alarm(transition: &Transition) -> bool {
     let state = &transition.state;
     let begins = state.active.value && state.event_ids.len() == 1;
-    transition.notify && transition.branch.is_none() && begins && !state.suppressed.value.has(Suppression::BUDGET)
+    transition.notify && transition.branch.is_none() && begins && !state.is_aside()
 }
 
 /// How many alarms a condition's detector may tell; `None` for a condition that nobody counts.
@@ -77,7 +77,8 @@ fn overspent(
     now: Instant,
 ) -> Vec<Transition> {
     tracing::warn!(detector = binding, most, "more alarms in ten minutes than it may tell: its alarms are suppressed");
-    let mut all = set(engine, binding, true, cause, now);
+    let counted = |(def, _): &(&Arc<ConditionDef>, &ConditionState)| budget(def).is_some();
+    let mut all = set(engine, binding, counted, true, (cause, now));
     let key = OwnConditions::budget_key(binding);
     engine.define(own.budget_def(binding), now);
     let reason = format!(
@@ -88,21 +89,46 @@ fn overspent(
     all
 }
 
-/// A person lifts the suppression of a detector by Unsuppress on the condition that tells of it.
-pub(crate) fn lift(engine: &mut Engine, key: &ConditionKey, now: Instant) -> Vec<Transition> {
+/// A person lifts the suppression of a detector by Unsuppress on the condition that tells of it: of whatever is suppressed
+/// so, whether or not it is counted by now.
+pub(crate) fn lift(engine: &mut Engine, key: &ConditionKey, cause: Lsn, now: Instant) -> Vec<Transition> {
     if key.binding() != OWN_BINDING || key.condition() != BUDGET {
         return Vec::new();
     }
-    let mut all = set(engine, key.instance(), false, Lsn(0), now);
+    let mut all = set(engine, key.instance(), is_suppressed, false, (cause, now));
     let over = own_finding(false, "somebody lifted it".to_owned(), now, StatusCode::GOOD);
-    all.extend(engine.apply(key, Lsn(0), over, now));
+    all.extend(engine.apply(key, cause, over, now));
     all
 }
 
-/// Suppresses the conditions of a detector that are counted, or no longer does.
-fn set(engine: &mut Engine, binding: &str, holds: bool, cause: Lsn, now: Instant) -> Vec<Transition> {
-    let counted = |(def, _): &(&Arc<ConditionDef>, _)| def.key.binding() == binding && budget(def).is_some();
-    let keys: Vec<ConditionKey> = engine.conditions().filter(counted).map(|(def, _)| def.key.clone()).collect();
+/// Detectors were defined, perhaps otherwise than before: nobody has to lift what suppresses nothing any more.
+pub(crate) fn settle(engine: &mut Engine, bindings: &BTreeSet<String>, cause: Lsn, now: Instant) -> Vec<Transition> {
+    let mut all = Vec::new();
+    for binding in bindings {
+        let key = OwnConditions::budget_key(binding);
+        let stands = engine.state(&key).is_some_and(|state| state.active.value);
+        if stands && !engine.conditions_of(binding).any(|one| is_suppressed(&one)) {
+            let over = own_finding(false, "its budget was changed".to_owned(), now, StatusCode::GOOD);
+            all.extend(engine.apply(&key, cause, over, now));
+        }
+    }
+    all
+}
+
+fn is_suppressed((_, state): &(&Arc<ConditionDef>, &ConditionState)) -> bool {
+    state.suppressed.value.has(Suppression::BUDGET)
+}
+
+/// Suppresses some conditions of a detector, or no longer does.
+fn set(
+    engine: &mut Engine,
+    binding: &str,
+    concerned: impl Fn(&(&Arc<ConditionDef>, &ConditionState)) -> bool,
+    holds: bool,
+    (cause, now): (Lsn, Instant),
+) -> Vec<Transition> {
+    let concerned = engine.conditions_of(binding).filter(concerned);
+    let keys: Vec<ConditionKey> = concerned.map(|(def, _)| def.key.clone()).collect();
     keys.iter().flat_map(|key| engine.suppress(key, Suppression::BUDGET, holds, cause, now)).collect()
 }
 
@@ -138,7 +164,7 @@ impl OwnConditions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use watchfire_alarms::{ConditionClass, ConditionState, Finding};
+    use watchfire_alarms::{ConditionClass, Finding};
     use watchfire_model::Level;
 
     struct Plant {
@@ -193,7 +219,7 @@ mod tests {
         assert!(!plant.state(&key(10)).is_aside(), "what is highly managed is told");
         assert_eq!((4..10).map(|at| plant.find(at, true)).sum::<usize>(), 0, "it is said once");
         assert!(plant.state(&key(9)).active.value && plant.state(&key(9)).is_aside());
-        let lifted = lift(&mut plant.engine, &told, Instant::from_s(100));
+        let lifted = lift(&mut plant.engine, &told, Lsn(1), Instant::from_s(100));
         assert_eq!(lifted.len(), 11);
         assert!(!plant.state(&told).active.value && !plant.state(&key(9)).is_aside());
     }
@@ -211,9 +237,58 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_aside_is_no_alarm_that_counts() {
+        use watchfire_model::{AlarmCommand, CommandKind};
+        for kind in [CommandKind::TimedShelve(1 << 30), CommandKind::RemoveFromService] {
+            let mut plant = Plant::new();
+            let at = Instant::from_s(0);
+            let command =
+                AlarmCommand { key: key(0), kind, event_id: Vec::new(), comment: None, user: "bob".into(), at };
+            plant.engine.command(&command, Lsn(1)).unwrap();
+            for round in 0..20 {
+                assert_eq!(plant.find(0, true), 0, "{kind:?}, round {round}");
+                plant.find(0, false);
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_suppressed_is_lifted_also_what_is_counted_no_longer() {
+        let mut plant = Plant::new();
+        (0..4).for_each(|at| assert!(plant.find(at, true) <= 11));
+        // Now without a budget, and highly managed.
+        for (at, class) in [(0, ConditionClass::Statistical), (1, ConditionClass::HighlyManaged)] {
+            let (def, _) = plant.engine.condition(&key(at)).unwrap();
+            let def = ConditionDef { class, rules: Arc::default(), ..(**def).clone() };
+            plant.engine.define(Arc::new(def), Instant::from_s(50));
+        }
+        let lifted = lift(&mut plant.engine, &OwnConditions::budget_key("many"), Lsn(1), Instant::from_s(100));
+        assert_eq!(lifted.len(), 11);
+        assert!((0..10).all(|at| !plant.state(&key(at)).is_aside()));
+    }
+
+    #[test]
+    fn an_alarm_about_a_budget_ends_when_it_suppresses_nothing_any_more() {
+        let mut plant = Plant::new();
+        (0..4).for_each(|at| assert!(plant.find(at, true) <= 11));
+        let (binding, now) = (BTreeSet::from(["many".to_owned()]), Instant::from_s(50));
+        assert!(settle(&mut plant.engine, &binding, Lsn(2), now).is_empty(), "it suppresses");
+        for at in 0..11 {
+            let (def, _) = plant.engine.condition(&key(at)).unwrap();
+            let def = ConditionDef { rules: Arc::default(), ..(**def).clone() };
+            plant.engine.define(Arc::new(def), now);
+            plant.engine.settle(&key(at), Lsn(2), now);
+        }
+        assert_eq!(settle(&mut plant.engine, &binding, Lsn(2), now).len(), 1);
+        assert!((0..10).all(|at| !plant.state(&key(at)).is_aside()));
+        assert!(!plant.state(&OwnConditions::budget_key("many")).active.value);
+        assert!(settle(&mut plant.engine, &binding, Lsn(2), now).is_empty());
+    }
+
+    #[test]
     fn lifting_is_of_that_condition_alone() {
         let mut plant = Plant::new();
-        assert!(lift(&mut plant.engine, &OwnConditions::detector_key("many"), Instant::from_s(1)).is_empty());
-        assert!(lift(&mut plant.engine, &key(1), Instant::from_s(1)).is_empty());
+        assert!(lift(&mut plant.engine, &OwnConditions::detector_key("many"), Lsn(1), Instant::from_s(1)).is_empty());
+        assert!(lift(&mut plant.engine, &key(1), Lsn(1), Instant::from_s(1)).is_empty());
     }
 }

@@ -91,13 +91,14 @@ impl Run {
         let Detection { factory, log, notices, .. } = &*self.detection;
         let spec = &self.plan.spec;
         let mut judge = Judge::create(&**factory, spec).await?;
-        let definitions = self.plan.definitions(judge.conditions(), judge.identity());
+        let all = self.plan.definitions(judge.conditions(), judge.identity());
+        let (definitions, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|def| def.is_alarm());
         let known: BTreeSet<_> = definitions.iter().map(|def| def.key.clone()).collect();
         if self.plan.beside.is_none() {
             notices.rest_on(&spec.name, &definitions, &self.plan.sources);
             notices.send(Notice::Define(definitions)).await;
         }
-        let conditions = Arc::new(self.plan.conditions(judge.conditions()));
+        let conditions = Arc::new(self.plan.conditions(judge.conditions()).with_plain(plain));
 
         let (stores, name) = (log.clone(), self.plan.kept_as.clone());
         let from = self.plan.beside.as_ref().map(|beside| beside.from.clone());
@@ -162,7 +163,7 @@ impl Run {
         };
         let started = log.put(RecordBody::Control(control)).await?.lsn;
         if self.plan.beside.is_none() {
-            let (binding, why) = (spec.name.clone(), "ended, since its detector no longer has this condition");
+            let (binding, why) = (spec.name.clone(), "ended, since it is no alarm of its detector any more");
             let over = Notice::Over {
                 cause: started,
                 now: self.detection.clock.now(),
@@ -284,8 +285,9 @@ impl Run {
         notices.detector(started, now, name, None).await;
         let cause = running.seen;
         if self.plan.mode == Mode::Live {
-            let verdicts = running.judge.standing();
-            let findings: Vec<_> = verdicts.filter_map(|verdict| running.conditions.finding(&verdict)).collect();
+            let verdicts: Vec<_> = running.judge.standing().collect();
+            // Events tell what happens, not what stands.
+            let (findings, _) = running.conditions.findings(cause, now, &verdicts);
             let except = findings.iter().map(|(key, _)| key.clone()).collect();
             notices.send(Notice::Standing { cause, now, binding: name.clone(), findings }).await;
             if running.judge.knows_what_stands() {
@@ -311,10 +313,11 @@ impl Run {
         if judgement.verdicts.is_empty() || self.plan.mode == Mode::Learning {
             return;
         }
+        let (verdicts, now) = (judgement.verdicts, frame.now);
         let live = self.plan.mode == Mode::Live;
-        let findings = judgement.verdicts.iter().filter(|_| live).filter_map(|v| conditions.finding(v)).collect();
+        let (findings, events) = if live { conditions.findings(lsn, now, &verdicts) } else { Default::default() };
         let binding: Arc<str> = name.as_str().into();
-        let found = Notice::Found { binding, frame: lsn, now: frame.now, verdicts: judgement.verdicts, findings };
+        let found = Notice::Found { binding, frame: lsn, now, verdicts, findings, events };
         self.detection.notices.send(found).await;
     }
 

@@ -69,6 +69,7 @@ impl AlarmFigures {
         let mut counts = self.counts.lock();
         let mut before = counts.last.get(&def.key).cloned();
         if let Some(before) = &before {
+            counts.left(def, &self.default_area);
             self.saw(&mut counts, def, None, before);
         }
         for untold in counts.untold.remove(&def.key).unwrap_or_default() {
@@ -205,6 +206,13 @@ impl AlarmFigures {
 }
 
 impl Counts {
+    /// A condition may have been of another area before.
+    fn left(&mut self, def: &ConditionDef, default_area: &str) {
+        let own = area_parts(&def.area, default_area).join("/") + "/";
+        let others = self.areas.iter_mut().filter(|(path, _)| !own.starts_with(&format!("{path}/")));
+        others.for_each(|(_, metrics)| metrics.left(&def.key));
+    }
+
     fn keep(&mut self, key: &ConditionKey, glance: Glance) {
         match self.last.get_mut(key) {
             Some(last) => *last = glance,

@@ -31,6 +31,7 @@ mod over;
 mod own;
 mod past;
 mod place;
+mod plain_event;
 mod ports;
 mod readers;
 mod recorded;
@@ -67,6 +68,7 @@ pub use notices::{NoticeReceiver, Notices};
 pub use own::{OWN_BINDING, OwnConditions};
 pub use past::{Past, PastPlace, PastWanted, past};
 pub use place::place_at;
+pub use plain_event::PlainEvent;
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,
     Ends, Gaps, History, Journal, JournalSync, ModelFile, Page, PortError, Quota, RecordReader, RecordRun, Room,

@@ -190,7 +190,7 @@ mod tests {
         fn give(&mut self, key: ConditionKey, kind: CommandKind, event_id: Vec<u8>) -> Vec<Transition> {
             let at = Instant::from_s(self.s);
             let command = AlarmCommand { key, kind, event_id, comment: None, user: "bob".into(), at };
-            let told = self.engine.command(&command).unwrap();
+            let told = self.engine.command(&command, Lsn(1)).unwrap();
             self.reminders.settle(&mut self.engine, &self.own, &told, Lsn(1), at)
         }
 

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use watchfire_alarms::{ConditionDef, Finding};
 use watchfire_model::{ConditionKey, Instant, Level, Lsn, SourceState, StatusCode, Verdict};
 
-use crate::{OwnConditions, Stats};
+use crate::{OwnConditions, PlainEvent, Stats};
 
 /// Messages that may wait for the annunciator; more makes detectors wait, and ingestion only when it has to tell of a
 /// source that came or went.
@@ -30,6 +30,8 @@ pub(crate) enum Notice {
         verdicts: Vec<Verdict>,
         /// The same for the engine; empty while the detector is in shadow.
         findings: Vec<(ConditionKey, Finding)>,
+        /// What of it is no alarm; empty while the detector is in shadow.
+        events: Vec<PlainEvent>,
     },
     /// Asks how far the log reaches once everything told before is in it.
     Settled(oneshot::Sender<Lsn>),

@@ -59,7 +59,7 @@ pub(crate) fn gone(engine: &mut Engine, own: &OwnConditions, cause: Lsn, now: In
             for key in all {
                 transitions.extend(engine.believe(&key, cause, belief, now));
             }
-            transitions.extend(budget::lift(engine, &OwnConditions::budget_key(binding), now));
+            transitions.extend(budget::lift(engine, &OwnConditions::budget_key(binding), cause, now));
             let reminder = OwnConditions::maintenance_key(binding);
             if engine.state(&reminder).is_some_and(|state| state.active.value) {
                 transitions.extend(maintenance::end(engine, &reminder, cause, now));

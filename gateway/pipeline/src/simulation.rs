@@ -10,6 +10,7 @@ mod memory;
 mod modes;
 mod past;
 mod plain;
+mod plain_events;
 mod rig;
 mod stored;
 mod upgrades;

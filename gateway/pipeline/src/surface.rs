@@ -5,6 +5,8 @@ use watchfire_alarms::RefusedCommand;
 pub use watchfire_alarms::Transition as ConditionView;
 use watchfire_model::AlarmCommand;
 
+use crate::PlainEvent;
+
 /// Commands that may wait; more are refused as "busy".
 const COMMANDS_MAX: usize = 1024;
 
@@ -12,6 +14,10 @@ const COMMANDS_MAX: usize = 1024;
 pub trait Surface: Send + Sync {
     /// Shows new states. Must not block; a surface that falls behind drops events, marks itself stale and refreshes.
     fn publish(&self, changes: Vec<ConditionView>);
+
+    /// Tells of findings that are no alarms, once they are durable, in order. Must not block; what it cannot tell is on
+    /// record all the same.
+    fn tell(&self, _events: Vec<PlainEvent>) {}
 }
 
 /// A command and where its answer goes.

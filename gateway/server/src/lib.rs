@@ -25,6 +25,7 @@ mod metrics;
 mod names;
 mod nodes;
 mod past;
+mod plain_events;
 mod publisher;
 mod references;
 mod refresh;

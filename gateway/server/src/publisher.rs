@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use opcua::sync::Mutex;
 use tokio::sync::Notify;
 use watchfire_model::ConditionKey;
-use watchfire_pipeline::{ConditionView, Surface};
+use watchfire_pipeline::{ConditionView, PlainEvent, Surface};
 
+use crate::plain_events::PlainEvents;
 use crate::teller::{CHUNK, Teller};
 
 /// States that may wait.
@@ -28,6 +29,8 @@ pub(crate) struct Publisher {
     wake: Notify,
     /// States that may wait.
     room: usize,
+    /// What is no state of any condition.
+    plain: PlainEvents,
 }
 
 impl Default for Publisher {
@@ -56,12 +59,17 @@ impl Surface for Publisher {
         drop(queue);
         self.wake.notify_one();
     }
+
+    fn tell(&self, events: Vec<PlainEvent>) {
+        self.plain.put(events);
+        self.wake.notify_one();
+    }
 }
 
 impl Publisher {
     /// A queue of which `room` states may wait.
     pub(crate) fn with_room(room: usize) -> Self {
-        Self { queue: Mutex::default(), wake: Notify::new(), room }
+        Self { queue: Mutex::default(), wake: Notify::new(), room, plain: PlainEvents::default() }
     }
 
     /// Whether events were left out that clients have not been told of.
@@ -91,15 +99,18 @@ impl Publisher {
     pub(crate) async fn run(&self, teller: Teller) {
         let mut appeared = false;
         loop {
+            let events = self.plain.take();
+            let is_quiet = events.is_empty();
+            teller.tell_plain(events);
             let (views, late) = self.take();
-            if views.is_empty() {
+            if views.is_empty() && is_quiet {
                 if std::mem::take(&mut appeared) {
                     teller.have_appeared();
                 }
                 self.wake.notified().await;
                 continue;
             }
-            if late {
+            if late && !views.is_empty() {
                 teller.catch_up(views).await;
             } else {
                 appeared |= teller.tell(views, true);

@@ -265,7 +265,8 @@ impl Space {
     pub(crate) fn show(&mut self, view: ConditionView) -> Arc<Condition> {
         let ConditionView { def, state, .. } = view;
         let before = self.condition(def.key.as_str()).cloned();
-        let (area, signal) = match &before {
+        let as_before = |before: &&Arc<Condition>| before.def.area == def.area && before.def.signal == def.signal;
+        let (area, signal) = match before.as_ref().filter(as_before) {
             Some(before) => (before.area.clone(), before.signal.clone()),
             None => (self.area(&def.area), def.signal.and_then(|id| self.signals.get(&id)).map(|s| s.node.clone())),
         };
@@ -285,6 +286,9 @@ impl Space {
         match place.and_then(|place| self.conditions.get_mut(place)) {
             Some(known) => *known = after.clone(),
             None => self.place(after.clone()),
+        }
+        if let Some(before) = before.as_ref().filter(|before| before.area != after.area) {
+            self.relocate(before, &after);
         }
         self.group(before.as_deref(), &after);
         after
@@ -316,6 +320,33 @@ impl Space {
         self.conditions.push(condition);
     }
 
+    /// Moves a condition that is defined anew to another area, and with it what it is about.
+    fn relocate(&mut self, before: &Condition, after: &Condition) {
+        let Some(place) = self.places.get(&after.def.key).copied() else { return };
+        if let Some(area) = self.areas.get_mut(&before.area) {
+            area.conditions.retain(|other| *other != place);
+        }
+        if let Some(area) = self.areas.get_mut(&after.area) {
+            area.conditions.push(place);
+        }
+        let name = &after.def.source_name;
+        let Some(source) = self.sources.get_mut(name).filter(|_| after.signal.is_none()) else { return };
+        if !source.areas.contains(&after.area) {
+            source.areas.push(after.area.clone());
+            if let Some(area) = self.areas.get_mut(&after.area) {
+                area.sources.push(name.clone());
+            }
+        }
+        let conditions = &self.conditions;
+        let at = |place: &Place| usize::try_from(*place).ok().and_then(|place| conditions.get(place));
+        if source.conditions.iter().filter_map(at).all(|other| other.area != before.area) {
+            source.areas.retain(|area| *area != before.area);
+            if let Some(area) = self.areas.get_mut(&before.area) {
+                area.sources.retain(|other| other != name);
+            }
+        }
+    }
+
     /// Keeps who is in which group: a condition that is defined anew may be in another one.
     fn group(&mut self, before: Option<&Condition>, after: &Condition) {
         let (was, is) = (before.and_then(|before| before.group()), after.group());
@@ -336,14 +367,28 @@ impl Space {
     }
 
     fn count(&mut self, before: Option<&Condition>, after: &Condition) {
-        let mut at = Some(after.area.clone());
+        if let Some(before) = before {
+            self.each_upwards(&before.area, |area| area.tally.leave(&before.state));
+        }
+        self.each_upwards(&after.area, |area| area.tally.enter(&after.state));
+    }
+
+    /// An area and those above it.
+    fn each_upwards(&mut self, path: &Arc<str>, change: impl Fn(&mut Area)) {
+        let mut at = Some(path.clone());
         while let Some(area) = at.and_then(|path| self.areas.get_mut(&path)) {
-            if let Some(before) = before {
-                area.tally.leave(&before.state);
-            }
-            area.tally.enter(&after.state);
+            change(area);
             at = area.parent.clone();
         }
+    }
+
+    /// The paths of an area and those above it, from the top downwards, whether or not anything is in them.
+    pub(crate) fn path_of(&self, area: &str) -> Vec<String> {
+        let mut paths: Vec<String> = Vec::new();
+        for part in area_parts(area, &self.default_area) {
+            paths.push(paths.last().map_or_else(|| part.clone(), |above| format!("{above}/{part}")));
+        }
+        paths
     }
 
     /// The areas of a condition, from its own upwards.

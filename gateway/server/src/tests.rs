@@ -2,6 +2,7 @@
 
 mod access;
 mod address_space;
+mod areas;
 mod aside;
 mod audit;
 mod certificates;
@@ -19,4 +20,5 @@ mod methods;
 mod metrics;
 mod misuse;
 mod past;
+mod plain_events;
 mod refresh;

@@ -64,8 +64,8 @@ pub fn check(options: &Check) -> Result<ExitCode> {
         count(signals, "signal"),
         count(config.detectors.len(), "detector")
     );
-    let refused = trial::refused(&config)?;
-    refused.iter().for_each(|refused| println!("{refused}"));
+    let (conditions, refused) = trial::tried(&config)?;
+    trial::no_alarms(&conditions).iter().chain(&refused).for_each(|line| println!("{line}"));
     let online = if options.online { doctor::online(&config)? } else { ExitCode::SUCCESS };
     Ok(if refused.is_empty() { online } else { ExitCode::FAILURE })
 }

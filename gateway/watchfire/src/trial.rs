@@ -1,6 +1,7 @@
 //! What `watchfire check` says of the detectors: each is started once, in the sandbox, with its configuration, its
 //! signals and its model, and let go again. Nothing is recorded, announced or bound.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -55,6 +56,19 @@ pub fn tried(config: &Config) -> Result<(Vec<Arc<ConditionDef>>, Vec<String>)> {
     }
     conditions.sort_by(|a, b| a.key.cmp(&b.key));
     Ok((conditions, refused))
+}
+
+/// Which conditions are no alarms, a sentence each: nobody has settled what to do about them.
+pub fn no_alarms(conditions: &[Arc<ConditionDef>]) -> Vec<String> {
+    let whole = |def: &ConditionDef| format!("{}/{}", def.key.binding(), def.key.condition());
+    let alarms: BTreeSet<String> = conditions.iter().filter(|def| def.is_alarm()).map(|def| whole(def)).collect();
+    let named = |def: &Arc<ConditionDef>| {
+        let whole = whole(def);
+        if alarms.contains(&whole) { def.key.to_string() } else { whole }
+    };
+    let names: BTreeSet<String> = conditions.iter().filter(|def| !def.is_alarm()).map(named).collect();
+    let line = |name: String| format!("`{name}` has no `response`: what is found of it is an event and no alarm");
+    names.into_iter().map(line).collect()
 }
 
 fn told(detector: &str, reason: String) -> String {

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::{CommandKind, ConditionKey, Instant, Level, Lsn, Severity, StatusCode};
+use watchfire_model::{CommandKind, Instant, Level, Lsn, StatusCode};
 
 use super::bench::{Bench, def, seconds};
-use crate::{
-    Belief, ConditionClass, ConditionDef, Engine, Finding, Group, RefusedCommand, Rules, Shelving, Suppression,
-};
+use crate::{Belief, ConditionClass, ConditionDef, Engine, RefusedCommand, Rules, Shelving, Suppression};
 
 #[test]
 fn a_timed_shelving_ends_by_itself_also_after_a_restart() {
@@ -121,66 +119,6 @@ fn a_disabled_condition_takes_no_other_command() {
     }
 }
 
-/// Three members of a group, the last more severe than the others.
-fn group() -> (Engine, Vec<ConditionKey>) {
-    let rules = Rules { group: Some(Group { name: "pump".into(), first_only: true }), ..Rules::default() };
-    let mut engine = Engine::default();
-    let keys = [("flow", 500), ("pressure", 500), ("fire", 900)].map(|(name, severity)| {
-        let key = ConditionKey::new("hot", name, "");
-        let severity = Severity::clamped(severity);
-        engine.define(
-            Arc::new(ConditionDef { key: key.clone(), severity, ..def(false, rules.clone()) }),
-            Instant::from_s(0),
-        );
-        key
-    });
-    (engine, keys.to_vec())
-}
-
-#[test]
-fn the_first_of_a_group_is_told_and_what_follows_is_below_it() {
-    let (mut engine, keys) = group();
-    let set = |engine: &mut Engine, place: usize, level: Level, s: i64| {
-        let at = Instant::from_s(s);
-        let finding =
-            Finding { level, message: format!("{s}"), score: None, evidence: vec![], at, quality: StatusCode::GOOD };
-        engine.apply(&keys[place], Lsn(s.unsigned_abs()), finding, at)
-    };
-    let stands = |engine: &Engine| {
-        keys.iter()
-            .map(|key| engine.state(key).map(|state| (state.first_in_group, state.is_aside())).unwrap())
-            .collect::<Vec<_>>()
-    };
-    for (s, place) in (1..).zip([1, 0, 2]) {
-        assert_eq!(set(&mut engine, place, Level::High, s).len(), 1);
-    }
-    assert_eq!(stands(&engine), [(false, true), (true, false), (false, false)], "what is more severe is not hidden");
-    set(&mut engine, 1, Level::Normal, 4);
-    set(&mut engine, 0, Level::Normal, 5);
-    assert_eq!(stands(&engine), [(false, false), (true, false), (false, false)], "one of the group still stands");
-    let told = set(&mut engine, 2, Level::Normal, 6);
-    assert_eq!(told.iter().filter(|told| told.notify).count(), 1);
-    assert_eq!(stands(&engine), [(false, false); 3]);
-    set(&mut engine, 0, Level::High, 7);
-    assert!(engine.state(&keys[0]).unwrap().first_in_group, "the next one begins anew");
-}
-
-#[test]
-fn a_group_is_known_again_after_a_restart() {
-    let (mut engine, keys) = group();
-    let at = Instant::from_s(1);
-    let finding =
-        |quality| Finding { level: Level::High, message: String::new(), score: None, evidence: vec![], at, quality };
-    engine.apply(&keys[0], Lsn(1), finding(StatusCode::GOOD), at);
-    let bytes: Vec<_> = keys.iter().map(|key| engine.state(key).unwrap().encode()).collect();
-    let (mut engine, _) = group();
-    for (key, bytes) in keys.iter().zip(&bytes) {
-        engine.restore(key, bytes).unwrap();
-    }
-    engine.apply(&keys[1], Lsn(2), finding(StatusCode::GOOD), Instant::from_s(2));
-    assert!(engine.state(&keys[1]).unwrap().is_aside() && !engine.state(&keys[0]).unwrap().is_aside());
-}
-
 #[test]
 fn the_longest_time_is_no_overflow() {
     let mut bench = Bench::new(false);
@@ -214,7 +152,8 @@ fn a_condition_that_no_longer_latches_is_not_latched_for_ever() {
     let bytes = bench.state().encode();
     let mut engine = Engine::default();
     engine.restore(&bench.key, &bytes).unwrap();
-    let plain = engine.define(Arc::new(def(false, Rules::default())), Instant::from_s(9)).state;
+    engine.define(Arc::new(def(false, Rules::default())), Instant::from_s(9));
+    let plain = engine.settle(&bench.key, Lsn(9), Instant::from_s(9)).pop().unwrap().state;
     assert!(plain.active.value && !plain.latched.value);
     assert_eq!(engine.next_due(), None);
 }

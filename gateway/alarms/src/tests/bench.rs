@@ -78,7 +78,8 @@ impl Bench {
         self.s += 1;
         let comment = comment.map(|text| ("en".to_owned(), text.to_owned()));
         let (key, event_id, at) = (self.key.clone(), event_id.to_vec(), Instant::from_s(self.s));
-        let told = self.engine.command(&AlarmCommand { key, kind, event_id, comment, user: "anna".into(), at })?;
+        let command = AlarmCommand { key, kind, event_id, comment, user: "anna".into(), at };
+        let told = self.engine.command(&command, Lsn(self.s.unsigned_abs()))?;
         Ok(self.keep(told).unwrap())
     }
 

@@ -165,6 +165,10 @@ fn live(steps: Vec<Step>, def: ConditionDef) {
         }
         let after = bench.state();
         check_step(&before, after, &def);
+        if !before.enabled.value && !after.enabled.value {
+            assert!(bench.told.iter().all(|told| !told.notify), "no event while it is disabled");
+        }
+        assert!(!after.suppressed.value.has(Suppression::GROUP), "nothing of its group is above it");
         if bench.told.iter().all(|told| !told.notify) {
             assert_eq!((after.event_id, after.retain), (before.event_id, before.retain));
         }

@@ -1,6 +1,6 @@
 //! Each rule by example: acknowledgement, refusals, disabling, quality.
 
-use watchfire_model::{CommandKind, ConditionKey, Instant, Level, Lsn, StatusCode};
+use watchfire_model::{AlarmCommand, CommandKind, ConditionKey, Instant, Level, Lsn, StatusCode};
 
 use super::bench::Bench;
 use crate::{Belief, Finding, RefusedCommand};
@@ -114,6 +114,26 @@ fn an_inactive_condition_that_cannot_be_judged_shows_it_without_an_event() {
     assert!(bench.find(Level::High).unwrap().notify);
     let unsure = bench.engine.believe(&bench.key, Lsn(2), belief, Instant::from_s(9)).pop().unwrap();
     assert!(unsure.notify, "a listed one tells");
+}
+
+#[test]
+fn the_event_of_a_command_is_of_its_place_in_the_log() {
+    let event_of = |cause: u64| {
+        let mut bench = Bench::new(false);
+        let (key, at) = (bench.key.clone(), Instant::from_s(1));
+        let command = AlarmCommand {
+            key,
+            kind: CommandKind::Suppress,
+            event_id: Vec::new(),
+            comment: None,
+            user: "anna".into(),
+            at,
+        };
+        bench.engine.command(&command, Lsn(cause)).unwrap();
+        bench.event()
+    };
+    assert_eq!(event_of(7), event_of(7));
+    assert_ne!(event_of(7), event_of(8), "the same number again, after a state was lost, is another event");
 }
 
 #[test]

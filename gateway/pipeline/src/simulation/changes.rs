@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use watchfire_model::{Control, DetectorOrigin, RecordBody, SignalId, SourceState, StatusCode};
+use watchfire_model::{
+    AlarmSettings, CommandKind, Control, DetectorOrigin, RecordBody, SignalId, SourceState, StatusCode,
+};
 
 use super::rig::{Rig, Site, plan};
 use crate::{BindingPlan, Change, Mode};
@@ -12,6 +14,13 @@ fn named(name: &str) -> BindingPlan {
     let mut other = plan(Mode::Live);
     other.spec.name = name.into();
     other.kept_as = name.into();
+    other
+}
+
+/// A detector whose high alarms are set so.
+fn set(plan: BindingPlan, settings: &AlarmSettings) -> BindingPlan {
+    let mut other = plan;
+    other.spec.alarms.insert("high".into(), settings.clone());
     other
 }
 
@@ -89,7 +98,7 @@ async fn a_replaced_detector_keeps_its_alarms_and_judges_each_frame_once() {
     let kept = rig.state_of("plain/high/s/0");
     assert_eq!((kept.active.value, kept.transitions), (true, raised.state.transitions), "nobody was told again");
     let ended = rig.shown_normal("plain/high/s/1").await;
-    assert!(ended.state.message.contains("its detector no longer has this condition"), "{}", ended.state.message);
+    assert!(ended.state.message.contains("it is no alarm of its detector any more"), "{}", ended.state.message);
     rig.value(0, 1.0).await;
     rig.shown_normal("plain/high/s/0").await;
     rig.stop().await;
@@ -163,4 +172,93 @@ async fn a_change_survives_a_kill_at_any_moment() {
         assert_eq!(site.records().iter().filter(|record| fresh(&record.body)).count(), 1, "it learns on");
         assert!(site.replay().await.is_same());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_that_need_not_be_reset_any_more_leaves_every_list_and_is_on_record() {
+    let site = Site::new();
+    let latches = AlarmSettings { latch: Some(true), ..AlarmSettings::default() };
+    let rig = Rig::start_with(&site, vec![set(plan(Mode::Live), &latches)]).await;
+    rig.value(0, 50.0).await;
+    let raised = rig.shown_active("plain/high/s/0").await;
+    let (key, event) = (raised.def.key.clone(), raised.state.event_id(&raised.def.key));
+    rig.command(&key, CommandKind::Acknowledge, event.bytes()).await.unwrap();
+    rig.value(0, 1.0).await;
+    assert!(rig.shown_normal("plain/high/s/0").await.state.retain, "it is latched");
+    rig.change(Change::Detector(Arc::new(plan(Mode::Live)))).await;
+    let last = rig.last_of("plain/high/s/0");
+    assert!(last.notify && !last.state.retain, "{last:?}");
+    assert_eq!(site.told("plain/high/s/0").last(), Some(&*last.state));
+    rig.stop().await;
+    let rig = Rig::start(&site).await;
+    assert_eq!(rig.state_of("plain/high/s/0"), *last.state);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_below_the_first_of_its_group_is_told_when_that_one_ends_or_its_detector_goes() {
+    let grouped = AlarmSettings { group: Some("g".into()), first_only: Some(true), ..AlarmSettings::default() };
+    let site = Site::new();
+    let detectors = || vec![set(plan(Mode::Live), &grouped), set(named("other"), &grouped)];
+    let rig = Rig::start_with(&site, detectors()).await;
+    rig.value(0, 50.0).await;
+    let states = || ["plain/high/s/0", "other/high/s/0"].map(|key| rig.state_of(key));
+    rig.shown_active("plain/high/s/0").await;
+    rig.shown_active("other/high/s/0").await;
+    let (first, below) =
+        if states()[0].first_in_group { ("plain", "other/high/s/0") } else { ("other", "plain/high/s/0") };
+    assert!(rig.state_of(below).is_aside());
+    rig.stop().await;
+
+    let rig = Rig::start_with(&site, detectors()).await;
+    for _ in 0..80 {
+        rig.wait_ms(1_000).await;
+    }
+    let told = rig.events().into_iter().filter(|(key, _)| key.as_str().ends_with("high/s/0")).count();
+    assert!(rig.state_of(below).is_aside() && told == 0, "a restart tells nobody anything");
+    rig.change(Change::EndDetector(first.into())).await;
+    let told = rig.last_of(below);
+    assert!(told.notify && told.state.first_in_group && !told.state.is_aside() && !told.state.acked.value);
+    assert_eq!(rig.events().iter().filter(|(key, _)| key.as_str() == below).count(), 1, "once");
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_below_one_that_was_taken_out_while_nobody_ran_is_told_after_the_start() {
+    let grouped = AlarmSettings { group: Some("g".into()), first_only: Some(true), ..AlarmSettings::default() };
+    let site = Site::new();
+    let rig = Rig::start_with(&site, vec![set(plan(Mode::Live), &grouped)]).await;
+    rig.change(Change::Detector(Arc::new(set(named("other"), &grouped)))).await;
+    rig.change(Change::Detector(Arc::new(set(plan(Mode::Shadow), &grouped)))).await;
+    rig.value(0, 50.0).await;
+    rig.shown_active("other/high/s/0").await;
+    rig.change(Change::Detector(Arc::new(set(plan(Mode::Live), &grouped)))).await;
+    assert!(rig.state_of("other/high/s/0").first_in_group && rig.state_of("plain/high/s/0").is_aside());
+    rig.stop().await;
+    let rig = Rig::start_with(&site, vec![set(plan(Mode::Live), &grouped)]).await;
+    assert!(rig.state_of("plain/high/s/0").is_aside(), "the other may still start");
+    rig.wait_ms(62_000).await;
+    rig.wait_ms(2_000).await;
+    let told = rig.last_of("plain/high/s/0");
+    assert!(told.notify && told.state.first_in_group && !told.state.is_aside());
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detector_without_a_budget_any_more_is_suppressed_by_none() {
+    let site = Site::new();
+    let budget = |most| BindingPlan { budget: Some(most), ..plan(Mode::Live) };
+    let rig = Rig::start_with(&site, vec![budget(1)]).await;
+    rig.values(&[(0, 50.0), (1, 50.0)]).await;
+    rig.shown_active("gateway/budget/plain").await;
+    rig.wait_ms(100).await;
+    assert!(rig.state_of("plain/high/s/0").is_aside() && rig.state_of("plain/high/s/1").is_aside());
+    rig.change(Change::Detector(Arc::new(budget(0)))).await;
+    assert!(!rig.state_of("plain/high/s/0").is_aside() && !rig.state_of("plain/high/s/1").is_aside());
+    assert!(!rig.state_of("gateway/budget/plain").active.value);
+    rig.stop().await;
+    site.check();
 }

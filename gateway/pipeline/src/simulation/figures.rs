@@ -1,11 +1,13 @@
 //! The figures of alarms are the same after a restart, whatever ended the life before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use watchfire_alarms::Window;
 use watchfire_model::{CommandKind, ConditionKey};
 
-use super::rig::{Rig, Site};
+use super::rig::{Rig, Site, plan};
+use crate::{BindingPlan, Change, Mode};
 
 const HIGH: &str = "plain/high/s/0";
 
@@ -66,4 +68,24 @@ async fn figures_outlive_a_kill_a_seal_and_a_stop() {
     assert_eq!(counted(&site, &rig), (then.0, 1, 1, 0), "a reset is kept, too");
     rig.stop().await;
     site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_that_moves_to_another_area_stands_in_the_old_one_no_longer() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    rig.shown_active(HIGH).await;
+    let moved = BindingPlan { areas: vec!["area/press".into(); 3], ..plan(Mode::Live) };
+    rig.change(Change::Detector(Arc::new(moved))).await;
+    let later = || site.now().plus(Duration::from_secs(2 * 86_400));
+    let stale = |area: &str| {
+        rig.figures.area(area, later(), |figures| (figures.stale(), figures.stale() + figures.chattering())).0
+    };
+    let stood = stale("area");
+    assert!(stood > 0 && stale("area/press") == stood, "it is below the area that it was in");
+    let elsewhere = BindingPlan { areas: vec!["hall".into(); 3], ..plan(Mode::Live) };
+    rig.change(Change::Detector(Arc::new(elsewhere))).await;
+    assert_eq!((stale("area"), stale("area/press"), stale("hall")), (0, 0, stood));
+    rig.stop().await;
 }

@@ -1,6 +1,6 @@
 //! Stores in memory that keep the ports' promises and no more: what was not synced is lost at a kill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -64,6 +64,16 @@ impl MemoryJournal {
             }
         }
         states
+    }
+
+    /// Why anything was found, of every verdict that is durable.
+    pub fn durable_verdicts(&self) -> BTreeSet<String> {
+        let inner = self.0.lock();
+        let verdicts = inner.records[..inner.durable].iter().filter_map(|record| match &record.body {
+            RecordBody::Decided(decided) => Some(&decided.verdicts),
+            _ => None,
+        });
+        verdicts.flatten().map(|verdict| verdict.why.clone()).collect()
     }
 }
 

@@ -19,8 +19,8 @@ use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
 use super::plain::PlainFactory;
 use crate::{
     AlarmFigures, Arrival, BindingPlan, BindingSpec, Change, Changes, Commands, ConditionView, Gateway, GatewayError,
-    Inlet, Latest, Log, Mode, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands, replay,
-    seal_all,
+    Inlet, Latest, Log, Mode, PlainEvent, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands,
+    replay, seal_all,
 };
 
 /// What outlives a gateway: its stores and the world's clock.
@@ -173,7 +173,7 @@ impl Source for Script {
 }
 
 /// Remembers what was shown, and checks that it was durable before.
-struct Screen(Mutex<Vec<ConditionView>>, MemoryJournal);
+struct Screen(Mutex<Vec<ConditionView>>, MemoryJournal, Mutex<Vec<PlainEvent>>);
 
 impl Surface for Screen {
     fn publish(&self, changes: Vec<ConditionView>) {
@@ -183,6 +183,12 @@ impl Surface for Screen {
             assert!(stored >= view.state.transitions, "{} was shown before it was durable", view.def.key);
         }
         self.0.lock().extend(changes);
+    }
+
+    fn tell(&self, events: Vec<PlainEvent>) {
+        let durable = self.1.durable_verdicts();
+        assert!(events.iter().all(|event| durable.contains(&event.message)), "told before it was durable: {events:?}");
+        self.2.lock().extend(events);
     }
 }
 
@@ -214,7 +220,7 @@ impl Rig {
         let stats = Arc::new(Stats::default());
         let figures = Arc::new(AlarmFigures::new("own", site.clock.now()));
         let (script, receiver) = mpsc::unbounded_channel();
-        let screen = Arc::new(Screen(Mutex::default(), site.journal.clone()));
+        let screen = Arc::new(Screen(Mutex::default(), site.journal.clone(), Mutex::default()));
         let (way, requests) = commands();
         let (changes, requested) = changes();
         let gateway = Gateway {
@@ -365,8 +371,13 @@ impl Rig {
         self.shown(key, false).await
     }
 
+    /// What was shown last of a condition.
+    pub fn last_of(&self, key: &str) -> ConditionView {
+        Self::last(&self.screen.0.lock(), key).unwrap()
+    }
+
     pub fn state_of(&self, key: &str) -> ConditionState {
-        (*Self::last(&self.screen.0.lock(), key).unwrap().state).clone()
+        (*self.last_of(key).state).clone()
     }
 
     pub fn state(&self, key: &ConditionKey) -> ConditionState {
@@ -378,6 +389,19 @@ impl Rig {
         let views = self.screen.0.lock();
         let latest: BTreeMap<_, _> = views.iter().map(|view| (view.def.key.clone(), view)).collect();
         latest.into_values().find(|view| !view.state.acked.value).cloned()
+    }
+
+    /// How often the detector's conditions have become alarms, as they are shown now.
+    pub fn alarms_raised(&self) -> usize {
+        let views = self.screen.0.lock();
+        let ours = views.iter().filter(|view| view.def.key.binding() == "plain");
+        let last: BTreeMap<_, _> = ours.map(|view| (view.def.key.clone(), view.state.activations)).collect();
+        last.values().map(|activations| usize::try_from(*activations).unwrap()).sum()
+    }
+
+    /// Every finding that was told and is no alarm.
+    pub fn plain_events(&self) -> Vec<PlainEvent> {
+        self.screen.2.lock().clone()
     }
 
     /// Every event that was announced.

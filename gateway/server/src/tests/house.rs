@@ -210,7 +210,7 @@ impl House {
         let (annunciator, shown, log, counts) = (engine.clone(), surface.clone(), recorded.clone(), figures.clone());
         let annunciating = tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
-                let answer = annunciator.lock().command(&request.command).map(|transitions| {
+                let answer = annunciator.lock().command(&request.command, Lsn(1)).map(|transitions| {
                     log.record(&transitions);
                     count(&counts, &transitions);
                     shown.publish(transitions);

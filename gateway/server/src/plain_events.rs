@@ -1,0 +1,137 @@
+//! Findings that are no alarms, as clients see them: events of the BaseEventType at Server, at their area and those above
+//! it. A bounded queue: what does not fit is left out, and the log of the gateway says how many.
+
+use std::collections::VecDeque;
+
+use opcua::nodes::Event;
+use opcua::sync::Mutex;
+use opcua::types::event_field::EventField;
+use opcua::types::{
+    AttributeId, ByteString, DateTime, NodeId, NumericRange, ObjectId, ObjectTypeId, QualifiedName, UAString, Variant,
+};
+use watchfire_pipeline::PlainEvent;
+use watchfire_ua::date_time_from_instant;
+
+use crate::names::{AREA, DETECTOR, SIGNAL, own, text};
+use crate::teller::{CHUNK, Teller};
+
+/// Events that may wait.
+const WAITING_MAX: usize = 16_384;
+
+/// Those that wait to be told.
+#[derive(Debug, Default)]
+pub(crate) struct PlainEvents {
+    waiting: Mutex<VecDeque<PlainEvent>>,
+}
+
+impl PlainEvents {
+    /// Has them told, as far as there is room.
+    pub(crate) fn put(&self, events: Vec<PlainEvent>) {
+        let mut waiting = self.waiting.lock();
+        let room = WAITING_MAX.saturating_sub(waiting.len());
+        let left_out = events.len().saturating_sub(room);
+        waiting.extend(events.into_iter().take(room));
+        if left_out > 0 {
+            tracing::warn!(
+                left_out,
+                "findings that are no alarms come faster than clients can be told: some are left out"
+            );
+        }
+    }
+
+    /// The next, in order, and as many as are told in one go.
+    pub(crate) fn take(&self) -> Vec<PlainEvent> {
+        let mut waiting = self.waiting.lock();
+        let some = waiting.len().min(CHUNK);
+        waiting.drain(..some).collect()
+    }
+}
+
+impl Teller {
+    /// Tells of findings that are no alarms.
+    pub(crate) fn tell_plain(&self, events: Vec<PlainEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        let _in_order = self.shared.telling.lock();
+        let told: Vec<(Told, Vec<String>)> = {
+            let space = self.shared.space.read();
+            let notifiers = |event: &PlainEvent| {
+                space.path_of(&event.def.area).iter().map(|path| format!("{AREA}{path}")).collect()
+            };
+            events
+                .into_iter()
+                .map(|event| (notifiers(&event), event))
+                .map(|(at, event)| (Told::new(event), at))
+                .collect()
+        };
+        {
+            let mut server = self.subscriptions.event_notifier();
+            for (event, _) in &told {
+                server.notify(ObjectId::Server, event);
+            }
+        }
+        let below = told.iter().map(|(event, notifiers)| (event, notifiers.as_slice()));
+        self.shared.watch.deliver(below, &self.subscriptions, &*self.types.read());
+    }
+}
+
+/// Such an event.
+#[derive(Debug)]
+struct Told {
+    event: PlainEvent,
+    kind: NodeId,
+    time: DateTime,
+}
+
+impl Told {
+    fn new(event: PlainEvent) -> Self {
+        let time = date_time_from_instant(event.at).0;
+        Self { event, kind: ObjectTypeId::BaseEventType.into(), time }
+    }
+
+    /// The signal that it is about, or else its detector.
+    fn source_id(&self) -> NodeId {
+        let def = &self.event.def;
+        match def.signal {
+            Some(_) => own(&format!("{SIGNAL}{}", def.source_name)),
+            None => own(&format!("{DETECTOR}{}", def.key.binding())),
+        }
+    }
+}
+
+impl EventField for Told {
+    fn get_value(&self, attribute: AttributeId, range: &NumericRange, path: &[QualifiedName]) -> Variant {
+        let [name] = path else { return Variant::Empty };
+        if attribute != AttributeId::Value || name.namespace_index != 0 {
+            return Variant::Empty;
+        }
+        let event = &self.event;
+        let value: Variant = match name.name.as_ref() {
+            "EventId" => ByteString::from(event.event_id.bytes().to_vec()).into(),
+            "EventType" => self.kind.clone().into(),
+            "SourceNode" => self.source_id().into(),
+            "SourceName" => UAString::from(event.def.source_name.as_ref()).into(),
+            "Time" => self.time.into(),
+            "ReceiveTime" => date_time_from_instant(event.receive_time).0.into(),
+            "Message" => text(&event.message).into(),
+            "Severity" => event.def.severity.get().into(),
+            _ => Variant::Empty,
+        };
+        if matches!(range, NumericRange::None) { value } else { value.range_of(range).unwrap_or(Variant::Empty) }
+    }
+}
+
+impl Event for Told {
+    fn get_field(&self, _: &NodeId, attribute: AttributeId, range: &NumericRange, path: &[QualifiedName]) -> Variant {
+        self.get_value(attribute, range, path)
+    }
+
+    fn time(&self) -> &DateTime {
+        &self.time
+    }
+
+    fn event_type_id(&self) -> &NodeId {
+        &self.kind
+    }
+}
