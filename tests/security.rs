@@ -69,6 +69,9 @@ fn a_wrong_password_is_refused_and_a_viewer_may_not_acknowledge() {
     let request = format!("{CONDITION}#Values/AcknowledgeRequest");
     let raised = raised(&mut viewer);
     assert_eq!(viewer.write(&request, &raised), "BadUserAccessDenied");
+    for what in ["Acknowledge by viewer", "Value written by viewer"] {
+        gateway.logged(&["a request was refused", what, "BadUserAccessDenied"]);
+    }
     assert_eq!(acknowledge(&mut operator), "Good");
     let acknowledged = viewer.event(0, CONDITION, |event| event["acked"] == true);
     assert_eq!(acknowledged["user"], "operator");
@@ -485,7 +488,7 @@ fn a_person_logs_in_with_a_certificate_and_leaves_a_name_and_an_audit_trail() {
         let (_, rest) = rejected.split_once("thumbprint   ").unwrap();
         assert!(certs(&site, &["trust", rest.get(..12).unwrap()]).0);
         Hmi::log_in_by(kind, &site.url(), &folder, &made.join("server.der")).expect_err("no user's certificate");
-        gateway.logged(&["log-in was refused", "CN=server", "is no user's"]);
+        gateway.logged(&["a request was refused", "CN=server", "is no user's"]);
         let mut hmi = Hmi::log_in_by(kind, &site.url(), &folder, &made.join("user.der")).unwrap();
         let begin = hmi.mark();
         let shown = raised(&mut hmi);

@@ -21,6 +21,7 @@ use opcua::types::{
 use watchfire_config::Operation;
 
 use crate::history::VALUES_MAX;
+use crate::manager;
 use crate::methods;
 use crate::nodes::NOTIFIER;
 use crate::past::{self, EVENTS_MAX};
@@ -112,7 +113,13 @@ impl NodeManager for Core {
     }
 
     async fn write(&self, context: &RequestContext, nodes: &mut [&mut WriteNode]) -> Result<(), StatusCode> {
-        self.inner.write(context, nodes).await
+        let written = self.inner.write(context, nodes).await;
+        for node in nodes {
+            let status = written.err().unwrap_or_else(|| node.status());
+            let said = node.value().value.value.clone();
+            manager::tell_write(&self.shared, context, node.value(), said, status);
+        }
+        written
     }
 
     async fn browse(&self, context: &RequestContext, nodes: &mut [BrowseNode]) -> Result<(), StatusCode> {
@@ -179,6 +186,11 @@ impl NodeManager for Core {
 
     async fn call(&self, context: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
         let mut others = methods::answer_all(&self.shared, context, methods).await;
-        if others.is_empty() { Ok(()) } else { self.inner.call(context, &mut others).await }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let called = self.inner.call(context, &mut others).await;
+        methods::tell_refused(&self.shared, context, others.iter().map(|method| &**method));
+        called
     }
 }

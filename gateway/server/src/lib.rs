@@ -28,6 +28,7 @@ mod past;
 mod publisher;
 mod references;
 mod refresh;
+mod refusals;
 mod rejected;
 mod rights;
 mod server;

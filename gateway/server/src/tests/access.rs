@@ -137,6 +137,8 @@ async fn each_role_may_do_what_the_configuration_says() {
         for (operation, denied) in refused(&house, &hmi).await {
             assert_eq!(denied, !may.contains(&operation), "{who} {operation:?}");
         }
+        let reset = hmi.attribute(MethodId::AlarmMetricsType_Reset.into(), AttributeId::UserExecutable).await.value;
+        assert_eq!(reset, Some(may.contains(&Operation::Reset).into()), "{who}");
         let looks = who != "max";
         let history = reads_history(&hmi).await;
         assert_eq!(history == StatusCode::BadUserAccessDenied, !looks, "{who}: {history}");
