@@ -39,6 +39,7 @@ MARKERS = {
     ua.ObjectIds.RefreshStartEventType: "RefreshStart",
     ua.ObjectIds.RefreshEndEventType: "RefreshEnd",
     ua.ObjectIds.RefreshRequiredEventType: "RefreshRequired",
+    ua.ObjectIds.EventQueueOverflowEventType: "EventQueueOverflow",
 }
 FIELDS = {
     "conditionId": "NodeId",
@@ -97,7 +98,7 @@ class Listener:
         self.via = via
 
     def event_notification(self, event: Any) -> None:
-        """An event: a marker of a refresh, or a condition's."""
+        """An event: a marker of a refresh or of a loss, or a condition's."""
         kind = event.EventType
         if kind.NamespaceIndex == 0 and kind.Identifier in MARKERS:
             say(marker=MARKERS[kind.Identifier], via=self.via)

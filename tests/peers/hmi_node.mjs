@@ -35,7 +35,12 @@ import {
 
 import { answerRequests, say } from "./lines.mjs";
 
-const MARKERS = { "ns=0;i=2787": "RefreshStart", "ns=0;i=2788": "RefreshEnd", "ns=0;i=2789": "RefreshRequired" };
+const MARKERS = {
+  "ns=0;i=2787": "RefreshStart",
+  "ns=0;i=2788": "RefreshEnd",
+  "ns=0;i=2789": "RefreshRequired",
+  "ns=0;i=3035": "EventQueueOverflow",
+};
 
 /** The alarm list takes up events 10 ms after they come: so much later is told that a refresh is over. */
 const LIST_DELAY_MS = 60;

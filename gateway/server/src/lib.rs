@@ -31,6 +31,7 @@ mod refresh;
 mod refusals;
 mod rejected;
 mod rights;
+mod seats;
 mod server;
 mod shared;
 mod signal_parts;

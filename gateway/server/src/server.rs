@@ -84,7 +84,7 @@ pub struct Server {
     address: SocketAddr,
     token: CancellationToken,
     pub(crate) publisher: Arc<Publisher>,
-    teller: Teller,
+    pub(crate) teller: Teller,
     rejected: Rejected,
     auditing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }

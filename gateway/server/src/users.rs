@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use opcua::crypto::{SecurityPolicy, X509};
 use opcua::server::ServerEndpoint;
 use opcua::server::authenticator::{
-    AuthManager, CoreServerPermissions, Password, SecurityClient, SecurityRequest, UserToken,
+    AuthManager, CoreServerPermissions, Password, SecurityClient, SecurityRequest, SessionHolder, UserToken,
     user_pass_security_policy_id,
 };
 use opcua::types::{Error, MethodId, NodeId, ObjectId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
@@ -29,6 +29,7 @@ use crate::lockout::{Begun, Lockout};
 use crate::method_table;
 use crate::refusals::Refused;
 use crate::rights::{Rights, operation_of};
+use crate::seats;
 
 /// Policy id that the stack expects of anonymous tokens.
 const ANONYMOUS_POLICY: &str = "anonymous";
@@ -246,6 +247,10 @@ impl AuthManager for Users {
             self.audit.log(&Refused { user: "", what: &what, node: &node, status });
             Error::new(StatusCode::BadIdentityTokenRejected, "the certificate is no user's that may log in")
         })
+    }
+
+    fn admit_session(&self, holder: &SessionHolder, others: &[SessionHolder]) -> Result<(), StatusCode> {
+        if seats::admits(holder, others) { Ok(()) } else { Err(StatusCode::BadTooManySessions) }
     }
 
     fn audit(&self, client: &SecurityClient, request: SecurityRequest<'_>, session_id: &NodeId, status: StatusCode) {
