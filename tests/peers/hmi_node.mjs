@@ -171,6 +171,10 @@ function handlers(session) {
       const found = await session.read(nodes.map(node));
       return { values: found.map((one) => ({ value: value(one.value), status: one.statusCode.name })) };
     },
+    permissions: async ({ node: nodeId }) => {
+      const found = await session.read({ nodeId, attributeId: AttributeIds.UserRolePermissions });
+      return { permissions: found.value.value.map((one) => [nodeText(one.roleId), one.permissions]) };
+    },
     write: async ({ node: nodeId, value: hex }) => {
       const written = { value: { dataType: DataType.ByteString, value: Buffer.from(hex, "hex") } };
       return { result: (await session.write({ ...node(nodeId), value: written })).name };

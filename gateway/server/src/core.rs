@@ -37,8 +37,8 @@ impl NodeManagerBuilder for CoreBuilder {
     }
 }
 
-/// What we can do that the stack does not know of (OPC 10000-11 §5.4).
-fn capability(wanted: &ParsedReadValueId) -> Option<Variant> {
+/// What we can do that the stack does not know of (OPC 10000-5 §6.3.2, OPC 10000-11 §5.4).
+fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
     let id = &wanted.node_id;
     if wanted.attribute_id == AttributeId::EventNotifier && *id == ObjectId::Server {
         return Some(NOTIFIER.bits().into());
@@ -52,6 +52,8 @@ fn capability(wanted: &ParsedReadValueId) -> Option<Variant> {
         || *id == VariableId::HistoryServerCapabilities_ServerTimestampSupported
     {
         Some(true.into())
+    } else if *id == VariableId::Server_ServerCapabilities_ServerProfileArray {
+        Some(shared.profiles.clone().into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnDataValues {
         Some(VALUES_MAX.into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnEventValues {
@@ -105,7 +107,7 @@ impl NodeManager for Core {
     ) -> Result<(), StatusCode> {
         self.inner.read(context, max_age, timestamps, nodes).await?;
         for node in nodes {
-            if let Some(value) = capability(node.node()) {
+            if let Some(value) = capability(&self.shared, node.node()) {
                 node.set_result(DataValue::new_now(value));
             }
         }

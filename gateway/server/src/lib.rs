@@ -25,6 +25,8 @@ mod metrics;
 mod names;
 mod nodes;
 mod past;
+mod permissions;
+mod profiles;
 mod publisher;
 mod references;
 mod refresh;

@@ -28,6 +28,7 @@ use crate::error::ServerError;
 use crate::limits::limits;
 use crate::manager::Manager;
 use crate::names::{NAMESPACE, NAMESPACE_URI};
+use crate::profiles::profiles;
 use crate::publisher::Publisher;
 use crate::rejected::Rejected;
 use crate::shared::Shared;
@@ -126,6 +127,7 @@ impl Server {
             commands: options.commands,
             users: users.clone(),
             audit: audit.clone(),
+            profiles: profiles(&options.config),
             clock: options.clock,
             telling: Mutex::new(()),
             stop: token.clone(),
