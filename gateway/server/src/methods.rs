@@ -55,7 +55,7 @@ enum What {
     Refresh {
         item: bool,
     },
-    /// Reset of an area's figures (OPC 10000-9 §5.12).
+    /// Reset of an area's figures (OPC 10000-9 §8.2).
     ResetFigures,
     /// GetGroupMemberships (OPC 10000-9 §5.8): asks, and changes nothing.
     Groups,

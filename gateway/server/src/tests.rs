@@ -18,5 +18,6 @@ mod marks;
 mod methods;
 mod metrics;
 mod misuse;
+mod part_9;
 mod past;
 mod refresh;

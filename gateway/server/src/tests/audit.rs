@@ -46,7 +46,7 @@ async fn watch(hmi: &Hmi, kind: ObjectTypeId) -> Events {
 }
 
 #[tokio::test]
-async fn what_is_done_to_an_alarm_and_what_is_refused_leaves_an_audit_event() {
+async fn p9_5_10_2_what_is_done_to_an_alarm_and_what_is_refused_leaves_an_audit_event() {
     let house = House::with(guarded()).await;
     house.define(oil_high());
     house.raise(&key(OIL));
@@ -184,7 +184,7 @@ async fn what_is_refused_and_would_change_nothing_leaves_an_audit_event_too() {
 }
 
 #[tokio::test]
-async fn a_log_in_that_fails_is_told_without_its_password() {
+async fn p5_6_5_a_log_in_that_fails_is_told_without_its_password() {
     let config = guarded();
     let house = House::with(config).await;
     let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();

@@ -75,7 +75,7 @@ async fn settled(house: &House, hmi: &Hmi) {
 }
 
 #[tokio::test]
-async fn the_list_comes_whole_and_exact_to_the_one_who_asks() {
+async fn p9_5_5_7_the_list_comes_whole_and_exact_to_the_one_who_asks() {
     let house = ten().await;
     let hmi = Hmi::connect(&house.url).await;
     settled(&house, &hmi).await;
@@ -95,7 +95,7 @@ async fn the_list_comes_whole_and_exact_to_the_one_who_asks() {
 }
 
 #[tokio::test]
-async fn the_markers_pass_a_filter_that_lets_nothing_through() {
+async fn p9_5_11_2_and_5_11_3_the_markers_pass_a_filter_that_lets_nothing_through() {
     let house = ten().await;
     let hmi = Hmi::connect(&house.url).await;
     settled(&house, &hmi).await;
@@ -110,7 +110,7 @@ async fn the_markers_pass_a_filter_that_lets_nothing_through() {
 }
 
 #[tokio::test]
-async fn one_item_is_refreshed_alone_and_with_what_it_watches() {
+async fn p9_5_5_8_one_item_is_refreshed_alone_and_with_what_it_watches() {
     let house = ten().await;
     let hmi = Hmi::connect(&house.url).await;
     settled(&house, &hmi).await;
@@ -144,7 +144,7 @@ async fn a_list_longer_than_the_queue_is_paced() {
 }
 
 #[tokio::test]
-async fn an_overflow_is_announced_and_a_refresh_asked_for() {
+async fn p9_5_11_4_an_overflow_is_announced_and_a_refresh_asked_for() {
     let house = ten().await;
     let hmi = Hmi::connect(&house.url).await;
     settled(&house, &hmi).await;
