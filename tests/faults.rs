@@ -47,7 +47,7 @@ fn a_value_that_was_beyond_its_limit_before_the_gateway_started_is_an_alarm() {
 }
 
 #[test]
-fn a_source_that_is_down_at_the_start_is_an_alarm_until_it_appears() {
+fn p9_5_14_2_a_source_that_is_down_at_the_start_is_an_alarm_until_it_appears() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
     let site = Site::new();
     site.configure(&source("plant", &recorded.url(), &["a_feed"]));

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+
 use crate::end_to_end::{FIRST, value};
 use crate::harness::gateway::{Gateway, PROGRAM, Site, signal_table, source, upper_limit};
 use crate::harness::hmi::{As, Hmi, KINDS, Kind, node_id};
@@ -61,14 +63,27 @@ fn a_wrong_password_is_refused_and_a_viewer_may_not_acknowledge() {
         }
         let mut viewer = Hmi::connect_as(kind, &site.url(), as_user(Some(("viewer", "only looking")))).unwrap();
         assert_eq!(acknowledge(&mut viewer), "BadUserAccessDenied", "{kind:?}");
+        // Anonymous and AuthenticatedUser, which everybody has who logs in, and Observer: look and listen, call nothing.
+        let looks = json!([["i=15644", 2083], ["i=15656", 2083], ["i=15668", 2083]]);
+        assert_eq!(viewer.permissions(CONDITION), looks, "{kind:?}");
     }
     gateway.logged(&["log-in", "nobody"]);
     let mut operator =
         Hmi::connect_as(Kind::Asyncua, &site.url(), as_user(Some(("operator", "open sesame 1")))).unwrap();
     let mut viewer = Hmi::connect_as(Kind::Asyncua, &site.url(), as_user(Some(("viewer", "only looking")))).unwrap();
+    let profiles = viewer.peer.ask("read", json!({ "nodes": ["i=2269"] }))["values"][0]["value"].to_string();
+    for told in ["/ACBaseCondition", "/ACNon-ExclusiveAlarming", "#None", "/UserToken/Server/UserNamePassword"] {
+        assert!(profiles.contains(told), "{profiles}");
+    }
+    assert!(!profiles.contains("#Basic256Sha256") && !profiles.contains("/Anonymous"), "{profiles}");
     let request = format!("{CONDITION}#Values/AcknowledgeRequest");
     let raised = raised(&mut viewer);
     assert_eq!(viewer.write(&request, &raised), "BadUserAccessDenied");
+    for what in ["Acknowledge by viewer", "Value written by viewer"] {
+        gateway.logged(&["a request was refused", what, "BadUserAccessDenied"]);
+    }
+    let operates = json!([["i=15644", 2083], ["i=15656", 2083], ["i=15680", 6179]]);
+    assert_eq!(operator.permissions(CONDITION), operates);
     assert_eq!(acknowledge(&mut operator), "Good");
     let acknowledged = viewer.event(0, CONDITION, |event| event["acked"] == true);
     assert_eq!(acknowledged["user"], "operator");
@@ -485,7 +500,7 @@ fn a_person_logs_in_with_a_certificate_and_leaves_a_name_and_an_audit_trail() {
         let (_, rest) = rejected.split_once("thumbprint   ").unwrap();
         assert!(certs(&site, &["trust", rest.get(..12).unwrap()]).0);
         Hmi::log_in_by(kind, &site.url(), &folder, &made.join("server.der")).expect_err("no user's certificate");
-        gateway.logged(&["log-in was refused", "CN=server", "is no user's"]);
+        gateway.logged(&["a request was refused", "CN=server", "is no user's"]);
         let mut hmi = Hmi::log_in_by(kind, &site.url(), &folder, &made.join("user.der")).unwrap();
         let begin = hmi.mark();
         let shown = raised(&mut hmi);

@@ -240,17 +240,94 @@ fn headings(page: &str) -> Vec<String> {
     page.lines().filter_map(heading).map(anchor).collect()
 }
 
+/// The rows of the table of clauses: what the first cell says, and the tests of the last.
+fn rows_of_clauses() -> Vec<(String, Vec<String>)> {
+    let page = std::fs::read_to_string(top().join("docs/conditions.md")).unwrap();
+    let table = page.split("\n## ").next().unwrap();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches(['|', ' ']).split(" | ").collect();
+        let tests = cells.last().unwrap().split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        (cells[0].to_owned(), tests)
+    };
+    table.lines().filter(|line| line.starts_with("| ")).map(row).collect()
+}
+
 #[test]
 fn what_a_page_says_is_shown_by_a_test_has_that_test() {
-    let page = std::fs::read_to_string(top().join("docs/conditions.md")).unwrap();
     let sources: String = with_extension("rs").into_iter().map(|(_, text)| text).collect();
     let mut named = 0;
-    for row in page.lines().filter(|line| line.starts_with("| ")) {
-        let shown = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
-        for test in shown.split('`').skip(1).step_by(2) {
+    for (row, tests) in rows_of_clauses() {
+        for test in tests {
             assert!(sources.contains(&format!("fn {test}(")), "there is no test `{test}`: {row}");
             named += 1;
         }
     }
     assert!(named > 40, "the table is read: {named}");
+}
+
+/// Clauses that a row is about, with their part; what stands in brackets is only mentioned.
+fn clauses_of_row(cell: &str) -> BTreeSet<(u32, String)> {
+    let mut found = BTreeSet::new();
+    let mut part = 9;
+    let mut bracketed = false;
+    for word in cell.split_whitespace() {
+        bracketed |= word.starts_with('(');
+        let bare = word.trim_matches([',', ';', ':']);
+        if let Some(number) = bare.strip_prefix("10000-") {
+            part = number.parse().unwrap();
+        } else if !bracketed && bare.contains('.') && bare.split('.').all(|n| n.parse::<u32>().is_ok()) {
+            found.insert((part, bare.to_owned()));
+        }
+        if word.ends_with(';') {
+            part = 9;
+        }
+        bracketed &= !word.contains(')');
+    }
+    found
+}
+
+/// Clauses in a test's name: `p9_5_5_4_and_5_5_5_an_alarm…` has two of part 9.
+fn clauses_of_test(name: &str) -> BTreeSet<(u32, String)> {
+    let mut words = name.split('_').peekable();
+    let Some(part) = words.next().and_then(|word| word.strip_prefix('p')).and_then(|part| part.parse().ok()) else {
+        return BTreeSet::new();
+    };
+    let is_number = |word: &&str| word.parse::<u32>().is_ok();
+    let mut found = BTreeSet::new();
+    loop {
+        let mut clause = Vec::new();
+        while let Some(number) = words.next_if(is_number) {
+            clause.push(number);
+        }
+        if clause.is_empty() {
+            return found;
+        }
+        found.insert((part, clause.join(".")));
+        words.next_if_eq(&"and");
+    }
+}
+
+#[test]
+fn each_clause_has_a_test_that_bears_it_in_its_name() {
+    let rows = rows_of_clauses();
+    for (row, tests) in &rows {
+        let borne: BTreeSet<(u32, String)> = tests.iter().flat_map(|test| clauses_of_test(test)).collect();
+        for (part, clause) in clauses_of_row(row) {
+            assert!(borne.contains(&(part, clause.clone())), "no test of {clause} of part {part}: {row}");
+        }
+    }
+    let told: BTreeSet<(u32, String)> = rows.iter().flat_map(|(row, _)| clauses_of_row(row)).collect();
+    let mut tests = 0;
+    for (path, text) in with_extension("rs") {
+        let names = text.lines().filter_map(|line| line.trim().trim_start_matches("async ").strip_prefix("fn p"));
+        for name in names.map(|rest| format!("p{}", rest.split('(').next().unwrap())) {
+            let clauses = clauses_of_test(&name);
+            let unknown: Vec<_> = clauses.iter().filter(|clause| !told.contains(*clause)).collect();
+            assert!(unknown.is_empty(), "{}: docs/conditions.md has no row of {unknown:?}: {name}", path.display());
+            let cited = rows.iter().any(|(_, tests)| tests.contains(&name));
+            assert!(clauses.is_empty() || cited, "{}: docs/conditions.md does not cite {name}", path.display());
+            tests += usize::from(!clauses.is_empty());
+        }
+    }
+    assert!(tests > 50, "the names are read: {tests}");
 }

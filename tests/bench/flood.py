@@ -40,7 +40,7 @@ class Hmi(Child):
             return said
         if said.get("marker"):
             self.markers.append(said["marker"])
-            self.refresh_wanted |= said["marker"] == "RefreshRequired"
+            self.refresh_wanted |= said["marker"] in {"RefreshRequired", "EventQueueOverflow"}
         event = said.get("event") or {}
         if event.get("active") and event.get("branch") is None:
             self.active.add(event["conditionId"])

@@ -163,6 +163,12 @@ impl Hmi {
         self.peer.ask("read", json!({ "nodes": nodes }))["values"].as_array().unwrap().clone()
     }
 
+    /// What the user's roles may do with a node of the gateway: NodeId of the role, bits of PermissionType.
+    #[track_caller]
+    pub fn permissions(&mut self, node: &str) -> Value {
+        self.peer.ask("permissions", json!({ "node": node_id(node) }))["permissions"].clone()
+    }
+
     /// Recorded values of a variable of the gateway: milliseconds since 1970, value.
     #[track_caller]
     pub fn history(&mut self, node: &str, from_ms: i64, to_ms: i64) -> Vec<(f64, Value)> {

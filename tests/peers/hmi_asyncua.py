@@ -9,7 +9,7 @@ which lists every field of the type and every subtype. Unasked lines are `{"even
 
 Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`, `event` (hex) and `text` (null: none);
 `method` with `node`, `path` (browse names from the node to the method) and `arguments` (pairs of a built-in type and a
-value); `refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
+value); `refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `permissions` with `node`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
 `node`, `from_ms`, `to_ms` (since 1970); `past` with the same, for the events of alarms that a notifier told; `aggregate` with the same, `interval_ms` and `function` (its numeric id); `changes`
 with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
 Results are names of status codes.
@@ -39,6 +39,7 @@ MARKERS = {
     ua.ObjectIds.RefreshStartEventType: "RefreshStart",
     ua.ObjectIds.RefreshEndEventType: "RefreshEnd",
     ua.ObjectIds.RefreshRequiredEventType: "RefreshRequired",
+    ua.ObjectIds.EventQueueOverflowEventType: "EventQueueOverflow",
 }
 FIELDS = {
     "conditionId": "NodeId",
@@ -97,7 +98,7 @@ class Listener:
         self.via = via
 
     def event_notification(self, event: Any) -> None:
-        """An event: a marker of a refresh, or a condition's."""
+        """An event: a marker of a refresh or of a loss, or a condition's."""
         kind = event.EventType
         if kind.NamespaceIndex == 0 and kind.Identifier in MARKERS:
             say(marker=MARKERS[kind.Identifier], via=self.via)
@@ -141,7 +142,7 @@ class Hmi:
             self.items[via] = await subscription.subscribe_alarms_and_conditions(client.nodes.server, **kinds)
         self.values = await client.create_subscription(PUBLISHING_MS, Listener("values"))
         say(ready=True)
-        methods = ("acknowledge", "confirm", "comment", "method", "refresh", "refresh_item", "read", "write", "children", "changes")
+        methods = ("acknowledge", "confirm", "comment", "method", "refresh", "refresh_item", "read", "permissions", "write", "children", "changes")
         await answer_requests({name: getattr(self, name) for name in (*methods, "history", "past", "aggregate")})
 
     async def call(self, node: str | int, method: int, *arguments: ua.Variant) -> dict[str, Any]:
@@ -201,6 +202,13 @@ class Hmi:
         nodes = [self.client.get_node(node) for node in request["nodes"]]
         values = await self.client.uaclient.read_attributes([node.nodeid for node in nodes], ua.AttributeIds.Value)
         return {"values": [{"value": plain(v.Value), "status": v.StatusCode.name} for v in values]}
+
+    async def permissions(self, request: dict[str, Any]) -> dict[str, Any]:
+        """UserRolePermissions of a node: pairs of a role and the bits of what it may."""
+        asked = [self.client.get_node(request["node"]).nodeid]
+        found = (await self.client.uaclient.read_attributes(asked, ua.AttributeIds.UserRolePermissions))[0]
+        found.StatusCode.check()
+        return {"permissions": [[one.RoleId.to_string(), int(one.Permissions)] for one in found.Value.Value]}
 
     async def write(self, request: dict[str, Any]) -> dict[str, Any]:
         """A byte string into a variable."""

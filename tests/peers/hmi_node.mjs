@@ -35,7 +35,12 @@ import {
 
 import { answerRequests, say } from "./lines.mjs";
 
-const MARKERS = { "ns=0;i=2787": "RefreshStart", "ns=0;i=2788": "RefreshEnd", "ns=0;i=2789": "RefreshRequired" };
+const MARKERS = {
+  "ns=0;i=2787": "RefreshStart",
+  "ns=0;i=2788": "RefreshEnd",
+  "ns=0;i=2789": "RefreshRequired",
+  "ns=0;i=3035": "EventQueueOverflow",
+};
 
 /** The alarm list takes up events 10 ms after they come: so much later is told that a refresh is over. */
 const LIST_DELAY_MS = 60;
@@ -165,6 +170,10 @@ function handlers(session) {
     read: async ({ nodes }) => {
       const found = await session.read(nodes.map(node));
       return { values: found.map((one) => ({ value: value(one.value), status: one.statusCode.name })) };
+    },
+    permissions: async ({ node: nodeId }) => {
+      const found = await session.read({ nodeId, attributeId: AttributeIds.UserRolePermissions });
+      return { permissions: found.value.value.map((one) => [nodeText(one.roleId), one.permissions]) };
     },
     write: async ({ node: nodeId, value: hex }) => {
       const written = { value: { dataType: DataType.ByteString, value: Buffer.from(hex, "hex") } };

@@ -1,19 +1,23 @@
 //! Who sees audit events: they go to event items on Server, and only to those of sessions whose user may see them now.
 //! They name people, so that no filter of an HMI decides about it, and they come through a bounded queue, so that a
-//! flood of log-ins holds up nobody. What the events say is known in `audit_event`.
+//! flood of log-ins holds up nobody. What was refused is in the log as well, whoever looks. What the events say is known
+//! in `audit_event`, how many lines of a flood there are in `refusals`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use opcua::nodes::DefaultTypeTree;
 use opcua::server::authenticator::UserToken;
 use opcua::server::{MonitoredItemHandle, SubscriptionCache};
 use opcua::sync::{Mutex, RwLock};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::{Instant, MissedTickBehavior};
 use watchfire_config::Operation;
 
 use crate::audit_event::AuditEvent;
+use crate::refusals::{LeftOut, Refusals, Refused};
 use crate::users::Users;
 use crate::watch::session_with;
 
@@ -21,6 +25,8 @@ use crate::watch::session_with;
 const QUEUE_MAX: usize = 1024;
 /// Sessions whose users are remembered.
 const SESSIONS_MAX: usize = 4096;
+/// How often the log is told what was left out of it, and of the events.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Where audit events go.
 #[derive(Debug)]
@@ -29,6 +35,7 @@ pub(crate) struct Audit {
     pub server: String,
     queue: Sender<AuditEvent>,
     lost: AtomicU64,
+    refusals: Refusals,
     watched: Mutex<Watched>,
 }
 
@@ -44,13 +51,34 @@ impl Audit {
     /// The queue's two ends.
     pub(crate) fn new(server: String) -> (Self, Receiver<AuditEvent>) {
         let (queue, waiting) = channel(QUEUE_MAX);
-        (Self { server, queue, lost: AtomicU64::new(0), watched: Mutex::default() }, waiting)
+        let audit =
+            Self { server, queue, lost: AtomicU64::new(0), refusals: Refusals::default(), watched: Mutex::default() };
+        (audit, waiting)
     }
 
-    /// Tells of something, or counts it as lost when too much waits. Never waits itself.
+    /// Tells of something, or counts it as lost when too much waits. What was refused is in the log first. Never waits.
     pub(crate) fn tell(&self, event: AuditEvent) {
+        if let Some(refused) = event.refused() {
+            self.log(&refused);
+        }
         if self.queue.try_send(event).is_err() && self.lost.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!("more audit events come than can be told: some are left out; the log has what was refused");
+        }
+    }
+
+    /// Logs what was refused, as far as there is room for it.
+    pub(crate) fn log(&self, refused: &Refused<'_>) {
+        self.refusals.log(refused, Instant::now());
+    }
+
+    /// Says how much was left out since this was last said.
+    fn tell_what_was_left_out(&self) {
+        let left_out = self.lost.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            tracing::warn!(left_out, "audit events were left out");
+        }
+        for LeftOut { user, lines } in self.refusals.left_out() {
+            tracing::warn!(user, lines, "more was refused than is told one by one");
         }
     }
 
@@ -86,11 +114,19 @@ pub(crate) async fn run(
     subscriptions: Arc<SubscriptionCache>,
     types: Arc<RwLock<DefaultTypeTree>>,
 ) {
-    while let Some(event) = waiting.recv().await {
-        let left_out = audit.lost.swap(0, Ordering::Relaxed);
-        if left_out > 0 {
-            tracing::warn!(left_out, "audit events were left out");
-        }
+    let mut told = tokio::time::interval(TOLD_EVERY);
+    told.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let event = tokio::select! {
+            event = waiting.recv() => match event {
+                Some(event) => event,
+                None => return,
+            },
+            _ = told.tick() => {
+                audit.tell_what_was_left_out();
+                continue;
+            }
+        };
         let mut watched = audit.watched.lock();
         let Watched { users: tokens, items } = &mut *watched;
         for ((subscription, id), session) in items.iter_mut() {

@@ -13,6 +13,7 @@ use watchfire_model::{CommandKind, Instant};
 use watchfire_ua::{Certificate, date_time_from_instant};
 
 use crate::names::text;
+use crate::refusals::Refused;
 
 /// Severity of what was done, and of what was refused.
 const DONE_SEVERITY: u16 = 100;
@@ -28,6 +29,12 @@ const CERTIFICATE_MAX: usize = 16_384;
 pub(crate) struct AuditEvent {
     kind: NodeId,
     time: DateTime,
+    /// What was asked of which node, and what came of it.
+    asked: String,
+    node: NodeId,
+    status: StatusCode,
+    /// Whose session asked; empty where it is about a session.
+    user: String,
     fields: Vec<(&'static str, Variant)>,
 }
 
@@ -58,15 +65,15 @@ pub(crate) struct Called<'a> {
 }
 
 impl AuditEvent {
-    fn new(kind: ObjectTypeId, (node, name): (NodeId, &str), message: String, outcome: Outcome<'_>) -> Self {
+    fn new(kind: ObjectTypeId, (node, name): (NodeId, &str), asked: String, outcome: Outcome<'_>) -> Self {
         let (time, _) = date_time_from_instant(outcome.at);
         let good = outcome.status.is_good();
         let severity = if good { DONE_SEVERITY } else { REFUSED_SEVERITY };
-        let message = if good { message } else { format!("{message}: refused, {}", outcome.status) };
+        let message = if good { asked.clone() } else { format!("{asked}: refused, {}", outcome.status) };
         let fields = vec![
             ("EventId", ByteString::from(opcua::types::Guid::new().to_bytes().to_vec()).into()),
             ("EventType", NodeId::from(kind).into()),
-            ("SourceNode", node.into()),
+            ("SourceNode", node.clone().into()),
             ("SourceName", UAString::from(name).into()),
             ("Time", time.into()),
             ("ReceiveTime", time.into()),
@@ -77,7 +84,19 @@ impl AuditEvent {
             ("ServerId", UAString::from(outcome.server).into()),
             ("StatusCodeId", outcome.status.into()),
         ];
-        Self { kind: kind.into(), time, fields }
+        Self { kind: kind.into(), time, asked, node, status: outcome.status, user: String::new(), fields }
+    }
+
+    /// What is told of it in the log, where it was refused.
+    pub(crate) fn refused(&self) -> Option<Refused<'_>> {
+        let refused = Refused { user: &self.user, what: &self.asked, node: &self.node, status: self.status };
+        self.status.is_bad().then_some(refused)
+    }
+
+    /// Of somebody who has logged in.
+    fn by(mut self, user: &str) -> Self {
+        user.clone_into(&mut self.user);
+        self.with([("ClientUserId", UAString::from(user).into())])
     }
 
     fn with(mut self, fields: impl IntoIterator<Item = (&'static str, Variant)>) -> Self {
@@ -97,8 +116,8 @@ impl AuditEvent {
             ("ShelvingTime", called.shelving_time),
         ];
         Self::new(type_of(called.kind), source, message, outcome)
+            .by(called.user)
             .with([
-                ("ClientUserId", UAString::from(called.user).into()),
                 ("MethodId", called.method.into()),
                 ("InputArguments", arguments.map_or(Variant::Empty, Variant::from)),
             ])
@@ -106,11 +125,15 @@ impl AuditEvent {
     }
 
     /// A value that was written (OPC 10000-5 §6.5.22).
-    pub(crate) fn of_write(node: NodeId, value: Option<Variant>, user: &str, outcome: Outcome<'_>) -> Self {
-        let message = format!("a value was written by {user}");
-        Self::new(ObjectTypeId::AuditWriteUpdateEventType, (node, "Attribute/Value"), message, outcome).with([
-            ("ClientUserId", UAString::from(user).into()),
-            ("AttributeId", (AttributeId::Value as u32).into()),
+    pub(crate) fn of_write(
+        (node, attribute): (NodeId, AttributeId),
+        value: Option<Variant>,
+        user: &str,
+        outcome: Outcome<'_>,
+    ) -> Self {
+        let (name, message) = (format!("Attribute/{attribute:?}"), format!("{attribute:?} written by {user}"));
+        Self::new(ObjectTypeId::AuditWriteUpdateEventType, (node, &name), message, outcome).by(user).with([
+            ("AttributeId", (attribute as u32).into()),
             ("IndexRange", UAString::null().into()),
             ("NewValue", bounded(&value.unwrap_or_default())),
             ("OldValue", Variant::Empty),

@@ -21,6 +21,7 @@ use opcua::types::{
 use watchfire_config::Operation;
 
 use crate::history::VALUES_MAX;
+use crate::manager;
 use crate::methods;
 use crate::nodes::NOTIFIER;
 use crate::past::{self, EVENTS_MAX};
@@ -36,8 +37,8 @@ impl NodeManagerBuilder for CoreBuilder {
     }
 }
 
-/// What we can do that the stack does not know of (OPC 10000-11 §5.4).
-fn capability(wanted: &ParsedReadValueId) -> Option<Variant> {
+/// What we can do that the stack does not know of (OPC 10000-5 §6.3.2, OPC 10000-11 §5.4).
+fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
     let id = &wanted.node_id;
     if wanted.attribute_id == AttributeId::EventNotifier && *id == ObjectId::Server {
         return Some(NOTIFIER.bits().into());
@@ -51,6 +52,8 @@ fn capability(wanted: &ParsedReadValueId) -> Option<Variant> {
         || *id == VariableId::HistoryServerCapabilities_ServerTimestampSupported
     {
         Some(true.into())
+    } else if *id == VariableId::Server_ServerCapabilities_ServerProfileArray {
+        Some(shared.profiles.clone().into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnDataValues {
         Some(VALUES_MAX.into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnEventValues {
@@ -104,7 +107,7 @@ impl NodeManager for Core {
     ) -> Result<(), StatusCode> {
         self.inner.read(context, max_age, timestamps, nodes).await?;
         for node in nodes {
-            if let Some(value) = capability(node.node()) {
+            if let Some(value) = capability(&self.shared, node.node()) {
                 node.set_result(DataValue::new_now(value));
             }
         }
@@ -112,7 +115,13 @@ impl NodeManager for Core {
     }
 
     async fn write(&self, context: &RequestContext, nodes: &mut [&mut WriteNode]) -> Result<(), StatusCode> {
-        self.inner.write(context, nodes).await
+        let written = self.inner.write(context, nodes).await;
+        for node in nodes {
+            let status = written.err().unwrap_or_else(|| node.status());
+            let said = node.value().value.value.clone();
+            manager::tell_write(&self.shared, context, node.value(), said, status);
+        }
+        written
     }
 
     async fn browse(&self, context: &RequestContext, nodes: &mut [BrowseNode]) -> Result<(), StatusCode> {
@@ -179,6 +188,11 @@ impl NodeManager for Core {
 
     async fn call(&self, context: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
         let mut others = methods::answer_all(&self.shared, context, methods).await;
-        if others.is_empty() { Ok(()) } else { self.inner.call(context, &mut others).await }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let called = self.inner.call(context, &mut others).await;
+        methods::tell_refused(&self.shared, context, others.iter().map(|method| &**method));
+        called
     }
 }

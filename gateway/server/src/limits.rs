@@ -3,6 +3,8 @@
 
 use opcua::server::{Limits, OperationalLimits, SubscriptionLimits};
 
+use crate::seats::SEATS;
+
 const MIB: usize = 1 << 20;
 
 /// The server's limits.
@@ -13,7 +15,7 @@ pub(crate) fn limits() -> Limits {
         max_byte_string_length: MIB,
         max_message_size: 16 * MIB,
         max_chunk_count: 512,
-        max_sessions: 100,
+        max_sessions: SEATS,
         // Each may keep the references of one large node.
         max_browse_continuation_points: 100,
         subscriptions: SubscriptionLimits {

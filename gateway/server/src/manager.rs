@@ -11,8 +11,8 @@ use opcua::server::CreateMonitoredItem;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::{
     BrowseNode, BrowsePathItem, ExternalReferenceRequest, HistoryNode, MethodCall, MonitoredItemRef,
-    MonitoredItemUpdateRef, NodeManager, NodeManagersRef, NodeMetadata, ParsedReadValueId, ReadNode, RequestContext,
-    ServerContext, SyncSampler, WriteNode,
+    MonitoredItemUpdateRef, NodeManager, NodeManagersRef, NodeMetadata, ParsedReadValueId, ParsedWriteValue, ReadNode,
+    RequestContext, ServerContext, SyncSampler, WriteNode,
 };
 use opcua::types::{
     AttributeId, ByteString, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId,
@@ -196,6 +196,19 @@ impl Manager {
     }
 }
 
+/// Tells of a value that was written, or that nobody could write.
+pub(crate) fn tell_write(
+    shared: &Shared,
+    context: &RequestContext,
+    wanted: &ParsedWriteValue,
+    said: Option<Variant>,
+    status: StatusCode,
+) {
+    let outcome = Outcome { server: &shared.audit.server, at: shared.clock.now(), status };
+    let user = name_of(&context.token);
+    shared.audit.tell(AuditEvent::of_write((wanted.node_id.clone(), wanted.attribute_id), said, user, outcome));
+}
+
 fn bad(status: StatusCode) -> DataValue {
     DataValue { status: Some(status), ..DataValue::default() }
 }
@@ -298,9 +311,7 @@ impl NodeManager for Manager {
                 } else {
                     StatusCode::BadIndexRangeInvalid
                 };
-                let outcome = Outcome { server: &self.shared.audit.server, at: self.shared.clock.now(), status };
-                let user = name_of(&context.token);
-                self.shared.audit.tell(AuditEvent::of_write(wanted.node_id.clone(), said, user, outcome));
+                tell_write(&self.shared, context, wanted, said, status);
                 status
             }
         }))
@@ -469,9 +480,11 @@ impl NodeManager for Manager {
     }
 
     async fn call(&self, context: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
-        for method in methods::answer_all(&self.shared, context, methods).await {
+        let mut others = methods::answer_all(&self.shared, context, methods).await;
+        for method in &mut others {
             method.set_status(StatusCode::BadMethodInvalid);
         }
+        methods::tell_refused(&self.shared, context, others.iter().map(|method| &**method));
         Ok(())
     }
 }

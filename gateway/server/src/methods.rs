@@ -55,7 +55,7 @@ enum What {
     Refresh {
         item: bool,
     },
-    /// Reset of an area's figures (OPC 10000-9 §5.12).
+    /// Reset of an area's figures (OPC 10000-9 §8.2).
     ResetFigures,
     /// GetGroupMemberships (OPC 10000-9 §5.8): asks, and changes nothing.
     Groups,
@@ -92,13 +92,21 @@ impl Call {
 
     /// Carries it out, and tells of it whatever comes of it. Answers with what the method gives back.
     pub(crate) async fn answer(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<Vec<Variant>, Refusal> {
-        if matches!(self.what, What::Groups) {
-            return self.groups(shared, context).map(|groups| vec![groups]);
-        }
         let asked = self.clone();
         let outcome = self.carry_out(shared, context).await;
-        asked.audit(shared, context, &outcome);
-        outcome.map(|()| Vec::new())
+        asked.audit(shared, context, outcome.as_ref().err());
+        outcome
+    }
+
+    /// What it is called.
+    fn name(&self) -> &'static str {
+        match self.what {
+            What::Refresh { item: false } => "ConditionRefresh",
+            What::Refresh { item: true } => "ConditionRefresh2",
+            What::ResetFigures => "Reset",
+            What::Groups => "GetGroupMemberships",
+            What::Change(method) => method.name(),
+        }
     }
 
     /// The groups that a condition is in, an array of NodeIds that may be empty.
@@ -111,17 +119,17 @@ impl Call {
         Ok(ids.into())
     }
 
-    /// OPC 10000-9 §5.10. What changes nothing is none of its events.
-    fn audit(&self, shared: &Shared, context: &RequestContext, outcome: &Result<(), Refusal>) {
+    /// OPC 10000-9 §5.10. What was carried out and changes nothing is none of its events; what was refused always is.
+    fn audit(&self, shared: &Shared, context: &RequestContext, refusal: Option<&Refusal>) {
         let method = match self.what {
-            What::Refresh { .. } | What::Groups => return,
-            What::ResetFigures => None,
+            What::Refresh { .. } | What::Groups if refusal.is_none() => return,
+            What::Refresh { .. } | What::Groups | What::ResetFigures => None,
             What::Change(method) => Some(method),
         };
-        let status = match outcome {
-            Ok(()) => StatusCode::Good,
-            Err(Refusal::Status(status)) => *status,
-            Err(Refusal::Arguments(_)) => StatusCode::BadInvalidArgument,
+        let status = match refusal {
+            None => StatusCode::Good,
+            Some(Refusal::Status(status)) => *status,
+            Some(Refusal::Arguments(_)) => StatusCode::BadInvalidArgument,
         };
         let (event, time, comment) = match method.map(|method| method.arguments) {
             Some(Arguments::EventAndComment) => (Some(0), None, Some(1)),
@@ -136,7 +144,7 @@ impl Call {
         let called = Called {
             object: self.object.clone(),
             method: self.method.clone(),
-            name: method.map_or("Reset", Method::name),
+            name: self.name(),
             arguments: &self.arguments,
             kind: method.map(|method| method.kind),
             user: name_of(&context.token),
@@ -148,11 +156,12 @@ impl Call {
         shared.audit.tell(AuditEvent::of_call(called, outcome));
     }
 
-    async fn carry_out(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
+    async fn carry_out(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<Vec<Variant>, Refusal> {
+        let done = |()| Vec::new();
         let method = match self.what {
-            What::Refresh { item } => return self.refresh(item, shared, context),
-            What::ResetFigures => return self.reset_figures(shared, context),
-            What::Groups => return self.groups(shared, context).map(drop),
+            What::Refresh { item } => return self.refresh(item, shared, context).map(done),
+            What::ResetFigures => return self.reset_figures(shared, context).map(done),
+            What::Groups => return self.groups(shared, context).map(|groups| vec![groups]),
             What::Change(method) => method,
         };
         let key = condition_of(&self.object, Some(method), shared, context)?;
@@ -177,7 +186,7 @@ impl Call {
             user: name_of(&context.token).to_owned(),
             at: shared.clock.now(),
         };
-        give(shared, command).await.map_err(Refusal::Status)
+        give(shared, command).await.map(done).map_err(Refusal::Status)
     }
 
     fn refresh(&self, wants_item: bool, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
@@ -307,6 +316,25 @@ pub(crate) async fn answer_all<'a>(
     others
 }
 
+/// Tells of calls of methods that are none of conditions, once they are answered: of those that were refused.
+pub(crate) fn tell_refused<'a>(shared: &Shared, context: &RequestContext, calls: impl Iterator<Item = &'a MethodCall>) {
+    for call in calls.filter(|call| call.status().is_bad()) {
+        let called = Called {
+            object: call.object_id().clone(),
+            method: call.method_id().clone(),
+            name: &call.method_id().to_string(),
+            arguments: call.arguments(),
+            kind: None,
+            user: name_of(&context.token),
+            event_id: None,
+            comment: None,
+            shelving_time: None,
+        };
+        let outcome = Outcome { server: &shared.audit.server, at: shared.clock.now(), status: call.status() };
+        shared.audit.tell(AuditEvent::of_call(called, outcome));
+    }
+}
+
 /// A Duration as whole milliseconds, rounded up; 0, which is no time, for what is none.
 fn milliseconds(duration: f64) -> u64 {
     if !duration.is_finite() || duration <= 0.0 {
@@ -380,10 +408,8 @@ pub(crate) async fn give(shared: &Shared, command: AlarmCommand) -> Result<(), S
             tracing::info!(condition = %key, ?kind, user, "a command was carried out");
             Ok(())
         }
-        Err(refused) => {
-            tracing::info!(condition = %key, ?kind, user, reason = %refused, "a command was refused");
-            Err(status_of(refused))
-        }
+        // What was refused is told with its audit event.
+        Err(refused) => Err(status_of(refused)),
     }
 }
 

@@ -7,7 +7,7 @@ use opcua::types::{
     Argument, AttributeId, DataTypeId, DataValue, ExtensionObject, NodeClass, NodeId, ObjectTypeId, QualifiedName,
     StatusCode, VariableTypeId, Variant,
 };
-use watchfire_config::Operation;
+use watchfire_config::{Operation, Role};
 use watchfire_model::{Instant, Kind};
 use watchfire_pipeline::{AlarmFigures, Latest};
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
@@ -22,6 +22,7 @@ use crate::names::{
     AREA, BELOW, DETECTOR, DETECTORS, GROUP, GROUPS, METHOD, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own,
     own_text, text,
 };
+use crate::permissions;
 use crate::rights::{Rights, operation_of};
 use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
@@ -420,6 +421,8 @@ impl Node {
             AttributeId::UserExecutable if let Self::Method(method) = self => {
                 rights.may(operation_of(method.kind)).into()
             }
+            AttributeId::RolePermissions => permissions::of(self, Role::ALL.into_iter().collect(), rights),
+            AttributeId::UserRolePermissions => permissions::of(self, rights.roles, rights),
             AttributeId::AccessLevelEx if variable => u32::from(self.access(true, true)).into(),
             AttributeId::MinimumSamplingInterval if variable => 0.0_f64.into(),
             AttributeId::Historizing if variable => matches!(self, Self::Signal(_)).into(),

@@ -1,4 +1,4 @@
-//! HistoryRead of events (OPC 10000-11 §6.5.3): what alarms told in the past, seen at a notifier as it would have been
+//! HistoryRead of events (OPC 10000-11 §6.5.2): what alarms told in the past, seen at a notifier as it would have been
 //! seen then, with the filters of an event item. What is read here is known in the pipeline's `past`.
 
 use std::ops::ControlFlow;

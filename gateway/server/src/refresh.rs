@@ -22,16 +22,32 @@ const LOOK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Subscriptions that are being refreshed.
-#[derive(Debug, Default)]
-pub(crate) struct InProgress(Mutex<HashSet<u32>>);
+#[derive(Debug)]
+pub(crate) struct InProgress {
+    subscriptions: Mutex<HashSet<u32>>,
+    /// How long each may leave its queues full.
+    patience: Mutex<Duration>,
+}
+
+impl Default for InProgress {
+    fn default() -> Self {
+        Self { subscriptions: Mutex::default(), patience: Mutex::new(PATIENCE) }
+    }
+}
 
 impl InProgress {
     fn begin(&self, subscription: u32) -> bool {
-        self.0.lock().insert(subscription)
+        self.subscriptions.lock().insert(subscription)
     }
 
     fn end(&self, subscription: u32) {
-        self.0.lock().remove(&subscription);
+        self.subscriptions.lock().remove(&subscription);
+    }
+
+    /// Waits for shorter from now on.
+    #[cfg(test)]
+    pub(crate) fn be_impatient(&self, patience: Duration) {
+        *self.patience.lock() = patience;
     }
 }
 
@@ -138,7 +154,7 @@ impl Refresh {
             let _in_order = self.shared.telling.lock();
             self.mark(ObjectTypeId::RefreshStartEventType, "the alarm list follows");
         }
-        let mut rest = places;
+        let (mut rest, mut reads) = (places, true);
         while !rest.is_empty() {
             let mut events = 0;
             let fits = rest.iter().take_while(|(_, more)| {
@@ -147,18 +163,22 @@ impl Refresh {
             });
             let (some, left) = rest.split_at(fits.count().max(1));
             rest = left;
-            self.drained().await;
+            reads = reads && self.drained().await;
             let _in_order = self.shared.telling.lock();
             self.send(some);
         }
-        self.drained().await;
+        if reads {
+            self.drained().await;
+        }
         let _in_order = self.shared.telling.lock();
         self.mark(ObjectTypeId::RefreshEndEventType, "that was the alarm list");
     }
 
-    /// Waits until the items' queues are empty, or for as long as there is patience.
-    async fn drained(&self) {
-        let looks = PATIENCE.as_millis() / LOOK.as_millis();
+    /// Waits until the items' queues are empty, or for as long as there is patience; returns whether they are. What is
+    /// sent all the same overflows them, which the client is told with the next that it reads.
+    async fn drained(&self) -> bool {
+        let patience = *self.shared.refreshing.patience.lock();
+        let looks = patience.as_millis() / LOOK.as_millis();
         for _ in 0..looks {
             let waiting = self.with(|subscription| {
                 self.items
@@ -166,7 +186,7 @@ impl Refresh {
                     .any(|item| subscription.get(&item.id).is_some_and(opcua::server::MonitoredItem::has_notifications))
             });
             if waiting != Some(true) {
-                return;
+                return true;
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -174,6 +194,7 @@ impl Refresh {
             subscription = self.subscription,
             "a client does not read its alarm list: the rest is sent at once"
         );
+        false
     }
 
     /// Does something with the subscription, if the session still has it.

@@ -28,6 +28,7 @@ use crate::error::ServerError;
 use crate::limits::limits;
 use crate::manager::Manager;
 use crate::names::{NAMESPACE, NAMESPACE_URI};
+use crate::profiles::profiles;
 use crate::publisher::Publisher;
 use crate::rejected::Rejected;
 use crate::shared::Shared;
@@ -84,7 +85,7 @@ pub struct Server {
     address: SocketAddr,
     token: CancellationToken,
     pub(crate) publisher: Arc<Publisher>,
-    teller: Teller,
+    pub(crate) teller: Teller,
     rejected: Rejected,
     auditing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -126,6 +127,7 @@ impl Server {
             commands: options.commands,
             users: users.clone(),
             audit: audit.clone(),
+            profiles: profiles(&options.config),
             clock: options.clock,
             telling: Mutex::new(()),
             stop: token.clone(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use opcua::sync::{Mutex, RwLock};
+use opcua::types::UAString;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::Clock;
 use watchfire_pipeline::{AlarmFigures, Commands, Latest, Recorded};
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub commands: Commands,
     pub users: Arc<Users>,
     pub audit: Arc<Audit>,
+    /// ServerProfileArray.
+    pub profiles: Vec<UAString>,
     pub clock: Arc<dyn Clock>,
     /// Held while a state is taken over and told, and while a refresh reads and tells: or a refresh could bring an
     /// older state after a newer one. Never across an await.

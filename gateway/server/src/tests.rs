@@ -19,6 +19,7 @@ mod marks;
 mod methods;
 mod metrics;
 mod misuse;
+mod part_9;
 mod past;
 mod plain_events;
 mod refresh;

@@ -274,8 +274,12 @@ fn summarised_after(trace: &dyn Traced, unit: Unit, time: Instant) -> Result<Opt
     let mut first: Option<Point> = None;
     for unit in [Unit::Hour, unit] {
         let around = if unit == Unit::Hour { AROUND } else { Unit::Hour.length() };
-        let told = trace.summaries(unit, time, time.plus(around))?.told;
-        let found = told.iter().find_map(|told| told.summary.as_ref()).map(|one| Point::from(&one.first));
+        let (mut next, mut found) = (Some(time), None);
+        while let Some(from) = next.filter(|_| found.is_none()) {
+            let some = trace.summaries(unit, from, time.plus(around))?;
+            found = some.told.iter().find_map(|told| told.summary.as_ref()).map(|one| Point::from(&one.first));
+            next = some.rest;
+        }
         first = found.filter(|found| first.is_none_or(|first| found.time < first.time)).or(first);
     }
     Ok(first)

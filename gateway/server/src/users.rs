@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use opcua::crypto::{SecurityPolicy, X509};
 use opcua::server::ServerEndpoint;
 use opcua::server::authenticator::{
-    AuthManager, CoreServerPermissions, Password, SecurityClient, SecurityRequest, UserToken,
+    AuthManager, CoreServerPermissions, Password, SecurityClient, SecurityRequest, SessionHolder, UserToken,
     user_pass_security_policy_id,
 };
-use opcua::types::{Error, NodeId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
+use opcua::types::{Error, MethodId, NodeId, ObjectId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use watchfire_config::{AccessConfig, Operation, Role, Roles, ServerConfig, ShownCertificate};
@@ -27,7 +27,9 @@ use crate::audit_event::{AuditEvent, Outcome};
 use crate::error::ServerError;
 use crate::lockout::{Begun, Lockout};
 use crate::method_table;
+use crate::refusals::Refused;
 use crate::rights::{Rights, operation_of};
+use crate::seats;
 
 /// Policy id that the stack expects of anonymous tokens.
 const ANONYMOUS_POLICY: &str = "anonymous";
@@ -177,7 +179,6 @@ impl Users {
             self.lockout.succeeded(name, address);
             return Ok(UserToken(name.to_owned()));
         }
-        tracing::warn!(user = name, ?address, "a log-in was refused: no such user, or another password");
         for Begun { locked, wait } in self.lockout.failed(name, address, Instant::now()) {
             tracing::warn!(
                 user = name,
@@ -239,9 +240,17 @@ impl AuthManager for Users {
         client: &SecurityClient,
     ) -> Result<UserToken, Error> {
         self.owner(certificate).map_err(|reason| {
-            tracing::warn!(address = ?client.address, reason, "a log-in was refused");
+            // The client is not told why.
+            let from = client.address.map_or_else(String::new, |address| format!(" from {address}"));
+            let (what, node) = (format!("log-in{from}: {reason}"), ObjectId::Server.into());
+            let status = StatusCode::BadIdentityTokenRejected;
+            self.audit.log(&Refused { user: "", what: &what, node: &node, status });
             Error::new(StatusCode::BadIdentityTokenRejected, "the certificate is no user's that may log in")
         })
+    }
+
+    fn admit_session(&self, holder: &SessionHolder, others: &[SessionHolder]) -> Result<(), StatusCode> {
+        if seats::admits(holder, others) { Ok(()) } else { Err(StatusCode::BadTooManySessions) }
     }
 
     fn audit(&self, client: &SecurityClient, request: SecurityRequest<'_>, session_id: &NodeId, status: StatusCode) {
@@ -252,6 +261,9 @@ impl AuthManager for Users {
     }
 
     fn is_user_executable(&self, token: &UserToken, method: &NodeId) -> bool {
+        if *method == NodeId::from(MethodId::AlarmMetricsType_Reset) {
+            return self.may(token, Operation::Reset);
+        }
         method_table::find(method).is_none_or(|method| self.may(token, operation_of(method.kind)))
     }
 

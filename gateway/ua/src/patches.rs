@@ -6,3 +6,4 @@ mod fetching;
 mod filters;
 mod notifications;
 mod select;
+mod sessions;

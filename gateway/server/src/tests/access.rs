@@ -4,7 +4,7 @@ use opcua::client::{HistoryReadAction, IdentityToken};
 use opcua::crypto::{PrivateKey, X509, X509Data};
 use opcua::types::{
     AttributeId, ByteString, DateTime, HistoryReadValueId, LocalizedText, MessageSecurityMode, MethodId, NodeId,
-    ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
+    ObjectId, PermissionType, ReadRawModifiedDetails, RolePermissionType, StatusCode, TimestampsToReturn, Variant,
 };
 use tempfile::TempDir;
 use watchfire_alarms::{ConditionDef, Rules};
@@ -137,6 +137,8 @@ async fn each_role_may_do_what_the_configuration_says() {
         for (operation, denied) in refused(&house, &hmi).await {
             assert_eq!(denied, !may.contains(&operation), "{who} {operation:?}");
         }
+        let reset = hmi.attribute(MethodId::AlarmMetricsType_Reset.into(), AttributeId::UserExecutable).await.value;
+        assert_eq!(reset, Some(may.contains(&Operation::Reset).into()), "{who}");
         let looks = who != "max";
         let history = reads_history(&hmi).await;
         assert_eq!(history == StatusCode::BadUserAccessDenied, !looks, "{who}: {history}");
@@ -169,6 +171,68 @@ async fn who_may_do_what_is_configuration() {
         }
         hmi.close().await;
     }
+    house.close().await;
+}
+
+/// What each role may do with a node, as this user is told.
+async fn permissions(hmi: &Hmi, node: &str, attribute: AttributeId) -> Vec<(NodeId, PermissionType)> {
+    let Some(Variant::Array(array)) = hmi.attribute(own(node), attribute).await.value else { panic!("{node}") };
+    let one = |value: &Variant| {
+        let Variant::ExtensionObject(object) = value else { panic!("{value:?}") };
+        let one = object.inner_as::<RolePermissionType>().unwrap();
+        (one.role_id.clone(), one.permissions)
+    };
+    array.values.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn each_node_says_what_each_role_may_do_with_it_and_what_this_user_may() {
+    let house = House::with(guarded()).await;
+    house.define(latching());
+    let look = PermissionType::Browse | PermissionType::ReadRolePermissions | PermissionType::Read;
+    let hears = look | PermissionType::ReceiveEvents;
+    let [anonymous, user, observer, operator, supervisor] = [
+        ObjectId::WellKnownRole_Anonymous,
+        ObjectId::WellKnownRole_AuthenticatedUser,
+        ObjectId::WellKnownRole_Observer,
+        ObjectId::WellKnownRole_Operator,
+        ObjectId::WellKnownRole_Supervisor,
+    ]
+    .map(NodeId::from);
+    let bob = Hmi::log_in(&house.url, password("bob", "oil")).await.unwrap();
+    // The node; what everybody may; what an operator and a supervisor may beside it.
+    for (node, all, operators, supervisors) in [
+        ("area:Hall", hears, PermissionType::ReadHistory, PermissionType::ReadHistory),
+        ("area:Hall#ActiveCount", look, PermissionType::empty(), PermissionType::empty()),
+        ("area:Hall#Metrics", look, PermissionType::empty(), PermissionType::Call),
+        ("signal:press/oil", hears, PermissionType::ReadHistory, PermissionType::ReadHistory),
+        ("hot/high/press/oil", hears, PermissionType::Call, PermissionType::Call),
+        ("hot/high/press/oil#ShelvingState", look, PermissionType::Call, PermissionType::Call),
+        ("hot/high/press/oil#Values/AcknowledgeRequest", look, PermissionType::Write, PermissionType::Write),
+        ("hot/high/press/oil#Values/EventId", look, PermissionType::empty(), PermissionType::empty()),
+        ("method:Mark", look, PermissionType::Call, PermissionType::Call),
+        ("method:RemoveFromServiceFor", look, PermissionType::empty(), PermissionType::Call),
+    ] {
+        let roles = permissions(&bob, node, AttributeId::RolePermissions).await;
+        assert_eq!(roles.len(), Role::ALL.len(), "{node}");
+        let of = |role: &NodeId| roles.iter().find(|(id, _)| id == role).unwrap().1;
+        for (role, more) in [
+            (&anonymous, PermissionType::empty()),
+            (&user, PermissionType::empty()),
+            (&operator, operators),
+            (&supervisor, supervisors),
+        ] {
+            assert_eq!(of(role), all | more, "{node} {role}");
+        }
+        let told = permissions(&bob, node, AttributeId::UserRolePermissions).await;
+        let his: Vec<_> = [&anonymous, &user, &operator].map(|role| (role.clone(), of(role))).to_vec();
+        assert_eq!(told, his, "{node}");
+    }
+    let nobody = Hmi::connect(&house.url).await;
+    let told = permissions(&nobody, "area:Hall", AttributeId::UserRolePermissions).await;
+    assert_eq!(told, [(anonymous, hears), (observer, hears | PermissionType::ReadHistory)]);
+    nobody.close().await;
+    bob.close().await;
     house.close().await;
 }
 

@@ -25,7 +25,7 @@ fn names(list: &[&str]) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn everything_hangs_together_in_both_directions() {
+async fn p9_5_12_and_6_3_everything_hangs_together_in_both_directions() {
     use ReferenceTypeId::{
         HasComponent, HasCondition, HasEventSource, HasNotifier, HasProperty, HasSubtype, Organizes,
     };

@@ -55,7 +55,7 @@ async fn listed(hmi: &Hmi, events: &mut Events) -> Vec<Seen> {
 }
 
 #[tokio::test]
-async fn an_alarm_is_shelved_and_comes_back() {
+async fn p9_5_8_17_an_alarm_is_shelved_and_comes_back() {
     use MethodId as M;
     let (house, hmi) = opened(Rules { max_shelve: Some(Duration::from_secs(60)), ..Rules::default() }).await;
     let fields = ["ShelvingState/CurrentState/Id", "SuppressedOrShelved", "ShelvingState/UnshelveTime", "Comment"];
@@ -234,7 +234,7 @@ async fn suppression_service_silence_and_latch_are_called_and_seen() {
 }
 
 #[tokio::test]
-async fn an_occurrence_left_behind_is_a_branch_in_events_and_in_the_refreshed_list() {
+async fn p9_5_5_3_an_occurrence_left_behind_is_a_branch_in_events_and_in_the_refreshed_list() {
     let (house, hmi) = opened(Rules::default()).await;
     let fields = ["EventId", "BranchId", "ActiveState/Id", "Retain", "EventType"];
     let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
@@ -263,7 +263,7 @@ async fn an_occurrence_left_behind_is_a_branch_in_events_and_in_the_refreshed_li
 }
 
 #[tokio::test]
-async fn an_instance_has_what_its_rules_ask_for_and_no_more() {
+async fn p9_5_8_2_an_instance_has_what_its_rules_ask_for_and_no_more() {
     let house = House::open().await;
     let s = |s| Some(Duration::from_secs(s));
     house.define(ruled(Rules {

@@ -46,7 +46,7 @@ async fn watch(hmi: &Hmi, kind: ObjectTypeId) -> Events {
 }
 
 #[tokio::test]
-async fn what_is_done_to_an_alarm_and_what_is_refused_leaves_an_audit_event() {
+async fn p9_5_10_2_what_is_done_to_an_alarm_and_what_is_refused_leaves_an_audit_event() {
     let house = House::with(guarded()).await;
     house.define(oil_high());
     house.raise(&key(OIL));
@@ -124,7 +124,67 @@ async fn a_written_request_leaves_an_audit_event_of_a_write() {
 }
 
 #[tokio::test]
-async fn a_log_in_that_fails_is_told_without_its_password() {
+async fn what_is_refused_and_would_change_nothing_leaves_an_audit_event_too() {
+    use StatusCode as S;
+    let house = House::with(guarded()).await;
+    house.define(oil_high());
+    let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();
+    let bob = Hmi::log_in(&house.url, password("bob", "oil")).await.unwrap();
+    let mut audit = watch(&max, ObjectTypeId::AuditUpdateEventType).await;
+    let mut methods = watch(&max, ObjectTypeId::AuditUpdateMethodEventType).await;
+    let theirs: Variant = methods.subscription.into();
+    let metrics = own("area:Hall#Metrics");
+    let conditions: NodeId = ObjectTypeId::ConditionType.into();
+    let refresh_item = MethodId::ConditionType_ConditionRefresh2;
+    for (object, method, arguments, status, name) in [
+        (
+            conditions.clone(),
+            NodeId::from(MethodId::ConditionType_ConditionRefresh),
+            vec![theirs.clone()],
+            S::BadUserAccessDenied,
+            "ConditionRefresh",
+        ),
+        (
+            conditions.clone(),
+            refresh_item.into(),
+            vec![theirs, 1_u32.into()],
+            S::BadUserAccessDenied,
+            "ConditionRefresh2",
+        ),
+        (conditions.clone(), refresh_item.into(), Vec::new(), S::BadArgumentsMissing, "ConditionRefresh2"),
+        (metrics, MethodId::AlarmMetricsType_Reset.into(), Vec::new(), S::BadUserAccessDenied, "Reset"),
+        (
+            conditions,
+            MethodId::AlarmConditionType_GetGroupMemberships.into(),
+            Vec::new(),
+            S::BadNodeIdInvalid,
+            "GetGroupMemberships",
+        ),
+        (server(), MethodId::Server_GetMonitoredItems.into(), Vec::new(), S::BadInvalidArgument, "i=11492"),
+        (own(OIL), own("method:Nothing"), Vec::new(), S::BadMethodInvalid, "ns=2;s=method:Nothing"),
+    ] {
+        assert_eq!(bob.call(object.clone(), method, arguments).await, status, "{name}");
+        let told = methods.next().await;
+        assert_eq!(*told.get("EventType"), NodeId::from(ObjectTypeId::AuditUpdateMethodEventType).into());
+        assert_eq!((told.text("SourceName"), told.get("SourceNode")), (format!("Method/{name}"), &object.into()));
+        assert_eq!((told.text("ClientUserId"), told.get("StatusCodeId")), ("bob".to_owned(), &status.into()));
+    }
+    // A value that nobody can write.
+    let fixed: NodeId = VariableId::Server_ServiceLevel.into();
+    let status = bob.write(fixed.clone(), 7_u8).await;
+    assert!(status.is_bad(), "{status}");
+    let mut told = audit.next().await;
+    while *told.get("EventType") != NodeId::from(ObjectTypeId::AuditWriteUpdateEventType).into() {
+        told = audit.next().await;
+    }
+    assert_eq!((told.get("SourceNode"), told.get("StatusCodeId")), (&fixed.into(), &status.into()));
+    max.close().await;
+    bob.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p5_6_5_a_log_in_that_fails_is_told_without_its_password() {
     let config = guarded();
     let house = House::with(config).await;
     let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();

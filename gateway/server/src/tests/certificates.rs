@@ -18,7 +18,7 @@ fn ending(purpose: CertificatePurpose, until: Instant) -> EndingCertificate {
 }
 
 #[tokio::test]
-async fn the_alarm_of_certificates_says_which_ends_first_and_when() {
+async fn p9_5_8_24_7_the_alarm_of_certificates_says_which_ends_first_and_when() {
     let house = House::open().await;
     let alarm_type = AlarmType::CertificateExpiration;
     house.define(ConditionDef { key: key(CERTIFICATES), alarm_type, class: ConditionClass::System, ..odd() });

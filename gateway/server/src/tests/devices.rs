@@ -24,7 +24,7 @@ fn health() -> NodeId {
 }
 
 #[tokio::test]
-async fn an_instruments_health_is_told_by_the_types_that_every_server_has_for_it() {
+async fn p9_5_8_24_5_an_instruments_health_is_told_by_the_types_that_every_server_has_for_it() {
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;
     let of_health = ContentFilterBuilder::new().of_type(Operand::literal(health())).build();
@@ -56,7 +56,7 @@ async fn an_instruments_health_is_told_by_the_types_that_every_server_has_for_it
 }
 
 #[tokio::test]
-async fn the_types_of_instrument_health_are_nodes_of_their_own_namespace() {
+async fn p100_4_12_the_types_of_instrument_health_are_nodes_of_their_own_namespace() {
     use BrowseDirection::{Forward, Inverse};
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;

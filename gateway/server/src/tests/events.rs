@@ -54,7 +54,7 @@ const FIELDS: [&str; 34] = [
 ];
 
 #[tokio::test]
-async fn an_alarm_reaches_an_hmi_with_every_field_it_reads() {
+async fn p9_5_5_2_an_alarm_reaches_an_hmi_with_every_field_it_reads() {
     let house = House::open().await;
     house.define(oil_high());
     let hmi = Hmi::connect(&house.url).await;
@@ -112,7 +112,7 @@ async fn an_alarm_reaches_an_hmi_with_every_field_it_reads() {
 }
 
 #[tokio::test]
-async fn an_event_is_seen_once_at_every_level_and_nowhere_else() {
+async fn p9_6_2_an_event_is_seen_once_at_every_level_and_nowhere_else() {
     let house = House::open().await;
     house.define(oil_high());
     house.define(odd());
@@ -145,7 +145,7 @@ async fn an_event_is_seen_once_at_every_level_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn filters_know_our_types_and_values() {
+async fn p4_7_22_3_filters_know_our_types_and_values() {
     let house = House::open().await;
     house.define(oil_high());
     house.define(odd());

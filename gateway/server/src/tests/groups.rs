@@ -43,7 +43,7 @@ async fn browsed(hmi: &Hmi, id: &str, kind: ReferenceTypeId, direction: BrowseDi
 }
 
 #[tokio::test]
-async fn groups_are_objects_with_their_members_and_every_member_leads_to_its_group() {
+async fn p9_5_4_5_and_5_8_3_groups_are_objects_with_their_members_and_every_member_leads_to_its_group() {
     use BrowseDirection::{Forward, Inverse};
     use ReferenceTypeId::{AlarmGroupMember, HasComponent, Organizes};
     let (house, hmi) = three_and_one().await;
@@ -69,7 +69,7 @@ async fn groups_are_objects_with_their_members_and_every_member_leads_to_its_gro
 }
 
 #[tokio::test]
-async fn a_condition_is_asked_for_its_groups() {
+async fn p9_5_8_16_a_condition_is_asked_for_its_groups() {
     use StatusCode as S;
     let (house, hmi) = three_and_one().await;
     let asked = |object: NodeId, arguments: Vec<Variant>| {

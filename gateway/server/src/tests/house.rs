@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use opcua::sync::Mutex;
 use tempfile::TempDir;
@@ -180,6 +181,11 @@ impl House {
         let mut house = Self::start(open(), move |server| server.publisher = small).await;
         house.surface = publisher.clone();
         (publisher, house)
+    }
+
+    /// A server that waits only so long for clients that do not read what a refresh brings.
+    pub(super) async fn with_patience(patience: Duration) -> Self {
+        Self::start(open(), move |server| server.teller.shared.refreshing.be_impatient(patience)).await
     }
 
     /// Tries to make a server, and drops it.

@@ -24,7 +24,7 @@ fn all_four() -> Limits {
 }
 
 #[tokio::test]
-async fn each_limit_of_a_non_exclusive_alarm_has_a_state_of_its_own() {
+async fn p9_5_8_20_each_limit_of_a_non_exclusive_alarm_has_a_state_of_its_own() {
     let house = House::open().await;
     house.define(limit_alarm(AlarmType::NonExclusiveLevel, all_four()));
     let hmi = Hmi::connect(&house.url).await;
@@ -90,7 +90,7 @@ async fn the_refreshed_list_tells_the_state_of_each_limit() {
 }
 
 #[tokio::test]
-async fn limits_that_a_detector_tells_are_there_before_they_are_passed_and_no_others() {
+async fn p9_5_8_18_limits_that_a_detector_tells_are_there_before_they_are_passed_and_no_others() {
     let house = House::open().await;
     let two = Limits { high_high: Some(9.0), high: Some(8.0), ..Limits::default() };
     house.define(limit_alarm(AlarmType::ExclusiveLevel, two));
@@ -116,7 +116,7 @@ async fn limits_that_a_detector_tells_are_there_before_they_are_passed_and_no_ot
 }
 
 #[tokio::test]
-async fn from_which_limit_an_exclusive_alarm_came_is_told_while_it_stands() {
+async fn p9_5_8_19_from_which_limit_an_exclusive_alarm_came_is_told_while_it_stands() {
     let house = House::open().await;
     house.define(limit_alarm(AlarmType::ExclusiveLevel, all_four()));
     let hmi = Hmi::connect(&house.url).await;

@@ -41,7 +41,7 @@ async fn alarmed() -> (House, Hmi) {
 }
 
 #[tokio::test]
-async fn an_alarm_is_commented_acknowledged_and_confirmed() {
+async fn p9_5_5_6_and_5_7_3_and_5_7_4_an_alarm_is_commented_acknowledged_and_confirmed() {
     let (house, hmi) = alarmed().await;
     let fields = ["EventId", "AckedState/Id", "ConfirmedState/Id", "Comment", "ClientUserId", "Retain"];
     let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
@@ -72,7 +72,7 @@ async fn an_alarm_is_commented_acknowledged_and_confirmed() {
 }
 
 #[tokio::test]
-async fn an_alarm_is_disabled_and_enabled() {
+async fn p9_5_5_4_and_5_5_5_an_alarm_is_disabled_and_enabled() {
     let (house, hmi) = alarmed().await;
     let fields = ["EnabledState/Id", "Retain"];
     let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
@@ -100,7 +100,7 @@ async fn an_alarm_is_disabled_and_enabled() {
 }
 
 #[tokio::test]
-async fn every_refusal_says_why() {
+async fn p9_5_13_every_refusal_says_why() {
     use StatusCode as S;
     let (house, hmi) = alarmed().await;
     let id = event_id(&house, OIL);
@@ -253,7 +253,7 @@ async fn a_command_that_nobody_takes_is_refused_as_busy() {
 }
 
 #[tokio::test]
-async fn the_confirmation_that_nobody_asks_for_is_there_already() {
+async fn p9_5_7_2_the_confirmation_that_nobody_asks_for_is_there_already() {
     let house = House::open().await;
     house.define(ConditionDef { confirm: false, ..oil_high() });
     let hmi = Hmi::connect(&house.url).await;

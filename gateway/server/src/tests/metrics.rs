@@ -16,7 +16,7 @@ async fn count(hmi: &Hmi, figure: &str) -> Variant {
 }
 
 #[tokio::test]
-async fn an_area_counts_its_alarms_and_those_below_it() {
+async fn p9_8_2_an_area_counts_its_alarms_and_those_below_it() {
     let house = House::open().await;
     house.define(oil_high());
     house.define(odd());
@@ -55,7 +55,7 @@ async fn an_area_counts_its_alarms_and_those_below_it() {
 }
 
 #[tokio::test]
-async fn figures_are_found_by_browsing() {
+async fn p9_8_3_figures_are_found_by_browsing() {
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;
     let found = hmi.follow(own("area:Hall"), &["Metrics", ".CurrentAlarmRate", ".Rate"], false).await;

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use opcua::client::IdentityToken;
+use opcua::core::ResponseMessage;
 use opcua::types::{
-    AttributeId, ByteString, ContentFilter, ContentFilterElement, EventFilter, ExtensionObject, FilterOperator,
-    LocalizedText, MethodId, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, Operand, ReadValueId,
-    StatusCode, TimestampsToReturn, Variant,
+    AttributeId, ByteString, ContentFilter, ContentFilterElement, CreateSessionRequest, EventFilter, ExtensionObject,
+    FilterOperator, LocalizedText, MethodId, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, Operand,
+    ReadValueId, StatusCode, TimestampsToReturn, Variant,
 };
 
 use super::client::{Events, Hmi, clause, server};
-use super::house::{House, key, oil_high};
+use super::house::{House, guarded, key, oil_high};
 use crate::names::own;
+use crate::seats::SEATS;
 
 const OIL: &str = "hot/high/press/oil";
 
@@ -105,33 +107,63 @@ async fn of_ten_who_acknowledge_at_once_one_was_first() {
     house.close().await;
 }
 
-#[tokio::test]
-async fn whoever_opens_a_hundred_sessions_meets_an_end_and_disturbs_nobody() {
-    let house = House::open().await;
-    house.define(oil_high());
-    let operator = Hmi::connect(&house.url).await;
-    let mut events = watching(&operator).await;
+/// Opens sessions until there are no more.
+async fn all_there_are(house: &House, who: &IdentityToken) -> (Vec<Hmi>, StatusCode) {
     let mut greedy = Vec::new();
-    let refused = loop {
-        match Hmi::log_in(&house.url, IdentityToken::Anonymous).await {
+    loop {
+        match Hmi::log_in(&house.url, who.clone()).await {
             Ok(hmi) => greedy.push(hmi),
-            Err(status) => break status,
+            Err(status) => return (greedy, status),
         }
         assert!(greedy.len() < 200, "there is no end");
-    };
-    assert_eq!((greedy.len(), refused), (99, StatusCode::BadTooManySessions));
+    }
+}
+
+#[tokio::test]
+async fn whoever_opens_a_hundred_sessions_disturbs_nobody_and_leaves_room_for_others() {
+    let house = House::with(guarded()).await;
+    house.define(oil_high());
+    let nobody = IdentityToken::Anonymous;
+    let user = |name: &str| IdentityToken::UserName(name.into(), "oil".to_owned().into());
+    let first = Hmi::connect(&house.url).await;
+    let mut events = watching(&first).await;
+    let (mut greedy, refused) = all_there_are(&house, &nobody).await;
+    assert_eq!((greedy.len(), refused), (74, StatusCode::BadTooManySessions));
     house.raise(&key(OIL));
     assert!(events.next().await.text("Message").starts_with("too high"));
+    // Whoever logs in is another, from the same address as well.
+    let (bobs, refused) = all_there_are(&house, &user("bob")).await;
+    assert_eq!((bobs.len(), refused), (10, StatusCode::BadTooManySessions));
+    let operator = Hmi::log_in(&house.url, user("sue")).await.unwrap();
     let event = ByteString::from(house.state(&key(OIL)).event_id(&key(OIL)).bytes().to_vec());
     let arguments = vec![event.into(), LocalizedText::from("seen").into()];
     let acknowledge = MethodId::AcknowledgeableConditionType_Acknowledge;
     assert_eq!(operator.call(own(OIL), acknowledge, arguments).await, StatusCode::Good);
     // Who goes makes room.
-    greedy.pop().unwrap().close().await;
-    greedy.push(Hmi::connect(&house.url).await);
-    for hmi in greedy {
+    for hmi in bobs.into_iter().chain(greedy.drain(..10)) {
         hmi.close().await;
     }
-    operator.close().await;
+    greedy.push(Hmi::connect(&house.url).await);
+    for hmi in greedy.into_iter().chain([first, operator]) {
+        hmi.close().await;
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn sessions_that_are_made_and_never_used_keep_out_nobody() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let asked = CreateSessionRequest {
+        endpoint_url: house.url.as_str().into(),
+        requested_session_timeout: 300_000.0,
+        ..CreateSessionRequest::default()
+    };
+    for _ in 0..3 * SEATS {
+        let answer = hmi.session.channel().send(asked.clone(), Duration::from_secs(20)).await.unwrap();
+        assert!(matches!(answer, ResponseMessage::CreateSession(_)), "{answer:?}");
+    }
+    Hmi::connect(&house.url).await.close().await;
+    hmi.close().await;
     house.close().await;
 }

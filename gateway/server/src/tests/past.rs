@@ -65,7 +65,7 @@ async fn ten_events(house: &House) -> Vec<Variant> {
 }
 
 #[tokio::test]
-async fn what_was_told_is_read_back_with_the_fields_and_event_ids_it_had() {
+async fn p11_6_5_2_what_was_told_is_read_back_with_the_fields_and_event_ids_it_had() {
     let house = House::open().await;
     let told = ten_events(&house).await;
     let hmi = Hmi::connect(&house.url).await;

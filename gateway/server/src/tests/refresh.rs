@@ -1,8 +1,11 @@
 //! ConditionRefresh: exact, to the one who asks, and no faster than it is read.
 
+use std::time::Duration;
+
 use opcua::types::{
     ByteString, ContentFilter, ContentFilterBuilder, MethodId, NodeId, ObjectTypeId, Operand, StatusCode, Variant,
 };
+use tokio::time::Instant;
 use watchfire_alarms::ConditionDef;
 use watchfire_model::Level;
 
@@ -24,7 +27,10 @@ async fn refresh(hmi: &Hmi, subscription: u32) -> StatusCode {
 
 /// Ten alarms, of which the even ones are active.
 async fn ten() -> House {
-    let house = House::open().await;
+    ten_of(House::open().await)
+}
+
+fn ten_of(house: House) -> House {
     for at in 0..10 {
         let key = key(&format!("watch/odd/{at}"));
         house.define(ConditionDef { key: key.clone(), ..odd() });
@@ -69,7 +75,7 @@ async fn settled(house: &House, hmi: &Hmi) {
 }
 
 #[tokio::test]
-async fn the_list_comes_whole_and_exact_to_the_one_who_asks() {
+async fn p9_5_5_7_the_list_comes_whole_and_exact_to_the_one_who_asks() {
     let house = ten().await;
     let hmi = Hmi::connect(&house.url).await;
     settled(&house, &hmi).await;
@@ -89,7 +95,7 @@ async fn the_list_comes_whole_and_exact_to_the_one_who_asks() {
 }
 
 #[tokio::test]
-async fn the_markers_pass_a_filter_that_lets_nothing_through() {
+async fn p9_5_11_2_and_5_11_3_the_markers_pass_a_filter_that_lets_nothing_through() {
     let house = ten().await;
     let hmi = Hmi::connect(&house.url).await;
     settled(&house, &hmi).await;
@@ -104,7 +110,7 @@ async fn the_markers_pass_a_filter_that_lets_nothing_through() {
 }
 
 #[tokio::test]
-async fn one_item_is_refreshed_alone_and_with_what_it_watches() {
+async fn p9_5_5_8_one_item_is_refreshed_alone_and_with_what_it_watches() {
     let house = ten().await;
     let hmi = Hmi::connect(&house.url).await;
     settled(&house, &hmi).await;
@@ -133,6 +139,57 @@ async fn a_list_longer_than_the_queue_is_paced() {
     assert_eq!(refresh(&hmi, events.subscription).await, StatusCode::BadRefreshInProgress);
     hmi.session.set_publishing_mode(&[events.subscription], true).await.unwrap();
     expect_list(&house, &mut events, &[0, 2, 4, 6, 8]).await;
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p9_5_11_4_an_overflow_is_announced_and_a_refresh_asked_for() {
+    let house = ten().await;
+    let hmi = Hmi::connect(&house.url).await;
+    settled(&house, &hmi).await;
+    let kind = |kind: ObjectTypeId| Variant::from(NodeId::from(kind));
+    let mut silent = Vec::new();
+    for notifier in [server(), own("area:Hall")] {
+        silent.push(hmi.subscribe_with(notifier, &FIELDS, ContentFilter::default(), 2, false).await);
+    }
+    let mut told = hmi.subscribe(server(), &FIELDS, ContentFilter::default()).await;
+    for odd in [1, 3, 5, 7, 9] {
+        house.find(&key(&format!("watch/odd/{odd}")), Level::Active, "odd", Vec::new());
+        told.next().await;
+    }
+    for events in &mut silent {
+        hmi.session.set_publishing_mode(&[events.subscription], true).await.unwrap();
+        assert_eq!(*events.next().await.get("EventType"), kind(ObjectTypeId::EventQueueOverflowEventType));
+        for left in [7, 9] {
+            assert_eq!(*events.next().await.get("ConditionId"), own(&format!("watch/odd/{left}")).into());
+        }
+        assert_eq!(*events.next().await.get("EventType"), kind(ObjectTypeId::RefreshRequiredEventType));
+        assert_eq!(refresh(&hmi, events.subscription).await, StatusCode::Good);
+        expect_list(&house, events, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).await;
+    }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_a_list_is_waited_for_once() {
+    let patience = Duration::from_secs(1);
+    let house = ten_of(House::with_patience(patience).await);
+    let hmi = Hmi::connect(&house.url).await;
+    settled(&house, &hmi).await;
+    let mut events = hmi.subscribe_with(server(), &FIELDS, ContentFilter::default(), 2, false).await;
+    let begin = Instant::now();
+    assert_eq!(refresh(&hmi, events.subscription).await, StatusCode::Good);
+    // The second is under way as soon as the first is over.
+    while refresh(&hmi, events.subscription).await == StatusCode::BadRefreshInProgress {
+        tokio::task::yield_now().await;
+    }
+    let waited = begin.elapsed();
+    assert!(waited >= patience && waited < patience * 4, "{waited:?} for a list of five, one at a time");
+    hmi.session.set_publishing_mode(&[events.subscription], true).await.unwrap();
+    let overflow = Variant::from(NodeId::from(ObjectTypeId::EventQueueOverflowEventType));
+    assert_eq!(*events.next().await.get("EventType"), overflow, "it is told that the list is not whole");
     hmi.close().await;
     house.close().await;
 }

@@ -167,3 +167,20 @@ fn what_lies_between_lost_samples_is_bad_and_not_made_up() {
     assert_eq!(of(Aggregate::TimeAverage2), [Some(4.0), Some(4.0)]);
     assert_eq!(of(Aggregate::Average), [Some(4.0), Some(4.0)]);
 }
+
+#[test]
+fn the_next_known_point_is_found_behind_many_hours_in_which_there_was_none() {
+    let mut rows = Rows::default();
+    for (s, value) in [(1800, 1.0), (20 * 3600, 5.0)] {
+        rows.push(SignalId(0), Instant::from_s(s), value, StatusCode(0), Quality::NONE, 0);
+    }
+    let whole = Recorded { rows: rows.clone(), kept_from: Instant::MIN, summarised: Vec::new() };
+    // More hours than are told in one go.
+    let gone = Recorded { rows, kept_from: Instant::from_s(30 * 3600), summarised: vec![true; 30] };
+    let intervals = Intervals::new(Instant::from_s(0), Instant::from_s(7200), Duration::from_secs(3600)).unwrap();
+    let of = |trace: &Recorded| {
+        let found = read(trace, Aggregate::TimeAverage, Rules::default(), intervals);
+        found.iter().map(|one| one.value.map(Value::number)).collect::<Vec<Option<f64>>>()
+    };
+    assert_eq!(of(&gone), of(&whole));
+}

@@ -124,13 +124,16 @@ impl Rig {
         next.expect("a notification in time").expect("a live subscription")
     }
 
-    /// The first field of each of the next `count` notifications; `!` for an overflow event, `data` for a value.
+    /// The first field of each of the next `count` notifications; `!` for an overflow event, `refresh` where one is
+    /// asked for, `data` for a value.
     async fn messages(&mut self, count: usize) -> Vec<String> {
-        let overflow = Variant::from(NodeId::from(ObjectTypeId::EventQueueOverflowEventType));
+        let [overflow, refresh] = [ObjectTypeId::EventQueueOverflowEventType, ObjectTypeId::RefreshRequiredEventType]
+            .map(|kind| Variant::from(NodeId::from(kind)));
         let mut messages = Vec::new();
         while messages.len() < count {
             messages.push(match self.next().await {
                 Received::Event(fields) if fields.get(1) == Some(&overflow) => "!".to_owned(),
+                Received::Event(fields) if fields.get(1) == Some(&refresh) => "refresh".to_owned(),
                 Received::Event(fields) => fields[0].to_string(),
                 Received::Data(_) => "data".to_owned(),
             });
@@ -220,6 +223,23 @@ async fn an_overflow_event_stands_where_events_are_missing_and_is_told_again_for
         assert_eq!(rig.messages(3).await, numbered(0..3), "a queue just full loses nothing");
         rig.tell(10);
         assert_eq!(rig.messages(4).await, expected, "discard oldest: {discard_oldest}");
+    }
+}
+
+#[tokio::test]
+async fn lost_events_of_conditions_ask_for_a_refresh_behind_what_is_left() {
+    for (discard_oldest, expected) in
+        [(true, ["!", "7", "8", "9", "refresh"]), (false, ["0", "1", "9", "!", "refresh"])]
+    {
+        let mut rig = Rig::new().await;
+        let _ = rig.monitor(asked(3, discard_oldest, message_and_type())).await;
+        for _ in 0..2 {
+            (0..10).for_each(|number| rig.tell_of(&number.to_string(), 700, true));
+            rig.publish().await;
+            assert_eq!(rig.messages(5).await, expected, "discard oldest: {discard_oldest}");
+        }
+        (0..3).for_each(|number| rig.tell_of(&number.to_string(), 700, true));
+        assert_eq!(rig.messages(3).await, numbered(0..3), "a queue just full loses nothing");
     }
 }
 
