@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use watchfire_model::{Batch, Instant, Lsn, SignalId, SignalInfo};
 use watchfire_pipeline::{BindingSpec, CreateError, Detector, DetectorFactory, ModelFile, Quota};
-use watchfire_sandbox::{Sandbox, SandboxOptions};
+use watchfire_sandbox::{CacheAt, Sandbox, SandboxOptions};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_watchfire");
 const GUIDE: &str = "docs/detectors.md";
@@ -35,8 +35,9 @@ fn component() -> PathBuf {
 /// What was compiled is kept: it takes longer than all of these tests.
 fn sandbox() -> Arc<Sandbox> {
     static SANDBOX: OnceLock<Arc<Sandbox>> = OnceLock::new();
-    let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("onnx"));
-    SANDBOX.get_or_init(|| Sandbox::new(SandboxOptions { cache_dir, ..SandboxOptions::default() }).unwrap()).clone()
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("onnx");
+    let cache = Some(CacheAt { key: folder.with_extension("key"), folder });
+    SANDBOX.get_or_init(|| Sandbox::new(SandboxOptions { cache, ..SandboxOptions::default() }).unwrap()).clone()
 }
 
 fn binding(model: PathBuf, config: &str, signals: &[&str]) -> BindingSpec {
@@ -246,7 +247,8 @@ fn the_guide_leads_to_a_model_that_runs() {
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell.arg("-euc").arg(commands).current_dir(folder.path()).env("PATH", path);
-    let ran = shell.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+    let tmp = env!("CARGO_TARGET_TMPDIR");
+    let ran = shell.env("XDG_CACHE_HOME", tmp).env("XDG_STATE_HOME", tmp).output().unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
     assert!(said.contains("the model does not know this"), "{said}");

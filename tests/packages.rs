@@ -173,7 +173,8 @@ fn a_signed_package_runs_and_a_changed_one_is_refused_alone() {
     let told = refusal(&hmi, "filed");
     let wanted = format!(
         "detector `filed`: plugin `{}`: it was changed: it is {} now, and {} was accepted for detector `filed`; where it \
-         was changed on purpose, run `watchfire plugin accept filed`; given up until the gateway is started again",
+         was changed on purpose, run `watchfire plugin accept filed`; given up until `watchfire reload` or the gateway's \
+         next start",
         file,
         digest("stuck"),
         digest("limit")
@@ -439,6 +440,49 @@ fn a_model_is_read_beside_the_configuration_shown_by_its_digest_and_bound_by_it(
         code == Some(1) && told.contains(&format!("m.onnx` is {model}, but the detector's `model_digest`")),
         "{told}"
     );
+}
+
+#[test]
+fn a_model_that_is_replaced_under_a_running_detector_is_refused_until_a_person_accepts_it() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let at = site.folder();
+    fs::copy(top().join("plugins/dist/faulty.wasm"), at.join("own.wasm")).unwrap();
+    fs::write(at.join("m.onnx"), b"first").unwrap();
+    let rest = format!(
+        "digest = \"{}\"\nmodel = \"m.onnx\"\nconfig = {{ fault = \"trap\", at_value = 66.0 }}",
+        digest("faulty")
+    );
+    site.configure(
+        &(source("plant", &recorded.url(), &["reactor_level"]) + &detector("own", "own.wasm", &[LEVEL], &rest)),
+    );
+    let config = site.config().display().to_string();
+    let mut server = recorded.start();
+    let gateway = site.start();
+    server.serve(20, 100);
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    server.set("reactor_level", 90_000.0, 101.0, 0);
+    hmi.event(0, &format!("own/above/{LEVEL}"), |event| event["active"] == true);
+
+    // Somebody replaces the file, and the detector fails over something else.
+    fs::write(at.join("m.onnx"), b"second").unwrap();
+    server.set("reactor_level", 90_100.0, 66.0, 0);
+    let changed = format!(
+        "m.onnx` was changed: it is {} now, and {} was accepted for detector `own`; where it was changed on purpose, run \
+         `watchfire plugin accept own`",
+        Digest::of(b"second"),
+        Digest::of(b"first")
+    );
+    hmi.event(0, "gateway/detector/own", |event| event["message"].as_str().unwrap().contains(&changed));
+    let (code, told) = plugin(at, &["list", "--config", &config]);
+    assert!(code == Some(1) && told.contains("own: refused: model `") && told.contains(&changed), "{told}");
+
+    let told = done(at, &["accept", "own", "--config", &config]);
+    assert!(told.contains(&format!("judges by the model {}", Digest::of(b"second"))), "{told}");
+    let told = site.run("reload", &[]);
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    hmi.event(0, "gateway/detector/own", |event| event["active"] == false);
+    gateway.stop();
 }
 
 /// Runs `watchfire plugin upgrade` of the detector `level` until what it prints has all of `parts`.

@@ -25,8 +25,10 @@ const APART: [&str; 5] = ["source", "journal", "history", "sandbox", "server"];
 const PURE: [&str; 5] = ["model", "aggregates", "calibration", "alarms", "package"];
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 4] = ["mod", "utils", "common", "helpers"];
-/// Where the one `unsafe` of the project is: the sandbox loads its own compiled code.
+/// Where the one `unsafe` of the gateway is: the sandbox loads its own compiled code.
 const UNSAFE_ROOM: &str = "gateway/sandbox/";
+/// Where guests have theirs: there they meet their host by addresses. It can harm no memory but a guest's own.
+const UNSAFE_GUESTS: [&str; 3] = ["plugins/sdk/src/frame.rs", "plugins/sdk/src/glue.rs", "plugins/sdk/src/memory.rs"];
 
 fn packages() -> Vec<Value> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
@@ -149,6 +151,9 @@ fn unsafe_code_is_where_it_is_expected_and_nowhere_else() {
     let keyword = ["uns", "afe"].concat();
     let mut found = Vec::new();
     for (path, text) in with_extension("rs") {
+        if UNSAFE_GUESTS.iter().any(|guest| path.ends_with(guest)) {
+            continue;
+        }
         for (count, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap();
             let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');

@@ -1,8 +1,9 @@
 //! The folder `plugins/` of a data folder: installed packages by the digest of their component, and which bytes each
-//! installed name and each detector was accepted with (`bound.toml`). Judges nothing.
+//! installed name, each detector and each model was accepted with (`bound.toml`). Judges nothing.
 //!
-//! Whoever can write here can take a detector away or put an older package of a trusted publisher in its place, but
-//! cannot have anything run that the configuration does not trust: packages are verified whenever they are read.
+//! Whoever can write here alone can take a detector away or put an older package of a trusted publisher in its place, but
+//! cannot have anything run that the configuration does not trust: packages are verified whenever they are read. What was
+//! compiled of them lies elsewhere (`cache/`), under a key that lies with the private keys (`pki/own/`).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,7 +21,7 @@ const BOUND: &str = "bound.toml";
 /// Held while the list is changed.
 const LOCK: &str = "lock";
 /// The first lines of the list.
-const HEAD: &str = "# Which bytes each installed plugin and each detector with a plugin in a file was accepted with.\n\
+const HEAD: &str = "# Which bytes each installed plugin, each detector with a plugin in a file and each model was accepted with.\n\
                     # Written by `watchfire plugin install`, `accept`, `remove` and `upgrade`, and at a detector's first start.\n\n";
 
 /// What was accepted.
@@ -33,6 +34,9 @@ pub struct Bound {
     /// The component that a detector was accepted with, where its plugin is a file.
     #[serde(default)]
     pub detector: BTreeMap<String, Digest>,
+    /// The model that a detector was accepted with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub model: BTreeMap<String, Digest>,
     /// Detectors that a person has moved to another version of their plugin, or is trying one beside.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub upgrade: BTreeMap<String, Upgrade>,

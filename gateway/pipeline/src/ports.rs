@@ -509,6 +509,10 @@ pub enum CreateError {
     /// The plugin refuses its configuration or its signals.
     #[error("{0}")]
     Refused(String),
+    /// It cannot be made now, and may be in a while: a file that cannot be read, a compiler that cannot be run, a machine
+    /// that is too busy.
+    #[error("{0}")]
+    NotNow(String),
     /// It failed while it was started.
     #[error(transparent)]
     Fault(#[from] DetectorFault),

@@ -16,6 +16,7 @@ mod stored;
 mod upgrades;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -40,6 +41,23 @@ async fn a_value_becomes_an_alarm_that_is_durable_before_it_is_shown() {
     assert!(shown.state.retain && !shown.state.acked.value);
     let durable = site.journal.durable_states();
     assert_eq!(durable.get("plain/high/s/0"), Some(&*shown.state));
+    rig.stop().await;
+}
+
+/// Far more often than one that fails would be made again.
+#[tokio::test(start_paused = true)]
+async fn a_detector_that_cannot_be_made_yet_is_tried_until_it_can_be() {
+    let site = Site::new();
+    plain::LATE.store(20, Ordering::SeqCst);
+    let mut late = rig::plan(Mode::Live);
+    (late.spec.name, late.spec.plugin, late.kept_as) = ("late".into(), "late".into(), "late".into());
+    let rig = Rig::start_with(&site, vec![rig::plan(Mode::Live), late]).await;
+    rig.value(0, 50.0).await;
+    let told = rig.shown_active("gateway/detector/late").await.state.message.clone();
+    assert!(told.contains("plugin `late` cannot be read; it is tried again, at least once a minute"), "{told}");
+    rig.wait_ms(20 * 60_000).await;
+    rig.shown_active("late/high/s/0").await;
+    rig.shown_normal("gateway/detector/late").await;
     rig.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! The supervisor of detectors: one that fails is dropped, made anew after a pause and brought up to where it failed.
-//! A frame on which it fails twice is left out, on record; after too many failures it is given up, visibly.
+//! A frame on which it fails twice is left out, on record; after too many failures it is given up, visibly. One that
+//! cannot be made for a reason that may pass is never given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -90,18 +91,22 @@ impl Detection {
                 return;
             }
             let hopeless = matches!(ended, Ended::Create(CreateError::Plugin(_) | CreateError::Refused(_)));
+            let not_now = matches!(ended, Ended::Create(CreateError::NotNow(_)));
             let frame = if let Ended::Fault { frame, .. } = &ended { Some(*frame) } else { None };
             let skip = frame.is_some() && frame == last_fault;
             last_fault = frame;
             let now = Timer::now();
-            if now - started > RESTART_WINDOW {
+            if now - started > RESTART_WINDOW && !not_now {
                 pause = BACKOFF;
             }
             restarts.retain(|at| now - *at < RESTART_WINDOW);
-            restarts.push(now);
+            if !not_now {
+                restarts.push(now);
+            }
             save_faults = if matches!(ended, Ended::Save(_)) { save_faults + 1 } else { 0 };
             let give_up = hopeless || restarts.len() > RESTARTS_MAX || save_faults > SAVE_FAULTS_MAX;
-            let told = self.tell_fault(&plan, &ended, frame, skip, give_up).await;
+            let next = if give_up { None } else { Some(pause) };
+            let told = self.tell_fault(&plan, &ended, frame, skip, next).await;
             if let (true, Some(frame)) = (skip, frame) {
                 skips.insert(frame);
                 // The log says so first: replay must know of every frame that is left out.
@@ -130,7 +135,7 @@ impl Detection {
         ended: &Ended,
         frame: Option<Lsn>,
         skip: bool,
-        give_up: bool,
+        next: Option<Duration>,
     ) -> Option<Lsn> {
         let name = &plan.spec.name;
         let mut reason = format!("detector `{name}` (plugin `{}`) {ended}", plan.spec.plugin);
@@ -140,12 +145,15 @@ impl Detection {
         if skip {
             reason.push_str("; it failed there twice, so that frame is skipped");
         }
-        if give_up {
-            reason.push_str("; given up until the gateway is started again");
+        if let Ended::Create(CreateError::NotNow(_)) = ended {
+            reason.push_str("; it is tried again, at least once a minute");
+        }
+        if next.is_none() {
+            reason.push_str("; given up until `watchfire reload` or the gateway's next start");
             tracing::error!(detector = name, reason, "detector given up");
             self.stats.detector(name, DetectorHealth::GaveUp(reason.clone()));
         } else {
-            tracing::warn!(detector = name, reason, "detector failed and is restarted");
+            tracing::warn!(detector = name, reason, ?next, "detector failed and is restarted");
             self.stats.detector(name, DetectorHealth::Failed(reason.clone()));
         }
         let control = Control::DetectorFault {

@@ -1,19 +1,18 @@
 //! Compiled plugins on disk, since compiling takes seconds for a large one. Nothing is given out that this gateway did
-//! not write itself: each file is read once and authenticated with a key that only the gateway's user can read. What the
-//! code is and who made it is not known here.
+//! not write itself: each file is read once and authenticated with a key that only the gateway's user can read and that
+//! lies elsewhere. What the code is and who made it is not known here.
 
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use rand::TryRngCore;
 use wasmtime::Engine;
 
 use crate::SandboxError;
+use crate::key::{self, KEY_BYTES, make_folder, write_whole};
 use crate::sealed::{Filling, Sealed};
 
-const KEY_FILE: &str = "key";
 const COMPILED: &str = "compiled";
 /// What the folder may take, bytes: a dozen Python components, thousands of small ones.
 const BYTES_MAX: u64 = 1 << 30;
@@ -21,10 +20,20 @@ const HASH_BYTES: usize = blake3::OUT_LEN;
 /// What is read and authenticated together: no more than stays close to the core.
 const PIECE_BYTES: usize = 256 << 10;
 
+/// Where compiled plugins are kept. Both are made where they are missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheAt {
+    /// The folder that they lie in.
+    pub folder: PathBuf,
+    /// The file of the key that authenticates them; outside of the folder, so that who can write there alone can make
+    /// nothing pass for ours.
+    pub key: PathBuf,
+}
+
 /// The folder of compiled plugins.
 pub(crate) struct Cache {
     folder: PathBuf,
-    key: [u8; HASH_BYTES],
+    key: [u8; KEY_BYTES],
 }
 
 /// BLAKE3 where the standard library asks for a hasher.
@@ -40,19 +49,20 @@ impl Hasher for Blake {
 }
 
 impl Cache {
-    /// Opens the folder, made where it is missing, with its key.
-    pub(crate) fn open(folder: &Path) -> Result<Self, SandboxError> {
+    /// Opens the folder with its key.
+    pub(crate) fn open(at: &CacheAt) -> Result<Self, SandboxError> {
+        let CacheAt { folder, key } = at;
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| SandboxError::Cache { path, source }
         };
+        if key.starts_with(folder) {
+            let message = "the key may not lie where it authenticates what lies there";
+            return Err(failed(key)(io::Error::other(message)));
+        }
         make_folder(folder).map_err(failed(folder))?;
-        let path = folder.join(KEY_FILE);
-        let key = match read_key(&path).map_err(failed(&path))? {
-            Some(key) => key,
-            None => make_key(&path).map_err(failed(&path))?,
-        };
-        Ok(Self { folder: folder.to_owned(), key })
+        let key = key::of(key).map_err(failed(key))?;
+        Ok(Self { folder: folder.clone(), key })
     }
 
     /// The machine code of a component, if it was compiled before by this version with these settings.
@@ -153,59 +163,4 @@ impl Cache {
         hasher.update(b"code").update(entry.as_bytes());
         hasher
     }
-}
-
-/// The key; `None` where there is none, or where others could have read or written it.
-fn read_key(path: &Path) -> io::Result<Option<[u8; HASH_BYTES]>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if !is_private(path)? {
-        tracing::warn!(path = %path.display(), "others could read the key of the compiled plugins; a new one is made");
-        return Ok(None);
-    }
-    Ok(bytes.try_into().ok())
-}
-
-fn make_key(path: &Path) -> io::Result<[u8; HASH_BYTES]> {
-    let mut key = [0; HASH_BYTES];
-    rand::rngs::OsRng.try_fill_bytes(&mut key).map_err(io::Error::other)?;
-    write_whole(path, &[&key])?;
-    Ok(key)
-}
-
-/// Writes a private file beside its place and renames it, so that nobody ever reads half of it.
-fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-    let part = path.with_extension(format!("{}.part", std::process::id()));
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&part)?;
-    for bytes in parts {
-        file.write_all(bytes)?;
-    }
-    file.sync_all()?;
-    fs::rename(&part, path)
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-#[cfg(unix)]
-fn is_private(path: &Path) -> io::Result<bool> {
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions());
-    Ok(mode & 0o077 == 0)
-}
-
-#[cfg(not(unix))]
-fn is_private(_path: &Path) -> io::Result<bool> {
-    Ok(true)
 }

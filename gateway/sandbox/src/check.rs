@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use watchfire_model::{
     ConditionSpec, Decides, Finding, Instant, Level, Outcome, Phase, Progress, Scale, Scope, ScoreColumns, Severity,
-    Verdict,
+    Verdict, is_one_plain_line,
 };
 use watchfire_pipeline::DetectorFault;
 
@@ -25,6 +25,12 @@ const SCHEMA_BYTES_MAX: usize = 256 << 10;
 /// A broken contract: what the plugin answered, and why that cannot be.
 fn broken(what: impl Into<String>) -> DetectorFault {
     DetectorFault::Contract(what.into())
+}
+
+/// A text in one line: it stands beside others.
+fn line(of: &str, line: String, bytes_max: usize) -> Result<String, DetectorFault> {
+    let line = text(of, line, bytes_max)?;
+    if is_one_plain_line(&line) { Ok(line) } else { Err(broken(format!("{of} holds control characters"))) }
 }
 
 fn text(of: &str, text: String, bytes_max: usize) -> Result<String, DetectorFault> {
@@ -78,8 +84,8 @@ fn condition(condition: out::Condition) -> Result<ConditionSpec, DetectorFault> 
         },
         alarm_type: name("an alarm type", condition.alarm_type)?,
         severity: Severity::clamped(condition.severity),
-        text: text("a condition's text", condition.text, TEXT_BYTES_MAX)?,
-        response: text("a condition's response", condition.response, TEXT_BYTES_MAX)?,
+        text: line("a condition's text", condition.text, TEXT_BYTES_MAX)?,
+        response: line("a condition's response", condition.response, TEXT_BYTES_MAX)?,
     })
 }
 
@@ -88,8 +94,8 @@ pub(crate) fn description(said: out::Description) -> Result<out::Description, De
     conditions(said.conditions.clone())?;
     Ok(out::Description {
         id: name("the id", said.id)?,
-        version: text("the version", said.version, NAME_BYTES_MAX)?,
-        title: text("the title", said.title, TEXT_BYTES_MAX)?,
+        version: line("the version", said.version, NAME_BYTES_MAX)?,
+        title: line("the title", said.title, TEXT_BYTES_MAX)?,
         config_schema: text("the configuration's schema", said.config_schema, SCHEMA_BYTES_MAX)?,
         ..said
     })
@@ -161,11 +167,13 @@ impl Known<'_> {
         if !(0.0..=1.0).contains(&share) {
             return Err(broken(format!("the share {share} is not between 0 and 1")));
         }
-        // What was seen may be no number; what was expected may not.
         if let Some(bound) = [low, high].into_iter().flatten().find(|bound| bound.is_nan()) {
             return Err(broken(format!("the expected value {bound} is no number")));
         }
-        Ok(Finding { signal, observed, low, high, share })
+        // What was seen may be no number, of which there is one; a bound without end is none.
+        let observed = if observed.is_finite() { observed } else { f64::NAN };
+        let bound = |bound: Option<f64>| bound.filter(|bound| bound.is_finite());
+        Ok(Finding { signal, observed, low: bound(low), high: bound(high), share })
     }
 
     /// Whether a condition has such an instance.

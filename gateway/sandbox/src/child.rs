@@ -80,7 +80,7 @@ impl Compiler for ChildCompiler {
                 Ok(read) => read.map_err(failed)?,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     drop(child);
-                    return Err(CompileError::Time(limits.cpu));
+                    return Err(CompileError::Clock(limits.cpu * CLOCK_SHARE));
                 }
             };
             if more {
@@ -92,7 +92,7 @@ impl Compiler for ChildCompiler {
             let said = said.join().ok().and_then(Result::ok).map(|(said, _)| said).unwrap_or_default();
             let said = one_line(String::from_utf8_lossy(&said).trim());
             match ended {
-                None => Err(CompileError::Time(limits.cpu)),
+                None => Err(CompileError::Clock(limits.cpu * CLOCK_SHARE)),
                 Some(status) if status.success() => Ok(code),
                 Some(status) => Err(reason(status, &said, limits)),
             }

@@ -37,8 +37,8 @@ impl Code {
         let path = self.path();
         // SAFETY: the code is what wasmtime's own compiler answered to this gateway. `Fresh` came over a pipe from a
         // process that this gateway started as its compiler, the very program that runs here. `Kept` is that same
-        // answer read from the cache: it carries a MAC under a key that only this gateway's user can read, over an
-        // entry that binds the component, the wasmtime version and the engine's settings. Both are in memory that
+        // answer read from the cache: it carries a MAC under a key that only this gateway's user can read and that
+        // does not lie there, over an entry that binds the component, the wasmtime version and the engine's settings. Both are in memory that
         // nobody else can change: bytes are copied from there, and the file is one of ours in memory, sealed against
         // any write before it was given out and named by our own descriptor, which is held open.
         unsafe {

@@ -33,6 +33,9 @@ pub enum CompileError {
     /// The compiler wanted more time.
     #[error("takes more than {} s to compile; ask its maker for a simpler one, or raise `compile_s`", .0.as_secs())]
     Time(Duration),
+    /// The machine was too busy to compile it, though it had CPU time left.
+    #[error("was not compiled within {} s by the clock, since the machine is busy; see what else runs there, or raise `compile_s`", .0.as_secs())]
+    Clock(Duration),
     /// More machine code came of it.
     #[error("becomes more than {} MB of machine code; ask its maker for a simpler one, or raise `code_mb`", .0 >> 20)]
     Code(usize),

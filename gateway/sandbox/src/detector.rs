@@ -4,16 +4,20 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 use watchfire_model::{Batch, ConditionSpec, Event, Instant, Lsn, Outcome, Verdict};
 use watchfire_pipeline::{Detector, DetectorFault, DetectorIdentity};
 
 use crate::executor::{Executor, here};
 use crate::instance::Instance;
 use crate::lane::Lane;
+use crate::plugin::Plugin;
 
 /// A running detector.
 pub(crate) struct Sandboxed {
     pub executor: Arc<Executor>,
+    /// Kept as long as somebody uses it.
+    pub _plugin: Arc<OnceCell<Plugin>>,
     pub identity: DetectorIdentity,
     pub conditions: Vec<ConditionSpec>,
     /// Whether it has a `learner`.
@@ -54,6 +58,14 @@ impl Sandboxed {
         self.keep(instance, answer)
     }
 
+    async fn process_from_elsewhere(&mut self, batch: Batch) -> Result<Outcome, DetectorFault> {
+        self.finish(|mut instance| async move {
+            let answer = instance.process(&batch).await;
+            (instance, answer)
+        })
+        .await
+    }
+
     fn keep<T>(&mut self, instance: Box<Instance>, answer: Result<T, DetectorFault>) -> Result<T, DetectorFault> {
         if answer.is_ok() {
             self.instance = Some(instance);
@@ -74,23 +86,19 @@ impl Detector for Sandboxed {
 
     /// Costs a copy of the batch and two wake-ups, unless the caller runs on the detectors' threads already.
     async fn process(&mut self, batch: &Batch) -> Result<Outcome, DetectorFault> {
-        if self.executor.is_here() {
-            let mut instance = self.take()?;
-            let _running = self.executor.running();
-            let answer = {
-                let call = pin!(instance.process(batch));
-                let call = self.lane.run(self.executor.handle(), self.executor.has_ended(), call);
-                here(call).await.and_then(|done| done)
-            };
-            let answer = answer.unwrap_or_else(|lost| Err(DetectorFault::Trap(lost.to_string())));
-            return self.keep(instance, answer);
+        if !self.executor.is_here() {
+            // Apart: what a call from there has to carry would be moved about at each call from here.
+            return Box::pin(self.process_from_elsewhere(batch.clone())).await;
         }
-        let batch = batch.clone();
-        self.finish(|mut instance| async move {
-            let answer = instance.process(&batch).await;
-            (instance, answer)
-        })
-        .await
+        let mut instance = self.take()?;
+        let answer = {
+            let (executor, lane) = (&*self.executor, &mut self.lane);
+            let _running = executor.running();
+            let call = pin!(instance.process(batch));
+            here(lane.run(executor.handle(), || executor.is_ending(), call)).await.and_then(|done| done)
+        };
+        let answer = answer.unwrap_or_else(|lost| Err(DetectorFault::Trap(lost.to_string())));
+        self.keep(instance, answer)
     }
 
     async fn explain(&mut self, condition: u16, instance: u32) -> Result<Option<Verdict>, DetectorFault> {

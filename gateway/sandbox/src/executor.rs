@@ -1,7 +1,9 @@
 //! The detectors' own threads: however busy plugins are, the gateway's other tasks have theirs. Also the clock tick
 //! that ends a plugin's slice.
 
+use std::cell::Cell;
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,6 +25,11 @@ use crate::quota::SLICE_MS;
 /// The engines in which slices pass: one for each size of stack that is asked for.
 type Engines = Arc<Mutex<Vec<EngineWeak>>>;
 
+thread_local! {
+    /// Whose thread this is: the address of its executor's [`Slices`], 0 for any other thread.
+    static OF: Cell<usize> = const { Cell::new(0) };
+}
+
 /// Threads for plugins, as many as the machine has cores.
 pub(crate) struct Executor {
     runtime: Option<Runtime>,
@@ -30,8 +37,10 @@ pub(crate) struct Executor {
     slices: Arc<Slices>,
     ticker: Thread,
     engines: Engines,
-    /// As much blocking work as there are cores; the tasks that feed detectors have blocking work of their own.
-    blocking: Semaphore,
+    /// As much is compiled at once as there are cores, and as much read: what takes the compiler minutes keeps nobody
+    /// from starting what was compiled before. The tasks that feed detectors have blocking work of their own.
+    compiling: Semaphore,
+    reading: Semaphore,
 }
 
 /// Why a piece of work has no result.
@@ -55,19 +64,22 @@ impl<T> Drop for Abort<T> {
 impl Executor {
     pub(crate) fn new() -> Result<Self, SandboxError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let slices = Arc::new(Slices::default());
+        let own = slices.address();
         // A detector in a loop is always runnable: look for new work after each of its slices.
         let runtime = Builder::new_multi_thread()
             .worker_threads(cores)
             .enable_time()
             .global_queue_interval(1)
             .thread_name("detector")
+            .on_thread_start(move || OF.set(own))
             .build()
             .map_err(SandboxError::Threads)?;
-        let slices = Arc::new(Slices::default());
         let engines = Engines::default();
         let ticker = tick(engines.clone(), slices.clone())?;
         let handle = runtime.handle().clone();
-        Ok(Self { runtime: Some(runtime), handle, slices, ticker, engines, blocking: Semaphore::new(cores) })
+        let (compiling, reading) = (Semaphore::new(cores), Semaphore::new(cores));
+        Ok(Self { runtime: Some(runtime), handle, slices, ticker, engines, compiling, reading })
     }
 
     /// From now on slices pass in this engine too, as long as it is used.
@@ -79,9 +91,9 @@ impl Executor {
         &self.handle
     }
 
-    /// Whether the caller already runs on the detectors' threads.
+    /// Whether the caller already runs on the detectors' threads. Asked at each call: no lock, and nothing is counted.
     pub(crate) fn is_here(&self) -> bool {
-        Handle::try_current().is_ok_and(|current| current.id() == self.handle.id())
+        OF.get() == self.slices.address()
     }
 
     /// Runs a detector's work on the detectors' threads: at once for a caller who is there already.
@@ -89,7 +101,8 @@ impl Executor {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Lost> {
-        let running = self.running();
+        self.begin();
+        let running = Running(self.slices.clone());
         let work = async move {
             let done = work.await;
             drop(running);
@@ -108,23 +121,50 @@ impl Executor {
     }
 
     /// Whether the threads are about to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.slices.ended.load(Ordering::Relaxed)
+    }
+
+    /// As [`Executor::is_ending`], for who outlives the call.
     pub(crate) fn has_ended(&self) -> impl Fn() -> bool + Send + Sync + 'static {
         let slices = self.slices.clone();
         move || slices.ended.load(Ordering::Relaxed)
     }
 
     /// Notes that a plugin is running, until what it answers is dropped: only then do slices pass.
-    pub(crate) fn running(&self) -> Running {
-        self.slices.running.fetch_add(1, Ordering::SeqCst);
-        if self.slices.asleep.swap(false, Ordering::SeqCst) {
-            self.ticker.unpark();
-        }
-        Running(self.slices.clone())
+    pub(crate) fn running(&self) -> Running<&Slices> {
+        self.begin();
+        Running(&self.slices)
     }
 
-    /// Runs work that blocks, such as compiling.
-    pub(crate) async fn block<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
-        let permit = self.blocking.acquire().await.map_err(|_| Lost::Ended)?;
+    /// A plugin runs from now on.
+    fn begin(&self) {
+        self.slices.running.fetch_add(1, Ordering::SeqCst);
+        // It is seldom asleep, and to look costs less than to change it.
+        if self.slices.asleep.load(Ordering::SeqCst) && self.slices.asleep.swap(false, Ordering::SeqCst) {
+            self.ticker.unpark();
+        }
+    }
+
+    /// Compiles, for seconds or minutes.
+    pub(crate) async fn compile<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Lost> {
+        self.block(&self.compiling, work).await
+    }
+
+    /// Reads and hashes files, for some hundred milliseconds.
+    pub(crate) async fn read<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
+        self.block(&self.reading, work).await
+    }
+
+    async fn block<T: Send + 'static>(
+        &self,
+        at_once: &Semaphore,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Lost> {
+        let permit = at_once.acquire().await.map_err(|_| Lost::Ended)?;
         let done = wait(self.handle.spawn_blocking(work)).await;
         drop(permit);
         done
@@ -157,16 +197,23 @@ impl Drop for Executor {
 
 /// What the ticker has to know.
 #[derive(Default)]
-struct Slices {
+pub(crate) struct Slices {
     running: AtomicUsize,
     asleep: AtomicBool,
     ended: AtomicBool,
 }
 
-/// A plugin that is running.
-pub(crate) struct Running(Arc<Slices>);
+impl Slices {
+    /// What tells one executor from another, as long as it is there.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
 
-impl Drop for Running {
+/// A plugin that is running.
+pub(crate) struct Running<S: Deref<Target = Slices>>(S);
+
+impl<S: Deref<Target = Slices>> Drop for Running<S> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
     }

@@ -61,10 +61,9 @@ impl Sandbox {
         let name = path.display().to_string();
         let bytes = self.bytes(&name).await?;
         let maker = self.maker(&Quota::default()).map_err(no_engine)?;
-        let (making, plugin) = (maker.clone(), name.clone());
         let limits = CompileLimits::from(&Quota::default());
-        let compile = move || making.compile(&plugin, &bytes, &sha256(&bytes), &limits);
-        let interfaces = self.executor.block(compile).await.map_err(lost)??;
+        let sha256 = sha256(&bytes);
+        let interfaces = self.interfaces(&maker, &name, bytes, &sha256, limits).await?;
         let ask = async move {
             let mut instance =
                 Instance::new(&maker.engine, &interfaces, Quota::default(), name.as_str().into()).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use watchfire_model::plain;
 
 use crate::bindings::log;
 use crate::quota::HostState;
@@ -80,8 +81,7 @@ fn cut(text: &str, bytes_max: usize) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let kept = text.get(..end).unwrap_or_default();
-    kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    plain(text.get(..end).unwrap_or_default())
 }
 
 impl log::Host for HostState {

@@ -1,5 +1,5 @@
 //! A detector's model as its file is at this start: read whole, bounded, held against what the configuration binds.
-//! Does not know what a model is; the plugin does.
+//! Does not know what a model is; the plugin does. Whether another one than before is taken, the shelf says.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -21,8 +21,10 @@ pub(crate) struct Model {
 pub(crate) fn read(binding: &BindingSpec) -> Result<Option<Model>, CreateError> {
     let Some(file) = &binding.model else { return Ok(None) };
     let shown = file.path.display();
-    let bytes = bytes(file, binding.quota.memory_bytes)
-        .map_err(|error| CreateError::Plugin(format!("model `{shown}` cannot be used: {error}")))?;
+    let bytes = bytes(file, binding.quota.memory_bytes).map_err(|unusable| match unusable {
+        Unusable::Not(reason) => CreateError::Plugin(format!("model `{shown}` cannot be used: {reason}")),
+        Unusable::Now(error) => CreateError::NotNow(format!("model `{shown}` cannot be read: {error}")),
+    })?;
     let sha256 = crate::sandbox::hex(&Sha256::digest(&bytes));
     match &file.sha256 {
         Some(bound) if *bound != sha256 => Err(CreateError::Plugin(format!(
@@ -33,11 +35,25 @@ pub(crate) fn read(binding: &BindingSpec) -> Result<Option<Model>, CreateError> 
     }
 }
 
+/// Why a file gives no model.
+enum Unusable {
+    /// It is none.
+    Not(String),
+    /// It cannot be read.
+    Now(std::io::Error),
+}
+
+impl From<std::io::Error> for Unusable {
+    fn from(error: std::io::Error) -> Self {
+        Self::Now(error)
+    }
+}
+
 /// A file's bytes, unless there are more than fit into the detector.
-fn bytes(file: &ModelFile, bytes_max: usize) -> std::io::Result<Vec<u8>> {
+fn bytes(file: &ModelFile, bytes_max: usize) -> Result<Vec<u8>, Unusable> {
     let opened = File::open(&file.path)?;
     if !opened.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is no file; name one"));
+        return Err(Unusable::Not("it is no file; name one".to_owned()));
     }
     // Counted while it is read: a file may grow.
     let most = u64::try_from(bytes_max).unwrap_or(u64::MAX);
@@ -45,7 +61,7 @@ fn bytes(file: &ModelFile, bytes_max: usize) -> std::io::Result<Vec<u8>> {
     opened.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > bytes_max {
         let message = format!("it has more than {bytes_max} bytes, which is all the detector's memory (`memory_mb`)");
-        return Err(std::io::Error::other(message));
+        return Err(Unusable::Not(message));
     }
     Ok(bytes)
 }

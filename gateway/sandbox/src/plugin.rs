@@ -10,7 +10,7 @@ use watchfire_pipeline::{CreateError, Quota};
 use crate::bindings::{events_in, learner, out, state};
 use crate::cache::Cache;
 use crate::code::Code;
-use crate::compiler::{CompileLimits, Compiler};
+use crate::compiler::{CompileError, CompileLimits, Compiler};
 use crate::instance::{Instance, Interfaces};
 use crate::log;
 use crate::quota::HostState;
@@ -55,9 +55,20 @@ fn no_plugin(name: &str, reason: impl std::fmt::Display) -> CreateError {
     CreateError::Plugin(format!("plugin `{name}` {}", log::one_line(&reason.to_string())))
 }
 
+/// The same where it is not the file's fault.
+fn not_now(name: &str, reason: impl std::fmt::Display) -> CreateError {
+    CreateError::NotNow(format!("plugin `{name}` {}", log::one_line(&reason.to_string())))
+}
+
 impl Maker {
-    /// Loads a component's code from the cache, or compiles it, and looks at its interfaces. Blocks: 20 ms for a small
-    /// one, 24 s for a Python component that is not in the cache.
+    /// Loads a component's code from the cache and looks at its interfaces; `None` where it must be compiled. Blocks for
+    /// some milliseconds, for a Python component 50.
+    pub(crate) fn load(&self, name: &str, bytes: &[u8], sha256: &str) -> Result<Option<Interfaces>, CreateError> {
+        check_header(name, bytes)?;
+        self.kept(name, sha256).map(|component| self.interfaces(name, &component)).transpose()
+    }
+
+    /// Compiles a component and looks at its interfaces. Blocks: 20 ms for a small one, 24 s for a Python component.
     pub(crate) fn compile(
         &self,
         name: &str,
@@ -65,18 +76,18 @@ impl Maker {
         sha256: &str,
         limits: &CompileLimits,
     ) -> Result<Interfaces, CreateError> {
-        check_header(name, bytes)?;
-        let component = match self.kept(name, sha256) {
-            Some(component) => component,
-            None => self.fresh(name, bytes, sha256, limits)?,
-        };
-        self.check_imports(name, &component)?;
-        let has = self.check_exports(name, &component)?;
+        let component = self.fresh(name, bytes, sha256, limits)?;
+        self.interfaces(name, &component)
+    }
+
+    fn interfaces(&self, name: &str, component: &Component) -> Result<Interfaces, CreateError> {
+        self.check_imports(name, component)?;
+        let has = self.check_exports(name, component)?;
         let mismatch = |error: wasmtime::Error| {
             let way_out = format!("build it against `wit/{VERSION}`");
             no_plugin(name, format_args!("does not match the contract {CONTRACT}@{VERSION} ({error:#}); {way_out}"))
         };
-        let pre = self.linker.instantiate_pre(&component).map_err(mismatch)?;
+        let pre = self.linker.instantiate_pre(component).map_err(mismatch)?;
         let detector = out::GuestIndices::new(&pre).map_err(mismatch)?;
         let state = has.state.then(|| state::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
         let learner = has.learner.then(|| learner::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
@@ -92,7 +103,10 @@ impl Maker {
     }
 
     fn fresh(&self, name: &str, bytes: &[u8], sha256: &str, limits: &CompileLimits) -> Result<Component, CreateError> {
-        let code = self.source.compiler.compile(bytes, limits).map_err(|error| no_plugin(name, error))?;
+        let code = self.source.compiler.compile(bytes, limits).map_err(|error| match error {
+            CompileError::Process(_) | CompileError::Clock(_) => not_now(name, error),
+            _ => no_plugin(name, error),
+        })?;
         let code = Code::Fresh(code);
         let component = code.load(&self.engine).map_err(|error| {
             no_plugin(name, format_args!("cannot be loaded ({error:#}); restart the gateway, its program was replaced"))

@@ -14,11 +14,11 @@ use watchfire_model::SignalInfo;
 use watchfire_pipeline::{BindingSpec, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Quota};
 
 use crate::bindings::wit::Blame;
-use crate::cache::Cache;
+use crate::cache::{Cache, CacheAt};
 use crate::compiler::{CompileLimits, Compiler, InProcess};
 use crate::detector::Sandboxed;
 use crate::executor::{Executor, Lost};
-use crate::instance::{Instance, NotStarted, sentence};
+use crate::instance::{Instance, Interfaces, NotStarted, sentence};
 use crate::lane::Lane;
 use crate::limits;
 use crate::model::{self, Model};
@@ -32,9 +32,8 @@ const FILE_BYTES_MAX: u64 = 128 << 20;
 /// What the sandbox is made with.
 #[derive(Debug, Default)]
 pub struct SandboxOptions {
-    /// Where compiled plugins are kept, with the key that authenticates them; made where it is missing. `None` compiles
-    /// at each start.
-    pub cache_dir: Option<PathBuf>,
+    /// Where compiled plugins are kept. `None` compiles at each start.
+    pub cache: Option<CacheAt>,
     /// The plugins shipped inside the program, by name.
     pub bundled: Vec<(String, Cow<'static, [u8]>)>,
     /// Who compiles. `None` compiles in this process, which suits plugins that one has made oneself.
@@ -48,8 +47,35 @@ pub trait Shelf: std::fmt::Debug + Send + Sync {
     /// The bytes of a detector's component, judged anew each time: what is judged is what runs. Blocks.
     ///
     /// # Errors
-    /// Why it may not run: a sentence with the plugin's name and the way out.
-    fn component(&self, detector: &str) -> Result<Shelved, String>;
+    /// Why it may not run.
+    fn component(&self, detector: &str) -> Result<Shelved, ShelfError>;
+
+    /// Whether a detector may judge by a model with this SHA-256, hexadecimal; asked at each start, of the very bytes
+    /// that the plugin is handed. Blocks.
+    ///
+    /// # Errors
+    /// Why it may not.
+    fn model(&self, detector: &str, sha256: &str) -> Result<(), ShelfError>;
+}
+
+/// Why a shelf gives nothing: a sentence with the plugin's name and the way out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShelfError {
+    /// A person has to do something.
+    #[error("{0}")]
+    Refused(String),
+    /// A file cannot be read; it may be in a while.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl From<ShelfError> for CreateError {
+    fn from(error: ShelfError) -> Self {
+        match error {
+            ShelfError::Refused(reason) => Self::Plugin(reason),
+            ShelfError::Unreadable(reason) => Self::NotNow(reason),
+        }
+    }
 }
 
 /// A component from a shelf.
@@ -75,7 +101,7 @@ pub struct Sandbox {
     pub(crate) executor: Arc<Executor>,
     bundled: HashMap<String, Arc<Cow<'static, [u8]>>>,
     shelf: Option<Arc<dyn Shelf>>,
-    /// Each component by digest and size of stack: compiled once, described once.
+    /// Each component that is used, by digest and size of stack: compiled once, described once.
     plugins: Mutex<HashMap<PluginKey, Arc<OnceCell<Plugin>>>>,
 }
 
@@ -85,7 +111,7 @@ impl Sandbox {
     /// # Errors
     /// When the machine cannot run compiled plugins, or the cache's folder cannot be used.
     pub fn new(options: SandboxOptions) -> Result<Arc<Self>, SandboxError> {
-        let cache = options.cache_dir.as_deref().map(Cache::open).transpose()?;
+        let cache = options.cache.as_ref().map(Cache::open).transpose()?;
         let executor = Arc::new(Executor::new()?);
         let bundled = options.bundled.into_iter().map(|(name, bytes)| (name, Arc::new(bytes))).collect();
         let compiler = options.compiler.unwrap_or_else(|| Arc::new(InProcess));
@@ -120,10 +146,13 @@ impl Sandbox {
         names.sort_unstable();
         let bundled = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let path = PathBuf::from(name);
-        let read = self.executor.block(move || read(&path)).await.map_err(lost)?;
+        let read = self.executor.read(move || read(&path)).await.map_err(lost)?;
         let way_out = format!("name a component's file or a bundled plugin ({bundled})");
-        let bytes =
-            read.map_err(|error| CreateError::Plugin(format!("plugin `{name}` cannot be read: {error}; {way_out}")))?;
+        let bytes = read.map_err(|error| {
+            let kind =
+                if error.kind() == std::io::ErrorKind::Other { CreateError::Plugin } else { CreateError::NotNow };
+            kind(format!("plugin `{name}` cannot be read: {error}; {way_out}"))
+        })?;
         Ok(Arc::new(Cow::Owned(bytes)))
     }
 
@@ -133,7 +162,7 @@ impl Sandbox {
             let bytes = self.bytes(&binding.plugin).await?;
             return self
                 .executor
-                .block(move || {
+                .read(move || {
                     let sha256 = sha256(&bytes);
                     (bytes, sha256)
                 })
@@ -141,33 +170,66 @@ impl Sandbox {
                 .map_err(lost);
         };
         let detector = binding.name.clone();
-        let given = self.executor.block(move || shelf.component(&detector)).await.map_err(lost)?;
-        let Shelved { bytes, sha256 } = given.map_err(CreateError::Plugin)?;
+        let given = self.executor.read(move || shelf.component(&detector)).await.map_err(lost)?;
+        let Shelved { bytes, sha256 } = given?;
         Ok((Arc::new(bytes), sha256))
     }
 
     pub(crate) async fn plugin(&self, binding: &BindingSpec) -> Result<Arc<OnceCell<Plugin>>, CreateError> {
         let (bytes, sha256) = self.bytes_for(binding).await?;
-        let cell = self.plugins.lock().entry((sha256.clone(), binding.quota.stack_bytes)).or_default().clone();
+        let cell = self.cell((sha256.clone(), binding.quota.stack_bytes));
         let plugin = cell.get_or_try_init(|| self.make(binding, bytes, sha256)).await?;
         fits(plugin, binding)?;
         Ok(cell)
     }
 
-    /// A detector's model, read anew at each start.
+    /// Where a plugin is or comes. What nobody uses any more goes: a Python component has 37 MB of code.
+    fn cell(&self, key: PluginKey) -> Arc<OnceCell<Plugin>> {
+        let mut plugins = self.plugins.lock();
+        plugins.retain(|known, cell| *known == key || Arc::strong_count(cell) > 1);
+        plugins.entry(key).or_default().clone()
+    }
+
+    /// A detector's model, read anew at each start, and only if it may judge by that.
     pub(crate) async fn model(&self, binding: &BindingSpec) -> Result<Option<Model>, CreateError> {
         if binding.model.is_none() {
             return Ok(None);
         }
-        let binding = binding.clone();
-        self.executor.block(move || model::read(&binding)).await.map_err(lost)?
+        let (binding, shelf) = (binding.clone(), self.shelf.clone());
+        let read = move || {
+            let model = model::read(&binding)?;
+            if let (Some(model), Some(shelf)) = (&model, shelf) {
+                shelf.model(&binding.name, &model.sha256)?;
+            }
+            Ok(model)
+        };
+        self.executor.read(read).await.map_err(lost)?
+    }
+
+    /// A component's interfaces, from the cache or compiled.
+    pub(crate) async fn interfaces(
+        &self,
+        maker: &Arc<Maker>,
+        name: &str,
+        bytes: PluginBytes,
+        sha256: &str,
+        limits: CompileLimits,
+    ) -> Result<Interfaces, CreateError> {
+        let of = || (maker.clone(), bytes.clone(), name.to_owned(), sha256.to_owned());
+        let (loading, bytes_kept, plugin, digest) = of();
+        let load = move || loading.load(&plugin, &bytes_kept, &digest);
+        if let Some(kept) = self.executor.read(load).await.map_err(lost)?? {
+            return Ok(kept);
+        }
+        let (making, bytes, plugin, digest) = of();
+        let compile = move || making.compile(&plugin, &bytes, &digest, &limits);
+        self.executor.compile(compile).await.map_err(lost)?
     }
 
     async fn make(&self, binding: &BindingSpec, bytes: PluginBytes, sha256: String) -> Result<Plugin, CreateError> {
         let maker = self.maker(&binding.quota).map_err(no_engine)?;
-        let (making, name, limits) = (maker.clone(), binding.plugin.clone(), CompileLimits::from(&binding.quota));
-        let compile = move || making.compile(&name, &bytes, &sha256, &limits).map(|interfaces| (interfaces, sha256));
-        let (interfaces, sha256) = self.executor.block(compile).await.map_err(lost)??;
+        let limits = CompileLimits::from(&binding.quota);
+        let interfaces = self.interfaces(&maker, &binding.plugin, bytes, &sha256, limits).await?;
         let (name, quota) = (binding.plugin.clone(), binding.quota);
         let describe = async move { maker.describe(&name, interfaces, sha256, quota).await };
         self.executor.start(describe).await.map_err(lost)?
@@ -180,6 +242,7 @@ impl DetectorFactory for Sandbox {
         let cell = self.plugin(binding).await?;
         let model = self.model(binding).await?;
         let (maker, spec) = (self.maker(&binding.quota).map_err(no_engine)?, binding.clone());
+        let used = cell.clone();
         let start = async move {
             let Some(plugin) = cell.get() else { return Err(lost(Lost::Ended)) };
             let engine = &maker.engine;
@@ -192,6 +255,7 @@ impl DetectorFactory for Sandbox {
         let (identity, instance) = self.executor.start(start).await.map_err(lost)??;
         Ok(Box::new(Sandboxed {
             executor: self.executor.clone(),
+            _plugin: used,
             identity,
             conditions: instance.conditions().to_vec(),
             learns: instance.learns(),

@@ -7,12 +7,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use watchfire_config::{Config, PasswordFrom, Security};
 use watchfire_console::{Alarm, Command, Console, Doing, Door};
-use watchfire_model::{Clock, SystemClock};
+use watchfire_model::{Clock, SystemClock, plain};
 
 use crate::cli::{Alarms, AlarmsCommand, Deed};
 use crate::rationalise;
 use crate::run;
-use crate::terminal::plain;
 
 /// Where the password is, unless a file is named.
 const PASSWORD: &str = "WATCHFIRE_PASSWORD";

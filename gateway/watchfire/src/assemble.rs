@@ -257,7 +257,7 @@ impl Assembly {
     /// When its cache folder cannot be made.
     pub fn sandbox(data: &Data, shelf: Arc<dyn Shelf>) -> Result<Arc<Sandbox>> {
         let options = SandboxOptions {
-            cache_dir: Some(data.cache()),
+            cache: Some(data.cache()),
             bundled: Vec::new(),
             compiler: Some(compiler()?),
             shelf: Some(shelf),

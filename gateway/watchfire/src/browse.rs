@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use watchfire_config::{Config, SourceConfig};
-use watchfire_model::SystemClock;
+use watchfire_model::{SystemClock, plain};
 use watchfire_source::{Tree, TreeNode, Variable, tree};
 
 use crate::cli::Browse;
 use crate::run;
-use crate::terminal::plain;
 
 /// Longer values are cut in the tree.
 const VALUE_CHARS: usize = 40;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use watchfire_history::SledHistory;
 use watchfire_journal::{DataDisk, FileJournal, FolderLock};
 use watchfire_pipeline::{Disk, History, Log, PortError};
+use watchfire_sandbox::CacheAt;
 
 /// The stores of a data folder.
 #[derive(Clone)]
@@ -75,9 +76,9 @@ impl Data {
         self.folder.join("pki")
     }
 
-    /// Compiled plugins.
-    pub fn cache(&self) -> PathBuf {
-        self.folder.join("cache")
+    /// Compiled plugins. The key to them lies with the other private keys.
+    pub fn cache(&self) -> CacheAt {
+        CacheAt { folder: self.folder.join("cache"), key: self.pki().join("own/compiled.key") }
     }
 
     /// Where a running gateway answers questions.

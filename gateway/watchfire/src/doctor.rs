@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use watchfire_config::{Config, SourceConfig};
-use watchfire_model::SystemClock;
+use watchfire_model::{SystemClock, plain};
 use watchfire_source::{Finding, Verdict, check_online, diagnose, survey};
 
 use crate::browse::source;
@@ -28,7 +28,7 @@ pub fn doctor(options: &Doctor) -> Result<ExitCode> {
             Verdict::Fail => "FAIL",
         };
         failed.fetch_or(finding.verdict == Verdict::Fail, Ordering::Relaxed);
-        println!("{verdict:<5}{:<14}{}", finding.step, finding.text);
+        println!("{verdict:<5}{:<14}{}", finding.step, plain(&finding.text));
     };
     let pki = config.gateway.data.join("pki");
     run::runtime()?.block_on(diagnose(source, pki, Arc::new(SystemClock), tell));
@@ -46,7 +46,7 @@ pub fn online(config: &Config) -> Result<ExitCode> {
     for source in &config.sources {
         let told = runtime.block_on(one(config, source));
         for line in &told {
-            println!("source `{}`: {line}", source.name);
+            println!("source `{}`: {}", source.name, plain(line));
         }
         wrong += told.len();
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use watchfire_model::{Edge, Extreme, Instant, Summary};
+use watchfire_model::{Edge, Extreme, Instant, Summary, plain};
 use watchfire_pipeline::{Log, summed};
 
 use crate::data::Data;
 use crate::gaps::Form;
 use crate::query::{self, Question, Span};
 use crate::run;
+use crate::terminal::quoted;
 
 /// Intervals that are told at once.
 const PAGE: usize = 1024;
@@ -106,14 +107,14 @@ impl<W: Write> List<W> {
             self.count += 1;
             let time = from.to_string();
             let [min, mean, max] = [extreme(summary.least.as_ref()), mean(summary), extreme(summary.greatest.as_ref())];
-            let (count, last) = (summary.rows(), edge(&summary.last));
+            let (count, last) = (summary.rows(), plain(&edge(&summary.last)));
             match self.form {
                 Form::Table => {
                     writeln!(self.out, "{time:<24} {count:>8} {min:>16} {mean:>16} {max:>16} {last:>16}")?;
                 }
                 Form::Csv => {
                     let last = match &summary.last.text {
-                        Some(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+                        Some(text) => quoted(text),
                         None => last,
                     };
                     let (good, at) = (summary.good, summary.last.time);

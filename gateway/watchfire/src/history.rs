@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use watchfire_config::Config;
 use watchfire_exchange::marks;
-use watchfire_model::{Instant, Rows};
+use watchfire_model::{Instant, Rows, plain};
 
 use crate::cli::{History, HistoryCommand};
 use crate::data::Data;
 use crate::query::{self, Question, Span};
+use crate::terminal::quoted;
 use crate::{every, exchange, gaps, run, verify};
 
 /// Prints the samples of a signal.
@@ -166,7 +167,7 @@ const CSV_HEAD: &str = "source_time,server_time,value,status,quality\n";
 
 fn csv(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     let value = match line.text {
-        Some(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+        Some(text) => quoted(text),
         None => line.number(),
     };
     writeln!(out, "{},{},{value},0x{:08X},{}", line.time, line.server_time, line.status, line.quality)
@@ -190,7 +191,7 @@ fn json(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
 }
 
 fn table(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
-    let value = line.text.map_or_else(|| line.number(), str::to_owned);
+    let value = line.text.map_or_else(|| line.number(), plain);
     let status = if line.status == 0 { String::new() } else { format!("0x{:08X}", line.status) };
     writeln!(out, "{:<30} {value:>22} {status} {}", line.time.to_string(), line.quality)
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use watchfire_sandbox::{Sandbox, SandboxOptions, Shelf};
+use watchfire_sandbox::{CacheAt, Sandbox, SandboxOptions, Shelf};
 
 use crate::assemble;
 
@@ -110,23 +110,28 @@ fn sandbox_with(components: &[(&str, &[u8])]) -> Result<Arc<Sandbox>> {
 /// # Errors
 /// When it cannot be started.
 pub fn sandbox_of(components: &[(&str, &[u8])], shelf: Option<Arc<dyn Shelf>>) -> Result<Arc<Sandbox>> {
-    let with = |cache_dir| -> Result<Arc<Sandbox>> {
+    let with = |cache| -> Result<Arc<Sandbox>> {
         let named = |(name, bytes): &(&str, &[u8])| ((*name).to_owned(), bytes.to_vec().into());
         let bundled = components.iter().map(named).collect();
         let compiler = Some(assemble::compiler()?);
-        Sandbox::new(SandboxOptions { cache_dir, bundled, compiler, shelf: shelf.clone() })
+        Sandbox::new(SandboxOptions { cache, bundled, compiler, shelf: shelf.clone() })
             .context("the sandbox cannot be started")
     };
-    let Some(folder) = cache_folder() else { return with(None) };
-    with(Some(folder)).or_else(|error| {
+    let Some(cache) = cache_of_the_user() else { return with(None) };
+    with(Some(cache)).or_else(|error| {
         tracing::debug!(error = format!("{error:#}"), "nothing compiled is kept for the next command");
         with(None)
     })
 }
 
-/// Where a user's programs keep what they can make again.
-fn cache_folder() -> Option<PathBuf> {
+/// Where a user's programs keep what they can make again, and the key to it where they keep what lasts.
+fn cache_of_the_user() -> Option<CacheAt> {
     let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
-    Some(caches.join("watchfire").join("plugins"))
+    let or_home = |name, below| folder(name).or_else(|| Some(folder("HOME")?.join(below)));
+    let caches = or_home("XDG_CACHE_HOME", ".cache")?;
+    let lasting = or_home("XDG_STATE_HOME", ".local/state")?;
+    Some(CacheAt {
+        folder: caches.join("watchfire").join("plugins"),
+        key: lasting.join("watchfire").join("compiled.key"),
+    })
 }

@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use watchfire_config::{Config, PluginRef};
 use watchfire_model::Clock;
 use watchfire_package::{Bound, Digest, EXTENSION, Package, PackageError, Signer, Store, Trust};
-use watchfire_sandbox::{Shelf, Shelved};
+use watchfire_sandbox::{Shelf, ShelfError, Shelved};
 
+mod accept;
 mod begin;
 mod bundled;
 mod upgrade;
@@ -61,6 +62,8 @@ struct Use {
     plugin: PluginRef,
     pinned: Option<Digest>,
     model: Option<PathBuf>,
+    /// Whether the configuration says which bytes its model is.
+    model_pinned: bool,
 }
 
 /// A file that was judged: the same bytes are judged the same.
@@ -88,6 +91,8 @@ pub struct Plugins {
     clock: Arc<dyn Clock>,
     /// Whether a changed file is tried all the same: nothing that a replay finds is announced.
     unbound: bool,
+    /// What detectors were first started with where nothing had been accepted; `None` where nothing is started.
+    models: Option<Arc<Mutex<BTreeMap<String, Digest>>>>,
 }
 
 impl std::fmt::Debug for Plugins {
@@ -101,7 +106,12 @@ impl Plugins {
     pub fn of(config: &Config, clock: &Arc<dyn Clock>) -> Self {
         let uses = config.detectors.iter();
         let one = |detector: &watchfire_config::DetectorConfig| {
-            let used = Use { plugin: detector.plugin.clone(), pinned: detector.digest, model: detector.model.clone() };
+            let used = Use {
+                plugin: detector.plugin.clone(),
+                pinned: detector.digest,
+                model: detector.model.clone(),
+                model_pinned: detector.model_digest.is_some(),
+            };
             (detector.name.clone(), used)
         };
         let store = Store::of(&config.gateway.data);
@@ -113,6 +123,7 @@ impl Plugins {
             judged: Arc::default(),
             clock: clock.clone(),
             unbound: false,
+            models: None,
         }
     }
 
@@ -144,11 +155,13 @@ impl Plugins {
     /// What the configuration means for a detector. Blocks: reads and hashes the file.
     ///
     /// # Errors
-    /// Why it may not run: one sentence with the plugin's name and the way out.
-    pub fn configured(&self, detector: &str) -> Result<Resolved, String> {
-        let Some(used) = self.uses.get(detector) else { return Err(format!("there is no detector `{detector}`")) };
+    /// Why it may not run.
+    pub fn configured(&self, detector: &str) -> Result<Resolved, Refused> {
+        let Some(used) = self.uses.get(detector) else {
+            return Err(Refused { reason: format!("there is no detector `{detector}`"), for_now: false });
+        };
         let name = name_of(&used.plugin);
-        let refused = |error: anyhow::Error| format!("plugin `{name}`: {error:#}");
+        let refused = |error: anyhow::Error| Refused::of(&name, &error);
         let resolved = match &used.plugin {
             PluginRef::Named(named) => self.named(named, used.pinned),
             PluginRef::File(path) => self.file(detector, path, used.pinned),
@@ -272,54 +285,44 @@ impl Plugins {
         };
         Ok(Judged { provenance, signer, place: 0..bytes.len() })
     }
-
-    /// Accepts what a detector's file is now.
-    ///
-    /// # Errors
-    /// When it is not trusted, is not in a file, or the list cannot be written.
-    pub fn accept(&self, detector: &str) -> Result<Resolved> {
-        let Some(used) = self.uses.get(detector) else {
-            let known = self.uses.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            bail!("there is no detector `{detector}`; there are {known}");
-        };
-        let PluginRef::File(path) = &used.plugin else {
-            bail!(
-                "detector `{detector}` runs plugin `{}` by its name; what that means changes with `watchfire plugin install`",
-                name_of(&used.plugin)
-            );
-        };
-        if let Some(pinned) = used.pinned {
-            bail!("detector `{detector}` has `digest = \"{pinned}\"` in the configuration; change it there");
-        }
-        let resolved = self.unbound_file(path, None)?;
-        let digest: Digest = resolved.provenance.digest.parse()?;
-        if let Some(signer) = &resolved.signer {
-            signer.clone().for_new(digest)?;
-        }
-        self.store.bind(|bound| {
-            bound.detector.insert(detector.to_owned(), digest);
-        })?;
-        Ok(resolved)
-    }
-
-    /// The digest of a detector's model, or why there is none; empty where it has no model. Blocks: reads the file.
-    pub fn model(&self, detector: &str) -> String {
-        // What runs beside a detector judges by the same.
-        let owner = detector.split('/').next().unwrap_or_default();
-        let Some(path) = self.uses.get(owner).and_then(|used| used.model.as_ref()) else { return String::new() };
-        match Store::read(path) {
-            Ok(bytes) => Digest::of(&bytes).to_string(),
-            Err(error) => error.to_string(),
-        }
-    }
 }
 
 impl Shelf for Plugins {
-    fn component(&self, detector: &str) -> Result<Shelved, String> {
-        let resolved = self.resolve(detector)?;
+    fn component(&self, detector: &str) -> Result<Shelved, ShelfError> {
+        let resolved = self.resolve(detector).map_err(|refused| match refused {
+            Refused { reason, for_now: true } => ShelfError::Unreadable(reason),
+            Refused { reason, for_now: false } => ShelfError::Refused(reason),
+        })?;
         let digest = resolved.provenance.digest;
         let sha256 = digest.rsplit(':').next().unwrap_or_default().to_owned();
         Ok(Shelved { bytes: resolved.component, sha256 })
+    }
+
+    fn model(&self, detector: &str, sha256: &str) -> Result<(), ShelfError> {
+        self.may_judge_by(detector, sha256).map_err(|error| ShelfError::Refused(format!("{error:#}")))
+    }
+}
+
+/// Why a detector's plugin may not run: one sentence with its name and the way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The sentence.
+    pub reason: String,
+    /// Whether a file could not be read, and may be in a while.
+    pub for_now: bool,
+}
+
+impl Refused {
+    fn of(plugin: &str, error: &anyhow::Error) -> Self {
+        let unreadable = |error: &PackageError| matches!(error, PackageError::Store { .. });
+        let for_now = error.chain().filter_map(|cause| cause.downcast_ref()).any(unreadable);
+        Self { reason: format!("plugin `{plugin}`: {error:#}"), for_now }
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reason)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use watchfire_sandbox::{Shelf, Shelved};
+use watchfire_sandbox::{Shelf, ShelfError, Shelved};
 
 use crate::provenance::Plugins;
 
@@ -30,7 +30,11 @@ impl LivePlugins {
 }
 
 impl Shelf for LivePlugins {
-    fn component(&self, detector: &str) -> Result<Shelved, String> {
+    fn component(&self, detector: &str) -> Result<Shelved, ShelfError> {
         self.now().component(detector)
+    }
+
+    fn model(&self, detector: &str, sha256: &str) -> Result<(), ShelfError> {
+        Shelf::model(&*self.now(), detector, sha256)
     }
 }

@@ -9,6 +9,7 @@ use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHasher, SaltString};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use watchfire_model::plain;
 
 use crate::control::{Control, Order};
 
@@ -100,9 +101,11 @@ impl Signals {
     }
 }
 
-/// A text that others have written, for the terminal: without control characters.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// A text as a quoted cell of comma-separated values (RFC 4180): every byte of it for a program, and for a person at a
+/// terminal without what that would obey.
+pub fn quoted(text: &str) -> String {
+    let kept = if io::stdout().is_terminal() { plain(text) } else { text.to_owned() };
+    format!("\"{}\"", kept.replace('"', "\"\""))
 }
 
 /// A text as a cell of comma-separated values (RFC 4180).

@@ -37,7 +37,7 @@ pub fn tried(config: &Config) -> Result<(Vec<Arc<ConditionDef>>, Vec<String>)> {
     let mut tried = Vec::new();
     for binding in Assembly::unnumbered(config.clone()).bindings() {
         match plugins.resolve(&binding.spec.name) {
-            Err(reason) => refused.push(told(&binding.spec.name, reason)),
+            Err(why) => refused.push(told(&binding.spec.name, why.reason)),
             // What a server must be asked for first is not known here.
             Ok(_) if binding.spec.signals.is_empty() => {}
             Ok(_) => tried.push(binding.clone()),

@@ -81,7 +81,7 @@ impl Live {
         let (name, at) = (detector.to_owned(), self.clock.now().minus(history));
         let look = move || -> Result<_> {
             let offered = plugins.offered(&name, &file)?;
-            let runs = plugins.resolve(&name).map_err(|reason| anyhow!(reason))?.provenance;
+            let runs = plugins.resolve(&name).map_err(|refused| anyhow!(refused.reason))?.provenance;
             if runs.digest == offered.provenance.digest {
                 bail!("detector `{name}` runs just that already: {}", runs.digest);
             }
@@ -227,7 +227,7 @@ impl Live {
                 let it = resolved.provenance;
                 format!("`{}` {} {} (signer: {})", it.plugin, it.version, it.digest, it.signer)
             }
-            Err(reason) => reason,
+            Err(refused) => refused.reason,
         };
         let mut told = format!("detector     {}\n", what(detector));
         let upgrade = plugins.upgrade(detector);

@@ -14,7 +14,7 @@ use crossterm::style::Stylize;
 use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use tokio_util::sync::CancellationToken;
 use watchfire_config::Config;
-use watchfire_model::{ConditionKey, Phase, Severity, SourceState};
+use watchfire_model::{ConditionKey, Phase, Severity, SourceState, plain};
 use watchfire_pipeline::{ConditionView, DetectorHealth, Stats, Surface};
 
 /// How often the view is drawn.
@@ -114,7 +114,7 @@ impl View {
         let down: Vec<String> = sources
             .iter()
             .filter(|(_, (state, _))| *state == SourceState::Down)
-            .map(|(name, (_, reason))| format!("source {name} is down: {reason}"))
+            .map(|(name, (_, reason))| format!("source {name} is down: {}", plain(reason)))
             .collect();
         let up = sources.len() - down.len();
         let mut text = format!(
@@ -190,5 +190,5 @@ fn line(view: &ConditionView) -> String {
     let time = state.receive_time.to_string();
     let clock = time.get(11..19).unwrap_or(&time);
     let response = if state.active.value { format!("  -> {}", view.def.response) } else { String::new() };
-    format!("{clock} {standing:<21} {} [{}] {}{response}", view.def.key, state.severity.value, state.message)
+    plain(&format!("{clock} {standing:<21} {} [{}] {}{response}", view.def.key, state.severity.value, state.message))
 }

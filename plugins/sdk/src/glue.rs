@@ -1,17 +1,24 @@
 //! Between the generated bindings and [`crate::Detector`]: columns are moved, never copied. For [`crate::export!`]
-//! alone.
+//! alone. The call that comes with every frame is in [`crate::frame`].
 
 use std::cell::RefCell;
 
 use crate::bindings::exports::watchfire::detector::{detector as out, events_in};
 use crate::bindings::watchfire::detector::types as wit;
+use crate::frame::Answered;
 use crate::{
     Blame, Cause, Condition, Decides, Detector, Kind, Learner, Level, Observer, Outcome, Phase, Refusal, Scale, Scope,
     Verdict,
 };
 
 /// The one detector of a component.
-pub type Cell<D> = RefCell<Option<D>>;
+pub type Cell<D> = RefCell<Option<Running<D>>>;
+
+/// A detector that was started, and what it answered last.
+pub struct Running<D> {
+    pub(crate) detector: D,
+    pub(crate) answered: Answered,
+}
 
 /// Makes a component of a detector: `export!(Hot)`, or `export!(Hot: Learner + Observer)` for one that is that as well.
 #[macro_export]
@@ -20,7 +27,7 @@ macro_rules! export {
         const _: () = {
             use $crate::bindings::exports::watchfire::detector::{detector as wit, state};
             use $crate::bindings::watchfire::detector::types::{Batch, Refusal};
-            use $crate::glue;
+            use $crate::{frame, glue};
 
             std::thread_local! {
                 static DETECTOR: glue::Cell<$detector> = const { std::cell::RefCell::new(None) };
@@ -34,14 +41,14 @@ macro_rules! export {
                 fn init(setup: wit::Setup) -> Result<Vec<wit::Condition>, Refusal> {
                     DETECTOR.with(|cell| glue::init(cell, setup))
                 }
-                fn process(batch: Batch) -> Result<wit::Outcome, Refusal> {
-                    DETECTOR.with(|cell| glue::process(cell, batch))
+                fn process(_: Batch) -> Result<wit::Outcome, Refusal> {
+                    unreachable!("it is exported by hand")
                 }
                 fn explain(condition: u16, instance: u32) -> Option<wit::Verdict> {
                     DETECTOR.with(|cell| glue::explain(cell, condition, instance))
                 }
             }
-            wit::__export_watchfire_detector_detector_0_1_0_cabi!(Component with_types_in wit);
+            $crate::export_detector!();
 
             impl state::Guest for Component {
                 fn save() -> Vec<u8> {
@@ -55,6 +62,63 @@ macro_rules! export {
 
             $($crate::export_also!($first); $($crate::export_also!($more);)*)?
         };
+    };
+}
+
+/// The functions of the interface `detector` under the names by which a component is made of them. `process` has none to
+/// be called after it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_detector {
+    () => {
+        #[unsafe(export_name = "watchfire:detector/detector@0.1.0#describe")]
+        unsafe extern "C" fn describe() -> *mut u8 {
+            unsafe { wit::_export_describe_cabi::<Component>() }
+        }
+        #[unsafe(export_name = "cabi_post_watchfire:detector/detector@0.1.0#describe")]
+        unsafe extern "C" fn after_describe(answer: *mut u8) {
+            unsafe { wit::__post_return_describe::<Component>(answer) }
+        }
+        #[unsafe(export_name = "watchfire:detector/detector@0.1.0#init")]
+        unsafe extern "C" fn init(
+            config: *mut u8,
+            config_bytes: usize,
+            signals: *mut u8,
+            count: usize,
+            seed: i64,
+            has_model: i32,
+            model: *mut u8,
+            model_bytes: usize,
+        ) -> *mut u8 {
+            unsafe {
+                wit::_export_init_cabi::<Component>(
+                    config,
+                    config_bytes,
+                    signals,
+                    count,
+                    seed,
+                    has_model,
+                    model,
+                    model_bytes,
+                )
+            }
+        }
+        #[unsafe(export_name = "cabi_post_watchfire:detector/detector@0.1.0#init")]
+        unsafe extern "C" fn after_init(answer: *mut u8) {
+            unsafe { wit::__post_return_init::<Component>(answer) }
+        }
+        #[unsafe(export_name = "watchfire:detector/detector@0.1.0#process")]
+        unsafe extern "C" fn process(batch: *mut frame::Columns) -> *const u8 {
+            DETECTOR.with(|cell| unsafe { frame::process(cell, batch) })
+        }
+        #[unsafe(export_name = "watchfire:detector/detector@0.1.0#explain")]
+        unsafe extern "C" fn explain(condition: i32, instance: i32) -> *mut u8 {
+            unsafe { wit::_export_explain_cabi::<Component>(condition, instance) }
+        }
+        #[unsafe(export_name = "cabi_post_watchfire:detector/detector@0.1.0#explain")]
+        unsafe extern "C" fn after_explain(answer: *mut u8) {
+            unsafe { wit::__post_return_explain::<Component>(answer) }
+        }
     };
 }
 
@@ -98,8 +162,20 @@ pub fn log(level: u8, message: &str) {
     crate::bindings::watchfire::detector::log::write(level, message);
 }
 
-fn not_started() -> wit::Refusal {
-    wit::Refusal { blame: wit::Blame::Bug, key: None, message: "called before `init`".to_owned() }
+pub(crate) fn not_started() -> Refusal {
+    Refusal { blame: Blame::Bug, key: None, message: "called before `init`".to_owned() }
+}
+
+/// What a call makes of a detector that was started.
+fn with<D, T>(cell: &Cell<D>, call: impl FnOnce(&mut D) -> Result<T, Refusal>) -> Result<T, wit::Refusal> {
+    let mut running = cell.borrow_mut();
+    let answer = running.as_mut().ok_or_else(not_started).and_then(|running| call(&mut running.detector));
+    answer.map_err(refusal)
+}
+
+/// What it makes of one that may not have been.
+fn seen<D, T>(cell: &Cell<D>, look: impl FnOnce(&D) -> T) -> Option<T> {
+    cell.borrow().as_ref().map(|running| look(&running.detector))
 }
 
 #[doc(hidden)]
@@ -125,54 +201,48 @@ pub fn init<D: Detector>(cell: &Cell<D>, setup: out::Setup) -> Result<Vec<out::C
     let signals = setup.signals.into_iter().map(signal).collect();
     let setup = crate::Setup { config: setup.config, signals, seed: setup.seed, model: setup.model };
     let (detector, conditions) = D::init(setup).map_err(refusal)?;
-    *cell.borrow_mut() = Some(detector);
+    *cell.borrow_mut() = Some(Running { detector, answered: Answered::default() });
+    crate::memory::open();
     Ok(conditions.into_iter().map(condition).collect())
 }
 
 #[doc(hidden)]
-pub fn process<D: Detector>(cell: &Cell<D>, batch: wit::Batch) -> Result<out::Outcome, wit::Refusal> {
-    let mut detector = cell.borrow_mut();
-    let detector = detector.as_mut().ok_or_else(not_started)?;
-    detector.process(&columns(batch)).map(outcome).map_err(refusal)
-}
-
-#[doc(hidden)]
 pub fn explain<D: Detector>(cell: &Cell<D>, condition: u16, instance: u32) -> Option<out::Verdict> {
-    cell.borrow().as_ref()?.explain(condition, instance).map(verdict)
+    seen(cell, |detector| detector.explain(condition, instance)).flatten().map(verdict)
 }
 
 #[doc(hidden)]
 pub fn save<D: Detector>(cell: &Cell<D>) -> Vec<u8> {
-    cell.borrow().as_ref().map(D::save).unwrap_or_default()
+    seen(cell, D::save).unwrap_or_default()
 }
 
 #[doc(hidden)]
 pub fn load<D: Detector>(cell: &Cell<D>, state_version: u32, bytes: &[u8]) -> Result<(), wit::Refusal> {
-    cell.borrow_mut().as_mut().ok_or_else(not_started)?.load(state_version, bytes).map_err(refusal)
+    with(cell, |detector| detector.load(state_version, bytes))
 }
 
 #[doc(hidden)]
 pub fn learn<D: Learner>(cell: &Cell<D>, batch: wit::Batch) -> Result<(), wit::Refusal> {
-    cell.borrow_mut().as_mut().ok_or_else(not_started)?.learn(&columns(batch)).map_err(refusal)
+    with(cell, |detector| detector.learn(&columns(batch)))
 }
 
 #[doc(hidden)]
 pub fn freeze<D: Learner>(cell: &Cell<D>, on: bool) {
-    if let Some(detector) = cell.borrow_mut().as_mut() {
-        detector.freeze(on);
+    if let Some(running) = cell.borrow_mut().as_mut() {
+        running.detector.freeze(on);
     }
 }
 
 #[doc(hidden)]
 pub fn forget<D: Learner>(cell: &Cell<D>, signal: Option<u32>) {
-    if let Some(detector) = cell.borrow_mut().as_mut() {
-        detector.forget(signal);
+    if let Some(running) = cell.borrow_mut().as_mut() {
+        running.detector.forget(signal);
     }
 }
 
 #[doc(hidden)]
 pub fn model<D: Learner>(cell: &Cell<D>) -> Vec<u8> {
-    cell.borrow().as_ref().map(D::model).unwrap_or_default()
+    seen(cell, D::model).unwrap_or_default()
 }
 
 #[doc(hidden)]
@@ -183,9 +253,7 @@ pub fn observe<D: Observer>(
     events: Vec<events_in::Event>,
 ) -> Result<out::Outcome, wit::Refusal> {
     let events: Vec<_> = events.into_iter().map(event).collect();
-    let mut detector = cell.borrow_mut();
-    let detector = detector.as_mut().ok_or_else(not_started)?;
-    detector.observe(frame, now, &events).map(outcome).map_err(refusal)
+    with(cell, |detector| detector.observe(frame, now, &events)).map(outcome)
 }
 
 fn event(event: events_in::Event) -> crate::Event {

@@ -54,6 +54,8 @@ mod config;
 mod contract;
 mod detector;
 #[cfg(target_arch = "wasm32")]
+pub mod frame;
+#[cfg(target_arch = "wasm32")]
 pub mod glue;
 #[cfg(target_arch = "wasm32")]
 mod memory;

@@ -45,7 +45,9 @@ fn binding() -> BindingSpec {
 
 fn is_good(verdict: &Verdict) -> bool {
     let finding = |finding: &watchfire_model::Finding| {
-        finding.signal < SIGNALS && finding.observed.is_finite() && (0.0..=1.0).contains(&finding.share)
+        let observed = finding.observed.is_finite() || finding.observed.to_bits() == f64::NAN.to_bits();
+        let bounds = [finding.low, finding.high].iter().flatten().all(|bound| bound.is_finite());
+        finding.signal < SIGNALS && observed && bounds && (0.0..=1.0).contains(&finding.share)
     };
     verdict.condition == 0
         && verdict.instance < SIGNALS

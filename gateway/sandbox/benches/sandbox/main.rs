@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use watchfire_model::{Batch, Instant as Time, Lsn, SignalId, SignalInfo};
 use watchfire_pipeline::{BindingSpec, Quota};
-use watchfire_sandbox::{ChildCompiler, Sandbox, SandboxOptions};
+use watchfire_sandbox::{CacheAt, ChildCompiler, Sandbox, SandboxOptions};
 
 /// The first argument with which this program compiles, as the gateway's child does.
 const COMPILE: &str = "compile-plugin";
@@ -55,10 +55,11 @@ fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
 /// A sandbox as the gateway's: it compiles in a child and keeps what it compiled in that folder, if any.
 fn sandbox(
     plugins: Vec<(String, Cow<'static, [u8]>)>,
-    cache_dir: Option<PathBuf>,
+    kept_in: Option<PathBuf>,
 ) -> Result<Arc<Sandbox>, Box<dyn Error>> {
+    let cache = kept_in.map(|folder| CacheAt { key: folder.with_extension("key"), folder });
     let compiler = ChildCompiler::this_program(vec![COMPILE.into()])?;
-    Ok(Sandbox::new(SandboxOptions { cache_dir, bundled: plugins, compiler: Some(Arc::new(compiler)), shelf: None })?)
+    Ok(Sandbox::new(SandboxOptions { cache, bundled: plugins, compiler: Some(Arc::new(compiler)), shelf: None })?)
 }
 
 /// The bytes of a built detector.

@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use watchfire_pipeline::DetectorFactory;
-use watchfire_sandbox::{Sandbox, SandboxError, SandboxOptions};
+use watchfire_sandbox::{CacheAt, Sandbox, SandboxError, SandboxOptions};
 
 use crate::setup::{batch, binding, bundled};
 
+fn at(cache: &Path) -> CacheAt {
+    CacheAt { folder: cache.to_owned(), key: cache.with_extension("key") }
+}
+
 /// Makes a sandbox with this cache and runs a detector in it.
 async fn run(cache: &Path) {
-    let options = SandboxOptions { cache_dir: Some(cache.to_owned()), bundled: bundled(), ..SandboxOptions::default() };
+    let options = SandboxOptions { cache: Some(at(cache)), bundled: bundled(), ..SandboxOptions::default() };
     let sandbox = Sandbox::new(options).unwrap();
     let mut detector = sandbox.create(&binding("limit", r#"{"high":10}"#, 1)).await.unwrap();
     assert_eq!(detector.process(&batch(1, &[11.0])).await.unwrap().verdicts.len(), 1);
@@ -34,7 +38,7 @@ async fn compiled_code_is_used_again_only_while_it_is_ours() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("made/here");
     run(&cache).await;
-    let key = cache.join("key");
+    let key = at(&cache).key;
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
 
@@ -84,11 +88,26 @@ fn a_cache_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, b"").unwrap();
-    let Err(error) = Sandbox::new(SandboxOptions { cache_dir: Some(file.join("cache")), ..SandboxOptions::default() })
-    else {
+    let cache = Some(at(&file.join("cache")));
+    let Err(error) = Sandbox::new(SandboxOptions { cache, ..SandboxOptions::default() }) else {
         panic!("a file is no folder");
     };
     assert!(matches!(&error, SandboxError::Cache { path, .. } if *path == file.join("cache")), "{error}");
+}
+
+/// Who can write the folder of compiled plugins, and nothing else, brings nothing to run: with a key of theirs they could.
+#[tokio::test]
+async fn who_can_write_the_cache_alone_has_no_key_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    run(&cache).await;
+    let names = std::fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().all(|name| name.ends_with(".compiled")));
+    let inside = CacheAt { key: cache.join("key"), folder: cache };
+    let Err(error) = Sandbox::new(SandboxOptions { cache: Some(inside), ..SandboxOptions::default() }) else {
+        panic!("a key beside what it authenticates is none");
+    };
+    assert!(error.to_string().contains("the key may not lie where it authenticates"), "{error}");
 }
 
 #[tokio::test]

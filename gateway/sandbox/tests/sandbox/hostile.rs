@@ -206,6 +206,16 @@ const CASES: &[Case] = &[
         r"plugin `describe-a-path` does not say what it is: broke the contract: the id `a\u{1b}[31mr` is no name; letters, digits, `-`, `_` and `.` make one; ask its maker",
     ),
     (
+        "a-title-of-two-lines",
+        &[("defs", r#"(data (i32.const 160) "good\0adigest       sha256:00")"#), ("describe", TITLE)],
+        "plugin `a-title-of-two-lines` does not say what it is: broke the contract: the title holds control characters; ask its maker",
+    ),
+    (
+        "a-title-that-runs-backwards",
+        &[("defs", r#"(data (i32.const 160) "\e2\80\aeexe.good             ")"#), ("describe", TITLE)],
+        "plugin `a-title-that-runs-backwards` does not say what it is: broke the contract: the title holds control characters; ask its maker",
+    ),
+    (
         "init-never-returns",
         &[("init", "(loop $l (br $l))")],
         "used up its fuel: it computed more than one call may (`fuel_per_call`, `fuel_per_row`)",
@@ -236,6 +246,8 @@ const CASES: &[Case] = &[
 const SLOW: &str = "(loop $l (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) \
     (i32.const 20000000))))";
 const TABLES: &str = "(loop $l (drop (table.grow $t (ref.null func) (i32.const 1000))) (br $l))";
+/// The title is what lies at 160.
+const TITLE: &str = "(i32.store (i32.const 272) (i32.const 160)) (i32.store (i32.const 276) (i32.const 24))";
 /// One verdict is answered.
 const VERDICT: &str = "(i32.store (i32.const 744) (i32.const 896)) (i32.store (i32.const 748) (i32.const 1))";
 

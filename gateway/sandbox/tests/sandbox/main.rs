@@ -11,6 +11,7 @@ mod files;
 mod guest;
 mod hostile;
 mod learner;
+mod makers;
 mod model;
 mod observer;
 mod quotas;

@@ -56,7 +56,7 @@ async fn a_model_that_cannot_be_used_is_refused_with_the_way_out() {
     let mut another = with(&written(&folder, "m.onnx", b"one"), "{}");
     another.model = another.model.map(|model| ModelFile { sha256: Some("00".repeat(32)), ..model });
     for (spec, words) in [
-        (missing, "none.onnx` cannot be used: No such file"),
+        (missing, "none.onnx` cannot be read: No such file"),
         (a_folder, "cannot be used: it is no file; name one"),
         (large, "it has more than 4194304 bytes, which is all the detector's memory (`memory_mb`)"),
         (another, "is sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed, but the detector's"),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use pack::{Label, PACKAGE};
-use watchfire_model::{Decides, Scope};
+use watchfire_model::{Decides, Scope, plain};
 use watchfire_package::Digest;
 use watchfire_sandbox::Inspection;
 
@@ -32,7 +32,7 @@ pub fn check(options: &Check) -> Result<ExitCode> {
     println!("size         {} bytes", bytes.len());
     label(&Label::read(&bytes).unwrap_or_default());
     let faults = contract(&file.display().to_string(), &bytes)?;
-    faults.iter().for_each(|fault| println!("refused      {fault}"));
+    faults.iter().for_each(|fault| println!("refused      {}", plain(fault)));
     if faults.is_empty() {
         println!("good         a gateway of this version runs it");
     }
@@ -51,8 +51,8 @@ pub fn contract(name: &str, bytes: &[u8]) -> Result<Vec<String>> {
     } else {
         match pack::shape(bytes) {
             Ok(shape) => {
-                println!("imports      {}", listed(&shape.imports));
-                println!("exports      {}", listed(&shape.exports));
+                println!("imports      {}", plain(&listed(&shape.imports)));
+                println!("exports      {}", plain(&listed(&shape.exports)));
                 let foreign = shape.imports.iter().filter(|import| !import.starts_with(PACKAGE));
                 faults.extend(foreign.map(|import| format!("it wants `{import}`; {}", pack::way_out(import))));
             }

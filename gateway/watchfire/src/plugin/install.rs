@@ -12,7 +12,7 @@ use watchfire_package::{Package, Store};
 
 use super::verify;
 use crate::cli::ConfigFile;
-use crate::provenance::{self, Plugins};
+use crate::provenance::{self, Plugins, Provenance};
 
 /// Options of `plugin install`.
 #[derive(Args, Debug)]
@@ -74,7 +74,7 @@ pub fn install(options: &Install) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Accepts what a detector's file is now.
+/// Accepts what a detector's file is now, and what its model is.
 ///
 /// # Errors
 /// When it is not trusted, or the detector does not run a file.
@@ -87,8 +87,15 @@ pub fn accept(options: &Accept) -> Result<ExitCode> {
         );
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let accepted = Plugins::of(&config, &clock).accept(&options.detector)?.provenance;
-    let (detector, digest, signer) = (&options.detector, accepted.digest, accepted.signer);
-    println!("accepted     detector `{detector}` runs {digest} from the gateway's next start on (signer: {signer})");
+    let accepted = Plugins::of(&config, &clock).accept(&options.detector)?;
+    let detector = &options.detector;
+    if let Some(Provenance { digest, signer, .. }) = accepted.component {
+        println!(
+            "accepted     detector `{detector}` runs {digest} from the gateway's next start on (signer: {signer})"
+        );
+    }
+    if let Some(model) = accepted.model {
+        println!("accepted     detector `{detector}` judges by the model {model} from the gateway's next start on");
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,13 +1,14 @@
 //! `watchfire plugin model` and `forget`: what a detector of a running gateway has learned, for a person to look at or to
 //! take away.
 
-use std::io::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use watchfire_config::Config;
+use watchfire_model::plain_lines;
 
 use crate::cli::ConfigFile;
 use crate::control::Order;
@@ -61,7 +62,9 @@ pub fn model(options: &Model) -> Result<ExitCode> {
             written.with_context(|| format!("`{}` cannot be written", out.display()))?;
             println!("{}", out.display());
         }
-        (None, Ok(text)) => println!("{text}"),
+        (None, Ok(text)) => {
+            println!("{}", if io::stdout().is_terminal() { plain_lines(text) } else { text.to_owned() })
+        }
         (None, Err(_)) => bail!("it is no text; write it to a file with `--out FILE`"),
     }
     Ok(ExitCode::SUCCESS)

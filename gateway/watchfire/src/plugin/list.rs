@@ -72,7 +72,12 @@ pub fn list(options: &List) -> Result<ExitCode> {
     println!("\ndetectors");
     let mut good = true;
     for detector in &config.detectors {
+        let refused = |reason: String| println!("  {}: refused: {reason}", detector.name);
         match plugins.resolve(&detector.name) {
+            Ok(_) if let Some(reason) = plugins.model_refused(&detector.name) => {
+                good = false;
+                refused(reason);
+            }
             Ok(resolved) => {
                 let told = resolved.provenance;
                 println!(
@@ -87,9 +92,9 @@ pub fn list(options: &List) -> Result<ExitCode> {
                     println!("    in shadow    {digest}");
                 }
             }
-            Err(reason) => {
+            Err(why) => {
                 good = false;
-                println!("  {}: refused: {reason}", detector.name);
+                refused(why.reason);
             }
         }
     }

@@ -22,7 +22,7 @@ const WORLD: File = ("wit/guest.wit", own!("templates/guest.wit"));
 const DEPENDENCY: File = ("wit/deps/detector/detector.wit", CONTRACT);
 
 /// Rust, with the SDK.
-pub const RUST: [File; 16] = [
+pub const RUST: [File; 17] = [
     ("wit/0.1.0/detector.wit", CONTRACT),
     ("Cargo.toml", own!("templates/rust/Cargo.toml.in")),
     // The versions that the bundled detectors are built with; cargo drops those that are not needed.
@@ -35,6 +35,7 @@ pub const RUST: [File; 16] = [
     ("watchfire/sdk/src/config.rs", own!("../../plugins/sdk/src/config.rs")),
     ("watchfire/sdk/src/contract.rs", own!("../../plugins/sdk/src/contract.rs")),
     ("watchfire/sdk/src/detector.rs", own!("../../plugins/sdk/src/detector.rs")),
+    ("watchfire/sdk/src/frame.rs", own!("../../plugins/sdk/src/frame.rs")),
     ("watchfire/sdk/src/glue.rs", own!("../../plugins/sdk/src/glue.rs")),
     ("watchfire/sdk/src/lib.rs", own!("../../plugins/sdk/src/lib.rs")),
     ("watchfire/sdk/src/memory.rs", own!("../../plugins/sdk/src/memory.rs")),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use watchfire_config::Config;
-use watchfire_model::{Clock, SystemClock};
+use watchfire_model::{Clock, SystemClock, plain};
 use watchfire_package::{Package, PackageError, Publisher, PublisherKey, Signer, Store, Trust};
 
 use super::check;
@@ -41,7 +41,7 @@ pub fn verify(options: &Verify) -> Result<ExitCode> {
     };
     let bytes = Store::read(&options.file)?;
     let faults = show(&options.file, &bytes, &trust)?;
-    faults.iter().for_each(|fault| println!("refused      {fault}"));
+    faults.iter().for_each(|fault| println!("refused      {}", plain(fault)));
     if faults.is_empty() {
         println!("good         whole, signed by whom you trust or allowed, and run by a gateway of this version");
     }

@@ -11,8 +11,11 @@ use super::{Plugins, Provenance, Resolved, Use};
 impl Plugins {
     /// Looks at every detector's plugin before they are started: tells the log, and binds files that are new.
     pub fn begin(&mut self) -> BTreeMap<String, Provenance> {
+        // What has no model on record yet is bound to the one that it is first started with.
+        self.models.get_or_insert_default();
+        let resolve = |name: &str| self.resolve(name).map_err(|refused| refused.reason);
         let mut found: BTreeMap<String, Result<Resolved, String>> =
-            self.names().map(|detector| (detector.clone(), self.resolve(&detector))).collect();
+            self.names().map(|detector| (detector.clone(), resolve(&detector))).collect();
         let mut new = BTreeMap::new();
         for (detector, resolved) in &mut found {
             if let Ok(given) = resolved {

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use watchfire_package::{Digest, EXTENSION, Store, Upgrade};
 
-use super::{Plugins, Provenance, Resolved, name_of};
+use super::{Plugins, Provenance, Refused, Resolved, name_of};
 
 /// A component that somebody wants a detector to run.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl Plugins {
     /// What a detector may run, or what runs beside one. Blocks: reads and hashes files.
     ///
     /// # Errors
-    /// Why it may not: one sentence with the plugin's name and the way out.
-    pub fn resolve(&self, detector: &str) -> Result<Resolved, String> {
+    /// Why it may not.
+    pub fn resolve(&self, detector: &str) -> Result<Resolved, Refused> {
         let beside = |upgrade: &Upgrade| upgrade.beside.clone().filter(|beside| beside.kept_as == detector);
         if let Some(digest) = self.upgrades().find_map(|(_, upgrade)| beside(upgrade)?.digest) {
             return self.kept(digest);
@@ -69,7 +69,7 @@ impl Plugins {
     }
 
     /// A component that was taken into the store.
-    fn kept(&self, digest: Digest) -> Result<Resolved, String> {
+    fn kept(&self, digest: Digest) -> Result<Resolved, Refused> {
         let kept = || -> Result<Resolved> {
             let (packed, bare) = (self.store.path(digest), self.store.bare_path(digest));
             let path = if packed.exists() { packed } else { bare };
@@ -81,7 +81,7 @@ impl Plugins {
             }
             Ok(resolved)
         };
-        kept().map_err(|error| format!("plugin {digest}: {error:#}"))
+        kept().map_err(|error| Refused::of(&digest.to_string(), &error))
     }
 
     /// Judges a file as a detector's next version. Blocks.
@@ -121,7 +121,7 @@ impl Plugins {
     /// # Errors
     /// When it is refused.
     pub fn over(&self, detector: &str) -> Result<Digest> {
-        let configured = self.configured(detector).map_err(|reason| anyhow::anyhow!(reason))?;
+        let configured = self.configured(detector).map_err(|refused| anyhow::anyhow!(refused.reason))?;
         Ok(configured.provenance.digest.parse()?)
     }
 
