@@ -125,6 +125,11 @@ fn without_part(key: &[u8]) -> &[u8] {
 }
 
 impl Ctl {
+    /// Its database.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Opens the database of a data folder.
     ///
     /// # Errors

@@ -129,9 +129,17 @@ impl Days {
         self.goes_on = true;
     }
 
-    /// What was found damaged and is gone on without, one sentence each.
+    /// What was found damaged and is gone on without, one sentence each, and what would not outlive a power cut.
     pub fn given_up(&self) -> Vec<String> {
+        self.open.lock().iter().for_each(|(_, store)| self.look_at(store));
         self.given_up.lock().iter().cloned().collect()
+    }
+
+    /// Takes note of what a database has done that it must not.
+    pub fn look_at(&self, store: &Store) {
+        if let Some(told) = store.beyond_its_file() {
+            self.tell(told);
+        }
     }
 
     /// Takes note of damage that is gone on without, or gives it back where somebody else must decide.
@@ -228,6 +236,7 @@ impl Days {
     pub fn close(&self, slots: impl Iterator<Item = Slot>) {
         let mut open = self.open.lock();
         for slot in slots {
+            open.iter().filter(|(held, _)| *held == slot).for_each(|(_, store)| self.look_at(store));
             open.retain(|(held, store)| *held != slot || Arc::strong_count(store) > 1);
         }
         drop(open);
@@ -235,7 +244,6 @@ impl Days {
     }
 
     /// With slots of so many bytes.
-    #[cfg(test)]
     pub fn set_slot_bytes(&mut self, bytes: u64) {
         self.slot_bytes = bytes;
     }

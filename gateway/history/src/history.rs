@@ -95,8 +95,8 @@ impl SledHistory {
         self
     }
 
-    /// With slots of so many bytes.
-    #[cfg(test)]
+    /// With slots of so many bytes instead of 64 MB: for whoever tests what happens when many are filled.
+    #[must_use]
     pub fn with_slots_of(mut self, bytes: u64) -> Self {
         self.days.set_slot_bytes(bytes);
         self
@@ -334,6 +334,7 @@ impl History for SledHistory {
     }
 
     fn given_up(&self) -> Vec<String> {
+        self.days.look_at(self.ctl.store());
         self.days.given_up()
     }
 

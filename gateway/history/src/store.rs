@@ -129,14 +129,18 @@ impl Store {
         Err(PortError::Io { doing: format!("writing to `{}`", self.folder.display()), source })
     }
 
-    fn watch_blobs(&self) {
+    /// What is to be told where the database has put a page into a file of its own: values are bounded so that it need
+    /// not.
+    pub fn beyond_its_file(&self) -> Option<String> {
         let blobs = self.folder.join("blobs");
-        if std::fs::read_dir(&blobs).is_ok_and(|mut entries| entries.next().is_some()) {
-            tracing::error!(
-                folder = %blobs.display(),
-                "the database has put a page into a file of its own, which would not survive a power cut"
-            );
-        }
+        let has_some = std::fs::read_dir(&blobs).is_ok_and(|mut entries| entries.next().is_some());
+        has_some.then(|| {
+            format!(
+                "the database has put a page into a file of its own in `{}`, which would not survive a power cut; make a \
+                 backup, and report it",
+                blobs.display()
+            )
+        })
     }
 
     fn usable(&self) -> Result<RwLockReadGuard<'_, Option<Handles>>, PortError> {
@@ -284,7 +288,6 @@ impl KeyValue for Store {
             self.unsettled.store(false, Ordering::SeqCst);
         }
         drop(open);
-        self.watch_blobs();
         Ok(())
     }
 }

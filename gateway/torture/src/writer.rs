@@ -94,10 +94,13 @@ pub fn checkpoint(lsn: u64) -> Checkpoint {
     }
 }
 
+/// Slots so small that their days have several.
+const SLOT_BYTES: u64 = 1 << 20;
+
 /// The log of a data folder, opened as the gateway does. A journal that does not go on where the sealed records end is a
 /// loss.
 pub fn open(folder: &Path) -> (Arc<Log>, Arc<FileJournal>, Arc<SledHistory>) {
-    let history = Arc::new(SledHistory::open(folder).unwrap());
+    let history = Arc::new(SledHistory::open(folder).unwrap().with_slots_of(SLOT_BYTES));
     let journal = Arc::new(FileJournal::open_after(folder, history.sealed()).unwrap());
     assert!(journal.first() <= history.sealed().next(), "the journal begins at {} too late", journal.first());
     (Log::new(journal.clone(), history.clone()), journal, history)

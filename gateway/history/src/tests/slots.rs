@@ -163,3 +163,16 @@ fn a_gateway_passes_over_records_that_are_damaged_and_trends_are_refused() {
     assert!(range(&history, SignalId(0), Instant::MIN, Instant::MAX).is_err());
     assert!(place(folder.path(), 1).exists(), "the other signals are still there");
 }
+
+#[test]
+fn what_a_database_puts_beside_its_file_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = small(folder.path());
+    history.seal(&records(1, 20, 30)).unwrap();
+    assert!(history.given_up().is_empty());
+    let blobs = folder.path().join("ctl/blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    std::fs::write(blobs.join("17"), "").unwrap();
+    let told = history.given_up();
+    assert!(told.len() == 1 && told[0].contains("ctl/blobs") && told[0].contains("backup"), "{told:?}");
+}
