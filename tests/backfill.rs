@@ -151,6 +151,37 @@ fn what_open62541_gave_while_the_line_hung_is_not_missed() {
     after_an_outage(open62541, Proxy::hang);
 }
 
+/// The source's clock goes an hour forward in one outage, and back in another.
+fn after_steps_of_the_clock(server: fn(&Path) -> Recorded) {
+    let mut plant = Site1::begin(server);
+    for step in [3600.0, -3600.0] {
+        plant.proxy.cut();
+        plant.gateway.as_ref().unwrap().logged(&["WARN", "plant", "connection lost"]);
+        plant.give(3);
+        plant.seconds += step;
+        plant.give(3);
+        plant.proxy.open();
+        plant.give(2);
+        plant.served.sort_by_key(|(time, _)| *time);
+        plant.is_whole();
+    }
+}
+
+#[test]
+fn nothing_is_missing_nor_double_when_the_clock_of_asyncua_steps_by_an_hour() {
+    after_steps_of_the_clock(asyncua);
+}
+
+#[test]
+fn nothing_is_missing_nor_double_when_the_clock_of_node_opcua_steps_by_an_hour() {
+    after_steps_of_the_clock(node_opcua);
+}
+
+#[test]
+fn nothing_is_missing_nor_double_when_the_clock_of_open62541_steps_by_an_hour() {
+    after_steps_of_the_clock(open62541);
+}
+
 #[test]
 fn what_a_server_gave_before_it_was_restarted_is_fetched_from_its_file() {
     let mut plant = Site1::begin(asyncua);

@@ -85,10 +85,36 @@ impl Watched {
     }
 }
 
+/// A server that keeps no history.
+fn asyncua() -> Recorded {
+    Recorded::new("tep_normal.csv", Some(FIRST))
+}
+
+fn node_opcua() -> Recorded {
+    Recorded::by_node_opcua(&[SIGNAL], FIRST).without_history()
+}
+
+fn open62541() -> Recorded {
+    Recorded::by_open62541(&[SIGNAL], FIRST).without_history()
+}
+
 #[test]
-fn a_source_that_is_killed_and_restarted_is_read_again() {
-    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
-    let mut plant = Watched::begin(&recorded, &recorded.url());
+fn a_source_of_asyncua_that_is_killed_and_restarted_is_read_again() {
+    killed_and_restarted(&asyncua());
+}
+
+#[test]
+fn a_source_of_node_opcua_that_is_killed_and_restarted_is_read_again() {
+    killed_and_restarted(&node_opcua());
+}
+
+#[test]
+fn a_source_of_open62541_that_is_killed_and_restarted_is_read_again() {
+    killed_and_restarted(&open62541());
+}
+
+fn killed_and_restarted(recorded: &Recorded) {
+    let mut plant = Watched::begin(recorded, &recorded.url());
     let begin = plant.hmi.mark();
     plant.server.peer.process.kill();
     let lost = plant.told(begin, true);
@@ -105,10 +131,23 @@ fn a_source_that_is_killed_and_restarted_is_read_again() {
 
 #[test]
 fn a_connection_that_is_cut_for_three_seconds_is_made_again() {
-    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    cut_for_three_seconds(&asyncua());
+}
+
+#[test]
+fn one_to_node_opcua_that_is_cut_leaves_its_gap_on_record() {
+    cut_for_three_seconds(&node_opcua());
+}
+
+#[test]
+fn one_to_open62541_that_is_cut_leaves_its_gap_on_record() {
+    cut_for_three_seconds(&open62541());
+}
+
+fn cut_for_three_seconds(recorded: &Recorded) {
     let proxy = Proxy::to(recorded.port);
     let url = format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port);
-    let mut plant = Watched::begin(&recorded, &url);
+    let mut plant = Watched::begin(recorded, &url);
     let begin = plant.hmi.mark();
     proxy.cut();
     let since = Instant::now();
@@ -125,7 +164,7 @@ fn a_connection_that_is_cut_for_three_seconds_is_made_again() {
 
 #[test]
 fn a_connection_that_hangs_is_given_up_and_made_again() {
-    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let recorded = asyncua();
     let proxy = Proxy::to(recorded.port);
     let url = format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port);
     let mut plant = Watched::begin(&recorded, &url);

@@ -69,6 +69,12 @@ impl Recorded {
         Self { port, script, arguments: words.map(str::to_owned).to_vec() }
     }
 
+    /// Keeps no history of what is served by hand.
+    pub fn without_history(mut self) -> Self {
+        self.arguments.push("--no-history".to_owned());
+        self
+    }
+
     /// Keeps the history of what it serves in a file of `folder`.
     pub fn with_history(mut self, folder: &Path) -> Self {
         self.arguments.extend(["--history".to_owned(), folder.join("history.sqlite").display().to_string()]);

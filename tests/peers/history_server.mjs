@@ -1,6 +1,6 @@
 // An OPC UA server (node-opcua) whose variables `ns=2;s=<name>` are served by hand and keep their history in memory.
 //
-//     node history_server.mjs --port 4841 --first 2024-03-01T00:00:00 --signals a_feed,b_feed
+//     node history_server.mjs --port 4841 --first 2024-03-01T00:00:00 --signals a_feed,b_feed [--no-history]
 //
 // Speaks the same lines as `recorded_server.py`: `set` and `record`.
 
@@ -14,20 +14,21 @@ const NAMESPACE = "urn:watchfire:test:recording";
 const SAMPLED_MS = 120;
 
 function options() {
-  const given = { signals: [] };
+  const given = { signals: [], history: true };
   const words = process.argv.slice(2);
   while (words.length > 0) {
     const word = words.shift();
     if (word === "--port") given.port = Number(words.shift());
     else if (word === "--first") given.first = Date.parse(`${words.shift()}Z`);
     else if (word === "--signals") given.signals = words.shift().split(",");
+    else if (word === "--no-history") given.history = false;
     else throw new Error(`unknown option ${word}`);
   }
   return given;
 }
 
 async function main() {
-  const { port, first, signals } = options();
+  const { port, first, signals, history } = options();
   const server = await plainServer(port, { resourcePath: "/recorded" });
   const space = server.engine.addressSpace;
   const namespace = space.registerNamespace(NAMESPACE);
@@ -40,7 +41,7 @@ async function main() {
       dataType: "Double",
       organizedBy: space.rootFolder.objects,
     });
-    space.installHistoricalDataNode(variables[signal], { maxOnlineValues: 100_000 });
+    if (history) space.installHistoricalDataNode(variables[signal], { maxOnlineValues: 100_000 });
     served[signal] = [];
   }
   await server.start();

@@ -1,6 +1,6 @@
 """An OPC UA server on open62541 (o6) whose variables `ns=2;s=<name>` are served by hand and keep their history in memory.
 
-    open62541_server.py --port 4841 --first 2024-03-01T00:00:00 --signals a_feed,b_feed
+    open62541_server.py --port 4841 --first 2024-03-01T00:00:00 --signals a_feed,b_feed [--no-history]
 
 Speaks the same lines as `recorded_server.py`: `set` and `record`. It ends by itself after ten minutes.
 """
@@ -33,11 +33,13 @@ namespace("recording", uri=NAMESPACE, version="1.0")
 class HandServer:
     """The server and what it has served."""
 
-    def __init__(self, port: int, first: datetime.datetime, signals: list[str]) -> None:
+    def __init__(self, port: int, first: datetime.datetime, signals: list[str], *, history: bool) -> None:
         self.first = first.replace(tzinfo=datetime.timezone.utc)
         self.served: dict[str, list[list[Any]]] = {signal: [] for signal in signals}
         self.server = o6.Server(port=port)
-        self.server.config.setHistoryDatabase(capacity=100_000)
+        self.history = history
+        if history:
+            self.server.config.setHistoryDatabase(capacity=100_000)
         self.server.ns.append(sys.modules[__name__])
         self.signals = signals
 
@@ -47,7 +49,8 @@ class HandServer:
             index = INDEX
             for signal in self.signals:
                 await self.server.addVariable(
-                    signal, self.server.objectsNode, 0.0, nodeId=f"ns={index};s={signal}", historizing=True, ns=index
+                    signal, self.server.objectsNode, 0.0, nodeId=f"ns={index};s={signal}",
+                    historizing=self.history, ns=index,
                 )
             say(ready=port, namespace=index)
             await answer_requests({"set": self.set, "record": self.record})
@@ -75,8 +78,10 @@ def main() -> None:
     options.add_argument("--port", type=int, required=True)
     options.add_argument("--first", type=datetime.datetime.fromisoformat, required=True)
     options.add_argument("--signals", required=True)
+    options.add_argument("--no-history", action="store_true")
     given = options.parse_args()
-    asyncio.run(HandServer(given.port, given.first, given.signals.split(",")).run(given.port))
+    server = HandServer(given.port, given.first, given.signals.split(","), history=not given.no_history)
+    asyncio.run(server.run(given.port))
 
 
 if __name__ == "__main__":

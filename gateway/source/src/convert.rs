@@ -106,7 +106,7 @@ impl Converter {
         if let Some(reader) = self.streams.get_mut(&at) {
             reader.begin(now);
         }
-        self.ledger.value(at, now, overflow).gap
+        self.ledger.value(at, now, now, overflow).gap
     }
 
     /// See [`Ledger::heard`].
@@ -200,8 +200,8 @@ impl Converter {
             self.kinds.set(signal, Kind::Text);
         }
         let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { return };
-        let seen = self.ledger.value(at, *time, has_overflow(*status));
-        if let Some(gap) = seen.gap {
+        let seen = self.ledger.value(at, *time, now, has_overflow(*status));
+        for gap in seen.gap.into_iter().chain(seen.before_step) {
             into.gaps.push(gap);
             into.places.push(at);
         }

@@ -1,6 +1,8 @@
 //! What is known of each signal's time line: the last time of which something is known, and whether a gap is owed.
 //! Pure; knows no connection.
 
+use std::time::Duration;
+
 use watchfire_model::{Gap, GapCause, Instant, SignalId};
 
 /// Sixteen bytes, since each value looks its signal up.
@@ -31,34 +33,45 @@ const CARRIER: u8 = 8;
 pub(crate) struct Seen {
     /// The gap that it ends.
     pub gap: Option<Gap>,
+    /// Where a clock was set back meanwhile: what may have been given before that.
+    pub before_step: Option<Gap>,
     /// Whether it is no newer than what was known when its node began to be watched: it may have been received before.
     pub stood: bool,
 }
 
 /// One entry for each signal, in the order of the configuration.
 #[derive(Clone, Debug)]
-pub(crate) struct Ledger(Vec<Entry>);
+pub(crate) struct Ledger {
+    entries: Vec<Entry>,
+    /// When something was heard last, by our clock, and when it was before values began to be owed.
+    heard: Instant,
+    lost: Instant,
+}
+
+/// How much longer than we know of a source may have given what did not come.
+const SPARE: Duration = Duration::from_secs(5);
 
 impl Ledger {
     pub(crate) fn new(signals: impl Iterator<Item = SignalId>) -> Self {
-        Self(signals.map(|signal| Entry { last: NEVER, signal, owed: None, marks: OPEN }).collect())
+        let entries = signals.map(|signal| Entry { last: NEVER, signal, owed: None, marks: OPEN }).collect();
+        Self { entries, heard: NEVER, lost: NEVER }
     }
 
     /// The signal at a place, and whether its kind is left to its values.
     pub(crate) fn signal(&self, at: usize) -> Option<(SignalId, bool)> {
-        self.0.get(at).map(|entry| (entry.signal, entry.marks & OPEN != 0))
+        self.entries.get(at).map(|entry| (entry.signal, entry.marks & OPEN != 0))
     }
 
     /// The next places, from `from` on and around, of which nothing has come since they were last passed here; `count`
     /// of them at the most. Also where to go on.
     pub(crate) fn quiet(&mut self, from: usize, count: usize) -> (Vec<usize>, usize) {
-        let (mut quiet, all) = (Vec::new(), self.0.len());
+        let (mut quiet, all) = (Vec::new(), self.entries.len());
         for passed in 0..all {
             let at = (from + passed) % all;
             if quiet.len() >= count {
                 return (quiet, at);
             }
-            if let Some(entry) = self.0.get_mut(at) {
+            if let Some(entry) = self.entries.get_mut(at) {
                 if entry.marks & QUIET != 0 {
                     quiet.push(at);
                 }
@@ -70,24 +83,24 @@ impl Ledger {
 
     /// Whether nothing has come of a place since it was last passed by [`Ledger::quiet`].
     pub(crate) fn is_quiet(&self, at: usize) -> bool {
-        self.0.get(at).is_some_and(|entry| entry.marks & QUIET != 0)
+        self.entries.get(at).is_some_and(|entry| entry.marks & QUIET != 0)
     }
 
     /// Whether what comes for this place has parts.
     pub(crate) fn is_carrier(&self, at: usize) -> bool {
-        self.0.get(at).is_some_and(|entry| entry.marks & CARRIER != 0)
+        self.entries.get(at).is_some_and(|entry| entry.marks & CARRIER != 0)
     }
 
     /// Says that what comes for this place has parts.
     pub(crate) fn set_carrier(&mut self, at: usize) {
-        if let Some(entry) = self.0.get_mut(at) {
+        if let Some(entry) = self.entries.get_mut(at) {
             entry.marks |= CARRIER;
         }
     }
 
     /// Says whether the kind of a signal is left to its values, as it is at first.
     pub(crate) fn set_open(&mut self, at: usize, open: bool) {
-        if let Some(entry) = self.0.get_mut(at) {
+        if let Some(entry) = self.entries.get_mut(at) {
             entry.marks = if open { entry.marks | OPEN } else { entry.marks & !OPEN };
         }
     }
@@ -95,7 +108,7 @@ impl Ledger {
     /// What was recorded before the start: of each signal the time of its last value as far as it is known, else the
     /// time up to which nothing can be missing. What came after was not recorded.
     pub(crate) fn recorded(&mut self, last_of: impl Fn(SignalId) -> Option<Instant>, all_until: Instant) {
-        for entry in &mut self.0 {
+        for entry in &mut self.entries {
             let last = last_of(entry.signal);
             entry.last = last.unwrap_or(all_until);
             entry.marks |= if last.is_none() { ROUGH } else { 0 };
@@ -105,14 +118,14 @@ impl Ledger {
 
     /// The signal's monitored item has been made: its next value is the one that stands.
     pub(crate) fn begin(&mut self, at: usize) {
-        if let Some(entry) = self.0.get_mut(at) {
+        if let Some(entry) = self.entries.get_mut(at) {
             entry.marks |= FRESH;
         }
     }
 
     /// All that happened up to a time is known, as it is of a stream of events whose subscription lives.
     pub(crate) fn heard(&mut self, at: usize, time: Instant) {
-        if let Some(entry) = self.0.get_mut(at)
+        if let Some(entry) = self.entries.get_mut(at)
             && entry.owed.is_none()
         {
             entry.last = entry.last.max(time);
@@ -122,17 +135,21 @@ impl Ledger {
     /// From now on values of a signal may be missing, until its next one comes. A cause that stands stays. Of a signal
     /// that has never had a value nothing can be missing.
     pub(crate) fn owe(&mut self, at: usize, cause: GapCause) {
-        if let Some(entry) = self.0.get_mut(at)
+        self.lost = self.heard;
+        if let Some(entry) = self.entries.get_mut(at)
             && entry.last != NEVER
         {
             entry.owed.get_or_insert(cause);
         }
     }
 
-    /// A value has come, its time given; `overflow` when the server says that others before it were dropped. One that
-    /// stood already ends a gap without any: nothing had changed.
-    pub(crate) fn value(&mut self, at: usize, time: Instant, overflow: bool) -> Seen {
-        let Some(entry) = self.0.get_mut(at) else { return Seen::default() };
+    /// A value has come `now`, its time given; `overflow` when the server says that others before it were dropped. One
+    /// that stood already ends a gap without any: nothing had changed.
+    pub(crate) fn value(&mut self, at: usize, time: Instant, now: Instant, overflow: bool) -> Seen {
+        self.heard = now;
+        // As long as values were owed, nobody knows when a clock was set back.
+        let away = Duration::from_nanos(now.since_ns(self.lost).try_into().unwrap_or(0));
+        let Some(entry) = self.entries.get_mut(at) else { return Seen::default() };
         let marks = entry.marks;
         entry.marks &= OPEN | CARRIER;
         let (fresh, rough) = (marks & FRESH != 0, marks & ROUGH != 0);
@@ -142,9 +159,14 @@ impl Ledger {
         // A time that is really earlier means that a clock was set back, unless the last one is only a bound.
         let stood = fresh && last != NEVER && (time == last || (rough && time < last));
         let cause = cause.filter(|_| last != NEVER && !stood);
+        let signal = Some(entry.signal);
+        let between = |since, until| cause.map(|cause| Gap { signal, since, until, cause });
+        if time < last && self.lost != NEVER {
+            let reach = away.saturating_add(SPARE);
+            return Seen { gap: between(time.minus(reach), time), before_step: between(last, last.plus(reach)), stood };
+        }
         let (since, until) = (last.min(time), last.max(time));
-        let gap = cause.filter(|_| since < until).map(|cause| Gap { signal: Some(entry.signal), since, until, cause });
-        Seen { gap, stood }
+        Seen { gap: between(since, until).filter(|_| since < until), before_step: None, stood }
     }
 }
 
@@ -158,11 +180,13 @@ mod tests {
 
     fn gap(signal: u32, since_s: i64, until_s: i64, cause: GapCause) -> Seen {
         let (since, until) = (Instant::from_s(since_s), Instant::from_s(until_s));
-        Seen { gap: Some(Gap { signal: Some(SignalId(signal)), since, until, cause }), stood: false }
+        Seen { gap: Some(Gap { signal: Some(SignalId(signal)), since, until, cause }), before_step: None, stood: false }
     }
 
-    const NOTHING: Seen = Seen { gap: None, stood: false };
-    const STOOD: Seen = Seen { gap: None, stood: true };
+    /// When values come, where that makes no difference.
+    const NOW: Instant = Instant::MIN;
+    const NOTHING: Seen = Seen { gap: None, before_step: None, stood: false };
+    const STOOD: Seen = Seen { gap: None, before_step: None, stood: true };
 
     fn owe_all(ledger: &mut Ledger, cause: GapCause) {
         (0..2).for_each(|at| ledger.owe(at, cause));
@@ -171,74 +195,94 @@ mod tests {
     #[test]
     fn an_outage_is_a_gap_from_the_last_value_to_the_first_new_one() {
         let mut ledger = ledger();
-        assert_eq!(ledger.value(0, Instant::from_s(1), false), NOTHING);
-        assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING);
+        assert_eq!(ledger.value(0, Instant::from_s(1), NOW, false), NOTHING);
+        assert_eq!(ledger.value(0, Instant::from_s(2), NOW, false), NOTHING);
         owe_all(&mut ledger, GapCause::SourceLost);
         owe_all(&mut ledger, GapCause::Overflow);
-        assert_eq!(ledger.value(0, Instant::from_s(9), false), gap(10, 2, 9, GapCause::SourceLost));
-        assert_eq!(ledger.value(0, Instant::from_s(10), false), NOTHING, "once");
+        assert_eq!(ledger.value(0, Instant::from_s(9), NOW, false), gap(10, 2, 9, GapCause::SourceLost));
+        assert_eq!(ledger.value(0, Instant::from_s(10), NOW, false), NOTHING, "once");
     }
 
     #[test]
     fn a_value_that_did_not_change_during_an_outage_leaves_no_gap() {
         let mut ledger = ledger();
-        ledger.value(0, Instant::from_s(2), false);
+        ledger.value(0, Instant::from_s(2), NOW, false);
         ledger.owe(0, GapCause::SourceLost);
-        assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING);
-        assert_eq!(ledger.value(0, Instant::from_s(3), false), NOTHING);
+        assert_eq!(ledger.value(0, Instant::from_s(2), NOW, false), NOTHING);
+        assert_eq!(ledger.value(0, Instant::from_s(3), NOW, false), NOTHING);
     }
 
     #[test]
     fn a_stream_of_events_misses_what_was_between_its_last_sign_and_its_first_new_one() {
         let mut ledger = ledger();
-        assert_eq!(ledger.value(0, Instant::from_s(1), false), NOTHING, "it begins");
+        assert_eq!(ledger.value(0, Instant::from_s(1), NOW, false), NOTHING, "it begins");
         ledger.heard(0, Instant::from_s(7));
         ledger.owe(0, GapCause::SourceLost);
         ledger.heard(0, Instant::from_s(8));
-        assert_eq!(ledger.value(0, Instant::from_s(9), false), gap(10, 7, 9, GapCause::SourceLost));
-        assert_eq!(ledger.value(0, Instant::from_s(12), true), gap(10, 9, 12, GapCause::Overflow));
+        assert_eq!(ledger.value(0, Instant::from_s(9), NOW, false), gap(10, 7, 9, GapCause::SourceLost));
+        assert_eq!(ledger.value(0, Instant::from_s(12), NOW, true), gap(10, 9, 12, GapCause::Overflow));
     }
 
     #[test]
     fn those_of_which_nothing_comes_are_found_in_turn() {
         let mut ledger = Ledger::new((0..5).map(SignalId));
         assert_eq!(ledger.quiet(0, 2), (vec![], 0), "nobody was passed before");
-        ledger.value(1, Instant::from_s(1), false);
+        ledger.value(1, Instant::from_s(1), NOW, false);
         assert_eq!(ledger.quiet(0, 2), (vec![0, 2], 3));
         assert_eq!(ledger.quiet(3, 9), (vec![3, 4, 0, 1, 2], 3));
-        ledger.value(4, Instant::from_s(1), false);
+        ledger.value(4, Instant::from_s(1), NOW, false);
         assert!(ledger.is_quiet(0) && !ledger.is_quiet(4) && !ledger.is_quiet(77));
     }
 
     #[test]
     fn an_overflow_is_a_gap_before_its_value() {
         let mut ledger = ledger();
-        assert_eq!(ledger.value(1, Instant::from_s(1), true), NOTHING, "nothing is known of the time before");
-        assert_eq!(ledger.value(1, Instant::from_s(4), true), gap(11, 1, 4, GapCause::Overflow));
+        assert_eq!(ledger.value(1, Instant::from_s(1), NOW, true), NOTHING, "nothing is known of the time before");
+        assert_eq!(ledger.value(1, Instant::from_s(4), NOW, true), gap(11, 1, 4, GapCause::Overflow));
     }
 
     #[test]
     fn nothing_is_missing_of_a_signal_that_never_had_a_value_and_a_clock_may_step_back() {
         let mut ledger = ledger();
         owe_all(&mut ledger, GapCause::SourceLost);
-        assert_eq!(ledger.value(0, Instant::from_s(5), false), NOTHING);
+        assert_eq!(ledger.value(0, Instant::from_s(5), NOW, false), NOTHING);
         owe_all(&mut ledger, GapCause::SourceLost);
-        assert_eq!(ledger.value(0, Instant::from_s(3), false), gap(10, 3, 5, GapCause::SourceLost));
-        assert_eq!(ledger.value(7, Instant::from_s(3), false), NOTHING, "no such signal");
+        assert_eq!(ledger.value(0, Instant::from_s(3), NOW, false), gap(10, 3, 5, GapCause::SourceLost));
+        assert_eq!(ledger.value(7, Instant::from_s(3), NOW, false), NOTHING, "no such signal");
+    }
+
+    #[test]
+    fn where_a_clock_was_set_back_what_was_given_before_and_after_that_may_be_missing() {
+        let mut ledger = ledger();
+        let second = |s: i64| Instant::from_s(1_000_000 + s);
+        assert_eq!(ledger.value(0, second(3600), second(100), false), NOTHING);
+        assert_eq!(ledger.value(1, second(3600), second(100), false), NOTHING);
+        owe_all(&mut ledger, GapCause::SourceLost);
+        for at in 0..2 {
+            // Away for twenty seconds.
+            let seen = ledger.value(at, second(20), second(120), false);
+            let spans = [seen.gap, seen.before_step].map(|gap| gap.map(|gap| (gap.since, gap.until)));
+            assert_eq!(spans, [Some((second(-5), second(20))), Some((second(3600), second(3625)))]);
+        }
+        assert_eq!(ledger.value(0, second(21), second(121), false), NOTHING);
     }
 
     #[test]
     fn what_stood_when_watching_began_anew_is_known_by_its_time() {
         let mut ledger = ledger();
         ledger.begin(0);
-        assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING, "never seen before");
+        assert_eq!(ledger.value(0, Instant::from_s(2), NOW, false), NOTHING, "never seen before");
         owe_all(&mut ledger, GapCause::SourceLost);
         ledger.begin(0);
-        assert_eq!(ledger.value(0, Instant::from_s(2), false), STOOD);
-        assert_eq!(ledger.value(0, Instant::from_s(2), false), NOTHING, "the first alone");
+        assert_eq!(ledger.value(0, Instant::from_s(2), NOW, false), STOOD);
+        assert_eq!(ledger.value(0, Instant::from_s(2), NOW, false), NOTHING, "the first alone");
         owe_all(&mut ledger, GapCause::SourceLost);
         ledger.begin(0);
-        assert_eq!(ledger.value(0, Instant::from_s(1), false), gap(10, 1, 2, GapCause::SourceLost), "a clock set back");
+        assert_eq!(
+            ledger.value(0, Instant::from_s(1), NOW, false),
+            gap(10, 1, 2, GapCause::SourceLost),
+            "a clock set back"
+        );
     }
 
     #[test]
@@ -247,11 +291,11 @@ mod tests {
         let last = |signal| (signal == SignalId(10)).then_some(Instant::from_s(50));
         ledger.recorded(last, Instant::from_s(40));
         let mut quiet = ledger.clone();
-        assert_eq!(ledger.value(0, Instant::from_s(90), false), gap(10, 50, 90, GapCause::NotRecorded));
-        assert_eq!(ledger.value(1, Instant::from_s(90), false), gap(11, 40, 90, GapCause::NotRecorded));
+        assert_eq!(ledger.value(0, Instant::from_s(90), NOW, false), gap(10, 50, 90, GapCause::NotRecorded));
+        assert_eq!(ledger.value(1, Instant::from_s(90), NOW, false), gap(11, 40, 90, GapCause::NotRecorded));
         (0..2).for_each(|at| quiet.begin(at));
-        assert_eq!(quiet.value(0, Instant::from_s(50), false), STOOD);
-        assert_eq!(quiet.value(1, Instant::from_s(7), false), STOOD, "it stood since before what is looked at");
-        assert_eq!(quiet.value(1, Instant::from_s(91), false), NOTHING);
+        assert_eq!(quiet.value(0, Instant::from_s(50), NOW, false), STOOD);
+        assert_eq!(quiet.value(1, Instant::from_s(7), NOW, false), STOOD, "it stood since before what is looked at");
+        assert_eq!(quiet.value(1, Instant::from_s(91), NOW, false), NOTHING);
     }
 }
