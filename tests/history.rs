@@ -132,6 +132,52 @@ fn history_is_what_was_served_while_the_gateway_runs_after_a_kill_and_after_a_st
     assert_eq!((&lines[0]["source_time"], &lines[0]["status"]), (&json!(at(10)), &json!("0x00000000")));
 }
 
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The sum of squared distances from the mean.
+fn squares(values: &[f64]) -> f64 {
+    values.iter().map(|value| (value - mean(values)).powi(2)).sum()
+}
+
+fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn greatest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// What the trapezoids of nine minutes come to, less their length: `after` is the value at their end.
+fn by_time(values: &[f64], after: f64) -> f64 {
+    (values[0] / 2.0 + values[1] + values[2] + after / 2.0) / 3.0
+}
+
+/// An aggregate by its number, and what three values in nine minutes come to, with the value after them.
+type AggregateOf = (u32, &'static str, fn(&[f64], f64) -> f64);
+
+/// OPC 10000-13 §5.4.3, computed here by its words.
+const AGGREGATES: [AggregateOf; 17] = [
+    (2341, "Interpolative", |values, _| values[0]),
+    (AVERAGE, "Average", |values, _| mean(values)),
+    (2343, "TimeAverage", by_time),
+    (2344, "Total", |values, after| by_time(values, after) * 540.0),
+    (2346, "Minimum", |values, _| least(values)),
+    (2347, "Maximum", |values, _| greatest(values)),
+    (2350, "Range", |values, _| greatest(values) - least(values)),
+    (2352, "Count", |values, _| values.len() as f64),
+    (2357, "Start", |values, _| values[0]),
+    (2358, "End", |values, _| values[2]),
+    (2359, "Delta", |values, _| values[2] - values[0]),
+    (2360, "DurationGood", |_, _| 540_000.0),
+    (2362, "PercentGood", |_, _| 100.0),
+    (11426, "StandardDeviationSample", |values, _| (squares(values) / 2.0).sqrt()),
+    (11427, "StandardDeviationPopulation", |values, _| (squares(values) / 3.0).sqrt()),
+    (11428, "VarianceSample", |values, _| squares(values) / 2.0),
+    (11429, "VariancePopulation", |values, _| squares(values) / 3.0),
+];
+
 #[test]
 fn hmis_that_are_not_ours_draw_what_was_recorded() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
@@ -156,13 +202,27 @@ fn hmis_that_are_not_ours_draw_what_was_recorded() {
         assert_eq!(drawn, wanted[10..=200], "{kind:?}");
 
         // A row each three minutes, so nine minutes hold three.
-        let averages = hmi.aggregate("signal:plant/reactor_pressure", (first, first + 3_600_000), 540_000, AVERAGE);
-        assert_eq!(averages.len(), 7, "{kind:?}: the last one is shorter");
-        for ((time, average), rows) in averages.iter().zip(wanted[10..30].chunks(3)) {
-            let mean = rows.iter().map(|(_, value)| value).sum::<f64>() / rows.len() as f64;
-            assert_eq!(*time, rows[0].0, "{kind:?}");
-            assert!((average.as_f64().unwrap() - mean).abs() < 1e-9, "{kind:?}: {average} is not {mean}");
+        for (function, name, of) in AGGREGATES {
+            let found = hmi.aggregate("signal:plant/reactor_pressure", (first, first + 3_600_000), 540_000, function);
+            assert_eq!(found.len(), 7, "{kind:?}: the last one is shorter");
+            for ((time, found), rows) in found.iter().zip(wanted[10..].chunks(3)).take(6) {
+                let after = wanted.iter().find(|(time, _)| *time > rows[2].0).unwrap().1;
+                let values: Vec<f64> = rows.iter().map(|(_, value)| *value).collect();
+                let wanted = of(&values, after);
+                // That of the sample itself, where it is one.
+                assert_eq!(*time, if name == "End" { rows[2].0 } else { rows[0].0 }, "{kind:?} {name}");
+                let found = found.as_f64().unwrap();
+                assert!((found - wanted).abs() <= wanted.abs() * 1e-9, "{kind:?} {name}: {found} is not {wanted}");
+            }
         }
+
+        // A value that is there, and half of the way between two.
+        let times = [wanted[12].0 as i64, (wanted[12].0 + 90_000.0) as i64];
+        let found = hmi.at("signal:plant/reactor_pressure", &times);
+        let half = (wanted[12].1 + wanted[13].1) / 2.0;
+        assert_eq!(found.iter().map(|(time, _)| *time as i64).collect::<Vec<_>>(), times, "{kind:?}");
+        let values: Vec<f64> = found.iter().map(|(_, value)| value.as_f64().unwrap()).collect();
+        assert!((values[0] - wanted[12].1).abs() < 1e-9 && (values[1] - half).abs() < 1e-9, "{kind:?}: {values:?}");
     }
     gateway.stop();
 }

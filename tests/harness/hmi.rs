@@ -199,6 +199,12 @@ impl Hmi {
         recorded(&self.peer.ask("aggregate", with))
     }
 
+    /// Recorded values at given times (milliseconds since 1970).
+    #[track_caller]
+    pub fn at(&mut self, node: &str, times_ms: &[i64]) -> Vec<(f64, Value)> {
+        recorded(&self.peer.ask("at", json!({ "node": node_id(node), "times_ms": times_ms })))
+    }
+
     /// Writes an EventId to a variable of the gateway; answers the name of the result.
     #[track_caller]
     pub fn write(&mut self, node: &str, event: &str) -> String {

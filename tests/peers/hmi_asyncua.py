@@ -10,7 +10,7 @@ which lists every field of the type and every subtype. Unasked lines are `{"even
 Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`, `event` (hex) and `text` (null: none);
 `method` with `node`, `path` (browse names from the node to the method) and `arguments` (pairs of a built-in type and a
 value); `refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `permissions` with `node`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
-`node`, `from_ms`, `to_ms` (since 1970); `past` with the same, for the events of alarms that a notifier told; `aggregate` with the same, `interval_ms` and `function` (its numeric id); `changes`
+`node`, `from_ms`, `to_ms` (since 1970); `past` with the same, for the events of alarms that a notifier told; `aggregate` with the same, `interval_ms` and `function` (its numeric id); `at` with `node` and `times_ms`; `changes`
 with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
 Results are names of status codes.
 """
@@ -143,7 +143,7 @@ class Hmi:
         self.values = await client.create_subscription(PUBLISHING_MS, Listener("values"))
         say(ready=True)
         methods = ("acknowledge", "confirm", "comment", "method", "refresh", "refresh_item", "read", "permissions", "write", "children", "changes")
-        await answer_requests({name: getattr(self, name) for name in (*methods, "history", "past", "aggregate")})
+        await answer_requests({name: getattr(self, name) for name in (*methods, "history", "past", "aggregate", "at")})
 
     async def call(self, node: str | int, method: int, *arguments: ua.Variant) -> dict[str, Any]:
         """Calls a method by its id in the standard; answers the name of the result."""
@@ -251,8 +251,19 @@ class Hmi:
         )
         details.ProcessingInterval = request["interval_ms"]
         details.AggregateType = [ua.NodeId(request["function"])]
+        return await self.read_history(request["node"], details)
+
+    async def at(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Values at given times."""
+        details = ua.ReadAtTimeDetails()
+        details.ReqTimes = [EPOCH + datetime.timedelta(milliseconds=time) for time in request["times_ms"]]
+        details.UseSimpleBounds = True
+        return await self.read_history(request["node"], details)
+
+    async def read_history(self, of: str, details: Any) -> dict[str, Any]:
+        """What the server answers to a request that asyncua has no call of its own for."""
         node = ua.HistoryReadValueId()
-        node.NodeId = self.client.get_node(request["node"]).nodeid
+        node.NodeId = self.client.get_node(of).nodeid
         parameters = ua.HistoryReadParameters()
         parameters.HistoryReadDetails = details
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both

@@ -16,6 +16,7 @@ import {
   NodeId,
   OPCUACertificateManager,
   OPCUAClient,
+  ReadAtTimeDetails,
   ReadEventDetails,
   SecurityPolicy,
   TimestampsToReturn,
@@ -201,6 +202,17 @@ function handlers(session) {
     },
     aggregate: async ({ node: nodeId, from_ms: from, to_ms: to, interval_ms: interval, function: aggregate }) => {
       const found = await session.readAggregateValue({ nodeId }, new Date(from), new Date(to), aggregate, interval);
+      const values = found.historyData?.dataValues ?? [];
+      return { values: values.map((one) => [one.sourceTimestamp.getTime(), value(one.value)]) };
+    },
+    at: async ({ node: nodeId, times_ms: times }) => {
+      const reqTimes = times.map((time) => new Date(time));
+      const asked = {
+        historyReadDetails: new ReadAtTimeDetails({ reqTimes, useSimpleBounds: true }),
+        nodesToRead: [{ nodeId }],
+        timestampsToReturn: TimestampsToReturn.Both,
+      };
+      const found = (await session.historyRead(new HistoryReadRequest(asked))).results[0];
       const values = found.historyData?.dataValues ?? [];
       return { values: values.map((one) => [one.sourceTimestamp.getTime(), value(one.value)]) };
     },
