@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::end_to_end::{FIRST, value};
 use crate::harness::gateway::{Site, allowed, detector, signal_table, source, upper_limit};
 use crate::harness::hmi::{Hmi, Kind};
+use crate::harness::liar::Liar;
 use crate::harness::recording::Recorded;
 use crate::harness::{top, wait_for};
 
@@ -62,6 +63,49 @@ fn p9_5_14_2_a_source_that_is_down_at_the_start_is_an_alarm_until_it_appears() {
     server.set("a_feed", 1.0, 0.25, 0);
     wait_for("a value", || value(&mut hmi, "signal:plant/a_feed", 0.25));
     gateway.stop();
+}
+
+/// What is at the address of a source: its name, and what it says.
+type Lying = (&'static str, &'static [u8]);
+
+#[test]
+fn beside_servers_that_speak_nonsense_or_stop_in_the_middle_other_sources_are_untouched() {
+    const LYING: [Lying; 4] = [
+        ("web", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+        ("endless", b"MSGF\xff\xff\xff\x7f\x01\x00\x00\x00"),
+        ("half", b"ACKF\x1c\x00\x00\x00\x00\x00\x00\x00\x00"),
+        ("silent", b""),
+    ];
+    let liars = LYING.map(|(_, says)| Liar::says(says));
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let mut rest = source("plant", &recorded.url(), &["a_feed", "reactor_level"]);
+    for ((name, _), liar) in LYING.iter().zip(&liars) {
+        rest += &source(name, &format!("opc.tcp://127.0.0.1:{}/", liar.port), &["a_feed"]);
+    }
+    site.configure(&(rest + &upper_limit("level", "plant/reactor_level", 80.0)));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    for ((name, _), liar) in LYING.iter().zip(&liars) {
+        let lost = hmi.event(0, &format!("gateway/source/{name}"), |event| event["active"] == true);
+        let message = lost["message"].as_str().unwrap();
+        assert!(message.contains(&liar.port.to_string()), "{name}: {message}");
+        assert_eq!(lost["source"], *name);
+    }
+    // Meanwhile, and after each has been tried again.
+    for second in 1..=20 {
+        server.set("a_feed", f64::from(second), f64::from(second) / 4.0, 0);
+        wait_for("a value of the honest one", || value(&mut hmi, "signal:plant/a_feed", f64::from(second) / 4.0));
+    }
+    server.set("reactor_level", 30.0, 91.0, 0);
+    let raised = hmi.event(0, "level/limit/plant/reactor_level", |event| event["active"] == true);
+    assert_eq!(raised["quality"], Value::from("Good"));
+    assert!(hmi.read(&["signal:plant/a_feed"])[0]["status"] == "Good");
+    gateway.stop();
+    for ((name, _), liar) in LYING.iter().zip(liars) {
+        assert!(liar.end() > 0, "{name} was asked");
+    }
 }
 
 /// A plugin that fails: its name, its `plugin`, what follows, and what the alarm must say.

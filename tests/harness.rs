@@ -3,6 +3,7 @@
 
 pub mod gateway;
 pub mod hmi;
+pub mod liar;
 pub mod peer;
 pub mod process;
 pub mod proxy;
