@@ -114,6 +114,24 @@ fn conditions_without_a_response_are_named_as_what_they_are() {
 }
 
 #[test]
+fn planned_maintenance_that_concerns_nothing_is_named() {
+    use crate::harness::gateway::{detector, source};
+    let site = Site::new();
+    let planned = |of: &str| format!("\n[[maintenance]]\nof = \"{of}\"\nfrom = \"2099-12-01\"\nfor_h = 8\n");
+    let hot = detector("hot", "limit", &["plant/flow"], "[detector.config]\nhigh = 3");
+    let rest = planned("condition:hot/limit") + &planned("area:nowhere");
+    site.configure(&(source("plant", "opc.tcp://127.0.0.1:9", &["flow"]) + &hot + &rest));
+    let output = site.run("check", &[]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    let named: Vec<_> = told.lines().filter(|line| line.contains("maintenance")).collect();
+    assert_eq!(
+        named,
+        ["`[[maintenance]]` of `area:nowhere` from 2099-12-01T00:00:00Z concerns no condition"],
+        "{told}"
+    );
+}
+
+#[test]
 fn a_second_gateway_on_the_same_data_is_refused() {
     let site = Site::new();
     site.configure(&crate::harness::gateway::source("plant", "opc.tcp://127.0.0.1:1", &["flow"]));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::{AlarmClass, ConditionKey, DeviceHealth, Limits, Scope, Severity, SignalId};
+use watchfire_model::{AlarmClass, ConditionKey, DeviceHealth, Limits, PlannedMaintenance, Scope, Severity, SignalId};
 
 /// The OPC UA alarm types in use (OPC 10000-9 §5.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -197,6 +197,8 @@ pub struct Rules {
     pub sub_classes: Vec<ConditionClass>,
     /// The limits by which its detector judges, where it tells them.
     pub limits: Limits,
+    /// When it is out of service, as far as that is settled.
+    pub maintenance: Vec<PlannedMaintenance>,
 }
 
 /// Alarms that have one cause (OPC 10000-9 §5.8.2, FirstInGroup).

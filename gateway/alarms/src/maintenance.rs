@@ -14,6 +14,9 @@ use crate::{Comment, RefusedCommand, Stamped};
 /// maintenance.
 const SERVICE_MAX: Duration = Duration::from_secs(366 * 86_400);
 
+/// Who has planned what its definition states.
+const SETTLED_BY: &str = "the configuration";
+
 /// How long a condition is out of service, and when it will be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maintenance {
@@ -76,11 +79,42 @@ impl Condition {
         self.state_mut().maintenance.planned = Some(Box::new(Planned { from, until, user: user.to_owned(), comment }));
     }
 
-    /// Puts it back into service; what was planned is off.
+    /// Puts it back into service; what was planned is off, but for what its definition states for later.
     pub(crate) fn put_back(&mut self, at: Instant) {
         let state = self.state_mut();
+        let was_out = state.out_of_service.value;
         state.out_of_service.set(false, at);
-        state.maintenance = Maintenance::default();
+        let before = std::mem::take(&mut state.maintenance);
+        // Whoever puts back one that is in service takes back what comes next.
+        let off = before.planned.filter(|_| !was_out).map_or(at, |planned| planned.from);
+        self.plan_settled(off.max(at));
+    }
+
+    /// Plans the next time out of service that its definition states, after this; what a person has planned counts before
+    /// it. Answers whether that changes what is planned.
+    pub(crate) fn plan_settled(&mut self, after: Instant) -> bool {
+        let planned = self.state.maintenance.planned.as_deref();
+        if planned.is_some_and(|planned| planned.user != SETTLED_BY) {
+            return false;
+        }
+        let next = self.def.rules.maintenance.iter().filter(|next| next.from > after).min_by_key(|next| next.from);
+        let next = next.map(|next| {
+            let comment = Some(&next.comment).filter(|text| !text.is_empty());
+            let comment = comment.map(|text| Comment { locale: String::new(), text: text.clone() });
+            Box::new(Planned {
+                from: next.from,
+                until: next.from.plus(next.lasts),
+                user: SETTLED_BY.to_owned(),
+                comment,
+            })
+        });
+        // One that has begun meanwhile is for time to begin.
+        let begun = planned.is_some_and(|planned| planned.from <= after);
+        if begun || planned == next.as_deref() {
+            return false;
+        }
+        self.state_mut().maintenance.planned = next;
+        true
     }
 
     /// A planned time begins, a stated one is over. A planned time that was over before the gateway could begin it is
@@ -100,6 +134,7 @@ impl Condition {
                 }
                 changed.main = true;
             }
+            self.plan_settled(now);
         }
         let over = self.state.maintenance.until.is_some_and(|until| until <= now);
         if over && self.state.out_of_service.value && !self.state.maintenance.overdue {

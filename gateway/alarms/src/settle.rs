@@ -23,6 +23,7 @@ impl Condition {
         if !def.confirm {
             self.confirm_all(now, &mut changed);
         }
+        changed.quiet |= self.plan_settled(now);
         let suppressed = self.provided_for();
         if suppressed != self.state.suppressed.value {
             self.state_mut().suppressed.set(suppressed, now);

@@ -19,6 +19,7 @@ mod gateway;
 mod json;
 mod lockout;
 mod login;
+mod maintenance;
 mod names;
 mod nearest;
 mod node;
@@ -65,6 +66,7 @@ pub use select::SelectConfig;
 pub use server::{ServerConfig, ShownCertificate, UserConfig};
 pub use source::{Deadband, Profile, SignalConfig, SourceConfig, is_unit};
 
+use watchfire_model::PlannedMaintenance;
 use watchfire_package::Trust;
 
 /// A whole, valid configuration.
@@ -78,6 +80,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// `[[detector]]`, in the file's order.
     pub detectors: Vec<DetectorConfig>,
+    /// `[[maintenance]]`, in the file's order.
+    pub maintenance: Vec<PlannedMaintenance>,
     /// `[plugins]` and `[[publisher]]`: whose detectors, and which, may run.
     pub trust: Trust,
 }

@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::section::{Section, listed};
 use crate::{
     Config, ConfigError, ConfigErrors, DetectorConfig, GatewayConfig, QuotaConfig, ServerConfig, SourceConfig,
-    alarms_csv,
+    alarms_csv, maintenance,
 };
 
 /// A hundred thousand signals take a fifth of it.
@@ -124,6 +124,9 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
         .collect();
     let mut detectors = detectors;
     let gateway = GatewayConfig::read(root.table("gateway", "[gateway]"), base, &known);
+    let names: Vec<&str> = sources.iter().flatten().map(|source| source.name.as_str()).collect();
+    let planned = root.tables("maintenance", "[[maintenance]]").into_iter();
+    let maintenance: Vec<_> = planned.map(|planned| maintenance::read(planned, &names, &known)).collect();
     let server = ServerConfig::read(root.table("server", "[server]"), base);
     let trust = read_trust(root.table("plugins", "[plugins]"), root.tables("publisher", "[[publisher]]"));
     if let Some(file) = gateway.as_ref().and_then(|gateway| gateway.alarms_csv.as_deref()) {
@@ -146,6 +149,7 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
         server: server?,
         sources: sources.into_iter().collect::<Option<_>>()?,
         detectors: detectors.into_iter().collect::<Option<_>>()?,
+        maintenance: maintenance.into_iter().collect::<Option<_>>()?,
         trust,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
-use watchfire_model::AlarmClass;
+use watchfire_model::{AlarmClass, Instant, Maintained, PlannedMaintenance};
 
 use crate::{
     Config, Deadband, MessageMode, Mode, PasswordFrom, PluginRef, Profile, QuotaConfig, Role, Roles, Security,
@@ -343,4 +343,35 @@ fn bounds_are_read_by_themselves() {
         told("memory=1")
     );
     assert!(told("memory_mb").starts_with("--quota:1: "), "{}", told("memory_mb"));
+}
+
+#[test]
+fn planned_maintenance_is_read_and_its_mistakes_are_named() {
+    let source =
+        "[[source]]\nname = 'press'\nurl = 'opc.tcp://press:4840'\n[[source.signal]]\nname = 'oil'\nnode = 'i=1'\n";
+    let given = |maintenance: &str| {
+        let text = format!("{source}[[maintenance]]\n{maintenance}\n");
+        Config::parse(&text, "w.toml", Path::new("")).map(|config| config.maintenance)
+    };
+    let read =
+        given("of = 'area:line/press/'\nfrom = '2026-12-01T06:00:00+01:00'\nfor_h = 1.5\ncomment = 'seal'").unwrap();
+    let expected = PlannedMaintenance {
+        of: Maintained::Area("line/press".into()),
+        from: Instant::parse("2026-12-01T05:00:00Z").unwrap(),
+        lasts: Duration::from_secs(5400),
+        comment: "seal".into(),
+    };
+    assert_eq!(read, [expected]);
+    for (maintenance, says) in [
+        ("of = 'press'\nfrom = '2026-12-01'\nfor_h = 1", "`of` is \"press\"; name what is worked on"),
+        ("of = 'source:mill'\nfrom = '2026-12-01'\nfor_h = 1", "there is no source `mill`"),
+        ("of = 'signal:press/oill'\nfrom = '2026-12-01'\nfor_h = 1", "nearest: `press/oil`"),
+        ("of = 'area:x'\nfrom = 'Monday'\nfor_h = 1", "`from`: \"Monday\" is no time"),
+        ("of = 'area:x'\nfrom = '2026-12-01'", "`for_h` is missing"),
+        ("of = 'area:x'\nfrom = '2026-12-01'\nfor_h = 9000", "`for_h`"),
+        ("from = '2026-12-01'\nfor_h = 1", "`of` is missing"),
+    ] {
+        let told = given(maintenance).unwrap_err().to_string();
+        assert!(told.contains(says), "{maintenance}: {told}");
+    }
 }

@@ -7,6 +7,7 @@ mod clock;
 mod event;
 mod frame;
 mod ids;
+mod maintenance;
 mod plain;
 mod quality;
 mod record;
@@ -21,6 +22,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::Event;
 pub use frame::{Copied, Frame, Gap, GapCause, Rows, RowsError};
 pub use ids::{ConditionKey, KeyError, Kind, Lsn, SignalId};
+pub use maintenance::{Maintained, PlannedMaintenance};
 pub use plain::{is_one_plain_line, plain, plain_lines};
 pub use quality::{Quality, StatusCode};
 pub use record::{

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding, Group, Rules};
 use watchfire_model::{
-    AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Instant, Level, Limits, Lsn, Scope, Severity, SignalId,
-    SignalInfo, StatusCode, Verdict,
+    AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Instant, Level, Limits, Lsn, Maintained,
+    PlannedMaintenance, Scope, Severity, SignalId, SignalInfo, StatusCode, Verdict,
 };
 
 use crate::budget::LEARNED_MAX;
@@ -47,6 +47,8 @@ pub struct BindingPlan {
     pub learns_back: Duration,
     /// The detector beside which it runs as another version: it has no conditions of its own.
     pub beside: Option<Beside>,
+    /// What the configuration plans to work on, of this detector or of others.
+    pub maintenance: Vec<PlannedMaintenance>,
 }
 
 /// A version that runs beside its detector.
@@ -122,10 +124,34 @@ impl BindingPlan {
         };
         let role = general.alarm_type.role_against();
         let mut all = self.placed(condition.scope, &general, one);
+        self.plan_maintenance(&mut all);
         if let Some(role) = role {
             self.hold_against(role, &mut all);
         }
         all
+    }
+
+    /// Says of instances when they are out of service.
+    fn plan_maintenance(&self, instances: &mut [ConditionDef]) {
+        for def in instances.iter_mut().filter(|_| !self.maintenance.is_empty()) {
+            let concerns = |planned: &&PlannedMaintenance| self.concerns(&planned.of, def);
+            let planned: Vec<_> = self.maintenance.iter().filter(concerns).cloned().collect();
+            if !planned.is_empty() {
+                Arc::make_mut(&mut def.rules).maintenance = planned;
+            }
+        }
+    }
+
+    /// Whether work on something concerns a condition. One that is about several signals is concerned by a source if that
+    /// is the only one it rests on.
+    fn concerns(&self, of: &Maintained, def: &ConditionDef) -> bool {
+        match of {
+            Maintained::Area(_) => of.holds(&def.area),
+            Maintained::Condition(_) => of.holds(def.key.as_str()),
+            Maintained::Signal(name) => def.signal.is_some() && *def.source_name == **name,
+            Maintained::Source(_) if def.signal.is_some() => of.holds(&def.source_name),
+            Maintained::Source(name) => !self.sources.is_empty() && self.sources.iter().all(|own| **own == **name),
+        }
     }
 
     /// Says of instances which signal they are held against: one in this role, of the same group where they are of one.
@@ -250,6 +276,7 @@ fn rules(settings: &AlarmSettings, budget: Option<u32>, limits: Limits) -> Arc<R
         suppress_in_modes: settings.suppress_in_modes.clone().unwrap_or_default(),
         sub_classes: settings.sub_classes.iter().flatten().map(|class| (*class).into()).collect(),
         limits,
+        maintenance: Vec::new(),
     })
 }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use watchfire_alarms::{AlarmType, ConditionDef};
 use watchfire_model::{
-    AlarmSettings, ConditionSpec, Decides, DeviceHealth, Kind, Scale, Scope, Severity, SignalId, SignalInfo,
+    AlarmSettings, ConditionSpec, Decides, DeviceHealth, Instant, Kind, Maintained, PlannedMaintenance, Scale, Scope,
+    Severity, SignalId, SignalInfo,
 };
 
 use crate::binding::alarm_type;
+use crate::simulation::rig::plan;
 use crate::{BindingPlan, BindingSpec, DetectorIdentity, Mode, Quota};
 
 #[test]
@@ -87,6 +89,7 @@ fn an_alarm_is_held_against_the_signal_of_its_group_that_has_the_role() {
         kept_as: "away".into(),
         learns_back: Duration::ZERO,
         beside: None,
+        maintenance: Vec::new(),
     };
     let against = |scope: Scope, alarm_type: &str| {
         let condition = ConditionSpec { scope, alarm_type: alarm_type.into(), ..limit_condition() };
@@ -127,5 +130,40 @@ fn limit_condition() -> ConditionSpec {
         severity: Severity::clamped(500),
         text: "too much".into(),
         response: String::new(),
+    }
+}
+
+#[test]
+fn planned_work_concerns_the_conditions_of_what_is_worked_on() {
+    let signal = |id: u32, name: &str| SignalInfo { id: SignalId(id), name: name.into(), ..SignalInfo::default() };
+    let concerned = |of: &str, scope: Scope| {
+        let mut plan = plan(Mode::Live);
+        plan.spec.name = "hot".into();
+        plan.spec.signals = vec![signal(1, "press/oil"), signal(2, "fan/speed")];
+        plan.areas = vec!["hall/press".into(), "hall/fans".into()];
+        (plan.area, plan.sources) = ("hall".into(), vec!["fan".into(), "press".into()]);
+        let of = Maintained::parse(of).unwrap();
+        let (from, lasts) = (Instant::from_s(1), Duration::from_secs(1));
+        plan.maintenance = vec![PlannedMaintenance { of, from, lasts, comment: String::new() }];
+        let defs = plan.definitions(&[ConditionSpec { scope, ..limit_condition() }], &identity());
+        let concerned = defs.iter().filter(|def| !def.rules.maintenance.is_empty());
+        concerned.map(|def| def.key.to_string()).collect::<Vec<_>>()
+    };
+    let (oil, fan) = ("hot/limit/press/oil", "hot/limit/fan/speed");
+    for (of, expected) in [
+        ("area:hall", vec![oil, fan]),
+        ("area:hall/press", vec![oil]),
+        ("area:hal", vec![]),
+        ("source:fan", vec![fan]),
+        ("signal:press/oil", vec![oil]),
+        ("signal:press", vec![]),
+        ("condition:hot", vec![oil, fan]),
+        ("condition:hot/limit/fan/speed", vec![fan]),
+        ("condition:hot/lim", vec![]),
+    ] {
+        assert_eq!(concerned(of, Scope::Signal), expected, "{of}");
+    }
+    for (of, expected) in [("area:hall", 1), ("area:hall/press", 0), ("source:fan", 0), ("condition:hot/limit", 1)] {
+        assert_eq!(concerned(of, Scope::Binding).len(), expected, "{of}");
     }
 }

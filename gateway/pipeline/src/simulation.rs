@@ -11,7 +11,7 @@ mod modes;
 mod past;
 mod plain;
 mod plain_events;
-mod rig;
+pub(crate) mod rig;
 mod stored;
 mod upgrades;
 

@@ -203,7 +203,8 @@ impl Assembly {
         };
         let kept_as = spec.name.clone();
         let (area, budget, learns_back) = (shared_area(&areas), detector.alarm_budget, DAY * detector.learn_days);
-        BindingPlan { spec, mode, area, areas, sources, budget, kept_as, learns_back, beside: None }
+        let maintenance = self.config.maintenance.clone();
+        BindingPlan { spec, mode, area, areas, sources, budget, kept_as, learns_back, beside: None, maintenance }
     }
 
     /// The servers that are read. They take over what is configured of their signals.

@@ -65,7 +65,8 @@ pub fn check(options: &Check) -> Result<ExitCode> {
         count(config.detectors.len(), "detector")
     );
     let (conditions, refused) = trial::tried(&config)?;
-    trial::no_alarms(&conditions).iter().chain(&refused).for_each(|line| println!("{line}"));
+    let said = [trial::no_alarms(&conditions), trial::idle_maintenance(&config, &conditions)].concat();
+    said.iter().chain(&refused).for_each(|line| println!("{line}"));
     let online = if options.online { doctor::online(&config)? } else { ExitCode::SUCCESS };
     Ok(if refused.is_empty() { online } else { ExitCode::FAILURE })
 }

@@ -71,6 +71,16 @@ pub fn no_alarms(conditions: &[Arc<ConditionDef>]) -> Vec<String> {
     names.into_iter().map(line).collect()
 }
 
+/// Which planned maintenance concerns none of the conditions, a sentence each.
+pub fn idle_maintenance(config: &Config, conditions: &[Arc<ConditionDef>]) -> Vec<String> {
+    let idle = config
+        .maintenance
+        .iter()
+        .filter(|planned| !conditions.iter().any(|def| def.rules.maintenance.contains(planned)));
+    idle.map(|planned| format!("`[[maintenance]]` of `{}` from {} concerns no condition", planned.of, planned.from))
+        .collect()
+}
+
 fn told(detector: &str, reason: String) -> String {
     format!("but detector `{detector}` would not run: {reason}")
 }

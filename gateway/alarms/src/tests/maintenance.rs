@@ -1,9 +1,12 @@
 //! Out of service for a stated time: when it is over somebody is reminded, and nothing comes back by itself.
 
-use watchfire_model::{CommandKind, Instant, Level, Lsn, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::bench::{Bench, seconds};
-use crate::{Finding, RefusedCommand, Rules};
+use watchfire_model::{CommandKind, Instant, Level, Lsn, Maintained, PlannedMaintenance, StatusCode};
+
+use super::bench::{Bench, def, seconds};
+use crate::{ConditionDef, Finding, RefusedCommand, Rules};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -110,4 +113,61 @@ fn an_alarm_that_tells_of_more_is_one_anew() {
     let three = more(&mut bench, "three");
     assert!(three.state.branches.is_empty() && three.state.event_ids.len() == 2, "it is one alarm");
     assert_eq!(bench.engine.next_due(), Some(Instant::from_s(bench.s + 100)));
+}
+
+/// A definition that states when it is out of service: from and for how many seconds.
+fn stated(times: &[(i64, u64)]) -> ConditionDef {
+    let planned = |(from, s): &(i64, u64)| PlannedMaintenance {
+        of: Maintained::Area("plant".into()),
+        from: Instant::from_s(*from),
+        lasts: Duration::from_secs(*s),
+        comment: format!("the {s} seconds"),
+    };
+    def(false, Rules { maintenance: times.iter().map(planned).collect(), ..Rules::default() })
+}
+
+/// Defines it so, as at a start or a reload.
+fn state(bench: &mut Bench, times: &[(i64, u64)]) -> Vec<crate::Transition> {
+    let at = Instant::from_s(bench.s);
+    bench.engine.define(Arc::new(stated(times)), at);
+    bench.engine.settle(&bench.key.clone(), Lsn(1), at)
+}
+
+fn next(bench: &Bench) -> Option<i64> {
+    bench.state().maintenance.planned.as_ref().map(|planned| planned.from.ns() / 1_000_000_000)
+}
+
+#[test]
+fn what_the_definition_states_is_planned_and_begins_one_after_the_other() {
+    let mut bench = Bench::new(false);
+    bench.s = 20;
+    let told = state(&mut bench, &[(300, 30), (100, 50), (10, 5)]);
+    assert!(told.iter().all(|told| !told.notify) && next(&bench) == Some(100), "what has begun is left out");
+    assert!(state(&mut bench, &[(300, 30), (100, 50)]).is_empty(), "it is planned already");
+    bench.restart();
+    let begun = bench.pass(80).unwrap();
+    assert!(begun.notify && begun.state.out_of_service.value && next(&bench) == Some(300));
+    assert_eq!(
+        (begun.state.user.as_str(), begun.state.comment.value.text.as_str()),
+        ("the configuration", "the 50 seconds")
+    );
+    assert!(bench.pass(50).unwrap().state.maintenance.overdue);
+    bench.ask(CommandKind::PlaceInService).unwrap();
+    assert_eq!(next(&bench), Some(300), "the next one is still to come");
+    bench.ask(CommandKind::PlaceInService).unwrap();
+    assert_eq!(next(&bench), None, "it is taken back");
+}
+
+#[test]
+fn what_the_definition_no_longer_states_is_off_and_a_persons_plan_stays() {
+    let mut bench = Bench::new(false);
+    state(&mut bench, &[(100, 50)]);
+    state(&mut bench, &[(200, 50)]);
+    assert_eq!(next(&bench), Some(200));
+    state(&mut bench, &[]);
+    assert_eq!((next(&bench), bench.engine.next_due()), (None, None));
+    let plan = CommandKind::PlanRemovalFromService { from: Instant::from_s(150), ms: 1000 };
+    bench.ask(plan).unwrap();
+    state(&mut bench, &[(100, 50)]);
+    assert_eq!(next(&bench), Some(150));
 }

@@ -150,6 +150,7 @@ pub fn plan(mode: Mode) -> BindingPlan {
         kept_as,
         learns_back: Duration::ZERO,
         beside: None,
+        maintenance: Vec::new(),
     }
 }
 

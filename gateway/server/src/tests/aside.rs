@@ -282,6 +282,7 @@ async fn p9_5_8_2_an_instance_has_what_its_rules_ask_for_and_no_more() {
         against: None,
         sub_classes: Vec::new(),
         limits: watchfire_model::Limits::default(),
+        maintenance: Vec::new(),
     }));
     house.define(odd());
     let hmi = Hmi::connect(&house.url).await;
