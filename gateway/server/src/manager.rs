@@ -28,7 +28,10 @@ use crate::device_types::{DEVICES, DEVICES_URI, DeviceType, HEALTH};
 use crate::fields;
 use crate::history::{self, Asked};
 use crate::methods;
-use crate::names::{NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, is_ours, own, own_text};
+use crate::metrics;
+use crate::names::{
+    METRICS_TYPE, NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, is_ours, own, own_text,
+};
 use crate::nodes::{Node, signal_value};
 use crate::past;
 use crate::shared::Shared;
@@ -261,6 +264,12 @@ impl NodeManager for Manager {
             let name: QualifiedName = browse_name(true, field.name());
             types.add_type_property(&below(STATISTICAL_TYPE, field.path), &ours, &[&name], NodeClass::Variable);
         }
+        let metrics = own(METRICS_TYPE);
+        types.add_type_node(&metrics, &ObjectTypeId::AlarmMetricsType.into(), NodeClass::ObjectType);
+        for figure in metrics::declared() {
+            let name: QualifiedName = browse_name(true, figure.name());
+            types.add_type_property(&below(METRICS_TYPE, figure.path), &metrics, &[&name], NodeClass::Variable);
+        }
         let parent = |device: &DeviceType| {
             if device.is_abstract() { ObjectTypeId::InstrumentDiagnosticAlarmType.into() } else { HEALTH.id() }
         };
@@ -311,6 +320,9 @@ impl NodeManager for Manager {
                 } else {
                     StatusCode::BadIndexRangeInvalid
                 };
+                if status.is_bad() {
+                    self.shared.attempts.written(&self.shared.space.read(), &wanted.node_id);
+                }
                 tell_write(&self.shared, context, wanted, said, status);
                 status
             }
