@@ -214,6 +214,7 @@ fn every_result_code_reaches_hmis_of_two_libraries() {
     let no_text = json!([["ByteString", "00"], ["LocalizedText", { "locale": "en", "hex": "c328" }]]);
     assert_eq!(hmis[0].invoke(level, comment, no_text), "BadDecodingError");
     assert_eq!(hmis[0].invoke(level, enable, json!([])), "BadConditionAlreadyEnabled");
+    gateway.logged(&["a request was refused", "a message that cannot be read from 127.0.0.1", "BadDecodingError"]);
     for status in ["BadConditionAlreadyEnabled", "BadNodeIdInvalid", "BadRefreshInProgress"] {
         gateway.logged(&["a request was refused", "anonymous", status]);
     }

@@ -34,6 +34,7 @@ use crate::names::{
 };
 use crate::nodes::{Node, signal_value};
 use crate::past;
+use crate::refusals::Refused;
 use crate::shared::Shared;
 use crate::teller;
 use crate::users::name_of;
@@ -199,6 +200,14 @@ impl Manager {
     }
 }
 
+/// Logs a history that somebody may not read; the standard has no audit event for reading.
+pub(crate) fn tell_denied(shared: &Shared, context: &RequestContext, node: &NodeId, status: StatusCode) {
+    if status == StatusCode::BadUserAccessDenied {
+        let what = "history read";
+        shared.audit.log(&Refused { user: name_of(&context.token), what, node, status });
+    }
+}
+
 /// Tells of a value that was written, or that nobody could write.
 pub(crate) fn tell_write(
     shared: &Shared,
@@ -349,6 +358,7 @@ impl NodeManager for Manager {
                 Ok(asked) => history::raw(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
             };
+            tell_denied(&self.shared, context, node.node_id(), status);
             node.set_status(status);
         }
         Ok(())
@@ -377,6 +387,7 @@ impl NodeManager for Manager {
                 (Ok(_), None) => StatusCode::BadAggregateListMismatch,
                 (Err(status), _) => status,
             };
+            tell_denied(&self.shared, context, node.node_id(), status);
             node.set_status(status);
         }
         Ok(())
@@ -397,6 +408,7 @@ impl NodeManager for Manager {
                 Ok(asked) => history::at_times(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
             };
+            tell_denied(&self.shared, context, node.node_id(), status);
             node.set_status(status);
         }
         Ok(())
@@ -421,6 +433,7 @@ impl NodeManager for Manager {
                     past::events(&self.shared, context.type_tree.clone(), notifier, details, node).await
                 }
             };
+            tell_denied(&self.shared, context, node.node_id(), status);
             node.set_status(status);
         }
         Ok(())
