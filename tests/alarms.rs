@@ -1,5 +1,7 @@
 //! What operators do with alarms beside acknowledging them, from HMIs that are not ours.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
 use crate::end_to_end::FIRST;
@@ -62,54 +64,290 @@ fn why(text: &str) -> Value {
     json!(["LocalizedText", { "locale": "en", "text": text }])
 }
 
+/// The newest EventId of the alarm, as an argument.
+fn newest(hmi: &Hmi) -> Value {
+    json!(["ByteString", hmi.events(LEVEL).last().unwrap()["event"]])
+}
+
 #[test]
 fn operators_put_alarms_aside_in_one_hmi_and_see_it_in_the_other() {
-    let mut tank = Tank::with("latch = true\nmax_shelve_s = 60\nresponse = 'open the drain'");
+    let mut tank =
+        Tank::with("latch = true\nconfirm = true\ngroup = 'tank'\nmax_shelve_s = 60\nresponse = 'open the drain'");
     let (gateway, mut hmis) = tank.start();
-    let mut begins = marks(&hmis);
-    tank.fill(90.0);
-    all(&hmis, &begins, |event| event["active"] == true && event["aside"] == false);
     let time = |ms: f64| json!(["Double", ms]);
-    let steps: [(&str, Value, &str, Value); 12] = [
-        ("ShelvingState/TimedShelve", json!([time(30_000.0)]), "shelving", "Timed Shelved".into()),
-        ("ShelvingState/Unshelve", json!([]), "shelving", "Unshelved".into()),
-        ("ShelvingState/TimedShelve2", json!([time(30_000.0), why("later")]), "comment", "later".into()),
-        ("ShelvingState/OneShotShelve2", json!([why("known")]), "shelving", "One Shot Shelved".into()),
-        ("ShelvingState/Unshelve2", json!([why("back")]), "shelving", "Unshelved".into()),
-        ("Suppress", json!([]), "suppressed", true.into()),
-        ("Unsuppress2", json!([why("enough")]), "suppressed", false.into()),
-        ("RemoveFromService2", json!([why("repair")]), "outOfService", true.into()),
-        ("PlaceInService", json!([]), "outOfService", false.into()),
-        ("Silence", json!([]), "silenced", true.into()),
-        ("Disable", json!([]), "enabled", false.into()),
-        ("Enable", json!([]), "enabled", true.into()),
-    ];
-    for (at, (path, arguments, field, seen)) in steps.into_iter().enumerate() {
-        begins = marks(&hmis);
-        let hmi = &mut hmis[at % 2];
-        let kind = hmi.kind;
-        assert_eq!(hmi.method(LEVEL, path, arguments), "Good", "{path} by {kind:?}");
-        told(&hmis, &begins, path, field, &seen);
-    }
-    let refusals: [(&str, Value, &str); 5] = [
-        ("ShelvingState/TimedShelve", json!([time(60_001.0)]), "BadShelvingTimeOutOfRange"),
-        ("ShelvingState/Unshelve", json!([]), "BadConditionNotShelved"),
-        ("Reset", json!([]), "BadInvalidState"),
-        ("Enable", json!([]), "BadConditionAlreadyEnabled"),
-        ("Suppress2", json!([]), "BadArgumentsMissing"),
-    ];
-    for (path, arguments, status) in refusals {
-        for hmi in &mut hmis {
-            assert_eq!(hmi.method(LEVEL, path, arguments.clone()), status, "{path} by {:?}", hmi.kind);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let in_an_hour = i64::try_from(now).unwrap() + 3_600_000;
+    for at in 0..hmis.len() {
+        let mut begins = marks(&hmis);
+        tank.fill(90.0);
+        all(&hmis, &begins, |event| event["active"] == true && event["aside"] == false);
+        let seen = newest(&hmis[0]);
+        let steps: [(&str, Value, &str, Value); 23] = [
+            ("AddComment", json!([seen, why("looking")]), "comment", "looking".into()),
+            ("2:Mark", json!([seen, ["Boolean", true], why("true")]), "comment", "true".into()),
+            ("ShelvingState/TimedShelve", json!([time(30_000.0)]), "shelving", "Timed Shelved".into()),
+            ("ShelvingState/Unshelve", json!([]), "shelving", "Unshelved".into()),
+            ("ShelvingState/TimedShelve2", json!([time(30_000.0), why("later")]), "comment", "later".into()),
+            ("ShelvingState/OneShotShelve2", json!([why("known")]), "comment", "known".into()),
+            ("ShelvingState/Unshelve2", json!([why("back")]), "shelving", "Unshelved".into()),
+            ("ShelvingState/OneShotShelve", json!([]), "shelving", "One Shot Shelved".into()),
+            ("ShelvingState/Unshelve", json!([]), "shelving", "Unshelved".into()),
+            ("Suppress", json!([]), "suppressed", true.into()),
+            ("Unsuppress", json!([]), "suppressed", false.into()),
+            ("Suppress2", json!([why("quiet")]), "comment", "quiet".into()),
+            ("Unsuppress2", json!([why("enough")]), "suppressed", false.into()),
+            ("RemoveFromService", json!([]), "outOfService", true.into()),
+            ("PlaceInService2", json!([why("repaired")]), "outOfService", false.into()),
+            ("RemoveFromService2", json!([why("repair")]), "outOfService", true.into()),
+            ("PlaceInService", json!([]), "outOfService", false.into()),
+            ("2:RemoveFromServiceFor", json!([time(3_600_000.0), why("seal")]), "comment", "seal".into()),
+            ("PlaceInService", json!([]), "outOfService", false.into()),
+            ("Silence", json!([]), "silenced", true.into()),
+            ("Disable", json!([]), "enabled", false.into()),
+            ("Enable", json!([]), "enabled", true.into()),
+            ("Acknowledge", json!([seen, why("on my way")]), "acked", true.into()),
+        ];
+        for (path, arguments, field, told_is) in steps {
+            begins = marks(&hmis);
+            let hmi = &mut hmis[at];
+            let kind = hmi.kind;
+            assert_eq!(hmi.method(LEVEL, path, arguments), "Good", "{path} by {kind:?}");
+            told(&hmis, &begins, path, field, &told_is);
         }
+        let hmi = &mut hmis[at];
+        let kind = hmi.kind;
+        let planned = |ms: i64| json!([["DateTime", ms], time(1_000.0), why("")]);
+        for (ms, status) in [(0, "BadOutOfRange"), (in_an_hour, "Good")] {
+            assert_eq!(hmi.method(LEVEL, "2:PlanRemovalFromService", planned(ms)), status, "{kind:?}");
+        }
+        assert_eq!(hmi.method(LEVEL, "PlaceInService", json!([])), "Good", "{kind:?} takes it back");
+        let listed = hmi.refreshed("refresh_item");
+        let of_level: Vec<&Value> = listed.iter().filter(|event| event["conditionId"] == node_id(LEVEL)).collect();
+        // What node-opcua shows late of the steps before comes in between.
+        let listed = of_level.last().unwrap_or_else(|| panic!("{kind:?}: nothing is listed"));
+        assert_eq!((&listed["acked"], &listed["confirmed"]), (&true.into(), &false.into()), "{kind:?}");
+        let asked = json!({ "node": node_id(LEVEL), "path": "GetGroupMemberships", "arguments": [] });
+        let groups = hmi.peer.ask("method", asked);
+        assert_eq!(groups["outputs"], json!([node_id("group:tank")]), "{kind:?}: {groups}");
+        assert_eq!(hmi.method(LEVEL, "Confirm", json!([seen, why("seen")])), "Good", "{kind:?}");
+        all(&hmis, &begins, |event| event["confirmed"] == true && event["comment"] == "seen");
+        let refusals: [(&str, Value, &str); 4] = [
+            ("ShelvingState/TimedShelve", json!([time(60_001.0)]), "BadShelvingTimeOutOfRange"),
+            ("Reset", json!([]), "BadInvalidState"),
+            ("Suppress2", json!([]), "BadArgumentsMissing"),
+            ("Acknowledge", json!([seen, why("")]), "BadConditionBranchAlreadyAcked"),
+        ];
+        for (path, arguments, status) in refusals {
+            assert_eq!(hmis[at].method(LEVEL, path, arguments), status, "{path} by {kind:?}");
+        }
+        begins = marks(&hmis);
+        tank.fill(70.0);
+        all(&hmis, &begins, |event| event["active"] == false && event["retain"] == true);
+        let (reset, arguments) = if at == 0 { ("Reset", json!([])) } else { ("Reset2", json!([why("drained")])) };
+        assert_eq!(hmis[at].method(LEVEL, reset, arguments), "Good", "it was latched");
+        all(&hmis, &begins, |event| event["retain"] == false);
     }
-    begins = marks(&hmis);
-    tank.fill(70.0);
-    let over = hmis[0].event(begins[0], LEVEL, |event| event["active"] == false);
-    assert_eq!(hmis[0].call("acknowledge", LEVEL, over["event"].as_str().unwrap(), None), "Good");
-    all(&hmis, &begins, |event| event["acked"] == true && event["retain"] == true);
-    assert_eq!(hmis[1].method(LEVEL, "Reset2", json!([why("drained")])), "Good", "it was latched");
-    all(&hmis, &begins, |event| event["retain"] == false && event["comment"] == "drained");
+    gateway.stop();
+}
+
+/// What is called, on what, with what, and the result.
+type Refusal<'a> = (&'a str, &'a str, Value, &'a str);
+
+#[test]
+fn every_result_code_reaches_hmis_of_two_libraries() {
+    let [enable, disable, comment] = ["i=9027", "i=9028", "i=9029"];
+    let [acknowledge, confirm] = ["i=9111", "i=9113"];
+    let [unshelve, once, timed] = ["i=2947", "i=2948", "i=2949"];
+    let mut tank = Tank::with("confirm = true\nmax_shelve_s = 60");
+    let (gateway, mut hmis) = tank.start();
+    let level = &node_id(LEVEL);
+    let (area, nothing) = (&node_id("area:plant"), &node_id("no/such"));
+    let (remove_for, mark) = (&node_id("method:RemoveFromServiceFor"), &node_id("method:Mark"));
+    let time = |ms: f64| json!(["Double", ms]);
+    let unknown = json!([["ByteString", "00112233"], why("seen")]);
+    for at in 0..hmis.len() {
+        let begins = marks(&hmis);
+        tank.fill(90.0);
+        all(&hmis, &begins, |event| event["active"] == true);
+        let seen = newest(&hmis[at]);
+        let good = json!([seen, why("seen")]);
+        let long = "x".repeat(65_536);
+        let cases: Vec<Refusal<'_>> = vec![
+            (level, enable, json!([]), "BadConditionAlreadyEnabled"),
+            (level, unshelve, json!([]), "BadConditionNotShelved"),
+            (level, once, json!([]), "Good"),
+            (level, once, json!([]), "BadConditionAlreadyShelved"),
+            (level, unshelve, json!([]), "Good"),
+            (level, timed, json!([time(0.0)]), "BadShelvingTimeOutOfRange"),
+            (level, remove_for, json!([time(0.0), why("")]), "BadOutOfRange"),
+            (level, disable, json!([]), "Good"),
+            (level, disable, json!([]), "BadConditionAlreadyDisabled"),
+            (level, acknowledge, good.clone(), "BadConditionDisabled"),
+            (level, enable, json!([]), "Good"),
+            (level, acknowledge, unknown.clone(), "BadEventIdUnknown"),
+            (level, mark, json!([["ByteString", "00"], ["Boolean", false], why("")]), "BadEventIdUnknown"),
+            (level, acknowledge, json!([]), "BadArgumentsMissing"),
+            (level, enable, json!([time(1.0)]), "BadTooManyArguments"),
+            (level, acknowledge, json!([time(1.0), why("seen")]), "BadInvalidArgument"),
+            (level, comment, json!([seen, why(&long)]), "BadInvalidArgument"),
+            ("i=2915", acknowledge, good.clone(), "BadNodeIdInvalid"),
+            (area, acknowledge, good.clone(), "BadMethodInvalid"),
+            ("i=2253", disable, json!([]), "BadMethodInvalid"),
+            (nothing, acknowledge, good.clone(), "BadNodeIdUnknown"),
+            (level, "i=3875", json!([["UInt32", 1]]), "BadMethodInvalid"),
+            (level, acknowledge, good.clone(), "Good"),
+            (level, acknowledge, good.clone(), "BadConditionBranchAlreadyAcked"),
+            (level, confirm, good.clone(), "Good"),
+            (level, confirm, good.clone(), "BadConditionBranchAlreadyConfirmed"),
+        ];
+        for (node, method, arguments, status) in cases {
+            let kind = hmis[at].kind;
+            assert_eq!(hmis[at].invoke(node, method, arguments), status, "{method} on {node} by {kind:?}");
+        }
+        all(&hmis, &begins, |event| event["acked"] == true && event["confirmed"] == true);
+        refreshes_that_are_refused(&mut hmis, at);
+        let begins = marks(&hmis);
+        tank.fill(70.0);
+        all(&hmis, &begins, |event| event["retain"] == false);
+    }
+    // Bytes that are no text: the request means nothing, and the session goes on.
+    let no_text = json!([["ByteString", "00"], ["LocalizedText", { "locale": "en", "hex": "c328" }]]);
+    assert_eq!(hmis[0].invoke(level, comment, no_text), "BadDecodingError");
+    assert_eq!(hmis[0].invoke(level, enable, json!([])), "BadConditionAlreadyEnabled");
+    gateway.logged(&["a request was refused", "a message that cannot be read from 127.0.0.1", "BadDecodingError"]);
+    for status in ["BadConditionAlreadyEnabled", "BadNodeIdInvalid", "BadRefreshInProgress"] {
+        gateway.logged(&["a request was refused", "anonymous", status]);
+    }
+    gateway.stop();
+}
+
+/// While one alarm is retained.
+fn refreshes_that_are_refused(hmis: &mut [Hmi], at: usize) {
+    let (other, kind) = (hmis[1 - at].peer.ask("subscriptions", json!({})), hmis[at].kind);
+    let own = hmis[at].peer.ask("subscriptions", json!({}));
+    let silent = hmis[at].peer.ask("silent", json!({}));
+    let cases = [
+        ("refresh", json!({ "subscription": 987_654 }), "BadSubscriptionIdInvalid"),
+        ("refresh", json!({ "subscription": other["alarms"] }), "BadUserAccessDenied"),
+        ("refresh", json!({ "subscription": own["values"] }), "BadNothingToDo"),
+        ("refresh", json!({ "subscription": silent["subscription"] }), "Good"),
+        ("refresh", json!({ "subscription": silent["subscription"] }), "BadRefreshInProgress"),
+        ("refresh_item", json!({ "item": 987_654 }), "BadMonitoredItemIdInvalid"),
+        ("refresh_item", json!({ "subscription": other["alarms"], "item": other["item"] }), "BadUserAccessDenied"),
+    ];
+    for (how, with, status) in cases {
+        assert_eq!(hmis[at].peer.ask(how, with.clone())["result"], status, "{how} {with} by {kind:?}");
+    }
+}
+
+/// Filters of asyncua with every operator that there is: what each lets through of two alarms, `level` of severity 700,
+/// which is exclusive, and `warm` of 300, which is not.
+fn filters() -> Vec<(&'static str, Value, &'static str)> {
+    let severity = || json!({ "field": "Severity" });
+    let name = || json!({ "field": "ConditionName" });
+    let number = |value: u16| json!({ "literal": ["UInt16", value] });
+    let text = |value: &str| json!({ "literal": ["String", value] });
+    let element = |at: u32| json!({ "element": at });
+    let node = |id: &str| json!({ "literal": ["NodeId", id] });
+    vec![
+        ("Equals", json!([["Equals", [severity(), number(700)]]]), "level"),
+        ("Not", json!([["Not", [element(1)]], ["Equals", [severity(), number(700)]]]), "warm"),
+        ("GreaterThan", json!([["GreaterThan", [severity(), number(300)]]]), "level"),
+        ("LessThan", json!([["LessThan", [severity(), number(700)]]]), "warm"),
+        ("GreaterThanOrEqual", json!([["GreaterThanOrEqual", [severity(), number(700)]]]), "level"),
+        ("LessThanOrEqual", json!([["LessThanOrEqual", [severity(), number(300)]]]), "warm"),
+        ("Like", json!([["Like", [name(), text("l[ae]v_l/%")]]]), "level"),
+        ("Between", json!([["Between", [severity(), number(200), number(400)]]]), "warm"),
+        ("InList", json!([["InList", [name(), text("other"), text("warm/limit")]]]), "warm"),
+        (
+            "And",
+            json!([
+                ["And", [element(1), element(2)]],
+                ["GreaterThan", [severity(), number(1)]],
+                ["LessThan", [severity(), number(500)]],
+            ]),
+            "warm",
+        ),
+        (
+            "Or",
+            json!([
+                ["Or", [element(1), element(2)]],
+                ["Equals", [severity(), number(1)]],
+                ["Equals", [severity(), number(700)]],
+            ]),
+            "level",
+        ),
+        (
+            "IsNull",
+            json!([
+                ["And", [element(1), element(2)]],
+                ["IsNull", [{ "field": "HighHighLimit" }]],
+                ["Equals", [severity(), number(300)]],
+            ]),
+            "warm",
+        ),
+        (
+            "Cast",
+            json!([
+                ["GreaterThan", [element(1), { "literal": ["Double", 300.5] }]],
+                ["Cast", [severity(), node("i=11")]],
+            ]),
+            "level",
+        ),
+        (
+            "BitwiseAnd",
+            json!([["Equals", [element(1), number(512)]], ["BitwiseAnd", [severity(), number(512)]]]),
+            "level",
+        ),
+        ("BitwiseOr", json!([["Equals", [element(1), number(301)]], ["BitwiseOr", [severity(), number(1)]]]), "warm"),
+        ("OfType", json!([["OfType", [node("i=10060")]]]), "warm"),
+    ]
+}
+
+#[test]
+fn filters_of_every_operator_and_open62541_as_a_listener() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let limit = |name: &str, rules: &str, high: f64| {
+        let rest = format!("[detector.alarm.limit]\n{rules}\n\n[detector.config]\nhigh = {high:?}\ndeadband = 0.0");
+        detector(name, "limit", &["plant/reactor_level"], &rest)
+    };
+    let detectors = limit("level", "severity = 700", 80.0) + &limit("warm", "severity = 300\nexclusive = false", 60.0);
+    site.configure(&(source("plant", &recorded.url(), &["reactor_level"]) + &detectors));
+    let mut tank = Tank { server: recorded.start(), site, seconds: 0.0 };
+    let gateway = tank.site.start();
+    for name in ["level", "warm"] {
+        gateway.logged(&["detector started", name]);
+    }
+    let mut open62541 = Hmi::connect(Kind::Open62541, &tank.site.url());
+    let mut hmi = Hmi::connect(Kind::Asyncua, &tank.site.url());
+    for (name, filter, _) in filters() {
+        let answer = hmi.peer.ask("listen", json!({ "name": name, "where": filter }));
+        assert_eq!(answer["result"], "Good", "{name}");
+    }
+    for level in [70.0, 90.0, 50.0] {
+        tank.fill(level);
+    }
+    for (name, _, passes) in filters() {
+        let condition = format!("{passes}/limit");
+        // The first event and the last, with nothing of the other in between.
+        let mut told = Vec::new();
+        hmi.peer.unasked(&format!("to tell what {name} lets through"), 0, |said| {
+            told.extend((said["via"] == name).then(|| said["event"]["conditionName"].clone()));
+            (told.len() == 2).then_some(())
+        });
+        assert_eq!(told, [condition.as_str(), &condition], "{name}");
+    }
+    let raised = open62541.event(0, LEVEL, |event| event["active"] == true);
+    open62541.event(0, LEVEL, |event| event["active"] == false);
+    let listed = open62541.refresh();
+    let retained = |event: &&Value| event["conditionId"] == node_id(LEVEL) && event["retain"] == true;
+    assert_eq!(listed.iter().filter(retained).count(), 1, "{listed:?}");
+    let seen = json!([["ByteString", raised["event"]], why("seen")]);
+    assert_eq!(open62541.invoke(&node_id(LEVEL), "i=9111", seen.clone()), "Good");
+    let gone = open62541.event(0, LEVEL, |event| event["acked"] == true);
+    assert_eq!((&gone["retain"], &gone["user"]), (&false.into(), &"anonymous".into()));
+    assert_eq!(open62541.invoke(&node_id(LEVEL), "i=9111", seen), "BadConditionBranchAlreadyAcked");
     gateway.stop();
 }
 

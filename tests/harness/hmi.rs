@@ -11,9 +11,11 @@ use super::peer::Peer;
 pub enum Kind {
     Asyncua,
     NodeOpcua,
+    /// Listens, calls and refreshes, and no more.
+    Open62541,
 }
 
-/// Both.
+/// Those that do all.
 pub const KINDS: [Kind; 2] = [Kind::Asyncua, Kind::NodeOpcua];
 
 /// How an HMI connects.
@@ -49,6 +51,7 @@ impl Hmi {
         let peer = match kind {
             Kind::Asyncua => Peer::python("hmi_asyncua", "hmi_asyncua.py", arguments),
             Kind::NodeOpcua => Peer::node("hmi_node", "hmi_node.mjs", arguments),
+            Kind::Open62541 => Peer::python("hmi_open62541", "hmi_open62541.py", arguments),
         };
         Self { peer, kind }
     }
@@ -90,6 +93,7 @@ impl Hmi {
         let peer = match kind {
             Kind::Asyncua => Peer::python("hmi_asyncua", "hmi_asyncua.py", arguments),
             Kind::NodeOpcua => Peer::node("hmi_node", "hmi_node.mjs", arguments),
+            Kind::Open62541 => Peer::python("hmi_open62541", "hmi_open62541.py", arguments),
         };
         let hmi = Self { peer, kind };
         hmi.peer.ready().map(|()| hmi)
@@ -136,11 +140,23 @@ impl Hmi {
         result(&self.peer.ask("method", with))
     }
 
+    /// Calls a method by its NodeId on whatever node; answers the name of the result.
+    #[track_caller]
+    pub fn invoke(&mut self, node: &str, method: &str, arguments: Value) -> String {
+        result(&self.peer.ask("invoke", json!({ "node": node, "method": method, "arguments": arguments })))
+    }
+
     /// ConditionRefresh: all that comes between its markers.
     #[track_caller]
     pub fn refresh(&mut self) -> Vec<Value> {
+        self.refreshed("refresh")
+    }
+
+    /// The same by `refresh`, or by `refresh_item`, which is ConditionRefresh2 of the item of alarms.
+    #[track_caller]
+    pub fn refreshed(&mut self, how: &str) -> Vec<Value> {
         let begin = self.mark();
-        assert_eq!(result(&self.peer.ask("refresh", json!({}))), "Good");
+        assert_eq!(result(&self.peer.ask(how, json!({}))), "Good");
         let mut shown: Option<Vec<Value>> = None;
         self.peer.unasked("to show the end of the refresh", begin, |said| {
             if said["via"] != "alarms" {

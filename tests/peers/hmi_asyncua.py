@@ -8,8 +8,11 @@ which lists every field of the type and every subtype. Unasked lines are `{"even
 `{"marker": "RefreshStart", "via": ...}`. With `--pki` the connection is SignAndEncrypt, with the policy Basic256Sha256 unless another is named.
 
 Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`, `event` (hex) and `text` (null: none);
-`method` with `node`, `path` (browse names from the node to the method) and `arguments` (pairs of a built-in type and a
-value); `refresh` [`subscription`], `refresh_item`; `read` with `nodes`; `permissions` with `node`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
+`method` with `node`, `path` (browse names from the node to the method, of namespace 0 unless they say another) and
+`arguments` (pairs of a built-in type and a value; bytes as hex, times in ms since 1970); `invoke` with `node`, `method` (a NodeId) and
+`arguments`; `refresh` [`subscription`], `refresh_item` [`subscription`, `item`]; `subscriptions`, the numbers of those of alarms and of
+values and of the alarm item; `silent`, a subscription with an event item of two events that is not published; `listen` with `name` and
+`where`, a filter whose events then come with `via` as that name; `read` with `nodes`; `permissions` with `node`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
 `node`, `from_ms`, `to_ms` (since 1970); `past` with the same, for the events of alarms that a notifier told; `aggregate` with the same, `interval_ms` and `function` (its numeric id); `at` with `node` and `times_ms`; `changes`
 with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
 Results are names of status codes.
@@ -116,8 +119,36 @@ class Listener:
 
 
 def argument(kind: str, value: Any) -> ua.Variant:
-    """An argument of a method."""
-    return ua.Variant(ua.LocalizedText(value["text"], value["locale"]) if kind == "LocalizedText" else value, ua.VariantType[kind])
+    """An argument of a method, or a literal of a filter."""
+    if kind == "LocalizedText":
+        # Bytes that are no text go out as they are.
+        text = bytes.fromhex(value["hex"]).decode("utf-8", "surrogateescape") if "hex" in value else value["text"]
+        value = ua.LocalizedText(text, value["locale"])
+    elif kind == "ByteString":
+        value = bytes.fromhex(value)
+    elif kind == "DateTime":
+        value = EPOCH + datetime.timedelta(milliseconds=value)
+    elif kind == "NodeId":
+        value = ua.NodeId.from_string(value)
+    return ua.Variant(value, ua.VariantType[kind])
+
+
+def field(path: str) -> ua.SimpleAttributeOperand:
+    """A field of events."""
+    return ua.SimpleAttributeOperand(
+        TypeDefinitionId=ua.NodeId(ua.ObjectIds.BaseEventType),
+        BrowsePath=[ua.QualifiedName(name) for name in path.split("/")],
+        AttributeId=ua.AttributeIds.Value,
+    )
+
+
+def operand(given: dict[str, Any]) -> ua.FilterOperand:
+    """An operand of a filter: a field, another element, or a literal."""
+    if "field" in given:
+        return field(given["field"])
+    if "element" in given:
+        return ua.ElementOperand(Index=given["element"])
+    return ua.LiteralOperand(Value=argument(*given["literal"]))
 
 
 def status_name(error: ua.UaError) -> str:
@@ -135,14 +166,14 @@ class Hmi:
     async def run(self) -> None:
         """Subscribes, then does what is asked."""
         client = self.client
-        self.subscriptions, self.items = {}, {}
+        self.items = {}
         for via, kinds in (("default", {}), ("alarms", {"evtypes": ua.NodeId(ua.ObjectIds.AlarmConditionType)})):
             subscription = await client.create_subscription(PUBLISHING_MS, Listener(via))
-            self.subscriptions[via] = subscription
+            self.alarms = subscription
             self.items[via] = await subscription.subscribe_alarms_and_conditions(client.nodes.server, **kinds)
         self.values = await client.create_subscription(PUBLISHING_MS, Listener("values"))
         say(ready=True)
-        methods = ("acknowledge", "confirm", "comment", "method", "refresh", "refresh_item", "read", "permissions", "write", "children", "changes")
+        methods = ("acknowledge", "confirm", "comment", "method", "invoke", "subscriptions", "silent", "listen", "refresh", "refresh_item", "read", "permissions", "write", "children", "changes")
         await answer_requests({name: getattr(self, name) for name in (*methods, "history", "past", "aggregate", "at")})
 
     async def call(self, node: str | int, method: int, *arguments: ua.Variant) -> dict[str, Any]:
@@ -175,25 +206,61 @@ class Hmi:
 
     async def method(self, request: dict[str, Any]) -> dict[str, Any]:
         """A method by the path that leads to it."""
-        *above, name = request["path"].split("/")
+        *above, name = (one if ":" in one else f"0:{one}" for one in request["path"].split("/"))
         node = self.client.get_node(request["node"])
-        target = await node.get_child([f"0:{one}" for one in above]) if above else node
-        method = await target.get_child(f"0:{name}")
+        target = await node.get_child(above) if above else node
+        return await self.called(target, await target.get_child(name), request["arguments"])
+
+    async def invoke(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A method by its NodeId, on whatever node."""
+        return await self.called(self.client.get_node(request["node"]), ua.NodeId.from_string(request["method"]), request["arguments"])
+
+    @staticmethod
+    async def called(target: Any, method: Any, arguments: list[Any]) -> dict[str, Any]:
+        """The result of a call, and what the method gives back."""
         try:
-            await target.call_method(method, *(argument(kind, value) for kind, value in request["arguments"]))
+            found = await target.call_method(method, *(argument(kind, value) for kind, value in arguments))
+        except ua.UaError as error:
+            return {"result": status_name(error)}
+        return {"result": "Good", "outputs": plain(found)}
+
+    async def subscriptions(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """Numbers that a refresh can be asked with."""
+        alarms = self.alarms
+        return {"alarms": alarms.subscription_id, "item": self.items["alarms"], "values": self.values.subscription_id}
+
+    async def silent(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """A subscription that nobody reads."""
+        silent = await self.client.create_subscription(PUBLISHING_MS, Listener("silent"), publishing=False)
+        asked = ua.EventFilter(SelectClauses=[field("EventId")])
+        await silent.subscribe_events(self.client.nodes.server, ua.ObjectIds.BaseEventType, asked, queuesize=2, where_clause_generation=False)
+        return {"subscription": silent.subscription_id}
+
+    async def listen(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Events that a filter lets through."""
+        subscription = await self.client.create_subscription(PUBLISHING_MS, Listener(request["name"]))
+        elements = [
+            ua.ContentFilterElement(FilterOperator=ua.FilterOperator[operator], FilterOperands=[operand(one) for one in operands])
+            for operator, operands in request["where"]
+        ]
+        names = ("EventId", "EventType", "Message", "Severity", "ConditionName")
+        asked = ua.EventFilter(SelectClauses=[field(name) for name in names], WhereClause=ua.ContentFilter(Elements=elements))
+        try:
+            await subscription.subscribe_events(self.client.nodes.server, ua.ObjectIds.BaseEventType, asked, where_clause_generation=False)
         except ua.UaError as error:
             return {"result": status_name(error)}
         return {"result": "Good"}
 
     async def refresh(self, request: dict[str, Any]) -> dict[str, Any]:
         """ConditionRefresh of the alarm subscription, or of one by number."""
-        subscription = request.get("subscription", self.subscriptions["alarms"].subscription_id)
+        subscription = request.get("subscription", self.alarms.subscription_id)
         number = ua.Variant(subscription, ua.VariantType.UInt32)
         return await self.call(ua.ObjectIds.ConditionType, ua.ObjectIds.ConditionType_ConditionRefresh, number)
 
-    async def refresh_item(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """ConditionRefresh2 of the alarm item."""
-        numbers = (self.subscriptions["alarms"].subscription_id, self.items["alarms"])
+    async def refresh_item(self, request: dict[str, Any]) -> dict[str, Any]:
+        """ConditionRefresh2 of the alarm item, or of one by number."""
+        subscription = request.get("subscription", self.alarms.subscription_id)
+        numbers = (subscription, request.get("item", self.items["alarms"]))
         arguments = [ua.Variant(number, ua.VariantType.UInt32) for number in numbers]
         return await self.call(ua.ObjectIds.ConditionType, ua.ObjectIds.ConditionType_ConditionRefresh2, *arguments)
 

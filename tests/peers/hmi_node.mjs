@@ -138,8 +138,34 @@ async function found(session, node, path) {
   return { object: await follow(names.slice(0, -1)), method: await follow(names) };
 }
 
+/** An argument of a method: bytes are given as hex, times in milliseconds since 1970. */
+function argument([type, given]) {
+  const made = { ByteString: (hex) => Buffer.from(hex, "hex"), DateTime: (ms) => new Date(ms), NodeId: resolveNodeId };
+  return new Variant({ dataType: DataType[type], value: made[type] ? made[type](given) : given });
+}
+
+/** Calls a method; the name of its result, and what it gives back. */
+async function called(session, objectId, methodId, given) {
+  const answer = await session.call({ objectId, methodId, inputArguments: given.map(argument) });
+  const outputs = (answer.outputArguments ?? []).map((one) => (Array.isArray(one.value) ? one.value.map((each) => value({ value: each })) : value(one)));
+  return { result: answer.statusCode.name, outputs: outputs.length === 1 ? outputs[0] : outputs };
+}
+
+/** A subscription of its own. */
+function subscribed(session, publishingEnabled) {
+  return session.createSubscription2({
+    requestedPublishingInterval: 100,
+    requestedLifetimeCount: 10000,
+    requestedMaxKeepAliveCount: 100,
+    maxNotificationsPerPublish: 0,
+    publishingEnabled,
+    priority: 0,
+  });
+}
+
 /** Everything that a test can ask. */
 function handlers(session) {
+  let values;
   const onEvent = (call) => async ({ condition, event: id, text }) => {
     const result = await call(session, condition, Buffer.from(id, "hex"), text ?? "");
     return { result: result.name };
@@ -153,21 +179,35 @@ function handlers(session) {
       const number = subscription ?? session.$subscriptionForAlarmList.subscriptionId;
       return { result: (await callConditionRefresh(session, number)).name };
     },
-    refresh_item: async () => {
-      const numbers = [session.$subscriptionForAlarmList.subscriptionId, session.$monitoredItemForAlarmList.monitoredItemId];
-      const called = await session.call({
-        objectId: resolveNodeId("ConditionType"),
-        methodId: resolveNodeId("ConditionType_ConditionRefresh2"),
-        inputArguments: numbers.map((number) => new Variant({ dataType: DataType.UInt32, value: number })),
-      });
-      return { result: called.statusCode.name };
+    refresh_item: async ({ subscription, item }) => {
+      const numbers = [
+        subscription ?? session.$subscriptionForAlarmList.subscriptionId,
+        item ?? session.$monitoredItemForAlarmList.monitoredItemId,
+      ];
+      const [object, method] = ["ConditionType", "ConditionType_ConditionRefresh2"].map((name) => resolveNodeId(name));
+      return called(session, object, method, numbers.map((number) => ["UInt32", number]));
+    },
+    subscriptions: async () => {
+      if (!values) {
+        values = await subscribed(session, true);
+        const watched = { nodeId: "i=2258", attributeId: AttributeIds.Value };
+        await values.monitor(watched, { samplingInterval: 1000, queueSize: 1 }, TimestampsToReturn.Neither);
+      }
+      const alarms = session.$subscriptionForAlarmList.subscriptionId;
+      return { alarms, item: session.$monitoredItemForAlarmList.monitoredItemId, values: values.subscriptionId };
+    },
+    silent: async () => {
+      const silent = await subscribed(session, false);
+      const watched = { nodeId: "i=2253", attributeId: AttributeIds.EventNotifier };
+      const asked = { samplingInterval: 0, queueSize: 2, discardOldest: true, filter: constructEventFilter(["EventId"]) };
+      await silent.monitor(watched, asked, TimestampsToReturn.Neither);
+      return { subscription: silent.subscriptionId };
     },
     method: async ({ node: nodeId, path, arguments: given }) => {
       const { object, method } = await found(session, nodeId, path);
-      const inputArguments = given.map(([type, value]) => new Variant({ dataType: DataType[type], value }));
-      const called = await session.call({ objectId: object, methodId: method, inputArguments });
-      return { result: called.statusCode.name };
+      return called(session, object, method, given);
     },
+    invoke: async ({ node: nodeId, method, arguments: given }) => called(session, resolveNodeId(nodeId), resolveNodeId(method), given),
     read: async ({ nodes }) => {
       const found = await session.read(nodes.map(node));
       return { values: found.map((one) => ({ value: value(one.value), status: one.statusCode.name })) };

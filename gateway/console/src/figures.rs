@@ -43,7 +43,7 @@ const CONDITION: [&str; 33] = [
     "Detector",
 ];
 /// And of an area.
-const AREA: [&str; 21] = [
+const AREA: [&str; 23] = [
     "AlarmCount",
     "StartTime",
     "CurrentAlarmRate",
@@ -65,6 +65,8 @@ const AREA: [&str; 21] = [
     "MaximumReAlarmCount",
     "MarkedTrue30Days",
     "MarkedFalse30Days",
+    "UnauthorizedSuppressions",
+    "UnauthorizedChanges",
 ];
 /// And of a detector.
 const DETECTOR: [&str; 3] = ["AlarmsIn30Days", "MarkedTrue30Days", "MarkedFalse30Days"];

@@ -317,7 +317,8 @@ impl Annunciator {
                 transitions
             }
             Err(refused) => {
-                tracing::info!(condition = %command.key, user = command.user, kind = ?command.kind, %refused, "command refused");
+                // Whoever gave it says so, and bounds how often.
+                tracing::debug!(condition = %command.key, user = command.user, kind = ?command.kind, %refused, "command refused");
                 if reply.send(Err(refused)).is_err() {
                     tracing::debug!("whoever gave the command no longer waits");
                 }

@@ -140,6 +140,13 @@ impl AuditEvent {
         ])
     }
 
+    /// A message that could not be read: nobody knows what it asked for.
+    pub(crate) fn of_unreadable(client: &SecurityClient, outcome: Outcome<'_>) -> Self {
+        let from = client.address.map_or_else(String::new, |address| format!(" from {address}"));
+        let source = (NodeId::from(ObjectId::Server), "SecureChannel/Message");
+        Self::new(ObjectTypeId::AuditSecurityEventType, source, format!("a message that cannot be read{from}"), outcome)
+    }
+
     /// What was asked about a secure channel or a session; for a certificate that was refused, that as well.
     pub(crate) fn of_security(
         client: &SecurityClient,

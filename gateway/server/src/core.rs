@@ -181,6 +181,7 @@ impl NodeManager for Core {
             } else {
                 StatusCode::BadUserAccessDenied
             };
+            manager::tell_denied(&self.shared, context, node.node_id(), status);
             node.set_status(status);
         }
         Ok(())

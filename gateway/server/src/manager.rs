@@ -28,9 +28,13 @@ use crate::device_types::{DEVICES, DEVICES_URI, DeviceType, HEALTH};
 use crate::fields;
 use crate::history::{self, Asked};
 use crate::methods;
-use crate::names::{NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, is_ours, own, own_text};
+use crate::metrics;
+use crate::names::{
+    METRICS_TYPE, NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, is_ours, own, own_text,
+};
 use crate::nodes::{Node, signal_value};
 use crate::past;
+use crate::refusals::Refused;
 use crate::shared::Shared;
 use crate::teller;
 use crate::users::name_of;
@@ -196,6 +200,14 @@ impl Manager {
     }
 }
 
+/// Logs a history that somebody may not read; the standard has no audit event for reading.
+pub(crate) fn tell_denied(shared: &Shared, context: &RequestContext, node: &NodeId, status: StatusCode) {
+    if status == StatusCode::BadUserAccessDenied {
+        let what = "history read";
+        shared.audit.log(&Refused { user: name_of(&context.token), what, node, status });
+    }
+}
+
 /// Tells of a value that was written, or that nobody could write.
 pub(crate) fn tell_write(
     shared: &Shared,
@@ -261,6 +273,12 @@ impl NodeManager for Manager {
             let name: QualifiedName = browse_name(true, field.name());
             types.add_type_property(&below(STATISTICAL_TYPE, field.path), &ours, &[&name], NodeClass::Variable);
         }
+        let metrics = own(METRICS_TYPE);
+        types.add_type_node(&metrics, &ObjectTypeId::AlarmMetricsType.into(), NodeClass::ObjectType);
+        for figure in metrics::declared() {
+            let name: QualifiedName = browse_name(true, figure.name());
+            types.add_type_property(&below(METRICS_TYPE, figure.path), &metrics, &[&name], NodeClass::Variable);
+        }
         let parent = |device: &DeviceType| {
             if device.is_abstract() { ObjectTypeId::InstrumentDiagnosticAlarmType.into() } else { HEALTH.id() }
         };
@@ -311,6 +329,9 @@ impl NodeManager for Manager {
                 } else {
                     StatusCode::BadIndexRangeInvalid
                 };
+                if status.is_bad() {
+                    self.shared.attempts.written(&self.shared.space.read(), &wanted.node_id);
+                }
                 tell_write(&self.shared, context, wanted, said, status);
                 status
             }
@@ -337,6 +358,7 @@ impl NodeManager for Manager {
                 Ok(asked) => history::raw(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
             };
+            tell_denied(&self.shared, context, node.node_id(), status);
             node.set_status(status);
         }
         Ok(())
@@ -365,6 +387,7 @@ impl NodeManager for Manager {
                 (Ok(_), None) => StatusCode::BadAggregateListMismatch,
                 (Err(status), _) => status,
             };
+            tell_denied(&self.shared, context, node.node_id(), status);
             node.set_status(status);
         }
         Ok(())
@@ -385,6 +408,7 @@ impl NodeManager for Manager {
                 Ok(asked) => history::at_times(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
             };
+            tell_denied(&self.shared, context, node.node_id(), status);
             node.set_status(status);
         }
         Ok(())
@@ -409,6 +433,7 @@ impl NodeManager for Manager {
                     past::events(&self.shared, context.type_tree.clone(), notifier, details, node).await
                 }
             };
+            tell_denied(&self.shared, context, node.node_id(), status);
             node.set_status(status);
         }
         Ok(())

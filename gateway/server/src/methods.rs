@@ -131,6 +131,9 @@ impl Call {
             Some(Refusal::Status(status)) => *status,
             Some(Refusal::Arguments(_)) => StatusCode::BadInvalidArgument,
         };
+        if let (StatusCode::BadUserAccessDenied, Some(method)) = (status, method) {
+            shared.attempts.called(&shared.space.read(), &self.object, operation_of(method.kind));
+        }
         let (event, time, comment) = match method.map(|method| method.arguments) {
             Some(Arguments::EventAndComment) => (Some(0), None, Some(1)),
             Some(Arguments::EventMarkAndComment) => (Some(0), None, Some(2)),
@@ -219,6 +222,7 @@ impl Call {
         self.expect(0)?;
         tracing::info!(area = &*area, user = name_of(&context.token), "figures of alarms begin anew");
         shared.figures.reset(&area, shared.clock.now());
+        shared.attempts.reset(&area);
         Ok(())
     }
 

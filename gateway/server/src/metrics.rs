@@ -4,6 +4,8 @@ use opcua::types::{DataTypeId, VariableTypeId, Variant};
 use watchfire_alarms::{Figures, Window};
 use watchfire_ua::date_time_from_instant;
 
+use crate::attempts::Tried;
+
 /// The period of rates, seconds.
 const RATE_S: u16 = 600;
 
@@ -39,6 +41,15 @@ impl Figure {
     pub(crate) fn value(&self, figures: &Figures<'_>) -> Variant {
         (self.value)(figures)
     }
+
+    /// Its value where it counts what was tried by those who may not.
+    pub(crate) fn of_attempts(&self, tried: Tried) -> Option<Variant> {
+        match self.path {
+            UNAUTHORIZED_SUPPRESSIONS => Some(tried.suppressions.into()),
+            UNAUTHORIZED_CHANGES => Some(tried.changes.into()),
+            _ => None,
+        }
+    }
 }
 
 const fn standard(
@@ -62,6 +73,11 @@ const fn period(path: &'static str) -> Figure {
 
 const fn count(path: &'static str, explanation: &'static str, value: fn(&Figures<'_>) -> Variant) -> Figure {
     Figure { own: true, ..standard(path, DataTypeId::UInt32, explanation, value) }
+}
+
+/// A count that is kept elsewhere.
+const fn tried(path: &'static str, explanation: &'static str) -> Figure {
+    count(path, explanation, |_| Variant::Empty)
 }
 
 const fn share(path: &'static str, explanation: &'static str, value: fn(&Figures<'_>) -> Variant) -> Figure {
@@ -116,7 +132,25 @@ pub(crate) static FIGURES: &[Figure] = &[
     count("MarkedFalse30Days", "The same as false; many of them call for another threshold.", |f| {
         f.record().mistaken.into()
     }),
+    tried(
+        UNAUTHORIZED_SUPPRESSIONS,
+        "How often somebody who may not tried to put an alarm aside or to disable it, since the gateway's start; none is \
+         good.",
+    ),
+    tried(
+        UNAUTHORIZED_CHANGES,
+        "How often somebody tried to write what is set of an alarm, since the gateway's start; none is good.",
+    ),
 ];
+
+/// What was tried by those who may not.
+const UNAUTHORIZED_SUPPRESSIONS: &str = "UnauthorizedSuppressions";
+const UNAUTHORIZED_CHANGES: &str = "UnauthorizedChanges";
+
+/// Those that the standard's type does not have, as our type declares them.
+pub(crate) fn declared() -> impl Iterator<Item = &'static Figure> {
+    FIGURES.iter().filter(|figure| figure.own)
+}
 
 /// The figure at a path.
 pub(crate) fn figure(path: &str) -> Option<&'static Figure> {

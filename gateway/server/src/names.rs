@@ -8,7 +8,7 @@
 //! | group of alarms, and the folder of all | `group:cooling`, `groups` |
 //! | anything below one of these | `OWNER#PATH`, such as `hot/high/press/oil#ActiveState/Id` |
 //! | methods of ours | `method:RemoveFromServiceFor` |
-//! | our event type | `StatisticalAlarmType` |
+//! | our event type, and the type of an area's figures | `StatisticalAlarmType`, `AreaAlarmMetricsType` |
 //!
 //! The types of instrument health have the numbers that the standard gives them, in the namespace for devices.
 //!
@@ -26,6 +26,8 @@ pub(crate) const NAMESPACE: u16 = 2;
 pub(crate) const BELOW: char = '#';
 /// The type of learned findings.
 pub(crate) const STATISTICAL_TYPE: &str = "StatisticalAlarmType";
+/// The type of an area's figures.
+pub(crate) const METRICS_TYPE: &str = "AreaAlarmMetricsType";
 
 pub(crate) const AREA: &str = "area:";
 pub(crate) const SIGNAL: &str = "signal:";

@@ -12,6 +12,7 @@ use watchfire_model::{Instant, Kind};
 use watchfire_pipeline::{AlarmFigures, Latest};
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
+use crate::attempts::Attempts;
 use crate::condition_values;
 use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::device_types::{DEVICES, DeviceType};
@@ -19,8 +20,8 @@ use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
 use crate::method_table::{self, Method};
 use crate::metrics::{self, Figure};
 use crate::names::{
-    AREA, BELOW, DETECTOR, DETECTORS, GROUP, GROUPS, METHOD, SIGNAL, SOURCE, STATISTICAL_TYPE, below, browse_name, own,
-    own_text, text,
+    AREA, BELOW, DETECTOR, DETECTORS, GROUP, GROUPS, METHOD, METRICS_TYPE, SIGNAL, SOURCE, STATISTICAL_TYPE, below,
+    browse_name, own, own_text, text,
 };
 use crate::permissions;
 use crate::rights::{Rights, operation_of};
@@ -50,6 +51,9 @@ pub(crate) enum Node {
     Field(Arc<Condition>, &'static Field),
     Type,
     TypeField(&'static Field),
+    /// The type of an area's figures, a subtype of AlarmMetricsType.
+    MetricsType,
+    MetricsTypeFigure(&'static Figure),
     /// A method of ours.
     Method(&'static Method),
     InputArguments(&'static Method),
@@ -123,6 +127,7 @@ pub(crate) struct Values<'a> {
     pub latest: &'a Latest,
     pub figures: &'a AlarmFigures,
     pub kinds: &'a Kinds,
+    pub attempts: &'a Attempts,
     pub now: Instant,
 }
 
@@ -168,6 +173,7 @@ impl Node {
                 .map(|part| Self::DetectorPart(detector, part)),
             Self::Method(method) => (path == INPUT_ARGUMENTS).then_some(Self::InputArguments(method)),
             Self::Type => fields::declared().find(|field| field.path == path).map(Self::TypeField),
+            Self::MetricsType => metrics::declared().find(|figure| figure.path == path).map(Self::MetricsTypeFigure),
             _ => None,
         }
     }
@@ -190,7 +196,11 @@ impl Node {
         } else if name == DETECTORS {
             space.detectors_in.is_some().then_some(Self::Detectors)
         } else {
-            (name == STATISTICAL_TYPE).then_some(Self::Type)
+            match name {
+                STATISTICAL_TYPE => Some(Self::Type),
+                METRICS_TYPE => Some(Self::MetricsType),
+                _ => None,
+            }
         }
     }
 
@@ -211,6 +221,8 @@ impl Node {
             Self::Field(condition, field) => below(condition.key(), field.path),
             Self::Type => own(STATISTICAL_TYPE),
             Self::TypeField(field) => below(STATISTICAL_TYPE, field.path),
+            Self::MetricsType => own(METRICS_TYPE),
+            Self::MetricsTypeFigure(figure) => below(METRICS_TYPE, figure.path),
             Self::Method(method) => method.node.id(),
             Self::InputArguments(method) => below(&format!("{METHOD}{}", method.name()), INPUT_ARGUMENTS),
             Self::DeviceType(device) => device.id(),
@@ -227,14 +239,14 @@ impl Node {
                     AreaPart::Alarms | AreaPart::AlarmValues => {
                         (NodeClass::Object, ObjectTypeId::BaseObjectType.into())
                     }
-                    AreaPart::Metrics => (NodeClass::Object, ObjectTypeId::AlarmMetricsType.into()),
+                    AreaPart::Metrics => (NodeClass::Object, own(METRICS_TYPE)),
                     AreaPart::ActiveCount | AreaPart::UnacknowledgedCount | AreaPart::HighestSeverity => {
                         (NodeClass::Variable, VariableTypeId::BaseDataVariableType.into())
                     }
                 };
                 (class, ours(part.name()), part.name().to_owned(), kind)
             }
-            Self::Figure(_, figure) => {
+            Self::Figure(_, figure) | Self::MetricsTypeFigure(figure) => {
                 let name = figure.name();
                 (NodeClass::Variable, browse_name(figure.own, name), name.to_owned(), figure.kind.into())
             }
@@ -295,6 +307,7 @@ impl Node {
                 (NodeClass::ObjectType, QualifiedName::new(DEVICES, name), name.to_owned(), NodeId::null())
             }
             Self::Type => (NodeClass::ObjectType, ours(STATISTICAL_TYPE), STATISTICAL_TYPE.to_owned(), NodeId::null()),
+            Self::MetricsType => (NodeClass::ObjectType, ours(METRICS_TYPE), METRICS_TYPE.to_owned(), NodeId::null()),
         };
         Description { id: self.id(), class, browse_name, display, type_definition }
     }
@@ -325,11 +338,14 @@ impl Node {
                 part.value(tally).map(|(_, value)| DataValue::new_now(value))
             }
             Self::Figure(path, figure) => {
+                if let Some(tried) = figure.of_attempts(values.attempts.of(path)) {
+                    return Some(DataValue::new_now(tried));
+                }
                 Some(DataValue::new_now(values.figures.area(path, values.now, |figures| figure.value(figures))))
             }
             Self::Field(_, field) if matches!(field.shape, Shape::Object(_)) => None,
             Self::Field(condition, field) => Some(condition_values::data_value(condition, field, values.now)),
-            Self::TypeField(_) => Some(DataValue::new_now(Variant::Empty)),
+            Self::TypeField(_) | Self::MetricsTypeFigure(_) => Some(DataValue::new_now(Variant::Empty)),
             Self::DetectorPart(detector, part) => Some(DataValue::new_now(part.value(detector, values))),
             Self::InputArguments(method) => Some(DataValue::new_now(arguments(method))),
             Self::Area(_)
@@ -341,6 +357,7 @@ impl Node {
             | Self::Condition(_)
             | Self::DeviceType(_)
             | Self::Type
+            | Self::MetricsType
             | Self::Method(_) => None,
         }
     }
@@ -354,7 +371,7 @@ impl Node {
             Self::AreaPart(_, part) => {
                 part.value(&Tally::default()).map_or_else(|| DataTypeId::BaseDataType.into(), |(kind, _)| kind.into())
             }
-            Self::Figure(_, figure) => figure.data_type.into(),
+            Self::Figure(_, figure) | Self::MetricsTypeFigure(figure) => figure.data_type.into(),
             Self::Field(_, field) | Self::TypeField(field) => field.data_type.into(),
             Self::DetectorPart(_, part) => part.data_type().into(),
             Self::InputArguments(_) => DataTypeId::Argument.into(),
@@ -367,6 +384,7 @@ impl Node {
             | Self::Condition(_)
             | Self::DeviceType(_)
             | Self::Type
+            | Self::MetricsType
             | Self::Method(_) => NodeId::null(),
         }
     }
@@ -456,7 +474,8 @@ impl Node {
             Self::Signal(signal) => signal.description.to_string(),
             Self::Condition(condition) => condition.def.text.to_string(),
             Self::DetectorPart(_, part) => part.explanation().to_owned(),
-            Self::Figure(_, figure) => figure.explanation.to_owned(),
+            Self::Figure(_, figure) | Self::MetricsTypeFigure(figure) => figure.explanation.to_owned(),
+            Self::MetricsType => "How the alarms of an area are doing, by ISA-18.2 and EEMUA 191.".to_owned(),
             Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST => {
                 "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
             }

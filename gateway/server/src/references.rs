@@ -80,6 +80,8 @@ pub(crate) fn of_core_node(space: &Space, id: &NodeId) -> Vec<Reference> {
     } else {
         if *id == ObjectTypeId::AlarmConditionType {
             list.leads_to(ReferenceTypeId::HasSubtype, Node::Type);
+        } else if *id == ObjectTypeId::AlarmMetricsType {
+            list.leads_to(ReferenceTypeId::HasSubtype, Node::MetricsType);
         } else if *id == ObjectTypeId::InstrumentDiagnosticAlarmType {
             list.leads_to(ReferenceTypeId::HasSubtype, Node::DeviceType(&HEALTH));
         }
@@ -100,6 +102,8 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             list.leads_to_core(ReferenceTypeId::HasTypeDefinition, type_definition);
         } else if let Some(device) = DeviceType::find(&type_definition) {
             list.leads_to(ReferenceTypeId::HasTypeDefinition, Node::DeviceType(device));
+        } else if matches!(node, Node::AreaPart(..)) {
+            list.leads_to(ReferenceTypeId::HasTypeDefinition, Node::MetricsType);
         } else {
             list.leads_to(ReferenceTypeId::HasTypeDefinition, Node::Type);
         }
@@ -214,6 +218,16 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             }
         }
         Node::DeviceType(_) => list.comes_from(ReferenceTypeId::HasSubtype, Node::DeviceType(&HEALTH)),
+        Node::MetricsType => {
+            list.comes_from_core(ReferenceTypeId::HasSubtype, ObjectTypeId::AlarmMetricsType);
+            for figure in metrics::declared() {
+                list.leads_to(figure_reference(figure), Node::MetricsTypeFigure(figure));
+            }
+        }
+        Node::MetricsTypeFigure(figure) => {
+            list.comes_from(figure_reference(figure), Node::MetricsType);
+            list.leads_to_core(ReferenceTypeId::HasModellingRule, ObjectId::ModellingRule_Mandatory);
+        }
         Node::TypeField(_) => {
             list.comes_from(ReferenceTypeId::HasProperty, Node::Type);
             list.leads_to_core(ReferenceTypeId::HasModellingRule, ObjectId::ModellingRule_Mandatory);

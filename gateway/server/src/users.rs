@@ -260,6 +260,11 @@ impl AuthManager for Users {
         }
     }
 
+    fn audit_unreadable(&self, client: &SecurityClient, status: StatusCode) {
+        let outcome = Outcome { server: &self.audit.server, at: self.clock.now(), status };
+        self.audit.tell(AuditEvent::of_unreadable(client, outcome));
+    }
+
     fn is_user_executable(&self, token: &UserToken, method: &NodeId) -> bool {
         if *method == NodeId::from(MethodId::AlarmMetricsType_Reset) {
             return self.may(token, Operation::Reset);

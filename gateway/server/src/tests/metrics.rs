@@ -1,12 +1,13 @@
 //! The figures of an area as clients read and reset them.
 
 use opcua::types::{
-    AttributeId, BrowseDirection, MethodId, NodeId, ObjectTypeId, ReferenceTypeId, StatusCode, VariableTypeId, Variant,
+    AttributeId, BrowseDirection, MethodId, NodeId, ObjectTypeId, ReferenceDescription, ReferenceTypeId, StatusCode,
+    VariableTypeId, Variant,
 };
 use watchfire_model::Level;
 
 use super::client::Hmi;
-use super::house::{House, key, odd, oil_high};
+use super::house::{House, guarded, key, odd, oil_high};
 use crate::names::own;
 
 const METRICS: &str = "area:Hall#Metrics";
@@ -64,12 +65,61 @@ async fn p9_8_3_figures_are_found_by_browsing() {
     assert_eq!(found, vec![own("area:Hall#Metrics/Stale")]);
     let name = hmi.attribute(own("area:Hall#Metrics/Stale"), AttributeId::Description).await;
     assert!(matches!(name.value, Some(Variant::LocalizedText(_))));
-    let kinds: [NodeId; 2] = [ObjectTypeId::AlarmMetricsType.into(), VariableTypeId::AlarmRateVariableType.into()];
+    let kinds: [NodeId; 2] = [own("AreaAlarmMetricsType"), VariableTypeId::AlarmRateVariableType.into()];
     for (node, kind) in [METRICS, "area:Hall#Metrics/AverageAlarmRate"].into_iter().zip(kinds) {
         let definition = ReferenceTypeId::HasTypeDefinition;
         let found = hmi.browse(own(node), definition, BrowseDirection::Forward, 0).await;
         assert_eq!(found.first().unwrap().node_id.node_id, kind, "{node}");
     }
+    // The type is the standard's with what that lacks.
+    let subtypes = hmi
+        .browse(ObjectTypeId::AlarmMetricsType.into(), ReferenceTypeId::HasSubtype, BrowseDirection::Forward, 0)
+        .await;
+    assert_eq!(subtypes.first().unwrap().node_id.node_id, own("AreaAlarmMetricsType"));
+    let figures =
+        hmi.browse(own("AreaAlarmMetricsType"), ReferenceTypeId::HasComponent, BrowseDirection::Forward, 0).await;
+    let name = |figure: &ReferenceDescription| figure.browse_name.name.to_string();
+    let names: Vec<String> = figures.iter().map(name).collect();
+    for declared in ["Stale", "FloodShareDay", "UnauthorizedSuppressions", "UnauthorizedChanges"] {
+        assert!(names.iter().any(|name| name == declared), "{declared}: {names:?}");
+    }
+    assert!(!names.contains(&"AlarmCount".to_owned()), "what is the standard's is its supertype's");
     hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_is_tried_by_those_who_may_not_is_counted_for_the_area_and_those_above() {
+    let house = House::with(guarded()).await;
+    house.define(oil_high());
+    let oil = "hot/high/press/oil";
+    house.raise(&key(oil));
+    let log_in = async |name: &str| {
+        let who = opcua::client::IdentityToken::UserName(name.into(), "oil".to_owned().into());
+        Hmi::log_in(&house.url, who).await.unwrap()
+    };
+    let (ann, sue) = (log_in("ann").await, log_in("sue").await);
+    for method in [
+        MethodId::AlarmConditionType_Suppress,
+        MethodId::ShelvedStateMachineType_OneShotShelve,
+        MethodId::AlarmConditionType_RemoveFromService,
+        MethodId::ConditionType_Disable,
+        // Of these none is asked for what is put aside.
+        MethodId::AlarmConditionType_Silence,
+        MethodId::AlarmMetricsType_Reset,
+    ] {
+        assert!(ann.call(own(oil), method, Vec::new()).await.is_bad(), "{method:?}");
+    }
+    assert!(sue.write(own("hot/high/press/oil#HighLimit"), 99.0).await.is_bad(), "nobody changes limits so");
+    assert!(ann.write(own("hot/high/press/oil#Values/AcknowledgeRequest"), 1_u32).await.is_bad());
+    for (area, tried) in [("Hall/Press", [4_u32, 1]), ("Hall", [4, 1]), ("Hall/Empty", [0, 0])] {
+        for (figure, tried) in ["UnauthorizedSuppressions", "UnauthorizedChanges"].into_iter().zip(tried) {
+            assert_eq!(ann.value(&format!("area:{area}#Metrics/{figure}")).await, tried.into(), "{area} {figure}");
+        }
+    }
+    assert_eq!(sue.call(own(METRICS), MethodId::AlarmMetricsType_Reset, Vec::new()).await, StatusCode::Good);
+    assert_eq!(count(&ann, "UnauthorizedSuppressions").await, 0_u32.into());
+    ann.close().await;
+    sue.close().await;
     house.close().await;
 }

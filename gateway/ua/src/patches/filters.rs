@@ -109,6 +109,25 @@ fn times_and_strings_have_an_order() {
 }
 
 #[test]
+fn a_pattern_means_what_the_standard_says() {
+    for (pattern, fits, other) in [
+        ("l_vel", "level", "lvel"),
+        ("l[ae]v_l/%", "level/limit", "lvl/limit"),
+        ("%en%", "content", "cotet"),
+        ("a|b", "a|b", "a"),
+        ("b{2}", "b{2}", "bb"),
+        ("50\\%", "50%", "500"),
+        ("a\\_b", "a_b", "axb"),
+        ("[^13-5]%", "2\n2", "4"),
+        ("", "", "x"),
+    ] {
+        let text = |text: &str| Variant::from(UAString::from(text));
+        assert!(passes(FilterOperator::Like, text(fits), &[text(pattern)]), "{fits} is like {pattern}");
+        assert!(!passes(FilterOperator::Like, text(other), &[text(pattern)]), "{other} is not like {pattern}");
+    }
+}
+
+#[test]
 fn a_missing_field_equals_nothing_and_a_node_id_has_no_order() {
     assert!(!passes(FilterOperator::Equals, Variant::Empty, &[Variant::Empty]));
     let (one, two) = (Variant::from(NodeId::new(1, 1)), Variant::from(NodeId::new(1, 2)));

@@ -1,22 +1,32 @@
-//! Who gets a session when there are few.
+//! What the authenticator decides and is told: who gets a session when there are few, and what nobody can read.
 
 use async_trait::async_trait;
 use opcua::client::{ClientBuilder, IdentityToken, Session};
 use opcua::core::ResponseMessage;
-use opcua::server::authenticator::{AuthManager, SessionHolder};
+use opcua::server::authenticator::{AuthManager, SecurityClient, SessionHolder};
 use opcua::server::{ServerBuilder, ServerEndpoint};
-use opcua::types::{CreateSessionRequest, Error, StatusCode, UAString, UserTokenPolicy, UserTokenType};
+use opcua::types::{
+    ActivateSessionRequest, AnonymousIdentityToken, CreateSessionRequest, Error, ExtensionObject, RequestHeader,
+    StatusCode, UAString, UserTokenPolicy, UserTokenType,
+};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Sessions that the server has.
 const SESSIONS_MAX: usize = 5;
+/// Bytes that a text has at most.
+const STRING_MAX: usize = 10_000;
+const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Sessions that one address gets of this authenticator.
 const OF_ONE: usize = 3;
 
-/// Lets everybody in, but not too often.
-struct Few;
+/// Lets everybody in, but not too often; counts what could not be read.
+#[derive(Default)]
+struct Few {
+    unreadable: AtomicUsize,
+}
 
 #[async_trait]
 impl AuthManager for Few {
@@ -28,6 +38,11 @@ impl AuthManager for Few {
         assert!(holder.user.is_anonymous() && holder.certificate.is_none());
         let theirs = others.iter().filter(|other| other.address == holder.address).count();
         if theirs < OF_ONE { Ok(()) } else { Err(StatusCode::BadTooManySessions) }
+    }
+
+    fn audit_unreadable(&self, client: &SecurityClient, status: StatusCode) {
+        assert!(client.address.is_some() && status.is_bad());
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
     }
 
     fn user_token_policies(&self, _: &ServerEndpoint) -> Vec<UserTokenPolicy> {
@@ -64,11 +79,12 @@ async fn connect(url: &str, pki: &std::path::Path) -> Result<Arc<Session>, Statu
     }
 }
 
-#[tokio::test]
-async fn unused_sessions_make_room_and_the_application_gives_out_the_others() {
+/// A server, where it listens, and the folder of its certificates.
+async fn serve(few: Arc<Few>) -> (String, tempfile::TempDir) {
     let pki = tempfile::tempdir().expect("a folder for certificates");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback");
     let port = listener.local_addr().expect("a bound port").port();
+    let url = format!("opc.tcp://127.0.0.1:{port}/");
     let mut builder = ServerBuilder::new()
         .application_name("patches")
         .application_uri("urn:patches:server")
@@ -76,22 +92,65 @@ async fn unused_sessions_make_room_and_the_application_gives_out_the_others() {
         .pki_dir(pki.path().join("server"))
         .host("127.0.0.1")
         .port(port)
-        .discovery_urls(vec![format!("opc.tcp://127.0.0.1:{port}/")])
-        .with_authenticator(Arc::new(Few))
+        .discovery_urls(vec![url.clone()])
+        .with_authenticator(few)
         .add_endpoint("none", ServerEndpoint::new_none("/", &[]));
     builder.limits_mut().max_sessions = SESSIONS_MAX;
+    builder.limits_mut().max_string_length = STRING_MAX;
     let (server, _handle) = builder.build().expect("a server");
     tokio::spawn(server.run_with(listener));
-    let (url, client) = (format!("opc.tcp://127.0.0.1:{port}/"), pki.path().join("client"));
+    (url, pki)
+}
 
+fn session_at(url: &str, name: &str) -> CreateSessionRequest {
+    CreateSessionRequest {
+        endpoint_url: url.into(),
+        session_name: name.into(),
+        requested_session_timeout: 300_000.0,
+        ..CreateSessionRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn an_activated_session_has_a_nonce_also_in_the_clear() {
+    let (url, pki) = serve(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let answer = client.channel().send(session_at(&url, "second"), WAIT_MAX).await.expect("an answer");
+    let ResponseMessage::CreateSession(created) = answer else { panic!("{answer:?}") };
+    let token = AnonymousIdentityToken { policy_id: "anonymous".into() };
+    let activate = ActivateSessionRequest {
+        request_header: RequestHeader {
+            authentication_token: created.authentication_token.clone(),
+            ..RequestHeader::default()
+        },
+        user_identity_token: ExtensionObject::from_message(token),
+        ..ActivateSessionRequest::default()
+    };
+    let answer = client.channel().send(activate, WAIT_MAX).await.expect("an answer");
+    let ResponseMessage::ActivateSession(activated) = answer else { panic!("{answer:?}") };
+    for nonce in [&created.server_nonce, &activated.server_nonce] {
+        assert!(nonce.as_ref().len() >= 32, "{nonce:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_authenticator_is_told_of_a_message_that_cannot_be_read() {
+    let few = Arc::new(Few::default());
+    let (url, pki) = serve(few.clone()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let long = "x".repeat(STRING_MAX + 1);
+    let answer = client.channel().send(session_at(&url, &long), WAIT_MAX).await;
+    assert!(!matches!(answer, Ok(ResponseMessage::CreateSession(_))), "{answer:?}");
+    assert_eq!(few.unreadable.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn unused_sessions_make_room_and_the_application_gives_out_the_others() {
+    let (url, pki) = serve(Arc::default()).await;
+    let client = pki.path().join("client");
     let first = connect(&url, &client).await.expect("there is room");
     for _ in 0..3 * SESSIONS_MAX {
-        let asked = CreateSessionRequest {
-            endpoint_url: url.as_str().into(),
-            requested_session_timeout: 300_000.0,
-            ..CreateSessionRequest::default()
-        };
-        let answer = first.channel().send(asked, Duration::from_secs(30)).await.expect("an answer");
+        let answer = first.channel().send(session_at(&url, ""), WAIT_MAX).await.expect("an answer");
         assert!(matches!(answer, ResponseMessage::CreateSession(_)), "{answer:?}");
     }
     let mut others = Vec::new();
