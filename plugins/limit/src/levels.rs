@@ -15,6 +15,22 @@ impl Band {
     pub fn holds(self, value: f64) -> bool {
         (self.0 <= value) & (value <= self.1)
     }
+
+    /// Whether each of eight values lies in it. Without a branch.
+    #[inline]
+    pub fn holds_all(self, values: &[f64; 8]) -> bool {
+        values.iter().fold(true, |all, value| all & self.holds(*value))
+    }
+
+    /// What lies in all of some bands; nothing as soon as one holds nothing.
+    pub fn common(bands: &[Self]) -> Self {
+        bands.iter().fold(Self(f64::NEG_INFINITY, f64::INFINITY), |common, band| {
+            // NaN is neither below nor above, and must stay.
+            let low = if band.0 <= common.0 { common.0 } else { band.0 };
+            let high = if band.1 >= common.1 { common.1 } else { band.1 };
+            if common.0.is_nan() { common } else { Self(low, high) }
+        })
+    }
 }
 
 /// The limits of a signal, in its own unit.
@@ -87,6 +103,24 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_all_bands_hold_is_common_to_them() {
+        let (wide, narrow, other) = (Band(f64::NEG_INFINITY, 90.0), Band(10.0, 95.0), Band(91.0, f64::INFINITY));
+        for (bands, held, not) in [
+            (&[][..], &[f64::MIN, 0.0, f64::INFINITY][..], &[f64::NAN][..]),
+            (&[wide, narrow], &[10.0, 90.0], &[9.9, 90.1, f64::NAN]),
+            (&[narrow, other], &[91.0, 95.0], &[90.9, 95.1]),
+            (&[wide, other], &[], &[0.0, 90.0, 90.5, 91.0, f64::INFINITY]),
+            (&[wide, Band::NOTHING], &[], &[0.0, f64::NAN]),
+            (&[Band::NOTHING, wide], &[], &[0.0, f64::NAN]),
+        ] {
+            let common = Band::common(bands);
+            assert!(held.iter().all(|value| common.holds(*value)), "{bands:?} {common:?}");
+            assert!(!not.iter().any(|value| common.holds(*value)), "{bands:?} {common:?}");
+        }
+    }
+
     use Level::{High, HighHigh, Low, LowLow, Normal};
 
     fn limits(deadband: f64) -> Limits {

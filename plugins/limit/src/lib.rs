@@ -61,6 +61,8 @@ pub struct Limit {
     /// For each signal the values that change nothing: all that most rows are asked, so they stand close together.
     /// Nothing while the level is not known.
     stays: Vec<Band>,
+    /// The values that change nothing whichever signal they are of; none while that is not worth knowing.
+    common: Option<Band>,
     restate: bool,
 }
 
@@ -103,7 +105,7 @@ impl Detector for Limit {
         });
         let watched: Vec<Watched> = watched.collect();
         let stays = vec![Band::NOTHING; watched.len()];
-        Ok((Self { watched, stays, settings, places, restate: false }, conditions))
+        Ok((Self { watched, stays, common: None, settings, places, restate: false }, conditions))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Outcome, Refusal> {
@@ -135,33 +137,42 @@ impl Detector for Limit {
             *stay = if known { watched.limits.stay(kept.level) } else { Band::NOTHING };
             watched.kept = kept;
         }
+        self.common = None;
         self.restate = true;
         Ok(())
     }
 }
 
 impl Limit {
-    /// Looks at the rows by eights: a loop costs a check of fuel and time each turn, and most rows change nothing.
+    /// Looks at the rows by eights: a loop costs a check of fuel and time each turn, and most rows change nothing. Where
+    /// signals have the same limits and stand as well, it need not even be looked whose they are.
     fn levels(&mut self, place: u16, batch: &Batch, verdicts: &mut Vec<Verdict>) {
         let (signals, signals_left) = batch.signal.as_chunks::<8>();
         let (values, values_left) = batch.value.as_chunks::<8>();
         let (statuses, statuses_left) = batch.status.as_chunks::<8>();
+        // Looking at every signal must not cost more than looking at the rows.
+        if self.common.is_none() && batch.signal.len() >= self.stays.len() / 2 {
+            self.common = Some(Band::common(&self.stays));
+        }
+        let mut common = self.common.unwrap_or(Band::NOTHING);
         for (eight, ((signal, value), status)) in signals.iter().zip(values).zip(statuses).enumerate() {
-            if !self.changes_nothing(signal, value, status) {
-                self.each(place, batch, 8 * eight, (signal, value, status), verdicts);
+            let good = status.iter().fold(0, |bits, status| bits | status) >> 31 == 0;
+            if good && (common.holds_all(value) || self.changes_nothing(signal, value)) {
+                continue;
             }
+            self.each(place, batch, 8 * eight, (signal, value, status), verdicts);
+            common = self.common.unwrap_or(Band::NOTHING);
         }
         let left = (signals_left, values_left, statuses_left);
         self.each(place, batch, batch.signal.len() - signals_left.len(), left, verdicts);
     }
 
-    /// Whether eight rows leave all levels as they are. Without a branch.
+    /// Whether eight good rows leave all levels as they are. Without a branch.
     #[inline]
-    fn changes_nothing(&self, signal: &[u32; 8], value: &[f64; 8], status: &[u32; 8]) -> bool {
-        let rows = signal.iter().zip(value).zip(status);
-        rows.fold(true, |calm, ((signal, value), status)| {
+    fn changes_nothing(&self, signal: &[u32; 8], value: &[f64; 8]) -> bool {
+        signal.iter().zip(value).fold(true, |calm, (signal, value)| {
             let stay = self.stays.get(*signal as usize).unwrap_or(&Band::NOTHING);
-            calm & stay.holds(*value) & (*status >> 31 == 0)
+            calm & stay.holds(*value)
         })
     }
 
@@ -189,6 +200,7 @@ impl Limit {
     fn judge(&mut self, place: u16, row: Row) -> Option<Verdict> {
         let index = row.signal as usize;
         let (watched, stay) = self.watched.get_mut(index).zip(self.stays.get_mut(index))?;
+        self.common = None;
         let level = if row.status >> 31 != 0 || row.value.is_nan() {
             *stay = Band::NOTHING;
             Level::Unknown

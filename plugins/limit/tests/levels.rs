@@ -121,3 +121,46 @@ fn rows_in_one_batch_are_judged_as_in_many() {
         assert_eq!(whole.save(), each.save());
     }
 }
+
+/// One after another no row has others beside it that could speak for it.
+#[test]
+fn many_rows_in_a_batch_are_told_as_each_in_a_batch_of_its_own() {
+    const SIGNALS: u32 = 24;
+    let start = || {
+        let signals = (0..SIGNALS).map(|id| Signal { name: format!("s/{id}"), ..Signal::default() }).collect();
+        let config = r#"{"high_high":95,"high":90,"low":10,"deadband":3}"#.to_owned();
+        Limit::init(Setup { config, signals, ..Setup::default() }).unwrap().0
+    };
+    let (mut together, mut alone, mut state) = (start(), start(), 7_u64);
+    let mut random = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 20) % below
+    };
+    let mut told = 0;
+    for now in 0..2_000_i64 {
+        let mut batch = Batch { now: now * S, ..Batch::default() };
+        for at in 0..random(64) {
+            // Mostly calm, of all signals in order; now and then anything of anyone, one that is not there among them.
+            let calm = random(40) > 0;
+            let signal = if calm { at as u32 % SIGNALS } else { random(u64::from(SIGNALS) + 1) as u32 };
+            let value = if calm { 40.0 } else { random(110) as f64 };
+            let status = if random(300) == 0 { BAD } else { 0 };
+            let value = if random(300) == 0 { f64::NAN } else { value };
+            batch.push(Row { signal, time: now * S + at as i64, value, status, quality: 0 });
+        }
+        let expected: Vec<_> = batch
+            .rows()
+            .flat_map(|row| {
+                let mut one = Batch { now: now * S, ..Batch::default() };
+                one.push(row);
+                alone.process(&one).unwrap().verdicts
+            })
+            .collect();
+        // As texts: what was observed may be no number.
+        assert_eq!(format!("{:?}", together.process(&batch).unwrap().verdicts), format!("{expected:?}"), "batch {now}");
+        told += expected.len();
+    }
+    assert!(told > 1_000 && together.save() == alone.save(), "{told}");
+}

@@ -140,7 +140,6 @@ pub unsafe fn process<D: Detector>(cell: &Cell<D>, batch: *mut Columns) -> *cons
     let batch = unsafe { taken(*Box::from_raw(batch)) };
     let mut running = cell.borrow_mut();
     let Some(running) = running.as_mut() else { return refused(glue::not_started()) };
-    running.answered = Answered::default();
     match running.detector.process(&batch) {
         Ok(outcome) => running.answered.with(outcome),
         Err(refusal) => refused(refusal),
@@ -190,7 +189,10 @@ fn refused(refusal: Refusal) -> *const u8 {
 
 impl Answered {
     fn with(&mut self, outcome: Outcome) -> *const u8 {
+        // What was there is freed here: the host has read it long since.
         self.outcome = outcome;
+        self.verdicts.clear();
+        self.evidence.clear();
         let Outcome { scores, verdicts, progress } = &self.outcome;
         self.evidence.extend(verdicts.iter().map(|verdict| verdict.evidence.iter().map(finding).collect()));
         let lowered = verdicts.iter().zip(&self.evidence).map(|(told, evidence)| verdict(told, evidence));
