@@ -50,11 +50,13 @@ impl Glance {
         self.followed_by(next)
     }
 
-    /// The next one, with the times at which the gateway saw what it tells.
+    /// The next one, with the times at which the gateway saw what it tells. An occurrence that comes while it is put aside
+    /// bothers nobody: it is one from when it is not, if it still stands then.
     #[must_use]
     pub fn followed_by(&self, next: Self) -> Self {
         let now = next.now;
         Self {
+            activations: if next.aside { self.activations } else { next.activations },
             active: next.active.map(|_| self.active.unwrap_or(now)),
             waits: next.waits.map(|_| self.waits.unwrap_or(now)),
             ..next
@@ -69,10 +71,10 @@ impl Glance {
         Self { activations, active: None, waits: None, marks: Vec::new(), ..Self::of(state) }
     }
 
-    /// Whether it was ever an alarm.
+    /// Whether it was ever an alarm, or is one that is put aside.
     #[must_use]
     pub fn was_alarm(&self) -> bool {
-        self.activations > 0
+        self.activations > 0 || self.active.is_some()
     }
 
     /// Whether it is an alarm now that was none before, or one anew; what is put aside is none.

@@ -30,7 +30,8 @@ impl PlainEvent {
     ) -> Option<Self> {
         finding.level.is_active().then(|| Self {
             def: def.clone(),
-            event_id: EventId::derive(&def.key, number, frame.0),
+            // Numbers of transitions begin at the other end: the condition may have been an alarm, or become one.
+            event_id: EventId::derive(&def.key, u64::MAX - number, frame.0),
             message: finding.message,
             at: finding.at,
             receive_time: now,

@@ -140,6 +140,38 @@ fn what_nobody_is_bothered_with_is_no_alarm() {
 }
 
 #[test]
+fn what_stands_when_it_is_put_aside_no_longer_is_an_alarm_from_then_on_and_once() {
+    let mut bench = Bench::new(false);
+    let mut metrics = Metrics::new(Instant::from_s(0));
+    let mut before = Glance::of(bench.state());
+    let mut count = |bench: &Bench| {
+        let after = before.then(bench.state());
+        metrics.saw(&bench.key, Some(&before), &after);
+        before = after;
+        metrics.figures(Instant::from_s(bench.s)).alarm_count()
+    };
+    bench.ask(CommandKind::Suppress).unwrap();
+    assert_eq!(count(&bench), 0);
+    bench.find(Level::High);
+    assert_eq!(count(&bench), 0);
+    bench.ask(CommandKind::Unsuppress).unwrap();
+    assert_eq!(count(&bench), 1, "now somebody is told");
+    for kind in [CommandKind::Suppress, CommandKind::Unsuppress] {
+        bench.ask(kind).unwrap();
+        assert_eq!(count(&bench), 1, "it was counted");
+    }
+    bench.ask(CommandKind::Suppress).unwrap();
+    for level in [Level::Normal, Level::High, Level::Normal] {
+        bench.find(level);
+        assert_eq!(count(&bench), 1);
+    }
+    bench.ask(CommandKind::Unsuppress).unwrap();
+    assert_eq!(count(&bench), 1, "it is over");
+    bench.find(Level::High);
+    assert_eq!(count(&bench), 2);
+}
+
+#[test]
 fn what_people_say_of_alarms_is_counted_for_thirty_days_and_changes_nothing() {
     let mut bench = Bench::new(false);
     let mut record = crate::TrackRecord::default();

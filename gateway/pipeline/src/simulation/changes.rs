@@ -217,10 +217,14 @@ async fn what_is_below_the_first_of_its_group_is_told_when_that_one_ends_or_its_
     }
     let told = rig.events().into_iter().filter(|(key, _)| key.as_str().ends_with("high/s/0")).count();
     assert!(rig.state_of(below).is_aside() && told == 0, "a restart tells nobody anything");
+    let (other, _) = below.split_once('/').unwrap();
+    let counted = |rig: &Rig| rig.figures.detector(other, site.now()).alarms;
+    let before = counted(&rig);
     rig.change(Change::EndDetector(first.into())).await;
     let told = rig.last_of(below);
     assert!(told.notify && told.state.first_in_group && !told.state.is_aside() && !told.state.acked.value);
     assert_eq!(rig.events().iter().filter(|(key, _)| key.as_str() == below).count(), 1, "once");
+    assert_eq!(counted(&rig), before + 1, "it counts from then on");
     rig.stop().await;
     site.check();
 }
