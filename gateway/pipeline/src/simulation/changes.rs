@@ -1,9 +1,11 @@
 //! A running gateway is changed: detectors and sources come, go and are replaced, and everything else goes on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use watchfire_model::{
-    AlarmSettings, CommandKind, Control, DetectorOrigin, RecordBody, SignalId, SourceState, StatusCode,
+    AlarmSettings, CommandKind, Control, DetectorOrigin, Maintained, PlannedMaintenance, RecordBody, SignalId,
+    SourceState, StatusCode,
 };
 
 use super::rig::{Rig, Site, plan};
@@ -263,6 +265,44 @@ async fn a_detector_without_a_budget_any_more_is_suppressed_by_none() {
     rig.change(Change::Detector(Arc::new(budget(0)))).await;
     assert!(!rig.state_of("plain/high/s/0").is_aside() && !rig.state_of("plain/high/s/1").is_aside());
     assert!(!rig.state_of("gateway/budget/plain").active.value);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_configuration_plans_begins_after_a_restart_too_and_somebody_is_reminded() {
+    let site = Site::new();
+    let planned = |of: &str, after_s: u64| {
+        let of = Maintained::parse(of).unwrap();
+        let from = site.now().plus(Duration::from_secs(after_s));
+        vec![PlannedMaintenance { of, from, lasts: Duration::from_secs(60), comment: "seal".into() }]
+    };
+    let with =
+        |maintenance: &Vec<PlannedMaintenance>| BindingPlan { maintenance: maintenance.clone(), ..plan(Mode::Live) };
+    let rig = Rig::start(&site).await;
+    let work = planned("signal:s/0", 120);
+    rig.change(Change::Detector(Arc::new(with(&work)))).await;
+    let state = |rig: &Rig, signal: u32| rig.state_of(&format!("plain/high/s/{signal}")).maintenance;
+    assert!(state(&rig, 0).planned.is_some() && state(&rig, 1).planned.is_none());
+    rig.wait_ms(5_000).await;
+    rig.kill();
+    tokio::task::yield_now().await;
+    site.lose_what_is_not_durable();
+    let rig = Rig::start_with(&site, vec![with(&work)]).await;
+    for _ in 0..130 {
+        rig.wait_ms(1_000).await;
+    }
+    let out = rig.state_of("plain/high/s/0");
+    assert!(out.out_of_service.value && out.comment.value.text == "seal" && !out.maintenance.overdue);
+    for _ in 0..60 {
+        rig.wait_ms(1_000).await;
+    }
+    rig.shown_active("gateway/maintenance/plain").await;
+    rig.change(Change::Detector(Arc::new(with(&planned("condition:plain", 600))))).await;
+    assert!(state(&rig, 1).planned.is_some());
+    rig.change(Change::Detector(Arc::new(plan(Mode::Live)))).await;
+    assert!(state(&rig, 1).planned.is_none(), "it is in the configuration no longer");
+    assert!(rig.state_of("plain/high/s/0").out_of_service.value, "what is out stays out");
     rig.stop().await;
     site.check();
 }
