@@ -70,11 +70,11 @@ impl Groups {
     /// Takes up one that comes back at `at`, as it was. Nobody's place is asked for by that; the first is awaited.
     pub(crate) fn take_up(&mut self, condition: &mut Condition, at: Instant) {
         self.replace(condition);
-        let awaits = |noted: &&Box<Standing>| {
+        let awaits = |noted: &&Standing| {
             noted.below && self.groups.get(&noted.group).is_some_and(|members| members.first.is_none())
         };
-        self.awaited
-            .extend(condition.noted.as_ref().filter(awaits).map(|noted| (at.plus(AWAITED), noted.group.clone())));
+        let awaited = condition.noted.as_deref().filter(awaits).map(|noted| (at.plus(AWAITED), noted.group.clone()));
+        self.awaited.extend(awaited);
     }
 
     fn replace(&mut self, condition: &mut Condition) -> bool {
