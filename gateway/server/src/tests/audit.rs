@@ -162,6 +162,7 @@ async fn what_is_refused_and_would_change_nothing_leaves_an_audit_event_too() {
         ),
         (server(), MethodId::Server_GetMonitoredItems.into(), Vec::new(), S::BadInvalidArgument, "i=11492"),
         (own(OIL), own("method:Nothing"), Vec::new(), S::BadMethodInvalid, "ns=2;s=method:Nothing"),
+        (own(OIL), NodeId::new(9, 1_u32), Vec::new(), S::BadMethodInvalid, "ns=9;i=1"),
     ] {
         assert_eq!(bob.call(object.clone(), method, arguments).await, status, "{name}");
         let told = methods.next().await;
@@ -170,14 +171,15 @@ async fn what_is_refused_and_would_change_nothing_leaves_an_audit_event_too() {
         assert_eq!((told.text("ClientUserId"), told.get("StatusCodeId")), ("bob".to_owned(), &status.into()));
     }
     // A value that nobody can write.
-    let fixed: NodeId = VariableId::Server_ServiceLevel.into();
-    let status = bob.write(fixed.clone(), 7_u8).await;
-    assert!(status.is_bad(), "{status}");
-    let mut told = audit.next().await;
-    while *told.get("EventType") != NodeId::from(ObjectTypeId::AuditWriteUpdateEventType).into() {
-        told = audit.next().await;
+    for fixed in [VariableId::Server_ServiceLevel.into(), NodeId::new(9, "nothing")] {
+        let status = bob.write(fixed.clone(), 7_u8).await;
+        assert!(status.is_bad(), "{status}");
+        let mut told = audit.next().await;
+        while *told.get("EventType") != NodeId::from(ObjectTypeId::AuditWriteUpdateEventType).into() {
+            told = audit.next().await;
+        }
+        assert_eq!((told.get("SourceNode"), told.get("StatusCodeId")), (&fixed.into(), &status.into()));
     }
-    assert_eq!((told.get("SourceNode"), told.get("StatusCodeId")), (&fixed.into(), &status.into()));
     max.close().await;
     bob.close().await;
     house.close().await;
