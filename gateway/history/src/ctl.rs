@@ -37,6 +37,8 @@ pub enum Kind {
     Alarm = b'a',
     /// A checkpoint's manifest.
     Checkpoint = b'c',
+    /// A record's hash in the chain of them.
+    Chain = b'h',
     /// The last frame a binding decided on.
     Decided = b'd',
     /// A slot that is being dropped.
@@ -208,7 +210,7 @@ impl Ctl {
         Reader(&bytes).varint().ok_or_else(|| self.damaged(name))
     }
 
-    fn damaged(&self, key: &str) -> PortError {
+    pub(crate) fn damaged(&self, key: &str) -> PortError {
         PortError::Damaged {
             what: format!("`{key}` in `{}`", self.store.folder().display()),
             detail: "it cannot be decoded; restore the data folder from a backup".to_owned(),
@@ -330,6 +332,15 @@ impl Ctl {
 
     /// The records without samples from `from` to `to`, the first `most` of them or a few less, but one if there is any.
     pub fn records(&self, from: Lsn, to: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
+        let each = self.raw_records(from, to, most)?.into_iter().map(|(lsn, bytes)| {
+            let body = read_body(&bytes);
+            Ok(Record { lsn, body: body.ok_or_else(|| self.damaged(&format!("record {lsn}")))? })
+        });
+        each.collect()
+    }
+
+    /// The same as they are stored.
+    pub fn raw_records(&self, from: Lsn, to: Lsn, most: usize) -> Result<Vec<(Lsn, Vec<u8>)>, PortError> {
         let (first, last) = (part(&placed(Kind::Record, from), 0), part(&placed(Kind::Record, to), u16::MAX));
         let mut most = most.max(2);
         loop {
@@ -343,15 +354,14 @@ impl Ctl {
                     continue;
                 }
             }
-            return runs.into_iter().map(|parts| self.record(parts)).collect();
+            return runs.into_iter().map(|parts| self.raw(parts)).collect();
         }
     }
 
-    fn record(&self, parts: &[Pair]) -> Result<Record, PortError> {
+    fn raw(&self, parts: &[Pair]) -> Result<(Lsn, Vec<u8>), PortError> {
         let place = parts.first().and_then(|(key, _)| without_part(key).get(1..)?.try_into().ok());
         let lsn = Lsn(place.map(u64::from_be_bytes).unwrap_or_default());
-        let body = join(parts.iter()).and_then(|bytes| read_body(&bytes));
-        Ok(Record { lsn, body: body.ok_or_else(|| self.damaged(&format!("record {lsn}")))? })
+        Ok((lsn, join(parts.iter()).ok_or_else(|| self.damaged(&format!("record {lsn}")))?))
     }
 
     /// Removals of the records without samples before `lsn`.
@@ -360,7 +370,9 @@ impl Ctl {
         let mut found =
             self.store.range(&[Kind::Record as u8], &part(&placed(Kind::Record, last), u16::MAX), usize::MAX)?;
         found.extend(self.store.range(&[Kind::Filled as u8], &placed(Kind::Filled, last), usize::MAX)?);
-        Ok(found.into_iter().map(|(key, _)| vec![Change::Remove(key)]).collect())
+        let mut changes: Vec<Change> = found.into_iter().map(|(key, _)| Change::Remove(key)).collect();
+        changes.extend(self.unchain_before(lsn)?);
+        Ok(changes.into_iter().map(|change| vec![change]).collect())
     }
 
     /// The records from `from` to `to` that tell what became of gaps, the first `most` of them.

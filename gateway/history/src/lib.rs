@@ -11,6 +11,7 @@
 mod backup;
 mod bucket;
 mod bytes;
+mod chain;
 mod checkpoint;
 mod chunk;
 mod column;
@@ -40,6 +41,7 @@ mod tests;
 mod verify;
 
 pub use backup::Copied;
+pub use chain::{Chained, Link};
 pub use history::SledHistory;
 pub use sizes::Sizes;
 pub use sums::Looked;

@@ -8,6 +8,7 @@ use watchfire_model::{AlarmState, ConditionKey, Control, Frame, Lsn, Record, Rec
 use watchfire_pipeline::{PortError, RecordRun};
 
 use crate::bucket::{from_key, widen};
+use crate::chain::{self, Link};
 use crate::ctl::{self, Ctl, Kind, named, placed, set};
 use crate::days::{Days, SlotEntry, filled};
 use crate::filling::Filling;
@@ -39,7 +40,7 @@ pub fn seal(
 ) -> Result<Option<Sealed>, PortError> {
     let (changed, written) = (BTreeMap::new(), BTreeMap::new());
     let mut samples = Samples { days, known, sealed, run, changed, written, open: None };
-    let mut effects = Effects::default();
+    let mut effects = Effects::after(ctl, sealed)?;
     let mut last = sealed;
     for record in run.records() {
         let Record { lsn, body } = record?;
@@ -133,16 +134,26 @@ pub fn leftovers(store: &Store, sealed: Lsn) -> Result<Vec<Group>, PortError> {
 }
 
 /// Records without samples, and what they say of alarms and bindings.
-#[derive(Default)]
 struct Effects {
     groups: Vec<Group>,
+    /// The hash of the last record.
+    link: Link,
     states: BTreeMap<ConditionKey, AlarmState>,
     decided: BTreeMap<String, Lsn>,
 }
 
 impl Effects {
+    fn after(ctl: &Ctl, sealed: Lsn) -> Result<Self, PortError> {
+        let (groups, link) = (Vec::new(), ctl.chained_to(sealed)?);
+        Ok(Self { groups, link, states: BTreeMap::new(), decided: BTreeMap::new() })
+    }
+
     fn push(&mut self, lsn: Lsn, body: RecordBody) -> Result<(), PortError> {
-        self.groups.push(set(&placed(Kind::Record, lsn), &ctl::body(&body)?));
+        let bytes = ctl::body(&body)?;
+        self.link = chain::link(&self.link, lsn, &bytes);
+        let mut group = set(&placed(Kind::Record, lsn), &bytes);
+        group.push(chain::noted(lsn, &self.link));
+        self.groups.push(group);
         let transitions = match body {
             RecordBody::Data(_) => return Ok(()),
             RecordBody::Control(control) => {

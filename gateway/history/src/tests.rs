@@ -1,5 +1,6 @@
 //! What the store of record promises: what is sealed reads back bit for bit, in order, whatever happened in between.
 
+mod chain;
 mod crash;
 mod flips;
 mod made;

@@ -7,6 +7,7 @@ use watchfire_model::{AlarmState, Control, Lsn, RecordBody};
 use watchfire_pipeline::{History, PortError};
 
 use crate::bucket::{self, Head, widen};
+use crate::chain::Chained;
 use crate::checkpoint;
 use crate::ctl::Kind;
 use crate::days::SlotEntry;
@@ -35,6 +36,8 @@ pub struct Verified {
     pub gaps: u64,
     /// Records without samples.
     pub records: u64,
+    /// The chain of them.
+    pub chain: Chained,
     /// Those of them that tell what became of gaps.
     pub fills: u64,
     /// States of conditions.
@@ -67,8 +70,22 @@ impl SledHistory {
         let heads = self.heads(&days, &mut found);
         let newest = self.places(sealed, &days, &heads, &mut found);
         self.states(sealed, &newest, &mut found);
+        self.chain(sealed, &mut found);
         found.summaries = self.look_through_sums(&mut found.faults);
         found
+    }
+
+    /// Each record follows the one before.
+    fn chain(&self, sealed: Lsn, found: &mut Verified) {
+        let Some(chain) = found.took(self.ctl().follow_chain(sealed)) else { return };
+        if let Some(lsn) = chain.broken {
+            let detail = format!(
+                "record {lsn} is not what followed the one before it: one was changed, taken out or put in; restore the data \
+                 folder from a backup"
+            );
+            found.faults.push(damaged("the chain of records in `ctl`", detail));
+        }
+        found.chain = chain;
     }
 
     /// Signals, what was decided, and checkpoints.

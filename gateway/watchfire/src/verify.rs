@@ -98,6 +98,10 @@ pub fn look(stores: &Stores) -> Report {
         journal.rows,
         journal.files
     );
+    if let (Some((first, last)), Some(end)) = (sealed.chain.span, sealed.chain.end) {
+        let end: String = end.iter().map(|byte| format!("{byte:02x}")).collect();
+        let _ = write!(counts, "\nchained: {} records from {first} to {last}, ending in {end}", sealed.chain.records);
+    }
     let mut faults: Vec<String> = sealed.faults.iter().chain(&journal.faults).map(ToString::to_string).collect();
     let mut engine = Engine::default();
     for state in stores.history.alarm_states().unwrap_or_default() {
