@@ -94,6 +94,7 @@ fn what_was_acknowledged_before_a_backup_comes_back_from_it() {
     });
     assert_eq!((&told["acked"], &told["comment"]), (&json!(true), &json!("seen before")), "{told}");
     gateway.stop();
+    is_chained(&other);
 
     // A backup that was not made to its end, or was changed, is none.
     let third = Site::bare();
@@ -108,6 +109,25 @@ fn what_was_acknowledged_before_a_backup_comes_back_from_it() {
     file.write_all_at(&[byte[0] ^ 1], 1000).unwrap();
     refused(&third, "restore", &backup, &["ctl/db", "is not what was backed up"]);
     assert!(!samples_or_refusal(&third).status.success(), "half a restored folder is not used");
+}
+
+/// Once sealed, the acknowledgement and all else that is no sample is a chain, whose end can be noted.
+fn is_chained(site: &Site) {
+    assert!(site.run("replay", &["--seal-first"]).status.success());
+    let (_, told) = verify(site);
+    let end = told.lines().find_map(|line| line.strip_prefix("chained: ")?.split(" ending in ").nth(1)).expect(&told);
+    let noted = |hash: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.args(["history", "verify", "--noted", hash, "--config"]).arg(site.config()).output().unwrap()
+    };
+    let found = noted(end);
+    let told = String::from_utf8(found.stdout).unwrap();
+    assert!(found.status.success() && told.contains("the hash that was noted is that of record"), "{told}");
+    let other = noted(&"07".repeat(32));
+    assert_eq!(other.status.code(), Some(1));
+    assert!(String::from_utf8(other.stdout).unwrap().contains("no record that is kept has the hash"));
+    let none = noted("5f0c");
+    assert!(!none.status.success() && String::from_utf8(none.stderr).unwrap().contains("64 digits"));
 }
 
 fn samples_or_refusal(site: &Site) -> Output {

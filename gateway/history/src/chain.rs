@@ -38,6 +38,8 @@ pub struct Chained {
     pub span: Option<(Lsn, Lsn)>,
     /// The last one's hash.
     pub end: Option<Link>,
+    /// The record that has the hash that was looked for.
+    pub passes: Option<Lsn>,
     /// The first record that does not follow the one before, or has no hash though one before it has.
     pub broken: Option<Lsn>,
 }
@@ -62,11 +64,11 @@ impl Ctl {
         Ok(found.into_iter().map(|(key, _)| Change::Remove(key)).collect())
     }
 
-    /// Follows the chain from its first record that is kept to `sealed`.
+    /// Follows the chain from its first record that is kept to `sealed`, and looks for a hash in it.
     ///
     /// # Errors
     /// When the store fails, or a record cannot be put together.
-    pub fn follow_chain(&self, sealed: Lsn) -> Result<Chained, PortError> {
+    pub fn follow_chain(&self, sealed: Lsn, noted: Option<&Link>) -> Result<Chained, PortError> {
         let mut found = Chained::default();
         // None until the first record that has a hash: those of an earlier program have none.
         let mut before: Option<Link> = None;
@@ -94,6 +96,9 @@ impl Ctl {
                     return Ok(found);
                 }
                 before = Some(expected);
+                if noted == Some(&expected) {
+                    found.passes = Some(lsn);
+                }
                 found.records += 1;
                 found.span = Some((found.span.map_or(lsn, |(first, _)| first), lsn));
                 found.end = before;

@@ -7,7 +7,7 @@ use watchfire_model::{AlarmState, Control, Lsn, RecordBody};
 use watchfire_pipeline::{History, PortError};
 
 use crate::bucket::{self, Head, widen};
-use crate::chain::Chained;
+use crate::chain::{Chained, Link};
 use crate::checkpoint;
 use crate::ctl::Kind;
 use crate::days::SlotEntry;
@@ -62,6 +62,12 @@ impl SledHistory {
     /// Looks through everything sealed. Costs a read of all of it; days are not dropped meanwhile.
     #[must_use]
     pub fn verify(&self) -> Verified {
+        self.verify_noted(None)
+    }
+
+    /// The same, and whether the chain of records has a hash that somebody has noted.
+    #[must_use]
+    pub fn verify_noted(&self, noted: Option<&Link>) -> Verified {
         let _kept = self.keeping.lock();
         let (sealed, days) = self.counted();
         let mut found = Verified::default();
@@ -70,20 +76,25 @@ impl SledHistory {
         let heads = self.heads(&days, &mut found);
         let newest = self.places(sealed, &days, &heads, &mut found);
         self.states(sealed, &newest, &mut found);
-        self.chain(sealed, &mut found);
+        self.chain(sealed, noted, &mut found);
         found.summaries = self.look_through_sums(&mut found.faults);
         found
     }
 
     /// Each record follows the one before.
-    fn chain(&self, sealed: Lsn, found: &mut Verified) {
-        let Some(chain) = found.took(self.ctl().follow_chain(sealed)) else { return };
+    fn chain(&self, sealed: Lsn, noted: Option<&Link>, found: &mut Verified) {
+        let Some(chain) = found.took(self.ctl().follow_chain(sealed, noted)) else { return };
         if let Some(lsn) = chain.broken {
             let detail = format!(
                 "record {lsn} is not what followed the one before it: one was changed, taken out or put in; restore the data \
                  folder from a backup"
             );
             found.faults.push(damaged("the chain of records in `ctl`", detail));
+        }
+        if noted.is_some() && chain.broken.is_none() && chain.passes.is_none() {
+            let detail = "no record that is kept has the hash that was noted: it is older than what is kept, or all of the \
+                          chain was made anew";
+            found.faults.push(damaged("the chain of records in `ctl`", detail.to_owned()));
         }
         found.chain = chain;
     }

@@ -69,6 +69,17 @@ pub struct ConfigFile {
     pub config: PathBuf,
 }
 
+/// Options of `history verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The end of the chain of records that an earlier look printed: whether it is still a part of it.
+    #[arg(long, value_name = "HASH")]
+    pub noted: Option<String>,
+}
+
 /// Options of `check`.
 #[derive(Args, Debug)]
 pub struct Check {
@@ -348,7 +359,7 @@ pub struct Restore {
 #[derive(Debug, Subcommand)]
 pub enum HistoryCommand {
     /// Read every record, chunk, mark and checkpoint again, and say what is damaged.
-    Verify(ConfigFile),
+    Verify(Verify),
     /// List where values are missing, why, and whether they were fetched later.
     Gaps(Gaps),
     /// Write what was recorded into a Parquet or CSV file, bit for bit.

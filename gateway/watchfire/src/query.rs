@@ -32,7 +32,10 @@ pub enum Question {
     /// The names of all signals that were ever recorded.
     Signals,
     /// Whether everything stored is what was written.
-    Verify,
+    Verify {
+        /// A hash of the chain of records that somebody has noted, in hexadecimal digits.
+        noted: Option<String>,
+    },
     /// That a file's samples be taken.
     Import {
         /// The file.
@@ -223,7 +226,7 @@ mod socket {
             Ok(Question::Import { file, format }) => {
                 exchange::running(stores, &file, format.as_deref(), way_in).map(Answer::Report)
             }
-            Ok(Question::Verify) => Ok(Answer::Report(verify::look(stores))),
+            Ok(Question::Verify { noted }) => verify::look_noted(stores, noted.as_deref()).map(Answer::Report),
             Ok(Question::Backup { to }) => backup::make(stores, folder, &to).map(Answer::Told),
             Ok(Question::Order(order)) => {
                 let done = control.give_blocking(order, by).map_err(|reason| anyhow::anyhow!(reason));

@@ -4,13 +4,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use watchfire_alarms::Engine;
 use watchfire_config::Config;
+use watchfire_history::Link;
 use watchfire_pipeline::History;
 
-use crate::cli::ConfigFile;
+use crate::cli::Verify;
 use crate::data::{Data, Stores};
 use crate::query::{self, Question};
 use crate::run;
@@ -30,16 +31,18 @@ pub struct Report {
 ///
 /// # Errors
 /// When there is no data, or it cannot be opened.
-pub fn verify(options: &ConfigFile) -> Result<ExitCode> {
-    let config = Config::load(&options.config)?;
+pub fn verify(options: &Verify) -> Result<ExitCode> {
+    let config = Config::load(&options.config.config)?;
+    let noted = options.noted.clone();
+    noted.as_deref().map(read_link).transpose()?;
     let folder = &config.gateway.data;
     let runtime = run::runtime()?;
-    let report = match runtime.block_on(query::ask(folder, &Question::Verify))? {
+    let report = match runtime.block_on(query::ask(folder, &Question::Verify { noted: noted.clone() }))? {
         Some(mut answers) => match runtime.block_on(answers.report())? {
             Some(report) => report,
             None => bail!("the gateway that runs on `{}` cannot look through its data", folder.display()),
         },
-        None => stopped(folder)?,
+        None => stopped(folder, noted.as_deref())?,
     };
     Ok(print(&report))
 }
@@ -58,12 +61,12 @@ pub fn print(report: &Report) -> ExitCode {
 }
 
 /// Looks through the data of a gateway that does not run. What cannot even be opened is the finding.
-fn stopped(folder: &Path) -> Result<Report> {
+fn stopped(folder: &Path, noted: Option<&str>) -> Result<Report> {
     if !folder.exists() {
         bail!("there is no data in `{}` yet; `watchfire run` records it", folder.display());
     }
     match Data::open(folder) {
-        Ok(data) => Ok(look(&data.stores)),
+        Ok(data) => look_noted(&data.stores, noted),
         Err(error) if error.is::<watchfire_pipeline::PortError>() => Ok(Report {
             counts: "the data cannot be opened".to_owned(),
             faults: vec![format!("{error:#}")],
@@ -75,7 +78,29 @@ fn stopped(folder: &Path) -> Result<Report> {
 
 /// Looks through the stores; blocks for as long as it takes to read everything.
 pub fn look(stores: &Stores) -> Report {
-    let sealed = stores.history.verify();
+    report(stores, None)
+}
+
+/// The same, and whether the chain of records has a hash that somebody has noted.
+///
+/// # Errors
+/// When the hash is none.
+pub fn look_noted(stores: &Stores, noted: Option<&str>) -> Result<Report> {
+    Ok(report(stores, noted.map(read_link).transpose()?.as_ref()))
+}
+
+/// Sixty-four hexadecimal digits.
+fn read_link(text: &str) -> Result<Link> {
+    let digit = |at: usize| text.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(digit).collect();
+    let link = bytes.and_then(|bytes| bytes.try_into().ok());
+    link.with_context(|| {
+        format!("`{text}` is no hash of the chain: it has 64 digits from 0 to f, as `verify` prints them")
+    })
+}
+
+fn report(stores: &Stores, noted: Option<&Link>) -> Report {
+    let sealed = stores.history.verify_noted(noted);
     let journal = stores.journal.verify();
     let mut counts = String::new();
     // Writing to a string cannot fail.
@@ -101,6 +126,9 @@ pub fn look(stores: &Stores) -> Report {
     if let (Some((first, last)), Some(end)) = (sealed.chain.span, sealed.chain.end) {
         let end: String = end.iter().map(|byte| format!("{byte:02x}")).collect();
         let _ = write!(counts, "\nchained: {} records from {first} to {last}, ending in {end}", sealed.chain.records);
+    }
+    if let Some(passes) = sealed.chain.passes {
+        let _ = write!(counts, "\nthe hash that was noted is that of record {passes}");
     }
     let mut faults: Vec<String> = sealed.faults.iter().chain(&journal.faults).map(ToString::to_string).collect();
     let mut engine = Engine::default();

@@ -34,7 +34,7 @@ fn sealed(folder: &Path) -> SledHistory {
 }
 
 fn followed(history: &SledHistory) -> Chained {
-    history.ctl().follow_chain(history.sealed()).unwrap()
+    history.ctl().follow_chain(history.sealed(), None).unwrap()
 }
 
 #[test]
@@ -51,6 +51,11 @@ fn each_record_follows_the_one_before_over_seals_and_a_restart() {
     }
     assert_eq!(chained.end, Some(end));
     assert!(history.verify().faults.is_empty());
+    assert_eq!(history.verify_noted(Some(&end)).chain.passes, Some(Lsn(125)));
+    history.seal(&(126..=130).map(record).collect::<Vec<_>>()).unwrap();
+    let later = history.verify_noted(Some(&end));
+    assert!(later.faults.is_empty() && later.chain.passes == Some(Lsn(125)) && later.chain.end != Some(end));
+    assert_eq!(history.verify_noted(Some(&[7; 32])).faults.len(), 1, "no such record");
 }
 
 #[test]
