@@ -9,7 +9,7 @@ from math import ceil
 
 from children import Child, Failed, Gateway, Programs, limit, say, source
 
-FLOORS_MS = ((50, 20.0), (99, 60.0))
+FLOORS_MS = ((50, 10.0), (99, 50.0))
 # Publishing interval of source and client each, ms; signals of a second source, and their rate in Hz.
 ROWS = ((100, 0, 0), (50, 0, 0), (100, 1_000, 10), (100, 50_000, 1))
 
