@@ -13,7 +13,7 @@ help:
 	@echo "make bench   the benchmarks"
 	@echo "make conformance  the tests of detectors in every language (needs Node.js 20; 500 MB to fetch)"
 	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, and flipped bits (needs a C compiler)"
-	@echo "make fuzz    packages, configurations, names, components and answers that nobody would write; a minute each"
+	@echo "make fuzz    packages, configurations, names, schemas, components and answers that nobody would write; a minute each"
 	@echo "make screenshots  the picture of a Qt client in docs (needs xvfb)"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
 	@echo "make setup   what any cargo build needs: patched OPC UA crates, a WebAssembly compiler, the detectors"

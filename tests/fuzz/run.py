@@ -1,6 +1,6 @@
 """Fuzzes what strangers give us: each target for a minute, or for as many seconds as are asked for.
 
-    make fuzz                            packages, configurations, names, components, answers: a minute each
+    make fuzz                            packages, configurations, names, schemas, components, answers: a minute each
     make fuzz ARGS="package --seconds 3600"
 
 The first run brings `cargo-fuzz` into `third_party/fuzz`, unless cargo has it. It begins with `tests/fuzz/seeds` and
@@ -22,12 +22,12 @@ FUZZ = Path(__file__).resolve().parent
 TOP = FUZZ.parent.parent
 OWN = TOP / "third_party" / "fuzz"
 # Targets, and the longest input of each, bytes.
-TARGETS = {"package": 16_384, "configuration": 8_192, "names": 512, "component": 16_384, "results": 2_048}
+TARGETS = {"package": 16_384, "configuration": 8_192, "names": 512, "schema": 8_192, "component": 16_384, "results": 2_048}
 
 
 def main() -> int:
     """The command line; 1 when a target was broken or cannot be built."""
-    options = argparse.ArgumentParser(description="fuzz packages, configurations, names, components and their answers")
+    options = argparse.ArgumentParser(description="fuzz packages, configurations, names, schemas, components and their answers")
     options.add_argument("targets", nargs="*", help=f"any of {', '.join(TARGETS)} (default: all)")
     options.add_argument("--seconds", type=int, default=60, help="for each target (default: 60)")
     given = options.parse_args()

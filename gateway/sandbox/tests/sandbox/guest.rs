@@ -5,6 +5,8 @@
 
 /// The component, with an empty core module in its place.
 const SHELL: &str = include_str!("guest.wat");
+/// The same with `learner` and `events-in`.
+const LISTENER: &str = include_str!("listener.wat");
 const PLACE: &str = "(core module $main)";
 
 /// What `describe` answers: id, version, title, state version, schema, one condition, no slots, no tick, no warm-up.
@@ -20,12 +22,15 @@ const VERDICT: [u32; 14] = [0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 96, 7, 0, 0];
 pub type Misdeed = (&'static str, &'static str);
 
 const PLACES: [&str; 8] = ["defs", "realloc", "describe", "init", "process", "explain", "save", "load"];
+/// Those of one that has `learner` and `events-in`: it has them as soon as one of these is given.
+const LISTENING: [&str; 5] = ["learn", "freeze", "forget", "model", "observe"];
 
 /// The component.
 pub fn guest(misdeeds: &[(&str, &str)]) -> Vec<u8> {
     for (place, _) in misdeeds {
-        assert!(PLACES.contains(place), "there is no place `{place}`");
+        assert!(PLACES.contains(place) || LISTENING.contains(place), "there is no place `{place}`");
     }
+    let listens = misdeeds.iter().any(|(place, _)| LISTENING.contains(place));
     let at = |place: &str| -> String { misdeeds.iter().filter(|(p, _)| *p == place).map(|(_, wat)| *wat).collect() };
     let memory = if at("defs").contains("(memory") { "" } else { r#"(memory (export "memory") 2)"# };
     let text = format!(
@@ -56,7 +61,8 @@ pub fn guest(misdeeds: &[(&str, &str)]) -> Vec<u8> {
                 {explain} (i32.const 1024))
             (func (export "watchfire:detector/state@0.1.0#save") (result i32) {save} (i32.const 1152))
             (func (export "watchfire:detector/state@0.1.0#load") (param i32 i32 i32) (result i32)
-                {load} (i32.const 1280)))"#,
+                {load} (i32.const 1280))
+            {listening})"#,
         defs = at("defs"),
         realloc = at("realloc"),
         describe = at("describe"),
@@ -65,13 +71,33 @@ pub fn guest(misdeeds: &[(&str, &str)]) -> Vec<u8> {
         explain = at("explain"),
         save = at("save"),
         load = at("load"),
+        listening = if listens { listening(at) } else { String::new() },
         description = data(&DESCRIPTION),
         condition = data(&CONDITION),
         started = data(&STARTED),
         verdict = data(&VERDICT),
     );
-    assert!(SHELL.contains(PLACE));
-    wat::parse_str(SHELL.replace(PLACE, &text)).unwrap()
+    let shell = if listens { LISTENER } else { SHELL };
+    assert!(shell.contains(PLACE));
+    wat::parse_str(shell.replace(PLACE, &text)).unwrap()
+}
+
+/// The functions of `learner` and `events-in`.
+fn listening(at: impl Fn(&str) -> String) -> String {
+    format!(
+        r#"(func (export "watchfire:detector/learner@0.1.0#learn") (param i32) (result i32)
+                {learn} (global.set $next (i32.const 4096)) (i32.const 1344))
+            (func (export "watchfire:detector/learner@0.1.0#freeze") (param i32) {freeze})
+            (func (export "watchfire:detector/learner@0.1.0#forget") (param i32 i32) {forget})
+            (func (export "watchfire:detector/learner@0.1.0#model") (result i32) {model} (i32.const 1408))
+            (func (export "watchfire:detector/events-in@0.1.0#observe") (param i64 i64 i32 i32) (result i32)
+                {observe} (global.set $next (i32.const 4096)) (i32.const 1472))"#,
+        learn = at("learn"),
+        freeze = at("freeze"),
+        forget = at("forget"),
+        model = at("model"),
+        observe = at("observe"),
+    )
 }
 
 /// Words as the text of a data segment.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watchfire_model::Level;
+use watchfire_model::{Event, Instant, Level, Lsn};
 use watchfire_pipeline::{BindingSpec, DetectorFactory, Quota};
 use watchfire_sandbox::{Sandbox, SandboxOptions};
 
@@ -236,6 +236,53 @@ const CASES: &[Case] = &[
         "used up its state: it is larger than one may be (`state_kb`)",
     ),
     (
+        "learn-never-returns",
+        &[("learn", "(loop $l (br $l))")],
+        "used up its fuel: it computed more than one call may (`fuel_per_call`, `fuel_per_row`)",
+    ),
+    (
+        "learn-of-no-case",
+        &[("learn", "(i32.store8 (i32.const 1344) (i32.const 7))")],
+        "broke the contract: invalid expected discriminant",
+    ),
+    (
+        "learn-grows-without-end",
+        &[("learn", GROW)],
+        "used up its memory: it wanted more than 67108864 bytes (`memory_mb`)",
+    ),
+    ("freeze-traps", &[("freeze", "unreachable")], "trapped: wasm trap: wasm `unreachable` instruction executed"),
+    (
+        "forget-digs",
+        &[("defs", "(func $dig (result i32) (i32.add (call $dig) (i32.const 1)))"), ("forget", "(drop (call $dig))")],
+        "used up its stack: it called too deep (`stack_kb`)",
+    ),
+    (
+        "model-of-a-gigabyte",
+        &[("model", "(drop (memory.grow (i32.const 16384))) (i32.store (i32.const 1412) (i32.const 0x40000000))")],
+        "used up its state: it is larger than one may be (`state_kb`)",
+    ),
+    (
+        "model-out-of-memory",
+        &[("model", "(i32.store (i32.const 1408) (i32.const -8)) (i32.store (i32.const 1412) (i32.const 16))")],
+        "broke the contract: list pointer/length out of bounds of memory",
+    ),
+    (
+        "observe-never-returns",
+        &[("observe", "(loop $l (br $l))")],
+        "used up its fuel: it computed more than one call may (`fuel_per_call`, `fuel_per_row`)",
+    ),
+    (
+        "observe-a-signal-never-given",
+        &[("observe", OBSERVED), ("defs", "(data (i32.const 900) \"\\09\")")],
+        "broke the contract: condition `value` has no instance 9",
+    ),
+    (
+        "observe-list-of-2-to-the-32",
+        &[("observe", OBSERVED), ("observe", "(i32.store (i32.const 1516) (i32.const -1))")],
+        "broke the contract: list pointer/length out of bounds of memory",
+    ),
+    ("observe-without-harm", &[("observe", OBSERVED)], ""),
+    (
         "snapshot-does-not-restore",
         &[("load", "unreachable")],
         "trapped: wasm trap: wasm `unreachable` instruction executed",
@@ -246,13 +293,16 @@ const CASES: &[Case] = &[
 const SLOW: &str = "(loop $l (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) \
     (i32.const 20000000))))";
 const TABLES: &str = "(loop $l (drop (table.grow $t (ref.null func) (i32.const 1000))) (br $l))";
+const GROW: &str = "(loop $l (drop (memory.grow (i32.const 100))) (br $l))";
+/// One verdict is answered to events.
+const OBSERVED: &str = "(i32.store (i32.const 1512) (i32.const 896)) (i32.store (i32.const 1516) (i32.const 1))";
 /// The title is what lies at 160.
 const TITLE: &str = "(i32.store (i32.const 272) (i32.const 160)) (i32.store (i32.const 276) (i32.const 24))";
 /// One verdict is answered.
 const VERDICT: &str = "(i32.store (i32.const 744) (i32.const 896)) (i32.store (i32.const 748) (i32.const 1))";
 
 /// The misdeeds that need room to be done at all.
-const ROOMY: [&str; 2] = ["ten-million-verdicts", "snapshot-of-a-gigabyte"];
+const ROOMY: [&str; 3] = ["ten-million-verdicts", "snapshot-of-a-gigabyte", "model-of-a-gigabyte"];
 
 /// Drives a plugin through all that a detector is asked; answers what the operator reads.
 async fn read_by_the_operator(sandbox: &Arc<Sandbox>, spec: &BindingSpec) -> Result<(), String> {
@@ -261,6 +311,16 @@ async fn read_by_the_operator(sandbox: &Arc<Sandbox>, spec: &BindingSpec) -> Res
         detector.process(&batch(s, &[1.0, 2.0])).await.map_err(|fault| fault.to_string())?;
     }
     detector.explain(0, 0).await.map_err(|fault| fault.to_string())?;
+    if detector.learns() {
+        detector.learn(&batch(4, &[1.0, 2.0])).await.map_err(|fault| fault.to_string())?;
+        detector.freeze(true).await.map_err(|fault| fault.to_string())?;
+        detector.forget(Some(1)).await.map_err(|fault| fault.to_string())?;
+        detector.model().await.map_err(|fault| fault.to_string())?;
+    }
+    if detector.observes() {
+        let event = Event { event_type: "i=2915".into(), message: "a valve".into(), ..Event::default() };
+        detector.observe(Lsn(5), Instant::from_s(5), &[event]).await.map_err(|fault| fault.to_string())?;
+    }
     let state = detector.save().await.map_err(|fault| fault.to_string())?.unwrap_or_default();
     detector.load(1, &state).await.map_err(|fault| fault.to_string())
 }

@@ -12,6 +12,7 @@ mod guest;
 mod hostile;
 mod learner;
 mod makers;
+mod mirror;
 mod model;
 mod observer;
 mod quotas;
