@@ -273,7 +273,7 @@ const CASES: &[Case] = &[
     ),
     (
         "observe-a-signal-never-given",
-        &[("observe", OBSERVED), ("defs", "(data (i32.const 900) \"\\09\")")],
+        &[("observe", OBSERVED), ("observe", "(i32.store (i32.const 900) (i32.const 9))")],
         "broke the contract: condition `value` has no instance 9",
     ),
     (
