@@ -217,4 +217,17 @@ mod tests {
         let table = written(Form::Table);
         assert!(table.ends_with("2 intervals\n") && table.lines().count() == 4, "{table}");
     }
+
+    #[test]
+    fn what_a_server_has_written_is_shown_without_what_a_terminal_obeys() {
+        let mut rows = Rows::default();
+        rows.push(SignalId(1), Instant::from_s(7200), f64::NAN, StatusCode::GOOD, Quality::NONE, 0);
+        rows.set_text("a\u{1b}[2J\nb".into());
+        let mut summary = Summary::of(&rows, 0).unwrap();
+        summary.last.text = Some("a\u{1b}[2J\nb".to_owned());
+        let mut list = List { form: Form::Table, count: 0, out: Vec::new() };
+        list.page(&[Told { from: Instant::from_s(7200), summary }]).unwrap();
+        let shown = String::from_utf8(list.out).unwrap();
+        assert!(shown.ends_with(" a [2J b\n") && shown.lines().count() == 1, "{shown:?}");
+    }
 }

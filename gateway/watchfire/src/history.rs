@@ -235,4 +235,16 @@ mod tests {
         assert!(as_json.contains("\"value\":18446744073709551615"));
         assert!(written(Form::Table).ends_with("10 samples\n"));
     }
+
+    #[test]
+    fn what_a_server_has_written_is_shown_without_what_a_terminal_obeys() {
+        let mut rows = Rows::default();
+        rows.push(SignalId(1), Instant::from_s(1), f64::NAN, StatusCode::GOOD, Quality::NONE, 0);
+        rows.set_text("a\u{1b}[2J\nb".into());
+        let mut output = Output::new(Form::Table, Vec::new());
+        output.page(&rows).unwrap();
+        output.end().unwrap();
+        let shown = String::from_utf8(output.out).unwrap();
+        assert!(shown.contains(" a [2J b ") && shown.lines().count() == 2, "{shown:?}");
+    }
 }
