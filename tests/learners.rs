@@ -97,3 +97,28 @@ fn a_detector_is_taught_what_is_on_record_shown_and_made_to_forget() {
     let told = String::from_utf8_lossy(&replayed.stdout);
     assert!(replayed.status.success() && told.contains("oil: identical"), "{told}");
 }
+
+/// As they are recorded: two values to learn from, one that came late, two more, and what somebody does.
+const RECORDED: &str = r#"signal,source_time,server_time,value,integer,text,status,quality
+press/oil,2026-01-01T00:00:01Z,2026-01-01T00:00:01Z,50,,,0x00000000,
+press/oil,2026-01-01T00:00:02Z,2026-01-01T00:00:02Z,58,,,0x00000000,
+press/oil,2025-12-31T00:00:00Z,2026-01-01T00:00:03Z,70,,,0x00000000,late
+press/oil,2026-01-01T00:00:04Z,2026-01-01T00:00:04Z,65,,,0x00000000,
+press/oil,2026-01-01T00:00:05Z,2026-01-01T00:00:05Z,80,,,0x00000000,
+press/log,2026-01-01T00:00:06Z,2026-01-01T00:00:06Z,,,"{""EventType"":""i=2915"",""ClientUserId"":""mallory"",""Message"":""opens""}",0x00000000,
+"#;
+
+#[test]
+fn a_detector_that_is_tried_learns_what_came_late_and_hears_events_as_in_a_gateway() {
+    let site = Site::new();
+    fs::write(site.folder().join("recorded.csv"), RECORDED).unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["plugin", "test"]).arg(top().join("plugins/dist/apprentice.wasm")).current_dir(site.folder());
+    let output = command.args(["--data", "recorded.csv", "--config", r#"{"learn":2}"#]).output().unwrap();
+    let (told, beside) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && beside.contains("1 samples of `recorded.csv` came late"), "{beside}");
+    let active: Vec<&str> = told.lines().filter(|line| line.contains(r#""level":"active""#)).collect();
+    let [oil, log] = &active[..] else { panic!("{told}") };
+    assert!(oil.contains(r#""why":"80, and it was between 50 and 70""#), "{oil}");
+    assert!(log.contains(r#""instance":"press/log""#) && log.contains("`mallory`: opens"), "{log}");
+}

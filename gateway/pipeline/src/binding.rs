@@ -95,14 +95,7 @@ impl BindingPlan {
 
     /// Where each signal stands in the binding.
     pub(crate) fn indexes(&self) -> Indexes {
-        let ids = self.spec.signals.iter().map(|signal| signal.id.0 as usize);
-        let mut indexes = vec![NOT_WATCHED; ids.max().map_or(0, |last| last + 1)];
-        for (signal, index) in self.spec.signals.iter().zip(0..) {
-            if let Some(place) = indexes.get_mut(signal.id.0 as usize) {
-                *place = index;
-            }
-        }
-        Indexes(indexes)
+        Indexes::among(&self.spec.signals)
     }
 
     /// Every condition instance of the binding, as its detector tells them and the configuration settles them, whether or
@@ -287,6 +280,18 @@ const NOT_WATCHED: u32 = u32::MAX;
 pub(crate) struct Indexes(Vec<u32>);
 
 impl Indexes {
+    /// The places of these signals.
+    pub(crate) fn among(signals: &[SignalInfo]) -> Self {
+        let ids = signals.iter().map(|signal| signal.id.0 as usize);
+        let mut indexes = vec![NOT_WATCHED; ids.max().map_or(0, |last| last + 1)];
+        for (signal, index) in signals.iter().zip(0..) {
+            if let Some(place) = indexes.get_mut(signal.id.0 as usize) {
+                *place = index;
+            }
+        }
+        Self(indexes)
+    }
+
     /// The place of a signal; `None` where the binding does not watch it.
     pub(crate) fn of(&self, id: SignalId) -> Option<u32> {
         self.0.get(id.0 as usize).copied().filter(|index| *index != NOT_WATCHED)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use watchfire_calibration::{Gate, GateEvent, GateSettings};
 use watchfire_model::{
     Batch, BatchGap, ConditionSpec, Decides, Frame, GapCause, Instant, Level, Lsn, Outcome, Phase, Progress, Quality,
-    Scale, SourceState, Verdict,
+    Scale, SignalInfo, SourceState, Verdict,
 };
 
 use crate::binding::{Indexes, cut};
@@ -228,6 +228,20 @@ impl Judge {
             self.learn(&Batch::late(lsn, frame, |id| indexes.of(id))).await?;
         }
         Ok(Judgement { samples: batch.len() + events.len(), ..judgement })
+    }
+
+    /// Takes a frame as a gateway's detector does that is taught nothing before: judges its values and then its events, and
+    /// learns from what came late.
+    ///
+    /// # Errors
+    /// The instance is finished.
+    pub async fn take_frame(
+        &mut self,
+        lsn: Lsn,
+        frame: &Frame,
+        signals: &[SignalInfo],
+    ) -> Result<Judgement, DetectorFault> {
+        self.take(lsn, frame, &Indexes::among(signals)).await
     }
 
     async fn learn(&mut self, batch: &Batch) -> Result<(), DetectorFault> {

@@ -73,17 +73,19 @@ impl Setting {
         while let Some(line) = reader.line().with_context(doing)? {
             lines.push(line.with_context(doing)?);
         }
-        let all = lines.len();
-        // As the gateway does: what came late reaches a detector's learning, never its live state.
-        lines.retain(|line| !line.quality.has(Quality::LATE));
-        if lines.is_empty() {
+        // As in a gateway: what came late reaches a detector's learning, never its live state.
+        let (all, late) = (lines.len(), lines.iter().filter(|line| is_late(line)).count());
+        if late == all {
             bail!(
                 "`{}` has no samples for a detector ({all} came late); export a time that was watched",
                 file.display()
             );
         }
-        if lines.len() < all {
-            eprintln!("{} samples of `{}` came late and are left out", all - lines.len(), file.display());
+        if late > 0 {
+            eprintln!(
+                "{late} samples of `{}` came late: they are not judged, and learned where it learns",
+                file.display()
+            );
         }
         lines.sort_by_key(|line| line.server_time);
         let names: BTreeSet<Arc<str>> = lines.iter().map(|line| line.signal.clone()).collect();
@@ -119,21 +121,22 @@ impl Setting {
 }
 
 impl Recorded {
-    /// What the binding sees of each frame; a frame's time is the end of its interval.
-    pub fn batches(&self) -> Vec<Batch> {
+    /// Its frames; a frame's time is the end of its interval.
+    pub fn frames(&self) -> Vec<(Lsn, Frame)> {
         let width_ns = i64::try_from(self.frame.as_nanos()).unwrap_or(i64::MAX).max(1);
         let interval = |line: &Line| line.server_time.ns().div_euclid(width_ns);
         let frames = self.lines.chunk_by(|one, other| interval(one) == interval(other));
         let cut = |(lsn, lines): (u64, &[Line])| {
             let end = lines.first().map_or(0, interval).saturating_add(1).saturating_mul(width_ns);
-            self.cut(Lsn(lsn), lines.iter(), Instant::from_ns(end), 0)
+            (Lsn(lsn), self.frame_of(lines.iter(), Instant::from_ns(end), 0))
         };
         (1..).zip(frames).map(cut).collect()
     }
 
     /// `count` batches of `rows` rows each, of the watched samples in turn; when they are used up they come again, later.
     pub fn batches_of(&self, rows: usize, count: usize) -> Vec<Batch> {
-        let of = |line: &&Line| self.ids.get(&line.signal).is_some_and(|id| self.indexes.contains_key(id));
+        let watched = |line: &Line| self.ids.get(&line.signal).is_some_and(|id| self.indexes.contains_key(id));
+        let of = |line: &&Line| watched(line) && !is_late(line);
         let lines: Vec<&Line> = self.lines.iter().filter(of).collect();
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return Vec::new() };
         let span_ns = last.server_time.since_ns(first.server_time).saturating_add(1_000_000_000);
@@ -149,6 +152,10 @@ impl Recorded {
     }
 
     fn cut<'a>(&self, lsn: Lsn, lines: impl Iterator<Item = &'a Line>, now: Instant, later_ns: i64) -> Batch {
+        Batch::cut(lsn, &self.frame_of(lines, now, later_ns), |id| self.indexes.get(&id).copied())
+    }
+
+    fn frame_of<'a>(&self, lines: impl Iterator<Item = &'a Line>, now: Instant, later_ns: i64) -> Frame {
         let mut frame = Frame { now, ..Frame::default() };
         let rows = &mut frame.rows;
         for line in lines {
@@ -158,8 +165,12 @@ impl Recorded {
             line.exact.into_iter().for_each(|bits| rows.set_exact(bits));
             line.text.iter().for_each(|text| rows.set_text(text.clone()));
         }
-        Batch::cut(lsn, &frame, |id| self.indexes.get(&id).copied())
+        frame
     }
+}
+
+fn is_late(line: &Line) -> bool {
+    line.quality.has(Quality::LATE)
 }
 
 /// The signals that were asked for, in that order.
@@ -174,8 +185,9 @@ fn signals(asked: &[String], ids: &BTreeMap<Arc<str>, SignalId>, lines: &[Line])
             if found.iter().any(|signal| signal.id == *id) {
                 continue;
             }
-            let kind = kind(lines.iter().filter(|line| line.signal == *name));
-            found.push(SignalInfo { id: *id, name: name.clone(), kind, role: role.into(), ..SignalInfo::default() });
+            let of_it = || lines.iter().filter(|line| line.signal == *name);
+            let (kind, events, name) = (kind(of_it()), are_events(of_it()), name.clone());
+            found.push(SignalInfo { id: *id, name, kind, role: role.into(), events, ..SignalInfo::default() });
         }
     }
     Ok(found)
@@ -189,6 +201,16 @@ fn kind<'a>(lines: impl Iterator<Item = &'a Line>) -> Kind {
         Kind::Real if line.exact.is_some() => Kind::Signed,
         kind => kind,
     })
+}
+
+/// Whether values are events of a server, as far as they show it.
+fn are_events<'a>(lines: impl Iterator<Item = &'a Line>) -> bool {
+    let mut texts = lines.filter_map(|line| line.text.as_deref()).peekable();
+    let is_event = |text: &str| {
+        let said = serde_json::from_str::<serde_json::Value>(text);
+        said.is_ok_and(|said| said.get("EventType").is_some_and(serde_json::Value::is_string))
+    };
+    texts.peek().is_some() && texts.all(is_event)
 }
 
 /// A configuration as it stands, or of a file.

@@ -77,14 +77,15 @@ async fn judge(recorded: &Recorded) -> Result<Vec<String>> {
     let sandbox = super::sandbox()?;
     let mut judge = Judge::create(&*sandbox, &recorded.binding).await?;
     let mut said = Vec::new();
-    for batch in recorded.batches() {
-        match judge.judge(&batch).await {
+    let signals = &recorded.binding.signals;
+    for (lsn, frame) in recorded.frames() {
+        match judge.take_frame(lsn, &frame, signals).await {
             Ok(judgement) => {
                 for verdict in &judgement.verdicts {
-                    said.push(tell(verdict, judge.conditions(), &recorded.binding.signals)?);
+                    said.push(tell(verdict, judge.conditions(), signals)?);
                 }
             }
-            Err(fault) => bail!("it fails on the frame of {} with {} rows: {fault}", batch.now, batch.len()),
+            Err(fault) => bail!("it fails on the frame of {} with {} rows: {fault}", frame.now, frame.rows.len()),
         }
     }
     Ok(said)
