@@ -86,11 +86,17 @@ impl AlarmType {
     #[must_use]
     pub const fn role_against(self) -> Option<&'static str> {
         match self {
-            Self::ExclusiveDeviation | Self::NonExclusiveDeviation => Some("setpoint"),
+            deviation if deviation.is_deviation() => Some("setpoint"),
             Self::Discrepancy => Some("target"),
             Self::OffNormal | Self::Trip => Some("normal"),
             _ => None,
         }
+    }
+
+    /// Whether it tells that something departs from what was expected.
+    #[must_use]
+    pub const fn is_deviation(self) -> bool {
+        matches!(self, Self::ExclusiveDeviation | Self::NonExclusiveDeviation)
     }
 
     /// Whether it tells of the health of an instrument.
@@ -248,6 +254,12 @@ impl ConditionDef {
     #[must_use]
     pub fn is_alarm(&self) -> bool {
         !self.response.trim().is_empty()
+    }
+
+    /// Whether it tells of a departure from what its detector expects, and no signal that it watches is that.
+    #[must_use]
+    pub fn is_of_expectation(&self) -> bool {
+        self.alarm_type.is_deviation() && self.rules.against.is_none()
     }
 
     /// Whether the gateway never suppresses it of its own accord, by its class or one of its further classes.

@@ -69,6 +69,18 @@ pub struct Evidence {
     pub share: f64,
 }
 
+impl Evidence {
+    /// What was expected, as one value: the middle of the least and the most, or the only one of them that is told.
+    #[must_use]
+    pub fn expected(&self) -> Option<f64> {
+        let expected = match (self.low, self.high) {
+            (Some(low), Some(high)) => Some(f64::midpoint(low, high)),
+            (low, high) => low.or(high),
+        };
+        expected.filter(|value| value.is_finite())
+    }
+}
+
 /// ShelvedStateMachineType (OPC 10000-9 §5.8.17).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shelving {

@@ -8,8 +8,9 @@ use watchfire_model::{Instant, Level};
 use watchfire_pipeline::CertificatePurpose;
 use watchfire_ua::{date_time_from_instant, status_to_ua};
 
-use crate::fields::{Field, type_id};
+use crate::fields::{EXPECTED, EXPECTED_UNITS, Field, type_id};
 use crate::names::{NAMESPACE, text};
+use crate::signal_parts::engineering_units;
 use crate::space::Condition;
 use crate::state_machines::{limit_moved, limit_state, shelved, shelving, unshelve_time};
 
@@ -127,6 +128,8 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "Score" | "Values/Score" => state.score.map_or(Variant::Empty, Into::into),
         "Detector" => UAString::from(&*def.detector).into(),
         "Response" => UAString::from(&*def.response).into(),
+        EXPECTED => condition.expected().map_or(Variant::Empty, Into::into),
+        EXPECTED_UNITS => condition.unit().map_or(Variant::Empty, engineering_units),
         "Values/Message" => UAString::from(message(condition)).into(),
         "Values/LastChange" => time(state.receive_time),
         "Values/AcknowledgeRequest" => ByteString::null().into(),
@@ -184,7 +187,7 @@ fn valid_while_disabled(path: &str) -> bool {
         | "Consequence"
         | "RespondWithin"
         | "Group" => true,
-        _ => matches!(path, "Values/EventId" | "Values/LastChange" | "Values/AcknowledgeRequest"),
+        _ => matches!(path, "Values/EventId" | "Values/LastChange" | "Values/AcknowledgeRequest" | EXPECTED_UNITS),
     }
 }
 

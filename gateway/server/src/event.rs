@@ -49,7 +49,7 @@ impl EventField for ConditionEvent {
             // The ConditionId (OPC 10000-9 §5.5.2).
             (AttributeId::NodeId, []) => own(self.condition.key()).into(),
             (AttributeId::Value, [_, ..]) => {
-                let Some(field) = field(path).filter(|field| field.is_in(&self.condition.def)) else {
+                let Some(field) = field(path).filter(|field| self.condition.has(field)) else {
                     return Variant::Empty;
                 };
                 within(condition_values::value(&self.condition, field.path, self.now), range)

@@ -45,6 +45,8 @@ pub(crate) enum Of {
     /// The non-exclusive ones, as far as this limit may be one of theirs.
     NonExclusive(Level),
     Deviation,
+    /// Deviations that no signal is the setpoint of.
+    Expecting,
     /// OffNormalAlarmType and what is derived from it.
     OffNormal,
     Discrepancy,
@@ -67,10 +69,7 @@ pub(crate) enum Of {
 impl Of {
     fn has(self, def: &ConditionDef) -> bool {
         let (alarm, rules) = (def.alarm_type, &def.rules);
-        use AlarmType::{
-            CertificateExpiration, Discrepancy, ExclusiveDeviation, NonExclusiveDeviation, OffNormal, SystemDiagnostic,
-            SystemOffNormal, Trip,
-        };
+        use AlarmType::{CertificateExpiration, Discrepancy, OffNormal, SystemDiagnostic, SystemOffNormal, Trip};
         // Where its detector tells its limits there are no others.
         let may_have = |level| !rules.limits.any() || rules.limits.of(level).is_some();
         match self {
@@ -78,7 +77,8 @@ impl Of {
             Self::Limit(level) => (alarm.is_exclusive() || alarm.is_non_exclusive()) && may_have(level),
             Self::Exclusive => alarm.is_exclusive(),
             Self::NonExclusive(level) => alarm.is_non_exclusive() && may_have(level),
-            Self::Deviation => matches!(alarm, ExclusiveDeviation | NonExclusiveDeviation),
+            Self::Deviation => alarm.is_deviation(),
+            Self::Expecting => def.is_of_expectation(),
             Self::OffNormal => {
                 matches!(alarm, OffNormal | Trip | SystemOffNormal | SystemDiagnostic | CertificateExpiration)
                     || alarm.is_of_device()
@@ -107,7 +107,7 @@ impl Field {
         self.path.rsplit_once('/').map_or("", |(parent, _)| parent)
     }
 
-    /// Whether a condition has it.
+    /// Whether a condition of this definition has it, as far as that alone says.
     pub(crate) fn is_in(&self, def: &ConditionDef) -> bool {
         self.of.has(def)
     }
@@ -129,6 +129,10 @@ pub(crate) const PLAIN: &str = "Values";
 pub(crate) const SHELVING: &str = "ShelvingState";
 /// What is left of a shelving.
 const UNSHELVE_TIME: &str = "ShelvingState/UnshelveTime";
+/// What was expected, where no signal is the setpoint.
+pub(crate) const EXPECTED: &str = "Values/Expected";
+/// Its unit, where it is known.
+pub(crate) const EXPECTED_UNITS: &str = "Values/Expected/EngineeringUnits";
 /// The one variable that can be written.
 pub(crate) const ACKNOWLEDGE_REQUEST: &str = "Values/AcknowledgeRequest";
 
@@ -312,6 +316,9 @@ pub(crate) static FIELDS: &[Field] = {
         plain("Values/LastChange", UtcTime),
         plain("Values/Score", Double),
         plain("Values/Shelved", Boolean),
+        // For SetpointNode (§5.8.22).
+        only(Of::Expecting, ours(variable(EXPECTED, VariableTypeId::BaseAnalogType, Double))),
+        only(Of::Expecting, property(EXPECTED_UNITS, DataTypeId::EUInformation)),
         plain("Values/EventId", ByteString),
         plain(ACKNOWLEDGE_REQUEST, ByteString),
     ]

@@ -16,7 +16,7 @@ use crate::attempts::Attempts;
 use crate::condition_values;
 use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::device_types::{DEVICES, DeviceType};
-use crate::fields::{self, ACKNOWLEDGE_REQUEST, Field, PLAIN, Shape};
+use crate::fields::{self, ACKNOWLEDGE_REQUEST, EXPECTED, Field, PLAIN, Shape};
 use crate::method_table::{self, Method};
 use crate::metrics::{self, Figure};
 use crate::names::{
@@ -154,7 +154,7 @@ impl Node {
         }
         let (owner, path) = name.rsplit_once(BELOW)?;
         if let Some(condition) = space.condition(owner) {
-            let field = fields::field(path).filter(|field| field.is_in(&condition.def))?;
+            let field = fields::field(path).filter(|field| condition.has(field))?;
             return Some(Self::Field(condition.clone(), field));
         }
         match Self::find_whole(space, owner)? {
@@ -478,6 +478,9 @@ impl Node {
             Self::MetricsType => "How the alarms of an area are doing, by ISA-18.2 and EEMUA 191.".to_owned(),
             Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST => {
                 "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
+            }
+            Self::Field(_, field) if field.path == EXPECTED => {
+                "What was expected: the middle of the least and the most, or the one that is told.".to_owned()
             }
             Self::Method(method) => method.explanation().to_owned(),
             Self::DeviceType(device) => device.explanation.to_owned(),

@@ -345,7 +345,7 @@ fn of_field(condition: &Arc<Condition>, field: &'static fields::Field, list: &mu
 
 fn children(condition: &Arc<Condition>, path: &str, list: &mut List) {
     let below = FIELDS.iter().filter(|field| field.parent() == path && field.path != PLAIN);
-    for field in below.filter(|field| field.is_in(&condition.def)) {
+    for field in below.filter(|field| condition.has(field)) {
         let kind =
             if field.shape == Shape::Property { ReferenceTypeId::HasProperty } else { ReferenceTypeId::HasComponent };
         list.leads_to(kind, Node::Field(condition.clone(), field));

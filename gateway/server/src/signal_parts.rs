@@ -13,6 +13,17 @@ use crate::space::SignalNode;
 /// Whose unit codes ours are.
 const UCUM_URI: &str = "http://unitsofmeasure.org";
 
+/// EngineeringUnits of a UCUM unit code (OPC 10000-8 §5.6.3).
+pub(crate) fn engineering_units(unit: &str) -> Variant {
+    let information = EUInformation {
+        namespace_uri: UCUM_URI.into(),
+        unit_id: -1,
+        display_name: text(unit),
+        description: text(unit),
+    };
+    ExtensionObject::from_message(information).into()
+}
+
 /// A node below a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SignalPart {
@@ -101,14 +112,7 @@ impl SignalPart {
                 (DataTypeId::Range, ExtensionObject::from_message(Range { low, high }).into())
             }
             Self::EngineeringUnits => {
-                let unit = signal.unit.as_deref().unwrap_or_default();
-                let information = EUInformation {
-                    namespace_uri: UCUM_URI.into(),
-                    unit_id: -1,
-                    display_name: text(unit),
-                    description: text(unit),
-                };
-                (DataTypeId::EUInformation, ExtensionObject::from_message(information).into())
+                (DataTypeId::EUInformation, engineering_units(signal.unit.as_deref().unwrap_or_default()))
             }
             Self::HaConfiguration | Self::AggregateConfiguration => return None,
             Self::Stepped => (DataTypeId::Boolean, (kind != Kind::Real).into()),

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use opcua::types::NodeId;
-use watchfire_alarms::{AlarmType, ConditionDef, ConditionState};
+use watchfire_alarms::{AlarmType, ConditionDef, ConditionState, Evidence};
 use watchfire_model::{ConditionKey, Kind, Level, SignalId};
 use watchfire_pipeline::{ConditionView, EndingCertificate, FirstToEnd, area_parts};
 
 use crate::detector_parts::DetectorNode;
-use crate::names::{AREA, SIGNAL, SOURCE, own};
+use crate::fields::{EXPECTED, EXPECTED_UNITS, Field};
+use crate::names::{AREA, SIGNAL, SOURCE, below, own};
 use crate::tally::Tally;
 
 /// A signal as it is shown to HMIs.
@@ -46,6 +47,42 @@ const fn limit_of(level: Level) -> Option<usize> {
     }
 }
 
+/// What evidence of a condition has shown of what it is judged by.
+#[derive(Clone, Debug, Default)]
+struct Shown {
+    limits: LimitValues,
+    /// What was expected, of a deviation from what its detector alone knows.
+    expected: Option<f64>,
+}
+
+impl Shown {
+    /// Takes over what a condition's evidence shows, `about` being the signal it is about. `None` for nothing so far.
+    fn with(
+        shown: Option<Arc<Self>>,
+        def: &ConditionDef,
+        state: &ConditionState,
+        about: Option<&SignalNode>,
+    ) -> Option<Arc<Self>> {
+        let mut shown = shown;
+        let Some(first) = state.evidence.first() else { return shown };
+        if let Some(at) = limit_of(state.level)
+            && let Some(value) = if at < 2 { first.high } else { first.low }
+            && let Some(limit) = Arc::make_mut(shown.get_or_insert_default()).limits.get_mut(at)
+        {
+            *limit = Some(value);
+        }
+        if def.is_of_expectation() {
+            let is_told = |evidence: &&Evidence| about.is_none_or(|signal| evidence.signal == signal.name);
+            let expected = state.evidence.iter().find(is_told).and_then(Evidence::expected);
+            // What is about several signals tells what was expected of the one that it names first.
+            if expected.is_some() || about.is_none() {
+                Arc::make_mut(shown.get_or_insert_default()).expected = expected;
+            }
+        }
+        shown
+    }
+}
+
 /// A condition as it stands. Never changed, only replaced: whoever holds one may take its time.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
@@ -58,7 +95,7 @@ pub(crate) struct Condition {
     /// The signal that drove it most.
     input: Option<Arc<SignalNode>>,
     /// Few ever show one.
-    limits: Option<Arc<LimitValues>>,
+    shown: Option<Arc<Shown>>,
     /// Of the condition that tells of certificates, as it stands.
     first_to_end: Option<Arc<FirstToEnd>>,
 }
@@ -98,9 +135,29 @@ impl Condition {
         self.input.as_ref().map_or_else(NodeId::null, |signal| own(&format!("{SIGNAL}{}", signal.name)))
     }
 
-    /// SetpointNode, TargetValueNode or NormalState: the signal that it is held against.
+    /// SetpointNode, TargetValueNode or NormalState: the signal that it is held against; of a deviation without one, the
+    /// variable with what was expected.
     pub(crate) fn against_id(&self) -> NodeId {
-        self.def.rules.against.as_ref().map_or_else(NodeId::null, |signal| own(&format!("{SIGNAL}{signal}")))
+        match &self.def.rules.against {
+            Some(signal) => own(&format!("{SIGNAL}{signal}")),
+            None if self.def.is_of_expectation() => below(self.key(), EXPECTED),
+            None => NodeId::null(),
+        }
+    }
+
+    /// Whether it has a field.
+    pub(crate) fn has(&self, field: &Field) -> bool {
+        field.is_in(&self.def) && (field.path != EXPECTED_UNITS || self.unit().is_some())
+    }
+
+    /// The UCUM code of the unit that its values are in, where they are those of one signal.
+    pub(crate) fn unit(&self) -> Option<&str> {
+        self.signal.as_ref()?.unit.as_deref()
+    }
+
+    /// What was expected when evidence last told it.
+    pub(crate) fn expected(&self) -> Option<f64> {
+        self.shown.as_ref()?.expected
     }
 
     /// The certificate that ends first, of the condition that tells of them.
@@ -110,7 +167,7 @@ impl Condition {
 
     /// The limit of a level: as its detector tells it, otherwise once it has been seen.
     pub(crate) fn limit(&self, level: Level) -> Option<f64> {
-        let seen = || self.limits.as_ref()?.get(limit_of(level)?).copied().flatten();
+        let seen = || self.shown.as_ref()?.limits.get(limit_of(level)?).copied().flatten();
         self.def.rules.limits.of(level).or_else(seen)
     }
 }
@@ -270,17 +327,12 @@ impl Space {
             Some(before) => (before.area.clone(), before.signal.clone()),
             None => (self.area(&def.area), def.signal.and_then(|id| self.signals.get(&id)).map(|s| s.node.clone())),
         };
-        let mut limits = before.as_ref().and_then(|before| before.limits.clone());
-        if let (Some(at), Some(first)) = (limit_of(state.level), state.evidence.first())
-            && let Some(value) = if at < 2 { first.high } else { first.low }
-            && let Some(limit) = Arc::make_mut(limits.get_or_insert_default()).get_mut(at)
-        {
-            *limit = Some(value);
-        }
+        let shown = before.as_ref().and_then(|before| before.shown.clone());
+        let shown = Shown::with(shown, &def, &state, signal.as_deref());
         let driven_by = state.evidence.first().and_then(|evidence| self.signal(&evidence.signal));
         let input = driven_by.or(signal.as_ref()).cloned();
         let first_to_end = (def.alarm_type == AlarmType::CertificateExpiration).then(|| self.first_to_end.clone());
-        let after = Arc::new(Condition { def, state, area, signal, input, limits, first_to_end });
+        let after = Arc::new(Condition { def, state, area, signal, input, shown, first_to_end });
         self.count(before.as_deref(), &after);
         let place = self.places.get(&after.def.key).and_then(|place| usize::try_from(*place).ok());
         match place.and_then(|place| self.conditions.get_mut(place)) {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use opcua::types::{
     ContentFilter, ContentFilterBuilder, MethodId, NodeId, ObjectTypeId, Operand, ReferenceTypeId, StatusCode, Variant,
 };
-use watchfire_alarms::{AlarmType, ConditionDef, Rules};
+use watchfire_alarms::{AlarmType, ConditionDef, Evidence, Rules};
 use watchfire_model::{Level, Limits};
 
 use super::client::{Hmi, clause, server};
-use super::house::{House, NOON, key, oil_high};
+use super::house::{House, NOON, key, odd, oil_evidence, oil_high};
 use crate::names::own;
 
 const OIL: &str = "hot/high/press/oil";
+const EXPECTED: &str = "hot/high/press/oil#Values/Expected";
 const STATES: [&str; 4] = ["HighHighState/Id", "HighState/Id", "LowState/Id", "LowLowState/Id"];
 
 fn limit_alarm(alarm_type: AlarmType, limits: Limits) -> ConditionDef {
@@ -184,11 +185,85 @@ async fn a_deviation_a_discrepancy_and_what_is_off_normal_name_the_signal_that_t
             let rules = Arc::new(Rules { against: against.map(Into::into), ..Rules::default() });
             house.define(ConditionDef { key: key(&name), alarm_type, rules, ..oil_high() });
             house.find(&key(&name), Level::Active, "not as it should be", Vec::new());
-            let expected = against.map_or_else(NodeId::null, |signal| own(&format!("signal:{signal}")));
+            let expected = match (against, alarm_type) {
+                (Some(signal), _) => own(&format!("signal:{signal}")),
+                (None, AlarmType::NonExclusiveDeviation) => own(&format!("{name}#Values/Expected")),
+                (None, _) => NodeId::null(),
+            };
             assert_eq!(*events.next().await.get(field), expected.clone().into(), "{field}");
             assert_eq!(hmi.value(&format!("{name}#{field}")).await, expected.into(), "{field}");
         }
     }
+    hmi.close().await;
+    house.close().await;
+}
+
+fn expecting(low: Option<f64>, high: Option<f64>) -> Vec<Evidence> {
+    let driven_by = Evidence { signal: "press/door".into(), low: Some(0.0), high: Some(0.0), ..oil_evidence() };
+    vec![driven_by, Evidence { low, high, ..oil_evidence() }]
+}
+
+#[tokio::test]
+async fn p9_5_8_22_without_a_setpoint_what_was_expected_is_a_variable_of_its_own() {
+    let house = House::open().await;
+    house.define(limit_alarm(AlarmType::ExclusiveDeviation, Limits::default()));
+    let hmi = Hmi::connect(&house.url).await;
+    let mut told = hmi.watch(&[own(&format!("{OIL}#Values/Message"))]).await;
+    assert!(!told.next().await.0.is_empty());
+    assert_eq!(hmi.read(own(EXPECTED)).await.status(), StatusCode::BadWaitingForInitialData, "nothing was so far");
+    assert_eq!(hmi.value(&format!("{OIL}#SetpointNode")).await, own(EXPECTED).into());
+    for (level, low, high, expected) in [
+        (Level::High, Some(4.0), Some(6.0), 5.0),
+        (Level::HighHigh, None, Some(7.0), 7.0),
+        // It did not say.
+        (Level::High, None, None, 7.0),
+        (Level::Low, Some(3.0), None, 3.0),
+    ] {
+        house.find(&key(OIL), level, &format!("{level:?}, not as expected"), expecting(low, high));
+        assert!(!told.next().await.0.is_empty());
+        let value = hmi.read(own(EXPECTED)).await;
+        assert_eq!((value.status(), value.value), (StatusCode::Good, Some(expected.into())), "{level:?}");
+    }
+    house.find(&key(OIL), Level::Normal, "as expected", Vec::new());
+    assert!(!told.next().await.0.is_empty());
+    assert_eq!(hmi.value(EXPECTED).await, 3.0.into(), "what was expected last");
+
+    let forward = opcua::types::BrowseDirection::Forward;
+    let parts = hmi.browse(own(&format!("{OIL}#Values")), ReferenceTypeId::HasComponent, forward, 0).await;
+    assert!(parts.iter().any(|part| part.node_id.node_id == own(EXPECTED)));
+    let [units] = &hmi.follow(own(EXPECTED), &[".EngineeringUnits"], false).await[..] else { panic!("no unit") };
+    assert_eq!(hmi.read(units.clone()).await.value, hmi.read(own("signal:press/oil#EngineeringUnits")).await.value);
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_was_expected_is_served_for_deviations_without_a_setpoint_alone() {
+    let house = House::open().await;
+    let deviation = limit_alarm(AlarmType::ExclusiveDeviation, Limits::default());
+    let against = Arc::new(Rules { against: Some("press/set".into()), ..Rules::default() });
+    house.define(ConditionDef { rules: against, ..deviation.clone() });
+    house
+        .define(ConditionDef { key: key("hot/level/press/oil"), ..limit_alarm(AlarmType::ExclusiveLevel, all_four()) });
+    house.define(ConditionDef { alarm_type: AlarmType::NonExclusiveDeviation, ..odd() });
+    let hmi = Hmi::connect(&house.url).await;
+    assert!(!hmi.watch(&[own("watch/odd#Retain")]).await.next().await.0.is_empty());
+    for (node, status) in [
+        (EXPECTED, StatusCode::BadNodeIdUnknown),
+        ("hot/level/press/oil#Values/Expected", StatusCode::BadNodeIdUnknown),
+        ("watch/odd#Values/Expected", StatusCode::BadWaitingForInitialData),
+        // What is about several signals has no unit of its own.
+        ("watch/odd#Values/Expected/EngineeringUnits", StatusCode::BadNodeIdUnknown),
+    ] {
+        assert_eq!(hmi.read(own(node)).await.status(), status, "{node}");
+    }
+    // Of several signals, what was expected of the first that is named.
+    let mut seen = hmi.watch(&[own("watch/odd#Values/Expected")]).await;
+    assert!(seen.next().await.1.value.is_none_or(|value| value.is_empty()));
+    house.find(&key("watch/odd"), Level::High, "odd", expecting(Some(4.0), Some(6.0)));
+    assert_eq!(seen.next().await.1.value, Some(0.0.into()));
+    house.find(&key("watch/odd"), Level::HighHigh, "odder", vec![Evidence { high: None, ..oil_evidence() }]);
+    assert_eq!(seen.next().await.1.status(), StatusCode::BadWaitingForInitialData);
     hmi.close().await;
     house.close().await;
 }
