@@ -40,6 +40,8 @@ pub enum AlarmType {
     DeviceOffSpec,
     /// MaintenanceRequiredAlarmType: it will need maintenance soon.
     DeviceMaintenanceRequired,
+    /// AlarmConditionType itself: of one that is no longer configured, so that nobody knows which it was.
+    Alarm,
     /// The gateway's own subtype of AlarmConditionType for learned findings.
     #[default]
     Statistical,
@@ -141,6 +143,8 @@ pub enum ConditionClass {
     Training,
     /// TestingConditionClassType.
     Testing,
+    /// BaseConditionClassType: of one that is no longer configured, so that nobody knows which it was.
+    Unclassified,
 }
 
 impl From<DeviceHealth> for AlarmType {

@@ -271,6 +271,7 @@ fn class_id(class: ConditionClass) -> NodeId {
         ConditionClass::Safety => ObjectTypeId::SafetyConditionClassType.into(),
         ConditionClass::Training => ObjectTypeId::TrainingConditionClassType.into(),
         ConditionClass::Testing => ObjectTypeId::TestingConditionClassType.into(),
+        ConditionClass::Unclassified => ObjectTypeId::BaseConditionClassType.into(),
     }
 }
 
@@ -284,6 +285,7 @@ const fn class_name(class: ConditionClass) -> &'static str {
         ConditionClass::Safety => "SafetyConditionClassType",
         ConditionClass::Training => "TrainingConditionClassType",
         ConditionClass::Testing => "TestingConditionClassType",
+        ConditionClass::Unclassified => "BaseConditionClassType",
     }
 }
 

@@ -353,6 +353,7 @@ pub(crate) fn type_id(alarm: AlarmType) -> NodeId {
         AlarmType::DeviceCheckFunction => device_types::CHECK_FUNCTION.id(),
         AlarmType::DeviceOffSpec => device_types::OFF_SPEC.id(),
         AlarmType::DeviceMaintenanceRequired => device_types::MAINTENANCE_REQUIRED.id(),
+        AlarmType::Alarm => ObjectTypeId::AlarmConditionType.into(),
         AlarmType::Statistical => own(STATISTICAL_TYPE),
     }
 }

@@ -16,6 +16,7 @@ mod editor;
 mod error;
 mod event;
 mod fields;
+mod gone;
 mod history;
 mod limits;
 mod lockout;

@@ -122,12 +122,14 @@ impl Reading {
         self.looked_at += 1;
         let condition = {
             let space = self.shared.space.read();
-            // What is no longer configured has no node that could have told it.
-            let Some(condition) = space.condition(past.key.as_str()) else { return ControlFlow::Continue(()) };
-            if self.notifier.as_ref().is_some_and(|notifier| !space.notifiers_of(condition).contains(notifier)) {
+            let condition = match space.condition(past.key.as_str()) {
+                Some(condition) => condition.at(&space, past.state),
+                None => space.gone(&past.key, past.state),
+            };
+            if self.notifier.as_ref().is_some_and(|notifier| !space.notifiers_of(&condition).contains(notifier)) {
                 return ControlFlow::Continue(());
             }
-            condition.at(&space, past.state)
+            condition
         };
         let event = ConditionEvent::new(condition);
         if let Some(EventFieldList { event_fields, .. }) = self.filter.evaluate(&event, 0, &*self.types.read()) {

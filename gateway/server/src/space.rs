@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use opcua::types::NodeId;
 use watchfire_alarms::{AlarmType, ConditionDef, ConditionState, Evidence};
-use watchfire_model::{ConditionKey, Kind, Level, SignalId};
+use watchfire_model::{ConditionKey, Instant, Kind, Level, SignalId};
 use watchfire_pipeline::{ConditionView, EndingCertificate, FirstToEnd, area_parts};
 
 use crate::detector_parts::DetectorNode;
@@ -101,6 +101,12 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
+    /// A condition that has no place among the others, before anything happened.
+    pub(crate) fn alone(def: ConditionDef, area: Arc<str>, signal: Option<Arc<SignalNode>>) -> Self {
+        let state = Arc::new(ConditionState::normal(def.severity, Instant::MIN));
+        Self { def: Arc::new(def), state, area, signal, input: None, shown: None, first_to_end: None }
+    }
+
     pub(crate) fn key(&self) -> &str {
         self.def.key.as_str()
     }

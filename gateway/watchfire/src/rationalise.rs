@@ -79,8 +79,8 @@ const fn instrument(alarm: AlarmType) -> &'static str {
 
 const fn class(class: ConditionClass) -> &'static str {
     match class {
-        // The gateway's own alarms are not configured.
-        ConditionClass::Process | ConditionClass::System => "process",
+        // The gateway's own alarms are not configured, and neither is what is gone.
+        ConditionClass::Process | ConditionClass::System | ConditionClass::Unclassified => "process",
         ConditionClass::Maintenance => "maintenance",
         ConditionClass::Statistical => "statistical",
         ConditionClass::HighlyManaged => "highly-managed",

@@ -1,14 +1,16 @@
 //! Events of the past, as an HMI lists them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::client::{HistoryReadAction, IdentityToken};
 use opcua::types::{
     AttributeId, ByteString, ContentFilter, ContentFilterBuilder, DateTime, EventFilter, HistoryEvent,
-    HistoryReadResult, HistoryReadValueId, NodeId, Operand, ReadEventDetails, StatusCode, TimestampsToReturn,
-    VariableId, Variant,
+    HistoryReadResult, HistoryReadValueId, NodeId, ObjectTypeId, Operand, ReadEventDetails, StatusCode,
+    TimestampsToReturn, VariableId, Variant,
 };
-use watchfire_model::{Instant, Level};
+use watchfire_alarms::{ConditionDef, Engine, Finding};
+use watchfire_model::{Instant, Level, Lsn};
 use watchfire_ua::date_time_from_instant;
 
 use super::client::{Hmi, clause, server};
@@ -119,6 +121,66 @@ async fn an_area_a_filter_and_a_page_show_their_part() {
     }
     seen.reverse();
     assert_eq!(seen, told[1..], "the start counts, the end does not");
+    hmi.close().await;
+    house.close().await;
+}
+
+/// Has on record what an alarm told before the gateway's last start, of which the server knows nothing; its EventId.
+fn told_before(house: &House, name: &str) -> Variant {
+    let key = key(name);
+    let mut engine = Engine::default();
+    engine.define(Arc::new(ConditionDef { key: key.clone(), ..oil_high() }), NOON);
+    let quality = watchfire_model::StatusCode::GOOD;
+    let (level, message) = (Level::High, format!("{name} was too high"));
+    let finding = Finding { level, message, score: None, evidence: Vec::new(), at: after_noon(1), quality };
+    let transitions = engine.apply(&key, Lsn(3), finding, after_noon(1));
+    house.recorded.record(&transitions);
+    ByteString::from(transitions[0].state.event_id(&key).bytes().to_vec()).into()
+}
+
+#[tokio::test]
+async fn alarms_of_a_detector_that_is_gone_are_read_back_as_far_as_the_log_knows_them() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let base = own("area:Gateway");
+    for (name, area, source, source_name, class) in [
+        // Its signal is still watched, so that its area is known.
+        ("old/high/press/oil", own("area:Hall/Press"), "signal:press/oil", "press/oil", "BaseConditionClassType"),
+        ("old/high/gone/oil", base.clone(), "signal:gone/oil", "gone/oil", "BaseConditionClassType"),
+        ("old/drift/2", base.clone(), "source:old", "old", "BaseConditionClassType"),
+        ("old/odd", base.clone(), "source:old", "old", "BaseConditionClassType"),
+        ("gateway/detector/old", base, "source:old", "old", "SystemConditionClassType"),
+    ] {
+        let told = told_before(&house, name);
+        let names = ["EventId", "EventType", "SourceNode", "ConditionName", "ConditionId", "Severity", "Retain"];
+        let mut wanted = details(Some(0), Some(100), 0, ContentFilter::default());
+        let texts = ["SourceName", "ConditionClassName", "Message", "LimitState/CurrentState"];
+        wanted.filter.select_clauses = Some(names.iter().chain(&texts).map(|field| clause(field)).collect());
+        let last = |found: &HistoryReadResult| fields(found).pop().unwrap_or_default();
+        let event = last(&read(&hmi, server(), &wanted, ByteString::null()).await);
+        let condition = key(name);
+        let expected: [Variant; 8] = [
+            told.clone(),
+            NodeId::from(ObjectTypeId::AlarmConditionType).into(),
+            own(source).into(),
+            format!("{}/{}", condition.binding(), condition.condition()).into(),
+            own(name).into(),
+            700_u16.into(),
+            true.into(),
+            source_name.into(),
+        ];
+        assert_eq!(event[..8], expected, "{name}");
+        let text = |text: &str| Variant::from(opcua::types::LocalizedText::new("en", text));
+        assert_eq!(event[8..], [text(class), text(&format!("{name} was too high")), Variant::Empty], "{name}");
+        assert_eq!(last(&read(&hmi, area.clone(), &wanted, ByteString::null()).await)[0], told, "{name} at {area}");
+        let elsewhere = read(&hmi, own("area:Hall/Empty"), &wanted, ByteString::null()).await;
+        assert_eq!(elsewhere.status_code, StatusCode::GoodNoData, "{name}");
+        assert_eq!(hmi.read(own(name)).await.status(), StatusCode::BadNodeIdUnknown, "it is no condition any more");
+    }
+    let kind = Variant::from(NodeId::from(ObjectTypeId::AlarmConditionType));
+    let of_type = ContentFilterBuilder::new().of_type(Operand::literal(kind)).build();
+    let found = read(&hmi, server(), &details(Some(0), Some(100), 0, of_type), ByteString::null()).await;
+    assert_eq!(ids(&found).len(), 5, "a filter of alarms lets them through");
     hmi.close().await;
     house.close().await;
 }
