@@ -1,5 +1,6 @@
 //! The figures of alarms, for each area and each detector: counted as transitions are recorded, kept beside the log now
 //! and then, and after a restart brought up to date from the log. What they mean is known in `alarms`.
+//! Beside them is kept what those tried who may not: of that the log has nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use watchfire_alarms::{ConditionDef, ConditionState, Figures, Glance, Metrics, T
 use watchfire_model::{ConditionKey, Instant, Lsn, Record};
 
 use crate::past::{Reader, states_of};
-use crate::{Checkpoint, CursorError, Log, OWN_BINDING, PortError};
+use crate::tried::TriedByArea;
+use crate::{Checkpoint, CursorError, Log, OWN_BINDING, PortError, Tried};
 
 /// Kept so often, if anything has changed: what came since is read from the log at a start.
 const KEEP_EVERY: Duration = Duration::from_secs(1800);
@@ -32,7 +34,7 @@ pub struct AlarmFigures {
     counts: Mutex<Counts>,
 }
 
-/// What is counted; all but the last two is kept.
+/// What is counted; all but the last two is kept, and what was tried in a place of its own.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Counts {
     /// Of an area and those below it, by the area's path.
@@ -42,6 +44,8 @@ struct Counts {
     last: BTreeMap<ConditionKey, Glance>,
     /// What was recorded after the figures were kept, of conditions that are not defined yet: their area is not known.
     untold: BTreeMap<ConditionKey, Vec<Glance>>,
+    #[serde(skip)]
+    tried: TriedByArea,
     /// Up to which place of the log everything is counted.
     #[serde(skip)]
     upto: Lsn,
@@ -126,9 +130,24 @@ impl AlarmFigures {
         self.counts.lock().detectors.get(name).map(|record| record.until(now)).unwrap_or_default()
     }
 
+    /// Somebody who may not has tried something of an alarm in these areas, given as their paths. It is kept with the
+    /// figures: a kill loses what was tried since.
+    pub fn tried(&self, areas: &[Arc<str>], tried: Tried) {
+        let mut counts = self.counts.lock();
+        areas.iter().for_each(|area| counts.tried.count(area, tried));
+        counts.changed = true;
+    }
+
+    /// What was tried in an area and below it since its figures began.
+    #[must_use]
+    pub fn tried_in(&self, path: &str) -> Tried {
+        self.counts.lock().tried.of(path)
+    }
+
     /// The figures of an area begin anew.
     pub fn reset(&self, path: &str, now: Instant) {
         let mut counts = self.counts.lock();
+        counts.tried.forget(path);
         counts.areas.entry(path.to_owned()).or_insert_with(|| Metrics::new(now)).reset(now);
         counts.changed = true;
     }
@@ -153,6 +172,10 @@ impl AlarmFigures {
                 Counts::default()
             }
         };
+        match TriedByArea::decode(&kept.host) {
+            Ok(tried) => counts.tried = tried,
+            Err(error) => tracing::error!(%error, "what was tried by those who may not cannot be read; it begins anew"),
+        }
         let mut reader = Reader::new(log, kept.frame.next());
         while let Some(record) = reader.next()? {
             counts.take(&record);
@@ -200,7 +223,7 @@ impl AlarmFigures {
             config_hash: String::new(),
             frame: counts.upto,
             bytes,
-            host: Vec::new(),
+            host: counts.tried.encode(),
         })
     }
 }

@@ -48,6 +48,7 @@ mod summed;
 mod supervise;
 mod surface;
 mod tails;
+mod tried;
 
 pub use annunciate::Annunciator;
 pub use binding::{Beside, BindingPlan, Mode};
@@ -82,4 +83,5 @@ pub use seal::seal_all;
 pub use stats::{DetectorHealth, Stats};
 pub use summed::{Stretch, summed, walk};
 pub use surface::{CommandRequest, Commands, ConditionView, Surface, commands};
+pub use tried::Tried;
 pub use watchfire_model::Sample;

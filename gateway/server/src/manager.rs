@@ -22,6 +22,7 @@ use opcua::types::{
 use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind};
 
+use crate::attempts;
 use crate::audit_event::{AuditEvent, Outcome};
 use crate::browse;
 use crate::device_types::{DEVICES, DEVICES_URI, DeviceType, HEALTH};
@@ -331,7 +332,7 @@ impl NodeManager for Manager {
                     StatusCode::BadIndexRangeInvalid
                 };
                 if status.is_bad() {
-                    self.shared.attempts.written(&self.shared.space.read(), &wanted.node_id);
+                    attempts::written(&self.shared, &wanted.node_id);
                 }
                 tell_write(&self.shared, context, wanted, said, status);
                 status

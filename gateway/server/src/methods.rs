@@ -11,6 +11,7 @@ use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind, ConditionKey, Instant};
 use watchfire_ua::instant_from_date_time;
 
+use crate::attempts;
 use crate::audit_event::{AuditEvent, Called, Outcome};
 use crate::device_types::DeviceType;
 use crate::fields::SHELVING;
@@ -132,7 +133,7 @@ impl Call {
             Some(Refusal::Arguments(_)) => StatusCode::BadInvalidArgument,
         };
         if let (StatusCode::BadUserAccessDenied, Some(method)) = (status, method) {
-            shared.attempts.called(&shared.space.read(), &self.object, operation_of(method.kind));
+            attempts::called(shared, &self.object, operation_of(method.kind));
         }
         let (event, time, comment) = match method.map(|method| method.arguments) {
             Some(Arguments::EventAndComment) => (Some(0), None, Some(1)),
@@ -222,7 +223,6 @@ impl Call {
         self.expect(0)?;
         tracing::info!(area = &*area, user = name_of(&context.token), "figures of alarms begin anew");
         shared.figures.reset(&area, shared.clock.now());
-        shared.attempts.reset(&area);
         Ok(())
     }
 

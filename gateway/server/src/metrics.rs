@@ -2,9 +2,8 @@
 
 use opcua::types::{DataTypeId, VariableTypeId, Variant};
 use watchfire_alarms::{Figures, Window};
+use watchfire_pipeline::Tried;
 use watchfire_ua::date_time_from_instant;
-
-use crate::attempts::Tried;
 
 /// The period of rates, seconds.
 const RATE_S: u16 = 600;
@@ -134,13 +133,9 @@ pub(crate) static FIGURES: &[Figure] = &[
     }),
     tried(
         UNAUTHORIZED_SUPPRESSIONS,
-        "How often somebody who may not tried to put an alarm aside or to disable it, since the gateway's start; none is \
-         good.",
+        "How often somebody who may not tried to put an alarm aside or to disable it; none is good.",
     ),
-    tried(
-        UNAUTHORIZED_CHANGES,
-        "How often somebody tried to write what is set of an alarm, since the gateway's start; none is good.",
-    ),
+    tried(UNAUTHORIZED_CHANGES, "How often somebody tried to write what is set of an alarm; none is good."),
 ];
 
 /// What was tried by those who may not.

@@ -12,7 +12,6 @@ use watchfire_model::{Instant, Kind};
 use watchfire_pipeline::{AlarmFigures, Latest};
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
-use crate::attempts::Attempts;
 use crate::condition_values;
 use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::device_types::{DEVICES, DeviceType};
@@ -127,7 +126,6 @@ pub(crate) struct Values<'a> {
     pub latest: &'a Latest,
     pub figures: &'a AlarmFigures,
     pub kinds: &'a Kinds,
-    pub attempts: &'a Attempts,
     pub now: Instant,
 }
 
@@ -338,7 +336,7 @@ impl Node {
                 part.value(tally).map(|(_, value)| DataValue::new_now(value))
             }
             Self::Figure(path, figure) => {
-                if let Some(tried) = figure.of_attempts(values.attempts.of(path)) {
+                if let Some(tried) = figure.of_attempts(values.figures.tried_in(path)) {
                     return Some(DataValue::new_now(tried));
                 }
                 Some(DataValue::new_now(values.figures.area(path, values.now, |figures| figure.value(figures))))

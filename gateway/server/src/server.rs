@@ -19,7 +19,6 @@ use watchfire_model::Clock;
 use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, Recorded, Surface};
 use watchfire_ua::{Application, Kinds, Pki};
 
-use crate::attempts::Attempts;
 use crate::audit::{self, Audit};
 use crate::core::CoreBuilder;
 use crate::detector_parts::DetectorNode;
@@ -128,7 +127,6 @@ impl Server {
             commands: options.commands,
             users: users.clone(),
             audit: audit.clone(),
-            attempts: Attempts::default(),
             profiles: profiles(&options.config),
             clock: options.clock,
             telling: Mutex::new(()),

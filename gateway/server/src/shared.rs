@@ -9,7 +9,6 @@ use watchfire_model::Clock;
 use watchfire_pipeline::{AlarmFigures, Commands, Latest, Recorded};
 use watchfire_ua::Kinds;
 
-use crate::attempts::Attempts;
 use crate::audit::Audit;
 use crate::nodes::Values;
 use crate::refresh::InProgress;
@@ -29,7 +28,6 @@ pub(crate) struct Shared {
     pub commands: Commands,
     pub users: Arc<Users>,
     pub audit: Arc<Audit>,
-    pub attempts: Attempts,
     /// ServerProfileArray.
     pub profiles: Vec<UAString>,
     pub clock: Arc<dyn Clock>,
@@ -48,12 +46,6 @@ impl Shared {
     }
 
     pub(crate) fn values(&self) -> Values<'_> {
-        Values {
-            latest: &self.latest,
-            figures: &self.figures,
-            kinds: &self.kinds,
-            attempts: &self.attempts,
-            now: self.clock.now(),
-        }
+        Values { latest: &self.latest, figures: &self.figures, kinds: &self.kinds, now: self.clock.now() }
     }
 }

@@ -7,7 +7,7 @@ use watchfire_alarms::Window;
 use watchfire_model::{CommandKind, ConditionKey};
 
 use super::rig::{Rig, Site, plan};
-use crate::{BindingPlan, Change, Mode};
+use crate::{BindingPlan, Change, Mode, Tried};
 
 const HIGH: &str = "plain/high/s/0";
 
@@ -68,6 +68,36 @@ async fn figures_outlive_a_kill_a_seal_and_a_stop() {
     assert_eq!(counted(&site, &rig), (then.0, 1, 1, 0), "a reset is kept, too");
     rig.stop().await;
     site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_tried_by_those_who_may_not_is_kept_with_the_figures() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let areas = ["area/press".into(), "area".into()];
+    rig.figures.tried(&areas, Tried::SUPPRESSION);
+    rig.figures.tried(&areas[1..], Tried::CHANGE);
+    rig.stop().await;
+
+    let rig = Rig::start(&site).await;
+    let tried = |rig: &Rig| ["area/press", "area", "hall"].map(|area| rig.figures.tried_in(area));
+    let both = Tried { suppressions: 1, changes: 1 };
+    assert_eq!(tried(&rig), [Tried::SUPPRESSION, both, Tried::default()]);
+    rig.figures.tried(&areas, Tried::CHANGE);
+    // Kept now and then.
+    rig.wait_ms(2 * 1_800_000).await;
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.lose_what_is_not_durable();
+
+    let rig = Rig::start(&site).await;
+    let three = Tried { suppressions: 1, changes: 2 };
+    assert_eq!(tried(&rig), [both, three, Tried::default()]);
+    rig.figures.reset("area", site.now());
+    rig.stop().await;
+    let rig = Rig::start(&site).await;
+    assert_eq!(tried(&rig), [both, Tried::default(), Tried::default()], "a reset is kept, too");
+    rig.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
