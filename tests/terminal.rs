@@ -35,20 +35,18 @@ fn whoever_sits_at_a_terminal_sees_the_alarms_and_deals_with_them_as_far_as_may_
     };
     let limit = "[detector.alarm.limit]\nseverity = 700\nresponse = \"open the drain\"\nmax_shelve_s = 3600\n\n\
                  [detector.config]\nhigh = 80.0\ndeadband = 0.0";
-    let rest = user("ann", "view")
-        + &user("bob", "operate")
-        + &source("plant", &recorded.url(), &["reactor_level"])
-        + &detector("level", "limit", &["plant/reactor_level"], limit);
-    site.configure_with("security = [\"basic256sha256\"]\nanonymous = \"view\"", &rest);
+    let alone = user("ann", "view") + &user("bob", "operate") + &source("plant", &recorded.url(), &["reactor_level"]);
+    let server = "security = [\"basic256sha256\"]\nanonymous = \"view\"";
+    site.configure_with(server, &(alone.clone() + &detector("level", "limit", &["plant/reactor_level"], limit)));
     let (fine, told) = alarms(&site, None, &["list"]);
     assert!(!fine && told.contains("certificate"), "{told}");
 
-    let mut server = recorded.start();
+    let mut plant = recorded.start();
     let gateway = site.start();
     gateway.logged(&["detector started", "level"]);
-    server.set("reactor_level", 1.0, 70.0, 0);
+    plant.set("reactor_level", 1.0, 70.0, 0);
     assert_eq!(alarms(&site, None, &["list"]), (true, "no alarm stands or waits for anybody\n".to_owned()));
-    server.set("reactor_level", 2.0, 90.0, 0);
+    plant.set("reactor_level", 2.0, 90.0, 0);
     crate::harness::wait_for("the alarm at the terminal", || {
         let (fine, told) = alarms(&site, Some("ann"), &["list"]);
         assert!(fine, "{told}");
@@ -100,6 +98,19 @@ fn whoever_sits_at_a_terminal_sees_the_alarms_and_deals_with_them_as_far_as_may_
     assert_eq!(of_detector, ["AlarmsIn30Days", "1", "MarkedTrue30Days", "0", "MarkedFalse30Days", "1"]);
     let nowhere = alarms(&site, None, &["metrics", "nowhere"]);
     assert!(!nowhere.0 && nowhere.1.contains("there is no area `nowhere`"), "{}", nowhere.1);
+    assert!(!alarms(&site, Some("ann"), &["shelve", LEVEL, "--for", "5m"]).0);
+    let told = alarms(&site, None, &["history"]);
+    gateway.stop();
+
+    // Without its detector the alarm is no more; what it told stays on record, and what was counted counted.
+    site.configure_with(server, &alone);
+    let gateway = site.start();
+    assert!(!alarms(&site, None, &["show", LEVEL]).0);
+    assert!(told.1.contains("foam on the gauge"), "{}", told.1);
+    assert_eq!(alarms(&site, None, &["history"]), told);
+    let (_, figures) = alarms(&site, None, &["metrics", "plant"]);
+    let words: Vec<&str> = figures.split_whitespace().collect();
+    assert!(words.windows(2).any(|pair| pair == ["UnauthorizedSuppressions", "1"]), "{figures}");
     gateway.stop();
 }
 

@@ -58,12 +58,11 @@ struct Shown {
 impl Shown {
     /// Takes over what a condition's evidence shows, `about` being the signal it is about. `None` for nothing so far.
     fn with(
-        shown: Option<Arc<Self>>,
+        mut shown: Option<Arc<Self>>,
         def: &ConditionDef,
         state: &ConditionState,
         about: Option<&SignalNode>,
     ) -> Option<Arc<Self>> {
-        let mut shown = shown;
         let Some(first) = state.evidence.first() else { return shown };
         if let Some(at) = limit_of(state.level)
             && let Some(value) = if at < 2 { first.high } else { first.low }
