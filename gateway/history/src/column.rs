@@ -10,7 +10,7 @@ use pco::data_types::Number;
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
-use crate::bytes::{Reader, put_count, put_signed, put_varint, zigzag};
+use crate::bytes::{Reader, put_count, put_signed, put_varint, unzigzag, zigzag};
 use crate::packing::{digits_bytes, pack, put_digits, read_digits, unpack};
 
 /// More values than one bucket can hold; a longer column is damage.
@@ -32,6 +32,13 @@ const LINE_DIGITS: u8 = 5;
 /// Differences less the step, as digits of words.
 const DELTA_DIGITS: u8 = 6;
 
+/// Distances from the line in as many bits as most need, and what is more of the others beside.
+const LINE_PATCHED: u8 = 7;
+/// Differences less the step, in the same way.
+const DELTA_PATCHED: u8 = 8;
+
+/// Fewer values are patched rather than given to pco, which takes twenty times as long for them.
+const PCO_FROM: usize = 128;
 /// What pco's own header costs, bits, roughly.
 const PCO_HEAD_BITS: u64 = 200;
 
@@ -91,9 +98,9 @@ fn put_by(work: &mut Work, values: &[i64], out: &mut Vec<u8>) {
     let flat_bits = if slope == 0 { u64::MAX } else { bits(steps) };
     // A gap bends the line between the ends, but leaves most differences alone.
     let step = middle_of_deltas(steps, deltas, ordered);
-    const LINES: [u8; 3] = [LINE_PACKED, LINE_DIGITS, LINE_PCO];
-    const DELTAS: [u8; 3] = [DELTA_PACKED, DELTA_DIGITS, DELTA_PCO];
-    let ([packed, as_digits, pcoed], slope, distances) = if bits(deltas) < sloped_bits.min(flat_bits) {
+    const LINES: [u8; 4] = [LINE_PACKED, LINE_DIGITS, LINE_PCO, LINE_PATCHED];
+    const DELTAS: [u8; 4] = [DELTA_PACKED, DELTA_DIGITS, DELTA_PCO, DELTA_PATCHED];
+    let ([packed, as_digits, pcoed, patched], slope, distances) = if bits(deltas) < sloped_bits.min(flat_bits) {
         (DELTAS, step, deltas)
     } else if flat_bits < sloped_bits {
         (LINES, 0, steps)
@@ -106,7 +113,15 @@ fn put_by(work: &mut Work, values: &[i64], out: &mut Vec<u8>) {
     let most = above.iter().copied().max().unwrap_or_default();
     let width = u64::BITS - most.leading_zeros();
     let plain_bits = u64::from(width) * above.len() as u64;
-    let by_pco = if plain_bits > bits(distances) * 3 / 2 + PCO_HEAD_BITS { pco_ints(above, width) } else { None };
+    let is_uneven = plain_bits > bits(distances) * 3 / 2 + PCO_HEAD_BITS;
+    if is_uneven && distances.len() < PCO_FROM {
+        above.clear();
+        above.extend(distances.iter().map(|distance| zigzag(*distance)));
+        put_line(patched, *first, unit, slope, out);
+        put_patched(above, out);
+        return;
+    }
+    let by_pco = if is_uneven { pco_ints(above, width) } else { None };
     match by_pco.filter(|encoded| encoded.len() as u64 * 8 < plain_bits) {
         Some(encoded) => {
             put_line(pcoed, *first, unit, slope, out);
@@ -130,6 +145,47 @@ fn put_by(work: &mut Work, values: &[i64], out: &mut Vec<u8>) {
             pack(above, width, out);
         }
     }
+}
+
+/// Fewer than 256 numbers: the lowest bits of each, then what the greater ones have above those, with their places.
+fn put_patched(values: &mut [u64], out: &mut Vec<u8>) {
+    let mut by_bits = [0_u64; 65];
+    for value in &*values {
+        let bits = (u64::BITS - value.leading_zeros()) as usize;
+        by_bits.get_mut(bits).into_iter().for_each(|count| *count += 1);
+    }
+    let cost = |width: &u64| {
+        let more = |(bits, count): (u64, &u64)| count * (8 + 8 * (bits - width).div_ceil(7));
+        let beyond = (0_u64..).zip(&by_bits).filter(|(bits, _)| bits > width);
+        values.len() as u64 * width + beyond.map(more).sum::<u64>()
+    };
+    let width = (0..=u64::from(u64::BITS)).min_by_key(cost).unwrap_or_default() as u32;
+    let above = |value: u64| value.checked_shr(width).unwrap_or_default();
+    let beyond: Vec<(u8, u64)> =
+        (0_u8..=u8::MAX).zip(values.iter().map(|value| above(*value))).filter(|(_, more)| *more > 0).collect();
+    let mask = 1_u64.checked_shl(width).map_or(u64::MAX, |beyond| beyond - 1);
+    values.iter_mut().for_each(|value| *value &= mask);
+    out.push(width as u8);
+    pack(values, width, out);
+    out.push(beyond.len() as u8);
+    for (place, more) in beyond {
+        out.push(place);
+        put_varint(more, out);
+    }
+}
+
+fn read_patched(reader: &mut Reader, count: usize) -> Option<Vec<u64>> {
+    let width = u32::from(reader.byte()?);
+    if width > u64::BITS || count >= 256 {
+        return None;
+    }
+    let mut values = unpack(reader, width, count)?;
+    for _ in 0..reader.byte()? {
+        let place = usize::from(reader.byte()?);
+        let more = reader.varint()?.checked_shl(width).unwrap_or_default();
+        *values.get_mut(place)? |= more;
+    }
+    Some(values)
 }
 
 fn put_line(form: u8, first: i64, unit: i64, slope: i64, out: &mut Vec<u8>) {
@@ -241,10 +297,28 @@ pub fn read_ints(reader: &mut Reader, n: usize) -> Option<Vec<i64>> {
     if form == LINE {
         return Some(on_line.map(value).collect());
     }
+    let is_line = matches!(form, LINE_PACKED | LINE_DIGITS | LINE_PCO | LINE_PATCHED);
+    let count = if is_line { n } else { n - 1 };
+    let along = |distances: &mut dyn Iterator<Item = i64>| -> Vec<i64> {
+        if is_line {
+            return on_line
+                .clone()
+                .zip(distances)
+                .map(|(on_line, distance)| value(on_line.wrapping_add(distance)))
+                .collect();
+        }
+        let mut steps = 0_i64;
+        let later = distances.map(|delta| {
+            steps = steps.wrapping_add(delta).wrapping_add(slope);
+            value(steps)
+        });
+        std::iter::once(first).chain(later).collect()
+    };
+    if matches!(form, LINE_PATCHED | DELTA_PATCHED) {
+        return Some(along(&mut read_patched(reader, count)?.into_iter().map(unzigzag)));
+    }
     let least = reader.signed()?;
     let width = u32::from(reader.byte()?);
-    let is_line = matches!(form, LINE_PACKED | LINE_DIGITS | LINE_PCO);
-    let count = if is_line { n } else { n - 1 };
     let above: Vec<u64> = match form {
         LINE_PACKED | DELTA_PACKED if width <= u64::BITS => unpack(reader, width, count)?,
         LINE_DIGITS | DELTA_DIGITS => {
@@ -262,17 +336,7 @@ pub fn read_ints(reader: &mut Reader, n: usize) -> Option<Vec<i64>> {
         }
         _ => return None,
     };
-    let distances = above.iter().map(|above| least.wrapping_add(*above as i64));
-    Some(if is_line {
-        on_line.zip(distances).map(|(on_line, distance)| value(on_line.wrapping_add(distance))).collect()
-    } else {
-        let mut steps = 0_i64;
-        let later = distances.map(|delta| {
-            steps = steps.wrapping_add(delta).wrapping_add(slope);
-            value(steps)
-        });
-        std::iter::once(first).chain(later).collect()
-    })
+    Some(along(&mut above.iter().map(|above| least.wrapping_add(*above as i64))))
 }
 
 /// Appends a column that seldom changes: runs of equal values.
@@ -337,6 +401,16 @@ mod tests {
         let mut hiccup: Vec<i64> = (0..3000_i64).map(|i| i * 1000 + i * 7919 % 11).collect();
         hiccup.iter_mut().skip(1500).for_each(|time| *time += 900_000_000);
         assert!(round_trip(&hiccup) * 8 < 3000 * 6, "{} bytes", round_trip(&hiccup));
+    }
+
+    #[test]
+    fn a_few_far_ones_among_near_ones_cost_themselves_alone() {
+        let mut near: Vec<i64> = (0..40).map(|i| i * 7919 % 13 - 6).collect();
+        let plain = round_trip(&near);
+        for (place, far) in [(0, i64::MAX), (17, -900_000_000_000), (18, i64::MIN), (39, 1 << 40)] {
+            near[place] = far;
+            assert!(round_trip(&near) < 40 + plain + 12 * near.iter().filter(|one| one.unsigned_abs() > 6).count());
+        }
     }
 
     #[test]
