@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import random
 import subprocess
 import time
 from pathlib import Path
@@ -24,6 +25,8 @@ VALUES = (250.0, 50.0, 250.0, 150.0)
 # Twice a minute at most: what comes three times chatters.
 PAUSE_S = 35.0
 SEED = 7
+# One start of ten is killed as well, so soon after it begins.
+STARTS_KILLED, KILLED_AFTER_S = 0.1, 1.5
 # A round may take so long on a busy machine.
 ROUND_S = 300.0
 
@@ -33,7 +36,8 @@ def run(programs: Programs, options: argparse.Namespace) -> None:
     if not PYTHON.exists():
         raise Failed("asyncua is not there; run `make peers` first")
     kills, begin_s = options.kills, time.monotonic()
-    good = cut = carried_out = whole = halves = 0
+    good = cut = carried_out = whole = halves = starts = 0
+    dice = random.Random(SEED)
     detectors = "".join(alarms(name, high) for name, high in LIMITS.items())
     conditions = [f"{name}/limit/load/signal{at}" for name in LIMITS for at in range(SIGNALS)]
     with contextlib.ExitStack() as stack:
@@ -60,18 +64,24 @@ def run(programs: Programs, options: argparse.Namespace) -> None:
             if (at + 1) % 25 == 0:
                 say(f"bench: kills: {at + 1} of {kills}, {good} answered Good, {retained} retained")
             gateway = stack.enter_context(again(programs, first))
+            if dice.random() < STARTS_KILLED:
+                time.sleep(dice.uniform(0, KILLED_AFTER_S))
+                gateway.process.kill()
+                gateway.process.wait()
+                gateway, starts = stack.enter_context(again(programs, first)), starts + 1
         gateway.end()
         verified = verify(programs, first)
     took_s = time.monotonic() - begin_s
     print(f"\n## {kills:,} kills in the middle of what operators do\n")
     print(
         f"{len(conditions)} alarms of {SIGNALS} signals; six operators at once (asyncua) and one who refreshes; SIGKILL 0 to "
-        f"300 ms after they begin; one data folder for all. {took_s:.0f} s, {took_s / kills:.1f} s each.\n"
+        "300 ms after they begin; one start of ten is killed too; one data folder for all. "
+        f"{took_s:.0f} s, {took_s / kills:.1f} s each.\n"
     )
-    print("| kills | commands answered Good | found again | cut off | of these carried out, wholly | refreshes that were whole "
-          "| cut off |")
-    print("|---:|---:|---:|---:|---:|---:|---:|")
-    print(f"| {kills:,} | {good:,} | {good:,} | {cut:,} | {carried_out:,} | {whole:,} | {halves:,} |")
+    print("| kills | starts killed | commands answered Good | found again | cut off | of these carried out, wholly "
+          "| refreshes that were whole | cut off |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print(f"| {kills:,} | {starts} | {good:,} | {good:,} | {cut:,} | {carried_out:,} | {whole:,} | {halves:,} |")
     print(f"\nAfter each start the list was what is retained, exactly. `watchfire history verify`: {verified}.")
     print("\nFloor: whatever was answered Good is there: held.")
 

@@ -28,10 +28,14 @@ from promises import Account, Command, Key, Lost, Seen, Shown, Standing
 
 OPERATORS = 6
 KILLED_AFTER_S = 0.3
+# What was answered before has been read by then.
+ANSWERED_S = 0.2
 PUBLISHING_MS = 50
 PATIENCE_S = 90.0
 # Of event items: a list that fits is sent at once, with nothing in between; a longer one as the queue is emptied.
-LONG_QUEUE, SHORT_QUEUE = 10_000, 64
+LONG_QUEUE, SHORT_QUEUE = 10_000, 128
+# How often everything is read again because some shelving ended meanwhile.
+TRIES = 30
 # How much of a request may be asked at once.
 NODES = 1_000
 # One shelving of four ends soon, so that some end while nobody runs.
@@ -109,7 +113,8 @@ class Watch:
         subscription = await self.client.create_subscription(PUBLISHING_MS, self.listener, queue_maxsize=100_000)
         asked = ua.EventFilter(SelectClauses=[clause(path) for path in ("", "EventType", "BranchId", *FIELDS)])
         server = self.client.get_node(ua.ObjectIds.Server)
-        await subscription.subscribe_events(server, ua.ObjectIds.BaseEventType, asked, queuesize=self.queue, where_clause_generation=False)
+        how = {"queuesize": self.queue, "where_clause_generation": False}
+        await subscription.subscribe_events(server, ua.ObjectIds.BaseEventType, asked, **how)
         self.number = subscription.subscription_id
         return self
 
@@ -145,19 +150,26 @@ class Desk:
     async def all_there(self) -> None:
         """Waits until every condition has its nodes: detectors bring them as they start."""
         end = time.monotonic() + PATIENCE_S
-        while any(one.retain is None for one in (await self.nodes()).shown.values()):
+        asked = [ua.NodeId(f"{name}#Retain", 2) for name in self.conditions]
+        while True:
+            read = await self.client.uaclient.read_attributes(asked, ua.AttributeIds.Value)
+            if all(one.Value.Value is not None for one in read):
+                return
             if time.monotonic() > end:
                 raise Lost("there are conditions without nodes")
+            await asyncio.sleep(0.02)
 
     async def look(self, watch: Watch) -> Seen:
         """How every alarm stands: by its nodes, and branches by a refresh, which must list exactly what is retained."""
-        for _ in range(3):
+        for _ in range(TRIES):
             before, begin = await self.nodes(), time.time()
             listed, end = await watch.refresh(), time.time()
             seen = await self.nodes()
-            # Something ended in between, by its time.
+            # Else something ended in between, by its time.
             if all(seen.shown[key].event == one.event for key, one in before.shown.items()):
                 break
+        else:
+            raise Lost("alarms keep changing while nobody asks for it")
         names, found = set(self.conditions), {}
         for event in listed:
             branch = None if event.BranchId is None or event.BranchId.is_null() else event.BranchId.to_string()
@@ -177,16 +189,19 @@ class Desk:
 
     async def work(self, watch: Watch, pid: int, number: int) -> None:
         """Gives commands and refreshes until the process is killed."""
+        killed = asyncio.Event()
 
         def kill() -> None:
             self.killed = True
             os.kill(pid, signal.SIGKILL)
+            killed.set()
 
         asyncio.get_running_loop().call_later(self.dice.uniform(0, KILLED_AFTER_S), kill)
         tasks = [asyncio.create_task(self.operate(f"{number}.{at}")) for at in range(OPERATORS)]
         tasks.append(asyncio.create_task(self.refreshes(watch)))
         # What was answered is read before the end of the connection is; who hangs after it is not answered any more.
-        _, hanging = await asyncio.wait(tasks, timeout=KILLED_AFTER_S + 1.0)
+        await killed.wait()
+        _, hanging = await asyncio.wait(tasks, timeout=ANSWERED_S)
         for task in hanging:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
