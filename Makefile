@@ -12,7 +12,8 @@ help:
 	@echo "make onnx    the detector for models, which takes minutes to build, and its tests"
 	@echo "make bench   the benchmarks"
 	@echo "make conformance  the tests of detectors in every language (needs Node.js 20; 500 MB to fetch)"
-	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, and flipped bits (needs a C compiler)"
+	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, flipped bits, and 500 kills of the gateway"
+	@echo "             in the middle of what operators do (needs a C compiler, and Python 3.11)"
 	@echo "make fuzz    packages, configurations, names, schemas, components and answers that nobody would write; a minute each"
 	@echo "make screenshots  the picture of a Qt client in docs (needs xvfb)"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
@@ -58,10 +59,13 @@ screenshots: setup
 bench: setup
 	@$(PYTHON) tests/bench/run.py $(ARGS)
 
+# Its last part needs of the peers the one in Python alone.
 torture: export WATCHFIRE_TORTURE_FLIPS ?= 1000
 torture: setup
 	cargo run --package watchfire-torture -- --kills 1000 --cuts 500 --full 100 $(ARGS)
 	cargo test --package watchfire-history whatever_a_damaged_file -- --nocapture
+	-@$(PYTHON) tests/peers/prepare.py
+	@$(PYTHON) tests/bench/run.py kills --kills 500 --unoptimised
 
 fuzz: setup
 	@$(PYTHON) tests/fuzz/run.py $(ARGS)

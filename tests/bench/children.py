@@ -140,12 +140,12 @@ def memory_mb(pid: int) -> float:
 class Gateway(Child):
     """The gateway, with a configuration and a folder of its own."""
 
-    def __init__(self, programs: Programs, configuration: str) -> None:
+    def __init__(self, programs: Programs, configuration: str, anonymous: str = "view") -> None:
         self.folder = Path(tempfile.mkdtemp(dir=os.environ.get("WATCHFIRE_BENCH_FOLDER")))
         self.port = free_port()
         head = (
             f'[gateway]\nname = "bench"\ndata = "data"\n\n'
-            f'[server]\nhost = "127.0.0.1"\nport = {self.port}\nsecurity = ["none"]\nanonymous = "view"\n\n'
+            f'[server]\nhost = "127.0.0.1"\nport = {self.port}\nsecurity = ["none"]\nanonymous = "{anonymous}"\n\n'
         )
         file = self.folder / "watchfire.toml"
         file.write_text(head + configuration, encoding="utf-8")

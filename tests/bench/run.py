@@ -8,12 +8,13 @@ Parts: `cost` (CPU, memory and bytes written for a value, against a client that 
 sandbox against the same detector compiled natively), `disk` (bytes a value in the store of record), `latency` (from a
 change at the source to the alarm's event at a client), `flood` (all conditions active at once, with three HMIs that
 are not ours), `urgent` (how soon one alarm of high severity among them reaches a subscription of higher priority),
-`steady` (a thousand new alarms a second, and a kill), `memory` (by the number of signals and conditions, and how
-long all take to be subscribed), `sustain` (150,000 and 250,000 values a second for ten minutes each; only when it is
-asked for).
+`steady` (a thousand new alarms a second, and a kill), `kills` (kills in the middle of what operators do; `make torture`
+has 500 of them), `memory` (by the number of signals and conditions, and how long all take to be subscribed), `sustain`
+(150,000 and 250,000 values a second for ten minutes each; only when it is asked for).
 
-It builds with the release profile, honours CARGO_TARGET_DIR, runs on loopback alone and writes only there and into a
-temporary folder (TMPDIR), which should lie on a disk for the bytes written to mean anything. What it starts it ends.
+It builds with the release profile (or, with `--unoptimised`, as the tests do), honours CARGO_TARGET_DIR, runs on
+loopback alone and writes only there and into a temporary folder (TMPDIR), which should lie on a disk for the bytes
+written to mean anything. What it starts it ends.
 Linux only: it reads /proc.
 """
 
@@ -30,6 +31,7 @@ from pathlib import Path
 
 import cost
 import flood
+import kills
 import latency
 import memory
 import steady
@@ -38,7 +40,7 @@ import urgent
 from children import Failed, Programs, say
 
 TOP = Path(__file__).resolve().parent.parent.parent
-PARTS = ("cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "memory", "sustain")
+PARTS = ("cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "kills", "memory", "sustain")
 # Those that take long run only when they are named.
 LONG = ("sustain",)
 # How a row begins, the cell that counts, the most it may be, and what that is.
@@ -61,8 +63,8 @@ def main() -> int:
         if part not in options.parts:
             continue
         try:
-            if part in ("cost", "latency", "flood", "urgent", "steady", "memory", "sustain") and programs is None:
-                programs = build()
+            if part in ("cost", "latency", "flood", "urgent", "steady", "kills", "memory", "sustain") and programs is None:
+                programs = build(options.unoptimised)
             if part == "cost":
                 cost.run(programs, options)
             elif part == "latency":
@@ -73,6 +75,8 @@ def main() -> int:
                 urgent.run(programs, options)
             elif part == "steady":
                 steady.run(programs, options)
+            elif part == "kills":
+                kills.run(programs, options)
             elif part == "memory":
                 memory.run(programs, options)
             elif part == "sustain":
@@ -93,6 +97,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The benchmarks; see the head of this file.")
     parser.add_argument("parts", nargs="*", help=f"any of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="one round, short windows, no 50,000 signals")
+    parser.add_argument("--unoptimised", action="store_true", help="with the programs that `make test` builds")
     parser.add_argument("--signals", type=int, nargs="+", help="sizes of `cost` (default: 1000 10000 50000)")
     parser.add_argument("--rate", type=float, help="changes of a signal a second (default: by size)")
     parser.add_argument("--window", type=float, help="seconds measured in each round of `cost` (default: 20)")
@@ -104,6 +109,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rates", type=int, nargs="+", help="values/s of `sustain` (default: 150000 250000)")
     parser.add_argument("--minutes", type=float, help="how long each run of `sustain` takes (default: 10)")
     parser.add_argument("--seconds", type=int, help="how long alarms of `steady` come (default: 60)")
+    parser.add_argument("--kills", type=int, help="kills of `kills` (default: 20; `make torture`: 500)")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
@@ -119,6 +125,7 @@ def read_options() -> argparse.Namespace:
     options.minutes = options.minutes or 10.0
     options.conditions = options.conditions or (2_000 if quick else 10_000)
     options.seconds = options.seconds or (10 if quick else 60)
+    options.kills = options.kills or (5 if quick else 20)
     options.changes = options.changes or (40 if quick else 200)
     return options
 
@@ -143,17 +150,17 @@ def cargo(arguments: list[str], **how: object) -> subprocess.CompletedProcess:
     return done
 
 
-def build() -> Programs:
+def build(unoptimised: bool) -> Programs:
     """The program and the bench helper, as cargo says where they lie; or those of WATCHFIRE_BENCH_BUILT, a folder, as they
     are."""
     built_before = os.environ.get("WATCHFIRE_BENCH_BUILT")
     if built_before:
         folder = Path(built_before)
         return Programs(gateway=folder / "watchfire", bench=folder / "examples" / "bench")
-    say("bench: building (release)")
-    messages = cargo(["build", "--release", "--quiet", "--message-format=json-render-diagnostics",
-                      "--package", "watchfire", "--bin", "watchfire",
-                      "--package", "watchfire-plant", "--example", "bench"]).stdout
+    say(f"bench: building ({'dev' if unoptimised else 'release'})")
+    what = ["--workspace"] if unoptimised else ["--release", "--package", "watchfire", "--package", "watchfire-plant"]
+    messages = cargo(["build", "--quiet", "--message-format=json-render-diagnostics", *what,
+                      "--bin", "watchfire", "--example", "bench"]).stdout
     found = {}
     for line in messages.splitlines():
         message = json.loads(line) if line.startswith("{") else {}

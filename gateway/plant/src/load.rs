@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use opcua::nodes::VariableBuilder;
+use opcua::nodes::{NodeType, VariableBuilder};
 use opcua::server::ServerHandle;
 use opcua::server::address_space::AddressSpace;
 use opcua::server::node_manager::memory::SimpleNodeManager;
@@ -115,13 +115,24 @@ impl LoadServer {
         now
     }
 
-    /// Gives all signals another value at once.
+    /// Gives all signals another value at once, which whoever subscribes later is given as well.
     pub fn change_all(&self, value: f64) {
         let (time, _) = date_time_from_instant(SystemClock.now());
         let ids: Vec<NodeId> = (0..self.signals).map(|number| NodeId::new(self.namespace, number)).collect();
+        self.keep(&ids, &data_value(value, time));
         let changes = ids.iter().map(|id| (data_value(value, time), id, AttributeId::Value));
         self.handle.subscriptions().notify_data_change(changes);
         self.sent.fetch_add(u64::from(self.signals), Ordering::Relaxed);
+    }
+
+    /// What a Read gives from now on.
+    fn keep(&self, ids: &[NodeId], value: &DataValue) {
+        let mut space = self.nodes.address_space().write();
+        for id in ids {
+            if let Some(NodeType::Variable(node)) = space.find_mut(id) {
+                node.set_data_value(value.clone());
+            }
+        }
     }
 
     /// How many changes it has offered to its subscriptions so far.
@@ -158,7 +169,7 @@ fn insert(space: &mut AddressSpace, root: &NodeId, id: &NodeId, number: usize) {
         .insert(space);
 }
 
-/// Hands changes straight to the subscriptions, past the address space: a Read still gives the first value. Each slice
+/// Hands changes straight to the subscriptions, past the address space: a Read still gives the value before. Each slice
 /// changes its share of the signals, so that the load is even; a slice that comes late makes up for it.
 async fn change(ids: Vec<NodeId>, rate_hz: f64, handle: ServerHandle, sent: Arc<AtomicU64>, stop: CancellationToken) {
     let Some(last) = ids.len().checked_sub(1) else { return };

@@ -17,6 +17,8 @@ use crate::{PlantError, PlantLimits};
 const USER_TOKEN_ID: &str = "user";
 /// How often the server looks whether a publishing interval is over: bounds the delay it adds to a value.
 const POLL_MS: u64 = 20;
+/// Sessions at once. Those of clients that were killed count until they run out.
+const SESSIONS: usize = 500;
 
 /// What a simulated server is to be.
 pub(crate) struct Serve<'a> {
@@ -109,6 +111,7 @@ impl Serve<'_> {
             }
         }
         let limits = builder.limits_mut();
+        limits.max_sessions = SESSIONS;
         limits.operational.max_nodes_per_read = self.limits.nodes_per_read;
         limits.operational.max_monitored_items_per_call = self.limits.items_per_call;
         limits.subscriptions.max_monitored_items_per_sub = self.limits.items_per_subscription;
