@@ -140,8 +140,10 @@ def memory_mb(pid: int) -> float:
 class Gateway(Child):
     """The gateway, with a configuration and a folder of its own."""
 
-    def __init__(self, programs: Programs, configuration: str, anonymous: str = "view") -> None:
-        self.folder = Path(tempfile.mkdtemp(dir=os.environ.get("WATCHFIRE_BENCH_FOLDER")))
+    def __init__(
+        self, programs: Programs, configuration: str, anonymous: str = "view", log: str = LOG, folder: Path | None = None
+    ) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(dir=os.environ.get("WATCHFIRE_BENCH_FOLDER")))
         self.port = free_port()
         head = (
             f'[gateway]\nname = "bench"\ndata = "data"\n\n'
@@ -149,8 +151,8 @@ class Gateway(Child):
         )
         file = self.folder / "watchfire.toml"
         file.write_text(head + configuration, encoding="utf-8")
-        command = [str(programs.gateway), "run", "--config", str(file), "--log", LOG]
-        self.begun = datetime.now(timezone.utc)
+        command = [str(programs.gateway), "run", "--config", str(file), "--log", log]
+        self.begun, self.begun_at = datetime.now(timezone.utc), time.monotonic()
         # From its start until every monitored item was made.
         self.subscribed_s: float | None = None
         super().__init__("the gateway", command, lines_of_errors=True)

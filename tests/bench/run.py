@@ -8,7 +8,7 @@ Parts: `cost` (CPU, memory and bytes written for a value, against a client that 
 sandbox against the same detector compiled natively), `disk` (bytes a value in the store of record), `latency` (from a
 change at the source to the alarm's event at a client), `flood` (all conditions active at once, with three HMIs that
 are not ours), `urgent` (how soon one alarm of high severity among them reaches a subscription of higher priority),
-`steady` (a thousand new alarms a second, and a kill), `kills` (kills in the middle of what operators do; `make torture`
+`steady` (a thousand new alarms a second, and a kill), `starts` (how long many conditions take to stand), `kills` (kills in the middle of what operators do; `make torture`
 has 500 of them), `memory` (by the number of signals and conditions, and how long all take to be subscribed), `sustain`
 (150,000 and 250,000 values a second for ten minutes each; only when it is asked for).
 
@@ -34,13 +34,14 @@ import flood
 import kills
 import latency
 import memory
+import starts
 import steady
 import sustain
 import urgent
 from children import Failed, Programs, say
 
 TOP = Path(__file__).resolve().parent.parent.parent
-PARTS = ("cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "kills", "memory", "sustain")
+PARTS = ("cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "starts", "kills", "memory", "sustain")
 # Those that take long run only when they are named.
 LONG = ("sustain",)
 # How a row begins, the cell that counts, the most it may be, and what that is.
@@ -63,7 +64,7 @@ def main() -> int:
         if part not in options.parts:
             continue
         try:
-            if part in ("cost", "latency", "flood", "urgent", "steady", "kills", "memory", "sustain") and programs is None:
+            if part in ("cost", "latency", "flood", "urgent", "steady", "starts", "kills", "memory", "sustain") and programs is None:
                 programs = build(options.unoptimised)
             if part == "cost":
                 cost.run(programs, options)
@@ -75,6 +76,8 @@ def main() -> int:
                 urgent.run(programs, options)
             elif part == "steady":
                 steady.run(programs, options)
+            elif part == "starts":
+                starts.run(programs, options)
             elif part == "kills":
                 kills.run(programs, options)
             elif part == "memory":
@@ -101,11 +104,11 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--signals", type=int, nargs="+", help="sizes of `cost` (default: 1000 10000 50000)")
     parser.add_argument("--rate", type=float, help="changes of a signal a second (default: by size)")
     parser.add_argument("--window", type=float, help="seconds measured in each round of `cost` (default: 20)")
-    parser.add_argument("--rounds", type=int, help="rounds of `cost` and `urgent`, of `cost` their median is shown (default: 3)")
+    parser.add_argument("--rounds", type=int, help="rounds of `cost`, `urgent` and `starts`, of `cost` their median is shown (default: 3)")
     parser.add_argument("--sizes", type=int, nargs="+", help="signals of `memory` (default: 10000 50000 100000)")
     parser.add_argument("--memory-window", type=float, help="seconds of each run of `memory` (default: 60)")
     parser.add_argument("--changes", type=int, help="changes of each row of `latency` (default: 200)")
-    parser.add_argument("--conditions", type=int, help="conditions of `flood` and `urgent` (default: 10000)")
+    parser.add_argument("--conditions", type=int, help="conditions of `flood`, `urgent` and `starts` (default: 10000)")
     parser.add_argument("--rates", type=int, nargs="+", help="values/s of `sustain` (default: 150000 250000)")
     parser.add_argument("--minutes", type=float, help="how long each run of `sustain` takes (default: 10)")
     parser.add_argument("--seconds", type=int, help="how long alarms of `steady` come (default: 60)")
