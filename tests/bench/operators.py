@@ -20,7 +20,7 @@ import random
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from asyncua import Client, ua
 
@@ -106,6 +106,12 @@ def shown(values: list, begin: float, end: float, branch: bool = False) -> Shown
     return Shown(event or b"", active, retain, standing)
 
 
+def same(one: Shown, other: Shown) -> bool:
+    """Whether nothing has changed; how long a shelving still lasts is read at a time of its own."""
+    bare = [replace(shown, standing=replace(shown.standing, shelved_until=None)) for shown in (one, other)]
+    return bare[0] == bare[1] and (one.standing.shelved_until is None) == (other.standing.shelved_until is None)
+
+
 class Watch:
     """A subscription to all alarms."""
 
@@ -171,8 +177,8 @@ class Desk:
             before, begin = await self.nodes(), time.time()
             listed, end = await watch.refresh(), time.time()
             seen = await self.nodes()
-            # Else something ended in between, by its time.
-            if all(seen.shown[key].event == one.event for key, one in before.shown.items()):
+            # Else something ended in between by its time, perhaps between two values of one alarm.
+            if all(same(seen.shown[key], one) for key, one in before.shown.items()):
                 break
         else:
             raise Lost("alarms keep changing while nobody asks for it")
