@@ -41,6 +41,11 @@ import urgent
 from children import Failed, Programs, say
 
 TOP = Path(__file__).resolve().parent.parent.parent
+# Parts that run the gateway.
+OF_PROGRAMS = {
+    "cost": cost, "latency": latency, "flood": flood, "urgent": urgent, "steady": steady, "starts": starts, "kills": kills,
+    "memory": memory, "sustain": sustain,
+}
 PARTS = ("cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "starts", "kills", "memory", "sustain")
 # Those that take long run only when they are named.
 LONG = ("sustain",)
@@ -64,30 +69,13 @@ def main() -> int:
         if part not in options.parts:
             continue
         try:
-            if part in ("cost", "latency", "flood", "urgent", "steady", "starts", "kills", "memory", "sustain") and programs is None:
-                programs = build(options.unoptimised)
-            if part == "cost":
-                cost.run(programs, options)
-            elif part == "latency":
-                latency.run(programs, options)
-            elif part == "flood":
-                flood.run(programs, options)
-            elif part == "urgent":
-                urgent.run(programs, options)
-            elif part == "steady":
-                steady.run(programs, options)
-            elif part == "starts":
-                starts.run(programs, options)
-            elif part == "kills":
-                kills.run(programs, options)
-            elif part == "memory":
-                memory.run(programs, options)
-            elif part == "sustain":
-                sustain.run(programs, options)
-            elif part == "sandbox":
+            if part == "sandbox":
                 sandbox()
-            else:
+            elif part == "disk":
                 disk()
+            else:
+                programs = programs or build(options.unoptimised)
+                OF_PROGRAMS[part].run(programs, options)
         except Failed as failed:
             say(f"bench: {part}: {failed}")
             failures += 1
