@@ -122,7 +122,7 @@ impl Rows {
     }
 
     /// Appends some rows of `from`, given in ascending order, as [`Rows::copy_row`] does; false, and nothing is appended,
-    /// when `from` has not all of them. Costs a fifth of copying each row.
+    /// when `from` has not all of them. Costs a copy of columns, not of rows.
     pub fn copy_rows(&mut self, from: &Self, rows: &[u32], copied: &mut Copied) -> bool {
         if rows.iter().any(|row| *row as usize >= from.len()) {
             return false;

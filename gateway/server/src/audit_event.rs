@@ -12,6 +12,7 @@ use opcua::types::{
 use watchfire_model::{CommandKind, Instant};
 use watchfire_ua::{Certificate, date_time_from_instant};
 
+use crate::event::within;
 use crate::names::text;
 use crate::refusals::Refused;
 
@@ -338,7 +339,7 @@ impl EventField for AuditEvent {
         }
         let found = self.fields.iter().find(|(field, _)| *field == name.name.as_ref());
         let value = found.map_or(Variant::Empty, |(_, value)| value.clone());
-        if matches!(range, NumericRange::None) { value } else { value.range_of(range).unwrap_or(Variant::Empty) }
+        within(value, range)
     }
 }
 

@@ -72,7 +72,8 @@ fn field(path: &[QualifiedName]) -> Option<&'static fields::Field> {
     (fits && !field.plain()).then_some(field)
 }
 
-fn within(value: Variant, range: &NumericRange) -> Variant {
+/// The part of a field that is asked for; nothing where it has no such part.
+pub(crate) fn within(value: Variant, range: &NumericRange) -> Variant {
     if matches!(range, NumericRange::None) { value } else { value.range_of(range).unwrap_or(Variant::Empty) }
 }
 

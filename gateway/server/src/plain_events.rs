@@ -12,6 +12,7 @@ use opcua::types::{
 use watchfire_pipeline::PlainEvent;
 use watchfire_ua::date_time_from_instant;
 
+use crate::event::within;
 use crate::names::{AREA, DETECTOR, SIGNAL, own, text};
 use crate::teller::{CHUNK, Teller};
 
@@ -118,7 +119,7 @@ impl EventField for Told {
             "Severity" => event.def.severity.get().into(),
             _ => Variant::Empty,
         };
-        if matches!(range, NumericRange::None) { value } else { value.range_of(range).unwrap_or(Variant::Empty) }
+        within(value, range)
     }
 }
 
