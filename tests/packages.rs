@@ -558,7 +558,8 @@ fn another_version_is_tried_beside_its_detector_takes_over_and_is_rolled_back() 
     assert!(told.contains(&new_digest) && told.contains("runs in shadow beside detector `level`"), "{told}");
     let (code, told) = plugin(at, &["upgrade", "level", &other, "--config", &config]);
     assert!(code == Some(1) && told.contains("take over or roll back first"), "{told}");
-    // It goes on from what the other has learned: both say the same.
+    // It goes on from what the other has learned: both say the same, once it has been compiled and runs.
+    upgrade_tells(&site, &["--status"], &["it           runs ("]);
     server.set("reactor_level", 2.0, 50.0, 0);
     hmi.event(0, &high, |event| event["active"] == false);
     upgrade_tells(
