@@ -1,6 +1,8 @@
 //! Audit events as clients see them (OPC 10000-5 §6.5, OPC 10000-9 §5.10): their types and fields, from what was asked
 //! for and what came of it. Who sees them is known in `audit`.
 
+use std::borrow::Cow;
+
 use opcua::nodes::Event;
 use opcua::server::IdentityToken;
 use opcua::server::authenticator::{SecurityClient, SecurityRequest};
@@ -310,8 +312,12 @@ fn shown(token: &ExtensionObject) -> (String, ExtensionObject) {
 
 /// A text, cut where it is long.
 fn short(text: &UAString) -> UAString {
-    let whole = text.as_ref();
-    if whole.len() <= LONG_MAX { text.clone() } else { whole.chars().take(LONG_MAX / 4).collect::<String>().into() }
+    UAString::from(cut(text.as_ref()).as_ref())
+}
+
+/// What somebody wrote, no longer than a line in a log should be.
+pub(crate) fn cut(whole: &str) -> Cow<'_, str> {
+    if whole.len() <= LONG_MAX { whole.into() } else { whole.chars().take(LONG_MAX / 4).collect() }
 }
 
 /// A certificate, or nothing in place of one that is none by its size.

@@ -11,6 +11,7 @@ use opcua::types::{
     ExpandedNodeId, NodeId, QualifiedName, ReferenceDescription, ReferenceTypeId, RelativePathElement, StatusCode,
 };
 
+use crate::device_types::DEVICES;
 use crate::names::{is_ours, text};
 use crate::nodes::Node;
 use crate::references::{self, Reference, Target};
@@ -35,12 +36,13 @@ pub(crate) async fn browse(
         }
         let Some(wanted) = wanted(shared, context, node) else {
             // Other managers answer Good for whatever they are asked.
-            if is_ours(node.node_id()) {
-                node.set_status(StatusCode::BadNodeIdUnknown);
-            }
+            node.set_status(StatusCode::BadNodeIdUnknown);
             continue;
         };
-        node.set_status(StatusCode::Good);
+        // Whether there is a node of the standard's, its manager says.
+        if is_ours(node.node_id()) {
+            node.set_status(StatusCode::Good);
+        }
         let described = describe(managers, context, wanted).await;
         let types = context.type_tree.read();
         let mut rest = VecDeque::new();
@@ -78,10 +80,12 @@ fn wanted(shared: &Shared, context: &RequestContext, node: &BrowseNode) -> Optio
 }
 
 fn references_of(space: &Space, id: &NodeId) -> Option<Vec<Reference>> {
-    if !is_ours(id) {
-        return Some(references::of_core_node(space, id));
+    match id.namespace {
+        _ if is_ours(id) => Node::of(space, id).map(|node| references::of(space, &node)),
+        // Of a namespace that nobody has there is no node.
+        namespace if namespace > DEVICES => None,
+        _ => Some(references::of_core_node(space, id)),
     }
-    Node::of(space, id).map(|node| references::of(space, &node))
 }
 
 /// Turns references into what the client gets; the core says what its own nodes are called.

@@ -10,8 +10,8 @@ use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{CoreNodeManagerBuilder, InMemoryNodeManagerBuilder};
 use opcua::server::node_manager::{
     BrowseNode, BrowsePathItem, DynNodeManager, ExternalReferenceRequest, HistoryNode, MethodCall, MonitoredItemRef,
-    MonitoredItemUpdateRef, NodeManager, NodeManagerBuilder, ParsedReadValueId, ReadNode, RequestContext,
-    ServerContext, WriteNode,
+    MonitoredItemUpdateRef, NodeManager, NodeManagerBuilder, NodeManagersRef, ParsedReadValueId, ReadNode,
+    RequestContext, ServerContext, WriteNode, get_node_metadata,
 };
 use opcua::types::{
     AttributeId, DataValue, ExpandedNodeId, MonitoringMode, NodeId, ObjectId, ReadEventDetails, StatusCode,
@@ -32,8 +32,9 @@ pub(crate) struct CoreBuilder(pub Arc<Shared>);
 
 impl NodeManagerBuilder for CoreBuilder {
     fn build(self: Box<Self>, context: ServerContext) -> Arc<DynNodeManager> {
+        let managers = context.node_managers.clone();
         let inner = Box::new(InMemoryNodeManagerBuilder::new(CoreNodeManagerBuilder)).build(context);
-        Arc::new(Core { inner, shared: self.0 })
+        Arc::new(Core { inner, managers, shared: self.0 })
     }
 }
 
@@ -65,6 +66,7 @@ fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
 
 struct Core {
     inner: Arc<DynNodeManager>,
+    managers: NodeManagersRef,
     shared: Arc<Shared>,
 }
 
@@ -125,7 +127,14 @@ impl NodeManager for Core {
     }
 
     async fn browse(&self, context: &RequestContext, nodes: &mut [BrowseNode]) -> Result<(), StatusCode> {
-        self.inner.browse(context, nodes).await
+        self.inner.browse(context, nodes).await?;
+        // It answers Good for what is not there.
+        let asked: Vec<NodeId> = nodes.iter().map(|node| node.node_id().clone()).collect();
+        let found = get_node_metadata(context, &self.managers, &asked).await;
+        for (node, _) in nodes.iter_mut().zip(found).filter(|(_, found)| found.is_none()) {
+            node.set_status(StatusCode::BadNodeIdUnknown);
+        }
+        Ok(())
     }
 
     async fn translate_browse_paths_to_node_ids(

@@ -68,10 +68,12 @@ impl DetectorPart {
     }
 
     pub(crate) const fn data_type(self) -> DataTypeId {
-        match self {
-            Self::Alarms | Self::MarkedTrue | Self::MarkedFalse => DataTypeId::UInt32,
-            _ => DataTypeId::String,
-        }
+        if self.moves() { DataTypeId::UInt32 } else { DataTypeId::String }
+    }
+
+    /// Whether it is a count, which changes as alarms come and days go.
+    pub(crate) const fn moves(self) -> bool {
+        matches!(self, Self::Alarms | Self::MarkedTrue | Self::MarkedFalse)
     }
 
     /// Its value; null for what is not known.

@@ -1,11 +1,12 @@
-//! Bounds on what clients may ask for. Every queue is bounded; event queues are long, because a lost alarm is worse
-//! than memory.
+//! Bounds on what clients may ask for. Every queue is bounded, and how many a session has; event queues are long,
+//! because a lost alarm is worse than memory.
 
 use opcua::server::{Limits, OperationalLimits, SubscriptionLimits};
 
 use crate::seats::SEATS;
 
 const MIB: usize = 1 << 20;
+const HOUR_MS: f64 = 3_600_000.0;
 
 /// The server's limits.
 pub(crate) fn limits() -> Limits {
@@ -26,7 +27,16 @@ pub(crate) fn limits() -> Limits {
             min_sampling_interval_ms: 0.0,
             min_publishing_interval_ms: 10.0,
             max_monitored_items_per_sub: 100_000,
-            max_monitored_item_queue_size: 100_000,
+            max_monitored_items_per_session: 500_000,
+            // One for each area, if an HMI likes.
+            max_event_items_per_session: 100,
+            max_monitored_item_queue_size: 1_000,
+            max_event_item_queue_size: 100_000,
+            // 33,000 events of the sixty fields that an HMI asks for.
+            max_queued_event_fields: 2_000_000,
+            max_publishing_interval_ms: HOUR_MS,
+            max_lifetime_ms: 12.0 * HOUR_MS,
+            max_subscriptions_without_session: SEATS,
             // An event takes about a kilobyte, a message is held in memory whole, and HMIs in slow languages need a
             // millisecond for each event: with long messages they take themselves for disconnected.
             max_notifications_per_publish: 100,

@@ -163,7 +163,7 @@ impl Call {
     async fn carry_out(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<Vec<Variant>, Refusal> {
         let done = |()| Vec::new();
         let method = match self.what {
-            What::Refresh { item } => return self.refresh(item, shared, context).map(done),
+            What::Refresh { item } => return self.refresh(item, shared, context).await.map(done),
             What::ResetFigures => return self.reset_figures(shared, context).map(done),
             What::Groups => return self.groups(shared, context).map(|groups| vec![groups]),
             What::Change(method) => method,
@@ -193,7 +193,7 @@ impl Call {
         give(shared, command).await.map(done).map_err(Refusal::Status)
     }
 
-    fn refresh(&self, wants_item: bool, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
+    async fn refresh(&self, wants_item: bool, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
         if self.object != ObjectTypeId::ConditionType {
             // Asks what else it is, for the right refusal.
             condition_of(&self.object, None, shared, context)?;
@@ -207,7 +207,7 @@ impl Call {
         }
         let mut ids = ids.into_iter().flatten();
         let subscription = ids.next().ok_or(StatusCode::BadArgumentsMissing)?;
-        refresh::begin(shared, context, subscription, ids.next()).map_err(Refusal::Status)
+        refresh::begin(shared, context, subscription, ids.next()).await.map_err(Refusal::Status)
     }
 
     fn reset_figures(&self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {

@@ -319,6 +319,7 @@ impl Node {
     pub(crate) fn moves(&self) -> bool {
         match self {
             Self::Figure(..) => true,
+            Self::DetectorPart(_, part) => part.moves(),
             Self::Field(_, field) => field.moves(),
             _ => false,
         }

@@ -15,6 +15,7 @@ use crate::event::{ConditionEvent, MarkerEvent};
 use crate::names::own_text;
 use crate::shared::Shared;
 use crate::space::{Place, Space};
+use crate::teller::CHUNK;
 
 /// How often a paced refresh looks whether the queues are empty.
 const LOOK: Duration = Duration::from_millis(20);
@@ -70,11 +71,11 @@ struct Refresh {
     items: Vec<Item>,
 }
 
-/// Begins a refresh; one that fits the queues is done when this returns.
+/// Begins a refresh; one that fits the queues is done when this returns. Others are served in between.
 ///
 /// # Errors
 /// The status codes that OPC 10000-9 gives for the two methods.
-pub(crate) fn begin(
+pub(crate) async fn begin(
     shared: &Arc<Shared>,
     context: &RequestContext,
     subscription: u32,
@@ -95,14 +96,18 @@ pub(crate) fn begin(
     let events: usize = places.iter().map(|(_, events)| events).sum();
     // Room for the markers, and for what comes meanwhile.
     let room = refresh.items.iter().map(|item| item.queue).min().unwrap_or(1);
-    if events + 2 <= room {
-        refresh.whole(&places);
-        shared.refreshing.end(subscription);
-    } else {
-        shared.spawn(async move {
+    let fits = events + 2 <= room;
+    // A task of its own, so that it ends whatever becomes of the call.
+    let sent = shared.spawn(async move {
+        if fits {
+            refresh.whole(&places).await;
+        } else {
             refresh.paced(&places, (room / 2).max(1)).await;
-            refresh.shared.refreshing.end(refresh.subscription);
-        });
+        }
+        refresh.shared.refreshing.end(refresh.subscription);
+    });
+    if fits {
+        sent.await.map_err(|_| StatusCode::BadInternalError)?;
     }
     Ok(())
 }
@@ -142,18 +147,30 @@ impl Refresh {
         self.shared.space.read().retained()
     }
 
-    fn whole(&self, places: &[(Place, usize)]) {
+    async fn whole(&self, places: &[(Place, usize)]) {
+        self.start();
+        for some in places.chunks(CHUNK) {
+            {
+                let _in_order = self.shared.telling.lock();
+                self.send(some);
+            }
+            tokio::task::yield_now().await;
+        }
+        self.end();
+    }
+
+    fn start(&self) {
         let _in_order = self.shared.telling.lock();
         self.mark(ObjectTypeId::RefreshStartEventType, "the alarm list follows");
-        self.send(places);
+    }
+
+    fn end(&self) {
+        let _in_order = self.shared.telling.lock();
         self.mark(ObjectTypeId::RefreshEndEventType, "that was the alarm list");
     }
 
     async fn paced(&self, places: &[(Place, usize)], chunk: usize) {
-        {
-            let _in_order = self.shared.telling.lock();
-            self.mark(ObjectTypeId::RefreshStartEventType, "the alarm list follows");
-        }
+        self.start();
         let (mut rest, mut reads) = (places, true);
         while !rest.is_empty() {
             let mut events = 0;
@@ -164,14 +181,18 @@ impl Refresh {
             let (some, left) = rest.split_at(fits.count().max(1));
             rest = left;
             reads = reads && self.drained().await;
-            let _in_order = self.shared.telling.lock();
-            self.send(some);
+            for some in some.chunks(CHUNK) {
+                {
+                    let _in_order = self.shared.telling.lock();
+                    self.send(some);
+                }
+                tokio::task::yield_now().await;
+            }
         }
         if reads {
             self.drained().await;
         }
-        let _in_order = self.shared.telling.lock();
-        self.mark(ObjectTypeId::RefreshEndEventType, "that was the alarm list");
+        self.end();
     }
 
     /// Waits until the items' queues are empty, or for as long as there is patience; returns whether they are. What is

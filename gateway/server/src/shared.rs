@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use opcua::sync::{Mutex, RwLock};
 use opcua::types::UAString;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::Clock;
 use watchfire_pipeline::{AlarmFigures, Commands, Latest, Recorded};
@@ -40,9 +41,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Does something beside the requests, until it is done or the server stops.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let stop = self.stop.clone();
-        tokio::spawn(async move { stop.run_until_cancelled(work).await });
+        tokio::spawn(async move {
+            stop.run_until_cancelled(work).await;
+        })
     }
 
     pub(crate) fn values(&self) -> Values<'_> {

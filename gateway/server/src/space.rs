@@ -327,11 +327,11 @@ impl Space {
     pub(crate) fn show(&mut self, view: ConditionView) -> Arc<Condition> {
         let ConditionView { def, state, .. } = view;
         let before = self.condition(def.key.as_str()).cloned();
-        let as_before = |before: &&Arc<Condition>| before.def.area == def.area && before.def.signal == def.signal;
-        let (area, signal) = match before.as_ref().filter(as_before) {
-            Some(before) => (before.area.clone(), before.signal.clone()),
-            None => (self.area(&def.area), def.signal.and_then(|id| self.signals.get(&id)).map(|s| s.node.clone())),
+        let area = match before.as_ref().filter(|before| before.def.area == def.area) {
+            Some(before) => before.area.clone(),
+            None => self.area(&def.area),
         };
+        let signal = def.signal.and_then(|id| self.signals.get(&id)).map(|signal| signal.node.clone());
         let shown = before.as_ref().and_then(|before| before.shown.clone());
         let shown = Shown::with(shown, &def, &state, signal.as_deref());
         let driven_by = state.evidence.first().and_then(|evidence| self.signal(&evidence.signal));
@@ -450,7 +450,12 @@ impl Space {
 
     /// The areas of a condition, from its own upwards.
     pub(crate) fn areas_of(&self, condition: &Condition) -> Vec<Arc<str>> {
-        let mut areas = vec![condition.area.clone()];
+        self.areas_from(condition.area.clone())
+    }
+
+    /// An area and those above it.
+    pub(crate) fn areas_from(&self, area: Arc<str>) -> Vec<Arc<str>> {
+        let mut areas = vec![area];
         while let Some(parent) = areas.last().and_then(|path| self.areas.get(path)).and_then(|area| area.parent.clone())
         {
             areas.push(parent);

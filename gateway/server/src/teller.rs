@@ -1,5 +1,6 @@
 //! Tells clients of new states: nodes first, then events at every level, then the values that somebody watches.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use opcua::nodes::DefaultTypeTree;
@@ -30,6 +31,7 @@ impl Teller {
     pub(crate) fn tell(&self, views: Vec<ConditionView>, with_events: bool) -> bool {
         let _in_order = self.shared.telling.lock();
         let mut changed: Vec<Arc<Condition>> = Vec::with_capacity(views.len());
+        let mut left: Vec<Arc<str>> = Vec::new();
         let mut events: Vec<(ConditionEvent, Vec<String>)> = Vec::new();
         let mut appeared = false;
         {
@@ -39,7 +41,9 @@ impl Teller {
                 let notify = view.notify && with_events;
                 appeared |= !view.notify && view.state.retain;
                 let branch = view.branch.clone();
+                let before = space.condition(view.def.key.as_str()).map(|condition| condition.area.clone());
                 let condition = space.show(view);
+                left.extend(before.filter(|area| *area != condition.area));
                 if notify {
                     let notifiers = if below_server { space.notifiers_of(&condition) } else { Vec::new() };
                     let told = branch.map_or_else(|| condition.clone(), |branch| condition.branch(branch));
@@ -56,7 +60,7 @@ impl Teller {
         }
         let below = events.iter().map(|(event, notifiers)| (event, notifiers.as_slice()));
         self.shared.watch.deliver(below, &self.subscriptions, &*self.types.read());
-        tell_values(&self.shared, &self.subscriptions, &self.watched(&changed));
+        tell_values(&self.shared, &self.subscriptions, &self.watched(&changed, left));
         appeared
     }
 
@@ -88,19 +92,15 @@ impl Teller {
         );
     }
 
-    /// The nodes of changed conditions and of their areas whose values somebody watches.
-    fn watched(&self, changed: &[Arc<Condition>]) -> Vec<NodeId> {
+    /// The nodes of changed conditions, of their areas and of areas that one has left, whose values somebody watches.
+    fn watched(&self, changed: &[Arc<Condition>], left: Vec<Arc<str>>) -> Vec<NodeId> {
         let watch = &self.shared.watch;
         let space = self.shared.space.read();
         let mut owners: Vec<String> = Vec::with_capacity(changed.len() + 4);
-        for condition in changed {
-            owners.push(condition.key().to_owned());
-            for area in space.areas_of(condition).into_iter().map(|path| format!("{AREA}{path}")) {
-                if !owners.contains(&area) {
-                    owners.push(area);
-                }
-            }
-        }
+        owners.extend(changed.iter().map(|condition| condition.key().to_owned()));
+        let areas: BTreeSet<Arc<str>> = changed.iter().map(|condition| condition.area.clone()).chain(left).collect();
+        let above: BTreeSet<Arc<str>> = areas.into_iter().flat_map(|area| space.areas_from(area)).collect();
+        owners.extend(above.into_iter().map(|path| format!("{AREA}{path}")));
         owners.iter().flat_map(|owner| watch.paths_of(owner).into_iter().map(|path| below(owner, &path))).collect()
     }
 }

@@ -23,7 +23,7 @@ use watchfire_model::Clock;
 use watchfire_ua::{Certificate, Peer, Pki};
 
 use crate::audit::Audit;
-use crate::audit_event::{AuditEvent, Outcome};
+use crate::audit_event::{AuditEvent, Outcome, cut};
 use crate::error::ServerError;
 use crate::lockout::{Begun, Lockout};
 use crate::method_table;
@@ -158,7 +158,7 @@ impl Users {
 
     fn refuse_if_locked(&self, user: &str, address: Option<IpAddr>) -> Result<(), Error> {
         let Some(Begun { locked, wait }) = self.lockout.locked(user, address, Instant::now()) else { return Ok(()) };
-        tracing::debug!(user, ?address, ?locked, wait_s = wait.as_secs(), "a log-in must wait");
+        tracing::debug!(user = %cut(user), ?address, ?locked, wait_s = wait.as_secs(), "a log-in must wait");
         Err(Error::new(StatusCode::BadUserAccessDenied, "too many log-ins failed; wait"))
     }
 
@@ -181,7 +181,7 @@ impl Users {
         }
         for Begun { locked, wait } in self.lockout.failed(name, address, Instant::now()) {
             tracing::warn!(
-                user = name,
+                user = %cut(name),
                 ?address,
                 ?locked,
                 wait_s = wait.as_secs(),

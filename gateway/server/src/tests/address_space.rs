@@ -242,13 +242,16 @@ async fn what_does_not_exist_is_unknown() {
         assert_eq!(hmi.read(own(name)).await.status(), StatusCode::BadNodeIdUnknown, "{name}");
         assert_eq!(hmi.write(own(name), 1_u32).await, StatusCode::BadNodeIdUnknown, "{name}");
     }
-    let wanted = opcua::types::BrowseDescription {
-        node_id: own("no/such"),
+    // Of ours, of a namespace that nobody has, and of the standard's.
+    let nowhere = [own("no/such"), NodeId::new(9, "x"), NodeId::new(0, 999_999)];
+    let wanted = nowhere.clone().map(|node_id| opcua::types::BrowseDescription {
+        node_id,
         browse_direction: BrowseDirection::Both,
         ..opcua::types::BrowseDescription::default()
-    };
-    let answer = hmi.session.browse(&[wanted], 0, None).await.unwrap();
-    assert_eq!(answer[0].status_code, StatusCode::BadNodeIdUnknown);
+    });
+    for (answer, id) in hmi.session.browse(&wanted, 0, None).await.unwrap().iter().zip(nowhere) {
+        assert_eq!(answer.status_code, StatusCode::BadNodeIdUnknown, "{id}");
+    }
     assert_eq!(hmi.write(own("signal:press/oil"), 1.0).await, StatusCode::BadNotWritable);
     assert_eq!(hmi.write(own("area:Hall"), 1.0).await, StatusCode::BadNotWritable);
     hmi.close().await;

@@ -29,7 +29,11 @@ async fn a_condition_that_is_defined_anew_is_in_its_new_area_alone() {
     while active("Hall/Press").await != 3_u32.into() {
         tokio::task::yield_now().await;
     }
+    // Whoever watches the area that it leaves is told, though nothing else changes there.
+    let mut left = hmi.watch(&[own("area:Hall/Press#ActiveCount")]).await;
+    assert_eq!(left.next().await.1.value, Some(3_u32.into()));
     house.define(ConditionDef { area: "Yard/Pump".into(), ..odd() });
+    assert_eq!(left.next().await.1.value, Some(2_u32.into()));
     let mut events = hmi.subscribe(own("area:Yard"), &["ConditionId"], ContentFilter::default()).await;
     while active("Yard").await != 1_u32.into() {
         tokio::task::yield_now().await;

@@ -22,7 +22,7 @@ use watchfire_ua::{Application, Kinds, Pki};
 use super::history::EverySecond;
 use crate::DetectorNode;
 use crate::publisher::Publisher;
-use crate::{Server, ServerError, ServerOptions, SignalNode};
+use crate::{Editor, Server, ServerError, ServerOptions, SignalNode};
 
 /// When the clock of these tests stands still.
 pub(super) const NOON: Instant = Instant::from_s(1_700_000_000);
@@ -75,6 +75,7 @@ pub(super) struct House {
     pub figures: Arc<AlarmFigures>,
     pub latest: Arc<Latest>,
     pub first_to_end: Arc<FirstToEnd>,
+    pub editor: Editor,
     /// The server's, where messages are not secured.
     pub clock: Arc<ManualClock>,
     pub url: String,
@@ -105,7 +106,7 @@ fn application() -> Application {
     Application { name: "Watchfire".into(), uri: "urn:test:watchfire".into() }
 }
 
-fn signal(id: u32, name: &str, area: &str, kind: Kind) -> SignalNode {
+pub(super) fn signal(id: u32, name: &str, area: &str, kind: Kind) -> SignalNode {
     SignalNode {
         id: SignalId(id),
         name: name.into(),
@@ -210,6 +211,7 @@ impl House {
         let (mut server, surface) = Server::build(options).unwrap();
         change(&mut server);
         let url = format!("opc.tcp://{}/", server.address());
+        let editor = server.editor();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run(stop.clone()));
         let engine = Arc::new(Mutex::new(Engine::default()));
@@ -231,6 +233,7 @@ impl House {
             figures,
             latest,
             first_to_end,
+            editor,
             clock,
             url,
             pki,

@@ -6,10 +6,11 @@ use opcua::types::{
     ContentFilter, ContentFilterBuilder, MethodId, NodeId, ObjectTypeId, Operand, ReferenceTypeId, StatusCode, Variant,
 };
 use watchfire_alarms::{AlarmType, ConditionDef, Evidence, Rules};
-use watchfire_model::{Level, Limits};
+use watchfire_model::{Kind, Level, Limits};
 
 use super::client::{Hmi, clause, server};
-use super::house::{House, NOON, key, odd, oil_evidence, oil_high};
+use super::house::{House, NOON, key, odd, oil_evidence, oil_high, signal};
+use crate::SignalNode;
 use crate::names::own;
 
 const OIL: &str = "hot/high/press/oil";
@@ -264,6 +265,28 @@ async fn what_was_expected_is_served_for_deviations_without_a_setpoint_alone() {
     assert_eq!(seen.next().await.1.value, Some(0.0.into()));
     house.find(&key("watch/odd"), Level::HighHigh, "odder", vec![Evidence { high: None, ..oil_evidence() }]);
     assert_eq!(seen.next().await.1.status(), StatusCode::BadWaitingForInitialData);
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_is_expected_is_told_in_the_unit_that_the_signal_has_now() {
+    let house = House::open().await;
+    house.define(limit_alarm(AlarmType::ExclusiveDeviation, Limits::default()));
+    let hmi = Hmi::connect(&house.url).await;
+    let units = async |name: &str| hmi.value(&format!("{name}#EngineeringUnits")).await;
+    let bar = units("signal:press/oil").await;
+    house.find(&key(OIL), Level::High, "too high", vec![oil_evidence()]);
+    while units(EXPECTED).await != bar {
+        tokio::task::yield_now().await;
+    }
+    let described = signal(1, "press/oil", "Hall/Press", Kind::Real);
+    house.editor.signals(vec![SignalNode { unit: Some("kPa".into()), ..described }]);
+    house.find(&key(OIL), Level::HighHigh, "far too high", vec![oil_evidence()]);
+    while units(EXPECTED).await == bar {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(units(EXPECTED).await, units("signal:press/oil").await);
     hmi.close().await;
     house.close().await;
 }

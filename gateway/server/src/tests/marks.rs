@@ -39,6 +39,15 @@ async fn an_alarm_is_marked_and_counted_for_its_detector_and_its_area() {
         let unchanged = (told.get("ActiveState/Id"), told.get("AckedState/Id"), told.get("Retain"));
         assert_eq!(unchanged, (&true.into(), &false.into(), &true.into()), "it changes nothing else");
     }
+    // Who watches the counts is told of the next.
+    let mut watched = hmi.watch(&[own("detector:hot#MarkedTrue30Days")]).await;
+    assert_eq!(watched.next().await.1.value, Some(0_u32.into()));
+    for (genuine, count) in [(true, 1_u32), (false, 0)] {
+        let arguments = vec![event(&house), genuine.into(), said("looked again")];
+        assert_eq!(hmi.call(own(OIL), own(MARK), arguments).await, StatusCode::Good);
+        assert_eq!(watched.next().await.1.value, Some(count.into()));
+        events.next().await;
+    }
     let counts = ["detector:hot#AlarmsIn30Days", "detector:hot#MarkedTrue30Days", "detector:hot#MarkedFalse30Days"];
     for (node, count) in counts.into_iter().zip([1_u32, 0, 1]) {
         assert_eq!(hmi.value(node).await, count.into(), "{node}");

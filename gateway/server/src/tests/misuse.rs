@@ -12,6 +12,7 @@ use opcua::types::{
 
 use super::client::{Events, Hmi, clause, server};
 use super::house::{House, guarded, key, oil_high};
+use crate::audit_event::cut;
 use crate::names::own;
 use crate::seats::SEATS;
 
@@ -166,4 +167,10 @@ async fn sessions_that_are_made_and_never_used_keep_out_nobody() {
     Hmi::connect(&house.url).await.close().await;
     hmi.close().await;
     house.close().await;
+}
+
+#[test]
+fn who_logs_in_by_a_name_without_end_is_cut_short_in_the_log() {
+    assert_eq!(cut("bob"), "bob");
+    assert_eq!(cut(&"b".repeat(1 << 20)).len(), 1024);
 }

@@ -1,13 +1,16 @@
 //! What the authenticator decides and is told: who gets a session when there are few, and what nobody can read.
 
 use async_trait::async_trait;
-use opcua::client::{ClientBuilder, IdentityToken, Session};
+use opcua::client::{ClientBuilder, EventCallback, IdentityToken, Session};
 use opcua::core::ResponseMessage;
 use opcua::server::authenticator::{AuthManager, SecurityClient, SessionHolder};
-use opcua::server::{ServerBuilder, ServerEndpoint};
+use opcua::server::{ServerBuilder, ServerEndpoint, ServerHandle};
 use opcua::types::{
-    ActivateSessionRequest, AnonymousIdentityToken, CreateSessionRequest, Error, ExtensionObject, RequestHeader,
-    StatusCode, UAString, UserTokenPolicy, UserTokenType,
+    ActivateSessionRequest, AnonymousIdentityToken, AttributeId, BrowsePath, CloseSessionRequest, CreateSessionRequest,
+    CreateSubscriptionRequest, CreateSubscriptionResponse, Error, EventFilter, ExtensionObject, Identifier,
+    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, ObjectId, QualifiedName, ReadValueId,
+    ReferenceTypeId, RelativePath, RelativePathElement, RequestHeader, SimpleAttributeOperand, StatusCode,
+    TimestampsToReturn, UAString, UserTokenPolicy, UserTokenType,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +22,8 @@ const SESSIONS_MAX: usize = 5;
 /// Bytes that a text has at most.
 const STRING_MAX: usize = 10_000;
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Items for events that a session has.
+const EVENT_ITEMS_MAX: usize = 5;
 /// Sessions that one address gets of this authenticator.
 const OF_ONE: usize = 3;
 
@@ -81,6 +86,12 @@ async fn connect(url: &str, pki: &std::path::Path) -> Result<Arc<Session>, Statu
 
 /// A server, where it listens, and the folder of its certificates.
 async fn serve(few: Arc<Few>) -> (String, tempfile::TempDir) {
+    let (url, pki, _handle) = serve_and_look(few).await;
+    (url, pki)
+}
+
+/// As [`serve`], and the server from within.
+async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir, ServerHandle) {
     let pki = tempfile::tempdir().expect("a folder for certificates");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback");
     let port = listener.local_addr().expect("a bound port").port();
@@ -97,9 +108,131 @@ async fn serve(few: Arc<Few>) -> (String, tempfile::TempDir) {
         .add_endpoint("none", ServerEndpoint::new_none("/", &[]));
     builder.limits_mut().max_sessions = SESSIONS_MAX;
     builder.limits_mut().max_string_length = STRING_MAX;
-    let (server, _handle) = builder.build().expect("a server");
+    builder.limits_mut().subscriptions.min_publishing_interval_ms = 10.0;
+    builder.limits_mut().subscriptions.max_event_items_per_session = EVENT_ITEMS_MAX;
+    builder.limits_mut().subscriptions.max_subscriptions_without_session = 1;
+    let (server, handle) = builder.build().expect("a server");
     tokio::spawn(server.run_with(listener));
-    (url, pki)
+    (url, pki, handle)
+}
+
+/// A session without a client of its own: its number and the header of its requests.
+async fn open_session(through: &Session, url: &str) -> (u32, RequestHeader) {
+    let answer = through.channel().send(session_at(url, "bare"), WAIT_MAX).await.expect("an answer");
+    let ResponseMessage::CreateSession(created) = answer else { panic!("{answer:?}") };
+    let header = RequestHeader { authentication_token: created.authentication_token, ..RequestHeader::default() };
+    let token = AnonymousIdentityToken { policy_id: "anonymous".into() };
+    let activate = ActivateSessionRequest {
+        request_header: header.clone(),
+        user_identity_token: ExtensionObject::from_message(token),
+        ..ActivateSessionRequest::default()
+    };
+    let answer = through.channel().send(activate, WAIT_MAX).await.expect("an answer");
+    assert!(matches!(answer, ResponseMessage::ActivateSession(_)), "{answer:?}");
+    let Identifier::Numeric(number) = created.session_id.identifier else { panic!("{}", created.session_id) };
+    (number, header)
+}
+
+/// Subscribes and leaves, without a word of the subscription.
+async fn leave_behind(through: &Session, header: &RequestHeader, interval: f64) -> CreateSubscriptionResponse {
+    let subscribe = CreateSubscriptionRequest {
+        request_header: header.clone(),
+        requested_publishing_interval: interval,
+        requested_max_keep_alive_count: 1,
+        requested_lifetime_count: 3,
+        publishing_enabled: true,
+        ..CreateSubscriptionRequest::default()
+    };
+    let answer = through.channel().send(subscribe, WAIT_MAX).await.expect("an answer");
+    let ResponseMessage::CreateSubscription(created) = answer else { panic!("{answer:?}") };
+    let close = CloseSessionRequest { request_header: header.clone(), delete_subscriptions: false };
+    let answer = through.channel().send(close, WAIT_MAX).await.expect("an answer");
+    assert!(matches!(answer, ResponseMessage::CloseSession(_)), "{answer:?}");
+    *created
+}
+
+/// Waits until the server has nothing left of a session's subscriptions.
+async fn forgotten(handle: &ServerHandle, session: u32) {
+    let looked = async {
+        while handle.subscriptions().get_session_subscriptions(session).is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, looked).await.expect("it is forgotten");
+}
+
+#[tokio::test]
+async fn a_subscription_that_expires_without_its_session_is_let_go() {
+    let (url, pki, handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let (session, header) = open_session(&client, &url).await;
+    leave_behind(&client, &header, 10.0).await;
+    forgotten(&handle, session).await;
+}
+
+#[tokio::test]
+async fn of_subscriptions_without_a_session_the_first_to_come_is_the_first_to_go() {
+    let (url, pki, handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let (first, header) = open_session(&client, &url).await;
+    let thousand_years = 3.2e13;
+    let created = leave_behind(&client, &header, thousand_years).await;
+    assert_eq!(created.revised_publishing_interval, 3_600_000.0);
+    assert!(created.revised_lifetime_count <= 12, "{}", created.revised_lifetime_count);
+    assert!(handle.subscriptions().get_session_subscriptions(first).is_some());
+    let (second, header) = open_session(&client, &url).await;
+    leave_behind(&client, &header, thousand_years).await;
+    forgotten(&handle, first).await;
+    assert!(handle.subscriptions().get_session_subscriptions(second).is_some());
+}
+
+#[tokio::test]
+async fn what_one_client_can_ask_for_has_an_end() {
+    let (url, pki) = serve(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let step = || RelativePathElement {
+        reference_type_id: ReferenceTypeId::HierarchicalReferences.into(),
+        include_subtypes: true,
+        target_name: QualifiedName::new(0, "Server"),
+        ..RelativePathElement::default()
+    };
+    let path = |elements: usize| BrowsePath {
+        starting_node: ObjectId::ObjectsFolder.into(),
+        relative_path: RelativePath { elements: Some(vec![step(); elements]) },
+    };
+    let found = client.translate_browse_paths_to_node_ids(&[path(1), path(33)]).await.expect("an answer");
+    let statuses: Vec<StatusCode> = found.iter().map(|one| one.status_code).collect();
+    assert_eq!(statuses, [StatusCode::Good, StatusCode::BadQueryTooComplex]);
+
+    let second = Duration::from_secs(1);
+    let subscription = client
+        .create_subscription(second, 100, 10, 0, 0, true, EventCallback::new(|_, _| {}))
+        .await
+        .expect("a subscription");
+    let item = |fields: usize| {
+        let clause =
+            SimpleAttributeOperand { attribute_id: AttributeId::Value as u32, ..SimpleAttributeOperand::default() };
+        let select_clauses = Some(vec![clause; fields]);
+        MonitoredItemCreateRequest {
+            item_to_monitor: ReadValueId {
+                node_id: ObjectId::Server.into(),
+                attribute_id: AttributeId::EventNotifier as u32,
+                ..ReadValueId::default()
+            },
+            monitoring_mode: MonitoringMode::Reporting,
+            requested_parameters: MonitoringParameters {
+                filter: ExtensionObject::from_message(EventFilter { select_clauses, ..EventFilter::default() }),
+                ..MonitoringParameters::default()
+            },
+        }
+    };
+    let ask = async |items| client.create_monitored_items(subscription, TimestampsToReturn::Neither, items).await;
+    let results = ask(vec![item(10), item(500), item(501)]).await.expect("an answer");
+    let results: Vec<_> = results.iter().map(|one| (one.result.status_code, one.result.revised_queue_size)).collect();
+    assert_eq!(results[..2], [(StatusCode::Good, 10_000), (StatusCode::Good, 2_000)], "{results:?}");
+    assert_eq!(results[2].0, StatusCode::BadEventFilterInvalid);
+    let many = ask(vec![item(1); EVENT_ITEMS_MAX]).await;
+    assert_eq!(many.map(|_| ()).map_err(|error| error.status()), Err(StatusCode::BadTooManyMonitoredItems));
 }
 
 fn session_at(url: &str, name: &str) -> CreateSessionRequest {
