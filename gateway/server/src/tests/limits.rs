@@ -274,19 +274,19 @@ async fn what_is_expected_is_told_in_the_unit_that_the_signal_has_now() {
     let house = House::open().await;
     house.define(limit_alarm(AlarmType::ExclusiveDeviation, Limits::default()));
     let hmi = Hmi::connect(&house.url).await;
-    let units = async |name: &str| hmi.value(&format!("{name}#EngineeringUnits")).await;
-    let bar = units("signal:press/oil").await;
-    house.find(&key(OIL), Level::High, "too high", vec![oil_evidence()]);
-    while units(EXPECTED).await != bar {
+    let units = async |name: &str| hmi.value(name).await;
+    let (signal_units, expected_units) = ("signal:press/oil#EngineeringUnits", &format!("{EXPECTED}/EngineeringUnits"));
+    let bar = units(signal_units).await;
+    while units(expected_units).await != bar {
         tokio::task::yield_now().await;
     }
     let described = signal(1, "press/oil", "Hall/Press", Kind::Real);
     house.editor.signals(vec![SignalNode { unit: Some("kPa".into()), ..described }]);
-    house.find(&key(OIL), Level::HighHigh, "far too high", vec![oil_evidence()]);
-    while units(EXPECTED).await == bar {
+    house.find(&key(OIL), Level::High, "too high", vec![oil_evidence()]);
+    while units(expected_units).await == bar {
         tokio::task::yield_now().await;
     }
-    assert_eq!(units(EXPECTED).await, units("signal:press/oil").await);
+    assert_eq!(units(expected_units).await, units(signal_units).await);
     hmi.close().await;
     house.close().await;
 }
