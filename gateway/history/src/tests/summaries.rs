@@ -10,12 +10,12 @@ use crate::SledHistory;
 use crate::slot::Slot;
 
 /// Where an hour begins, and a month.
-const START_S: i64 = 1_798_761_600;
+pub const START_S: i64 = 1_798_761_600;
 const HOUR_S: i64 = 3600;
 const SIGNALS: u32 = 40;
 
 /// Frames of a minute each in which every signal has three samples, one of them bad now and then; a fast one has ten.
-fn minutes(first: u64, from_s: i64, count: u64, quality: Quality) -> Vec<Record> {
+pub fn minutes(first: u64, from_s: i64, count: u64, quality: Quality) -> Vec<Record> {
     let mut dice = Dice(first);
     let mut body = |minute: u64| {
         let begin_s = from_s + i64::try_from(minute).unwrap() * 60;
@@ -35,7 +35,7 @@ fn minutes(first: u64, from_s: i64, count: u64, quality: Quality) -> Vec<Record>
     (0..count).map(|minute| Record { lsn: Lsn(first + minute), body: body(minute) }).collect()
 }
 
-fn at(s: i64) -> Instant {
+pub fn at(s: i64) -> Instant {
     Instant::from_s(START_S + s)
 }
 
@@ -124,7 +124,7 @@ fn what_comes_late_has_its_hours_made_anew() {
     history.seal(&[Record { lsn: Lsn(211), body }]).unwrap();
     let from = |told: &[Told]| told.iter().map(|told| told.from).collect::<Vec<_>>();
     let before = told(&history, 3, Unit::Hour, at(0), at(9 * HOUR_S));
-    assert_eq!(from(&before), [at(3 * HOUR_S)], "until then samples tell");
+    assert_eq!(from(&before), [at(HOUR_S), at(3 * HOUR_S)], "until then samples tell of its hours");
     assert_eq!(told(&history, 4, Unit::Hour, at(0), at(9 * HOUR_S)).len(), 4, "of others summaries do");
     summarise(&history, at(4 * HOUR_S + 600));
     let after = told(&history, 3, Unit::Hour, at(0), at(9 * HOUR_S));
@@ -266,7 +266,7 @@ fn a_day_that_is_damaged_stops_summaries_and_nothing_else() {
 }
 
 /// The same with another signal, whose clock says something else.
-fn with_clock_of(records: Vec<Record>, signal: u32, clock: impl Fn(u64) -> Instant) -> Vec<Record> {
+pub fn with_clock_of(records: Vec<Record>, signal: u32, clock: impl Fn(u64) -> Instant) -> Vec<Record> {
     let add = |mut record: Record| {
         if let RecordBody::Data(frame) = &mut record.body {
             let time = clock(record.lsn.0);
