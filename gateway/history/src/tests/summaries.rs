@@ -320,6 +320,42 @@ fn of_a_device_that_makes_up_its_times_samples_tell() {
     assert!(history.verify().faults.is_empty());
 }
 
+/// A frame of late values of one signal.
+fn late(lsn: u64, signal: u32, quality: Quality, times: impl Iterator<Item = i64>) -> Record {
+    let mut rows = Rows::default();
+    times.for_each(|s| rows.push(SignalId(signal), at(s), 777.0, StatusCode::GOOD, quality, 0));
+    Record { lsn: Lsn(lsn), body: RecordBody::Data(Frame { now: at(0), rows, ..Frame::default() }) }
+}
+
+#[test]
+fn months_that_a_bucket_was_too_wide_for_are_made_with_all_their_signals_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    // As imported from a table that is sorted by signal: half a year of one, then of one of another block.
+    let half_a_year = || (-180..0).map(|day| day * 24 * HOUR_S);
+    for (signal, lsn) in [(3, 1), (70, 2), (140, 3)] {
+        history.seal(&[late(lsn, signal, Quality::LATE, half_a_year())]).unwrap();
+        summarise(&history, at(HOUR_S));
+    }
+    let count = tells_what_samples_say(&history, [3, 70, 140].into_iter(), at(-200 * 24 * HOUR_S), at(HOUR_S));
+    assert_eq!(count, 3 * 180);
+}
+
+#[test]
+fn a_month_that_was_dropped_before_its_samples_is_made_with_all_its_signals() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = three_hours(folder.path());
+    let before = (-45..-35).map(|day| day * 24 * HOUR_S);
+    history.seal(&[late(211, 3, Quality::LATE, before.clone())]).unwrap();
+    summarise(&history, at(4 * HOUR_S + 300));
+    history.retain_summaries(at(0)).unwrap();
+    assert_eq!(told(&history, 3, Unit::Hour, at(-60 * 24 * HOUR_S), at(-24 * HOUR_S)), []);
+    history.seal(&[late(212, 70, Quality::LATE, before)]).unwrap();
+    summarise(&history, at(4 * HOUR_S + 300));
+    let count = tells_what_samples_say(&history, [3, 70].into_iter(), at(-60 * 24 * HOUR_S), at(-24 * HOUR_S));
+    assert_eq!(count, 2 * 10);
+}
+
 #[test]
 fn what_the_system_refuses_stops_summaries_alone() {
     let folder = tempfile::tempdir().unwrap();
