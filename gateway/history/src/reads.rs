@@ -176,7 +176,7 @@ impl Reads<'_> {
     }
 
     /// The gaps that frames from `from` on tell of, in the order of the log: those of one bucket, `upto` at the last,
-    /// that touch `between`. Costs a look at the heads of the days that have such gaps, and a read of one bucket's.
+    /// that touch `between`. Those that cannot be decoded are passed over where damage is gone on without. Costs a look at the heads of the days that have such gaps, and a read of one bucket's.
     pub fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError> {
         let has_some = |entry: &SlotEntry| match entry.gaps {
             Some((_, span)) => span.is_some_and(|span| touch(span, between)),
@@ -193,7 +193,12 @@ impl Reads<'_> {
                     let is_wanted = |(lsn, gap): &(Lsn, Gap)| {
                         *lsn >= from && *lsn <= upto && touch((gap.since, gap.until), between)
                     };
-                    let gaps: Vec<_> = bucket::gaps(&store, &head)?.into_iter().filter(is_wanted).collect();
+                    let found = match bucket::gaps(&store, &head) {
+                        Ok(found) => found,
+                        // A start asks for all that are kept, and must not be refused for one.
+                        Err(error) => self.days.give_up(error).map(|()| Vec::new())?,
+                    };
+                    let gaps: Vec<_> = found.into_iter().filter(is_wanted).collect();
                     if !gaps.is_empty() {
                         return Ok(Gaps { gaps, rest: Some(head.last.next()) });
                     }
