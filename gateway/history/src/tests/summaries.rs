@@ -357,6 +357,32 @@ fn a_month_that_was_dropped_before_its_samples_is_made_with_all_its_signals() {
 }
 
 #[test]
+fn a_value_that_stood_since_before_the_samples_that_are_kept_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let set = [late(1, 3, Quality::NONE, [9].into_iter())];
+    history.seal(&set).unwrap();
+    minutes(2, START_S + 30 * HOUR_S, 60, Quality::NONE).chunks(10).for_each(|part| history.seal(part).unwrap());
+    summarise(&history, at(32 * HOUR_S));
+    let before = told(&history, 3, Unit::Hour, at(0), at(HOUR_S));
+    history.retain(at(24 * HOUR_S)).unwrap();
+    history.retain(at(24 * HOUR_S)).unwrap();
+    assert!(range(&history, SignalId(3), at(0), at(HOUR_S)).unwrap().is_empty(), "the day has gone");
+    for lsn in 62..65 {
+        // Its server tells it again whenever it is connected to.
+        let mut again = late(lsn, 3, Quality::INITIAL, [9].into_iter());
+        if let RecordBody::Data(frame) = &mut again.body {
+            frame.now = at(33 * HOUR_S);
+        }
+        history.seal(&[again]).unwrap();
+        summarise(&history, at(34 * HOUR_S));
+        let after = told(&history, 3, Unit::Hour, at(0), at(HOUR_S));
+        assert_eq!(format!("{after:?}"), format!("{before:?}"));
+    }
+    assert_eq!(before[0].summary.as_ref().unwrap().rows(), 1);
+}
+
+#[test]
 fn what_the_system_refuses_stops_summaries_alone() {
     let folder = tempfile::tempdir().unwrap();
     let history = three_hours(folder.path());
