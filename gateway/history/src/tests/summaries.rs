@@ -383,6 +383,19 @@ fn a_value_that_stood_since_before_the_samples_that_are_kept_counts_once() {
 }
 
 #[test]
+fn what_came_late_while_the_clock_lay_behind_is_summarised_once_it_is_right_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = three_hours(folder.path());
+    summarise(&history, at(4 * HOUR_S + 300));
+    // What a lost source had, fetched when the machine's clock had been set back by twenty days.
+    history.seal(&[late(211, 70, Quality::LATE, (0..4).map(|hour| hour * HOUR_S + 9))]).unwrap();
+    summarise(&history, at(4 * HOUR_S + 600 - 20 * 24 * HOUR_S));
+    tells_what_samples_say(&history, [3, 70].into_iter(), at(0), at(9 * HOUR_S));
+    summarise(&history, at(4 * HOUR_S + 900));
+    assert_eq!(tells_what_samples_say(&history, [3, 70].into_iter(), at(0), at(9 * HOUR_S)), 4 + 4);
+}
+
+#[test]
 fn what_the_system_refuses_stops_summaries_alone() {
     let folder = tempfile::tempdir().unwrap();
     let history = three_hours(folder.path());
