@@ -14,8 +14,8 @@ const SEAL_EVERY: Duration = Duration::from_secs(600);
 const SEAL_ROWS: u64 = 2_000_000;
 /// Bytes of records that are sealed at once: some 2 million plain samples.
 const SEAL_BYTES: usize = if cfg!(test) { 1 << 20 } else { 50 << 20 };
-/// What is read of the journal at once, bytes.
-const READ_BYTES: usize = 1 << 16;
+/// What is read of the journal at once, rows.
+const READ_ROWS_MAX: usize = 1 << 16;
 /// How often the row count is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what is too old is dropped.
@@ -72,7 +72,7 @@ impl Iterator for Reading<'_> {
             return None;
         }
         if self.read.len() == 0 {
-            match self.log.journal().read(self.next, READ_BYTES) {
+            match self.log.journal().read(self.next, READ_ROWS_MAX) {
                 Ok(read) => self.read = read.into_iter(),
                 Err(error) => return Some(Err(error)),
             }
