@@ -20,12 +20,13 @@ use crate::slot_entry::read_slot;
 use crate::store::Store;
 
 /// The layout of the data folder: 1 had no digest, no directories in buckets and no counts of days; 2 had gaps in the
-/// tables of frames, and no places of what became of them; 3 had one slot a day.
-const SCHEMA: u64 = 4;
+/// tables of frames, and no places of what became of them; 3 had one slot a day; 4 had no hours of buckets and slots, and
+/// fewer forms of columns.
+const SCHEMA: u64 = 5;
 type Step = fn(&Store) -> Result<Vec<Group>, PortError>;
 /// What turns a folder of each layout, from 1 on, into one of the next: changes that are committed together with the
 /// number of the layout.
-const STEPS: [Step; 3] = [digest::begin, index_fills, as_it_is];
+const STEPS: [Step; 4] = [digest::begin, index_fills, as_it_is, as_it_is];
 const CACHE_BYTES: u64 = 16 << 20;
 const PART_BYTES: usize = 2;
 

@@ -2,8 +2,8 @@
 //! them at once. A damaged database may open with an older state of some of its pages: whatever is older than the rest
 //! no longer fits the sum.
 //!
-//! Left out are pieces of checkpoints, which have a hash of their own, records, which are missed by their places, and
-//! days that are being dropped.
+//! Left out are pieces of checkpoints, which have a hash of their own, records, which are missed by their places, the
+//! hashes of their chain, which each record has to fit, and days that are being dropped.
 
 use std::collections::BTreeMap;
 

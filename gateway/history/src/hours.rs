@@ -18,6 +18,11 @@ pub fn hour_of(at: Instant) -> Option<Hour> {
     u32::try_from(at.ns().div_euclid(Unit::Hour.length_ns())).ok()
 }
 
+/// When an hour begins.
+pub fn begin_of(hour: Hour) -> Instant {
+    Instant::from_ns(i64::from(hour).saturating_mul(Unit::Hour.length_ns()))
+}
+
 /// Runs of hours, ascending, with gaps between them: all that there are samples of, and perhaps some more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hours {
@@ -82,6 +87,11 @@ impl Hours {
     /// Whether there are some from `first` to `last`.
     pub fn touch(&self, first: Hour, last: Hour) -> bool {
         self.runs().any(|(from, to)| from <= last && first <= to)
+    }
+
+    /// The first of them from `hour` on.
+    pub fn from(&self, hour: Hour) -> Option<Hour> {
+        self.runs().find(|(_, last)| hour <= *last).map(|(first, _)| first.max(hour))
     }
 
     /// How many there are.

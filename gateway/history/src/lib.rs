@@ -29,6 +29,7 @@ mod key_value;
 mod mark;
 mod packing;
 mod pages;
+mod range;
 mod reads;
 mod seal;
 mod sizes;

@@ -1,14 +1,12 @@
-//! Reading sealed samples: by place in the log, as the very frames they came in, and by signal and time.
+//! Reading sealed samples by place in the log, as the very frames they came in, and the gaps that those tell of.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use watchfire_model::{Copied, Gap, Instant, Lsn, Record, RecordBody, Rows, SignalId};
-use watchfire_pipeline::{Gaps, Page, PortError, Wanted};
+use watchfire_model::{Gap, Instant, Lsn, Record, RecordBody, Rows};
+use watchfire_pipeline::{Gaps, PortError};
 
 use crate::bucket::{self, Head};
-use crate::chunk::Chunk;
 use crate::ctl::Ctl;
 use crate::days::{Days, SlotEntry};
 use crate::directory::Entry;
@@ -60,14 +58,16 @@ pub struct Reads<'h> {
 pub struct Directories(parking_lot::Mutex<HashMap<Lsn, (Head, Directory)>>);
 
 /// The directory of a bucket, if it has one.
-type Directory = Option<Arc<Vec<Entry>>>;
+pub type Directory = Option<Arc<Vec<Entry>>>;
 
 impl Directories {
-    fn get(&self, head: &Head) -> Option<Directory> {
+    /// That of a bucket, if it was read lately.
+    pub fn get(&self, head: &Head) -> Option<Directory> {
         self.0.lock().get(&head.first).filter(|(held, _)| held == head).map(|(_, directory)| directory.clone())
     }
 
-    fn keep(&self, head: &Head, directory: Option<Vec<Entry>>) -> Directory {
+    /// Keeps that of a bucket for the next read.
+    pub fn keep(&self, head: &Head, directory: Option<Vec<Entry>>) -> Directory {
         let directory = directory.map(Arc::new);
         let mut held = self.0.lock();
         let entries = held.values().filter_map(|(_, held)| held.as_ref().map(|held| held.len())).sum::<usize>();
@@ -175,61 +175,8 @@ impl Reads<'_> {
         Ok(records)
     }
 
-    /// Samples, by time, then by place in the log; see [`watchfire_pipeline::History::range`]. Decodes little more than
-    /// it answers: what may hold the next sample is opened in the order of earliest times, first a day, then a bucket,
-    /// then the signal's chunk in it, until none that is left can hold anything before what was found.
-    pub fn range(&self, wanted: &Wanted) -> Result<Page, PortError> {
-        let Wanted { signal, from, to, bytes_max, .. } = *wanted;
-        let touches = |(earliest, latest): &(Instant, Instant)| *earliest < to && from <= *latest && from < to;
-        let mut closed = Closed::default();
-        for (slot, entry) in &self.known {
-            closed.days.extend(entry.span.filter(touches).map(|span| ((span.0, *slot), *entry)));
-        }
-        let mut found: Vec<(Lsn, Chunk)> = Vec::new();
-        let (mut bytes, mut rest) = (0, None);
-        loop {
-            let next = closed.next();
-            if bytes >= bytes_max {
-                rest = rest_of(&found, from, next.unwrap_or(to).min(to), bytes_max);
-                if rest.is_some() {
-                    break;
-                }
-            }
-            let Some(next) = next else { break };
-            if let Some(first) = closed.days.first_entry().filter(|first| first.key().0 <= next) {
-                let ((_, slot), entry) = first.remove_entry();
-                self.buckets_of(slot, &entry, wanted, touches, &mut closed)?;
-            } else if let Some(first) = closed.buckets.first_entry().filter(|first| first.key().0 <= next) {
-                let ((_, first), (slot, entry, head)) = first.remove_entry();
-                let Some(store) = self.days.reading(slot, &entry)? else { continue };
-                let directory = match self.directories.get(&head) {
-                    Some(held) => held,
-                    None => self.directories.keep(&head, bucket::directory(&store, &head)?),
-                };
-                let Some(bytes) = bucket::chunk(&store, &head, directory.as_deref(), signal)? else { continue };
-                let span = span_of(signal, &bytes).ok_or_else(|| damaged(slot, first, signal))?;
-                if touches(&span) {
-                    closed.chunks.insert((span.0, first), (slot, bytes));
-                }
-            } else if let Some(((_, first), (slot, encoded))) = closed.chunks.pop_first() {
-                let chunk = Chunk::decode(signal, &encoded).ok_or_else(|| damaged(slot, first, signal))?;
-                bytes += if chunk.0.text.is_empty() {
-                    chunk.0.time.iter().filter(|time| (from..to).contains(*time)).count() * ROW_BYTES
-                } else {
-                    weights(&chunk, from, to).iter().map(|(_, bytes)| bytes).sum::<usize>()
-                };
-                found.push((first, chunk));
-            }
-        }
-        found.sort_by_key(|(first, _)| *first);
-        let mut rows = Rows::default();
-        let to = rest.map_or(to, |rest| rest.min(to));
-        found.iter().for_each(|(_, chunk)| take(chunk, from, to, &mut rows));
-        Ok(Page { rows: sorted(rows), rest })
-    }
-
     /// The gaps that frames from `from` on tell of, in the order of the log: those of one bucket, `upto` at the last,
-    /// that touch `between`. Costs a look at the heads of the days that have such gaps, and a read of one bucket's.
+    /// that touch `between`. Those that cannot be decoded are passed over where damage is gone on without. Costs a look at the heads of the days that have such gaps, and a read of one bucket's.
     pub fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError> {
         let has_some = |entry: &SlotEntry| match entry.gaps {
             Some((_, span)) => span.is_some_and(|span| touch(span, between)),
@@ -246,7 +193,12 @@ impl Reads<'_> {
                     let is_wanted = |(lsn, gap): &(Lsn, Gap)| {
                         *lsn >= from && *lsn <= upto && touch((gap.since, gap.until), between)
                     };
-                    let gaps: Vec<_> = bucket::gaps(&store, &head)?.into_iter().filter(is_wanted).collect();
+                    let found = match bucket::gaps(&store, &head) {
+                        Ok(found) => found,
+                        // A start asks for all that are kept, and must not be refused for one.
+                        Err(error) => self.days.give_up(error).map(|()| Vec::new())?,
+                    };
+                    let gaps: Vec<_> = found.into_iter().filter(is_wanted).collect();
                     if !gaps.is_empty() {
                         return Ok(Gaps { gaps, rest: Some(head.last.next()) });
                     }
@@ -255,97 +207,6 @@ impl Reads<'_> {
             }
         }
         Ok(Gaps::default())
-    }
-
-    /// Notes the buckets of a day.
-    fn buckets_of(
-        &self,
-        slot: Slot,
-        entry: &SlotEntry,
-        wanted: &Wanted,
-        touches: impl Fn(&(Instant, Instant)) -> bool,
-        closed: &mut Closed,
-    ) -> Result<(), PortError> {
-        let Some(store) = self.days.reading(slot, entry)? else { return Ok(()) };
-        let mut at = bucket::after(&store, Lsn(0))?;
-        while let Some(head) = at.filter(|head| head.last <= wanted.upto.min(self.sealed)) {
-            closed.buckets.extend(head.span.filter(&touches).map(|span| ((span.0, head.first), (slot, *entry, head))));
-            at = bucket::after(&store, head.last)?;
-        }
-        Ok(())
-    }
-}
-
-/// What a range has not opened yet, by the earliest time that it may hold.
-#[derive(Default)]
-struct Closed {
-    days: BTreeMap<(Instant, Slot), SlotEntry>,
-    buckets: BTreeMap<(Instant, Lsn), (Slot, SlotEntry, Head)>,
-    chunks: BTreeMap<(Instant, Lsn), (Slot, Vec<u8>)>,
-}
-
-impl Closed {
-    fn next(&self) -> Option<Instant> {
-        let slot = self.days.first_key_value().map(|(key, _)| key.0);
-        let bucket = self.buckets.first_key_value().map(|(key, _)| key.0);
-        let chunk = self.chunks.first_key_value().map(|(key, _)| key.0);
-        slot.into_iter().chain(bucket).chain(chunk).min()
-    }
-}
-
-/// The earliest and the latest time of an encoded chunk.
-fn span_of(signal: SignalId, encoded: &[u8]) -> Option<(Instant, Instant)> {
-    if let Some(head) = Chunk::decode_head(encoded) {
-        return Some((head.earliest, head.latest));
-    }
-    let time = Chunk::decode(signal, encoded)?.0.time;
-    time.iter().min().copied().zip(time.iter().max().copied())
-}
-
-/// About what a row takes without its text.
-const ROW_BYTES: usize = 32;
-
-/// The times of the rows that lie in `from..to`, and about how many bytes each holds.
-fn weights(chunk: &Chunk, from: Instant, to: Instant) -> Vec<(Instant, usize)> {
-    let mut weights: Vec<(Instant, usize)> = chunk.0.time.iter().map(|time| (*time, ROW_BYTES)).collect();
-    for (row, text) in &chunk.0.text {
-        if let Some((_, bytes)) = weights.get_mut(*row as usize) {
-            *bytes += text.len();
-        }
-    }
-    weights.retain(|(time, _)| (from..to).contains(time));
-    weights
-}
-
-/// Where the rest begins after the first `bytes_max` bytes of what lies in `from..to`; `None` when there are not so many.
-fn rest_of(found: &[(Lsn, Chunk)], from: Instant, to: Instant, bytes_max: usize) -> Option<Instant> {
-    let mut rows: Vec<(Instant, usize)> = found.iter().flat_map(|(_, chunk)| weights(chunk, from, to)).collect();
-    rows.sort_unstable();
-    let mut bytes = 0;
-    let last = rows.iter().find(|(_, weight)| {
-        bytes += weight;
-        bytes >= bytes_max
-    });
-    last.map(|(time, _)| time.plus(Duration::from_nanos(1)))
-}
-
-fn damaged(slot: Slot, first: Lsn, signal: SignalId) -> PortError {
-    PortError::Damaged {
-        what: format!("the chunk of signal {signal} in bucket {first} of day {slot}"),
-        detail: "it cannot be decoded; restore the day from a backup".to_owned(),
-    }
-}
-
-fn take(chunk: &Chunk, from: Instant, to: Instant, rows: &mut Rows) {
-    let time = &chunk.0.time;
-    if time.is_sorted() {
-        let before = |bound: Instant| time.partition_point(|time| *time < bound);
-        rows.extend_from(&chunk.0, before(from)..before(to).max(before(from)));
-        return;
-    }
-    let mut copied = Copied::default();
-    for (row, _) in chunk.0.time.iter().enumerate().filter(|(_, time)| (from..to).contains(time)) {
-        rows.copy_row(&chunk.0, row, &mut copied);
     }
 }
 

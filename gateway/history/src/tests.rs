@@ -5,6 +5,7 @@ mod crash;
 mod flips;
 mod made;
 mod oracle;
+mod outliers;
 mod round_trip;
 mod slots;
 mod states;

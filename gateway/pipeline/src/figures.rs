@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
 use watchfire_alarms::{ConditionDef, ConditionState, Figures, Glance, Metrics, TrackRecord, Trusted};
 use watchfire_model::{ConditionKey, Instant, Lsn, Record};
 
@@ -17,6 +18,8 @@ use crate::{Checkpoint, CursorError, Log, OWN_BINDING, PortError, Tried};
 
 /// Kept so often, if anything has changed: what came since is read from the log at a start.
 const KEEP_EVERY: Duration = Duration::from_secs(1800);
+/// Tried again so often when they could not be.
+const TRY_EVERY: Duration = Duration::from_secs(10);
 /// Conditions that nobody has told of for so long are forgotten: no window reaches further back.
 const FORGET: Duration = Duration::from_secs(31 * 86_400);
 /// The form in which they are kept.
@@ -32,9 +35,15 @@ pub struct AlarmFigures {
     default_area: String,
     start: Instant,
     counts: Mutex<Counts>,
+    /// Somebody waits until what has changed is kept.
+    asked: Notify,
+    /// The last change that is kept.
+    kept: watch::Sender<u64>,
+    /// Held while they are written, so that what is older is never written over what is newer.
+    saving: Mutex<()>,
 }
 
-/// What is counted; all but the last two is kept, and what was tried in a place of its own.
+/// What is counted; what follows `untold` is not kept with it, and what was tried in a place of its own.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Counts {
     /// Of an area and those below it, by the area's path.
@@ -49,8 +58,12 @@ struct Counts {
     /// Up to which place of the log everything is counted.
     #[serde(skip)]
     upto: Lsn,
+    /// Areas that began anew in this life.
     #[serde(skip)]
-    changed: bool,
+    reset: BTreeMap<String, Instant>,
+    /// How often anything has changed.
+    #[serde(skip)]
+    changes: u64,
 }
 
 /// The parts of an area's path; those of `default` for an empty one.
@@ -65,7 +78,8 @@ impl AlarmFigures {
     /// Begins to count; what has no area belongs to `default_area`.
     #[must_use]
     pub fn new(default_area: &str, start: Instant) -> Self {
-        Self { default_area: default_area.to_owned(), start, counts: Mutex::default() }
+        let (counts, kept, saving) = (Mutex::default(), watch::Sender::new(0), Mutex::default());
+        Self { default_area: default_area.to_owned(), start, counts, asked: Notify::new(), kept, saving }
     }
 
     /// A condition is defined and stands so: no new alarm, but what was recorded of it while it was not defined is.
@@ -93,7 +107,7 @@ impl AlarmFigures {
         let after = before.then(state);
         self.saw(&mut counts, def, Some(&before), &after);
         counts.keep(&def.key, after);
-        counts.changed = true;
+        counts.changes += 1;
     }
 
     /// All up to this place of the log is counted.
@@ -135,7 +149,7 @@ impl AlarmFigures {
     pub fn tried(&self, areas: &[Arc<str>], tried: Tried) {
         let mut counts = self.counts.lock();
         areas.iter().for_each(|area| counts.tried.count(area, tried));
-        counts.changed = true;
+        counts.changes += 1;
     }
 
     /// What was tried in an area and below it since its figures began.
@@ -144,12 +158,27 @@ impl AlarmFigures {
         self.counts.lock().tried.of(path)
     }
 
-    /// The figures of an area begin anew.
-    pub fn reset(&self, path: &str, now: Instant) {
+    /// The figures of an area begin anew. Returns once that is kept: it outlives a kill. On a full disk that is when there
+    /// is room again.
+    pub async fn reset(&self, path: &str, now: Instant) {
         let mut counts = self.counts.lock();
-        counts.tried.forget(path);
-        counts.areas.entry(path.to_owned()).or_insert_with(|| Metrics::new(now)).reset(now);
-        counts.changed = true;
+        counts.reset(path, now);
+        let change = counts.changes;
+        drop(counts);
+        self.asked.notify_one();
+        // The sender is ours.
+        drop(self.kept.subscribe().wait_for(|kept| *kept >= change).await);
+    }
+
+    /// For whoever keeps them: waits until somebody waits for that, and answers up to which change.
+    pub async fn asked(&self) -> u64 {
+        self.asked.notified().await;
+        self.counts.lock().changes
+    }
+
+    /// All up to this change is kept.
+    pub fn is_kept(&self, change: u64) {
+        self.kept.send_replace(change);
     }
 
     /// Takes up what was kept, and what the log has beyond it; blocks. Costs by the transitions since then. Where nothing
@@ -162,7 +191,7 @@ impl AlarmFigures {
         let kept = kept.filter(|kept| kept.plugin == FIGURES && kept.state_version == VERSION);
         let Some(kept) = kept else {
             let mut counts = self.counts.lock();
-            (counts.upto, counts.changed) = (log.tail(), true);
+            (counts.upto, counts.changes) = (log.tail(), counts.changes + 1);
             return Ok(());
         };
         let mut counts: Counts = match postcard::from_bytes(&kept.bytes) {
@@ -181,8 +210,11 @@ impl AlarmFigures {
             counts.take(&record);
         }
         counts.upto = log.tail();
-        counts.changed = true;
-        *self.counts.lock() = counts;
+        let mut held = self.counts.lock();
+        counts.changes = held.changes + 1;
+        // Whoever was quicker than this.
+        std::mem::take(&mut held.reset).iter().for_each(|(path, at)| counts.reset(path, *at));
+        *held = counts;
         Ok(())
     }
 
@@ -191,32 +223,39 @@ impl AlarmFigures {
     /// # Errors
     /// When the store fails.
     pub(crate) async fn keep(self: &Arc<Self>, log: &Arc<Log>, now: Instant) -> Result<(), PortError> {
-        if !self.counts.lock().changed {
+        if self.counts.lock().changes == *self.kept.borrow() {
             return Ok(());
         }
-        let checkpoint = self.checkpoint(now)?;
+        let (checkpoint, change) = self.checkpoint(now)?;
         if !log.durable(checkpoint.frame).await {
             return Ok(());
         }
-        let log = log.clone();
-        let saved = tokio::task::spawn_blocking(move || log.history().save_checkpoint(&checkpoint));
+        let (figures, log) = (self.clone(), log.clone());
+        let saved = tokio::task::spawn_blocking(move || {
+            let _saving = figures.saving.lock();
+            if *figures.kept.borrow() < change {
+                log.history().save_checkpoint(&checkpoint)?;
+                figures.is_kept(change);
+            }
+            Ok(())
+        });
         saved.await.unwrap_or_else(|_| {
             tracing::error!("keeping the figures of alarms was ended");
             Ok(())
         })
     }
 
-    fn checkpoint(&self, now: Instant) -> Result<Checkpoint, PortError> {
+    /// What is to be kept, and up to which change.
+    fn checkpoint(&self, now: Instant) -> Result<(Checkpoint, u64), PortError> {
         let mut counts = self.counts.lock();
         let oldest = now.minus(FORGET);
         counts.last.retain(|_, last| last.now > oldest);
         counts.untold.retain(|_, all| all.last().is_some_and(|last| last.now > oldest));
-        counts.changed = false;
         let bytes = postcard::to_allocvec(&*counts).map_err(|error| PortError::Damaged {
             what: "the figures of alarms".to_owned(),
             detail: error.to_string(),
         })?;
-        Ok(Checkpoint {
+        let checkpoint = Checkpoint {
             binding: OWN_BINDING.to_owned(),
             plugin: FIGURES.to_owned(),
             state_version: VERSION,
@@ -224,11 +263,20 @@ impl AlarmFigures {
             frame: counts.upto,
             bytes,
             host: counts.tried.encode(),
-        })
+        };
+        Ok((checkpoint, counts.changes))
     }
 }
 
 impl Counts {
+    /// An area begins anew.
+    fn reset(&mut self, path: &str, now: Instant) {
+        self.tried.forget(path);
+        self.areas.entry(path.to_owned()).or_insert_with(|| Metrics::new(now)).reset(now);
+        self.reset.insert(path.to_owned(), now);
+        self.changes += 1;
+    }
+
     /// A condition may have been of another area before.
     fn left(&mut self, def: &ConditionDef, default_area: &str) {
         let own = area_parts(&def.area, default_area).join("/") + "/";
@@ -261,12 +309,17 @@ impl Counts {
     }
 }
 
-/// Keeps the figures at once and then now and again, for as long as it is polled.
+/// Keeps the figures at once, then now and again and when somebody waits for it, for as long as it is polled.
 pub(crate) async fn run(figures: Arc<AlarmFigures>, log: Arc<Log>, clock: Arc<dyn watchfire_model::Clock>) {
     loop {
-        if let Err(error) = figures.keep(&log, clock.now()).await {
+        let kept = figures.keep(&log, clock.now()).await;
+        let next = if kept.is_ok() { KEEP_EVERY } else { TRY_EVERY };
+        if let Err(error) = kept {
             tracing::error!(%error, "the figures of alarms could not be kept");
         }
-        tokio::time::sleep(KEEP_EVERY).await;
+        tokio::select! {
+            _ = figures.asked() => log.hurry(),
+            () = tokio::time::sleep(next) => {}
+        }
     }
 }

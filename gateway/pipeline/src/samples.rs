@@ -1,5 +1,6 @@
 //! What was recorded of a signal, whichever store holds it now, in pages that fit into memory.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use watchfire_model::{Copied, Instant, Lsn, Quality, Rows, SignalId, Unit};
@@ -181,27 +182,32 @@ fn rest_of(rows: &Rows, mut which: Range<usize>, bytes_max: usize) -> Option<Ins
 
 /// Without the rows that only repeat one of the same time: what a node showed when it began to be watched anew is
 /// recorded again, since a restart needs it, and what was fetched late is fetched again when the gateway ended before it
-/// was all there; but each is one sample.
+/// was all there; but each is one sample. Costs a look at each row, however many are of one time.
 #[must_use]
 pub fn without_repeated(rows: Rows) -> Rows {
     let may_repeat = |quality: &Quality| quality.has(Quality::INITIAL) || quality.has(Quality::LATE);
     if !rows.quality.iter().any(may_repeat) {
         return rows;
     }
-    let same = |a: usize, b: usize| {
-        let bits = |row: usize| (rows.time.get(row), rows.value.get(row).map(|value| value.to_bits()));
-        let sides = |row: usize| (rows.status.get(row), rows.exact_at(row), rows.text_at(row));
-        bits(a) == bits(b) && sides(a) == sides(b)
-    };
-    let repeats = |row: usize| {
-        let may = rows.quality.get(row).is_some_and(may_repeat);
-        let of_its_time = |other: &usize| rows.time.get(*other) == rows.time.get(row);
-        may && (0..row).rev().take_while(of_its_time).any(|other| same(row, other))
+    let what = |row: usize| {
+        let value = rows.value.get(row).map(|value| value.to_bits());
+        (value, rows.status.get(row), rows.exact_at(row), rows.text_at(row))
     };
     let mut kept = Rows::default();
     let mut copied = Copied::default();
-    for row in (0..rows.len()).filter(|row| !repeats(*row)) {
-        kept.copy_row(&rows, row, &mut copied);
+    // What there was of one time: a server may give any number of values for it.
+    let (mut begin, mut seen) = (0, HashSet::new());
+    for of_one_time in rows.time.chunk_by(|a, b| a == b) {
+        let run = begin..begin + of_one_time.len();
+        begin = run.end;
+        let is_alone = run.len() == 1;
+        seen.clear();
+        for row in run {
+            let is_new = is_alone || seen.insert(what(row));
+            if is_new || !rows.quality.get(row).is_some_and(may_repeat) {
+                kept.copy_row(&rows, row, &mut copied);
+            }
+        }
     }
     kept
 }
@@ -220,4 +226,46 @@ fn merge((first, some): (&Rows, Range<usize>), (second, others): (&Rows, Range<u
         merged.push_row(if is_second { second } else { first }, row);
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use watchfire_model::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_million_values_of_one_time_are_told_apart_in_no_time() {
+        let mut rows = Rows::default();
+        let mut push = |value: u32, quality: Quality| {
+            rows.push(SignalId(1), Instant::from_s(9), f64::from(value), StatusCode::GOOD, quality, 0);
+        };
+        (0..500_000).for_each(|value| push(value, Quality::LATE));
+        // Fetched again; but a row of the live stream repeats nothing.
+        (0..500_000).for_each(|value| push(value, Quality::LATE));
+        push(7, Quality::NONE);
+        let kept = without_repeated(rows);
+        assert_eq!((kept.len(), kept.value.last()), (500_001, Some(&7.0)));
+    }
+
+    #[test]
+    fn a_row_repeats_only_what_is_the_same_in_everything() {
+        for of_one_time in [2, 40] {
+            let mut rows = Rows::default();
+            let mut push = |value: f64, status: StatusCode, text: Option<&str>| {
+                rows.push(SignalId(1), Instant::from_s(9), value, status, Quality::INITIAL, 0);
+                text.into_iter().for_each(|text| rows.set_text(text.to_owned()));
+            };
+            for _ in 0..2 {
+                push(0.0, StatusCode::GOOD, None);
+                push(-0.0, StatusCode::GOOD, None);
+                push(f64::NAN, StatusCode::GOOD, Some("a"));
+                push(f64::NAN, StatusCode::GOOD, Some("b"));
+                push(0.0, StatusCode::BAD_NO_DATA, None);
+                (0..of_one_time).for_each(|value| push(f64::from(value) + 1.0, StatusCode::GOOD, None));
+            }
+            let kept = without_repeated(rows);
+            assert_eq!(kept.len(), 5 + of_one_time as usize);
+        }
+    }
 }

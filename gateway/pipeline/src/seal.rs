@@ -14,8 +14,8 @@ const SEAL_EVERY: Duration = Duration::from_secs(600);
 const SEAL_ROWS: u64 = 2_000_000;
 /// Bytes of records that are sealed at once: some 2 million plain samples.
 const SEAL_BYTES: usize = if cfg!(test) { 1 << 20 } else { 50 << 20 };
-/// What is read of the journal at once, bytes.
-const READ_BYTES: usize = 1 << 16;
+/// What is read of the journal at once, rows.
+const READ_ROWS_MAX: usize = 1 << 16;
 /// How often the row count is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what is too old is dropped.
@@ -72,7 +72,7 @@ impl Iterator for Reading<'_> {
             return None;
         }
         if self.read.len() == 0 {
-            match self.log.journal().read(self.next, READ_BYTES) {
+            match self.log.journal().read(self.next, READ_ROWS_MAX) {
                 Ok(read) => self.read = read.into_iter(),
                 Err(error) => return Some(Err(error)),
             }
@@ -109,6 +109,8 @@ pub(crate) async fn run(
     let (mut waited, mut since_retain, mut counted) = (Duration::ZERO, RETAIN_EVERY, values());
     // An hour ends by itself, but what there is of it is sealed by this task.
     let mut unsummarised = keep.summaries.is_some();
+    // A full disk has kept something from being sealed.
+    let mut is_held_up = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -117,37 +119,34 @@ pub(crate) async fn run(
         waited += LOOK_EVERY;
         since_retain += LOOK_EVERY;
         let count = values();
-        // What makes room when the disk is full is for people to say; sealing needs some first.
-        if !log.has_room() {
-            continue;
-        }
-        if waited < SEAL_EVERY && count.saturating_sub(counted) < SEAL_ROWS {
-            if unsummarised {
+        let has_room = log.has_room();
+        let is_due = waited >= SEAL_EVERY || count.saturating_sub(counted) >= SEAL_ROWS;
+        if !is_due && !(is_held_up && has_room) {
+            if unsummarised && has_room {
                 unsummarised = summarise(&log, clock.now()).await?;
             }
             continue;
         }
-        (waited, counted) = (Duration::ZERO, count);
+        (waited, counted, is_held_up) = (Duration::ZERO, count, !has_room);
         let retain = (since_retain >= RETAIN_EVERY).then(|| clock.now());
         if retain.is_some() {
             since_retain = Duration::ZERO;
         }
         let stores = log.clone();
         let sealed = tokio::task::spawn_blocking(move || {
-            // A full disk must not keep the old from going: that is what makes room.
-            let sealed = seal_all(&stores);
+            // Sealing needs room. A full disk must not keep the old from going: that makes some, with what was in reserve.
+            let sealed = if has_room { seal_all(&stores) } else { Ok(()) };
             let dropped = retain.map_or(Ok(()), |now| drop_old(&stores, now, &keep));
             // Room may run out within an hour.
             let shrunk = keep.bytes.map_or(Ok(()), |most| shrink(&stores, most));
             sealed.and(dropped).and(shrunk)
         });
         match sealed.await {
-            Ok(Ok(())) => unsummarised = keep.summaries.is_some(),
+            Ok(Ok(())) => unsummarised |= keep.summaries.is_some() && has_room,
             Ok(Err(PortError::Full { doing })) => {
                 tracing::error!(doing, "no room left on the disk; sealing waits");
                 log.tell_full();
-                // Again as soon as there is room.
-                waited = SEAL_EVERY;
+                is_held_up = true;
             }
             Ok(Err(error)) => return Err(error),
             Err(panic) => tracing::error!(%panic, "sealing was ended; it is tried again"),

@@ -132,6 +132,28 @@ async fn a_full_disk_raises_an_alarm_takes_commands_and_loses_nothing_that_waits
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_disk_seals_nothing_lets_the_old_go_and_is_made_up_for_at_once() {
+    const HOUR_MS: u64 = 3_600_000;
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 1.0).await;
+    rig.wait_ms(HOUR_MS).await;
+    site.journal.leave_room(Some(0));
+    rig.shown_active("gateway/disk").await;
+    rig.wait_ms(60_000).await;
+    let (seals, looks) = (site.history.seals(), site.history.looks_for_the_old());
+    assert!(seals > 0 && looks > 0);
+    rig.wait_ms(3 * HOUR_MS).await;
+    assert_eq!(site.history.seals(), seals);
+    assert!(site.history.looks_for_the_old() >= looks + 2);
+    site.journal.leave_room(Some(100_000));
+    rig.wait_ms(5_000).await;
+    assert!(site.history.seals() > seals, "what was held up is sealed as soon as there is room");
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
 async fn replay_equals_live_from_the_journal_and_from_sealed_records() {
     for seed in 0..SEEDS {
         let site = Site::new();

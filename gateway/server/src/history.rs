@@ -12,9 +12,10 @@ use opcua::types::{
 };
 use watchfire_aggregates::{Aggregate, Configuration, Intervals, Processed, Rules, Value as Computed};
 use watchfire_model::{Instant, Kind, Sample, SignalId};
-use watchfire_pipeline::{CursorError, Recorded};
+use watchfire_pipeline::{CursorError, Recorded, Traced};
 use watchfire_ua::{instant_from_date_time, sample_to_data_value, status_to_ua};
 
+use crate::asking::{Asker, WhileWaiting};
 use crate::manager::keep_timestamps;
 use crate::trend::{self, Place, Raw, Series, Values};
 
@@ -44,6 +45,8 @@ pub(crate) struct Asked {
     pub timestamps: TimestampsToReturn,
     /// Values that one answer may hold for this node.
     pub values_max: u32,
+    /// Whose answer it is.
+    pub asker: Asker,
 }
 
 /// Nodes of a request whose signals are prepared together.
@@ -96,9 +99,8 @@ pub(crate) async fn raw(
         0 => asked.values_max,
         most => most.min(asked.values_max),
     };
-    let (recorded, signal) = (recorded.clone(), asked.signal);
-    let read = move || raw.read(&*recorded.trace(signal)?, usize::try_from(most).unwrap_or(1));
-    let Values { samples, next } = match off_the_runtime(read).await {
+    let most = usize::try_from(most).unwrap_or(1);
+    let Values { samples, next } = match asked.read(recorded, move |trace| raw.read(trace, most)).await {
         Ok(values) => values,
         Err(status) => return status,
     };
@@ -130,10 +132,8 @@ pub(crate) async fn processed(
             None => return StatusCode::BadContinuationPointInvalid,
         },
     };
-    let (recorded, signal) = (recorded.clone(), asked.signal);
     let most = asked.values_max.into();
-    let read = move || series.read(&*recorded.trace(signal)?, most);
-    let (values, next) = match off_the_runtime(read).await {
+    let (values, next) = match asked.read(recorded, move |trace| series.read(trace, most)).await {
         Ok(values) => values,
         Err(status) => return status,
     };
@@ -156,16 +156,15 @@ pub(crate) async fn at_times(
     let times: Option<Vec<Instant>> =
         details.req_times.iter().flatten().map(|time| instant_from_date_time(time, None)).collect();
     let Some(times) = times.filter(|times| !times.is_empty()) else { return StatusCode::BadInvalidArgument };
-    if times.len() > VALUES_MAX as usize {
+    // Such a read is answered at once: it has no continuation points.
+    if times.len() > asked.values_max as usize {
         return StatusCode::BadTooManyOperations;
     }
     if asked.kind == Kind::Text {
         return StatusCode::BadHistoryOperationUnsupported;
     }
-    let (recorded, signal, rules) = (recorded.clone(), asked.signal, asked.rules(Configuration::default()));
-    let simple = details.use_simple_bounds;
-    let read = move || trend::at_times(&*recorded.trace(signal)?, &times, simple, &rules);
-    match off_the_runtime(read).await {
+    let (simple, rules) = (details.use_simple_bounds, asked.rules(Configuration::default()));
+    match asked.read(recorded, move |trace| trend::at_times(trace, &times, simple, &rules)).await {
         Ok(values) => {
             let values = values.iter().map(|value| asked.computed(value)).collect();
             node.set_result(HistoryData { data_values: Some(values) });
@@ -176,6 +175,25 @@ pub(crate) async fn at_times(
 }
 
 impl Asked {
+    /// Reads what was recorded of the node's signal, which blocks, for as long as somebody waits for it.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        recorded: &Arc<dyn Recorded>,
+        read: impl FnOnce(&dyn Traced) -> Result<T, CursorError> + Send + 'static,
+    ) -> Result<T, StatusCode> {
+        // It goes with this call, wherever that is given up.
+        let request = Arc::new(());
+        let (recorded, signal, waiting) = (recorded.clone(), self.signal, self.asker.waits_for(&request));
+        let reading = move || {
+            let trace = recorded.trace(signal)?;
+            match read(&WhileWaiting(&*trace, &waiting)) {
+                Err(_) if !waiting.is_on() => Ok(None),
+                read => read.map(Some),
+            }
+        };
+        off_the_runtime(reading).await?.ok_or(StatusCode::BadSessionClosed)
+    }
+
     fn rules(&self, configuration: Configuration) -> Rules {
         Rules { configuration, stepped: self.kind != Kind::Real }
     }

@@ -22,6 +22,7 @@ use opcua::types::{
 use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind};
 
+use crate::asking::Asker;
 use crate::attempts;
 use crate::audit_event::{AuditEvent, Outcome};
 use crate::browse;
@@ -113,7 +114,8 @@ impl Manager {
                 Err(StatusCode::BadUserAccessDenied)
             }
             Some(Node::Signal(signal)) => {
-                Ok(Asked { signal: signal.id, kind: self.shared.values().kind(&signal), timestamps, values_max })
+                let (asker, kind) = (Asker::of(context), self.shared.values().kind(&signal));
+                Ok(Asked { signal: signal.id, kind, timestamps, values_max, asker })
             }
             Some(_) => Err(StatusCode::BadHistoryOperationUnsupported),
             None => Err(StatusCode::BadNodeIdUnknown),

@@ -164,7 +164,7 @@ impl Call {
         let done = |()| Vec::new();
         let method = match self.what {
             What::Refresh { item } => return self.refresh(item, shared, context).await.map(done),
-            What::ResetFigures => return self.reset_figures(shared, context).map(done),
+            What::ResetFigures => return self.reset_figures(shared, context).await.map(done),
             What::Groups => return self.groups(shared, context).map(|groups| vec![groups]),
             What::Change(method) => method,
         };
@@ -210,19 +210,24 @@ impl Call {
         refresh::begin(shared, context, subscription, ids.next()).await.map_err(Refusal::Status)
     }
 
-    fn reset_figures(&self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
-        let space = shared.space.read();
-        let area = match own_text(&self.object).and_then(|name| Node::find(&space, name)) {
-            Some(Node::AreaPart(path, AreaPart::Metrics)) => path,
-            Some(_) => return Err(StatusCode::BadMethodInvalid.into()),
-            None => return Err(StatusCode::BadNodeIdUnknown.into()),
-        };
+    /// The area whose figures it is called on.
+    fn area(&self, shared: &Shared) -> Result<Arc<str>, StatusCode> {
+        match own_text(&self.object).and_then(|name| Node::find(&shared.space.read(), name)) {
+            Some(Node::AreaPart(path, AreaPart::Metrics)) => Ok(path),
+            Some(_) => Err(StatusCode::BadMethodInvalid),
+            None => Err(StatusCode::BadNodeIdUnknown),
+        }
+    }
+
+    /// Answers once it is kept, as for any command.
+    async fn reset_figures(&self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
+        let area = self.area(shared)?;
         if !shared.users.may(&context.token, Operation::Reset) {
             return Err(StatusCode::BadUserAccessDenied.into());
         }
         self.expect(0)?;
         tracing::info!(area = &*area, user = name_of(&context.token), "figures of alarms begin anew");
-        shared.figures.reset(&area, shared.clock.now());
+        shared.figures.reset(&area, shared.clock.now()).await;
         Ok(())
     }
 

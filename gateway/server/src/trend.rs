@@ -2,12 +2,16 @@
 //! another, in either direction, with bounds, some at a time; processed values; values at given times. Pure over
 //! [`Traced`]; knows no OPC UA node.
 
+mod around;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use watchfire_aggregates::{Aggregate, Bounds, Intervals, Point, Processed, Processor, Rules, interpolate_at};
+use watchfire_aggregates::{Aggregate, Intervals, Point, Processed, Processor, Rules};
 use watchfire_model::{Instant, Rows, Sample, StatusCode, Summary, Unit};
 use watchfire_pipeline::{CursorError, Page, Stretch, Traced, walk};
+
+pub(crate) use around::at_times;
 
 /// How far back is looked at first; twice as far each time nothing or not enough was there.
 const LOOK_BACK: Duration = Duration::from_secs(60);
@@ -285,23 +289,6 @@ fn summarised_after(trace: &dyn Traced, unit: Unit, time: Instant) -> Result<Opt
     Ok(first)
 }
 
-/// The values at given times, in their order; between two recorded ones what lies between them.
-pub(crate) fn at_times(
-    trace: &dyn Traced,
-    times: &[Instant],
-    simple: bool,
-    rules: &Rules,
-) -> Result<Vec<Processed>, CursorError> {
-    let bounds = if simple { Bounds::Simple } else { Bounds::Interpolated };
-    let mut values = Vec::with_capacity(times.len());
-    for time in times {
-        let mut around = before(trace, *time)?;
-        around.extend(after(trace, *time)?);
-        values.push(interpolate_at(&around, *time, bounds, rules));
-    }
-    Ok(values)
-}
-
 fn points(rows: &Rows) -> impl Iterator<Item = Point> + '_ {
     let columns = rows.time.iter().zip(&rows.value).zip(&rows.status).enumerate();
     columns.map(|(row, ((time, value), status))| Point {
@@ -322,22 +309,6 @@ fn before(trace: &dyn Traced, time: Instant) -> Result<Vec<Point>, CursorError> 
         found.push(Point::from(&sample));
     }
     found.reverse();
-    Ok(found)
-}
-
-/// The values from a time on up to the first good one after it.
-fn after(trace: &dyn Traced, time: Instant) -> Result<Vec<Point>, CursorError> {
-    let (mut next, mut found) = (Some(time), Vec::new());
-    while let Some(from) = next {
-        let Page { rows, rest } = trace.page(from, Instant::MAX)?;
-        for point in points(&rows) {
-            found.push(point);
-            if (point.status.is_good() && point.time > time) || found.len() > NEIGHBOURS_MAX {
-                return Ok(found);
-            }
-        }
-        next = rest;
-    }
     Ok(found)
 }
 

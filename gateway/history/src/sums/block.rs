@@ -11,7 +11,7 @@ use watchfire_model::{Instant, Lsn, SignalId, Summary, Unit};
 
 use super::codec::{decode, encode, put_bytes};
 use crate::bytes::{Reader, put_count, put_varint};
-pub use crate::hours::{Hour, hour_of};
+pub use crate::hours::{Hour, begin_of, hour_of};
 use crate::key_value::{Pair, VALUE_BYTES_MAX};
 
 /// Signals of a block.
@@ -22,11 +22,6 @@ const HOURS: u8 = 0;
 const MINUTES: u8 = 1;
 /// Bytes of what a block says of itself as a whole, before its entries.
 const SUM_BYTES: usize = 4;
-
-/// When an hour begins.
-pub fn begin_of(hour: Hour) -> Instant {
-    Instant::from_ns(i64::from(hour).saturating_mul(Unit::Hour.length_ns()))
-}
 
 /// The block of a signal.
 pub const fn block_of(signal: SignalId) -> u32 {

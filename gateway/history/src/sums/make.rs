@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use watchfire_model::{Instant, Lsn, Rows, SignalId, Summary, Unit};
+use watchfire_model::{Instant, Lsn, Quality, Rows, SignalId, Summary, Unit};
 use watchfire_pipeline::without_repeated;
 
 use super::block::{Entry, Hour, begin_of, encode_minutes, hour_of, read_minutes};
@@ -34,7 +34,7 @@ struct Hourly {
 
 /// Summarises some hours of a signal, given in their order, from all of its chunks that may touch them, given in the
 /// order of the log. `before` is what is known of each hour, and up to which record it was looked at: where its samples
-/// are no longer all there, later ones are blended into it. Hours without samples are left out; `None` when a chunk is
+/// are no longer all there, later ones are blended into it, but for those that only say how a node stood. Hours without samples are left out; `None` when a chunk is
 /// damaged.
 pub fn entries(
     signal: SignalId,
@@ -42,17 +42,19 @@ pub fn entries(
     hours: &[Hour],
     before: &BTreeMap<Hour, (Lsn, Entry)>,
 ) -> Option<BTreeMap<Hour, Entry>> {
-    let all = hourly(signal, pieces.iter(), hours)?;
+    let all = hourly(signal, pieces.iter(), hours, &|_| true)?;
     let mut entries: BTreeMap<Hour, Entry> =
         all.into_iter().map(|(hour, hourly)| (hour, hourly.into_entry(hour))).collect();
     for (hour, (upto, old)) in before {
         let Some(one) = &old.hour else { continue };
-        let known = hourly(signal, pieces.iter().filter(|piece| piece.last <= *upto), &[*hour])?;
+        let known = hourly(signal, pieces.iter().filter(|piece| piece.last <= *upto), &[*hour], &|_| true)?;
         let kept = known.get(hour).map_or(0, Hourly::rows);
         if kept >= one.rows() {
             continue;
         }
-        let later = hourly(signal, pieces.iter().filter(|piece| piece.last > *upto), &[*hour])?;
+        // A node that is watched anew tells again what it told long ago: that was counted when it came.
+        let is_news = |quality: Quality| !quality.has(Quality::INITIAL);
+        let later = hourly(signal, pieces.iter().filter(|piece| piece.last > *upto), &[*hour], &is_news)?;
         entries.insert(*hour, blended(*hour, old, later.into_values().next()));
     }
     Some(entries)
@@ -102,10 +104,12 @@ impl Hourly {
     }
 }
 
+/// What some hours of a signal come to from the samples in some chunks whose quality says that they count.
 fn hourly<'p>(
     signal: SignalId,
     pieces: impl Iterator<Item = &'p Piece>,
     hours: &[Hour],
+    counts: &dyn Fn(Quality) -> bool,
 ) -> Option<BTreeMap<Hour, Hourly>> {
     let mut made = BTreeMap::new();
     let (Some(first), Some(last)) = (hours.first(), hours.last()) else { return Some(made) };
@@ -142,20 +146,21 @@ fn hourly<'p>(
             rows.append(&mut Chunk::decode(signal, &piece.bytes)?.0);
         }
         let rows = without_repeated(sorted(rows));
-        add(&rows, hours, &mut made);
+        add(&rows, hours, counts, &mut made);
     }
     Some(made)
 }
 
-/// Adds rows, which are sorted by time, to the hours they lie in.
-fn add(rows: &Rows, hours: &[Hour], made: &mut BTreeMap<Hour, Hourly>) {
+/// Adds those rows that count, all of which are sorted by time, to the hours they lie in.
+fn add(rows: &Rows, hours: &[Hour], counts: &dyn Fn(Quality) -> bool, made: &mut BTreeMap<Hour, Hourly>) {
+    let is_counted = |row: &usize| rows.quality.get(*row).is_some_and(|quality| counts(*quality));
     let mut row = 0;
     while let Some(hour) = rows.time.get(row).map(|time| hour_of(*time)) {
         let after = hour.map_or(Instant::default(), |hour| begin_of(hour + 1));
         let end = rows.time.partition_point(|time| *time < after).max(row + 1);
         if let Some(hour) = hour.filter(|hour| hours.binary_search(hour).is_ok()) {
             let hourly = made.entry(hour).or_default();
-            (row..end).for_each(|row| hourly.add(rows, row));
+            (row..end).filter(is_counted).for_each(|row| hourly.add(rows, row));
         }
         row = end;
     }
@@ -163,7 +168,7 @@ fn add(rows: &Rows, hours: &[Hour], made: &mut BTreeMap<Hour, Hourly>) {
 
 #[cfg(test)]
 mod tests {
-    use watchfire_model::{Quality, StatusCode};
+    use watchfire_model::StatusCode;
 
     use super::*;
 

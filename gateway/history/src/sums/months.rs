@@ -35,7 +35,8 @@ pub struct Sums {
     /// What is being done, and what had been looked at when there was nothing to do.
     pub(super) work: Mutex<Option<Work>>,
     pub(super) idle_at: Mutex<Option<(watchfire_model::Lsn, Hour)>>,
-    /// Samples are damaged, so that nothing can be summarised.
+    /// Something cannot be read or written, be it a damaged sample or that the system refuses it: nothing more is
+    /// summarised until the next start.
     pub(super) is_stalled: AtomicBool,
 }
 

@@ -24,7 +24,7 @@ const HOURS_MAX: usize = 1 << 14;
 /// A bucket with samples of no more hours is believed to have some of every signal in each.
 pub const NARROW_HOURS: u64 = 3;
 /// So many hours that are still to come are put off: a device's clock may be ahead by some days. Of later ones samples
-/// tell.
+/// tell, unless their month has summaries.
 const AHEAD_HOURS: u32 = if cfg!(test) { 48 } else { 240 };
 /// So many months that have no summaries yet are begun for one bucket: what has samples of more is a device that makes
 /// up its times, and of those of other months samples tell.
@@ -96,9 +96,11 @@ impl Open {
         self.first
     }
 
-    /// Whether it is put off; `None` where it is not summarised at all.
-    fn puts_off(&self, hour: Hour) -> Option<bool> {
-        (hour <= self.last.saturating_add(AHEAD_HOURS)).then_some(hour >= self.first)
+    /// Whether it is put off; `None` where it is not summarised at all. What lies far ahead is put off in a month that
+    /// is known, since its summary may be there: then it is our clock that was set back.
+    fn puts_off(&self, hour: Hour, ledger: &Ledger) -> Option<bool> {
+        let is_near = hour <= self.last.saturating_add(AHEAD_HOURS);
+        (is_near || ledger.months.contains_key(&month_of(hour))).then_some(hour >= self.first)
     }
 }
 
@@ -119,8 +121,8 @@ pub fn next(buckets: &Buckets<'_>, ledger: &Ledger, open: Open) -> Result<Option
         }
     }
     plan.add_more(buckets)?;
-    plan.put_off = plan.marks.keys().copied().filter(|hour| open.puts_off(*hour) == Some(true)).collect();
-    plan.marks.retain(|hour, _| open.puts_off(*hour) == Some(false));
+    plan.put_off = plan.marks.keys().copied().filter(|hour| open.puts_off(*hour, ledger) == Some(true)).collect();
+    plan.marks.retain(|hour, _| open.puts_off(*hour, ledger) == Some(false));
     Ok((plan.upto > ledger.upto || !plan.marks.is_empty()).then_some(plan))
 }
 
@@ -150,7 +152,7 @@ fn marks_by(mut walk: Walk, ledger: &Ledger, open: Open) -> Result<BTreeMap<Hour
     let mut begun: Option<BTreeSet<Month>> = None;
     while let Some((signal, bytes)) = walk.next()? {
         let Some(hours) = hours_of(signal, &bytes) else { return Err(walk.damaged(signal)) };
-        for hour in hours.into_iter().filter(|hour| *hour >= FIRST_HOUR && open.puts_off(*hour).is_some()) {
+        for hour in hours.into_iter().filter(|hour| *hour >= FIRST_HOUR && open.puts_off(*hour, ledger).is_some()) {
             let counts = |begun: &BTreeSet<Month>| {
                 let month = month_of(hour);
                 begun.contains(&month) || ledger.months.contains_key(&month)

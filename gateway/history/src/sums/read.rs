@@ -13,6 +13,7 @@ use super::walk::Buckets;
 use crate::bucket;
 use crate::chunk::Chunk;
 use crate::history::SledHistory;
+use crate::hours::Hours;
 use crate::key_value::KeyValue;
 use crate::store::Store;
 
@@ -21,6 +22,9 @@ const TOLD_MAX: usize = 4096;
 /// Buckets that are not summarised yet among which a signal is looked for; while there are more, samples tell.
 const PENDING_MAX: usize = 256;
 const MINUTES: i64 = 60;
+
+/// The hours of a bucket, and from when to when a signal has samples in it.
+type Pending = (Hours, (Instant, Instant));
 
 /// A signal in one hour.
 struct Known {
@@ -48,10 +52,10 @@ impl SledHistory {
         }
         let Some(pending) = self.pending(signal, ledger.upto, from, to)? else { return Ok(answer) };
         let is_pending = |hour: Hour| {
-            ledger.put_off.contains(&hour)
-                || pending
-                    .iter()
-                    .any(|(first, last)| *first < begin_of(hour.saturating_add(1)) && begin_of(hour) <= *last)
+            let (begin, end) = (begin_of(hour), begin_of(hour.saturating_add(1)));
+            let touches =
+                |(hours, (earliest, latest)): &Pending| hours.touch(hour, hour) && *earliest < end && begin <= *latest;
+            ledger.put_off.contains(&hour) || pending.iter().any(touches)
         };
         let months = ledger.months.range(month_of(first)..=month_of(last)).map(|(month, _)| month.clone());
         for month in months.collect::<Vec<Month>>() {
@@ -91,34 +95,30 @@ impl SledHistory {
         Ok(answer)
     }
 
-    /// From when to when a signal has samples in `from..to` that were sealed after `upto`; `None` when there is too much
-    /// to look through.
+    /// When a signal has samples in `from..to` that were sealed after `upto`; `None` when there is too much to look
+    /// through.
     fn pending(
         &self,
         signal: SignalId,
         upto: Lsn,
         from: Instant,
         to: Instant,
-    ) -> Result<Option<Vec<(Instant, Instant)>>, PortError> {
+    ) -> Result<Option<Vec<Pending>>, PortError> {
         let buckets = Buckets { stay_open: true, ..self.buckets() };
         let places = buckets.after(upto, PENDING_MAX + 1)?;
         if places.len() > PENDING_MAX {
             return Ok(None);
         }
         let mut pending = Vec::new();
-        for place in places.iter().filter(|place| {
-            // The hour in which the span begins or ends counts as a whole.
-            place
-                .head
-                .span
-                .is_some_and(|(first, last)| Unit::Hour.begin(first) < to && from.minus(Unit::Hour.length()) <= last)
-        }) {
+        // The hour in which it begins or ends counts as a whole.
+        let (first, last) = (hour_of(from).unwrap_or_default(), hour_of(to).unwrap_or_default());
+        for place in places.iter().filter(|place| place.head.touched().touch(first, last)) {
             buckets.with(place.slot, |store| {
                 let directory = bucket::directory(store, &place.head)?;
                 if let Some(bytes) = bucket::chunk(store, &place.head, directory.as_ref(), signal)? {
                     // One that is damaged is told of by whoever reads samples.
                     let extent = Chunk::extent(signal, &bytes).map(|(first, last, _)| (first, last));
-                    pending.extend(extent.or(place.head.span));
+                    pending.extend(extent.or(place.head.span).map(|extent| (place.head.touched(), extent)));
                 }
                 Ok(())
             })?;

@@ -166,7 +166,8 @@ impl SledHistory {
         if is_new {
             hours.iter().try_for_each(|hour| self.clear(&store, *hour))?;
         }
-        let marks = hours.iter().map(|hour| plan.marks.get(hour).cloned().flatten());
+        // Buckets that were looked at before may have been left out of an hour that is new: all of it is made.
+        let marks = hours.iter().map(|hour| plan.marks.get(hour).cloned().flatten().filter(|_| !is_new));
         let marks = marks.collect::<Option<Vec<_>>>().map(|marks| marks.into_iter().flatten().collect());
         Ok(Turn::new((lists, is_new), marks, (places, buckets.sealed), store))
     }

@@ -165,6 +165,37 @@ fn a_gateway_passes_over_records_that_are_damaged_and_trends_are_refused() {
 }
 
 #[test]
+fn a_gateway_passes_over_gaps_that_are_damaged_and_whoever_lists_them_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = records(43, 60, 1);
+    drop(sealed(folder.path(), &written));
+    let everything = |history: &SledHistory| {
+        let (mut found, mut next) = (Vec::new(), Some(Lsn(1)));
+        while let Some(from) = next {
+            let more = history.gaps(from, history.sealed(), (Instant::MIN, Instant::MAX))?;
+            found.extend(more.gaps.into_iter().map(|(lsn, _)| lsn));
+            next = more.rest;
+        }
+        Ok::<_, watchfire_pipeline::PortError>(found)
+    };
+    let whole = everything(&small(folder.path())).unwrap();
+    let store = Store::open(&place(folder.path(), 1), 1 << 20).unwrap();
+    let (key, mut bytes) = store.at_or_after(&crate::bucket::key(Lsn(21), 4, 0, 0)).unwrap().unwrap();
+    bytes[1] ^= 4;
+    store.write(vec![vec![Change::Put(key, bytes)]]).unwrap();
+    store.commit().unwrap();
+    store.close().unwrap();
+    assert!(everything(&small(folder.path())).is_err());
+    let history = small(folder.path()).that_goes_on();
+    let left = everything(&history).unwrap();
+    let expected: Vec<Lsn> = whole.iter().filter(|lsn| !(21..=40).contains(&lsn.0)).copied().collect();
+    assert!(expected.len() < whole.len() && expected.last().is_some_and(|last| last.0 > 40));
+    assert_eq!(left, expected);
+    everything(&history).unwrap();
+    assert_eq!(history.given_up().len(), 1, "told once");
+}
+
+#[test]
 fn what_a_database_puts_beside_its_file_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let history = small(folder.path());

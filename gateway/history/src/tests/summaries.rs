@@ -10,12 +10,12 @@ use crate::SledHistory;
 use crate::slot::Slot;
 
 /// Where an hour begins, and a month.
-const START_S: i64 = 1_798_761_600;
+pub const START_S: i64 = 1_798_761_600;
 const HOUR_S: i64 = 3600;
 const SIGNALS: u32 = 40;
 
 /// Frames of a minute each in which every signal has three samples, one of them bad now and then; a fast one has ten.
-fn minutes(first: u64, from_s: i64, count: u64, quality: Quality) -> Vec<Record> {
+pub fn minutes(first: u64, from_s: i64, count: u64, quality: Quality) -> Vec<Record> {
     let mut dice = Dice(first);
     let mut body = |minute: u64| {
         let begin_s = from_s + i64::try_from(minute).unwrap() * 60;
@@ -35,7 +35,7 @@ fn minutes(first: u64, from_s: i64, count: u64, quality: Quality) -> Vec<Record>
     (0..count).map(|minute| Record { lsn: Lsn(first + minute), body: body(minute) }).collect()
 }
 
-fn at(s: i64) -> Instant {
+pub fn at(s: i64) -> Instant {
     Instant::from_s(START_S + s)
 }
 
@@ -124,7 +124,7 @@ fn what_comes_late_has_its_hours_made_anew() {
     history.seal(&[Record { lsn: Lsn(211), body }]).unwrap();
     let from = |told: &[Told]| told.iter().map(|told| told.from).collect::<Vec<_>>();
     let before = told(&history, 3, Unit::Hour, at(0), at(9 * HOUR_S));
-    assert_eq!(from(&before), [at(3 * HOUR_S)], "until then samples tell");
+    assert_eq!(from(&before), [at(HOUR_S), at(3 * HOUR_S)], "until then samples tell of its hours");
     assert_eq!(told(&history, 4, Unit::Hour, at(0), at(9 * HOUR_S)).len(), 4, "of others summaries do");
     summarise(&history, at(4 * HOUR_S + 600));
     let after = told(&history, 3, Unit::Hour, at(0), at(9 * HOUR_S));
@@ -266,7 +266,7 @@ fn a_day_that_is_damaged_stops_summaries_and_nothing_else() {
 }
 
 /// The same with another signal, whose clock says something else.
-fn with_clock_of(records: Vec<Record>, signal: u32, clock: impl Fn(u64) -> Instant) -> Vec<Record> {
+pub fn with_clock_of(records: Vec<Record>, signal: u32, clock: impl Fn(u64) -> Instant) -> Vec<Record> {
     let add = |mut record: Record| {
         if let RecordBody::Data(frame) = &mut record.body {
             let time = clock(record.lsn.0);
@@ -318,6 +318,81 @@ fn of_a_device_that_makes_up_its_times_samples_tell() {
     let (from, to) = (Instant::from_s(946_684_800), Instant::from_s(1_300_000_000));
     assert!(tells_what_samples_say(&history, [77].into_iter(), from, to) > 12);
     assert!(history.verify().faults.is_empty());
+}
+
+/// A frame of late values of one signal.
+fn late(lsn: u64, signal: u32, quality: Quality, times: impl Iterator<Item = i64>) -> Record {
+    let mut rows = Rows::default();
+    times.for_each(|s| rows.push(SignalId(signal), at(s), 777.0, StatusCode::GOOD, quality, 0));
+    Record { lsn: Lsn(lsn), body: RecordBody::Data(Frame { now: at(0), rows, ..Frame::default() }) }
+}
+
+#[test]
+fn months_that_a_bucket_was_too_wide_for_are_made_with_all_their_signals_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    // As imported from a table that is sorted by signal: half a year of one, then of one of another block.
+    let half_a_year = || (-180..0).map(|day| day * 24 * HOUR_S);
+    for (signal, lsn) in [(3, 1), (70, 2), (140, 3)] {
+        history.seal(&[late(lsn, signal, Quality::LATE, half_a_year())]).unwrap();
+        summarise(&history, at(HOUR_S));
+    }
+    let count = tells_what_samples_say(&history, [3, 70, 140].into_iter(), at(-200 * 24 * HOUR_S), at(HOUR_S));
+    assert_eq!(count, 3 * 180);
+}
+
+#[test]
+fn a_month_that_was_dropped_before_its_samples_is_made_with_all_its_signals() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = three_hours(folder.path());
+    let before = (-45..-35).map(|day| day * 24 * HOUR_S);
+    history.seal(&[late(211, 3, Quality::LATE, before.clone())]).unwrap();
+    summarise(&history, at(4 * HOUR_S + 300));
+    history.retain_summaries(at(0)).unwrap();
+    assert_eq!(told(&history, 3, Unit::Hour, at(-60 * 24 * HOUR_S), at(-24 * HOUR_S)), []);
+    history.seal(&[late(212, 70, Quality::LATE, before)]).unwrap();
+    summarise(&history, at(4 * HOUR_S + 300));
+    let count = tells_what_samples_say(&history, [3, 70].into_iter(), at(-60 * 24 * HOUR_S), at(-24 * HOUR_S));
+    assert_eq!(count, 2 * 10);
+}
+
+#[test]
+fn a_value_that_stood_since_before_the_samples_that_are_kept_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let set = [late(1, 3, Quality::NONE, [9].into_iter())];
+    history.seal(&set).unwrap();
+    minutes(2, START_S + 30 * HOUR_S, 60, Quality::NONE).chunks(10).for_each(|part| history.seal(part).unwrap());
+    summarise(&history, at(32 * HOUR_S));
+    let before = told(&history, 3, Unit::Hour, at(0), at(HOUR_S));
+    history.retain(at(24 * HOUR_S)).unwrap();
+    history.retain(at(24 * HOUR_S)).unwrap();
+    assert!(range(&history, SignalId(3), at(0), at(HOUR_S)).unwrap().is_empty(), "the day has gone");
+    for lsn in 62..65 {
+        // Its server tells it again whenever it is connected to.
+        let mut again = late(lsn, 3, Quality::INITIAL, [9].into_iter());
+        if let RecordBody::Data(frame) = &mut again.body {
+            frame.now = at(33 * HOUR_S);
+        }
+        history.seal(&[again]).unwrap();
+        summarise(&history, at(34 * HOUR_S));
+        let after = told(&history, 3, Unit::Hour, at(0), at(HOUR_S));
+        assert_eq!(format!("{after:?}"), format!("{before:?}"));
+    }
+    assert_eq!(before[0].summary.as_ref().unwrap().rows(), 1);
+}
+
+#[test]
+fn what_came_late_while_the_clock_lay_behind_is_summarised_once_it_is_right_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = three_hours(folder.path());
+    summarise(&history, at(4 * HOUR_S + 300));
+    // What a lost source had, fetched when the machine's clock had been set back by twenty days.
+    history.seal(&[late(211, 70, Quality::LATE, (0..4).map(|hour| hour * HOUR_S + 9))]).unwrap();
+    summarise(&history, at(4 * HOUR_S + 600 - 20 * 24 * HOUR_S));
+    tells_what_samples_say(&history, [3, 70].into_iter(), at(0), at(9 * HOUR_S));
+    summarise(&history, at(4 * HOUR_S + 900));
+    assert_eq!(tells_what_samples_say(&history, [3, 70].into_iter(), at(0), at(9 * HOUR_S)), 4 + 4);
 }
 
 #[test]

@@ -253,10 +253,21 @@ fn a_folder_of_an_earlier_layout_is_taken_up_and_one_of_a_later_layout_is_refuse
         change(folder.path(), "ctl", |_| vec![Change::Put(named(Kind::Meta, "schema"), vec![9])], true);
         let refused = told(folder.path()).remove(0);
         assert!(
-            refused.contains("layout 9") && refused.contains("up to 4") && refused.contains("later one"),
+            refused.contains("layout 9") && refused.contains("up to 5") && refused.contains("later one"),
             "{refused}"
         );
     }
+}
+
+#[test]
+fn a_folder_of_layout_4_is_taken_up_as_it_is_and_its_program_refuses_it_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(filled(folder.path(), 100));
+    change(folder.path(), "ctl", |_| vec![Change::Put(named(Kind::Meta, "schema"), vec![4])], true);
+    let history = SledHistory::open(folder.path()).unwrap();
+    assert_eq!(bits(&all(&history, Lsn(1), 1000)), bits(&records(20, 100, 600)));
+    assert_eq!(history.ctl().store().get(&named(Kind::Meta, "schema")).unwrap(), Some(vec![5]));
+    assert!(history.verify().faults.is_empty());
 }
 
 #[test]

@@ -62,7 +62,7 @@ async fn figures_outlive_a_kill_a_seal_and_a_stop() {
 
     let rig = Rig::start(&site).await;
     assert_eq!(counted(&site, &rig), then, "from what was kept at the end");
-    rig.figures.reset("area", site.now());
+    rig.figures.reset("area", site.now()).await;
     rig.stop().await;
     let rig = Rig::start(&site).await;
     assert_eq!(counted(&site, &rig), (then.0, 1, 1, 0), "a reset is kept, too");
@@ -93,10 +93,58 @@ async fn what_was_tried_by_those_who_may_not_is_kept_with_the_figures() {
     let rig = Rig::start(&site).await;
     let three = Tried { suppressions: 1, changes: 2 };
     assert_eq!(tried(&rig), [both, three, Tried::default()]);
-    rig.figures.reset("area", site.now());
+    rig.figures.reset("area", site.now()).await;
     rig.stop().await;
     let rig = Rig::start(&site).await;
     assert_eq!(tried(&rig), [both, Tried::default(), Tried::default()], "a reset is kept, too");
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_that_were_answered_to_begin_anew_do_so_after_a_kill() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    alarm(&rig, 2).await;
+    rig.figures.tried(&["area".into()], Tried::CHANGE);
+    assert!(counted(&site, &rig).3 >= 2);
+    rig.figures.reset("area", site.now()).await;
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.lose_what_is_not_durable();
+
+    let rig = Rig::start(&site).await;
+    assert_eq!((counted(&site, &rig).3, rig.figures.tried_in("area")), (0, Tried::default()));
+    // On a full disk nobody is answered before there is room.
+    alarm(&rig, 1).await;
+    site.history.leave_room(false);
+    let (figures, now) = (rig.figures.clone(), site.now());
+    let reset = tokio::spawn(async move { figures.reset("area", now).await });
+    rig.wait_ms(60_000).await;
+    assert!(!reset.is_finished());
+    site.history.leave_room(true);
+    reset.await.unwrap();
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.lose_what_is_not_durable();
+
+    let rig = Rig::start(&site).await;
+    assert_eq!(counted(&site, &rig).3, 0);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_disk_kept_from_being_kept_is_kept_at_the_end() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.figures.tried(&["area".into()], Tried::CHANGE);
+    site.history.leave_room(false);
+    rig.wait_ms(1_800_000).await;
+    site.history.leave_room(true);
+    rig.stop().await;
+
+    let rig = Rig::start(&site).await;
+    assert_eq!(rig.figures.tried_in("area"), Tried::CHANGE);
     rig.stop().await;
 }
 

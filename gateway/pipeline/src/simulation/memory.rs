@@ -177,8 +177,11 @@ struct Sealed {
     checkpoints: BTreeMap<String, Checkpoint>,
     notes: BTreeMap<String, Vec<u8>>,
     broken: Vec<String>,
-    /// How often records were sealed.
+    /// How often records were sealed, and how often it was looked what is too old.
     seals: usize,
+    looks: usize,
+    /// No checkpoint fits on the disk.
+    is_full: bool,
 }
 
 /// The store of record. It watches that nothing is saved that rests on what could still be lost.
@@ -201,6 +204,15 @@ impl MemoryHistory {
 
     pub fn seals(&self) -> usize {
         self.0.lock().seals
+    }
+
+    pub fn looks_for_the_old(&self) -> usize {
+        self.0.lock().looks
+    }
+
+    /// From now on checkpoints fit on the disk, or do not.
+    pub fn leave_room(&self, is_room: bool) {
+        self.0.lock().is_full = !is_room;
     }
 
     /// No detector finds a state of its own.
@@ -326,6 +338,9 @@ impl History for MemoryHistory {
         if checkpoint.frame > durable {
             inner.broken.push(format!("a checkpoint of frame {} while only {durable} is durable", checkpoint.frame));
         }
+        if inner.is_full {
+            return Err(PortError::Full { doing: "saving a checkpoint".to_owned() });
+        }
         inner.checkpoints.insert(checkpoint.binding.clone(), checkpoint.clone());
         Ok(())
     }
@@ -335,6 +350,7 @@ impl History for MemoryHistory {
     }
 
     fn retain(&self, _: Instant) -> Result<(), PortError> {
+        self.0.lock().looks += 1;
         Ok(())
     }
 

@@ -229,6 +229,27 @@ async fn values_between_recorded_ones_are_read_at_given_times() {
 }
 
 #[tokio::test]
+async fn more_times_than_an_answer_holds_values_are_refused() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let oil = HistoryReadValueId { node_id: own("signal:press/oil"), ..HistoryReadValueId::default() };
+    for (times, nodes, expected) in [
+        (20, 100, StatusCode::Good),
+        (1_001, 100, StatusCode::BadTooManyOperations),
+        (10_001, 1, StatusCode::BadTooManyOperations),
+    ] {
+        let times = (0..times).map(|s| ua(after_noon(s))).collect();
+        let details = ReadAtTimeDetails { req_times: Some(times), use_simple_bounds: true };
+        let action = HistoryReadAction::ReadAtTimeDetails(details);
+        let nodes = vec![oil.clone(); nodes];
+        let read = hmi.session.history_read(action, TimestampsToReturn::Both, false, &nodes);
+        assert!(read.await.unwrap().iter().all(|result| result.status_code == expected), "{expected}");
+    }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
 async fn the_server_says_which_history_it_has_and_which_aggregates_it_computes() {
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;

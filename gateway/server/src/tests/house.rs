@@ -217,7 +217,15 @@ impl House {
         let engine = Arc::new(Mutex::new(Engine::default()));
         let (annunciator, shown, log, counts) = (engine.clone(), surface.clone(), recorded.clone(), figures.clone());
         let annunciating = tokio::spawn(async move {
-            while let Some(request) = requests.recv().await {
+            loop {
+                let request = tokio::select! {
+                    change = counts.asked() => {
+                        counts.is_kept(change);
+                        continue;
+                    }
+                    request = requests.recv() => request,
+                };
+                let Some(request) = request else { break };
                 let answer = annunciator.lock().command(&request.command, Lsn(1)).map(|transitions| {
                     log.record(&transitions);
                     count(&counts, &transitions);
