@@ -18,7 +18,7 @@ use watchfire_pipeline::{Arrival, Inlet};
 use watchfire_ua::{Kinds, status_from_ua};
 
 use crate::browse::{BrowseLimits, Browser};
-use crate::convert::Part;
+use crate::convert::{Converter, Part};
 use crate::error::is_lost;
 use crate::events::EventReader;
 use crate::examine::{Examined, examine};
@@ -147,7 +147,7 @@ impl Setup {
     }
 
     /// Makes the next request, if there is anything left and none under way.
-    pub(crate) fn go_on(&mut self, subscriptions: &[Subscription]) {
+    pub(crate) fn go_on(&mut self, subscriptions: &[Subscription], converter: &mut Converter) {
         if self.job.is_some() {
             return;
         }
@@ -174,7 +174,11 @@ impl Setup {
                 let room = subscription.items_max - subscription.items.len();
                 let alike = self.pending.iter().take_while(|wanted| wanted.publishing_interval == interval);
                 let count = alike.take(self.chunk.min(room)).count();
-                let chunk = self.pending.drain(..count).collect();
+                let chunk: Vec<Wanted> = self.pending.drain(..count).collect();
+                // From now on, since a server may send their first values before it answers.
+                for wanted in chunk.iter().filter(|wanted| !wanted.is_stream()) {
+                    converter.begin(wanted.at);
+                }
                 let creating = items::create(session, id, chunk);
                 self.job = Some(creating.map(move |result| Job::Created { subscription: id, result }).boxed());
             }
@@ -304,8 +308,6 @@ impl Setup {
                 lent.queue.extend(gap.map(|gap| Arrival::Gaps(vec![gap])));
                 subscription.streams.push(item.at());
                 self.refresh.insert(subscription.id);
-            } else {
-                lent.converter.begin(item.at());
             }
             subscription.items.push(item);
         }
@@ -408,3 +410,6 @@ async fn refuse(refused: Vec<Refused>, lent: &mut Lent<'_>, inlet: &Inlet) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
