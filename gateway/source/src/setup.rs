@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     /// The server's namespaces.
     namespaces: Vec<String>,
     pending: VecDeque<Wanted>,
+    /// Nodes to be examined once the request that is under way has been answered.
+    sought: Vec<Sought>,
     chunk: usize,
     job: Option<BoxFuture<'static, Job>>,
     retry_at: Timer,
@@ -77,6 +79,7 @@ impl Setup {
             learn: false,
             namespaces: Vec::new(),
             pending: VecDeque::new(),
+            sought: Vec::new(),
             chunk: 1,
             job: None,
             retry_at,
@@ -91,8 +94,13 @@ impl Setup {
         self.learn = true;
     }
 
-    /// Begins with these nodes.
+    /// Begins with these nodes, or goes on with them after what is under way: its answer is the only one that says what
+    /// there is on the server.
     pub(crate) fn examine(&mut self, nodes: Vec<Sought>) {
+        if self.job.is_some() {
+            self.sought.extend(nodes);
+            return;
+        }
         let examination = examine(self.session.clone(), nodes, std::mem::take(&mut self.learn));
         self.job = Some(async move { Job::Examined(examination.await) }.boxed());
     }
@@ -133,7 +141,7 @@ impl Setup {
 
     /// Whether all is made that can be made.
     pub(crate) fn is_done(&self) -> bool {
-        self.told && self.job.is_none() && self.pending.is_empty()
+        self.told && self.job.is_none() && self.pending.is_empty() && self.sought.is_empty()
     }
 
     /// Waits for the request that is under way. Cancel-safe.
@@ -150,6 +158,10 @@ impl Setup {
     pub(crate) fn go_on(&mut self, subscriptions: &[Subscription], converter: &mut Converter) {
         if self.job.is_some() {
             return;
+        }
+        if !self.sought.is_empty() {
+            let sought = std::mem::take(&mut self.sought);
+            return self.examine(sought);
         }
         let session = self.session.clone();
         if self.pending.is_empty() {

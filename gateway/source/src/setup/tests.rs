@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use futures::FutureExt;
 use opcua::client::{ClientBuilder, SessionBuilder};
 use opcua::sync::RwLock;
 use opcua::types::{DataChangeNotification, DataValue, MonitoredItemNotification, Variant};
@@ -71,4 +72,18 @@ fn a_value_that_comes_before_its_item_is_known_to_be_made_is_the_one_that_stood(
     );
     assert!(received.rows.quality.iter().all(|quality| quality.has(Quality::INITIAL)), "{:?}", received.rows);
     assert_eq!((received.rows.len(), received.gaps), (2, vec![]));
+}
+
+#[test]
+fn what_is_to_be_examined_waits_for_the_answer_that_is_under_way() {
+    let (mut setup, roster) = (setup(), roster());
+    let mut converter = Converter::new(roster.ids(), Kinds::default());
+    setup.told = true;
+    setup.job = Some(async { Job::Refreshed(StatusCode::Good) }.boxed());
+    setup.examine(roster.some(&[0]));
+    setup.examine(roster.some(&[1]));
+    assert!(matches!(setup.job().now_or_never(), Some(Job::Refreshed(_))), "it is not thrown away");
+    assert!(!setup.is_done(), "nor is what has to be examined");
+    setup.go_on(&[], &mut converter);
+    assert!(setup.is_working() && setup.sought.is_empty());
 }
