@@ -161,7 +161,8 @@ impl Setup {
         }
         if !self.sought.is_empty() {
             let sought = std::mem::take(&mut self.sought);
-            return self.examine(sought);
+            self.examine(sought);
+            return;
         }
         let session = self.session.clone();
         if self.pending.is_empty() {
