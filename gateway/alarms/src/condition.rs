@@ -279,7 +279,10 @@ impl Condition {
         let confirm = self.def.confirm;
         let state = self.state_mut();
         // A gateway that was off for long alarms once, not once for each time that has passed.
-        state.re_alarm_at = after.map(|after| due.plus(after).max(now));
+        state.re_alarm_at = after.map(|after| match due.plus(after) {
+            next if next > now => next,
+            _ => now.plus(after),
+        });
         changed.quiet = true;
         if aside || !state.active.value {
             return;

@@ -229,6 +229,21 @@ fn the_server_section_is_checked() {
             ],
         ),
         (
+            "[[server.user]]\nname = 'Anonymous'\nthumbprint = '3f9a0c51771ed28b6405eeb9104ca738f26d901b'\nrole = 'view'",
+            &[
+                "w.toml:14: [[server.user]] \"Anonymous\": the name \"Anonymous\" stands for clients that do not log in; what \
+             they may do is `anonymous` in `[server]`",
+            ],
+        ),
+        (
+            "[[server.user]]\nname = 'the configuration'\nthumbprint = '3f9a0c51771ed28b6405eeb9104ca738f26d901b'\n\
+             role = 'view'",
+            &[
+                "w.toml:14: [[server.user]] \"the configuration\": the name \"the configuration\" stands for what is planned in \
+             `[[maintenance]]`; give the user another",
+            ],
+        ),
+        (
             "[[server.user]]\npassword_hash = '$argon2i$v=19$m=8,t=1,p=1$c29tZXNhbHQ$c29tZWhhc2hzb21laGFzaA'\nrole = 'view'",
             &[
                 "w.toml:13: [[server.user]] \"#1\": `name` is missing; give the user a name",

@@ -10,8 +10,12 @@ use crate::lockout::LockoutConfig;
 use crate::names::{self, Unique};
 use crate::section::{Section, Text};
 
-/// What the stack calls a client that does not log in; no user may be called so.
-const RESERVED: &str = "ANONYMOUS";
+/// Names that stand on record for somebody else than a user, and for whom; in small letters, whatever a user writes. The
+/// stack knows the first as well.
+const RESERVED: [(&str, &str); 2] = [
+    ("anonymous", "clients that do not log in; what they may do is `anonymous` in `[server]`"),
+    ("the configuration", "what is planned in `[[maintenance]]`; give the user another"),
+];
 
 /// The OPC UA server's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,9 +116,9 @@ impl ServerConfig {
 impl UserConfig {
     fn read(section: Section<'_>, base: &Path, unique: &mut Unique) -> Option<Self> {
         let name = names::required(&section, "name", &[], unique);
-        if let Some(name) = name.filter(|name| name.text == RESERVED) {
-            let message = "stands for clients that do not log in; what they may do is `anonymous` in `[server]`";
-            section.wrong(name.at, format_args!("the name \"{RESERVED}\" {message}"));
+        let reserved = |name: &Text<'_>| RESERVED.iter().find(|(reserved, _)| name.text.eq_ignore_ascii_case(reserved));
+        if let Some((name, (_, whom))) = name.and_then(|name| Some((name, reserved(&name)?))) {
+            section.wrong(name.at, format_args!("the name \"{}\" stands for {whom}", name.text));
         }
         let hash = section.text("password_hash");
         if let Some(hash) = hash.filter(|hash| !is_argon2id(hash.text)) {

@@ -1,7 +1,7 @@
 //! One file of the journal.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,10 +31,11 @@ pub struct Segment {
 
 /// What went wrong with a file.
 pub fn failed(doing: &str, path: &Path, source: std::io::Error) -> PortError {
-    if source.kind() == std::io::ErrorKind::StorageFull {
-        return PortError::Full { doing: format!("{doing} `{}`", path.display()) };
+    let doing = format!("{doing} `{}`", path.display());
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => PortError::Full { doing },
+        _ => PortError::Io { doing, source },
     }
-    PortError::Io { doing: format!("{doing} `{}`", path.display()), source }
 }
 
 impl Segment {
@@ -82,5 +83,19 @@ impl Segment {
     pub fn near(&self, lsn: Lsn) -> u64 {
         let after = self.index.partition_point(|(noted, _)| *noted <= lsn);
         after.checked_sub(1).and_then(|at| self.index.get(at)).map_or(FILE_HEAD_BYTES, |(_, at)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_is_a_full_disk() {
+        let of = |kind: ErrorKind| failed("appending to", Path::new("wal"), kind.into());
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            assert!(matches!(of(kind), PortError::Full { .. }), "{kind}");
+        }
+        assert!(matches!(of(ErrorKind::PermissionDenied), PortError::Io { .. }));
     }
 }

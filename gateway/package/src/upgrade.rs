@@ -28,6 +28,9 @@ pub struct Version {
 pub struct Upgrade {
     /// What the configuration meant then: when it means something else, that counts more.
     pub over: Digest,
+    /// What it named then, a plugin or a file; `None` in what was written before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<String>,
     /// The version that runs in shadow beside the detector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<Version>,
@@ -52,7 +55,7 @@ impl Upgrade {
     /// Nothing yet, over what the configuration means.
     #[must_use]
     pub const fn over(over: Digest) -> Self {
-        Self { over, beside: None, now: None, before: None }
+        Self { over, named: None, beside: None, now: None, before: None }
     }
 
     /// The name under which the state of what the detector runs is kept; its own where it never was moved.

@@ -47,7 +47,7 @@ pub struct BindingPlan {
     pub learns_back: Duration,
     /// The detector beside which it runs as another version: it has no conditions of its own.
     pub beside: Option<Beside>,
-    /// What the configuration plans to work on, of this detector or of others.
+    /// What the configuration plans to work on, as far as it may concern the binding's conditions.
     pub maintenance: Vec<PlannedMaintenance>,
 }
 
@@ -144,6 +144,17 @@ impl BindingPlan {
             Maintained::Signal(name) => def.signal.is_some() && *def.source_name == **name,
             Maintained::Source(_) if def.signal.is_some() => of.holds(&def.source_name),
             Maintained::Source(name) => !self.sources.is_empty() && self.sources.iter().all(|own| **own == **name),
+        }
+    }
+
+    /// Whether work on something may concern a condition of the binding, whichever its detector tells.
+    #[must_use]
+    pub fn may_concern(&self, of: &Maintained) -> bool {
+        match of {
+            Maintained::Area(_) => of.holds(&self.area) || self.areas.iter().any(|area| of.holds(area)),
+            Maintained::Condition(name) => name.split('/').next() == Some(self.spec.name.as_str()),
+            Maintained::Signal(name) => self.spec.signals.iter().any(|signal| *signal.name == **name),
+            Maintained::Source(name) => self.sources.iter().any(|own| **own == **name),
         }
     }
 

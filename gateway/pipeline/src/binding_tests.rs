@@ -147,6 +147,7 @@ fn planned_work_concerns_the_conditions_of_what_is_worked_on() {
         plan.maintenance = vec![PlannedMaintenance { of, from, lasts, comment: String::new() }];
         let defs = plan.definitions(&[ConditionSpec { scope, ..limit_condition() }], &identity());
         let concerned = defs.iter().filter(|def| !def.rules.maintenance.is_empty());
+        assert!(concerned.clone().next().is_none() || plan.may_concern(&plan.maintenance[0].of));
         concerned.map(|def| def.key.to_string()).collect::<Vec<_>>()
     };
     let (oil, fan) = ("hot/limit/press/oil", "hot/limit/fan/speed");

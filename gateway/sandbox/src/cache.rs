@@ -61,7 +61,7 @@ impl Cache {
             return Err(failed(key)(io::Error::other(message)));
         }
         make_folder(folder).map_err(failed(folder))?;
-        let key = key::of(key).map_err(failed(key))?;
+        let key = key::of(key).map_err(|source| SandboxError::Key { path: key.clone(), source })?;
         Ok(Self { folder: folder.clone(), key })
     }
 

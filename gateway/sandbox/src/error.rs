@@ -22,4 +22,15 @@ pub enum SandboxError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The key of the compiled plugins cannot be used, nor a new one be made in its place.
+    #[error(
+        "the key `{path}` of the compiled plugins cannot be used: {source}; remove it, and make its folder writable for \
+         the gateway's user: then a new one is made"
+    )]
+    Key {
+        /// Its file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
 }

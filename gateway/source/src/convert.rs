@@ -71,7 +71,7 @@ impl Converter {
         }
     }
 
-    /// An item has been made: the next values of its signals are those that stand.
+    /// An item is being made: the next values of its signals are those that stand.
     pub(crate) fn begin(&mut self, at: usize) {
         for at in self.parts_of(at) {
             self.ledger.begin(at);

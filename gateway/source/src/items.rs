@@ -165,6 +165,11 @@ impl Wanted {
         Self { events: Some(Box::new(filter)), ..self }
     }
 
+    /// Whether its events are wanted rather than its value.
+    pub(crate) const fn is_stream(&self) -> bool {
+        self.events.is_some()
+    }
+
     /// Events of any severity: which are wanted is seen when they come. Their type cannot be.
     fn take_all_events(&mut self) -> bool {
         let Some(filter) = &mut self.events else { return true };

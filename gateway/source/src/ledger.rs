@@ -19,7 +19,7 @@ const NEVER: Instant = Instant::MIN;
 
 /// The signal's kind is left to its values.
 const OPEN: u8 = 1;
-/// Its monitored item has just been made: what comes next is the value that stood.
+/// Its monitored item is being made, or just was: what comes next is the value that stood.
 const FRESH: u8 = 2;
 /// `last` is not the time of a value: only that all up to there is known.
 const ROUGH: u8 = 4;
@@ -116,7 +116,7 @@ impl Ledger {
         }
     }
 
-    /// The signal's monitored item has been made: its next value is the one that stands.
+    /// The signal's monitored item is being made: its next value is the one that stands.
     pub(crate) fn begin(&mut self, at: usize) {
         if let Some(entry) = self.entries.get_mut(at) {
             entry.marks |= FRESH;
@@ -147,8 +147,6 @@ impl Ledger {
     /// that stood already ends a gap without any: nothing had changed.
     pub(crate) fn value(&mut self, at: usize, time: Instant, now: Instant, overflow: bool) -> Seen {
         self.heard = now;
-        // As long as values were owed, nobody knows when a clock was set back.
-        let away = Duration::from_nanos(now.since_ns(self.lost).try_into().unwrap_or(0));
         let Some(entry) = self.entries.get_mut(at) else { return Seen::default() };
         let marks = entry.marks;
         entry.marks &= OPEN | CARRIER;
@@ -161,7 +159,9 @@ impl Ledger {
         let cause = cause.filter(|_| last != NEVER && !stood);
         let signal = Some(entry.signal);
         let between = |since, until| cause.map(|cause| Gap { signal, since, until, cause });
-        if time < last && self.lost != NEVER {
+        if time < last && owed.is_some() && self.lost != NEVER {
+            // As long as values were owed, nobody knows when a clock was set back.
+            let away = Duration::from_nanos(now.since_ns(self.lost).try_into().unwrap_or(0));
             let reach = away.saturating_add(SPARE);
             return Seen { gap: between(time.minus(reach), time), before_step: between(last, last.plus(reach)), stood };
         }
@@ -265,6 +265,9 @@ mod tests {
             assert_eq!(spans, [Some((second(-5), second(20))), Some((second(3600), second(3625)))]);
         }
         assert_eq!(ledger.value(0, second(21), second(121), false), NOTHING);
+        // Ten hours later a full queue dropped some: nothing was owed, so its gap has nothing to do with the outage.
+        let seen = ledger.value(0, second(20), second(36_120), true);
+        assert_eq!(seen, gap(10, 1_000_020, 1_000_021, GapCause::Overflow));
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl<'a> Publisher<'a> {
     }
 
     async fn step(&mut self) -> Result<(), SourceError> {
-        self.setup.go_on(&self.subscriptions);
+        self.setup.go_on(&self.subscriptions, self.lent.converter);
         self.issue_publishes();
         match self.next_event().await {
             Event::Published(Ok(response)) => self.published(response).await,

@@ -18,7 +18,7 @@ use watchfire_pipeline::{Arrival, Inlet};
 use watchfire_ua::{Kinds, status_from_ua};
 
 use crate::browse::{BrowseLimits, Browser};
-use crate::convert::Part;
+use crate::convert::{Converter, Part};
 use crate::error::is_lost;
 use crate::events::EventReader;
 use crate::examine::{Examined, examine};
@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     /// The server's namespaces.
     namespaces: Vec<String>,
     pending: VecDeque<Wanted>,
+    /// Nodes to be examined once the request that is under way has been answered.
+    sought: Vec<Sought>,
     chunk: usize,
     job: Option<BoxFuture<'static, Job>>,
     retry_at: Timer,
@@ -77,6 +79,7 @@ impl Setup {
             learn: false,
             namespaces: Vec::new(),
             pending: VecDeque::new(),
+            sought: Vec::new(),
             chunk: 1,
             job: None,
             retry_at,
@@ -91,8 +94,13 @@ impl Setup {
         self.learn = true;
     }
 
-    /// Begins with these nodes.
+    /// Begins with these nodes, or goes on with them after what is under way: its answer is the only one that says what
+    /// there is on the server.
     pub(crate) fn examine(&mut self, nodes: Vec<Sought>) {
+        if self.job.is_some() {
+            self.sought.extend(nodes);
+            return;
+        }
         let examination = examine(self.session.clone(), nodes, std::mem::take(&mut self.learn));
         self.job = Some(async move { Job::Examined(examination.await) }.boxed());
     }
@@ -133,7 +141,7 @@ impl Setup {
 
     /// Whether all is made that can be made.
     pub(crate) fn is_done(&self) -> bool {
-        self.told && self.job.is_none() && self.pending.is_empty()
+        self.told && self.job.is_none() && self.pending.is_empty() && self.sought.is_empty()
     }
 
     /// Waits for the request that is under way. Cancel-safe.
@@ -147,8 +155,13 @@ impl Setup {
     }
 
     /// Makes the next request, if there is anything left and none under way.
-    pub(crate) fn go_on(&mut self, subscriptions: &[Subscription]) {
+    pub(crate) fn go_on(&mut self, subscriptions: &[Subscription], converter: &mut Converter) {
         if self.job.is_some() {
+            return;
+        }
+        if !self.sought.is_empty() {
+            let sought = std::mem::take(&mut self.sought);
+            self.examine(sought);
             return;
         }
         let session = self.session.clone();
@@ -174,7 +187,11 @@ impl Setup {
                 let room = subscription.items_max - subscription.items.len();
                 let alike = self.pending.iter().take_while(|wanted| wanted.publishing_interval == interval);
                 let count = alike.take(self.chunk.min(room)).count();
-                let chunk = self.pending.drain(..count).collect();
+                let chunk: Vec<Wanted> = self.pending.drain(..count).collect();
+                // From now on, since a server may send their first values before it answers.
+                for wanted in chunk.iter().filter(|wanted| !wanted.is_stream()) {
+                    converter.begin(wanted.at);
+                }
                 let creating = items::create(session, id, chunk);
                 self.job = Some(creating.map(move |result| Job::Created { subscription: id, result }).boxed());
             }
@@ -304,8 +321,6 @@ impl Setup {
                 lent.queue.extend(gap.map(|gap| Arrival::Gaps(vec![gap])));
                 subscription.streams.push(item.at());
                 self.refresh.insert(subscription.id);
-            } else {
-                lent.converter.begin(item.at());
             }
             subscription.items.push(item);
         }
@@ -408,3 +423,6 @@ async fn refuse(refused: Vec<Refused>, lent: &mut Lent<'_>, inlet: &Inlet) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

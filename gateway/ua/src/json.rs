@@ -11,6 +11,9 @@ use crate::time::instant_from_date_time;
 /// Nested deeper than this, a value is said to be too deep.
 const DEPTH_MAX: u8 = 8;
 
+/// An array of more dimensions is one list: who sends it says how many there are, and each is a level of the text.
+const DIMENSIONS_MAX: usize = 8;
+
 /// The longest text that is kept of a value, bytes: what is longer is only said to be there.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -20,7 +23,7 @@ struct Known<'k> {
     namespaces: &'k [String],
 }
 
-/// A whole array, structure or byte string as JSON: arrays as lists, those of more dimensions as lists of lists,
+/// A whole array, structure or byte string as JSON: arrays as lists, those of two to eight dimensions as lists of lists,
 /// structures that were read ([`crate::Layouts::open`]) as objects, byte strings as base64. `None` when it would be
 /// longer than 64 KiB.
 #[must_use]
@@ -82,7 +85,7 @@ fn json(value: Variant, known: Known<'_>, depth: u8) -> Value {
 /// A list, or lists of lists: the last dimension runs fastest (OPC 10000-6 §5.2.2.16).
 fn array(array: Array, known: Known<'_>, depth: u8) -> Value {
     let mut values: Vec<Value> = array.values.into_iter().map(|value| json(value, known, depth + 1)).collect();
-    let dimensions = array.dimensions.unwrap_or_default();
+    let dimensions = array.dimensions.filter(|sizes| sizes.len() <= DIMENSIONS_MAX).unwrap_or_default();
     for size in dimensions.iter().skip(1).rev() {
         let size = usize::try_from(*size).unwrap_or(1).max(1);
         let mut left = values.into_iter().peekable();
@@ -177,6 +180,12 @@ mod tests {
         assert_eq!(value_json(Variant::from(line)).unwrap(), "[0,1,2]");
         let cube = Array::new_multi(VariantScalarTypeId::Int32, numbers(12), vec![2, 3, 2]).unwrap();
         assert_eq!(value_json(Variant::from(cube)).unwrap(), "[[[0,1],[2,3],[4,5]],[[6,7],[8,9],[10,11]]]");
+        let one_in =
+            |dimensions| Array::new_multi(VariantScalarTypeId::Int32, numbers(1), vec![1; dimensions]).unwrap();
+        assert_eq!(value_json(Variant::from(one_in(8))).unwrap(), "[[[[[[[[0]]]]]]]]");
+        for too_many in [9, 1_000_000] {
+            assert_eq!(value_json(Variant::from(one_in(too_many))).unwrap(), "[0]");
+        }
         assert_eq!(value_json(ByteString::from(vec![1, 2, 255]).into()).unwrap(), "\"AQL/\"");
         assert_eq!(value_json(ByteString::from(vec![1; 100_000]).into()), None);
     }

@@ -203,8 +203,11 @@ impl Assembly {
         };
         let kept_as = spec.name.clone();
         let (area, budget, learns_back) = (shared_area(&areas), detector.alarm_budget, DAY * detector.learn_days);
-        let maintenance = self.config.maintenance.clone();
-        BindingPlan { spec, mode, area, areas, sources, budget, kept_as, learns_back, beside: None, maintenance }
+        let (beside, maintenance) = (None, Vec::new());
+        let plan = BindingPlan { spec, mode, area, areas, sources, budget, kept_as, learns_back, beside, maintenance };
+        // What is planned for others must not make another detector of this one.
+        let own = self.config.maintenance.iter().filter(|planned| plan.may_concern(&planned.of));
+        BindingPlan { maintenance: own.cloned().collect(), ..plan }
     }
 
     /// The servers that are read. They take over what is configured of their signals.

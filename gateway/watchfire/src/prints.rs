@@ -229,6 +229,7 @@ impl fmt::Display for Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assemble::Assembly;
     use std::path::Path;
     use watchfire_config::Config;
 
@@ -260,6 +261,32 @@ mod tests {
             ),
         ] {
             assert_eq!(before.step(&source(&rest)), step, "{rest}");
+        }
+    }
+
+    #[test]
+    fn planned_work_makes_another_detector_only_of_those_that_it_may_concern() {
+        let detectors = |rest: &str| {
+            let signals = "[[source.signal]]\nname = \"a\"\nnode = \"ns=2;s=A\"\narea = \"hall/press\"\n\
+                           [[source.signal]]\nname = \"b\"\nnode = \"ns=2;s=B\"\narea = \"hall/fans\"\n";
+            let detector = |name, signal| {
+                format!("[[detector]]\nname = \"{name}\"\nplugin = \"limit\"\nsignals = [\"s/{signal}\"]\n")
+            };
+            let config = config(&[signals, &detector("hot", "a"), &detector("fast", "b"), rest].concat());
+            Prints::of_detectors(&Assembly::unnumbered(config).bindings(), &BTreeMap::new())
+        };
+        let before = detectors("");
+        for (of, concerned) in [
+            ("area:s/hall", vec!["fast", "hot"]),
+            ("area:s/hall/fans", vec!["fast"]),
+            ("source:s", vec!["fast", "hot"]),
+            ("signal:s/a", vec!["hot"]),
+            ("condition:fast/limit", vec!["fast"]),
+            ("condition:slow", vec![]),
+        ] {
+            let work = format!("[[maintenance]]\nof = \"{of}\"\nfrom = \"2027-01-01T00:00:00Z\"\nfor_h = 1\n");
+            let steps = before.detectors_to(&detectors(&work));
+            assert_eq!(steps.keys().collect::<Vec<_>>(), concerned, "{of}");
         }
     }
 

@@ -87,7 +87,7 @@ impl Live {
             }
             let learns_from = place_at(&log, at).context("the log cannot be read")?;
             plugins.keep(&offered)?;
-            let over = plugins.over(&name)?;
+            let (over, named) = (plugins.over(&name)?, plugins.plugin_of(&name));
             let version = Version {
                 digest: Some(offered.digest),
                 kept_as: format!("{name}/next.{since}"),
@@ -102,7 +102,7 @@ impl Live {
                     upgrade.over = over;
                     upgrade.now.iter_mut().for_each(|now| now.digest = None);
                 }
-                upgrade.beside = Some(version);
+                (upgrade.named, upgrade.beside) = (Some(named), Some(version));
             })?;
             Ok((offered.provenance, told))
         };
@@ -122,6 +122,7 @@ impl Live {
         let Some(beside) = plugins.upgrade(detector).and_then(|upgrade| upgrade.beside.clone()) else {
             bail!("nothing runs beside detector `{detector}`; give a package to begin with");
         };
+        plugins.may_be_moved(detector)?;
         let health = self.stats.detectors.lock().get(&beside.kept_as).cloned();
         match health {
             Some(DetectorHealth::Running { .. }) => {}

@@ -65,6 +65,8 @@ fn an_alarm_that_stands_too_long_is_told_anew() {
     assert_eq!((again.state.re_alarms, again.state.activations, again.state.branches.len()), (1, 1, 0));
     assert!(bench.give(CommandKind::Acknowledge, &first, None).is_err(), "nobody has seen this one yet");
     assert_eq!(bench.pass(1000).unwrap().state.re_alarms, 2, "once, however long nobody looked");
+    assert!(bench.pass(0).is_none() && bench.pass(99).is_none(), "nor again as soon as somebody looks once more");
+    assert_eq!(bench.pass(1).unwrap().state.re_alarms, 3);
     bench.ask(CommandKind::OneShotShelve).unwrap();
     assert!(bench.pass(1000).is_none_or(|told| !told.notify), "what is put aside is not told anew");
     bench.find(Level::Normal);

@@ -95,6 +95,21 @@ fn a_cache_that_cannot_be_made_is_named() {
     assert!(matches!(&error, SandboxError::Cache { path, .. } if *path == file.join("cache")), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_key_that_cannot_be_used_is_named_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = CacheAt { folder: folder.path().join("cache"), key: folder.path().join("own.key") };
+    std::os::unix::fs::symlink("elsewhere", &at.key).unwrap();
+    let open = || Sandbox::new(SandboxOptions { cache: Some(at.clone()), ..SandboxOptions::default() });
+    let Err(error) = open() else { panic!("a link is no key") };
+    assert!(matches!(&error, SandboxError::Key { path, .. } if *path == at.key), "{error}");
+    let told = error.to_string();
+    assert!(told.starts_with(&format!("the key `{}`", at.key.display())) && told.contains("; remove it"), "{told}");
+    std::fs::remove_file(&at.key).unwrap();
+    open().unwrap();
+}
+
 /// Who can write the folder of compiled plugins, and nothing else, brings nothing to run: with a key of theirs they could.
 #[tokio::test]
 async fn who_can_write_the_cache_alone_has_no_key_to_it() {

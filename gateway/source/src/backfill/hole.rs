@@ -1,5 +1,7 @@
 //! One gap that is to be filled: how far it is, and which values of an answer belong into it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use opcua::types::{ByteString, HistoryData, HistoryEventFieldList};
 use watchfire_config::ElementPath;
 use watchfire_model::{Gap, Instant, Quality, Rows, SignalId};
@@ -7,6 +9,9 @@ use watchfire_ua::{Layouts, push_data_value};
 
 use crate::element::{element, opened, with_members};
 use crate::events::EventReader;
+
+/// Of so many values of one time it is known which were taken.
+const AT_ONCE_MAX: usize = 1_000;
 
 /// A gap to be filled.
 #[derive(Clone, Debug)]
@@ -19,6 +24,9 @@ pub(super) struct Hole {
     pub until: Instant,
     /// Up to here it is filled.
     pub filled: Instant,
+    /// Digests of what was taken at that time: where an answer ends between values of one time, the next one begins with
+    /// the others, and one that is asked for anew with all of them.
+    at_filled: Vec<u64>,
     pub values: u32,
     pub empty_pages: u8,
     /// Whether an answer had the value that ended the gap, or a later one: then it had all before it.
@@ -39,6 +47,7 @@ impl Hole {
             since: gap.since,
             until: gap.until,
             filled: gap.since,
+            at_filled: Vec::new(),
             values: 0,
             empty_pages: 0,
             proved: false,
@@ -85,7 +94,14 @@ impl Hole {
             };
             push_data_value(rows, self.signal, with_members(value), now);
             let time = rows.time.get(at).copied().unwrap_or(now);
-            if begin < time && self.filled <= time && time < self.until {
+            let is_new = begin < time || self.is_new_at(begin, time, rows, at);
+            if is_new && self.filled <= time && time < self.until {
+                if self.filled < time {
+                    self.at_filled.clear();
+                }
+                if self.at_filled.len() < AT_ONCE_MAX {
+                    self.at_filled.push(digest(rows, at));
+                }
                 (self.filled, self.values) = (time, self.values.saturating_add(1));
                 if let Some(quality) = rows.quality.get_mut(at) {
                     *quality |= Quality::LATE;
@@ -94,10 +110,27 @@ impl Hole {
                 self.proved |= time >= self.until;
                 drop(rows.split_off(at));
                 // Others in the same request may have earlier or later bounds than this one.
-                dropped += u64::from(time < self.filled && begin < time);
+                let is_left_out = time == begin && self.at_filled.len() >= AT_ONCE_MAX;
+                dropped += u64::from((begin < time && time < self.filled) || is_left_out);
             }
         }
         self.empty_pages = if self.values == before { self.empty_pages + 1 } else { 0 };
         dropped
     }
+
+    /// Whether a row, the last, has a value that was not taken of the time up to which all is: that of the gap's begin
+    /// was received before.
+    fn is_new_at(&self, filled: Instant, time: Instant, rows: &Rows, row: usize) -> bool {
+        let is_there = time == filled && self.since < filled && self.filled == filled;
+        is_there && self.at_filled.len() < AT_ONCE_MAX && !self.at_filled.contains(&digest(rows, row))
+    }
+}
+
+/// Tells values of one time apart.
+fn digest(rows: &Rows, row: usize) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    rows.value.get(row).map(|value| value.to_bits()).hash(&mut hasher);
+    rows.status.get(row).map(|status| status.0).hash(&mut hasher);
+    (rows.exact_at(row), rows.text_at(row)).hash(&mut hasher);
+    hasher.finish()
 }

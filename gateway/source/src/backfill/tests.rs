@@ -29,12 +29,18 @@ fn ask(backfill: &mut Backfill) {
 }
 
 fn answer(seconds: &[i64], more: &str) -> HistoryReadResult {
-    let value = |second: &i64| DataValue {
-        value: Some(Variant::Double(f64::from(i32::try_from(*second).unwrap()))),
+    let of_itself = |second: &i64| (*second, f64::from(i32::try_from(*second).unwrap()));
+    answer_with(&seconds.iter().map(of_itself).collect::<Vec<_>>(), more)
+}
+
+/// Seconds with values.
+fn answer_with(values: &[(i64, f64)], more: &str) -> HistoryReadResult {
+    let value = |(second, value): &(i64, f64)| DataValue {
+        value: Some(Variant::Double(*value)),
         source_timestamp: Some(date_time_from_instant(Instant::from_s(*second)).0),
         ..DataValue::default()
     };
-    let data = HistoryData { data_values: Some(seconds.iter().map(value).collect()) };
+    let data = HistoryData { data_values: Some(values.iter().map(value).collect()) };
     HistoryReadResult {
         continuation_point: if more.is_empty() { ByteString::null() } else { ByteString::from(more.as_bytes()) },
         history_data: ExtensionObject::from_message(data),
@@ -75,6 +81,35 @@ fn only_what_lies_within_a_gap_is_taken_and_each_value_once() {
     let second = take(&mut backfill, Ok(vec![answer(&[12, 13, 19, 20], "")]));
     assert_eq!(second, (vec![(7, 13), (7, 19)], vec![(8, 1, true), (7, 4, true)]));
     assert!(backfill.due().is_none());
+}
+
+#[test]
+fn values_of_one_time_are_taken_though_an_answer_ends_between_them() {
+    let mut backfill = backfill(&[(7, 0, 100)]);
+    ask(&mut backfill);
+    let first = [(0, 8.0), (1, 1.0), (2, 1.0), (2, 2.0)];
+    assert_eq!(take(&mut backfill, Ok(vec![answer_with(&first, "more")])).0, [(7, 1), (7, 2), (7, 2)]);
+    ask(&mut backfill);
+    let second = [(2, 3.0), (2, 4.0)];
+    assert_eq!(take(&mut backfill, Ok(vec![answer_with(&second, "more")])).0, [(7, 2), (7, 2)]);
+    ask(&mut backfill);
+    backfill.lost();
+    ask(&mut backfill);
+    assert_eq!(backfill.range.0, Instant::from_s(2));
+    // All of that time once more, with one that was not there before.
+    let all = [(2, 1.0), (2, 2.0), (2, 3.0), (2, 5.0), (2, 4.0), (3, 4.0), (100, 0.0)];
+    assert_eq!(take(&mut backfill, Ok(vec![answer_with(&all, "")])), (vec![(7, 2), (7, 3)], vec![(7, 7, true)]));
+}
+
+#[test]
+fn of_very_many_values_of_one_time_none_is_taken_twice() {
+    let mut backfill = backfill(&[(7, 0, 100)]);
+    let page: Vec<_> = (0..1_200).map(|n| (2, f64::from(n))).collect();
+    for wanted in [1_200, 0] {
+        ask(&mut backfill);
+        assert_eq!(take(&mut backfill, Ok(vec![answer_with(&page, "more")])).0.len(), wanted);
+    }
+    assert_eq!(backfill.dropped, 1_200, "and the log says so");
 }
 
 #[test]

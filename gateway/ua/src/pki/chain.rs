@@ -7,6 +7,9 @@ use super::certificate::{BadSignature, Certificate, RevocationList};
 
 /// Authorities between a certificate and the trusted one above it, at most.
 const DEPTH_MAX: usize = 8;
+/// Certificates that came with one and are looked at: more cannot stand on one way. Whoever answers a connection chooses
+/// them, before anything of it is believed.
+const SENT_MAX: usize = DEPTH_MAX;
 
 /// What is known of certificates before one comes.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +118,9 @@ impl Refusal {
 }
 
 impl TrustList {
-    /// Judges a certificate; `sent` are those that came with it, believed only as far as they lead to a trusted one.
+    /// Judges a certificate; `sent` are those that came with it, the first eight of which are looked at, and believed
+    /// only as far as they lead to a trusted one. However they have signed each other, it takes some hundred checks of
+    /// signatures at the most.
     ///
     /// One that is trusted by itself needs neither names that fit nor an authority that is known: a person has chosen
     /// exactly it. One that is trusted through its authority needs all. Whatever was revoked is refused either way.
@@ -134,8 +139,8 @@ impl TrustList {
         }
         in_time(certificate, now)?;
         let is_chosen = self.trusted.contains(certificate);
-        let mut way = vec![certificate];
-        match self.climb(&mut way, sent, now) {
+        let mut ascent = Ascent { list: self, sent: sent.get(..SENT_MAX).unwrap_or(sent), now, ended: Vec::new() };
+        match ascent.climb(&mut vec![certificate]) {
             Err(revoked @ Refusal::Revoked { .. }) => return Err(revoked),
             _ if is_chosen => return Ok(()),
             Err(refusal) => return Err(refusal),
@@ -161,45 +166,6 @@ impl TrustList {
         Ok(())
     }
 
-    /// Whether a way leads from the last of `way` up to a trusted authority. Of several reasons against it the first is
-    /// told, but for one: what was revoked is revoked.
-    fn climb<'a>(
-        &'a self,
-        way: &mut Vec<&'a Certificate>,
-        sent: &'a [Certificate],
-        now: Instant,
-    ) -> Result<(), Refusal> {
-        let Some(&below) = way.last() else { return Err(Refusal::Unknown) };
-        let is_self_signed = below.subject_name() == below.issuer_name();
-        let mut reason = None;
-        for above in self.trusted.iter().chain(&self.issuers).chain(sent) {
-            let is_next = above.subject_name() == below.issuer_name() && !self.denied.contains(above);
-            if !is_next || way.contains(&above) {
-                continue;
-            }
-            let tried = self.step(below, above, way.len(), now).and_then(|()| {
-                way.push(above);
-                let climbed = self.climb(way, sent, now);
-                way.pop();
-                match climbed {
-                    // Nothing needs to be above a trusted one; what is may have revoked it all the same.
-                    Err(revoked @ Refusal::Revoked { .. }) => Err(revoked),
-                    _ if self.trusted.contains(above) => Ok(()),
-                    climbed => climbed,
-                }
-            });
-            match tried {
-                Ok(()) => return Ok(()),
-                Err(revoked @ Refusal::Revoked { .. }) => return Err(revoked),
-                Err(refusal) => reason = reason.or(Some(refusal)),
-            }
-        }
-        Err(reason.unwrap_or_else(|| match (is_self_signed, way.len()) {
-            (true, _) => Refusal::Unknown,
-            _ => Refusal::IssuerUnknown { issuer: below.issuer() },
-        }))
-    }
-
     /// Whether `above` may have signed `below`, and did; `below` has `height` certificates from itself down.
     fn step(&self, below: &Certificate, above: &Certificate, height: usize, now: Instant) -> Result<(), Refusal> {
         match below.is_signed_by(above) {
@@ -222,6 +188,64 @@ impl TrustList {
             return Err(Refusal::Revoked { subject: below.subject(), issuer: above.subject() });
         }
         in_time(above, now)
+    }
+}
+
+/// A search for a way up to a trusted authority.
+struct Ascent<'a> {
+    list: &'a TrustList,
+    sent: &'a [Certificate],
+    now: Instant,
+    /// From where nothing leads up, how many certificates there were to that one, and why: from higher it does not
+    /// either, since a longer way is allowed no more than a short one.
+    ended: Vec<(&'a Certificate, usize, Refusal)>,
+}
+
+impl<'a> Ascent<'a> {
+    /// Whether a way leads from the last of `way` up to a trusted authority. Of several reasons against it the first is
+    /// told, but for one: what was revoked is revoked.
+    fn climb(&mut self, way: &mut Vec<&'a Certificate>) -> Result<(), Refusal> {
+        let Some(&below) = way.last() else { return Err(Refusal::Unknown) };
+        let is_self_signed = below.subject_name() == below.issuer_name();
+        let mut reason = None;
+        for above in self.list.trusted.iter().chain(&self.list.issuers).chain(self.sent) {
+            let is_next = above.subject_name() == below.issuer_name() && !self.list.denied.contains(above);
+            if !is_next || way.contains(&above) {
+                continue;
+            }
+            let tried = self.list.step(below, above, way.len(), self.now).and_then(|()| self.go_on(way, above));
+            match tried {
+                Ok(()) => return Ok(()),
+                Err(revoked @ Refusal::Revoked { .. }) => return Err(revoked),
+                Err(refusal) => reason = reason.or(Some(refusal)),
+            }
+        }
+        Err(reason.unwrap_or_else(|| match (is_self_signed, way.len()) {
+            (true, _) => Refusal::Unknown,
+            _ => Refusal::IssuerUnknown { issuer: below.issuer() },
+        }))
+    }
+
+    /// The same from `above`, which has signed the last of `way`.
+    fn go_on(&mut self, way: &mut Vec<&'a Certificate>, above: &'a Certificate) -> Result<(), Refusal> {
+        let height = way.len();
+        let ended = self.ended.iter().find(|(at, from, _)| *at == above && *from <= height);
+        if let Some((_, _, refusal)) = ended {
+            return Err(refusal.clone());
+        }
+        way.push(above);
+        let climbed = self.climb(way);
+        way.pop();
+        match climbed {
+            // Nothing needs to be above a trusted one; what is may have revoked it all the same.
+            Err(revoked @ Refusal::Revoked { .. }) => Err(revoked),
+            _ if self.list.trusted.contains(above) => Ok(()),
+            Err(refusal) => {
+                self.ended.push((above, height, refusal.clone()));
+                Err(refusal)
+            }
+            Ok(()) => Ok(()),
+        }
     }
 }
 

@@ -78,6 +78,35 @@ fn authorities_that_come_with_a_certificate_lead_to_a_trusted_one_but_are_not_tr
 }
 
 #[test]
+fn authorities_that_have_all_signed_each_other_are_judged_in_no_time() {
+    let site = Site::new();
+    let maker = site.maker.clone();
+    let authorities = |count| (0..count).map(|n| maker.authority("CN=plant", 10 + n).sign(&maker.plant, "CN=plant"));
+    let strangers: Vec<_> = authorities(20).collect();
+    let shown: Vec<u8> = std::iter::once(&site.server).chain(&strangers).flat_map(|one| one.der().to_vec()).collect();
+    let (judged, answer) = std::sync::mpsc::channel();
+    let pki = site.pki.clone();
+    // Not waited for where it takes longer: each order of them is a way up, and there are billions.
+    std::thread::spawn(move || judged.send(refusal(pki.judge(&shown, &SERVER, NOW).unwrap())));
+    let refused = answer.recv_timeout(std::time::Duration::from_secs(60)).expect("it is judged at last");
+    assert!(matches!(refused, Err(Refusal::Unknown | Refusal::Usage { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_way_that_ends_does_not_hide_another_one() {
+    let site = Site::new();
+    let maker = &site.maker;
+    // By six others `last` is so high that nothing may be above it; by itself it is not.
+    let names = ["CN=plant", "CN=a", "CN=b", "CN=c", "CN=d", "CN=e", "CN=f", "CN=last"];
+    let above = |(name, next): (&&str, &&str)| maker.authority(name, 20).sign(&maker.plant, next);
+    let mut issuers: Vec<_> = names.iter().zip(names.iter().skip(1)).map(above).collect();
+    issuers.push(maker.authority("CN=last", 21).sign(&maker.root, "CN=root"));
+    issuers.push(maker.authority("CN=plant", 22).sign(&maker.plant, "CN=last"));
+    let list = TrustList { trusted: vec![site.root.clone()], issuers, ..TrustList::default() };
+    list.judge(&site.server, &[], &SERVER, NOW).unwrap();
+}
+
+#[test]
 fn through_an_authority_everything_must_fit() {
     let site = Site::new();
     let maker = &site.maker;

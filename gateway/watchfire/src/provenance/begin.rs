@@ -50,12 +50,19 @@ impl Plugins {
         names.map(|name| (name.clone(), known(&name))).collect()
     }
 
-    /// What a detector is to be bound to, where it runs a file for the first time.
+    /// What a detector is to be bound to, where its entry names a file for the first time: what is in that, whatever runs
+    /// in its place.
     fn newly_bound(&self, detector: &str, resolved: &Resolved) -> Result<Option<Digest>> {
         let in_file = |used: &Use| matches!(used.plugin, PluginRef::File(_)) && used.pinned.is_none();
         if !self.uses.get(detector).is_some_and(in_file) || self.bound()?.detector.contains_key(detector) {
             return Ok(None);
         }
+        let configured = self.upgrade(detector).map(|_| self.configured(detector));
+        let resolved = match &configured {
+            None => resolved,
+            Some(Ok(configured)) => configured,
+            Some(Err(_)) => return Ok(None),
+        };
         let digest: Digest = resolved.provenance.digest.parse()?;
         if let Some(signer) = &resolved.signer {
             signer.clone().for_new(digest)?;

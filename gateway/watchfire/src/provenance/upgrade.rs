@@ -60,12 +60,23 @@ impl Plugins {
             return self.kept(digest);
         }
         let configured = self.configured(detector);
-        let Some(upgrade) = self.upgrade(detector) else { return configured };
-        let Some(digest) = upgrade.now.as_ref().and_then(|now| now.digest) else { return configured };
-        match configured {
-            Ok(found) if found.provenance.digest != upgrade.over.to_string() => Ok(found),
-            _ => self.kept(digest),
+        match self.moved_to(detector, &configured) {
+            Some(digest) => self.kept(digest),
+            None => configured,
         }
+    }
+
+    /// What runs in place of what is configured, by what that was found to be. A digest in the configuration is the last
+    /// word; what is refused runs on as it was moved only while the entry is still the one that it was moved over.
+    fn moved_to(&self, detector: &str, configured: &Result<Resolved, Refused>) -> Option<Digest> {
+        let (used, upgrade) = (self.uses.get(detector)?, self.upgrade(detector)?);
+        let now = upgrade.now.as_ref().and_then(|now| now.digest)?;
+        let stands = match configured {
+            _ if used.pinned.is_some() => false,
+            Ok(found) => found.provenance.digest == upgrade.over.to_string(),
+            Err(_) => upgrade.named.as_ref().is_none_or(|named| *named == name_of(&used.plugin)),
+        };
+        stands.then_some(now)
     }
 
     /// A component that was taken into the store.
@@ -84,17 +95,26 @@ impl Plugins {
         kept().map_err(|error| Refused::of(&digest.to_string(), &error))
     }
 
+    /// Whether a detector is changed by an upgrade, and not in the configuration.
+    ///
+    /// # Errors
+    /// When the configuration binds it, or there is none of that name.
+    pub fn may_be_moved(&self, detector: &str) -> Result<()> {
+        let Some(used) = self.uses.get(detector) else { bail!("there is no detector `{detector}`") };
+        match used.pinned {
+            Some(pinned) => bail!(
+                "detector `{detector}` has `digest = \"{pinned}\"` in the configuration; take it out, or change it there"
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// Judges a file as a detector's next version. Blocks.
     ///
     /// # Errors
     /// When it is not trusted, nothing new of its publisher is taken, or the configuration binds the detector.
     pub fn offered(&self, detector: &str, file: &Path) -> Result<Offered> {
-        let Some(used) = self.uses.get(detector) else { bail!("there is no detector `{detector}`") };
-        if let Some(pinned) = used.pinned {
-            bail!(
-                "detector `{detector}` has `digest = \"{pinned}\"` in the configuration; take it out, or change it there"
-            );
-        }
+        self.may_be_moved(detector)?;
         let bytes = Store::read(file)?;
         let packed = file.extension().is_some_and(|extension| extension == EXTENSION);
         let judged = self.judge(bytes.clone(), packed, None);
@@ -125,8 +145,11 @@ impl Plugins {
         Ok(configured.provenance.digest.parse()?)
     }
 
-    /// What a detector's plugin is called where it may not run.
-    pub(super) fn plugin_of(&self, detector: &str) -> String {
+    /// What the configuration names as a detector's plugin.
+    pub fn plugin_of(&self, detector: &str) -> String {
         self.uses.get(detector).map(|used| name_of(&used.plugin)).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;
