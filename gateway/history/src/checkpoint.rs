@@ -1,12 +1,13 @@
 //! Checkpoints: a detector's state in pieces that fit the database. Pieces first, durably, then the manifest with
-//! their hash, then the pieces of the one before go; so a kill leaves the old one or the new one, whole.
+//! their hash, then the pieces of the one before go; so a kill leaves the old one or the new one, whole. A state that is
+//! what it was keeps its pieces: most detectors of a calm plant write nothing but a manifest.
 
 use serde::{Deserialize, Serialize};
 use watchfire_model::Lsn;
 use watchfire_pipeline::{Checkpoint, PortError};
 
 use crate::ctl::{Ctl, Kind, named};
-use crate::key_value::{Change, Group, VALUE_BYTES_MAX};
+use crate::key_value::{Pair, VALUE_BYTES_MAX};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Manifest {
@@ -55,32 +56,39 @@ fn manifest(ctl: &Ctl, binding: &str) -> Result<Option<Manifest>, PortError> {
 /// When the store fails; the earlier one then stays.
 pub fn save(ctl: &Ctl, checkpoint: &Checkpoint) -> Result<(), PortError> {
     let binding = checkpoint.binding.as_str();
-    let generation = manifest(ctl, binding)?.map_or(0, |before| before.generation.wrapping_add(1));
-    let pieces = pieces_key(binding, generation);
+    let before = manifest(ctl, binding)?;
     let whole = [checkpoint.bytes.as_slice(), &checkpoint.host].concat();
-    let saved = Manifest {
+    let mut saved = Manifest {
         plugin: checkpoint.plugin.clone(),
         state_version: checkpoint.state_version,
         config_hash: checkpoint.config_hash.clone(),
         frame: checkpoint.frame,
-        generation,
+        generation: before.as_ref().map_or(0, |before| before.generation),
         bytes: length(&checkpoint.bytes, binding)?,
         host: length(&checkpoint.host, binding)?,
         hash: *blake3::hash(&whole).as_bytes(),
     };
-    // What a kill left of an earlier try would otherwise stand among the new pieces.
-    let mut groups = ctl.remove_under(&pieces, None)?;
-    groups.extend(
-        whole
-            .chunks(VALUE_BYTES_MAX)
-            .zip(0_u32..)
-            .map(|(piece, number)| -> Group { vec![Change::Put(piece_key(&pieces, number), piece.to_vec())] }),
-    );
-    ctl.commit(groups)?;
+    let has_pieces = before.is_some_and(|before| before.has_pieces_of(&saved));
+    if !has_pieces {
+        saved.generation = saved.generation.wrapping_add(1);
+        put_pieces(ctl, &pieces_key(binding, saved.generation), &whole)?;
+    }
     let encoded = postcard::to_stdvec(&saved).map_err(|error| refused(binding, &error.to_string()))?;
     ctl.commit(vec![ctl.replace(&named(Kind::Checkpoint, binding), &encoded)?])?;
+    if has_pieces {
+        return Ok(());
+    }
     // Not urgent: durable with whatever is committed next.
-    ctl.write(ctl.remove_under(&named(Kind::Piece, binding), Some(&pieces))?)
+    ctl.write(ctl.remove_under(&named(Kind::Piece, binding), Some(&pieces_key(binding, saved.generation)))?)
+}
+
+/// Makes a state's pieces durable.
+fn put_pieces(ctl: &Ctl, pieces: &[u8], whole: &[u8]) -> Result<(), PortError> {
+    // What a kill left of an earlier try would otherwise stand among the new pieces.
+    ctl.write(ctl.remove_under(pieces, None)?)?;
+    let each = whole.chunks(VALUE_BYTES_MAX).zip(0_u32..);
+    ctl.lay(each.map(|(piece, number)| -> Pair { (piece_key(pieces, number), piece.to_vec()) }).collect())?;
+    ctl.commit(Vec::new())
 }
 
 /// The binding's checkpoint; one that is not what was saved counts as none, and is told. May be called while another
@@ -107,6 +115,11 @@ pub fn load(ctl: &Ctl, binding: &str) -> Result<Option<Checkpoint>, PortError> {
 }
 
 impl Manifest {
+    /// Whether another one's state is in the same pieces.
+    fn has_pieces_of(&self, other: &Self) -> bool {
+        (self.bytes, self.host, self.hash) == (other.bytes, other.host, other.hash)
+    }
+
     fn fits(&self, bytes: &[u8]) -> bool {
         let length = u64::from(self.bytes) + u64::from(self.host);
         bytes.len() as u64 == length && *blake3::hash(bytes).as_bytes() == self.hash

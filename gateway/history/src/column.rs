@@ -45,6 +45,9 @@ const PCO_HEAD_BITS: u64 = 200;
 /// Columns of so many values are worked on in memory that is kept from one to the next.
 const KEPT_VALUES: usize = 4096;
 
+/// Differences of which the middle one is taken for the middle of all.
+const SOME_DELTAS: usize = 15;
+
 thread_local! {
     static KEPT: RefCell<Work> = RefCell::default();
 }
@@ -58,8 +61,6 @@ struct Work {
     sloped: Vec<i64>,
     /// How far each difference is from the middle one.
     deltas: Vec<i64>,
-    /// For a while the differences in another order.
-    ordered: Vec<i64>,
     /// What is packed.
     above: Vec<u64>,
 }
@@ -75,14 +76,8 @@ pub fn put_ints(values: &[i64], out: &mut Vec<u8>) {
 
 fn put_by(work: &mut Work, values: &[i64], out: &mut Vec<u8>) {
     let (Some(first), Some(last)) = (values.first(), values.last()) else { return };
-    let Work { steps, sloped, deltas, ordered, above } = work;
-    let unit = unit(values, *first);
-    steps.clear();
-    if unit == 1 {
-        steps.extend(values.iter().map(|value| value.wrapping_sub(*first)));
-    } else {
-        steps.extend(values.iter().map(|value| value.wrapping_sub(*first) / unit));
-    }
+    let Work { steps, sloped, deltas, above } = work;
+    let unit = count_steps(values, *first, steps);
     let intervals = i64::try_from(values.len() - 1).unwrap_or(i64::MAX).max(1);
     let rise = last.wrapping_sub(*first) / unit;
     // The nearest: cut off, the last value's jitter alone would tilt the line by a whole unit a value.
@@ -97,15 +92,17 @@ fn put_by(work: &mut Work, values: &[i64], out: &mut Vec<u8>) {
     // Off a line that is level each is its steps.
     let flat_bits = if slope == 0 { u64::MAX } else { bits(steps) };
     // A gap bends the line between the ends, but leaves most differences alone.
-    let step = middle_of_deltas(steps, deltas, ordered);
+    let step = middle_of_deltas(steps, deltas);
+    let delta_bits = bits(deltas);
     const LINES: [u8; 4] = [LINE_PACKED, LINE_DIGITS, LINE_PCO, LINE_PATCHED];
     const DELTAS: [u8; 4] = [DELTA_PACKED, DELTA_DIGITS, DELTA_PCO, DELTA_PATCHED];
-    let ([packed, as_digits, pcoed, patched], slope, distances) = if bits(deltas) < sloped_bits.min(flat_bits) {
-        (DELTAS, step, deltas)
+    let ([packed, as_digits, pcoed, patched], slope, distances, least_bits) = if delta_bits < sloped_bits.min(flat_bits)
+    {
+        (DELTAS, step, deltas, delta_bits)
     } else if flat_bits < sloped_bits {
-        (LINES, 0, steps)
+        (LINES, 0, steps, flat_bits)
     } else {
-        (LINES, slope, sloped)
+        (LINES, slope, sloped, sloped_bits)
     };
     let least = distances.iter().copied().min().unwrap_or_default();
     above.clear();
@@ -113,7 +110,7 @@ fn put_by(work: &mut Work, values: &[i64], out: &mut Vec<u8>) {
     let most = above.iter().copied().max().unwrap_or_default();
     let width = u64::BITS - most.leading_zeros();
     let plain_bits = u64::from(width) * above.len() as u64;
-    let is_uneven = plain_bits > bits(distances) * 3 / 2 + PCO_HEAD_BITS;
+    let is_uneven = plain_bits > least_bits * 3 / 2 + PCO_HEAD_BITS;
     if is_uneven && distances.len() < PCO_FROM {
         above.clear();
         above.extend(distances.iter().map(|distance| zigzag(*distance)));
@@ -154,12 +151,13 @@ fn put_patched(values: &mut [u64], out: &mut Vec<u8>) {
         let bits = (u64::BITS - value.leading_zeros()) as usize;
         by_bits.get_mut(bits).into_iter().for_each(|count| *count += 1);
     }
+    let used: Vec<(u64, u64)> = (0..).zip(by_bits).filter(|(_, count)| *count > 0).collect();
     let cost = |width: &u64| {
-        let more = |(bits, count): (u64, &u64)| count * (8 + 8 * (bits - width).div_ceil(7));
-        let beyond = (0_u64..).zip(&by_bits).filter(|(bits, _)| bits > width);
-        values.len() as u64 * width + beyond.map(more).sum::<u64>()
+        let more = |(bits, count): &(u64, u64)| count * (8 + 8 * (bits - width).div_ceil(7));
+        values.len() as u64 * width + used.iter().filter(|(bits, _)| bits > width).map(more).sum::<u64>()
     };
-    let width = (0..=u64::from(u64::BITS)).min_by_key(cost).unwrap_or_default() as u32;
+    let widest = used.last().map_or(0, |(bits, _)| *bits);
+    let width = (0..=widest).min_by_key(cost).unwrap_or_default() as u32;
     let above = |value: u64| value.checked_shr(width).unwrap_or_default();
     let beyond: Vec<(u8, u64)> =
         (0_u8..=u8::MAX).zip(values.iter().map(|value| above(*value))).filter(|(_, more)| *more > 0).collect();
@@ -195,34 +193,78 @@ fn put_line(form: u8, first: i64, unit: i64, slope: i64, out: &mut Vec<u8>) {
     put_signed(slope, out);
 }
 
-/// The middle difference; how far each is from it is put into `deltas`.
-fn middle_of_deltas(steps: &[i64], deltas: &mut Vec<i64>, ordered: &mut Vec<i64>) -> i64 {
+/// About the middle difference; how far each is from it is put into `deltas`.
+fn middle_of_deltas(steps: &[i64], deltas: &mut Vec<i64>) -> i64 {
     deltas.clear();
     deltas.extend(steps.iter().zip(steps.iter().skip(1)).map(|(before, after)| after.wrapping_sub(*before)));
-    ordered.clear();
-    ordered.extend_from_slice(deltas);
-    let half = ordered.len() / 2;
-    let middle = if ordered.is_empty() { 0 } else { *ordered.select_nth_unstable(half).1 };
+    // Of some, spread over all: nothing that is packed rests on its being the very middle one.
+    let (mut some, apart) = ([0_i64; SOME_DELTAS], deltas.len().div_ceil(SOME_DELTAS).max(1));
+    let spread = deltas.iter().step_by(apart);
+    let count = some.iter_mut().zip(spread).map(|(slot, delta)| *slot = *delta).count();
+    let some = some.get_mut(..count).unwrap_or_default();
+    some.sort_unstable();
+    let middle = some.get(count / 2).copied().unwrap_or_default();
     deltas.iter_mut().for_each(|delta| *delta = delta.wrapping_sub(middle));
     middle
 }
 
-/// The largest unit in which every value stands a whole number of steps from the first.
-fn unit(values: &[i64], first: i64) -> i64 {
-    let mut unit = 0_u64;
+/// Puts into `steps` how far each value stands from the first, and answers in which unit: the largest in which each
+/// stands a whole number of steps away.
+fn count_steps(values: &[i64], first: i64, steps: &mut Vec<i64>) -> i64 {
+    let mut unit = Divisor::of(1);
+    let mut greatest = 0_u64;
     for value in values {
         let mut other = value.wrapping_sub(first).unsigned_abs();
-        if unit != 0 && other % unit == 0 {
+        if greatest != 0 && unit.quotient(other).is_some() {
             continue;
         }
         while other != 0 {
-            (unit, other) = (other, unit % other);
+            (greatest, other) = (other, greatest % other);
         }
-        if unit == 1 {
+        if greatest == 1 {
             break;
         }
+        unit = Divisor::of(greatest.max(1));
     }
-    i64::try_from(unit).unwrap_or(1).max(1)
+    let whole = i64::try_from(greatest).unwrap_or(1).max(1);
+    steps.clear();
+    if whole == 1 {
+        steps.extend(values.iter().map(|value| value.wrapping_sub(first)));
+    } else {
+        steps.extend(values.iter().map(|value| {
+            let distance = value.wrapping_sub(first);
+            let steps = unit.quotient(distance.unsigned_abs()).unwrap_or_default() as i64;
+            if distance < 0 { -steps } else { steps }
+        }));
+    }
+    whole
+}
+
+/// A number by which others are divided where that leaves nothing: by one multiplication.
+struct Divisor {
+    /// Of its odd part, modulo 2^64.
+    inverse: u64,
+    /// How often it is divisible by two.
+    twos: u32,
+    /// How often it is contained in 64 bits.
+    most: u64,
+}
+
+impl Divisor {
+    /// Of a number that is not zero.
+    fn of(number: u64) -> Self {
+        let twos = number.trailing_zeros();
+        let odd = number.checked_shr(twos).unwrap_or(1);
+        // Right in its last three bits; each step doubles how many are.
+        let inverse = (0..5).fold(odd, |near: u64, _| near.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(near))));
+        Self { inverse, twos, most: u64::MAX / number.max(1) }
+    }
+
+    /// How often it is contained in a number; `None` where something is left.
+    fn quotient(&self, number: u64) -> Option<u64> {
+        let quotient = number.wrapping_mul(self.inverse).rotate_right(self.twos);
+        (quotient <= self.most).then_some(quotient)
+    }
 }
 
 /// What the values need at least, bits, if each is near zero.

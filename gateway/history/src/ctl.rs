@@ -294,6 +294,15 @@ impl Ctl {
         self.store.write(groups)
     }
 
+    /// Adds pairs whose keys are new, none of what is digested, as [`KeyValue::lay`] does: durable with the next commit.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn lay(&self, pairs: Vec<Pair>) -> Result<(), PortError> {
+        let _mark = self.mark.lock();
+        self.store.lay(pairs)
+    }
+
     /// Copies all of it, as it stands at one commit, into another data folder, with a mark of its own. Whoever writes
     /// waits meanwhile.
     ///

@@ -1,35 +1,41 @@
 //! A bucket that is being filled. Its records are read several times rather than kept: first what frames there are and
 //! whose rows they hold, then the rows of some signals at a time, which are gathered and encoded in turn.
 
-use rustc_hash::FxHashMap;
-use watchfire_model::{Copied, Frame, Instant, Lsn, RecordBody, Rows, SignalId};
+use watchfire_model::{Frame, Instant, Lsn, RecordBody, Rows, SignalId};
 use watchfire_pipeline::{PortError, RecordRun};
 
 use crate::bucket::{DIRECTORY, FRAMES, GAPS, HEAD, Head, PAGES, key, widen};
 use crate::chunk::Chunk;
 use crate::directory::Entry;
 use crate::frames::Shape;
+use crate::gathered::{Beside, Gathered};
 use crate::hours::Hours;
 use crate::key_value::{Change, KeyValue, Pair, VALUE_BYTES_MAX};
 use crate::pages::{Layout, Page};
+use crate::places::Places;
 use crate::{directory, frames, gaps};
 
 /// Pages that are written at once: some megabyte.
 const PAGES_AT_ONCE: usize = if cfg!(test) { 3 } else { 500 };
-/// Rows that are held at once, 37 bytes each, unless one signal has more.
-const ROWS_AT_ONCE: usize = if cfg!(test) { 50 } else { 700_000 };
+/// What is held of rows at once, bytes, unless one signal has more: two million plain ones.
+const BYTES_AT_ONCE: usize = if cfg!(test) { 800 } else { 34 << 20 };
 
 /// Frames that will be one bucket.
 #[derive(Debug, Default)]
 pub struct Filling {
-    /// Whose row each is.
-    signals: Vec<SignalId>,
+    /// The signals in the order in which they first came, and how many rows each has.
+    counts: Counts,
+    places: Places,
+    /// The place of each row's signal among them.
+    order: Vec<u32>,
+    /// What rows have beside times and values.
+    beside: Beside,
     frames: Vec<Shape>,
     span: Option<(Instant, Instant)>,
     hours: Hours,
 }
 
-/// The signals of a bucket, ascending, and how many rows each has.
+/// Signals, and how many rows each has.
 type Counts = Vec<(SignalId, usize)>;
 
 /// What was written of some signals of a bucket.
@@ -50,27 +56,41 @@ impl Filling {
         let times = || frame.rows.time.iter().copied();
         self.span = widen(self.span, times().min().zip(times().max()));
         self.hours = self.hours.with(Hours::of_times(&frame.rows.time));
+        self.beside = self.beside.with(&frame.rows);
         let (rows, has_skew) = (frame.rows.len(), !frame.rows.skew_ns.is_empty());
-        self.signals.append(&mut frame.rows.signal);
+        frame.rows.signal.iter().for_each(|signal| self.count(*signal));
         frame.rows = Rows::default();
         self.frames.push(Shape { lsn, frame, rows, has_skew });
         Ok(())
     }
 
+    fn count(&mut self, signal: SignalId) {
+        let place = self.places.get(signal).unwrap_or_else(|| {
+            // There are no more signals than their ids can tell apart.
+            let place = self.counts.len() as u32;
+            self.places.set(signal, place);
+            self.counts.push((signal, 0));
+            place
+        });
+        self.counts.get_mut(place as usize).into_iter().for_each(|(_, count)| *count += 1);
+        self.order.push(place);
+    }
+
     /// Writes the bucket into a slot's database, some megabytes at a time and its head last, and answers what is known of
-    /// it. `run` gives its frames again, once for each [`ROWS_AT_ONCE`]. Costs 50 to 500 ns a row.
+    /// it. `run` gives its frames again, once for each [`BYTES_AT_ONCE`]. Costs 50 to 500 ns a row.
     ///
     /// # Errors
     /// When there is no frame, or a signal has more than fits a bucket, or the database fails, or the frames are not those
     /// that they were.
     pub fn write(self, store: &impl KeyValue, run: &dyn RecordRun) -> Result<Head, PortError> {
-        let Self { signals, frames, span, hours } = self;
+        let Self { counts, order, beside, frames, span, hours, places } = self;
+        drop(places);
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
             return Err(unfit(Lsn(0), "a bucket of no frames".to_owned()));
         };
         let (first, last) = (first.lsn, last.lsn);
-        let rows_all = signals.len() as u64;
-        let (counts, order) = ranked(signals);
+        let rows_all = order.len() as u64;
+        let (counts, order) = ranked(counts, order);
         // In the order of their keys, but for the head: written so, they take less of the disk.
         let table = frames::encode(&frames, &order);
         drop(order);
@@ -78,8 +98,8 @@ impl Filling {
         store.lay(pieces(first, FRAMES, &table))?;
         drop(table);
         let mut pages = Pages { store, first, layout: Layout::default(), entries: Vec::new() };
-        for some in at_once(&counts) {
-            pages.add(some, &rows_of(some, (first, last), run)?)?;
+        for some in at_once(&counts, BYTES_AT_ONCE / beside.row_bytes()) {
+            pages.add(some, gathered(some, (first, last), run)?)?;
         }
         let directory = directory::encode(&pages.finish()?);
         let (gaps, gaps_head) = gaps::encode(&frames);
@@ -95,15 +115,11 @@ impl Filling {
 }
 
 impl<S: KeyValue> Pages<'_, S> {
-    /// Adds the chunks of some signals, whose rows are given in the order of the log.
-    fn add(&mut self, counts: &[(SignalId, usize)], rows: &Rows) -> Result<(), PortError> {
-        let gathered = gather(&rows.signal, counts);
-        let (mut chunk, mut rest) = (Chunk::default(), gathered.as_slice());
-        for (signal, count) in counts {
-            let (own, others) = rest.split_at_checked(*count).ok_or_else(|| changed(self.first))?;
-            rest = others;
-            chunk.0.clear();
-            chunk.0.copy_rows(rows, own, &mut Copied::default());
+    /// Adds the chunks of some signals, whose rows were gathered.
+    fn add(&mut self, some: &[(SignalId, usize)], mut gathered: Gathered) -> Result<(), PortError> {
+        let mut chunk = Chunk::default();
+        for (rank, (signal, _)) in some.iter().enumerate() {
+            gathered.take(*signal, rank, &mut chunk.0);
             let laid = self.layout.push(*signal, chunk.encode());
             laid.ok_or_else(|| unfit(self.first, "a chunk of more than 390 MB".to_owned()))?;
             if self.layout.whole() >= PAGES_AT_ONCE {
@@ -143,44 +159,27 @@ fn changed(first: Lsn) -> PortError {
     unfit(first, "it and those after it were others when they were read again".to_owned())
 }
 
-/// The signals of a bucket, and the rank of each row's signal among them. Costs the column's own memory again.
-fn ranked(column: Vec<SignalId>) -> (Counts, Vec<u32>) {
-    // First in the order in which signals first came, so that each row costs one look.
-    let mut places: FxHashMap<SignalId, u32> = FxHashMap::default();
-    let mut counts: Counts = Vec::new();
-    let place_of = |signal: SignalId| {
-        let place = *places.entry(signal).or_insert_with(|| {
-            counts.push((signal, 0));
-            // There are no more signals than their ids can tell apart.
-            (counts.len() - 1) as u32
-        });
-        if let Some((_, count)) = counts.get_mut(place as usize) {
-            *count += 1;
-        }
-        place
-    };
-    let mut order: Vec<u32> = column.into_iter().map(place_of).collect();
+/// The signals in ascending order, and the rank of each row's signal in the place of where it first came.
+fn ranked(mut counts: Counts, mut order: Vec<u32>) -> (Counts, Vec<u32>) {
     let mut by_signal: Vec<u32> = (0..).take(counts.len()).collect();
     by_signal.sort_unstable_by_key(|place| counts.get(*place as usize).map(|(signal, _)| *signal));
     let mut ranks = vec![0_u32; counts.len()];
     for (place, rank) in by_signal.into_iter().zip(0..) {
-        if let Some(slot) = ranks.get_mut(place as usize) {
-            *slot = rank;
-        }
+        ranks.get_mut(place as usize).into_iter().for_each(|slot| *slot = rank);
     }
     order.iter_mut().for_each(|place| *place = ranks.get(*place as usize).copied().unwrap_or_default());
     counts.sort_unstable_by_key(|(signal, _)| *signal);
     (counts, order)
 }
 
-/// Runs of neighbours that have about [`ROWS_AT_ONCE`] together.
-fn at_once(counts: &[(SignalId, usize)]) -> impl Iterator<Item = &[(SignalId, usize)]> {
+/// Runs of neighbours that have at most so many rows together, but one at least.
+fn at_once(counts: &[(SignalId, usize)], rows_max: usize) -> impl Iterator<Item = &[(SignalId, usize)]> {
     let mut rest = counts;
     std::iter::from_fn(move || {
         let mut rows = 0;
         let fits = |(_, count): &&(SignalId, usize)| {
             rows += count;
-            rows <= ROWS_AT_ONCE
+            rows <= rows_max
         };
         let some = rest.iter().take_while(fits).count().max(1);
         let (now, later) = rest.split_at_checked(some)?;
@@ -189,44 +188,20 @@ fn at_once(counts: &[(SignalId, usize)]) -> impl Iterator<Item = &[(SignalId, us
     })
 }
 
-/// The rows of some neighbouring signals in the frames between two places, in the order of the log.
-fn rows_of(some: &[(SignalId, usize)], (first, last): (Lsn, Lsn), run: &dyn RecordRun) -> Result<Rows, PortError> {
-    let (mut rows, mut own) = (Rows::default(), Vec::new());
-    let (Some((least, _)), Some((most, _))) = (some.first(), some.last()) else { return Ok(rows) };
-    let wanted = *least..=*most;
+/// The rows of some neighbouring signals in the frames between two places.
+fn gathered(some: &[(SignalId, usize)], (first, last): (Lsn, Lsn), run: &dyn RecordRun) -> Result<Gathered, PortError> {
+    let mut gathered = Gathered::of(some);
     for record in run.records() {
         let record = record?;
         if record.lsn > last {
             break;
         }
         let RecordBody::Data(frame) = record.body else { continue };
-        if record.lsn < first {
-            continue;
+        if record.lsn >= first && !gathered.push(frame.rows) {
+            return Err(changed(first));
         }
-        own.clear();
-        own.extend((0_u32..).zip(&frame.rows.signal).filter(|(_, signal)| wanted.contains(signal)).map(|(row, _)| row));
-        rows.copy_rows(&frame.rows, &own, &mut Copied::default());
     }
-    if rows.len() == some.iter().map(|(_, count)| count).sum::<usize>() { Ok(rows) } else { Err(changed(first)) }
-}
-
-/// The rows of each signal in turn; those of one stay in their order.
-fn gather(column: &[SignalId], counts: &[(SignalId, usize)]) -> Vec<u32> {
-    let mut end = 0;
-    let begin = |(signal, count): &(SignalId, usize)| {
-        end += count;
-        (*signal, end - count)
-    };
-    let mut next: FxHashMap<SignalId, usize> = counts.iter().map(begin).collect();
-    let mut rows = vec![0_u32; column.len()];
-    for (signal, row) in column.iter().zip(0_u32..) {
-        let Some(next) = next.get_mut(signal) else { continue };
-        if let Some(slot) = rows.get_mut(*next) {
-            *slot = row;
-        }
-        *next += 1;
-    }
-    rows
+    if gathered.is_whole() { Ok(gathered) } else { Err(changed(first)) }
 }
 
 #[cfg(test)]
@@ -234,21 +209,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_gathered_by_signal_in_their_order() {
-        let column: Vec<SignalId> = [7, 3, u32::MAX, 3, 7, 7, 0].map(SignalId).to_vec();
-        let (counts, order) = ranked(column.clone());
+    fn rows_are_counted_and_bear_the_ranks_of_their_signals() {
+        let mut filling = Filling::default();
+        [7, 3, u32::MAX, 3, 7, 7, 0].into_iter().for_each(|signal| filling.count(SignalId(signal)));
+        let (counts, order) = ranked(filling.counts, filling.order);
         assert_eq!(counts, [(0, 1), (3, 2), (7, 3), (u32::MAX, 1)].map(|(id, count)| (SignalId(id), count)));
         assert_eq!(order, [2, 1, 3, 1, 2, 2, 0]);
-        assert_eq!(gather(&column, &counts), [6, 1, 3, 0, 4, 5, 2]);
-        assert_eq!(ranked(Vec::new()), (Vec::new(), Vec::new()));
     }
 
     #[test]
     fn signals_are_taken_in_runs_that_fit_but_one_at_least() {
         let counts = [20, 30, 1, 70, 50, 1].into_iter().zip(0..).map(|(count, id)| (SignalId(id), count));
         let counts: Counts = counts.collect();
-        let sizes: Vec<usize> = at_once(&counts).map(<[_]>::len).collect();
+        let sizes: Vec<usize> = at_once(&counts, 50).map(<[_]>::len).collect();
         assert_eq!(sizes, [2, 1, 1, 1, 1]);
-        assert_eq!(at_once(&[]).count(), 0);
+        assert_eq!(at_once(&[], 50).count(), 0);
     }
 }

@@ -6,12 +6,21 @@
 
 use watchfire_model::{Frame, Gap, Instant, Lsn};
 
-use crate::bytes::{Reader, put_count};
+use crate::bytes::{Reader, put_count, put_varint};
 use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
 
-const VERSION: u8 = 2;
-/// The order was one column.
+const VERSION: u8 = 3;
+/// The order was one column,
 const ONE_COLUMN: u8 = 1;
+/// or a column for each block.
+const COLUMNS: u8 = 2;
+
+/// A block of the order is a column.
+const EACH: u8 = 0;
+/// It is its surprises, each with how many rows before it were none.
+const FEW: u8 = 1;
+/// So many rows to a surprise make them few.
+const FEW_FROM: usize = 8;
 /// Rows whose order is one column: packing it takes eight times its memory.
 const BLOCK_ROWS: usize = 1 << 16;
 
@@ -57,18 +66,58 @@ fn table(frames: &[Shape], order: &[u32], gaps: &[(usize, &Vec<Gap>)]) -> Vec<u8
         put_count(encoded.len(), &mut out);
         out.extend(encoded);
     }
-    let mut habit = Habit::default();
+    let (mut habit, mut surprises) = (Habit::default(), Vec::new());
     for block in order.chunks(BLOCK_ROWS) {
-        let surprises: Vec<i64> = block.iter().map(|rank| habit.surprise(*rank)).collect();
-        put_ints(&surprises, &mut out);
+        surprises.clear();
+        surprises.extend(block.iter().map(|rank| habit.surprise(*rank)));
+        put_block(&surprises, &mut out);
     }
     out
+}
+
+/// Few surprises take less time by themselves than a column, and no more room.
+fn put_block(surprises: &[i64], out: &mut Vec<u8>) {
+    let few = surprises.iter().filter(|surprise| **surprise != 0).count();
+    if few * FEW_FROM > surprises.len() {
+        out.push(EACH);
+        put_ints(surprises, out);
+        return;
+    }
+    out.push(FEW);
+    put_count(few, out);
+    let mut before = 0;
+    for surprise in surprises {
+        if *surprise == 0 {
+            before += 1;
+        } else {
+            put_count(before, out);
+            put_varint(*surprise as u64, out);
+            before = 0;
+        }
+    }
+}
+
+fn read_block(reader: &mut Reader, rows: usize) -> Option<Vec<i64>> {
+    match reader.byte()? {
+        EACH => read_ints(reader, rows),
+        FEW => {
+            let mut surprises = vec![0; rows];
+            let mut next = 0_usize;
+            for _ in 0..reader.count()? {
+                next = next.checked_add(reader.count()?)?;
+                *surprises.get_mut(next)? = reader.varint()? as i64;
+                next += 1;
+            }
+            Some(surprises)
+        }
+        _ => None,
+    }
 }
 
 /// Reads a table; `None` when the bytes are none.
 pub fn decode(bytes: &[u8]) -> Option<(Vec<Shape>, Vec<u32>)> {
     let mut reader = Reader(bytes);
-    let version = reader.byte().filter(|version| [ONE_COLUMN, VERSION].contains(version))?;
+    let version = reader.byte().filter(|version| [ONE_COLUMN, COLUMNS, VERSION].contains(version))?;
     let n = reader.count().filter(|n| *n <= VALUES_MAX)?;
     let lsns = read_ints(&mut reader, n)?;
     let nows = read_ints(&mut reader, n)?;
@@ -99,7 +148,8 @@ pub fn decode(bytes: &[u8]) -> Option<(Vec<Shape>, Vec<u32>)> {
     while order.len() < total {
         let left = total - order.len();
         let block = if version == ONE_COLUMN { left } else { left.min(BLOCK_ROWS) };
-        for surprise in read_ints(&mut reader, block)? {
+        let surprises = if version == VERSION { read_block(&mut reader, block) } else { read_ints(&mut reader, block) };
+        for surprise in surprises? {
             order.push(habit.rank(surprise)?);
         }
     }
@@ -176,11 +226,25 @@ mod tests {
         let shape = Shape { lsn: Lsn(1), frame: Frame::default(), rows: order.len(), has_skew: false };
         let bytes = encode(std::slice::from_ref(&shape), &order);
         assert_eq!(decode(&bytes), Some((vec![shape.clone()], order.clone())));
-        // A short one is written as it was before.
-        let shape = Shape { lsn: Lsn(1), frame: Frame::default(), rows: 100, has_skew: false };
-        let mut old = encode(std::slice::from_ref(&shape), &order[..100]);
-        old[0] = ONE_COLUMN;
-        assert_eq!(decode(&old), Some((vec![shape], order[..100].to_vec())));
+        for (version, rows) in [(ONE_COLUMN, 100), (COLUMNS, order.len())] {
+            let shape = Shape { lsn: Lsn(1), frame: Frame::default(), rows, has_skew: false };
+            let mut old = encode(std::slice::from_ref(&shape), &[]);
+            old[0] = version;
+            let mut habit = Habit::default();
+            for block in order[..rows].chunks(BLOCK_ROWS) {
+                put_ints(&block.iter().map(|rank| habit.surprise(*rank)).collect::<Vec<_>>(), &mut old);
+            }
+            assert_eq!(decode(&old), Some((vec![shape], order[..rows].to_vec())));
+        }
+    }
+
+    #[test]
+    fn an_order_without_habits_is_given_back_too_and_costs_no_more_than_its_ranks() {
+        let order: Vec<u32> = (0..70_000_u64).map(|i| (i * i * 2_654_435_761 >> 13) as u32 % 50_000).collect();
+        let shape = Shape { lsn: Lsn(1), frame: Frame::default(), rows: order.len(), has_skew: false };
+        let bytes = encode(std::slice::from_ref(&shape), &order);
+        assert!(bytes.len() < order.len() * 9 / 4, "{} bytes", bytes.len());
+        assert_eq!(decode(&bytes), Some((vec![shape], order)));
     }
 
     #[test]

@@ -10,19 +10,18 @@ const WINDOW_BITS_MAX: u32 = 57;
 
 /// Numbers of so many bits each, which must hold them.
 pub fn pack(values: &[u64], width: u32, out: &mut Vec<u8>) {
+    out.reserve((values.len() * width as usize).div_ceil(8));
     let (mut held, mut bits) = (0_u128, 0_u32);
     for value in values {
         held |= u128::from(*value) << bits;
         bits += width;
-        while bits >= 8 {
-            out.push(held as u8);
-            held >>= 8;
-            bits -= 8;
+        if bits >= u64::BITS {
+            out.extend_from_slice(&(held as u64).to_le_bytes());
+            held >>= u64::BITS;
+            bits -= u64::BITS;
         }
     }
-    if bits > 0 {
-        out.push(held as u8);
-    }
+    out.extend(held.to_le_bytes().into_iter().take(bits.div_ceil(8) as usize));
 }
 
 /// Reads `n` numbers of so many bits each, 64 at the most.

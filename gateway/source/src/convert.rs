@@ -11,6 +11,7 @@ use watchfire_ua::{Kinds, Layouts, has_overflow, push_data_value};
 use crate::element::{element, opened, with_members};
 use crate::events::{EventReader, Told};
 use crate::ledger::Ledger;
+use crate::order::order;
 
 /// What is received is turned into this.
 #[derive(Debug, Default)]
@@ -145,25 +146,36 @@ impl Converter {
         self.ledger.set_open(at, open);
     }
 
-    /// Appends a notification's values. Handles that nobody gave out are skipped.
+    /// Appends a notification's values, in the order in which they were sent if that is one: see [`order`]. Handles that
+    /// nobody gave out are skipped.
     pub(crate) fn data_change(&mut self, notification: DataChangeNotification, now: Instant, into: &mut Received) {
-        for item in notification.monitored_items.into_iter().flatten() {
-            let at = (item.client_handle as usize).wrapping_sub(1);
-            if !self.ledger.is_carrier(at) {
-                self.value(at, item.value, now, into);
-                continue;
-            }
-            let parts = self.parts.remove(&at).unwrap_or_default();
-            let whole = opened(item.value, self.structures.as_deref());
-            for part in &parts {
-                let value = match &part.element {
-                    Some(path) => element(&whole, path.steps()),
-                    None => whole.clone(),
-                };
-                self.value(part.at, value, now, into);
-            }
-            self.parts.insert(at, parts);
+        let mut items = notification.monitored_items.unwrap_or_default();
+        let Some(order) = order(&items) else {
+            items.into_iter().for_each(|item| self.item(item.client_handle, item.value, now, into));
+            return;
+        };
+        for at in order {
+            let Some(item) = items.get_mut(at) else { continue };
+            self.item(item.client_handle, std::mem::take(&mut item.value), now, into);
         }
+    }
+
+    fn item(&mut self, handle: u32, value: DataValue, now: Instant, into: &mut Received) {
+        let at = (handle as usize).wrapping_sub(1);
+        if !self.ledger.is_carrier(at) {
+            self.value(at, value, now, into);
+            return;
+        }
+        let parts = self.parts.remove(&at).unwrap_or_default();
+        let whole = opened(value, self.structures.as_deref());
+        for part in &parts {
+            let value = match &part.element {
+                Some(path) => element(&whole, path.steps()),
+                None => whole.clone(),
+            };
+            self.value(part.at, value, now, into);
+        }
+        self.parts.insert(at, parts);
     }
 
     /// Appends a notification's events.

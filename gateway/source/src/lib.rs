@@ -21,6 +21,7 @@ mod items;
 mod ledger;
 mod login;
 mod online;
+mod order;
 mod paths;
 mod publish;
 mod redundancy;

@@ -31,6 +31,26 @@ fn the_last_state_of_each_alarm_is_kept_however_long_it_was_before() {
 }
 
 #[test]
+fn a_state_that_stays_as_it_was_is_written_once_and_stands_for_the_newest_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let pieces = |history: &SledHistory| -> Vec<Vec<u8>> {
+        history.ctl().under(&named(Kind::Piece, "hot")).unwrap().into_iter().map(|(key, _)| key).collect()
+    };
+    let saved = |frame: u64, size: usize| Checkpoint { bytes: vec![4; size], ..checkpoint(frame, 0) };
+    history.save_checkpoint(&saved(1, 200_000)).unwrap();
+    let first = pieces(&history);
+    history.save_checkpoint(&saved(2, 200_000)).unwrap();
+    assert_eq!(pieces(&history), first);
+    drop(history);
+    let history = SledHistory::open(folder.path()).unwrap();
+    assert_eq!(history.load_checkpoint("hot").unwrap(), Some(saved(2, 200_000)));
+    history.save_checkpoint(&saved(3, 200_001)).unwrap();
+    assert!(pieces(&history).iter().all(|key| !first.contains(key)), "another state has other pieces");
+    assert_eq!(history.load_checkpoint("hot").unwrap(), Some(saved(3, 200_001)));
+}
+
+#[test]
 fn ids_are_given_once() {
     let folder = tempfile::tempdir().unwrap();
     let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
