@@ -2,9 +2,10 @@
 //
 //     node history_server.mjs --port 4841 --first 2024-03-01T00:00:00 --signals a_feed,b_feed [--no-history]
 //
-// Speaks the same lines as `recorded_server.py`: `set` and `record`.
+// With `--encrypted` it offers Basic256Sha256 alone, signed and encrypted, and trusts every client. Speaks the same lines
+// as `recorded_server.py`: `set`, `record` and `forget`.
 
-import { DataType, StatusCodes, Variant } from "node-opcua";
+import { DataType, MessageSecurityMode, SecurityPolicy, StatusCodes, Variant } from "node-opcua";
 
 import { answerRequests, plainServer, say } from "./lines.mjs";
 
@@ -22,14 +23,18 @@ function options() {
     else if (word === "--first") given.first = Date.parse(`${words.shift()}Z`);
     else if (word === "--signals") given.signals = words.shift().split(",");
     else if (word === "--no-history") given.history = false;
+    else if (word === "--encrypted") given.encrypted = true;
     else throw new Error(`unknown option ${word}`);
   }
   return given;
 }
 
 async function main() {
-  const { port, first, signals, history } = options();
-  const server = await plainServer(port, { resourcePath: "/recorded" });
+  const { port, first, signals, history, encrypted } = options();
+  const security = encrypted
+    ? { securityModes: [MessageSecurityMode.SignAndEncrypt], securityPolicies: [SecurityPolicy.Basic256Sha256] }
+    : {};
+  const server = await plainServer(port, { resourcePath: "/recorded", ...security });
   const space = server.engine.addressSpace;
   const namespace = space.registerNamespace(NAMESPACE);
   const variables = {};
@@ -57,6 +62,11 @@ async function main() {
       return { served: 1 };
     },
     record: () => ({ served }),
+    forget: () => {
+      const sessions = server.engine.getSessions();
+      for (const session of sessions) server.engine.closeSession(session.authenticationToken, false, "Timeout");
+      return { forgotten: sessions.length };
+    },
   };
   await answerRequests(able);
   await server.shutdown(0);

@@ -13,6 +13,7 @@ variable in that file, from one run to the next. Requests (see `lines.py`):
     {"do": "serve", "rows": 100, "rate": 200}    the next rows, so many a second; answers when they are served
     {"do": "set", "signal": "a", "value": 1.5, "status": 0, "seconds": 3600}    one value, by hand
     {"do": "record"}        all that was served: signal -> [[time ns, value or null, status, digits of a number], ...]
+    {"do": "forget"}        ends all sessions and keeps their subscriptions, as when sessions run out
 """
 
 from __future__ import annotations
@@ -143,7 +144,8 @@ class RecordedServer:
             await self.keep_history(options.history)
         async with self.server:
             say(ready=options.port)
-            await answer_requests({"serve": self.serve, "set": self.set, "record": self.record})
+            able = {"serve": self.serve, "set": self.set, "record": self.record, "forget": self.forget}
+            await answer_requests(able)
 
     async def keep_history(self, file: Path) -> None:
         """Writes what each variable is given into a file, and answers reads of it."""
@@ -209,6 +211,13 @@ class RecordedServer:
     async def record(self, _request: dict[str, Any]) -> dict[str, Any]:
         """All that was served."""
         return {"served": self.served}
+
+    async def forget(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """Ends all sessions and keeps their subscriptions."""
+        sessions = list(self.server.iserver._external_sessions.values())
+        for session in sessions:
+            await session.close_session(delete_subs=False)
+        return {"forgotten": len(sessions)}
 
 
 def main() -> None:

@@ -37,6 +37,8 @@ pub(crate) struct Subscription {
     pub sequence: Sequence,
     /// When something last came of it.
     pub heard: Timer,
+    /// Whether anything has come of it on this connection.
+    pub has_spoken: bool,
     /// Its signals.
     pub items: Vec<Item>,
     /// The places of its streams of events.
@@ -121,6 +123,7 @@ pub(crate) async fn subscribe(
         keep_alive: keep_alive.max(timing.keep_alive),
         sequence: Sequence::new(),
         heard: Timer::now(),
+        has_spoken: false,
         items: Vec::new(),
         streams: Vec::new(),
         items_max,
