@@ -205,11 +205,15 @@ fn forgotten_during_an_outage(recorded: &Recorded, security: &str) -> (Watched, 
     let proxy = Proxy::to(recorded.port);
     let mut plant = Watched::begin_as(recorded, &format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port), security);
     proxy.hang();
-    (0..3).for_each(|_| drop(plant.give()));
+    for _ in 0..3 {
+        plant.give();
+    }
     plant.server.forget();
     proxy.cut();
     plant.gateway.logged(&["WARN", "connection lost; taking the session up again"]);
-    (0..2).for_each(|_| drop(plant.give()));
+    for _ in 0..2 {
+        plant.give();
+    }
     proxy.open();
     (plant, proxy)
 }

@@ -24,6 +24,7 @@ mod online;
 mod paths;
 mod publish;
 mod redundancy;
+mod redundant_set;
 mod refresh;
 mod report;
 mod reverse;

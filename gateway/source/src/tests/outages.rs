@@ -69,15 +69,8 @@ async fn a_cut_line_is_told_at_once_and_nothing_is_missed() {
         let mut there = Gathered::default();
         witness.gather(&mut there, all(3)).await;
         proxy.open();
-        let last = |id: u32| there.times[&SignalId(id)].last().copied();
-        let caught_up = |seen: &Gathered| (0..3).all(|id| seen.times[&SignalId(id)].iter().max() >= last(id).as_ref());
-        source.gather(&mut here, caught_up).await;
-        for id in (0..3).map(SignalId) {
-            let (mine, others) = (&here.times[&id], &there.times[&id]);
-            let missed: Vec<_> = others.iter().filter(|time| !mine.contains(time)).collect();
-            assert!(missed.is_empty(), "signal {id}: {missed:?}");
-            assert!(mine.windows(2).all(|pair| pair[0] < pair[1]), "signal {id}: none twice, all in order");
-        }
+        source.gather(&mut here, |seen| seen.is_as_far_as(&there)).await;
+        here.has_all_of(&there);
     }
     assert!(here.gaps.is_empty(), "{:?}", here.gaps);
     assert_eq!(here.states.last(), Some(&SourceState::Up));
@@ -141,15 +134,8 @@ async fn what_is_left_of_a_session_that_has_run_out_is_taken_over_and_nothing_is
     source.gather(&mut here, |seen| downs(seen) == 2).await;
     witness.gather(&mut there, all(3)).await;
     proxy.open();
-    let last = |id: u32| there.times[&SignalId(id)].last().copied();
-    let caught_up = |seen: &Gathered| (0..3).all(|id| seen.times[&SignalId(id)].iter().max() >= last(id).as_ref());
-    source.gather(&mut here, caught_up).await;
-    for id in (0..3).map(SignalId) {
-        let (mine, others) = (&here.times[&id], &there.times[&id]);
-        let missed: Vec<_> = others.iter().filter(|time| !mine.contains(time)).collect();
-        assert!(missed.is_empty(), "signal {id}: {missed:?}");
-        assert!(mine.windows(2).all(|pair| pair[0] < pair[1]), "signal {id}: none twice, all in order");
-    }
+    source.gather(&mut here, |seen| seen.is_as_far_as(&there)).await;
+    here.has_all_of(&there);
     assert!(here.gaps.is_empty(), "they were taken over, not made anew: {:?}", here.gaps);
     source.stop().await;
     witness.stop().await;
