@@ -100,6 +100,8 @@ pub(crate) struct Publisher<'a> {
     heard: bool,
     /// Messages in a row that were too large to be sent.
     too_large: u32,
+    /// Whether handles have come that nobody gave out.
+    has_strangers: bool,
     watch: Watch,
 }
 
@@ -118,6 +120,7 @@ impl<'a> Publisher<'a> {
             acknowledgements: Vec::new(),
             heard: false,
             too_large: 0,
+            has_strangers: false,
             watch: Watch::new(every),
         }
     }
@@ -471,7 +474,15 @@ impl<'a> Publisher<'a> {
                 ended = Some(SourceError::Request { doing: "keeping a subscription alive", status: change.status });
             }
         }
-        let Received { rows, gaps, places, refresh } = received;
+        let Received { rows, gaps, places, refresh, strangers } = received;
+        if strangers > 0 && !std::mem::replace(&mut self.has_strangers, true) {
+            let source = self.lent.reporter.source();
+            tracing::warn!(
+                source,
+                values = strangers,
+                "the server sends values of handles that nobody gave out; skipped"
+            );
+        }
         if refresh {
             self.setup.refresh(&self.subscriptions);
         }

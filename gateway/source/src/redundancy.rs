@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use opcua::client::Session;
-use opcua::types::{AttributeId, VariableId, Variant};
+use opcua::types::{AttributeId, RedundancySupport, VariableId, Variant};
 use watchfire_config::EndpointUrl;
 
 use crate::connect::Connector;
@@ -77,8 +77,9 @@ impl Servers {
 
     /// Takes over what the server that is read says of the set, and logs what is new.
     fn belong_to(&mut self, source: &str, set: RedundantSet) {
+        // Nearly all say None, and are alone.
         if set.mode != self.set.mode
-            && let Some(mode) = set.mode
+            && let Some(mode) = set.mode.filter(|mode| *mode != RedundancySupport::None)
         {
             tracing::info!(source, ?mode, "the server says how others stand in for it");
         }
@@ -162,8 +163,6 @@ pub(crate) async fn level(session: &Session) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use opcua::types::RedundancySupport;
-
     use super::*;
 
     #[test]

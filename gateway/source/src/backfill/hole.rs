@@ -21,6 +21,8 @@ pub(super) struct Hole {
     pub filled: Instant,
     pub values: u32,
     pub empty_pages: u8,
+    /// Answers that have come.
+    pub pages: u32,
     /// Whether an answer had the value that ended the gap, or a later one: then it had all before it.
     pub proved: bool,
     /// How often it has been asked for to its end.
@@ -41,6 +43,7 @@ impl Hole {
             filled: gap.since,
             values: 0,
             empty_pages: 0,
+            pages: 0,
             proved: false,
             passes: 0,
             more: ByteString::null(),
