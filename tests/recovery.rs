@@ -247,3 +247,23 @@ fn a_subscription_that_asyncua_hands_over_dead_is_made_anew() {
     plant.flows();
     plant.nothing_is_lost_silently();
 }
+
+#[test]
+fn a_server_that_numbers_its_namespaces_otherwise_after_a_restart_is_read_as_before() {
+    let recorded = asyncua();
+    let site = Site::new();
+    site.configure(
+        &(source("plant", &recorded.url(), &[]) + &signal_table(SIGNAL, "nsu=urn:watchfire:test:recording;s=a_feed")),
+    );
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    server.set(SIGNAL, 1.0, 0.25, 0);
+    wait_for("a value", || value(&mut hmi, NODE, 0.25));
+    server.peer.process.kill();
+    let mut server = recorded.clone().renumbered().start();
+    gateway.logged(&["connection lost"]);
+    server.set(SIGNAL, 2.0, 0.5, 0);
+    wait_for("a value of another index", || value(&mut hmi, NODE, 0.5));
+    gateway.stop();
+}

@@ -75,6 +75,18 @@ impl Recorded {
         self
     }
 
+    /// Numbers its namespaces otherwise.
+    pub fn renumbered(mut self) -> Self {
+        self.arguments.push("--renumbered".to_owned());
+        self
+    }
+
+    /// Its variables have an EURange, where node-opcua serves them.
+    pub fn with_range(mut self, low: f64, high: f64) -> Self {
+        self.arguments.extend(["--range".to_owned(), low.to_string(), high.to_string()]);
+        self
+    }
+
     /// Keeps the history of what it serves in a file of `folder`.
     pub fn with_history(mut self, folder: &Path) -> Self {
         self.arguments.extend(["--history".to_owned(), folder.join("history.sqlite").display().to_string()]);

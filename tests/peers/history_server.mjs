@@ -2,7 +2,7 @@
 //
 //     node history_server.mjs --port 4841 --first 2024-03-01T00:00:00 --signals a_feed,b_feed [--no-history]
 //
-// With `--encrypted` it offers Basic256Sha256 alone, signed and encrypted, and trusts every client. Speaks the same lines
+// With `--range LOW HIGH` they have an EURange. With `--encrypted` it offers Basic256Sha256 alone, signed and encrypted, and trusts every client. Speaks the same lines
 // as `recorded_server.py`: `set`, `record` and `forget`.
 
 import { DataType, MessageSecurityMode, SecurityPolicy, StatusCodes, Variant } from "node-opcua";
@@ -24,13 +24,14 @@ function options() {
     else if (word === "--signals") given.signals = words.shift().split(",");
     else if (word === "--no-history") given.history = false;
     else if (word === "--encrypted") given.encrypted = true;
+    else if (word === "--range") given.range = { low: Number(words.shift()), high: Number(words.shift()) };
     else throw new Error(`unknown option ${word}`);
   }
   return given;
 }
 
 async function main() {
-  const { port, first, signals, history, encrypted } = options();
+  const { port, first, signals, history, encrypted, range } = options();
   const security = encrypted
     ? { securityModes: [MessageSecurityMode.SignAndEncrypt], securityPolicies: [SecurityPolicy.Basic256Sha256] }
     : {};
@@ -40,12 +41,10 @@ async function main() {
   const variables = {};
   const served = {};
   for (const signal of signals) {
-    variables[signal] = namespace.addVariable({
-      nodeId: `s=${signal}`,
-      browseName: signal,
-      dataType: "Double",
-      organizedBy: space.rootFolder.objects,
-    });
+    const asked = { nodeId: `s=${signal}`, browseName: signal, dataType: "Double", organizedBy: space.rootFolder.objects };
+    variables[signal] = range
+      ? namespace.addAnalogDataItem({ ...asked, engineeringUnitsRange: range })
+      : namespace.addVariable(asked);
     if (history) space.installHistoricalDataNode(variables[signal], { maxOnlineValues: 100_000 });
     served[signal] = [];
   }

@@ -403,6 +403,10 @@ async fn history(session: &Session, nodes: &[NodeId]) -> Result<(Verdict, String
         Err(error) => {
             (Verdict::Warn, format!("the server says that it keeps history {count}, but: {}", error.status()))
         }
+        Ok(results) if results.first().is_some_and(|result| result.status_code.is_bad()) => {
+            let status = results.first().map(|result| result.status_code.to_string()).unwrap_or_default();
+            (Verdict::Warn, format!("the server says that it keeps history {count}, but: {status}"))
+        }
         Ok(results) => {
             let data = results.into_iter().next().and_then(|result| result.history_data.into_inner_as::<HistoryData>());
             let first = data.and_then(|data| data.data_values.into_iter().flatten().next());
