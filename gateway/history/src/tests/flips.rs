@@ -80,16 +80,21 @@ fn damage(kind: u64, bytes: &mut Vec<u8>, older: &[u8], at: usize, dice: &mut Di
 fn whatever_a_damaged_file_gives_back_is_what_was_written() {
     let (folder, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let history = SledHistory::open(folder.path()).unwrap();
-    let (all, earlier) = (records(3, 400, 1), tempfile::tempdir().unwrap());
+    let (all, earlier) = (records(3, 450, 1), tempfile::tempdir().unwrap());
     all[..200].chunks(50).for_each(|part| history.seal(part).unwrap());
     copy_folder(folder.path(), earlier.path());
-    all[200..].chunks(50).for_each(|part| history.seal(part).unwrap());
+    all[200..400].chunks(50).for_each(|part| history.seal(part).unwrap());
     let later = Instant::from_s(START_S + 9 * 3600);
     while history.summarise(later).unwrap() {}
     drop(history);
     let summarised = told(folder.path());
     assert!(!summarised.is_empty());
     let written = everything(folder.path()).unwrap();
+    // And as it is with what comes next.
+    let more = |folder: &Path| SledHistory::open(folder)?.seal(&all[400..]);
+    copy_folder(folder.path(), work.path());
+    more(work.path()).unwrap();
+    let written_on = everything(work.path()).unwrap();
     let files = files(folder.path());
     let mut dice = Dice(rounds());
     let place = |dice: &mut Dice, below: usize| usize::try_from(dice.roll(below as u64)).unwrap();
@@ -115,6 +120,10 @@ fn whatever_a_damaged_file_gives_back_is_what_was_written() {
                 assert!(is_written, "round {round}: {} at {at} is told as something else", file.display());
                 let of_sums = file.starts_with("sums");
                 assert!(of_sums || told == summarised, "round {round}: {} at {at} hurts summaries", file.display());
+                if more(work.path()).is_ok() {
+                    let is_whole = everything(work.path()).is_ok_and(|read| read == written_on);
+                    assert!(is_whole, "round {round}: {} at {at} takes more and loses it", file.display());
+                }
             }
         }
     }
