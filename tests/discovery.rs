@@ -113,6 +113,16 @@ fn the_doctor_names_the_step_that_fails_and_what_mends_it() {
     }
     assert!(said.contains("first value after"), "{said}");
 
+    // One that keeps what it gave says since when.
+    drop(server);
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = recorded.clone().with_history(folder.path()).start();
+    server.set("a_feed", 1.0, 0.75, 0);
+    let (code, said) = doctor();
+    assert_eq!(code, Some(0), "{said}");
+    let kept = said.lines().find(|line| line.contains("history")).unwrap();
+    assert!(kept.starts_with("OK") && kept.contains("of 1 of 1 signals tried, the first since 2024-03-01"), "{kept}");
+
     configure("");
     let (code, said) = doctor();
     assert_eq!(code, Some(1), "{said}");

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::gateway::{Site, source};
+use crate::end_to_end::FIRST;
+use crate::harness::gateway::{Site, allowed, detector, signal_table, source, upper_limit};
+use crate::harness::hmi::{As, Hmi, Kind, node_id};
 use crate::harness::peer::Peer;
 use crate::harness::proxy::Proxy;
-use crate::harness::{free_port, wait_for};
+use crate::harness::recording::Recorded;
+use crate::harness::{free_port, top, wait_for};
+use crate::security::hash;
 
 const STREAMS: &str = r#"
 [[source.events]]
@@ -21,13 +25,22 @@ severity_min = 500
 fields = ["nsu=urn:watchfire:test:events;/Machine"]
 
 [[source.events]]
+name = "sessions"
+type = "AuditSecurityEventType"
+
+[[source.events]]
 name = "of-nobody"
 notifier = "ns=2;s=temperature"
 "#;
 
 /// The events of a stream, each the fields of its text.
 fn events(site: &Site, stream: &str) -> Vec<Value> {
-    let output = site.run("history", &[&format!("plant/{stream}"), "--json"]);
+    events_of(site, &format!("plant/{stream}"))
+}
+
+/// The same by the stream's full name.
+fn events_of(site: &Site, stream: &str) -> Vec<Value> {
+    let output = site.run("history", &[stream, "--json"]);
     let text = String::from_utf8(output.stdout).unwrap();
     let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let texts = rows.filter_map(|row| row["value"].as_str().map(str::to_owned));
@@ -45,7 +58,7 @@ fn events_are_recorded_with_their_fields_those_before_and_those_during_a_cut_too
     let url = format!("opc.tcp://127.0.0.1:{}/", way.port);
     site.configure(&(source("plant", &url, &["temperature"]) + STREAMS));
     let gateway = site.start();
-    gateway.logged(&["watching", "plant", "signals=4", "watched=3"]);
+    gateway.logged(&["watching", "plant", "signals=5", "watched=4"]);
     gateway.logged(&["plant/of-nobody", "no events where they are wanted"]);
 
     let standing = wait_for("the alarm that stood before", || {
@@ -79,6 +92,12 @@ fn events_are_recorded_with_their_fields_those_before_and_those_during_a_cut_too
     let machines = events(&site, "machines");
     assert!(machines.iter().all(|event| event["Machine"] == "press 7"), "{machines:?}");
     assert_eq!(machines[0]["Severity"], 600);
+    // Our own session, which was activated anew after the cut.
+    let activated = wait_for("what the server audits", || {
+        events(&site, "sessions").into_iter().find(|event| event["EventType"] == "i=2075")
+    });
+    assert_eq!(activated["Status"], true, "{activated}");
+    assert!(activated["ActionTimeStamp"].is_string() && activated["ServerId"].is_string(), "{activated}");
     gateway.stop();
 }
 
@@ -159,4 +178,79 @@ fn events_that_were_missed_are_fetched_from_the_history_of_the_server_each_once(
         (all.iter().map(ToString::to_string).collect(), presses.iter().map(ToString::to_string).collect())
     );
     gateway.stop();
+}
+
+/// The example of the page that keeps audit events.
+fn documented() -> String {
+    let page = std::fs::read_to_string(top().join("docs/signals.md")).unwrap();
+    let mut blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.find(|block| block.contains("AuditEventType")).unwrap().to_owned() + "\n"
+}
+
+/// What a user did at another gateway, who may see it there, and what a detector makes of it here.
+#[test]
+fn what_people_do_at_another_gateway_is_kept_beside_its_values_and_heard_by_a_detector() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let below = Site::new();
+    let users: String = [("operator", "operate"), ("collector", "security_admin")]
+        .map(|(name, role)| {
+            let hash = hash("open sesame");
+            format!("[[server.user]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\nrole = \"{role}\"\n\n")
+        })
+        .concat();
+    let limit = upper_limit("level", "plant/reactor_level", 80.0);
+    let rest = users + &source("plant", &recorded.url(), &["reactor_level"]) + &limit;
+    below.configure_with("security = [\"none\"]\nanonymous = \"none\"", &rest);
+    let mut server = recorded.start();
+    let lower = below.start();
+
+    let above = Site::new();
+    std::fs::write(above.folder().join("password"), "open sesame\n").unwrap();
+    let login = "user = \"collector\"\npassword_file = \"password\"\nsecurity";
+    let values = signal_table("level", "nsu=urn:watchfire:alarms;s=signal:plant/reactor_level");
+    let of_below = source("below", &below.url(), &[]).replacen("security", login, 1) + &values + &documented();
+    let file = top().join("plugins/dist/apprentice.wasm");
+    let known = "[detector.config]\nknown = [\"collector\"]";
+    let hears = detector("who", &file.display().to_string(), &["below/audit"], known);
+    above.configure(&(of_below + &hears + &allowed(&[&file])));
+    let upper = above.start();
+    upper.logged(&["watching", "below", "watched=2"]);
+    upper.logged(&["detector started", "who"]);
+    let hmi = Hmi::connect(Kind::NodeOpcua, &above.url());
+
+    server.set("reactor_level", 10.0, 91.0, 0);
+    let as_operator = As { user: Some(("operator", "open sesame")), pki: None };
+    let mut operator = Hmi::connect_as(Kind::Asyncua, &below.url(), as_operator).unwrap();
+    let condition = "level/limit/plant/reactor_level";
+    let raised = wait_for("the alarm", || {
+        let shown = operator.refresh();
+        let alarm = shown.iter().find(|event| event["conditionId"] == node_id(condition));
+        alarm.map(|alarm| alarm["event"].as_str().unwrap().to_owned())
+    });
+    for result in ["Good", "BadConditionBranchAlreadyAcked"] {
+        assert_eq!(operator.call("acknowledge", condition, &raised, Some("seen")), result);
+    }
+    // An AuditConditionAcknowledgeEventType each, whose MethodId is that of Acknowledge.
+    let of_operator = |event: &Value| event["EventType"] == "i=8944" && event["MethodId"] == "i=9111";
+    let both = wait_for("what the operator did and what was refused", || {
+        let told: Vec<Value> =
+            events_of(&above, "below/audit").into_iter().filter(|event| of_operator(event)).collect();
+        (told.len() == 2).then_some(told)
+    });
+    assert_eq!([&both[0]["Status"], &both[1]["Status"]], [true, false], "{both:?}");
+    assert!(both.iter().all(|event| event["ClientUserId"] == "operator"), "{both:?}");
+    assert!(both.iter().all(|event| event["InputArguments"].to_string().contains("seen")), "{both:?}");
+
+    let stranger = hmi.event(0, "who/stranger/below/audit", |event| event["active"] == true);
+    assert!(stranger["message"].as_str().unwrap().contains("`operator`: "), "{stranger}");
+    // Values and audit events lie beside each other, in the history and on the server.
+    let output = above.run("history", &["below/level", "--json", "--to", "2025-01-01"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("91.0"), "{output:?}");
+    let mut hmi = Hmi::connect(Kind::Asyncua, &above.url());
+    let shown = hmi.read(&["signal:below/level", "signal:below/audit"]);
+    assert_eq!(shown[0]["value"], 91.0, "{shown:?}");
+    let text: Value = serde_json::from_str(shown[1]["value"].as_str().unwrap()).unwrap();
+    assert!(text["EventType"].is_string(), "{shown:?}");
+    upper.stop();
+    lower.stop();
 }

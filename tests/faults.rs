@@ -65,6 +65,31 @@ fn p9_5_14_2_a_source_that_is_down_at_the_start_is_an_alarm_until_it_appears() {
     gateway.stop();
 }
 
+#[test]
+fn a_deadband_in_percent_is_one_of_the_range_that_the_server_tells() {
+    let recorded = Recorded::by_node_opcua(&["level", "flow"], FIRST).without_history().with_range(0.0, 200.0);
+    let site = Site::new();
+    let with_deadband = |signal: &str| signal_table(signal, &format!("ns=2;s={signal}")).trim_end().to_owned();
+    let level = with_deadband("level") + "\ndeadband = \"10%\"\n\n";
+    site.configure(&(source("plant", &recorded.url(), &["flow"]) + &level));
+    let mut server = recorded.start();
+    let gateway = site.start();
+    gateway.logged(&["watching", "plant", "watched=2"]);
+    // Twenty is a tenth of the range: a change of no more is not sent.
+    for (second, value) in [(1, 100.0), (2, 110.0), (3, 119.0), (4, 121.0), (5, 105.0), (6, 99.0)] {
+        server.set("level", f64::from(second), value, 0);
+        server.set("flow", f64::from(second), value, 0);
+    }
+    let recorded_of = |signal: &str| -> Vec<String> {
+        let output = site.run("history", &[signal, "--csv", "--to", "2025-01-01"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().to_owned()).collect()
+    };
+    wait_for("every change of the other", || (recorded_of("plant/flow").len() == 6).then_some(()));
+    assert_eq!(recorded_of("plant/level"), ["100", "121", "99"]);
+    gateway.stop();
+}
+
 /// What is at the address of a source: its name, and what it says.
 type Lying = (&'static str, &'static [u8]);
 

@@ -37,6 +37,8 @@ mod history;
 #[cfg(test)]
 mod learners;
 #[cfg(test)]
+mod lies;
+#[cfg(test)]
 mod packages;
 #[cfg(test)]
 mod plugins;

@@ -1,13 +1,14 @@
 //! A source that goes away and comes back: killed, cut off, or silent. Values flow again, what was missed is either
 //! fetched or on record as a gap, and the HMI is told of both ends.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use watchfire_model::Instant as Time;
 
 use crate::end_to_end::{FIRST, value};
-use crate::harness::gateway::{Gateway, Site, source};
+use crate::harness::gateway::{Gateway, Site, signal_table, source};
 use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::proxy::Proxy;
 use crate::harness::recording::{Recorded, RecordedServer};
@@ -18,6 +19,9 @@ const NODE: &str = "signal:plant/a_feed";
 const CONDITION: &str = "gateway/source/plant";
 /// How long a cut lasts.
 const CUT: Duration = Duration::from_secs(3);
+/// What is configured of a source's security.
+const NONE: &str = "security = \"none\"";
+const ENCRYPTED: &str = "security = \"basic256sha256\"\ntrust_server_certificate = true";
 
 struct Watched {
     site: Site,
@@ -30,8 +34,13 @@ struct Watched {
 
 impl Watched {
     fn begin(recorded: &Recorded, url: &str) -> Self {
+        Self::begin_as(recorded, url, NONE)
+    }
+
+    fn begin_as(recorded: &Recorded, url: &str, security: &str) -> Self {
         let site = Site::new();
-        site.configure(&source("plant", url, &[SIGNAL]));
+        let plant = source("plant", url, &[SIGNAL]).replacen(NONE, security, 1);
+        site.configure(&(plant + &signal_table("ghost", "ns=2;s=no_such_node")));
         let server = recorded.start();
         let gateway = site.start();
         let hmi = Hmi::connect(Kind::Asyncua, &site.url());
@@ -65,14 +74,19 @@ impl Watched {
         });
     }
 
+    /// Every value served is recorded, each once, and there is no gap.
+    fn nothing_is_missing(mut self) {
+        let served: Vec<_> = self.server.served(SIGNAL).iter().map(|one| one.value.as_f64()).collect();
+        self.gateway.stop();
+        assert_eq!(recorded(&self.site), served);
+        assert_eq!(self.site.gaps("plant/a_feed"), Vec::<Value>::new());
+    }
+
     /// Every value served is recorded, or lies in a gap that is on record.
     fn nothing_is_lost_silently(mut self) {
         let served = self.server.served(SIGNAL);
         self.gateway.stop();
-        let output = self.site.run("history", &["plant/a_feed", "--json", "--to", "2025-01-01"]);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let line = |line: &str| serde_json::from_str::<Value>(line).unwrap()["value"].as_f64();
-        let recorded: Vec<Option<f64>> = text.lines().map(line).collect();
+        let recorded = recorded(&self.site);
         assert_eq!(recorded.last().copied().flatten(), served.last().unwrap().value.as_f64());
 
         let gaps = self.site.gaps("plant/a_feed");
@@ -83,6 +97,14 @@ impl Watched {
             assert_eq!((gap["cause"].as_str(), gap["filled"].as_bool()), (Some("source-lost"), Some(false)), "{gap:?}");
         }
     }
+}
+
+/// The values that are recorded.
+fn recorded(site: &Site) -> Vec<Option<f64>> {
+    let output = site.run("history", &["plant/a_feed", "--json", "--to", "2025-01-01"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = |line: &str| serde_json::from_str::<Value>(line).unwrap()["value"].as_f64();
+    text.lines().map(line).collect()
 }
 
 /// A server that keeps no history.
@@ -176,4 +198,72 @@ fn a_connection_that_hangs_is_given_up_and_made_again() {
     plant.told(begin, false);
     plant.flows();
     plant.nothing_is_lost_silently();
+}
+
+/// The server forgets the session and keeps its subscriptions, after three messages that did not arrive.
+fn forgotten_during_an_outage(recorded: &Recorded, security: &str) -> (Watched, Proxy) {
+    let proxy = Proxy::to(recorded.port);
+    let mut plant = Watched::begin_as(recorded, &format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port), security);
+    proxy.hang();
+    for _ in 0..3 {
+        plant.give();
+    }
+    plant.server.forget();
+    proxy.cut();
+    plant.gateway.logged(&["WARN", "connection lost; taking the session up again"]);
+    for _ in 0..2 {
+        plant.give();
+    }
+    proxy.open();
+    (plant, proxy)
+}
+
+#[test]
+fn what_is_left_of_a_session_that_node_opcua_has_ended_is_taken_over_and_nothing_is_missing() {
+    let recorded = node_opcua().encrypted(Path::new(""));
+    let (mut plant, _line) = forgotten_during_an_outage(&recorded, ENCRYPTED);
+    plant.gateway.logged(&["subscriptions were taken over", "kept=1", "of=1"]);
+    plant.gateway.logged(&["the server has sent messages again that did not come"]);
+    plant.flows();
+    plant.nothing_is_missing();
+}
+
+#[test]
+fn where_node_opcua_hands_nothing_over_all_is_made_anew_and_each_error_stays() {
+    let (mut plant, _line) = forgotten_during_an_outage(&node_opcua(), NONE);
+    plant.gateway.logged(&["subscriptions were taken over", "kept=0", "of=1", "BadUserAccessDenied"]);
+    plant.flows();
+    let ghost = plant.hmi.read(&["signal:plant/ghost"]);
+    assert_eq!(ghost[0]["status"], "BadNodeIdUnknown", "{ghost:?}");
+    plant.nothing_is_lost_silently();
+}
+
+/// It answers that the subscription was handed over, and sends what comes of it nowhere.
+#[test]
+fn a_subscription_that_asyncua_hands_over_dead_is_made_anew() {
+    let (mut plant, _line) = forgotten_during_an_outage(&asyncua(), NONE);
+    plant.gateway.logged(&["subscriptions were taken over", "kept=1", "of=1"]);
+    plant.gateway.logged(&["subscriptions of which nothing has come are made anew", "dead=1"]);
+    plant.flows();
+    plant.nothing_is_lost_silently();
+}
+
+#[test]
+fn a_server_that_numbers_its_namespaces_otherwise_after_a_restart_is_read_as_before() {
+    let recorded = asyncua();
+    let site = Site::new();
+    site.configure(
+        &(source("plant", &recorded.url(), &[]) + &signal_table(SIGNAL, "nsu=urn:watchfire:test:recording;s=a_feed")),
+    );
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    server.set(SIGNAL, 1.0, 0.25, 0);
+    wait_for("a value", || value(&mut hmi, NODE, 0.25));
+    server.peer.process.kill();
+    let mut server = recorded.clone().renumbered().start();
+    gateway.logged(&["connection lost"]);
+    server.set(SIGNAL, 2.0, 0.5, 0);
+    wait_for("a value of another index", || value(&mut hmi, NODE, 0.5));
+    gateway.stop();
 }

@@ -1,26 +1,46 @@
 //! A server that names another one which stands in for it is left for that one when it is not well, or gone.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::harness::free_port;
 use crate::harness::gateway::{Site, source};
 use crate::harness::peer::Peer;
+use crate::harness::process::Stream;
+use crate::harness::proxy::Proxy;
+
+/// How often the gateway looks at a server's ServiceLevel.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The RedundancySupport of OPC 10000-5 §12.5.
+const NONE: &str = "0";
+const HOT: &str = "3";
+const TRANSPARENT: &str = "4";
+
+fn server(port: u16, words: &[&str]) -> Peer {
+    let server =
+        Peer::python("redundant_server", "redundant_server.py", [&["--port", &port.to_string()], words].concat());
+    server.ready().unwrap();
+    server
+}
+
+/// What the doctor says of the set.
+fn doctor(site: &Site) -> String {
+    let output = site.run("doctor", &["plant"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.lines().find(|line| line.contains("redundancy")).unwrap_or_else(|| panic!("{said}")).to_owned()
+}
 
 #[test]
 fn a_server_that_names_its_stand_in_is_left_for_it_and_taken_up_when_that_one_dies() {
     let (first, second) = (free_port(), free_port());
-    let start = |port: u16, other: Option<u16>| {
-        let mut words = vec!["--port".to_owned(), port.to_string()];
-        words.extend(other.into_iter().flat_map(|other| ["--other".to_owned(), other.to_string()]));
-        let server = Peer::python("redundant_server", "redundant_server.py", words);
-        server.ready().unwrap();
-        server
-    };
-    let mut one = start(first, Some(second));
-    let mut other = start(second, None);
+    let mut one = server(first, &["--other", &second.to_string(), "--mode", HOT]);
+    let mut other = server(second, &["--mode", HOT]);
     let site = Site::new();
     site.configure(&source("plant", &format!("opc.tcp://127.0.0.1:{first}/"), &["level"]));
     let gateway = site.start();
+    gateway.logged(&["the server says how others stand in for it", "mode=Hot"]);
     gateway.logged(&["stands in for it", &second.to_string()]);
     gateway.logged(&["watching", "plant", &first.to_string()]);
     one.ask("level", json!({ "level": 100 }));
@@ -36,5 +56,43 @@ fn a_server_that_names_its_stand_in_is_left_for_it_and_taken_up_when_that_one_di
     };
     let before = lines();
     crate::harness::wait_for(&back, || (lines() > before + 20).then_some(()));
+    gateway.stop();
+}
+
+#[test]
+fn a_server_that_says_that_nobody_stands_in_for_it_is_not_left_for_those_it_names() {
+    let (first, second) = (free_port(), free_port());
+    let mut one = server(first, &["--other", &second.to_string(), "--mode", NONE]);
+    let _other = server(second, &[]);
+    let site = Site::new();
+    site.configure(&source("plant", &format!("opc.tcp://127.0.0.1:{first}/"), &["level"]));
+    let said = doctor(&site);
+    assert!(said.contains("mode None") && said.contains("names none") && said.contains("`redundant_urls`"), "{said}");
+    let gateway = site.start();
+    gateway.logged(&["the server names others and says that none stands in for it", "others=1"]);
+    // It is as bad as can be, for as long as two looks take, and is read all the same.
+    one.ask("level", json!({ "level": 1 }));
+    let until = Instant::now() + 2 * LOOK;
+    crate::harness::wait_for("two looks", || (Instant::now() > until).then_some(()));
+    assert!(!gateway.process.lines(Stream::Error).iter().any(|line| line.contains(&format!(":{second}"))));
+    gateway.stop();
+}
+
+#[test]
+fn of_a_transparent_set_one_address_is_read_and_it_is_told_who_answers() {
+    let port = free_port();
+    let mut set = server(port, &["--mode", TRANSPARENT, "--current", "one"]);
+    let way = Proxy::to(port);
+    let site = Site::new();
+    site.configure(&source("plant", &format!("opc.tcp://127.0.0.1:{}/", way.port), &["level"]));
+    let said = doctor(&site);
+    assert!(said.contains("mode Transparent (one address for all; now answers one)"), "{said}");
+    let gateway = site.start();
+    gateway.logged(&["the server says how others stand in for it", "mode=Transparent"]);
+    set.ask("current", json!({ "server": "two" }));
+    way.cut();
+    gateway.logged(&["connection lost"]);
+    way.open();
+    gateway.logged(&["another server of the set answers", "before=\"one\"", "now=\"two\""]);
     gateway.stop();
 }

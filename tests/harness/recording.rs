@@ -75,15 +75,30 @@ impl Recorded {
         self
     }
 
+    /// Numbers its namespaces otherwise.
+    pub fn renumbered(mut self) -> Self {
+        self.arguments.push("--renumbered".to_owned());
+        self
+    }
+
+    /// Its variables have an EURange, where node-opcua serves them.
+    pub fn with_range(mut self, low: f64, high: f64) -> Self {
+        self.arguments.extend(["--range".to_owned(), low.to_string(), high.to_string()]);
+        self
+    }
+
     /// Keeps the history of what it serves in a file of `folder`.
     pub fn with_history(mut self, folder: &Path) -> Self {
         self.arguments.extend(["--history".to_owned(), folder.join("history.sqlite").display().to_string()]);
         self
     }
 
-    /// Encrypted alone; keys in `folder`.
+    /// Encrypted alone; keys in `folder`, where the server does not keep them itself.
     pub fn encrypted(mut self, folder: &Path) -> Self {
-        self.arguments.extend(["--pki".to_owned(), folder.display().to_string()]);
+        match self.script {
+            Script::NodeOpcua => self.arguments.push("--encrypted".to_owned()),
+            _ => self.arguments.extend(["--pki".to_owned(), folder.display().to_string()]),
+        }
         self
     }
 
@@ -130,6 +145,12 @@ impl RecordedServer {
     pub fn set(&mut self, signal: &str, seconds: f64, value: impl Into<Value>, status: u32) {
         let value: Value = value.into();
         self.peer.ask("set", json!({ "signal": signal, "seconds": seconds, "value": value, "status": status }));
+    }
+
+    /// Ends all sessions and keeps their subscriptions.
+    #[track_caller]
+    pub fn forget(&mut self) {
+        assert!(self.peer.ask("forget", json!({}))["forgotten"].as_u64() > Some(0), "there is no session");
     }
 
     /// What was served of a signal.

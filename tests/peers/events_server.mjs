@@ -1,11 +1,12 @@
 // An OPC UA server (node-opcua) with events: a limit alarm of the variable `ns=2;s=temperature` (above 80 and 90), and
-// events of a type of its own, `MachineEventType` with the field `Machine`.
+// events of a type of its own, `MachineEventType` with the field `Machine`. It audits its sessions, for
+// everybody to see.
 //
 //     node events_server.mjs --port 4841
 //
 // Requests: `set` with `value`; `raise` with `severity`, `message`, `machine`.
 
-import { DataType, Variant } from "node-opcua";
+import { DataType, Variant, WellKnownRoles } from "node-opcua";
 
 import { answerRequests, plainServer, say } from "./lines.mjs";
 
@@ -14,7 +15,7 @@ const MACHINE_EVENT_TYPE = 5001;
 
 async function main() {
   const port = Number(process.argv[process.argv.indexOf("--port") + 1]);
-  const server = await plainServer(port);
+  const server = await plainServer(port, { isAuditing: true, auditEventRoles: [WellKnownRoles.Anonymous] });
   const space = server.engine.addressSpace;
   space.installAlarmsAndConditionsService();
   const namespace = space.registerNamespace(NAMESPACE);

@@ -2,9 +2,10 @@
 //
 //     node history_server.mjs --port 4841 --first 2024-03-01T00:00:00 --signals a_feed,b_feed [--no-history]
 //
-// Speaks the same lines as `recorded_server.py`: `set` and `record`.
+// With `--range LOW HIGH` they have an EURange. With `--encrypted` it offers Basic256Sha256 alone, signed and encrypted, and trusts every client. Speaks the same lines
+// as `recorded_server.py`: `set`, `record` and `forget`.
 
-import { DataType, StatusCodes, Variant } from "node-opcua";
+import { DataType, MessageSecurityMode, SecurityPolicy, StatusCodes, Variant } from "node-opcua";
 
 import { answerRequests, plainServer, say } from "./lines.mjs";
 
@@ -22,25 +23,28 @@ function options() {
     else if (word === "--first") given.first = Date.parse(`${words.shift()}Z`);
     else if (word === "--signals") given.signals = words.shift().split(",");
     else if (word === "--no-history") given.history = false;
+    else if (word === "--encrypted") given.encrypted = true;
+    else if (word === "--range") given.range = { low: Number(words.shift()), high: Number(words.shift()) };
     else throw new Error(`unknown option ${word}`);
   }
   return given;
 }
 
 async function main() {
-  const { port, first, signals, history } = options();
-  const server = await plainServer(port, { resourcePath: "/recorded" });
+  const { port, first, signals, history, encrypted, range } = options();
+  const security = encrypted
+    ? { securityModes: [MessageSecurityMode.SignAndEncrypt], securityPolicies: [SecurityPolicy.Basic256Sha256] }
+    : {};
+  const server = await plainServer(port, { resourcePath: "/recorded", ...security });
   const space = server.engine.addressSpace;
   const namespace = space.registerNamespace(NAMESPACE);
   const variables = {};
   const served = {};
   for (const signal of signals) {
-    variables[signal] = namespace.addVariable({
-      nodeId: `s=${signal}`,
-      browseName: signal,
-      dataType: "Double",
-      organizedBy: space.rootFolder.objects,
-    });
+    const asked = { nodeId: `s=${signal}`, browseName: signal, dataType: "Double", organizedBy: space.rootFolder.objects };
+    variables[signal] = range
+      ? namespace.addAnalogDataItem({ ...asked, engineeringUnitsRange: range })
+      : namespace.addVariable(asked);
     if (history) space.installHistoricalDataNode(variables[signal], { maxOnlineValues: 100_000 });
     served[signal] = [];
   }
@@ -57,6 +61,11 @@ async function main() {
       return { served: 1 };
     },
     record: () => ({ served }),
+    forget: () => {
+      const sessions = server.engine.getSessions();
+      for (const session of sessions) server.engine.closeSession(session.authenticationToken, false, "Timeout");
+      return { forgotten: sessions.length };
+    },
   };
   await answerRequests(able);
   await server.shutdown(0);

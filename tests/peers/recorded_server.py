@@ -8,11 +8,12 @@ each variable has the status BadWaitingForInitialData and no value.
 
 With `--pki FOLDER` it offers every safe policy, signed and signed and encrypted, and nothing in the clear, with a
 certificate of its own made there, and trusts every client. With `--user-certificate FILE` only its owner may come in. With `--user NAME PASSWORD` nobody else may come in. With `--history FILE` it keeps the history of every
-variable in that file, from one run to the next. Requests (see `lines.py`):
+variable in that file, from one run to the next. With `--renumbered` its namespace has another index than 2. Requests (see `lines.py`):
 
     {"do": "serve", "rows": 100, "rate": 200}    the next rows, so many a second; answers when they are served
     {"do": "set", "signal": "a", "value": 1.5, "status": 0, "seconds": 3600}    one value, by hand
     {"do": "record"}        all that was served: signal -> [[time ns, value or null, status, digits of a number], ...]
+    {"do": "forget"}        ends all sessions and keeps their subscriptions, as when sessions run out
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ class FileHistory(HistoryDict):
         """The values from `start` to `end`, the first `nb_values` of them."""
         begin, last = (time.replace(tzinfo=None) if time else None for time in (start, end))
         kept = self._datachanges.get(node_id, [])
+        # The beginning of all times is none.
+        last = last if last and last > EPOCH else datetime.datetime.max
         found = [one for one in kept if begin <= one.SourceTimestamp.replace(tzinfo=None) <= last]
         return found[: nb_values or None], None
 
@@ -130,6 +133,8 @@ class RecordedServer:
             await self.secure(options.pki)
         else:
             self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        if options.renumbered:
+            await self.server.register_namespace(f"{NAMESPACE}:before")
         index = await self.server.register_namespace(NAMESPACE)
         waiting = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData))
         self.nodes = {}
@@ -143,7 +148,8 @@ class RecordedServer:
             await self.keep_history(options.history)
         async with self.server:
             say(ready=options.port)
-            await answer_requests({"serve": self.serve, "set": self.set, "record": self.record})
+            able = {"serve": self.serve, "set": self.set, "record": self.record, "forget": self.forget}
+            await answer_requests(able)
 
     async def keep_history(self, file: Path) -> None:
         """Writes what each variable is given into a file, and answers reads of it."""
@@ -210,6 +216,13 @@ class RecordedServer:
         """All that was served."""
         return {"served": self.served}
 
+    async def forget(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """Ends all sessions and keeps their subscriptions."""
+        sessions = list(self.server.iserver._external_sessions.values())
+        for session in sessions:
+            await session.close_session(delete_subs=False)
+        return {"forgotten": len(sessions)}
+
 
 def main() -> None:
     """The command line."""
@@ -220,6 +233,7 @@ def main() -> None:
     options.add_argument("--pki", type=Path)
     options.add_argument("--user-certificate", type=Path)
     options.add_argument("--history", type=Path)
+    options.add_argument("--renumbered", action="store_true")
     options.add_argument("--user", nargs=2, metavar=("NAME", "PASSWORD"))
     given = options.parse_args()
     asyncio.run(RecordedServer(Recording(given.csv, given.first)).run(given))

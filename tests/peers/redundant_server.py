@@ -1,11 +1,13 @@
 """One of two OPC UA servers (asyncua) that stand in for each other: the first one names the second.
 
-    redundant_server.py --port 4841 [--other 4842]
+    redundant_server.py --port 4841 [--other 4842] [--mode 3] [--current one]
 
 Variable `ns=2;s=level`, which counts up every 50 ms. The one with `--other` has a ServerUriArray with both and answers FindServers
-with the other's address. A request (see `lines.py`) sets the ServiceLevel:
+with the other's address. `--mode` is its RedundancySupport, `--current` the server of a transparent set that answers.
+Requests (see `lines.py`) set the ServiceLevel and who answers:
 
     {"do": "level", "level": 100}
+    {"do": "current", "server": "two"}
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ def uri(port: int) -> str:
 class RedundantServer:
     """The server and its variable."""
 
-    async def run(self, port: int, other: int | None) -> None:
+    async def run(self, port: int, other: int | None, mode: int | None, current: str | None) -> None:
         """Serves until standard input ends."""
         self.server = Server()
         await self.server.init()
@@ -37,10 +39,15 @@ class RedundantServer:
         level = await self.server.nodes.objects.add_variable(ua.NodeId("level", index), f"{index}:level", 0.0)
         if other is not None:
             await self.name(port, other)
+        if mode is not None:
+            support = self.server.get_node(ua.ObjectIds.Server_ServerRedundancy_RedundancySupport)
+            await support.write_value(ua.Variant(mode, ua.VariantType.Int32))
+        if current is not None:
+            await self.current({"server": current})
         async with self.server:
             say(ready=port)
             counting = asyncio.create_task(self.count(level))
-            await answer_requests({"level": self.level})
+            await answer_requests({"level": self.level, "current": self.current})
             counting.cancel()
 
     async def name(self, port: int, other: int) -> None:
@@ -73,13 +80,21 @@ class RedundantServer:
         await self.server.get_node(ua.ObjectIds.Server_ServiceLevel).write_value(value)
         return {"level": request["level"]}
 
+    async def current(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Sets the CurrentServerId."""
+        node = self.server.get_node(ua.ObjectIds.Server_ServerRedundancy_CurrentServerId)
+        await node.write_value(ua.Variant(request["server"], ua.VariantType.String))
+        return {"current": request["server"]}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--other", type=int)
-    arguments = parser.parse_args()
-    asyncio.run(RedundantServer().run(arguments.port, arguments.other))
+    parser.add_argument("--mode", type=int)
+    parser.add_argument("--current")
+    given = parser.parse_args()
+    asyncio.run(RedundantServer().run(given.port, given.other, given.mode, given.current))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcua::nodes::{DataTypeBuilder, VariableBuilder};
-use opcua::server::node_manager::memory::SimpleNodeManager;
+use opcua::nodes::{DataTypeBuilder, NodeType, VariableBuilder};
+use opcua::server::node_manager::memory::{CoreNodeManager, SimpleNodeManager};
 use opcua::server::{ReverseConnectTargetConfig, ServerHandle};
 use opcua::types::{
-    Array, DataTypeId, DataValue, LocalizedText, NodeId, ObjectId, StatusCode, Variant, VariantScalarTypeId,
+    Array, DataTypeId, DataValue, LocalizedText, NodeId, ObjectId, RedundancySupport, StatusCode, VariableId, Variant,
+    VariantScalarTypeId,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -159,6 +160,15 @@ impl Plant {
     /// Says how well it is: 200 and more is well (OPC 10000-4 §6.6.2.4.2).
     pub fn set_service_level(&self, level: u8) {
         self.handle.set_service_level(level);
+    }
+
+    /// Says how others stand in for it (OPC 10000-5 §6.3.7).
+    pub fn set_redundancy(&self, mode: RedundancySupport) {
+        let Some(core) = self.handle.node_managers().get_of_type::<CoreNodeManager>() else { return };
+        let node = NodeId::from(VariableId::Server_ServerRedundancy_RedundancySupport);
+        if let Some(NodeType::Variable(variable)) = core.address_space().write().find_mut(&node) {
+            variable.set_data_value(DataValue::new_now(mode as i32));
+        }
     }
 
     /// Waits until it has stopped.

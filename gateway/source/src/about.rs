@@ -11,7 +11,8 @@ use watchfire_config::{About, Profile, is_unit};
 use watchfire_ua::ucum_of;
 
 use crate::SourceError;
-use crate::browse::{Below, Browser, is_too_large, small};
+use crate::browse::{Below, Browser, small};
+use crate::error::is_too_large;
 use crate::server_info::{read, to_read};
 
 /// Descriptions beyond this are cut off.

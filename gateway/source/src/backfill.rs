@@ -46,6 +46,9 @@ const NODES_MAX: usize = 100;
 const VALUES_MAX: u32 = 20_000_000;
 /// A server that answers so often that there is more, without any, is not asked on.
 const EMPTY_PAGES_MAX: u8 = 3;
+/// Nor is one that has answered so often, with fewer values in each answer than this on average.
+const PAGES_MAX: u32 = 1_000;
+const PAGE_VALUES_MIN: u32 = 10;
 /// The resolution of OPC UA times.
 const TICK_NS: i64 = 100;
 /// Gaps that begin within this, or within a tenth of their length, are asked for together.
@@ -299,6 +302,7 @@ impl Backfill {
                         continue;
                     }
                     let before = hole.values;
+                    hole.pages = hole.pages.saturating_add(1);
                     hole.more = result.continuation_point;
                     let reader = streams.get_mut(&hole.at).filter(|_| self.filters.contains_key(&hole.at));
                     let (count, passes_max) = if let Some(reader) = reader {
@@ -329,7 +333,10 @@ impl Backfill {
                         } else {
                             self.finish(hole, StatusCode::Good);
                         }
-                    } else if hole.values >= VALUES_MAX || hole.empty_pages > EMPTY_PAGES_MAX {
+                    } else if hole.values >= VALUES_MAX
+                        || hole.empty_pages > EMPTY_PAGES_MAX
+                        || hole.pages > PAGES_MAX.saturating_add(hole.values / PAGE_VALUES_MIN)
+                    {
                         self.finish(hole, StatusCode::BadContinuationPointInvalid);
                     } else {
                         self.asked.push(hole);

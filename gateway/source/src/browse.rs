@@ -13,6 +13,7 @@ use opcua::types::{
 use watchfire_config::Profile;
 
 use crate::SourceError;
+use crate::error::is_too_large;
 use crate::server_info::{read, to_read};
 
 /// No request asks for more nodes at once, whatever the server allows.
@@ -89,17 +90,6 @@ pub(crate) fn small(limit: usize) -> usize {
 
 fn at_once(limit: usize) -> usize {
     if limit == 0 { NODES_MAX } else { limit.min(NODES_MAX) }
-}
-
-/// Whether a whole request was more than the server takes, so that a smaller one may do.
-pub(crate) fn is_too_large(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BadTooManyOperations
-            | StatusCode::BadRequestTooLarge
-            | StatusCode::BadResponseTooLarge
-            | StatusCode::BadEncodingLimitsExceeded
-    )
 }
 
 /// Browses on one session; learns how much the server takes at once.
@@ -188,7 +178,8 @@ impl Browser {
                 endless.extend(open.drain(..).map(|(_, point)| point));
             }
             if !endless.is_empty() {
-                tracing::warn!(nodes = endless.len(), "the server's answers to browsing have no end and are cut off");
+                let (url, nodes) = (&self.session.endpoint_info().endpoint.endpoint_url, endless.len());
+                tracing::warn!(%url, nodes, "the server's answers to browsing have no end and are cut off");
                 // Whether it frees them or not makes no difference to us.
                 drop(self.session.browse_next(true, &endless).await);
             }

@@ -21,6 +21,8 @@ use crate::{SourceError, Timing, discover, login};
 
 /// A whole message of 2,000 values with long texts has room in this.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// More elements are not read, and with them not their message: each takes far more room here than on the wire. Texts
+/// and byte strings may be as long as their message; what is too long to be recorded is left out when it is a value.
 const ARRAY_MAX: usize = 1 << 20;
 const CHANNEL_LIFETIME_MS: u32 = 600_000;
 
@@ -185,7 +187,7 @@ impl Connector {
             .max_message_size(MESSAGE_BYTES_MAX)
             .max_chunk_count(MESSAGE_BYTES_MAX / 8192)
             .max_array_length(ARRAY_MAX)
-            .max_string_length(1 << 20)
+            .max_string_length(MESSAGE_BYTES_MAX)
             .max_byte_string_length(MESSAGE_BYTES_MAX)
             .pki_dir(self.pki.dir())
             .into_config()

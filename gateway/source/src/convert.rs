@@ -22,6 +22,8 @@ pub(crate) struct Received {
     pub places: Vec<usize>,
     /// Whether conditions have changed without events.
     pub refresh: bool,
+    /// Values and events of handles that nobody gave out.
+    pub strangers: usize,
 }
 
 /// Turns notifications into rows. Lives as long as its source: what it knows of each signal outlasts connections.
@@ -182,7 +184,10 @@ impl Converter {
     pub(crate) fn events(&mut self, notification: EventNotificationList, now: Instant, into: &mut Received) {
         for event in notification.events.into_iter().flatten() {
             let at = (event.client_handle as usize).wrapping_sub(1);
-            let Some(reader) = self.streams.get_mut(&at) else { continue };
+            let Some(reader) = self.streams.get_mut(&at) else {
+                into.strangers += 1;
+                continue;
+            };
             let gap = match reader.take(event.event_fields.unwrap_or_default(), now, &mut into.rows) {
                 Told::Event => self.begin_stream(at, now, false),
                 Told::Overflow => self.begin_stream(at, now, true),
@@ -200,7 +205,10 @@ impl Converter {
     }
 
     fn value(&mut self, at: usize, value: DataValue, now: Instant, into: &mut Received) {
-        let Some((signal, open)) = self.ledger.signal(at) else { return };
+        let Some((signal, open)) = self.ledger.signal(at) else {
+            into.strangers += 1;
+            return;
+        };
         // Its DataType is that of its elements.
         let is_array = matches!(value.value, Some(Variant::Array(_)));
         let value = with_members(opened(value, self.structures.as_deref()));
@@ -254,7 +262,7 @@ mod tests {
         converter.set_open(1, false);
         let first = receive(&mut converter, vec![item(0, 1, 0), item(1, 1, 0), item(2, 1, 0)]);
         assert_eq!(first.rows.signal, vec![SignalId(40), SignalId(41)], "the third handle is nobody's");
-        assert!(first.gaps.is_empty());
+        assert!(first.gaps.is_empty() && first.strangers == 1);
         assert_eq!((kinds.get(SignalId(40)), kinds.get(SignalId(41))), (Some(Kind::Signed), None));
 
         let overflow = receive(&mut converter, vec![item(1, 3, 0x480)]);

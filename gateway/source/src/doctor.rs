@@ -10,7 +10,8 @@ use std::time::Duration;
 use opcua::client::{DataChangeCallback, HistoryReadAction, Session};
 use opcua::types::{
     AttributeId, DataValue, DateTime, HistoryData, HistoryReadValueId, MonitoredItemCreateRequest, MonitoringMode,
-    MonitoringParameters, NodeId, ReadRawModifiedDetails, ReadValueId, TimestampsToReturn, VariableId, Variant,
+    MonitoringParameters, NodeId, ReadRawModifiedDetails, ReadValueId, RedundancySupport, TimestampsToReturn,
+    VariableId, Variant,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant as Timer;
@@ -20,6 +21,7 @@ use watchfire_ua::{date_time_from_instant, instant_from_date_time};
 
 use crate::browse::{BrowseLimits, Browser};
 use crate::connect::Connector;
+use crate::redundant_set::RedundantSet;
 use crate::reverse::Door;
 use crate::server_info::{namespaces, read, to_read};
 use crate::survey::nodes_of;
@@ -186,28 +188,49 @@ async fn in_session(
         findings.push(Finding { verdict: Verdict::Fail, step: "session", text: error.to_string() });
     }
     // Who opens connections by itself is not looked for elsewhere.
+    let set = RedundantSet::of(&session).await.unwrap_or_default();
     let others = match config.reach.listen {
-        None => redundancy::named(&session, &connector.timing).await.unwrap_or_default(),
+        None => set.addresses(&session, &connector.timing).await.unwrap_or_default(),
         Some(_) => Vec::new(),
     };
     let level = redundancy::level(&session).await;
-    findings.extend(stand_ins(config, level, &others));
+    findings.extend(stand_ins(config, level, &set, &others));
     (findings, others)
 }
 
 /// How a server stands within its set; nothing where it is alone and well.
-fn stand_ins(config: &SourceConfig, level: Option<u8>, others: &[EndpointUrl]) -> Option<Finding> {
+fn stand_ins(config: &SourceConfig, level: Option<u8>, set: &RedundantSet, others: &[EndpointUrl]) -> Option<Finding> {
     let is_well = level.is_none_or(|level| level >= redundancy::HEALTHY);
-    if others.is_empty() && config.reach.redundant.is_empty() && is_well {
+    let is_alone = matches!(set.mode, None | Some(RedundancySupport::None)) && set.uris.is_empty();
+    if is_alone && config.reach.redundant.is_empty() && is_well {
         return None;
     }
     let named: Vec<String> = others.iter().map(|url| format!("`{url}`")).collect();
     let named = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
     let level = level.map_or_else(|| "not told".to_owned(), |level| level.to_string());
-    let way_out = if is_well { "" } else { "; below 200 another server of the set is read if it is better off" };
-    let verdict = if is_well { Verdict::Ok } else { Verdict::Warn };
-    let text = format!("its ServiceLevel is {level}, as stand-ins it names {named}{way_out}");
+    let mut way_out = if is_well { "" } else { "; below 200 another server of the set is read if it is better off" };
+    let is_unused = set.contradicts_itself() && config.reach.redundant.is_empty();
+    if is_unused {
+        way_out = "; it has others in its ServerUriArray: set `redundant_urls` if they stand in for it all the same";
+    }
+    let verdict = if is_well && !is_unused { Verdict::Ok } else { Verdict::Warn };
+    let mode = how(set);
+    let text = format!("its ServiceLevel is {level}, its mode {mode}, as stand-ins it names {named}{way_out}");
     Some(Finding { verdict, step: "redundancy", text })
+}
+
+/// How the servers of a set stand in for each other, and what follows.
+fn how(set: &RedundantSet) -> String {
+    match set.mode {
+        None => "not told".to_owned(),
+        Some(RedundancySupport::Transparent) => {
+            let current = set.current.as_deref().unwrap_or("one that it does not name");
+            format!("Transparent (one address for all; now answers {current})")
+        }
+        Some(RedundancySupport::HotAndMirrored) => "HotAndMirrored (subscriptions go on at the others)".to_owned(),
+        Some(mode @ RedundancySupport::None) => format!("{mode:?}"),
+        Some(mode) => format!("{mode:?} (at another one subscriptions are made anew)"),
+    }
 }
 
 async fn steps(
@@ -379,6 +402,10 @@ async fn history(session: &Session, nodes: &[NodeId]) -> Result<(Verdict, String
     Ok(match told {
         Err(error) => {
             (Verdict::Warn, format!("the server says that it keeps history {count}, but: {}", error.status()))
+        }
+        Ok(results) if results.first().is_some_and(|result| result.status_code.is_bad()) => {
+            let status = results.first().map(|result| result.status_code.to_string()).unwrap_or_default();
+            (Verdict::Warn, format!("the server says that it keeps history {count}, but: {status}"))
         }
         Ok(results) => {
             let data = results.into_iter().next().and_then(|result| result.history_data.into_inner_as::<HistoryData>());

@@ -135,6 +135,17 @@ pub(crate) fn is_lost(status: StatusCode) -> bool {
     )
 }
 
+/// Whether a whole request was more than the server takes, so that a smaller one may do.
+pub(crate) fn is_too_large(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BadTooManyOperations
+            | StatusCode::BadRequestTooLarge
+            | StatusCode::BadResponseTooLarge
+            | StatusCode::BadEncodingLimitsExceeded
+    )
+}
+
 fn what_to_check(user: &str) -> &'static str {
     if user.contains("certificate") {
         "that the server trusts it for users, and that it is valid"

@@ -26,6 +26,9 @@ const NOTIFICATIONS_PER_PUBLISH: u32 = 2_000;
 /// A subscription lives so long without Publish requests, as when the gateway holds them back.
 const LIFETIME: Duration = Duration::from_secs(120);
 
+/// What a server says to be longer is not believed.
+const INTERVAL_MAX: Duration = Duration::from_secs(86_400);
+
 /// A subscription of ours on the server.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -34,9 +37,13 @@ pub(crate) struct Subscription {
     pub interval: Duration,
     /// How long the server is silent at the most.
     pub keep_alive: Duration,
+    /// Whether the server's intervals can be what it says.
+    pub is_plausible: bool,
     pub sequence: Sequence,
     /// When something last came of it.
     pub heard: Timer,
+    /// Whether anything has come of it on this connection.
+    pub has_spoken: bool,
     /// Its signals.
     pub items: Vec<Item>,
     /// The places of its streams of events.
@@ -109,23 +116,31 @@ pub(crate) async fn subscribe(
         .send(session.channel())
         .await
         .map_err(SourceError::request("making a subscription"))?;
-    if (response.revised_publishing_interval - interval_s * 1000.0).abs() > 0.5 {
-        let (asked_ms, revised_ms) = (interval_s * 1000.0, response.revised_publishing_interval);
-        tracing::info!(asked_ms, revised_ms, "the server publishes at an interval of its own");
+    let (asked_ms, told_ms) = (interval_s * 1000.0, response.revised_publishing_interval);
+    let revised_ms = plausible_ms(told_ms);
+    if revised_ms.is_some_and(|revised_ms| (revised_ms - asked_ms).abs() > 0.5) {
+        tracing::info!(asked_ms, revised_ms = told_ms, "the server publishes at an interval of its own");
     }
-    let revised_ms = response.revised_publishing_interval.clamp(1.0, 3_600_000.0);
-    let keep_alive = Duration::from_secs_f64(revised_ms / 1000.0).saturating_mul(response.revised_max_keep_alive_count);
+    let revised = Duration::from_secs_f64(revised_ms.unwrap_or(asked_ms).max(1.0) / 1000.0);
+    let keep_alive = revised.saturating_mul(response.revised_max_keep_alive_count);
     Ok(Subscription {
         id: response.subscription_id,
         interval: publishing_interval,
-        keep_alive: keep_alive.max(timing.keep_alive),
+        keep_alive: keep_alive.clamp(timing.keep_alive, INTERVAL_MAX),
+        is_plausible: revised_ms.is_some() && keep_alive <= INTERVAL_MAX,
         sequence: Sequence::new(),
         heard: Timer::now(),
+        has_spoken: false,
         items: Vec::new(),
         streams: Vec::new(),
         items_max,
         behind: Behind::default(),
     })
+}
+
+/// An interval that a server has revised, if it can be one.
+fn plausible_ms(told_ms: f64) -> Option<f64> {
+    (0.0..=INTERVAL_MAX.as_secs_f64() * 1000.0).contains(&told_ms).then_some(told_ms)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
@@ -243,6 +258,8 @@ pub(crate) struct Created {
     pub slowest: Duration,
     /// How many could not be made as asked for, and report every change instead.
     pub plain: usize,
+    /// How many were given an interval that cannot be.
+    pub implausible: usize,
 }
 
 /// Removes items of ours.
@@ -294,6 +311,9 @@ impl Created {
         match status {
             status if status.is_good() => {
                 let asked_ms = wanted.sampling_interval.as_secs_f64() * 1000.0;
+                let revised_ms = plausible_ms(sampling_ms);
+                self.implausible += usize::from(revised_ms.is_none());
+                let sampling_ms = revised_ms.unwrap_or(asked_ms);
                 if wanted.events.is_none() && (asked_ms - sampling_ms).abs() >= 1.0 {
                     *self.revised.entry((whole_ms(asked_ms), whole_ms(sampling_ms))).or_default() += 1;
                 }

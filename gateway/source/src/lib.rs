@@ -25,6 +25,7 @@ mod order;
 mod paths;
 mod publish;
 mod redundancy;
+mod redundant_set;
 mod refresh;
 mod report;
 mod reverse;

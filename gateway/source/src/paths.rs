@@ -11,7 +11,8 @@ use opcua::types::{
 use watchfire_config::{BrowsePath, Namespace, PathPart};
 
 use crate::SourceError;
-use crate::browse::{Below, BrowseLimits, Browser, is_too_large};
+use crate::browse::{Below, BrowseLimits, Browser};
+use crate::error::is_too_large;
 
 /// A path that could mean more nodes than these is given up.
 const CANDIDATES_MAX: usize = 64;

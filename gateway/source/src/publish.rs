@@ -100,6 +100,8 @@ pub(crate) struct Publisher<'a> {
     heard: bool,
     /// Messages in a row that were too large to be sent.
     too_large: u32,
+    /// Whether handles have come that nobody gave out.
+    has_strangers: bool,
     watch: Watch,
 }
 
@@ -118,6 +120,7 @@ impl<'a> Publisher<'a> {
             acknowledgements: Vec::new(),
             heard: false,
             too_large: 0,
+            has_strangers: false,
             watch: Watch::new(every),
         }
     }
@@ -164,6 +167,7 @@ impl<'a> Publisher<'a> {
             Begin::SameSession => self.setup.up(&mut self.lent).await,
         }
         self.heard_all();
+        self.subscriptions.iter_mut().for_each(|subscription| subscription.has_spoken = false);
         let items = self.subscriptions.iter().flat_map(|subscription| &subscription.items);
         // A queue of one drops values without a mark.
         let shallow: Vec<_> = items.clone().filter(|item| item.queue_size <= 1).collect();
@@ -236,7 +240,7 @@ impl<'a> Publisher<'a> {
                 self.setup.retry(self.lent.roster.refused());
                 Ok(())
             }
-            Event::Silent => Err(SourceError::Lost("the server has fallen silent".to_owned())),
+            Event::Silent => Err(self.fell_silent()),
             Event::Room => {
                 self.heard_all();
                 Ok(())
@@ -302,6 +306,20 @@ impl<'a> Publisher<'a> {
         watched.is_some_and(|watched| watched.config.deadband == Deadband::None && watched.config.element.is_none())
     }
 
+    /// The connection is given up. Subscriptions of which nothing has come on it are not kept: a server may hand one
+    /// over that is dead, and taking that up again would go on for ever.
+    fn fell_silent(&mut self) -> SourceError {
+        let before = self.subscriptions.len();
+        self.subscriptions.retain(|subscription| subscription.has_spoken);
+        let dead = before - self.subscriptions.len();
+        if dead > 0 {
+            let source = self.lent.reporter.source();
+            tracing::warn!(source, dead, "subscriptions of which nothing has come are made anew");
+            self.heard = false;
+        }
+        SourceError::Lost("the server has fallen silent".to_owned())
+    }
+
     /// When the connection is to be given up unless something comes; `None` before the first subscription.
     fn silent_at(&self) -> Option<Timer> {
         let all = self.subscriptions.iter().map(|s| s.heard + s.keep_alive * SILENT_KEEP_ALIVES).max()?;
@@ -353,7 +371,7 @@ impl<'a> Publisher<'a> {
         let Some(at) = self.subscriptions.iter().position(|s| s.id == response.subscription_id) else { return Ok(()) };
         let Some(subscription) = self.subscriptions.get_mut(at) else { return Ok(()) };
         (self.heard, self.too_large) = (true, 0);
-        subscription.heard = Timer::now();
+        (subscription.heard, subscription.has_spoken) = (Timer::now(), true);
         if !subscription.streams.is_empty() {
             self.lent.converter.heard(&subscription.streams, self.lent.clock.now());
         }
@@ -389,7 +407,7 @@ impl<'a> Publisher<'a> {
     /// Asks for messages again that did not come (OPC 10000-4 §5.14.6), then takes those that came after them. What the
     /// server no longer has becomes a gap of each signal of the subscription.
     async fn catch_up(&mut self, at: usize) -> Result<(), SourceError> {
-        let mut lost = 0_u32;
+        let (mut lost, mut again) = (0_u32, 0_u32);
         while let Some((id, number)) =
             self.subscriptions.get(at).and_then(|s| s.behind.missing.front().map(|number| (s.id, *number)))
         {
@@ -401,7 +419,11 @@ impl<'a> Publisher<'a> {
             }
             let Some(subscription) = self.subscriptions.get_mut(at) else { break };
             subscription.behind.missing.pop_front();
-            if let Ok(response) = answer {
+            // Some servers answer with an empty message when they no longer have it.
+            if let Ok(response) = answer
+                && response.notification_message.sequence_number == number
+            {
+                again += 1;
                 let acknowledgement = SubscriptionAcknowledgement { subscription_id: id, sequence_number: number };
                 self.acknowledgements.push(acknowledgement);
                 self.convert(response.notification_message)?;
@@ -413,6 +435,10 @@ impl<'a> Publisher<'a> {
         }
         if lost > 0 {
             tracing::error!(source = self.lent.reporter.source(), messages = lost, "the server has lost messages");
+        }
+        if again > 0 {
+            let source = self.lent.reporter.source();
+            tracing::info!(source, messages = again, "the server has sent messages again that did not come");
         }
         while let Some(message) = self.subscriptions.get_mut(at).and_then(|s| s.behind.held.pop_front()) {
             self.convert(message)?;
@@ -448,7 +474,15 @@ impl<'a> Publisher<'a> {
                 ended = Some(SourceError::Request { doing: "keeping a subscription alive", status: change.status });
             }
         }
-        let Received { rows, gaps, places, refresh } = received;
+        let Received { rows, gaps, places, refresh, strangers } = received;
+        if strangers > 0 && !std::mem::replace(&mut self.has_strangers, true) {
+            let source = self.lent.reporter.source();
+            tracing::warn!(
+                source,
+                values = strangers,
+                "the server sends values of handles that nobody gave out; skipped"
+            );
+        }
         if refresh {
             self.setup.refresh(&self.subscriptions);
         }

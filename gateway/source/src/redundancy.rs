@@ -1,19 +1,17 @@
-//! Servers that stand in for each other (OPC 10000-4 §6.6.2, non-transparent, cold failover): which there are, which is
-//! read, and when another one is better. One is read at a time; what is missed while changing is a gap, and is fetched
-//! from the history of the server that is read then.
+//! Servers that stand in for each other (OPC 10000-4 §6.6.2): which there are, which is read, and when another one is
+//! better. One is read at a time; what is missed while changing is a gap, and is fetched from the history of the server
+//! that is read then. Only where servers mirror sessions (HotAndMirrored) subscriptions are taken over by the other one.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use opcua::client::Session;
-use opcua::core::ResponseMessage;
-use opcua::types::{AttributeId, DataValue, FindServersRequest, RequestHeader, VariableId, Variant};
+use opcua::types::{AttributeId, RedundancySupport, VariableId, Variant};
 use watchfire_config::EndpointUrl;
 
 use crate::connect::Connector;
+use crate::redundant_set::RedundantSet;
 use crate::server_info::{read, to_read};
 use crate::visit::visit;
-use crate::{SourceError, Timing};
 
 /// From here on a server is healthy (OPC 10000-4 §6.6.2.4.2, table 104).
 pub(crate) const HEALTHY: u8 = 200;
@@ -28,13 +26,15 @@ pub(crate) struct Servers {
     at: usize,
     /// How many have failed since one was read.
     failed: usize,
+    /// What the one that was last read says of them.
+    set: RedundantSet,
 }
 
 impl Servers {
     pub(crate) fn new(first: EndpointUrl, others: Vec<EndpointUrl>) -> Self {
         let mut all = vec![first];
         all.extend(others);
-        Self { all, at: 0, failed: 0 }
+        Self { all, at: 0, failed: 0, set: RedundantSet::default() }
     }
 
     /// The one that is read.
@@ -70,6 +70,35 @@ impl Servers {
         }
     }
 
+    /// Whether what one of them had is there at the others as well.
+    pub(crate) fn are_mirrored(&self) -> bool {
+        self.set.is_mirrored()
+    }
+
+    /// Takes over what the server that is read says of the set, and logs what is new.
+    fn belong_to(&mut self, source: &str, set: RedundantSet) {
+        // Nearly all say None, and are alone.
+        if set.mode != self.set.mode
+            && let Some(mode) = set.mode.filter(|mode| *mode != RedundancySupport::None)
+        {
+            tracing::info!(source, ?mode, "the server says how others stand in for it");
+        }
+        if set.contradicts_itself() && !self.set.contradicts_itself() && !self.has_others() {
+            let others = set.uris.len();
+            tracing::warn!(
+                source,
+                others,
+                "the server names others and says that none stands in for it; set `redundant_urls` if they do"
+            );
+        }
+        if let (Some(before), Some(now)) = (&self.set.current, &set.current)
+            && before != now
+        {
+            tracing::warn!(source, before, now, "another server of the set answers");
+        }
+        self.set = set;
+    }
+
     fn learn(&mut self, source: &str, found: Vec<EndpointUrl>) {
         for url in found {
             if !self.all.contains(&url) {
@@ -85,11 +114,19 @@ impl Servers {
 pub(crate) async fn better(connector: &Connector, session: &Session, servers: &mut Servers) -> EndpointUrl {
     session.wait_for_connection().await;
     let source = connector.config.name.as_str();
-    if connector.config.reach.listen.is_none() {
-        match named(session, &connector.timing).await {
-            Ok(found) => servers.learn(source, found),
-            Err(error) => tracing::debug!(source, %error, "the server does not say which others there are"),
-        }
+    let asked = async {
+        let set = RedundantSet::of(session).await?;
+        // Who opens connections by itself is not looked for elsewhere.
+        let found = match connector.config.reach.listen {
+            None => set.addresses(session, &connector.timing).await,
+            Some(_) => Ok(Vec::new()),
+        };
+        servers.belong_to(source, set);
+        found
+    };
+    match asked.await {
+        Ok(found) => servers.learn(source, found),
+        Err(error) => tracing::debug!(source, %error, "the server does not say which others there are"),
     }
     if !servers.has_others() {
         return std::future::pending().await;
@@ -124,48 +161,6 @@ pub(crate) async fn level(session: &Session) -> Option<u8> {
     }
 }
 
-/// The URLs of the other servers that the server names (ServerUriArray; FindServers says where they are).
-pub(crate) async fn named(session: &Session, timing: &Timing) -> Result<Vec<EndpointUrl>, SourceError> {
-    let nodes = [VariableId::Server_ServerRedundancy_ServerUriArray, VariableId::Server_ServerArray];
-    let values = read(session, &nodes.map(|node| to_read(node.into(), AttributeId::Value))).await?;
-    let mut uris: BTreeSet<String> = values.first().map(texts).unwrap_or_default().into_iter().collect();
-    // The first of the ServerArray is the server itself.
-    if let Some(own) = values.get(1).and_then(|value| texts(value).into_iter().next()) {
-        uris.remove(&own);
-    }
-    if uris.is_empty() {
-        return Ok(Vec::new());
-    }
-    let channel = session.channel();
-    let request = FindServersRequest {
-        request_header: RequestHeader { request_handle: channel.request_handle(), ..RequestHeader::dummy() },
-        endpoint_url: session.endpoint_info().endpoint.endpoint_url.clone(),
-        locale_ids: None,
-        server_uris: Some(uris.iter().map(|uri| uri.as_str().into()).collect()),
-    };
-    let answer = channel.send(request, timing.request).await;
-    let servers = match answer {
-        Ok(ResponseMessage::FindServers(response)) => response.servers.unwrap_or_default(),
-        Ok(_) => Vec::new(),
-        Err(error) => return Err(SourceError::Request { doing: "asking for other servers", status: error.into() }),
-    };
-    let of_them = servers.into_iter().filter(|server| uris.contains(server.application_uri.as_ref()));
-    let urls = of_them.filter_map(|server| {
-        let urls = server.discovery_urls?;
-        urls.iter().find_map(|url| EndpointUrl::parse(url.as_ref()).ok())
-    });
-    Ok(urls.collect())
-}
-
-fn texts(value: &DataValue) -> Vec<String> {
-    let Some(Variant::Array(array)) = &value.value else { return Vec::new() };
-    let text = |value: &Variant| match value {
-        Variant::String(text) => text.value().clone(),
-        _ => None,
-    };
-    array.values.iter().filter_map(text).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,5 +180,21 @@ mod tests {
         servers.learn("plant", vec![url(2), url(9)]);
         assert_eq!(servers.others(), [url(2), url(3), url(9)]);
         assert!(Servers::new(url(1), Vec::new()).failed(true), "a single one is waited for at once");
+    }
+
+    #[test]
+    fn what_a_server_says_of_its_set_decides_whether_it_is_left_and_what_is_kept() {
+        use RedundancySupport as Mode;
+        let uris = ["urn:b".to_owned()].into();
+        let set = |mode| RedundantSet { mode, uris: Clone::clone(&uris), ..RedundantSet::default() };
+        let told = [None, Some(Mode::None), Some(Mode::Cold), Some(Mode::Warm), Some(Mode::Hot)].map(set);
+        assert_eq!(told.map(|set| set.is_left_for_others()), [true, false, true, true, true]);
+        let told = [Some(Mode::Transparent), Some(Mode::HotAndMirrored)].map(set);
+        assert_eq!(told.clone().map(|set| set.is_left_for_others()), [false, true]);
+        assert_eq!(told.map(|set| set.is_mirrored()), [false, true]);
+        assert!(
+            !RedundantSet { mode: Some(Mode::Hot), ..RedundantSet::default() }.is_left_for_others(),
+            "there is none"
+        );
     }
 }

@@ -11,6 +11,7 @@ use watchfire_model::Kind;
 use watchfire_ua::{DataTypeKind, kind_of_data_type};
 
 use crate::SourceError;
+use crate::error::is_too_large;
 
 /// No request is larger than this, whatever the server allows: an answer should come within a second.
 const CHUNK_MAX: usize = 1_000;
@@ -171,6 +172,21 @@ pub(crate) fn to_read(node_id: NodeId, attribute: AttributeId) -> ReadValueId {
     ReadValueId { node_id, attribute_id: attribute as u32, ..Default::default() }
 }
 
+/// Reads attributes, in smaller requests where the server takes no more: what it says of its limits is read so too.
 pub(crate) async fn read(session: &Session, nodes: &[ReadValueId]) -> Result<Vec<DataValue>, SourceError> {
-    session.read(nodes, TimestampsToReturn::Neither, 0.0).await.map_err(SourceError::request("reading attributes"))
+    let (mut values, mut at_once) = (Vec::with_capacity(nodes.len()), nodes.len().max(1));
+    while let Some(left) = nodes.get(values.len()..).filter(|left| !left.is_empty()) {
+        let chunk = left.get(..at_once.min(left.len())).unwrap_or(left);
+        match session.read(chunk, TimestampsToReturn::Neither, 0.0).await {
+            Ok(read) if read.len() == chunk.len() => values.extend(read),
+            // Whoever asks sees that some are missing.
+            Ok(read) => {
+                values.extend(read);
+                break;
+            }
+            Err(error) if is_too_large(error.status()) && chunk.len() > 1 => at_once = (chunk.len() / 2).max(1),
+            Err(error) => return Err(SourceError::request("reading attributes")(error)),
+        }
+    }
+    Ok(values)
 }

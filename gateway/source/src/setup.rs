@@ -2,7 +2,7 @@
 //! items, one request at a time beside the publishing.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub(crate) struct Setup {
     revised: BTreeMap<(u64, u64), usize>,
     /// Items whose server cannot report every sample, or knows no deadband.
     plain: usize,
+    /// Subscriptions and items whose server says that their intervals are what they cannot be.
+    implausible: usize,
     /// The longest interval at which an item is sampled or published.
     slowest: Duration,
     /// Whether structures are still to be learned.
@@ -75,6 +77,7 @@ impl Setup {
             url,
             revised: BTreeMap::new(),
             plain: 0,
+            implausible: 0,
             slowest: Duration::ZERO,
             learn: false,
             namespaces: Vec::new(),
@@ -266,10 +269,13 @@ impl Setup {
                 self.pending.make_contiguous().sort_by_key(|wanted| (wanted.publishing_interval, wanted.at));
                 refuse(examined.refused, lent, inlet).await?;
             }
-            Job::Subscribed(Ok(subscription)) => subscriptions.push(subscription),
+            Job::Subscribed(Ok(subscription)) => {
+                self.implausible += usize::from(!subscription.is_plausible);
+                subscriptions.push(subscription);
+            }
             Job::Subscribed(Err(error)) if subscriptions.is_empty() => return Err(error),
             Job::Subscribed(Err(error)) => {
-                tracing::warn!(%error, "the server gives no further subscription");
+                tracing::warn!(source = lent.reporter.source(), %error, "the server gives no further subscription");
                 let status = StatusCode::BadTooManySubscriptions;
                 let refused = self.pending.drain(..).map(|wanted| Refused { at: wanted.at, status }).collect();
                 refuse(refused, lent, inlet).await?;
@@ -303,6 +309,12 @@ impl Setup {
         inlet: &Inlet,
     ) -> Result<(), SourceError> {
         self.plain += created.plain;
+        self.implausible += created.implausible;
+        let ids: HashSet<u32> = created.made.iter().map(|item| item.id).collect();
+        if ids.len() < created.made.len() {
+            let (source, items) = (lent.reporter.source(), created.made.len());
+            tracing::warn!(source, items, ids = ids.len(), "the server gives one id for several items");
+        }
         self.slowest = self.slowest.max(created.slowest);
         for (both, count) in created.revised {
             *self.revised.entry(both).or_default() += count;
@@ -390,6 +402,15 @@ impl Setup {
             for ((asked_ms, revised_ms), items) in std::mem::take(&mut self.revised) {
                 let source = lent.reporter.source();
                 tracing::info!(source, asked_ms, revised_ms, items, "the server samples at an interval of its own");
+            }
+            let implausible = std::mem::take(&mut self.implausible);
+            if implausible > 0 {
+                let source = lent.reporter.source();
+                tracing::warn!(
+                    source,
+                    implausible,
+                    "the server answers with intervals that cannot be; taken for those asked for"
+                );
             }
             if self.plain > 0 {
                 let (source, items) = (lent.reporter.source(), self.plain);

@@ -111,8 +111,10 @@ impl OpcUaSource {
         if let Some(url) = self.servers.current() {
             self.connector.config.url = url.clone();
         }
-        // What the other one had is not this one's.
-        self.kept.clear();
+        // What the other one had is not this one's, unless they mirror each other.
+        if !self.servers.are_mirrored() {
+            self.kept.clear();
+        }
         at_once
     }
 
@@ -178,11 +180,12 @@ impl OpcUaSource {
             // The server frees what it held for us; if it does not listen, its own timeouts do. What a new session may
             // take over it is to keep.
             let goodbye = async {
-                if matches!(ended, None | Some(SourceError::Better { .. })) {
-                    session.disconnect().await
-                } else {
-                    session.disconnect_without_delete_subscriptions().await
-                }
+                let ends = match ended {
+                    None => true,
+                    Some(SourceError::Better { .. }) => !self.servers.are_mirrored(),
+                    Some(_) => false,
+                };
+                if ends { session.disconnect().await } else { session.disconnect_without_delete_subscriptions().await }
             };
             let following = async { while let Some(Ok(_)) = events.next().await {} };
             tokio::select! {

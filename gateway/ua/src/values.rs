@@ -12,6 +12,8 @@ use crate::time::{date_time_from_instant, instant_from_date_time};
 
 /// Byte strings longer than this are pictures and programs, not values.
 const BYTES_MAX: usize = 32 << 10;
+/// Longer texts are documents: only how long they are is kept.
+const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// A value as the columns hold it.
 struct Cell {
@@ -118,7 +120,11 @@ fn cell_of(value: Variant) -> Cell {
 }
 
 fn string(text: UAString) -> Cell {
-    text.value().clone().map_or(Cell::nothing(), Cell::text)
+    match text.value() {
+        None => Cell::nothing(),
+        Some(text) if text.len() > TEXT_BYTES_MAX => Cell::text(format!("text of {} bytes", text.len())),
+        Some(text) => Cell::text(text.clone()),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the exact column keeps what the double loses")]

@@ -29,6 +29,8 @@ pub(super) struct Hole {
     at_filled: Vec<u64>,
     pub values: u32,
     pub empty_pages: u8,
+    /// Answers that have come.
+    pub pages: u32,
     /// Whether an answer had the value that ended the gap, or a later one: then it had all before it.
     pub proved: bool,
     /// How often it has been asked for to its end.
@@ -50,6 +52,7 @@ impl Hole {
             at_filled: Vec::new(),
             values: 0,
             empty_pages: 0,
+            pages: 0,
             proved: false,
             passes: 0,
             more: ByteString::null(),

@@ -148,6 +148,21 @@ fn a_server_that_always_says_there_is_more_is_left_after_a_while() {
 }
 
 #[test]
+fn a_server_that_tells_one_value_more_in_each_of_its_answers_is_left_after_a_while() {
+    let mut backfill = backfill(&[(7, 0, 1_000_000)]);
+    let mut second = 0;
+    let fills = loop {
+        ask(&mut backfill);
+        second += 1;
+        let (_, fills) = take(&mut backfill, Ok(vec![answer(&[second], "more")]));
+        if !fills.is_empty() {
+            break fills;
+        }
+    };
+    assert_eq!((fills[0].2, (1_000..1_200).contains(&second)), (false, true), "after {second} answers");
+}
+
+#[test]
 fn what_a_server_refuses_is_asked_for_in_smaller_pieces_and_then_left() {
     let mut backfill = backfill(&[(1, 0, 100), (2, 0, 100)]);
     let mut asked = Vec::new();

@@ -220,6 +220,23 @@ impl Gathered {
         self.times.get(&signal).map_or(0, Vec::len)
     }
 
+    /// Whether it has come as far as another one, for the first three signals.
+    pub(super) fn is_as_far_as(&self, other: &Self) -> bool {
+        let last = |of: &Self, id| of.times.get(&SignalId(id)).and_then(|times| times.iter().max().copied());
+        (0..3).all(|id| last(self, id) >= last(other, id))
+    }
+
+    /// It has all that another one has, in order and nothing twice.
+    #[track_caller]
+    pub(super) fn has_all_of(&self, other: &Self) {
+        for id in (0..3).map(SignalId) {
+            let (mine, others) = (&self.times[&id], &other.times[&id]);
+            let missed: Vec<_> = others.iter().filter(|time| !mine.contains(time)).collect();
+            assert!(missed.is_empty(), "signal {id}: {missed:?}");
+            assert!(mine.windows(2).all(|pair| pair[0] < pair[1]), "signal {id}: none twice, all in order");
+        }
+    }
+
     fn take(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Rows(rows) => {

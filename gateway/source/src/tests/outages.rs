@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use watchfire_config::{PasswordFrom, SourceConfig};
 use watchfire_model::{Gap, GapCause, SignalId, SourceState};
-use watchfire_plant::Plant;
+use watchfire_plant::{Plant, PlantOptions};
 
 use super::harness::{Gathered, config, healthy, of_plant, quick, start_plant, start_source};
 use super::proxy::Proxy;
@@ -68,15 +69,8 @@ async fn a_cut_line_is_told_at_once_and_nothing_is_missed() {
         let mut there = Gathered::default();
         witness.gather(&mut there, all(3)).await;
         proxy.open();
-        let last = |id: u32| there.times[&SignalId(id)].last().copied();
-        let caught_up = |seen: &Gathered| (0..3).all(|id| seen.times[&SignalId(id)].iter().max() >= last(id).as_ref());
-        source.gather(&mut here, caught_up).await;
-        for id in (0..3).map(SignalId) {
-            let (mine, others) = (&here.times[&id], &there.times[&id]);
-            let missed: Vec<_> = others.iter().filter(|time| !mine.contains(time)).collect();
-            assert!(missed.is_empty(), "signal {id}: {missed:?}");
-            assert!(mine.windows(2).all(|pair| pair[0] < pair[1]), "signal {id}: none twice, all in order");
-        }
+        source.gather(&mut here, |seen| seen.is_as_far_as(&there)).await;
+        here.has_all_of(&there);
     }
     assert!(here.gaps.is_empty(), "{:?}", here.gaps);
     assert_eq!(here.states.last(), Some(&SourceState::Up));
@@ -112,4 +106,37 @@ async fn a_source_that_never_answers_stops_when_told() {
     let dir = tempfile::tempdir().unwrap();
     let source = start_source(config(&url, of_plant(&SIGNALS)), dir.path().join("pki"), quick());
     source.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_session_that_has_run_out_is_taken_over_and_nothing_is_missed() {
+    let user = Some(("reader".to_owned(), "right".to_owned()));
+    let plant = start_plant(PlantOptions { user, ..healthy(0) }).await;
+    let proxy = Proxy::start(plant.port).await;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("password"), "right").unwrap();
+    let as_reader = |url: &str| SourceConfig {
+        user: Some("reader".to_owned()),
+        password_from: Some(PasswordFrom::File(dir.path().join("password"))),
+        ..config(url, of_plant(&SIGNALS))
+    };
+    let brief = Timing { session: Duration::from_secs(1), ..quick() };
+    let mut source = start_source(as_reader(&proxy.url()), dir.path().join("pki"), brief);
+    let mut witness = start_source(as_reader(&plant.url), dir.path().join("witness"), quick());
+    let (mut here, mut there) = (Gathered::default(), Gathered::default());
+    let all = |count: usize| move |seen: &Gathered| (0..3).all(|id| seen.count(SignalId(id)) >= count);
+    source.gather(&mut here, all(2)).await;
+    witness.gather(&mut there, all(1)).await;
+    let mut there = Gathered::default();
+    proxy.cut();
+    // It is lost, and then not taken up again in time.
+    let downs = |seen: &Gathered| seen.states.iter().filter(|state| **state == SourceState::Down).count();
+    source.gather(&mut here, |seen| downs(seen) == 2).await;
+    witness.gather(&mut there, all(3)).await;
+    proxy.open();
+    source.gather(&mut here, |seen| seen.is_as_far_as(&there)).await;
+    here.has_all_of(&there);
+    assert!(here.gaps.is_empty(), "they were taken over, not made anew: {:?}", here.gaps);
+    source.stop().await;
+    witness.stop().await;
 }

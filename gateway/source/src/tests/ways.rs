@@ -3,16 +3,19 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use opcua::types::RedundancySupport;
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use watchfire_config::{EndpointUrl, Reach, SourceConfig};
-use watchfire_model::{GapCause, SourceState, SystemClock};
+use watchfire_config::{EndpointUrl, PasswordFrom, Reach, SignalConfig, SourceConfig};
+use watchfire_model::{GapCause, SignalId, SourceState, SystemClock};
+use watchfire_plant::PlantOptions;
 
 use crate::{Finding, diagnose};
 
-use super::harness::{config, healthy, of_plant, quick, start_plant, start_source};
+use super::harness::{Gathered, config, healthy, of_plant, quick, start_plant, start_source};
+use super::proxy::Proxy;
 
 const SIGNALS: [&str; 2] = ["pump/flow", "tank/level"];
 
@@ -46,6 +49,44 @@ async fn another_server_stands_in_for_one_that_is_lost_or_not_well() {
     assert!(source.until_state(SourceState::Up).await.contains(&first.url));
     source.until_values(2).await;
     source.stop().await;
+}
+
+/// One server behind two lines is what mirrored ones are to whoever reads them.
+#[tokio::test]
+async fn at_a_mirrored_server_subscriptions_go_on_and_nothing_is_missed() {
+    const SIGNALS: [&str; 3] = ["pump/flow", "tank/level", "motor/bearing_temp"];
+    let user = Some(("reader".to_owned(), "right".to_owned()));
+    let plant = start_plant(PlantOptions { user, ..healthy(0) }).await;
+    plant.plant.set_redundancy(RedundancySupport::HotAndMirrored);
+    let (one, other) = (Proxy::start(plant.port).await, Proxy::start(plant.port).await);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("password"), "right").unwrap();
+    // The server queues what comes until the other line is tried.
+    let signals = of_plant(&SIGNALS).into_iter().map(|signal| SignalConfig { queue_size: 500, ..signal });
+    let signals: Vec<_> = signals.collect();
+    let as_reader = |first: &str, redundant: Vec<EndpointUrl>| SourceConfig {
+        user: Some("reader".to_owned()),
+        password_from: Some(PasswordFrom::File(dir.path().join("password"))),
+        reach: Reach { redundant, listen: None },
+        ..config(first, signals.clone())
+    };
+    let set = as_reader(&one.url(), vec![url(&other.url())]);
+    let mut source = start_source(set, dir.path().join("pki"), quick());
+    let mut witness = start_source(as_reader(&plant.url, Vec::new()), dir.path().join("witness"), quick());
+    let (mut here, mut there) = (Gathered::default(), Gathered::default());
+    let all = |count: usize| move |seen: &Gathered| (0..3).all(|id| seen.count(SignalId(id)) >= count);
+    source.gather(&mut here, all(2)).await;
+    witness.gather(&mut there, all(1)).await;
+    let mut there = Gathered::default();
+    one.cut();
+    let ups = |seen: &Gathered| seen.states.iter().filter(|state| **state == SourceState::Up).count();
+    source.gather(&mut here, |seen| ups(seen) == 2).await;
+    witness.gather(&mut there, all(3)).await;
+    source.gather(&mut here, |seen| seen.is_as_far_as(&there)).await;
+    here.has_all_of(&there);
+    assert!(here.gaps.is_empty(), "{:?}", here.gaps);
+    source.stop().await;
+    witness.stop().await;
 }
 
 fn free_address() -> SocketAddr {

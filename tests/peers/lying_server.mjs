@@ -1,0 +1,164 @@
+// OPC UA servers (node-opcua) that lie, each in a way of its own: what they would answer is changed before it is sent.
+//
+//     node lying_server.mjs browse=4841 handles=4842 …
+//
+// Each has the variables `ns=2;s=a` and `ns=2;s=b`, which count up every 50 ms, `ns=2;s=text`, and what `lies` says of it.
+// A request makes `text` of one of them long:
+//
+//     {"do": "text", "of": "long", "length": 3000000}
+
+import {
+  BrowseResult,
+  DataType,
+  HistoryData,
+  HistoryReadResult,
+  NodeClass,
+  StatusCodes,
+  Variant,
+  coerceNodeId,
+} from "node-opcua";
+
+import { answerRequests, plainServer, say } from "./lines.mjs";
+
+const NAMESPACE = "urn:watchfire:test:lies";
+const EVERY_MS = 50;
+const MORE = Buffer.from("more");
+const ABSURD = 4294967295;
+
+/** So many references in an answer, each to another node, whatever was asked for. */
+const CROWD = 5000;
+let names = 0;
+const references = (count) =>
+  Array.from({ length: count }, () => {
+    const name = `made-up ${names++}`;
+    return {
+      referenceTypeId: coerceNodeId("i=35"),
+      isForward: true,
+      nodeId: coerceNodeId(`ns=2;s=${name}`),
+      browseName: { namespaceIndex: 2, name },
+      displayName: { text: name },
+      nodeClass: NodeClass.Object,
+      typeDefinition: coerceNodeId("i=58"),
+    };
+  });
+
+/** Of BrowseNext: more and more. */
+const goesOn = (count) => (response) => {
+  response.responseHeader.serviceResult = StatusCodes.Good;
+  const one = () => new BrowseResult({ continuationPoint: MORE, references: references(count) });
+  response.results = response.results.map(one);
+  return response;
+};
+const begins = (response) => {
+  for (const result of response.results) result.continuationPoint = MORE;
+  return response;
+};
+
+/** What each changes: by the server's name, and the name of the answer. */
+const lies = {
+  // There is always more, and nothing in it.
+  browse: { BrowseResponse: begins, BrowseNextResponse: goesOn(0) },
+  // There is always more, and more nodes in it.
+  crowd: { BrowseResponse: begins, BrowseNextResponse: goesOn(CROWD) },
+  // One id for all items, and values of handles that nobody gave out.
+  handles: {
+    CreateMonitoredItemsResponse: (response) => {
+      for (const result of response.results) result.monitoredItemId = 7;
+      return response;
+    },
+    PublishResponse: (response) => {
+      for (const data of response.notificationMessage.notificationData ?? []) {
+        const items = data.monitoredItems ?? [];
+        const copies = items.map(({ value }, at) => ({ clientHandle: at % 2 ? 0 : ABSURD, value }));
+        if (items.length > 0) data.monitoredItems = [...items, ...copies].map((item) => new items[0].constructor(item));
+      }
+      return response;
+    },
+  },
+  // Intervals, counts and queues that are no numbers, or that nobody lives to see.
+  revised: {
+    CreateSubscriptionResponse: (response) => {
+      response.revisedPublishingInterval = Number.NaN;
+      response.revisedLifetimeCount = 0;
+      response.revisedMaxKeepAliveCount = ABSURD;
+      return response;
+    },
+    CreateMonitoredItemsResponse: (response) => {
+      response.results.forEach((result, at) => {
+        result.revisedSamplingInterval = [Number.NaN, -1, 1e300][at % 3];
+        result.revisedQueueSize = at % 2 ? ABSURD : 0;
+      });
+      return response;
+    },
+  },
+  // Its history has no end: a little later each time, or the same again.
+  history: {
+    HistoryReadResponse: (response, request) => {
+      const from = request.historyReadDetails.startTime.getTime();
+      response.results = request.nodesToRead.map(({ continuationPoint }) => {
+        const page = continuationPoint?.length ? Number(continuationPoint.toString()) : 0;
+        const time = new Date(from + 1 + (page % 2 ? page : page - 1));
+        const value = { value: new Variant({ dataType: DataType.Double, value: page }), sourceTimestamp: time };
+        return { continuationPoint: Buffer.from(`${page + 1}`), historyData: new HistoryData({ dataValues: [value] }) };
+      });
+      response.results = response.results.map((result) => new HistoryReadResult(result));
+      return response;
+    },
+  },
+  // One at a time of some, and as many as one likes of others.
+  limits: {},
+  // Texts of three million letters.
+  long: {},
+};
+
+const LIMITS = { maxNodesPerRead: 1, maxNodesPerBrowse: 1, maxMonitoredItemsPerCall: 1 };
+
+async function start(name, port) {
+  const serverCapabilities = name === "limits" ? { operationLimits: LIMITS } : {};
+  const server = await plainServer(port, { serverCapabilities });
+  const space = server.engine.addressSpace;
+  const namespace = space.registerNamespace(NAMESPACE);
+  const variable = (signal, dataType) =>
+    namespace.addVariable({
+      nodeId: `s=${signal}`,
+      browseName: signal,
+      dataType,
+      organizedBy: space.rootFolder.objects,
+      value: { dataType, value: dataType === "Double" ? 0 : "" },
+    });
+  const [a, b, text] = [variable("a", "Double"), variable("b", "Double"), variable("text", "String")];
+  if (name === "history") [a, b].forEach((node) => space.installHistoricalDataNode(node, {}));
+  server.on("newChannel", (channel) => {
+    const send = channel.send_response.bind(channel);
+    channel.send_response = (kind, response, message, ...rest) => {
+      const lie = lies[name][response.constructor.name];
+      return send(kind, lie ? lie(response, message.request) : response, message, ...rest);
+    };
+  });
+  await server.start();
+  let count = 0;
+  setInterval(() => {
+    count += 1;
+    for (const node of [a, b]) node.setValueFromSource(new Variant({ dataType: DataType.Double, value: count }));
+  }, EVERY_MS);
+  return text;
+}
+
+async function main() {
+  const texts = {};
+  for (const word of process.argv.slice(2)) {
+    const [name, port] = word.split("=");
+    texts[name] = await start(name, Number(port));
+  }
+  say({ ready: Object.keys(texts) });
+  const able = {
+    text: ({ of, length }) => {
+      texts[of].setValueFromSource(new Variant({ dataType: DataType.String, value: "x".repeat(length) }));
+      return { length };
+    },
+  };
+  await answerRequests(able);
+  process.exit(0);
+}
+
+await main();
