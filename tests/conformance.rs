@@ -19,6 +19,8 @@ use crate::harness::top;
 use crate::plugins::all_languages;
 
 const COURSE: &str = "tests/data/conformance.txt";
+/// The reference detector in C as it was built and packed while the contract was 0.1.
+const BEFORE_1_0: &str = "tests/data/reference-0.1.0.wasm";
 const CONFIG: &str = r#"{"above": 90, "deadband": 2.5, "window": 3}"#;
 /// An engine whose 64-bit numbers are doubles.
 const ROUNDS: &str = "javascript";
@@ -271,6 +273,18 @@ async fn the_reference_detector_answers_the_same_in_every_language() {
         refuses(&sandbox, language, &component).await;
         times(&sandbox, language, &component).await;
     }
+}
+
+#[tokio::test]
+async fn a_component_of_the_contract_before_answers_as_it_did() {
+    let kept = tempfile::tempdir().unwrap();
+    let (sandbox, component) = (sandbox(kept.path()), top().join(BEFORE_1_0));
+    let exports = pack::shape(&fs::read(&component).unwrap()).unwrap().exports;
+    assert!(exports.iter().all(|interface| interface.ends_with("@0.1.0")) && exports.len() == 4, "{exports:?}");
+    let known = fs::read_to_string(top().join(COURSE)).unwrap();
+    assert_eq!(walk(&sandbox, &component).await, known);
+    refuses(&sandbox, "0.1.0", &component).await;
+    times(&sandbox, "0.1.0", &component).await;
 }
 
 /// What is wrong with a configuration is told with whom to blame, and which key.

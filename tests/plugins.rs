@@ -97,7 +97,7 @@ fn the_authors_guide_leads_to_a_detector_that_runs() {
     assert!(output.status.success(), "{told}");
     let wanted = [
         "test result: ok. 2 passed",
-        "imports      watchfire:detector/log@0.1.0, watchfire:detector/types@0.1.0",
+        "imports      watchfire:detector/log@1.0.0, watchfire:detector/types@1.0.0",
         "licence      Apache-2.0 OR MIT",
         "condition    above: for each signal, the plugin decides, severity 500",
         "good         a gateway of this version runs it",
@@ -226,7 +226,7 @@ fn what_is_no_detector_is_refused_by_name_with_the_way_out() {
     let cases = [
         ("greedy.wasm", "`wasi:clocks/wall-clock@0.2.0`; no clock: `now` of the batch is the time"),
         ("greedy.wasm", "`wasi:filesystem/types@0.2.0`; no files"),
-        ("mute.wasm", "does not export `watchfire:detector/detector@0.1.0`"),
+        ("mute.wasm", "does not export `watchfire:detector/detector@1.0.0`"),
         ("script.wasm", "it is no WebAssembly component"),
     ];
     for (file, part) in cases {

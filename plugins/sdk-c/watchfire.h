@@ -1,4 +1,4 @@
-/* What a Watchfire detector in C is written with: the contract of wit/0.1.0/detector.wit as plain structs, and the few
+/* What a Watchfire detector in C is written with: the contract of wit/1.0.0/detector.wit as plain structs, and the few
  * functions a detector needs in place of a C library. There is no C library, no clock, no randomness and no file.
  *
  * You write detector_describe, detector_init and detector_process; watchfire.c makes a component's exports of them.

@@ -8,7 +8,7 @@ func Its() Detector { return its }
 // NotStarted is the refusal of what is called too early. For watchfire's own packages.
 func NotStarted() error { return notStarted() }
 
-//go:wasmimport watchfire:detector/log@0.1.0 write
+//go:wasmimport watchfire:detector/log@1.0.0 write
 func writeLog(level uint32, at unsafe.Pointer, length uint32)
 
 // Log writes a line to the gateway's log: 1 error, 2 warning, 3 information, 4 detail.
@@ -16,13 +16,13 @@ func Log(level uint8, message string) {
 	writeLog(uint32(level), unsafe.Pointer(unsafe.StringData(message)), uint32(len(message)))
 }
 
-//go:wasmexport watchfire:detector/detector@0.1.0#describe
+//go:wasmexport watchfire:detector/detector@1.0.0#describe
 func exportDescribe() uint32 { return lowerDescription(&described) }
 
-//go:wasmexport cabi_post_watchfire:detector/detector@0.1.0#describe
+//go:wasmexport cabi_post_watchfire:detector/detector@1.0.0#describe
 func afterDescribe(_ uint32) { Release() }
 
-//go:wasmexport watchfire:detector/detector@0.1.0#init
+//go:wasmexport watchfire:detector/detector@1.0.0#init
 func exportInit(config, configLen, signals, count uint32, seed uint64, hasModel, model, modelLen uint32) uint32 {
 	setup := &Setup{Config: text(config, configLen), Signals: make([]Signal, count), Seed: seed}
 	for i := range setup.Signals {
@@ -41,16 +41,16 @@ func exportInit(config, configLen, signals, count uint32, seed uint64, hasModel,
 	return address(answer)
 }
 
-//go:wasmexport cabi_post_watchfire:detector/detector@0.1.0#init
+//go:wasmexport cabi_post_watchfire:detector/detector@1.0.0#init
 func afterInit(_ uint32) { Release() }
 
-//go:wasmexport watchfire:detector/detector@0.1.0#process
+//go:wasmexport watchfire:detector/detector@1.0.0#process
 func exportProcess(batch uint32) uint32 { return LowerOutcome(process(LiftBatch(batch))) }
 
-//go:wasmexport cabi_post_watchfire:detector/detector@0.1.0#process
+//go:wasmexport cabi_post_watchfire:detector/detector@1.0.0#process
 func afterProcess(_ uint32) { Release() }
 
-//go:wasmexport watchfire:detector/detector@0.1.0#explain
+//go:wasmexport watchfire:detector/detector@1.0.0#explain
 func exportExplain(condition, instance uint32) uint32 {
 	answer := room(take(64))
 	if verdict := explain(uint16(condition), instance); verdict != nil {
@@ -60,19 +60,19 @@ func exportExplain(condition, instance uint32) uint32 {
 	return address(answer)
 }
 
-//go:wasmexport cabi_post_watchfire:detector/detector@0.1.0#explain
+//go:wasmexport cabi_post_watchfire:detector/detector@1.0.0#explain
 func afterExplain(_ uint32) { Release() }
 
-//go:wasmexport watchfire:detector/state@0.1.0#save
+//go:wasmexport watchfire:detector/state@1.0.0#save
 func exportSave() uint32 { return LowerBytes(save()) }
 
-//go:wasmexport cabi_post_watchfire:detector/state@0.1.0#save
+//go:wasmexport cabi_post_watchfire:detector/state@1.0.0#save
 func afterSave(_ uint32) { Release() }
 
-//go:wasmexport watchfire:detector/state@0.1.0#load
+//go:wasmexport watchfire:detector/state@1.0.0#load
 func exportLoad(stateVersion, at, length uint32) uint32 {
 	return LowerDone(load(stateVersion, column[byte](at, length)))
 }
 
-//go:wasmexport cabi_post_watchfire:detector/state@0.1.0#load
+//go:wasmexport cabi_post_watchfire:detector/state@1.0.0#load
 func afterLoad(_ uint32) { Release() }

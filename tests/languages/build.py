@@ -83,7 +83,7 @@ def javascript(folder: Path) -> None:
 def world(folder: Path) -> None:
     """The contract, and the detector's world."""
     copy(REFERENCE / "guest.wit", folder / "wit")
-    copy(TOP / "wit" / "0.1.0" / "detector.wit", folder / "wit" / "deps" / "detector")
+    copy(TOP / "wit" / "1.0.0" / "detector.wit", folder / "wit" / "deps" / "detector")
 
 
 def copy(file: Path, folder: Path, name: str | None = None) -> None:

@@ -109,7 +109,7 @@ mod tests {
     use wit_component::{StringEncoding, dummy_module, embed_component_metadata};
     use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
 
-    const CONTRACT: &str = "package watchfire:detector@0.1.0;
+    const CONTRACT: &str = "package watchfire:detector@1.0.0;
         interface log { write: func(level: u8, message: string); }
         interface detector { process: func(now: s64) -> s64; }
         world minimal { import log; export detector; }

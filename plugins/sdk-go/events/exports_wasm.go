@@ -2,7 +2,7 @@ package events
 
 import "watchfire"
 
-//go:wasmexport watchfire:detector/events-in@0.1.0#observe
+//go:wasmexport watchfire:detector/events-in@1.0.0#observe
 func observe(frame uint64, now int64, first, count uint32) uint32 {
 	observer, is := watchfire.Its().(watchfire.Observer)
 	if !is {
@@ -11,5 +11,5 @@ func observe(frame uint64, now int64, first, count uint32) uint32 {
 	return watchfire.LowerOutcome(observer.Observe(frame, now, watchfire.LiftEvents(first, count)))
 }
 
-//go:wasmexport cabi_post_watchfire:detector/events-in@0.1.0#observe
+//go:wasmexport cabi_post_watchfire:detector/events-in@1.0.0#observe
 func afterObserve(_ uint32) { watchfire.Release() }

@@ -8,7 +8,7 @@ func its() watchfire.Learner {
 	return learner
 }
 
-//go:wasmexport watchfire:detector/learner@0.1.0#learn
+//go:wasmexport watchfire:detector/learner@1.0.0#learn
 func learn(batch uint32) uint32 {
 	if its() == nil {
 		return watchfire.LowerDone(watchfire.NotStarted())
@@ -16,17 +16,17 @@ func learn(batch uint32) uint32 {
 	return watchfire.LowerDone(its().Learn(watchfire.LiftBatch(batch)))
 }
 
-//go:wasmexport cabi_post_watchfire:detector/learner@0.1.0#learn
+//go:wasmexport cabi_post_watchfire:detector/learner@1.0.0#learn
 func afterLearn(_ uint32) { watchfire.Release() }
 
-//go:wasmexport watchfire:detector/learner@0.1.0#freeze
+//go:wasmexport watchfire:detector/learner@1.0.0#freeze
 func freeze(on uint32) {
 	if it := its(); it != nil {
 		it.Freeze(on != 0)
 	}
 }
 
-//go:wasmexport watchfire:detector/learner@0.1.0#forget
+//go:wasmexport watchfire:detector/learner@1.0.0#forget
 func forget(hasSignal, signal uint32) {
 	var one *uint32
 	if hasSignal != 0 {
@@ -37,7 +37,7 @@ func forget(hasSignal, signal uint32) {
 	}
 }
 
-//go:wasmexport watchfire:detector/learner@0.1.0#model
+//go:wasmexport watchfire:detector/learner@1.0.0#model
 func model() uint32 {
 	if it := its(); it != nil {
 		return watchfire.LowerBytes(it.Model())
@@ -45,5 +45,5 @@ func model() uint32 {
 	return watchfire.LowerBytes(nil)
 }
 
-//go:wasmexport cabi_post_watchfire:detector/learner@0.1.0#model
+//go:wasmexport cabi_post_watchfire:detector/learner@1.0.0#model
 func afterModel(_ uint32) { watchfire.Release() }

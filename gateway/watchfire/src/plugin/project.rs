@@ -16,14 +16,14 @@ pub const SHARED: [File; 2] = [
     ("data/golden.jsonl", own!("templates/data/golden.jsonl")),
 ];
 
-const CONTRACT: &str = own!("../../wit/0.1.0/detector.wit");
+const CONTRACT: &str = own!("../../wit/1.0.0/detector.wit");
 /// The contract as a dependency of the detector's own world, as tools that read folders of contracts want it.
 const WORLD: File = ("wit/guest.wit", own!("templates/guest.wit"));
 const DEPENDENCY: File = ("wit/deps/detector/detector.wit", CONTRACT);
 
 /// Rust, with the SDK.
 pub const RUST: [File; 17] = [
-    ("wit/0.1.0/detector.wit", CONTRACT),
+    ("wit/1.0.0/detector.wit", CONTRACT),
     ("Cargo.toml", own!("templates/rust/Cargo.toml.in")),
     // The versions that the bundled detectors are built with; cargo drops those that are not needed.
     ("Cargo.lock", own!("../../plugins/Cargo.lock")),
@@ -45,7 +45,7 @@ pub const RUST: [File; 17] = [
 
 /// C, with the few functions that stand in for a C library.
 pub const C: [File; 12] = [
-    ("wit/0.1.0/detector.wit", CONTRACT),
+    ("wit/1.0.0/detector.wit", CONTRACT),
     ("Makefile", own!("templates/c/Makefile.in")),
     ("README.md", own!("templates/c/README.md.in")),
     (".gitignore", own!("templates/c/gitignore.in")),
@@ -61,7 +61,7 @@ pub const C: [File; 12] = [
 
 /// Go, with the SDK as a module of its own.
 pub const GO: [File; 20] = [
-    ("wit/0.1.0/detector.wit", CONTRACT),
+    ("wit/1.0.0/detector.wit", CONTRACT),
     ("go.mod", own!("templates/go/go.mod.in")),
     ("README.md", own!("templates/go/README.md.in")),
     (".gitignore", own!("templates/go/gitignore.in")),
