@@ -18,7 +18,7 @@ help:
 	@echo "make screenshots  the picture of a Qt client in docs (needs xvfb)"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
 	@echo "make setup   what any cargo build needs: patched OPC UA crates, a WebAssembly compiler, the detectors"
-	@echo "make peers   the tests' OPC UA peers alone; make languages: their C compiler"
+	@echo "make peers   the tests' OPC UA peers alone; make languages: their compilers of C and Go"
 
 # Cargo reads nothing of this workspace until the patched crates are in place: they come first.
 setup:
@@ -29,7 +29,7 @@ peers:
 	@$(PYTHON) tests/peers/prepare.py
 
 languages:
-	@$(PYTHON) tests/languages/prepare.py c
+	@$(PYTHON) tests/languages/prepare.py c go
 
 demo: setup
 	@cargo run --quiet --package watchfire -- demo $(ARGS)

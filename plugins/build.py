@@ -44,7 +44,7 @@ DIGESTS = DIST / "digests.txt"
 # What is built by its name alone, and what its libraries want to be told: that there is no randomness.
 LARGE = {"onnx": ["--cfg", 'getrandom_backend="unsupported"']}
 # What builds leave, and what detectors in other languages are written with.
-NOT_SOURCES = {"target", "dist", "node_modules", "__pycache__", "sdk-c", "sdk-javascript", "sdk-python"}
+NOT_SOURCES = {"target", "dist", "node_modules", "__pycache__", "sdk-c", "sdk-go", "sdk-javascript", "sdk-python"}
 
 
 def main() -> int:

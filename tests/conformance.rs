@@ -2,7 +2,8 @@
 //! written in each (`plugins/reference`, whose README.md says what it does); all are taken through one course of calls,
 //! and what each answers is held against one text, value for value and byte for byte of the saved state.
 //!
-//! Rust and C by default; `WATCHFIRE_LANGUAGES=all` (`make conformance`) adds Python and JavaScript in both its engines.
+//! Rust, C and Go by default; `WATCHFIRE_LANGUAGES=all` (`make conformance`) adds Python and JavaScript in both its
+//! engines.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,14 +11,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use watchfire_model::{Batch, BatchGap, GapCause, Instant, Kind, Lsn, Quality, SignalId, SignalInfo};
+use watchfire_model::{Batch, BatchGap, Event, GapCause, Instant, Kind, Lsn, Quality, SignalId, SignalInfo};
 use watchfire_pipeline::{BindingSpec, CreateError, Detector, DetectorFactory, Quota};
-use watchfire_sandbox::{Sandbox, SandboxOptions};
+use watchfire_sandbox::{CacheAt, Sandbox, SandboxOptions};
 
 use crate::harness::top;
 use crate::plugins::all_languages;
 
 const COURSE: &str = "tests/data/conformance.txt";
+/// The reference detector in C as it was built and packed while the contract was 0.1.
+const BEFORE_1_0: &str = "tests/data/reference-0.1.0.wasm";
 const CONFIG: &str = r#"{"above": 90, "deadband": 2.5, "window": 3}"#;
 /// An engine whose 64-bit numbers are doubles.
 const ROUNDS: &str = "javascript";
@@ -26,7 +29,7 @@ const BEGIN_S: i64 = 1_767_225_600;
 
 /// The reference detector as a component, by language.
 fn components() -> Vec<(&'static str, PathBuf)> {
-    let mut languages = vec!["c"];
+    let mut languages = vec!["c", "go"];
     if all_languages() {
         languages.extend(["python", "javascript", "javascript-exact"]);
     }
@@ -37,7 +40,9 @@ fn components() -> Vec<(&'static str, PathBuf)> {
     for language in languages {
         let made = top().join("third_party/languages/reference").join(language).join("detector.wasm");
         let packed = made.with_file_name("reference.wasm");
-        fs::write(&packed, pack::component(fs::read(made).unwrap()).unwrap()).unwrap();
+        let bytes = fs::read(made).unwrap();
+        let component = if language == "go" { pack::component_without_wasi(&bytes) } else { pack::component(bytes) };
+        fs::write(&packed, component.unwrap()).unwrap();
         components.push((language, packed));
     }
     components
@@ -153,7 +158,73 @@ async fn walk(sandbox: &Sandbox, component: &Path) -> String {
         writeln!(said, "load {version}: {}", fresh.load(version, bytes).await.unwrap_err()).unwrap();
     }
     many(&mut said, &mut *restored).await;
+    learn(&mut said, &mut *restored).await;
+    observe(&mut said, &mut *restored).await;
+    refused(&mut said, sandbox, component).await;
     said
+}
+
+/// What it learns beside what it judges, and what it is told to leave alone and to forget.
+async fn learn(said: &mut String, detector: &mut dyn Detector) {
+    assert!(detector.learns(), "it exports `learner`");
+    let model = async |said: &mut String, detector: &mut dyn Detector| {
+        writeln!(said, "model {:?}", String::from_utf8(detector.model().await.unwrap()).unwrap()).unwrap();
+    };
+    model(said, detector).await;
+    for late in odd() {
+        detector.learn(&late).await.unwrap();
+    }
+    detector.learn(&batch(300, &[(0, -4.5), (1, 0.25), (2, 1e300), (0, f64::NAN), (0, -5.0)])).await.unwrap();
+    model(said, detector).await;
+    detector.freeze(true).await.unwrap();
+    detector.learn(&batch(301, &[(0, 1e6)])).await.unwrap();
+    model(said, detector).await;
+    detector.freeze(false).await.unwrap();
+    detector.forget(Some(1)).await.unwrap();
+    detector.learn(&batch(302, &[(1, -0.125)])).await.unwrap();
+    model(said, detector).await;
+    detector.forget(None).await.unwrap();
+    model(said, detector).await;
+}
+
+fn event(source: u32, severity: u16, message: &str) -> Event {
+    Event {
+        time: Instant::from_s(BEGIN_S + i64::from(severity)).ns(),
+        source,
+        event_type: "i=2915".to_owned(),
+        severity,
+        user: None,
+        message: message.to_owned(),
+        fields: Vec::new(),
+    }
+}
+
+/// Events with all that one can have, with nothing, and none at all.
+async fn observe(said: &mut String, detector: &mut dyn Detector) {
+    assert!(detector.observes(), "it exports `events-in`");
+    let full = Event {
+        user: Some("anna „ä“".to_owned()),
+        fields: vec![("Comment".to_owned(), "\u{1f525}".to_owned()), ("Retain".to_owned(), String::new())],
+        ..event(2, 900, "pump „3“ trips")
+    };
+    for events in [vec![full, event(0, 499, ""), event(1, 500, "on")], vec![event(0, 0, "off")], Vec::new()] {
+        let now = Instant::from_s(BEGIN_S + 400);
+        let outcome = detector.observe(Lsn(400), now, &events).await.unwrap();
+        writeln!(said, "events {:?}", outcome.progress.unwrap()).unwrap();
+        outcome.verdicts.iter().for_each(|verdict| writeln!(said, "  {verdict:?}").unwrap());
+        writeln!(said, "  {:?}", outcome.scores).unwrap();
+    }
+}
+
+/// A refusal ends the instance, so each has its own.
+async fn refused(said: &mut String, sandbox: &Sandbox, component: &Path) {
+    let mut learner = sandbox.create(&binding(component, CONFIG)).await.unwrap();
+    let thirteen = Batch { mode: 13, ..batch(1, &[(0, 1.0)]) };
+    writeln!(said, "learn: {}", learner.learn(&thirteen).await.unwrap_err()).unwrap();
+    let mut observer = sandbox.create(&binding(component, CONFIG)).await.unwrap();
+    let events = [event(0, 1, "refuse")];
+    let answer = observer.observe(Lsn(1), Instant::from_s(BEGIN_S), &events).await;
+    writeln!(said, "observe: {}", answer.unwrap_err()).unwrap();
 }
 
 async fn tell(said: &mut String, detector: &mut dyn Detector, batch: &Batch) {
@@ -182,13 +253,16 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn sandbox() -> Arc<Sandbox> {
-    Sandbox::new(SandboxOptions::default()).unwrap()
+/// What it compiled is kept, since each component is asked for again and again.
+fn sandbox(kept: &Path) -> Arc<Sandbox> {
+    let cache = CacheAt { folder: kept.join("cache"), key: kept.join("key") };
+    Sandbox::new(SandboxOptions { cache: Some(cache), ..SandboxOptions::default() }).unwrap()
 }
 
 #[tokio::test]
 async fn the_reference_detector_answers_the_same_in_every_language() {
-    let sandbox = sandbox();
+    let kept = tempfile::tempdir().unwrap();
+    let sandbox = sandbox(kept.path());
     let known = fs::read_to_string(top().join(COURSE)).unwrap_or_default();
     for (language, component) in components() {
         let said = walk(&sandbox, &component).await;
@@ -199,6 +273,18 @@ async fn the_reference_detector_answers_the_same_in_every_language() {
         refuses(&sandbox, language, &component).await;
         times(&sandbox, language, &component).await;
     }
+}
+
+#[tokio::test]
+async fn a_component_of_the_contract_before_answers_as_it_did() {
+    let kept = tempfile::tempdir().unwrap();
+    let (sandbox, component) = (sandbox(kept.path()), top().join(BEFORE_1_0));
+    let exports = pack::shape(&fs::read(&component).unwrap()).unwrap().exports;
+    assert!(exports.iter().all(|interface| interface.ends_with("@0.1.0")) && exports.len() == 4, "{exports:?}");
+    let known = fs::read_to_string(top().join(COURSE)).unwrap();
+    assert_eq!(walk(&sandbox, &component).await, known);
+    refuses(&sandbox, "0.1.0", &component).await;
+    times(&sandbox, "0.1.0", &component).await;
 }
 
 /// What is wrong with a configuration is told with whom to blame, and which key.

@@ -5,6 +5,10 @@
 //! time and hopes: each waits for what it wants to see, with a deadline. Nothing outlives its test.
 #![expect(clippy::disallowed_methods, reason = "deadlines of other processes are in real time")]
 
+/// Guests written by hand, as the sandbox's own tests have them.
+#[cfg(test)]
+#[path = "../gateway/sandbox/tests/sandbox/guest.rs"]
+mod guest;
 #[cfg(test)]
 mod harness;
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use watchfire_package::Digest;
 
 use crate::end_to_end::FIRST;
+use crate::guest::guest;
 use crate::harness::gateway::{PROGRAM, Site, detector, source, upper_limit};
 use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::recording::Recorded;
@@ -504,12 +505,18 @@ fn noted(folder: &Path, component: &str, name: &str, version: &str) -> (String, 
     // A custom section: its kind, how long it is, how long its name is, its name.
     bytes.extend_from_slice(b"\x00\x05\x04note");
     *bytes.last_mut().unwrap() = version.as_bytes()[0];
+    signed_bytes(folder, &bytes, name, version)
+}
+
+/// A component, signed by `acme`; the package's name and the component's digest.
+#[track_caller]
+fn signed_bytes(folder: &Path, bytes: &[u8], name: &str, version: &str) -> (String, String) {
     let file = folder.join(format!("{name}-{version}.wasm"));
-    fs::write(&file, &bytes).unwrap();
+    fs::write(&file, bytes).unwrap();
     let file = file.display().to_string();
     let words = ["sign", &file, "--key", "acme.key", "--password-env", "KEY_PASSWORD", "--name", name];
     done(folder, &[&words[..], &["--version", version, "--licence", "Apache-2.0"]].concat());
-    (format!("{name}-{version}.wfpkg"), watchfire_package::Digest::of(&bytes).to_string())
+    (format!("{name}-{version}.wfpkg"), watchfire_package::Digest::of(bytes).to_string())
 }
 
 #[test]
@@ -612,6 +619,107 @@ fn another_version_is_tried_beside_its_detector_takes_over_and_is_rolled_back() 
     assert_eq!(shown[0]["value"], Value::from(old_digest.as_str()));
     let (code, told) = plugin(at, &["upgrade", "level", "--roll-back", "--config", &config]);
     assert!(code == Some(1) && told.contains("has no version to go back to"), "{told}");
+    gateway.stop();
+    let replayed = site.run("replay", &["--detector", "level"]);
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stdout));
+}
+
+/// A detector that learns the highest value it has seen, and finds those above. Its second version keeps a state of
+/// another layout, and reads that of the first.
+fn of_state_version(version: u32) -> Vec<u8> {
+    let defs = "(global $highest (mut f64) (f64.const -inf)) (global $value (mut f64) (f64.const 0))
+        (global $level (mut i32) (i32.const 0)) (global $told (mut i32) (i32.const -1))";
+    let describe = format!("(i32.store (i32.const 280) (i32.const {version}))");
+    // One verdict where the level is another one after all of the batch's rows.
+    let process = "(i32.store (i32.const 744) (i32.const 896)) (i32.store (i32.const 748) (i32.const 0))
+        (block $end (loop $rows
+            (br_if $end (i32.ge_u (local.get $n) (i32.load offset=44 (local.get 0))))
+            (global.set $value (f64.load
+                (i32.add (i32.load offset=40 (local.get 0)) (i32.mul (local.get $n) (i32.const 8)))))
+            (global.set $level (i32.mul (i32.const 5) (i32.and
+                (f64.gt (global.get $value) (global.get $highest))
+                (f64.gt (global.get $highest) (f64.const -inf)))))
+            (global.set $highest (select (global.get $value) (global.get $highest)
+                (f64.gt (global.get $value) (global.get $highest))))
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br $rows)))
+        (if (local.get $n) (then
+            (i64.store (i32.const 904) (i64.load (i32.load offset=32 (local.get 0))))
+            (i32.store8 (i32.const 912) (global.get $level))
+            (i32.store (i32.const 748) (i32.ne (global.get $level) (global.get $told)))
+            (global.set $told (global.get $level))))";
+    // The second has eight bytes before the value.
+    let (at, bytes) = if version == 1 { (0, 8) } else { (8, 16) };
+    let save = format!(
+        "(f64.store offset={at} (i32.const 1160) (global.get $highest))
+         (i32.store (i32.const 1152) (i32.const 1160)) (i32.store (i32.const 1156) (i32.const {bytes}))"
+    );
+    let load = format!(
+        "(if (i32.gt_u (local.get 0) (i32.const {version}))
+             (then (i32.store8 (i32.const 1280) (i32.const 1)))
+             (else (global.set $told (i32.const 0)) (global.set $highest (f64.load (i32.add (local.get 1)
+                 (select (i32.const 0) (i32.const {at}) (i32.eq (local.get 0) (i32.const 1))))))))"
+    );
+    let places = [("defs", defs), ("describe", &describe), ("process", process), ("save", &save), ("load", &load)];
+    guest(&places)
+}
+
+#[test]
+fn a_version_with_another_state_takes_over_and_keeps_what_was_learned() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let at = site.folder();
+    let acme = publisher(at, "acme");
+    let (first, _) = signed_bytes(at, &of_state_version(1), "highest", "1.0.0");
+    let (second, digest) = signed_bytes(at, &of_state_version(2), "highest", "2.0.0");
+    let rest = source("plant", &recorded.url(), &["reactor_level"]) + &detector("level", "highest", &[LEVEL], "");
+    site.configure(&(acme + &rest));
+    let config = site.config().display().to_string();
+    done(at, &["install", &first, "--config", &config]);
+    let mut server = recorded.start();
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    let highest = format!("level/value/{LEVEL}");
+    // Whether or not it saw the value before them, one of these is the highest.
+    server.set("reactor_level", 1.0, 95.0, 0);
+    server.set("reactor_level", 2.0, 96.0, 0);
+    hmi.event(0, &highest, |event| event["active"] == true);
+    server.set("reactor_level", 3.0, 80.0, 0);
+    hmi.event(0, &highest, |event| event["active"] == false);
+
+    // One that had learned nothing would find 90 after 85.
+    done(at, &["upgrade", "level", &second, "--config", &config]);
+    upgrade_tells(&site, &["--status"], &["it           runs ("]);
+    let mark = hmi.mark();
+    for (place, value) in [(4.0, 85.0), (5.0, 90.0), (6.0, 97.0)] {
+        server.set("reactor_level", place, value, 0);
+    }
+    hmi.event(mark, &highest, |event| event["active"] == true);
+    upgrade_tells(
+        &site,
+        &["--status"],
+        &["verdicts     1 the same, 0 of the old version alone, 0 of the new one alone"],
+    );
+    server.set("reactor_level", 7.0, 80.0, 0);
+    hmi.event(mark, &highest, |event| event["active"] == false);
+    upgrade_tells(
+        &site,
+        &["--status"],
+        &["verdicts     2 the same, 0 of the old version alone, 0 of the new one alone"],
+    );
+    done(at, &["upgrade", "level", "--take-over", "--config", &config]);
+    let shown = hmi.read(&["detector:level#Digest"]);
+    assert_eq!(shown[0]["value"], Value::from(digest.as_str()));
+
+    // It has kept it over a kill as well, now in its own layout.
+    drop(hmi);
+    gateway.kill();
+    let gateway = site.start();
+    let hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
+    server.set("reactor_level", 8.0, 96.5, 0);
+    server.set("reactor_level", 9.0, 98.0, 0);
+    let found = hmi.event(0, &highest, |event| event["active"] == true);
+    assert!(found["message"].to_string().contains("A test."), "{found}");
     gateway.stop();
     let replayed = site.run("replay", &["--detector", "level"]);
     assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stdout));

@@ -55,6 +55,19 @@ fn c_compiler() -> String {
     format!("{} -m ziglang cc --target=wasm32-freestanding", python.display())
 }
 
+/// A Go that the set-up brought, which asks nobody for anything.
+fn go(folder: &Path) {
+    let made = top().join("third_party/languages/go");
+    assert!(made.join("bin/go").exists(), "there is no Go; run `make languages`");
+    let script = format!(
+        "#!/bin/sh\nexport GOCACHE='{0}/cache' GOPATH='{0}/path' GOPROXY=off GOTOOLCHAIN=local GOWORK=off GOENV=off\n\
+         exec '{0}/bin/go' \"$@\"\n",
+        made.display()
+    );
+    fs::write(folder.join("go"), script).unwrap();
+    fs::set_permissions(folder.join("go"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 fn shell(commands: &str, tools: &Path, folder: &Path) -> (Output, String) {
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
@@ -84,7 +97,7 @@ fn the_authors_guide_leads_to_a_detector_that_runs() {
     assert!(output.status.success(), "{told}");
     let wanted = [
         "test result: ok. 2 passed",
-        "imports      watchfire:detector/log@0.1.0, watchfire:detector/types@0.1.0",
+        "imports      watchfire:detector/log@1.0.0, watchfire:detector/types@1.0.0",
         "licence      Apache-2.0 OR MIT",
         "condition    above: for each signal, the plugin decides, severity 500",
         "good         a gateway of this version runs it",
@@ -123,17 +136,19 @@ fn has_the_same_commands(project: &Path, first: &str) {
 
 #[test]
 fn the_guide_leads_to_a_detector_in_other_languages() {
-    let languages: &[&str] = if all_languages() { &["c", "python", "javascript"] } else { &["c"] };
+    let languages: &[&str] = if all_languages() { &["c", "go", "python", "javascript"] } else { &["c", "go"] };
     for &language in languages {
         let first = format!("watchfire plugin new hot-oil --lang {language}\n");
         let folder = tempfile::tempdir().unwrap();
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).unwrap();
         symlink(PROGRAM, bin.join("watchfire")).unwrap();
+        go(&bin);
         let (output, told) = shell(&commands(GUIDE, &first), &bin, folder.path());
         assert!(output.status.success(), "{told}");
         let tests = match language {
             "c" => "2 passed, 0 failed",
+            "go" => "ok  \thot-oil",
             "python" => "Ran 2 tests",
             _ => "# pass 2",
         };
@@ -148,8 +163,43 @@ fn the_guide_leads_to_a_detector_in_other_languages() {
         tells(&told, &wanted);
         assert!(!told.contains("warning:"), "{told}");
         has_the_same_commands(&folder.path().join("hot-oil"), &first);
-        names_mistakes_by_their_key(&folder.path().join("hot-oil"));
+        let project = folder.path().join("hot-oil");
+        names_mistakes_by_their_key(&project);
+        if language != "javascript" {
+            learns_and_hears(language, &commands(GUIDE, &first), &project, &bin);
+        }
     }
+}
+
+/// What the guide adds for state, learning and events is exported, and the detector is the one that it was.
+fn learns_and_hears(language: &str, commands: &str, project: &Path, bin: &Path) {
+    let guide = fs::read_to_string(top().join(GUIDE)).unwrap();
+    let added = guide.split(&format!("```{language}\n")).nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let append = |file: &str| {
+        let text = fs::read_to_string(project.join(file)).unwrap_or_default();
+        fs::write(project.join(file), text + added).unwrap();
+    };
+    match language {
+        "c" => append("detector.c"),
+        "go" => append("learner.go"),
+        _ => append("detector.py"),
+    }
+    if language == "python" {
+        let world = project.join("wit/guest.wit");
+        let text = fs::read_to_string(&world).unwrap();
+        let (head, _) = text.split_once("world guest {\n").unwrap();
+        let full = guide.lines().find_map(|line| line.split_once("`include ")?.1.split('`').next()).unwrap();
+        fs::write(&world, format!("{head}world guest {{\n  include {full}\n}}\n")).unwrap();
+    }
+    let again: Vec<&str> =
+        commands.lines().skip(2).filter(|line| !line.contains("venv") && !line.contains("pip")).collect();
+    let (output, told) = shell(&again.join("\n"), bin, project);
+    assert!(output.status.success(), "{told}");
+    for interface in ["state", "learner", "events-in"] {
+        let exported = told.lines().any(|line| line.starts_with("exports") && line.contains(&format!("/{interface}@")));
+        assert!(exported, "{language}: `{interface}` is missing in:\n{told}");
+    }
+    tells(&told, &["all 3 verdicts are the golden ones"]);
 }
 
 fn names_mistakes_by_their_key(project: &Path) {
@@ -176,7 +226,7 @@ fn what_is_no_detector_is_refused_by_name_with_the_way_out() {
     let cases = [
         ("greedy.wasm", "`wasi:clocks/wall-clock@0.2.0`; no clock: `now` of the batch is the time"),
         ("greedy.wasm", "`wasi:filesystem/types@0.2.0`; no files"),
-        ("mute.wasm", "does not export `watchfire:detector/detector@0.1.0`"),
+        ("mute.wasm", "does not export `watchfire:detector/detector@1.0.0`"),
         ("script.wasm", "it is no WebAssembly component"),
     ];
     for (file, part) in cases {

@@ -1,4 +1,6 @@
 /* The reference detector in C; `README.md` says what it does in any language. */
+#include "events.h"
+#include "learner.h"
 #include "watchfire.h"
 
 #define STATE_VERSION 1
@@ -18,9 +20,12 @@ typedef struct {
     bool owes; /* told again because a state was restored */
     size_t count;
     double last[WINDOW_MAX];
+    uint64_t learned;
+    double highest;
 } channel;
 
 static double above, deadband, window;
+static bool frozen;
 static channel *channels;
 static size_t channels_len;
 static wf_condition conditions[] = {
@@ -229,4 +234,54 @@ bool detector_load(uint32_t state_version, wf_bytes state, wf_refusal *refusal) 
         at += 2 + 8 * count;
     }
     return at == state.len || wf_refuse(refusal, WF_BLAME_STATE, NULL, WF("it is too long"));
+}
+
+bool detector_learn(const wf_batch *batch, wf_refusal *refusal) {
+    if (batch->mode == 13) return wf_refuse(refusal, WF_BLAME_SIGNALS, NULL, WF("it learns nothing in mode 13"));
+    for (size_t row = 0; row < batch->value.len; row++) {
+        if (frozen || !wf_usable(batch, row)) continue;
+        channel *of = &channels[batch->signal.at[row]];
+        double value = batch->value.at[row];
+        if (of->learned == 0 || value > of->highest) of->highest = value;
+        of->learned++;
+    }
+    return true;
+}
+
+void detector_freeze(bool on) { frozen = on; }
+
+void detector_forget(wf_one signal) {
+    for (size_t i = 0; i < channels_len; i++) {
+        if (!signal.some || signal.is == i) channels[i].learned = 0, channels[i].highest = 0;
+    }
+}
+
+wf_bytes detector_model(void) {
+    wf_text model = WF("");
+    for (size_t i = 0; i < channels_len; i++) {
+        const channel *of = &channels[i];
+        model = wf_format("%t%t %u %g\n", model, of->signal->name, of->learned, of->highest);
+    }
+    return (wf_bytes){ (const uint8_t *)model.at, model.len };
+}
+
+bool detector_observe(uint64_t frame, wf_time now, wf_events events, wf_outcome *outcome, wf_refusal *refusal) {
+    (void)now;
+    for (size_t i = 0; i < events.len; i++) {
+        const wf_event *event = &events.at[i];
+        if (wf_same(event->message, WF("refuse"))) return wf_refuse(refusal, WF_BLAME_SIGNALS, NULL, WF("it was asked to"));
+        wf_text user = event->user.some ? event->user.is : WF("-");
+        uint64_t severity = event->severity;
+        wf_text why = wf_format("%t %u %t: %t", event->event_type, severity, user, event->message);
+        for (size_t one = 0; one < event->fields.len; one++) {
+            why = wf_format("%t %t=%t", why, event->fields.at[one].name, event->fields.at[one].value);
+        }
+        wf_level level = event->severity >= 500 ? WF_ACTIVE : WF_NORMAL;
+        wf_verdict *said = tell(outcome, event->source, event->time, level, why);
+        said->score.some = true;
+        said->score.is = event->severity;
+    }
+    outcome->progress.some = true;
+    outcome->progress.is = (wf_progress){ .phase = WF_READY, .have = events.len, .note = wf_format("frame %u", frame) };
+    return true;
 }

@@ -1,5 +1,5 @@
 // The reference detector in JavaScript; `README.md` says what it does in any language.
-import { Refusal, component, config, number, show, usable, whole } from "./watchfire/watchfire.js";
+import { Refusal, component, config, number, show, usable, usableRows, whole } from "./watchfire/watchfire.js";
 
 const STATE_VERSION = 1;
 const WINDOW_MAX = 64;
@@ -58,7 +58,8 @@ class Reference {
       throw new Refusal("config", "it is no whole number from 1 to 64", "window");
     }
     // `owes`: told again because a state was restored.
-    this.channels = setup.signals.map((signal) => ({ signal, told: undefined, owes: false, last: [] }));
+    this.channels = setup.signals.map((signal) => ({ signal, told: undefined, owes: false, last: [], learned: 0, highest: 0 }));
+    this.frozen = false;
   }
 
   conditions() {
@@ -140,6 +141,44 @@ class Reference {
     }
     if (at !== bytes.length) throw new Refusal("state", "it is too long");
   }
+
+  learn(batch) {
+    if (batch.mode === 13) throw new Refusal("signals", "it learns nothing in mode 13");
+    if (this.frozen) return;
+    for (const { signal, value } of usableRows(batch)) {
+      const channel = this.channels[signal];
+      if (channel.learned === 0 || value > channel.highest) channel.highest = value;
+      channel.learned++;
+    }
+  }
+
+  freeze(on) {
+    this.frozen = on;
+  }
+
+  forget(signal) {
+    this.channels.forEach((channel, index) => {
+      if (signal === undefined || signal === index) Object.assign(channel, { learned: 0, highest: 0 });
+    });
+  }
+
+  model() {
+    const line = ({ signal, learned, highest }) => `${signal.name} ${learned} ${number(highest)}\n`;
+    return utf8(this.channels.map(line).join(""));
+  }
+
+  observe(frame, now, events) {
+    const verdicts = events.map(({ time, source, eventType, severity, user, message, fields }) => {
+      if (message === "refuse") throw new Refusal("signals", "it was asked to");
+      const all = fields.map(([name, value]) => ` ${name}=${value}`).join("");
+      const why = `${eventType} ${severity} ${user ?? "-"}: ${message}${all}`;
+      return { instance: source, at: time, level: severity >= 500 ? "active" : "normal", why, score: severity };
+    });
+    return { verdicts, progress: { phase: "ready", have: events.length, need: 0, note: `frame ${frame}` } };
+  }
 }
 
-export const { detector, state } = component(Reference);
+/** A text's bytes: engines without TextEncoder have this at least. */
+const utf8 = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (c) => c.charCodeAt(0));
+
+export const { detector, state, learner, eventsIn } = component(Reference);

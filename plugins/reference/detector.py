@@ -4,8 +4,8 @@ import struct
 from dataclasses import replace
 
 from watchfire import (
-    Batch, Blame, Condition, Decides, Description, Finding, Kind, Level, Outcome, Phase, Progress, Refusal,
-    Scale, Scope, Setup, Signal, Slot, Verdict, component, config, number, show, usable,
+    Batch, Blame, Condition, Decides, Description, Event, Finding, Kind, Level, Outcome, Phase, Progress, Refusal,
+    Scale, Scope, Setup, Signal, Slot, Verdict, component, config, events_in, learner, number, show, usable, usable_rows,
 )
 
 STATE_VERSION = 1
@@ -47,6 +47,8 @@ class Channel:
         self.told: Level | None = None
         self.owes = False  # told again because a state was restored
         self.last: list[float] = []
+        self.learned = 0
+        self.highest = 0.0
 
     def mean(self) -> float:
         total = 0.0
@@ -83,6 +85,7 @@ class Reference:
         if not 1 <= window <= WINDOW_MAX or window != int(window):
             raise Refusal(Blame.CONFIG, "it is no whole number from 1 to 64", "window")
         self.window = int(window)
+        self.frozen = False
         self.channels = [Channel(signal) for signal in setup.signals]
 
     def conditions(self) -> list[Condition]:
@@ -162,5 +165,44 @@ class Reference:
         if at != len(state):
             raise Refusal(Blame.STATE, "it is too long")
 
+    def learn(self, batch: Batch) -> None:
+        if batch.mode == 13:
+            raise Refusal(Blame.SIGNALS, "it learns nothing in mode 13")
+        if self.frozen:
+            return
+        for signal, _, value in usable_rows(batch):
+            channel = self.channels[signal]
+            if channel.learned == 0 or value > channel.highest:
+                channel.highest = value
+            channel.learned += 1
+
+    def freeze(self, on: bool) -> None:
+        self.frozen = on
+
+    def forget(self, signal: int | None) -> None:
+        for index, channel in enumerate(self.channels):
+            if signal is None or signal == index:
+                channel.learned, channel.highest = 0, 0.0
+
+    def model(self) -> bytes:
+        lines = (f"{of.signal.name} {of.learned} {number(of.highest)}\n" for of in self.channels)
+        return "".join(lines).encode()
+
+    def observe(self, frame: int, now: int, events: list[Event]) -> Outcome:
+        outcome = Outcome()
+        for event in events:
+            if event.message == "refuse":
+                raise Refusal(Blame.SIGNALS, "it was asked to")
+            user = "-" if event.user is None else event.user
+            fields = "".join(f" {name}={value}" for name, value in event.fields)
+            why = f"{event.event_type} {event.severity} {user}: {event.message}{fields}"
+            level = Level.ACTIVE if event.severity >= 500 else Level.NORMAL
+            verdict = Verdict(event.source, event.time, level, why, score=float(event.severity))
+            outcome.verdicts.append(verdict)
+        outcome.progress = Progress(Phase.READY, len(events), 0, f"frame {frame}")
+        return outcome
+
 
 Detector, State = component(Reference)
+Learner = learner()
+EventsIn = events_in()

@@ -88,12 +88,6 @@ static bool read_number(reader *in, double *number) {
     return true;
 }
 
-static bool same(wf_text one, wf_text other) {
-    bool same = one.len == other.len;
-    for (size_t i = 0; same && i < one.len; i++) same = one.at[i] == other.at[i];
-    return same;
-}
-
 static bool blame(wf_refusal *refusal, wf_text key, wf_text message) {
     wf_refuse(refusal, WF_BLAME_CONFIG, NULL, message);
     refusal->key.some = true;
@@ -129,7 +123,7 @@ static bool read_all(reader *in, wf_field *fields, size_t count, wf_refusal *ref
         wf_text key;
         if (!read_text(in, &key) || !eat(in, ':')) return wf_refuse(refusal, WF_BLAME_CONFIG, NULL, no_object);
         wf_field *field = NULL;
-        for (size_t i = 0; i < count; i++) if (same(key, wf_of(fields[i].key))) field = &fields[i];
+        for (size_t i = 0; i < count; i++) if (wf_same(key, wf_of(fields[i].key))) field = &fields[i];
         if (!field) return blame(refusal, key, WF("there is no such key"));
         if (!read_value(in, field, refusal)) return false;
         field->found = true;

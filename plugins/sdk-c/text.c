@@ -113,10 +113,9 @@ static void put_number(writer *to, double value) {
     put_whole(to, (uint64_t)(point > 0 ? point - 1 : 1 - point));
 }
 
-static bool is(wf_text text, const char *other) {
-    wf_text with = wf_of(other);
-    bool same = text.len == with.len;
-    for (size_t i = 0; same && i < with.len; i++) same = text.at[i] == with.at[i];
+bool wf_same(wf_text one, wf_text other) {
+    bool same = one.len == other.len;
+    for (size_t i = 0; same && i < one.len; i++) same = one.at[i] == other.at[i];
     return same;
 }
 
@@ -130,9 +129,9 @@ wf_text wf_number(double value) {
 
 wf_text wf_show(const wf_signal *signal, double value) {
     wf_text unit = signal->unit.is;
-    if (!signal->unit.some || unit.len == 0 || is(unit, "1")) return wf_number(value);
-    if (is(unit, "Cel")) unit = WF("°C");
-    if (is(unit, "[degF]")) unit = WF("°F");
+    if (!signal->unit.some || unit.len == 0 || wf_same(unit, WF("1"))) return wf_number(value);
+    if (wf_same(unit, WF("Cel"))) unit = WF("°C");
+    if (wf_same(unit, WF("[degF]"))) unit = WF("°F");
     return wf_format("%g %t", value, unit);
 }
 

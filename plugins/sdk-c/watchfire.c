@@ -27,7 +27,7 @@ static void *take(size_t bytes, size_t align) {
     return (void *)at;
 }
 
-static void forget(void) { next = kept; }
+void wf_end_call(void) { next = kept; }
 static void keep(void) { kept = next; }
 
 /* Compilers call these by themselves; each becomes one instruction (`-mbulk-memory`). */
@@ -38,10 +38,6 @@ void *memcpy(void *restrict to, const void *restrict from, size_t len) { return 
 void *memmove(void *to, const void *from, size_t len) { return __builtin_memmove(to, from, len); }
 void *memset(void *to, int byte, size_t len) { return __builtin_memset(to, byte, len); }
 
-#define IMPORT(interface, function) __attribute__((import_module("watchfire:detector/" interface "@0.1.0"), import_name(function)))
-#define EXPORT(interface, function) __attribute__((export_name("watchfire:detector/" interface "@0.1.0#" function)))
-#define AFTER(interface, function) __attribute__((export_name("cabi_post_watchfire:detector/" interface "@0.1.0#" function)))
-
 /* The layouts that the component model asks for. */
 _Static_assert(sizeof(wf_signal) == 80 && offsetof(wf_signal, range) == 24 && offsetof(wf_signal, group) == 72, "");
 _Static_assert(sizeof(wf_batch) == 96 && offsetof(wf_batch, gaps) == 88, "");
@@ -50,7 +46,7 @@ _Static_assert(sizeof(wf_condition) == 40 && offsetof(wf_condition, severity) ==
 _Static_assert(sizeof(wf_slot) == 28 && sizeof(wf_description) == 80, "");
 _Static_assert(sizeof(wf_verdict) == 56 && sizeof(wf_finding) == 56 && sizeof(wf_outcome) == 80, "");
 
-IMPORT("log", "write") void wf_import_log(uint32_t level, const char *at, size_t len);
+__attribute__((import_module(WF_INTERFACE("log")), import_name("write"))) void wf_import_log(uint32_t level, const char *at, size_t len);
 
 void wf_log(uint8_t level, wf_text message) { wf_import_log(level, message.at, message.len); }
 
@@ -61,20 +57,20 @@ __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_
 
 static bool started;
 
-static bool not_started(wf_refusal *refusal) {
+bool wf_started(wf_refusal *refusal) {
     return started || wf_refuse(refusal, WF_BLAME_BUG, NULL, WF("called before `init`"));
 }
 
-EXPORT("detector", "describe") wf_description *wf_describe(void) {
+WF_EXPORT("detector", "describe") wf_description *wf_describe(void) {
     wf_description *said = wf_new(sizeof *said);
     detector_describe(said);
     return said;
 }
-AFTER("detector", "describe") void wf_after_describe(void *said) { (void)said; forget(); }
+WF_AFTER("detector", "describe") void wf_after_describe(void *said) { (void)said; wf_end_call(); }
 
 typedef struct { bool refused; union { wf_conditions conditions; wf_refusal refusal; }; } init_answer;
 
-EXPORT("detector", "init")
+WF_EXPORT("detector", "init")
 init_answer *wf_init(const char *config, size_t config_len, const wf_signal *signals, size_t count, uint64_t seed,
                   uint32_t has_model, const uint8_t *model, size_t model_len) {
     static init_answer answer;
@@ -90,41 +86,37 @@ init_answer *wf_init(const char *config, size_t config_len, const wf_signal *sig
     return &answer;
 }
 
-typedef struct { bool refused; union { wf_outcome outcome; wf_refusal refusal; }; } process_answer;
-
-EXPORT("detector", "process") process_answer *wf_process(const wf_batch *batch) {
-    static process_answer answer;
+WF_EXPORT("detector", "process") wf_answer *wf_process(const wf_batch *batch) {
+    static wf_answer answer;
     wf_refusal refusal = { 0 };
-    answer = (process_answer){ 0 };
-    answer.refused = !not_started(&refusal) || !detector_process(batch, &answer.outcome, &refusal);
+    answer = (wf_answer){ 0 };
+    answer.refused = !wf_started(&refusal) || !detector_process(batch, &answer.outcome, &refusal);
     if (answer.refused) answer.refusal = refusal;
     return &answer;
 }
-AFTER("detector", "process") void wf_after_process(void *answer) { (void)answer; forget(); }
+WF_AFTER("detector", "process") void wf_after_process(void *answer) { (void)answer; wf_end_call(); }
 
 typedef WF_OPTION(wf_verdict) explain_answer;
 
-EXPORT("detector", "explain") explain_answer *wf_explain(uint32_t condition, uint32_t instance) {
+WF_EXPORT("detector", "explain") explain_answer *wf_explain(uint32_t condition, uint32_t instance) {
     static explain_answer answer;
     answer = (explain_answer){ 0 };
     answer.some = started && detector_explain((uint16_t)condition, instance, &answer.is);
     return &answer;
 }
-AFTER("detector", "explain") void wf_after_explain(void *answer) { (void)answer; forget(); }
+WF_AFTER("detector", "explain") void wf_after_explain(void *answer) { (void)answer; wf_end_call(); }
 
-EXPORT("state", "save") wf_bytes *wf_save(void) {
+WF_EXPORT("state", "save") wf_bytes *wf_save(void) {
     static wf_bytes answer;
     answer = started ? detector_save() : (wf_bytes){ 0 };
     return &answer;
 }
-AFTER("state", "save") void wf_after_save(void *answer) { (void)answer; forget(); }
+WF_AFTER("state", "save") void wf_after_save(void *answer) { (void)answer; wf_end_call(); }
 
-typedef struct { bool refused; wf_refusal refusal; } load_answer;
-
-EXPORT("state", "load") load_answer *wf_load(uint32_t state_version, const uint8_t *at, size_t len) {
-    static load_answer answer;
-    answer = (load_answer){ 0 };
-    answer.refused = !not_started(&answer.refusal) || !detector_load(state_version, (wf_bytes){ at, len }, &answer.refusal);
+WF_EXPORT("state", "load") wf_done *wf_load(uint32_t state_version, const uint8_t *at, size_t len) {
+    static wf_done answer;
+    answer = (wf_done){ 0 };
+    answer.refused = !wf_started(&answer.refusal) || !detector_load(state_version, (wf_bytes){ at, len }, &answer.refusal);
     keep();
     return &answer;
 }

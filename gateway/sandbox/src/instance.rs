@@ -7,8 +7,9 @@ use wasmtime::{Engine, Store, Trap};
 use watchfire_model::{Batch, ConditionSpec, Event, Instant, Lsn, Outcome, Verdict};
 use watchfire_pipeline::{BindingSpec, DetectorFault, Quota};
 
-use crate::bindings::{events_in, learner, out, state, wit};
+use crate::bindings::{out, wit};
 use crate::check::Known;
+use crate::guest::{Guest, Indices};
 use crate::lower::Lowered;
 use crate::quota::{self, Exceeded, HostState};
 use crate::{check, log, lower};
@@ -16,19 +17,13 @@ use crate::{check, log, lower};
 /// A plugin's interfaces, found once for all its instances.
 pub(crate) struct Interfaces {
     pub pre: InstancePre<HostState>,
-    pub detector: out::GuestIndices,
-    pub state: Option<state::GuestIndices>,
-    pub learner: Option<learner::GuestIndices>,
-    pub events_in: Option<events_in::GuestIndices>,
+    pub functions: Indices,
 }
 
 /// A running instance. After a fault it must be dropped.
 pub(crate) struct Instance {
     store: Store<HostState>,
-    detector: out::Guest,
-    state: Option<state::Guest>,
-    learner: Option<learner::Guest>,
-    events_in: Option<events_in::Guest>,
+    guest: Guest,
     quota: Quota,
     /// How many signals it has.
     signals: usize,
@@ -61,21 +56,15 @@ impl Instance {
         quota::bound(&mut store);
         begin(&mut store, &quota, 0)?;
         let raw: Raw = interfaces.pre.instantiate_async(&mut store).await.map_err(|error| fault(&error))?;
-        let found = interfaces.detector.load(&mut store, &raw).map_err(|error| fault(&error))?;
-        let state = interfaces.state.as_ref().map(|indices| indices.load(&mut store, &raw));
-        let state = state.transpose().map_err(|error| fault(&error))?;
-        let learner = interfaces.learner.as_ref().map(|indices| indices.load(&mut store, &raw));
-        let learner = learner.transpose().map_err(|error| fault(&error))?;
-        let events_in = interfaces.events_in.as_ref().map(|indices| indices.load(&mut store, &raw));
-        let events_in = events_in.transpose().map_err(|error| fault(&error))?;
+        let guest = interfaces.functions.load(&mut store, &raw).map_err(|error| fault(&error))?;
         let (groups, conditions) = (Vec::new(), Vec::new());
-        Ok(Self { store, detector: found, state, learner, events_in, quota, signals: 0, groups, conditions })
+        Ok(Self { store, guest, quota, signals: 0, groups, conditions })
     }
 
     /// Asks what the plugin is.
     pub(crate) async fn describe(&mut self) -> Result<out::Description, DetectorFault> {
         self.begin(0, self.quota.result_bytes)?;
-        let said = self.detector.call_describe(&mut self.store).await.map_err(|error| fault(&error))?;
+        let said = self.guest.describe(&mut self.store).await.map_err(|error| fault(&error))?;
         check::description(said)
     }
 
@@ -84,7 +73,7 @@ impl Instance {
         self.begin(binding.signals.len(), self.quota.result_bytes)?;
         let signals: Vec<_> = binding.signals.iter().map(lower::signal).collect();
         let setup = lower::setup(&binding.config, &signals, binding.seed, model.as_deref());
-        let answer = self.detector.call_init(&mut self.store, setup).await.map_err(|error| fault(&error))?;
+        let answer = self.guest.init(&mut self.store, setup).await.map_err(|error| fault(&error))?;
         self.conditions = check::conditions(answer.map_err(NotStarted::Refused)?)?;
         self.signals = binding.signals.len();
         self.groups = binding.signals.iter().map(|signal| signal.group).collect();
@@ -112,7 +101,7 @@ impl Instance {
     pub(crate) async fn process(&mut self, batch: &Batch) -> Result<Outcome, DetectorFault> {
         self.begin(batch.len(), self.quota.result_bytes)?;
         let lowered = Lowered::new(batch);
-        let answer = self.detector.call_process(&mut self.store, lowered.batch(batch)).await;
+        let answer = self.guest.process(&mut self.store, lowered.batch(batch)).await;
         let outcome = answer.map_err(|error| fault(&error))?.map_err(|refusal| refused(&refusal))?;
         self.known().outcome(outcome)
     }
@@ -120,7 +109,7 @@ impl Instance {
     /// The reasons for a score.
     pub(crate) async fn explain(&mut self, condition: u16, instance: u32) -> Result<Option<Verdict>, DetectorFault> {
         self.begin(0, self.quota.result_bytes)?;
-        let answer = self.detector.call_explain(&mut self.store, condition, instance).await;
+        let answer = self.guest.explain(&mut self.store, condition, instance).await;
         let verdict = answer.map_err(|error| fault(&error))?;
         verdict.map(|verdict| self.known().verdict(verdict)).transpose()
     }
@@ -128,55 +117,61 @@ impl Instance {
     /// Its state, `None` when it keeps none.
     pub(crate) async fn save(&mut self) -> Result<Option<Vec<u8>>, DetectorFault> {
         self.begin(self.signals, self.quota.state_bytes)?;
-        let Some(state) = &self.state else { return Ok(None) };
-        state.call_save(&mut self.store).await.map(Some).map_err(|error| state_fault(&error))
+        if !self.guest.has().state {
+            return Ok(None);
+        }
+        self.guest.save(&mut self.store).await.map(Some).map_err(|error| state_fault(&error))
     }
 
     /// Restores a state.
     pub(crate) async fn load(&mut self, state_version: u32, bytes: &[u8]) -> Result<(), DetectorFault> {
         self.begin(self.signals, self.quota.result_bytes)?;
-        let Some(state) = &self.state else {
+        if !self.guest.has().state {
             let message = format!("it keeps no state, and {} bytes are to be restored", bytes.len());
             return Err(DetectorFault::Refused(message));
-        };
-        let answer = state.call_load(&mut self.store, state_version, bytes).await.map_err(|error| fault(&error))?;
+        }
+        let answer = self.guest.load(&mut self.store, state_version, bytes).await.map_err(|error| fault(&error))?;
         answer.map_err(|refusal| refused(&refusal))
     }
 
     /// Whether it can learn from what is past or late.
-    pub(crate) const fn learns(&self) -> bool {
-        self.learner.is_some()
+    pub(crate) fn learns(&self) -> bool {
+        self.guest.has().learner
     }
 
     /// Learns from a batch.
     pub(crate) async fn learn(&mut self, batch: &Batch) -> Result<(), DetectorFault> {
         self.begin(batch.len(), self.quota.result_bytes)?;
         let lowered = Lowered::new(batch);
-        let answer = learner(&self.learner)?.call_learn(&mut self.store, lowered.batch(batch)).await;
+        self.learner()?;
+        let answer = self.guest.learn(&mut self.store, lowered.batch(batch)).await;
         answer.map_err(|error| fault(&error))?.map_err(|refusal| refused(&refusal))
     }
 
     /// Learns nothing until it is told otherwise.
     pub(crate) async fn freeze(&mut self, on: bool) -> Result<(), DetectorFault> {
         self.begin(0, self.quota.result_bytes)?;
-        learner(&self.learner)?.call_freeze(&mut self.store, on).await.map_err(|error| fault(&error))
+        self.learner()?;
+        self.guest.freeze(&mut self.store, on).await.map_err(|error| fault(&error))
     }
 
     /// Forgets what it has learned, of a signal or all.
     pub(crate) async fn forget(&mut self, signal: Option<u32>) -> Result<(), DetectorFault> {
         self.begin(self.signals, self.quota.result_bytes)?;
-        learner(&self.learner)?.call_forget(&mut self.store, signal).await.map_err(|error| fault(&error))
+        self.learner()?;
+        self.guest.forget(&mut self.store, signal).await.map_err(|error| fault(&error))
     }
 
     /// What it has learned.
     pub(crate) async fn model(&mut self) -> Result<Vec<u8>, DetectorFault> {
         self.begin(self.signals, self.quota.state_bytes)?;
-        learner(&self.learner)?.call_model(&mut self.store).await.map_err(|error| state_fault(&error))
+        self.learner()?;
+        self.guest.model(&mut self.store).await.map_err(|error| state_fault(&error))
     }
 
     /// Whether it hears events.
-    pub(crate) const fn observes(&self) -> bool {
-        self.events_in.is_some()
+    pub(crate) fn observes(&self) -> bool {
+        self.guest.has().events_in
     }
 
     /// Judges the events of a frame.
@@ -187,14 +182,22 @@ impl Instance {
         events: &[Event],
     ) -> Result<Outcome, DetectorFault> {
         self.begin(events.len(), self.quota.result_bytes)?;
-        let Some(events_in) = &self.events_in else {
+        if !self.observes() {
             return Err(DetectorFault::Refused("it hears no events".to_owned()));
-        };
+        }
         let fields: Vec<_> = events.iter().map(lower::fields).collect();
         let events: Vec<_> = events.iter().zip(&fields).map(|(event, fields)| lower::event(event, fields)).collect();
-        let answer = events_in.call_observe(&mut self.store, frame.0, now.ns(), &events).await;
+        let answer = self.guest.observe(&mut self.store, frame.0, now.ns(), &events).await;
         let outcome = answer.map_err(|error| fault(&error))?.map_err(|refusal| refused(&refusal))?;
         self.known().outcome(outcome)
+    }
+
+    /// Only one that has it is asked.
+    fn learner(&self) -> Result<(), DetectorFault> {
+        if self.learns() {
+            return Ok(());
+        }
+        Err(DetectorFault::Refused("it learns nothing beside what it judges".to_owned()))
     }
 
     fn known(&self) -> Known<'_> {
@@ -206,11 +209,6 @@ impl Instance {
         self.store.set_hostcall_fuel(result_bytes);
         begin(&mut self.store, &self.quota, rows)
     }
-}
-
-/// Only one that has it is asked.
-fn learner(found: &Option<learner::Guest>) -> Result<&learner::Guest, DetectorFault> {
-    found.as_ref().ok_or_else(|| DetectorFault::Refused("it learns nothing beside what it judges".to_owned()))
 }
 
 fn begin(store: &mut Store<HostState>, quota: &Quota, rows: usize) -> Result<(), DetectorFault> {

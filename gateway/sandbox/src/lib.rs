@@ -13,6 +13,7 @@ mod detector;
 mod engine;
 mod error;
 mod executor;
+mod guest;
 mod inspect;
 mod instance;
 mod key;
@@ -26,6 +27,8 @@ mod quota;
 mod sandbox;
 mod schema;
 mod sealed;
+mod v0_1;
+mod v1;
 
 pub use cache::CacheAt;
 pub use child::{ChildCompiler, compile_confined};

@@ -7,17 +7,17 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use watchfire_pipeline::{CreateError, Quota};
 
-use crate::bindings::{events_in, learner, out, state};
+use crate::bindings::out;
 use crate::cache::Cache;
 use crate::code::Code;
 use crate::compiler::{CompileError, CompileLimits, Compiler};
+use crate::guest::{Has, Indices, OLDEST, Speaks, VERSION};
 use crate::instance::{Instance, Interfaces};
 use crate::log;
 use crate::quota::HostState;
 
 /// The contract this gateway answers to.
 const CONTRACT: &str = "watchfire:detector";
-const VERSION: &str = "0.1.0";
 /// The first bytes of every WebAssembly file, then four of version: a core module's or a component's.
 const MAGIC: [u8; 4] = *b"\0asm";
 const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
@@ -28,13 +28,6 @@ pub(crate) struct Plugin {
     pub description: out::Description,
     /// Of the component, hexadecimal: what people know it by.
     pub sha256: String,
-}
-
-/// What a component may export beside its detector.
-struct Optional {
-    state: bool,
-    learner: bool,
-    events_in: bool,
 }
 
 /// What a plugin is made with.
@@ -82,17 +75,14 @@ impl Maker {
 
     fn interfaces(&self, name: &str, component: &Component) -> Result<Interfaces, CreateError> {
         self.check_imports(name, component)?;
-        let has = self.check_exports(name, component)?;
+        let (speaks, has) = self.check_exports(name, component)?;
         let mismatch = |error: wasmtime::Error| {
             let way_out = format!("build it against `wit/{VERSION}`");
             no_plugin(name, format_args!("does not match the contract {CONTRACT}@{VERSION} ({error:#}); {way_out}"))
         };
         let pre = self.linker.instantiate_pre(component).map_err(mismatch)?;
-        let detector = out::GuestIndices::new(&pre).map_err(mismatch)?;
-        let state = has.state.then(|| state::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
-        let learner = has.learner.then(|| learner::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
-        let events_in = has.events_in.then(|| events_in::GuestIndices::new(&pre)).transpose().map_err(mismatch)?;
-        Ok(Interfaces { pre, detector, state, learner, events_in })
+        let functions = Indices::new(&pre, speaks, has).map_err(mismatch)?;
+        Ok(Interfaces { pre, functions })
     }
 
     /// What the cache has.
@@ -151,41 +141,31 @@ impl Maker {
         Err(no_plugin(name, format_args!("wants {names}, and gets nothing but `{CONTRACT}/log`; {way_out}")))
     }
 
-    /// Which of the interfaces that it may have the component has.
-    fn check_exports(&self, name: &str, component: &Component) -> Result<Optional, CreateError> {
+    /// Which version of the contract the component was built against, and which of the interfaces that it may have it has.
+    fn check_exports(&self, name: &str, component: &Component) -> Result<(Speaks, Has), CreateError> {
         let shape = component.component_type();
         let exports: Vec<String> = shape.exports(&self.engine).map(|(export, _)| export.to_owned()).collect();
         let of = |wanted: &str| {
             let versions = exports.iter().filter_map(|export| interface(export));
             versions.filter(|(found, _)| *found == wanted).map(|(_, version)| version.to_owned()).next()
         };
-        match of("detector") {
-            Some(version) if fits(&version) => {
-                let has = |wanted: &str| of(wanted).is_some_and(|version| fits(&version));
-                Ok(Optional { state: has("state"), learner: has("learner"), events_in: has("events-in") })
-            }
-            Some(version) => {
-                let way_out = format!("build it against `wit/{VERSION}`, or upgrade the gateway");
-                let ours = format!("this gateway has {VERSION}");
-                Err(no_plugin(name, format_args!("is made for contract {version}, {ours}; {way_out}")))
-            }
-            None => {
-                let way_out = "export that interface of the contract's world `minimal`";
-                Err(no_plugin(name, format_args!("does not export `{CONTRACT}/detector@{VERSION}`; {way_out}")))
-            }
-        }
+        let Some(version) = of("detector") else {
+            let way_out = "export that interface of the contract's world `minimal`";
+            return Err(no_plugin(name, format_args!("does not export `{CONTRACT}/detector@{VERSION}`; {way_out}")));
+        };
+        let Some(speaks) = Speaks::of(&version) else {
+            let way_out = format!("build it against `wit/{VERSION}`, or upgrade the gateway");
+            let ours = format!("this gateway has {OLDEST} and {VERSION}");
+            return Err(no_plugin(name, format_args!("is made for contract {version}, {ours}; {way_out}")));
+        };
+        let has = |wanted: &str| of(wanted).is_some_and(|version| Speaks::of(&version) == Some(speaks));
+        Ok((speaks, Has { state: has("state"), learner: has("learner"), events_in: has("events-in") }))
     }
 }
 
-/// The interface and version in a name such as `watchfire:detector/log@0.1.0`.
+/// The interface and version in a name such as `watchfire:detector/log@1.0.0`.
 fn interface(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix(CONTRACT)?.strip_prefix('/')?.split_once('@')
-}
-
-/// Below 1.0 the second number is what must agree.
-fn fits(version: &str) -> bool {
-    let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
-    minor(version) == minor(VERSION)
 }
 
 fn check_header(name: &str, bytes: &[u8]) -> Result<(), CreateError> {

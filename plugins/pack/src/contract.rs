@@ -10,9 +10,11 @@ use wit_parser::Resolve;
 
 use crate::shape::{DETECTOR, PACKAGE};
 
-/// The contract.
-const CONTRACT: &str = include_str!("../../../wit/0.1.0/detector.wit");
-const VERSION: &str = "0.1.0";
+/// The contract's versions, the newest first.
+const CONTRACTS: [(&str, &str); 2] = [
+    ("1.0.0", include_str!("../../../wit/1.0.0/detector.wit")),
+    ("0.1.0", include_str!("../../../wit/0.1.0/detector.wit")),
+];
 
 /// Whether a module carries the types of what it exports: its compiler may know interfaces and not say which it has.
 pub(crate) fn is_told(module: &[u8]) -> Result<bool> {
@@ -25,15 +27,16 @@ pub(crate) fn tell(module: &[u8]) -> Result<Vec<u8>> {
     let mut told = module.to_vec();
     let exported = exported(module)?;
     let world: String = exported.iter().map(|interface| format!("export {interface};")).collect();
-    if !exported.iter().any(|interface| interface.strip_prefix(DETECTOR).is_some_and(|rest| rest.starts_with('@'))) {
-        return Ok(told);
-    }
+    let detector = exported.iter().find_map(|interface| interface.strip_prefix(DETECTOR)?.strip_prefix('@'));
+    let Some(wanted) = detector else { return Ok(told) };
+    let [newest, ..] = CONTRACTS;
+    let (version, contract) = CONTRACTS.into_iter().find(|(version, _)| *version == wanted).unwrap_or(newest);
     let mut resolve = Resolve::default();
-    resolve.push_str("detector.wit", CONTRACT).context("the contract does not parse")?;
-    let text = format!("package watchfire:guest; world guest {{ import {PACKAGE}log@{VERSION}; {world} }}");
+    resolve.push_str("detector.wit", contract).context("the contract does not parse")?;
+    let text = format!("package watchfire:guest; world guest {{ import {PACKAGE}log@{version}; {world} }}");
     let guest = resolve.push_str("guest.wit", &text).with_context(|| {
         format!(
-            "its interfaces are not those of the contract {VERSION}: {}",
+            "its interfaces are not those of the contract {version}: {}",
             exported.into_iter().collect::<Vec<_>>().join(", ")
         )
     })?;
@@ -43,7 +46,7 @@ pub(crate) fn tell(module: &[u8]) -> Result<Vec<u8>> {
     Ok(told)
 }
 
-/// The contract's interfaces of which a module exports functions, such as `watchfire:detector/state@0.1.0`.
+/// The contract's interfaces of which a module exports functions, such as `watchfire:detector/state@1.0.0`.
 fn exported(module: &[u8]) -> Result<BTreeSet<String>> {
     let mut interfaces = BTreeSet::new();
     for payload in Parser::new(0).parse_all(module) {
@@ -74,11 +77,13 @@ mod tests {
             wat::parse_str(text).expect("the text is a module")
         };
         let explain = "(param i32 i32) (result i32)";
-        let partly = crate::from_module(&one("detector@0.1.0", "explain", explain)).expect_err("it lacks functions");
-        assert!(format!("{partly:#}").contains("watchfire:detector/detector@0.1.0"), "{partly:#}");
+        let partly = crate::from_module(&one("detector@1.0.0", "explain", explain)).expect_err("it lacks functions");
+        assert!(format!("{partly:#}").contains("watchfire:detector/detector@1.0.0"), "{partly:#}");
         let newer = crate::from_module(&one("detector@7.0.0", "explain", explain)).expect_err("no such contract");
         assert!(format!("{newer:#}").contains("watchfire:detector/detector@7.0.0"), "{newer:#}");
-        let wrong = crate::from_module(&one("detector@0.1.0", "explain", "(result f64)")).expect_err("other types");
+        let first = crate::from_module(&one("detector@0.1.0", "explain", explain)).expect_err("it lacks functions");
+        assert!(format!("{first:#}").contains("watchfire:detector/detector@0.1.0"), "{first:#}");
+        let wrong = crate::from_module(&one("detector@1.0.0", "explain", "(result f64)")).expect_err("other types");
         assert!(format!("{wrong:#}").contains("does not match"), "{wrong:#}");
     }
 }

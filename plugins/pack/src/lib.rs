@@ -7,13 +7,14 @@ mod component;
 mod contract;
 mod label;
 mod shape;
+mod wasi;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-pub use component::{component, from_module};
+pub use component::{component, component_without_wasi, from_module};
 pub use label::Label;
 pub use shape::{PACKAGE, Shape, is_module, shape, way_out};
 

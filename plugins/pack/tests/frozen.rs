@@ -82,6 +82,32 @@ fn the_newest_contract_stands_in_for_each_that_it_replaces() {
     }
 }
 
+/// What breaks components is a version of its own, which the gateway goes on answering to by a module of its own.
+#[test]
+fn each_version_has_its_module_in_the_sandbox() {
+    let mut modules: Vec<String> = contracts()
+        .keys()
+        .map(|version| match version.as_slice() {
+            [0, minor, ..] => format!("v0_{minor}.rs"),
+            [major, ..] => format!("v{major}.rs"),
+            [] => String::new(),
+        })
+        .collect();
+    modules.dedup();
+    for module in modules {
+        assert!(wit().join("../gateway/sandbox/src").join(&module).is_file(), "`{module}` answers to no version");
+    }
+}
+
+/// The first version was kept word for word: whoever moves to 1.0 changes the number, and nothing else.
+#[test]
+fn the_first_stable_contract_is_the_one_before_it() {
+    let contracts = contracts();
+    let of = |version: [u64; 3]| contracts.get(&version[..]).expect("it is there");
+    assert_eq!(breaks(of([0, 1, 0]), of([1, 0, 0])), None);
+    assert_eq!(breaks(of([1, 0, 0]), of([0, 1, 0])), None);
+}
+
 #[test]
 fn a_change_that_breaks_components_is_seen() {
     let contracts = contracts();

@@ -1,8 +1,8 @@
 //! The reference detector in Rust; `README.md` beside this folder says what it does in any language.
 
 use watchfire_detector::{
-    Batch, Blame, Condition, Decides, Description, Detector, Finding, Kind, Level, Outcome, Phase, Progress, Refusal,
-    Row, Scale, Scope, Setup, Signal, Slot, Verdict, config, number, refuse,
+    Batch, Blame, Condition, Decides, Description, Detector, Event, Finding, Kind, Learner, Level, Observer, Outcome,
+    Phase, Progress, Refusal, Row, Scale, Scope, Setup, Signal, Slot, Verdict, config, number, refuse,
 };
 
 const STATE_VERSION: u32 = 1;
@@ -31,6 +31,8 @@ struct Channel {
     /// Told again because a state was restored.
     owes: bool,
     last: Vec<f64>,
+    learned: u64,
+    highest: f64,
 }
 
 impl Channel {
@@ -43,6 +45,7 @@ impl Channel {
 pub struct Reference {
     settings: Settings,
     channels: Vec<Channel>,
+    frozen: bool,
 }
 
 fn conditions(response: String) -> Vec<Condition> {
@@ -162,9 +165,9 @@ impl Detector for Reference {
             return Err(refuse("window", "it is no whole number from 1 to 64".into()));
         }
         let conditions = conditions(setup.signals.iter().map(told).collect());
-        let channel = |signal| Channel { signal, told: None, owes: false, last: Vec::new() };
+        let channel = |signal| Channel { signal, told: None, owes: false, last: Vec::new(), learned: 0, highest: 0.0 };
         let channels = setup.signals.into_iter().map(channel).collect();
-        Ok((Self { settings, channels }, conditions))
+        Ok((Self { settings, channels, frozen: false }, conditions))
     }
 
     fn process(&mut self, batch: &Batch) -> Result<Outcome, Refusal> {
@@ -237,5 +240,56 @@ impl Detector for Reference {
     }
 }
 
+impl Learner for Reference {
+    fn learn(&mut self, batch: &Batch) -> Result<(), Refusal> {
+        if batch.mode == 13 {
+            let message = "it learns nothing in mode 13".into();
+            return Err(Refusal { blame: Blame::Signals, key: None, message });
+        }
+        for row in batch.rows().filter(|row| row.is_usable() && !self.frozen) {
+            let Some(channel) = self.channels.get_mut(row.signal as usize) else { continue };
+            if channel.learned == 0 || row.value > channel.highest {
+                channel.highest = row.value;
+            }
+            channel.learned += 1;
+        }
+        Ok(())
+    }
+
+    fn freeze(&mut self, on: bool) {
+        self.frozen = on;
+    }
+
+    fn forget(&mut self, signal: Option<u32>) {
+        let forgotten = (0..).zip(&mut self.channels).filter(|(at, _)| signal.is_none_or(|one| one == *at));
+        forgotten.for_each(|(_, channel)| (channel.learned, channel.highest) = (0, 0.0));
+    }
+
+    fn model(&self) -> Vec<u8> {
+        let line = |of: &Channel| format!("{} {} {}\n", of.signal.name, of.learned, number(of.highest));
+        self.channels.iter().map(line).collect::<String>().into_bytes()
+    }
+}
+
+impl Observer for Reference {
+    fn observe(&mut self, frame: u64, _now: i64, events: &[Event]) -> Result<Outcome, Refusal> {
+        let mut outcome = Outcome::default();
+        for event in events {
+            if event.message == "refuse" {
+                return Err(Refusal { blame: Blame::Signals, key: None, message: "it was asked to".into() });
+            }
+            let level = if event.severity >= 500 { Level::Active } else { Level::Normal };
+            let fields: String = event.fields.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+            let user = event.user.as_deref().unwrap_or("-");
+            let why = format!("{} {} {user}: {}{fields}", event.event_type, event.severity, event.message);
+            let said = verdict(event.source, event.time, level, why);
+            outcome.verdicts.push(Verdict { score: Some(f64::from(event.severity)), ..said });
+        }
+        let have = events.len() as u64;
+        outcome.progress = Some(Progress { phase: Phase::Ready, have, need: 0, note: format!("frame {frame}") });
+        Ok(outcome)
+    }
+}
+
 #[cfg(target_arch = "wasm32")]
-watchfire_detector::export!(Reference);
+watchfire_detector::export!(Reference: Learner + Observer);

@@ -3,9 +3,9 @@
 
 from .config import config
 from .contract import (
-    DISTRUSTED, LATE, OVERFLOW, ROUNDED, SERVER_TIME, Batch, Blame, Cause, Condition, Decides, Description, Finding,
-    Gap, Kind, Level, Outcome, Phase, Progress, Refusal, Scale, Scope, Scores, Setup, Signal, Slot, Verdict, usable,
+    DISTRUSTED, LATE, OVERFLOW, ROUNDED, SERVER_TIME, Batch, Blame, Cause, Condition, Decides, Description, Event,
+    Finding, Gap, Kind, Level, Outcome, Phase, Progress, Refusal, Scale, Scope, Scores, Setup, Signal, Slot, Verdict, usable,
     usable_rows,
 )
-from .glue import component
+from .glue import component, events_in, learner
 from .show import number, show

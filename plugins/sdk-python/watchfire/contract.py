@@ -239,6 +239,19 @@ class Outcome:
     progress: Optional[Progress] = None
 
 
+@dataclass
+class Event:
+    """One that a server told."""
+
+    time: int
+    source: int  # the signal that is its stream
+    event_type: str
+    severity: int = 0  # 1 to 1000; 0 where it does not say
+    user: Optional[str] = None
+    message: str = ""
+    fields: list[tuple[str, str]] = field(default_factory=list)  # sorted by names
+
+
 class Blame(Enum):
     """Whose fault a refusal is."""
 

@@ -3,11 +3,11 @@
 #![allow(missing_docs, clippy::all, reason = "generated code")]
 
 wit_bindgen::generate!({
-    path: "../../wit/0.1.0",
+    path: "../../wit/1.0.0",
     inline: "
         package watchfire:sdk;
         world sdk {
-            include watchfire:detector/full@0.1.0;
+            include watchfire:detector/full@1.0.0;
         }
     ",
     world: "watchfire:sdk/sdk",

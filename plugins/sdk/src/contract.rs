@@ -1,4 +1,4 @@
-//! The contract's types in plain Rust: the same fields with the same meanings as `wit/0.1.0/detector.wit`, which says
+//! The contract's types in plain Rust: the same fields with the same meanings as `wit/1.0.0/detector.wit`, which says
 //! them in full. Knows no WebAssembly, so that detectors compile and run anywhere.
 
 /// What a signal's values are.

@@ -58,7 +58,7 @@ macro_rules! export {
                     DETECTOR.with(|cell| glue::load(cell, state_version, &bytes))
                 }
             }
-            state::__export_watchfire_detector_state_0_1_0_cabi!(Component with_types_in state);
+            state::__export_watchfire_detector_state_1_0_0_cabi!(Component with_types_in state);
 
             $($crate::export_also!($first); $($crate::export_also!($more);)*)?
         };
@@ -71,15 +71,15 @@ macro_rules! export {
 #[macro_export]
 macro_rules! export_detector {
     () => {
-        #[unsafe(export_name = "watchfire:detector/detector@0.1.0#describe")]
+        #[unsafe(export_name = "watchfire:detector/detector@1.0.0#describe")]
         unsafe extern "C" fn describe() -> *mut u8 {
             unsafe { wit::_export_describe_cabi::<Component>() }
         }
-        #[unsafe(export_name = "cabi_post_watchfire:detector/detector@0.1.0#describe")]
+        #[unsafe(export_name = "cabi_post_watchfire:detector/detector@1.0.0#describe")]
         unsafe extern "C" fn after_describe(answer: *mut u8) {
             unsafe { wit::__post_return_describe::<Component>(answer) }
         }
-        #[unsafe(export_name = "watchfire:detector/detector@0.1.0#init")]
+        #[unsafe(export_name = "watchfire:detector/detector@1.0.0#init")]
         unsafe extern "C" fn init(
             config: *mut u8,
             config_bytes: usize,
@@ -103,19 +103,19 @@ macro_rules! export_detector {
                 )
             }
         }
-        #[unsafe(export_name = "cabi_post_watchfire:detector/detector@0.1.0#init")]
+        #[unsafe(export_name = "cabi_post_watchfire:detector/detector@1.0.0#init")]
         unsafe extern "C" fn after_init(answer: *mut u8) {
             unsafe { wit::__post_return_init::<Component>(answer) }
         }
-        #[unsafe(export_name = "watchfire:detector/detector@0.1.0#process")]
+        #[unsafe(export_name = "watchfire:detector/detector@1.0.0#process")]
         unsafe extern "C" fn process(batch: *mut frame::Columns) -> *const u8 {
             DETECTOR.with(|cell| unsafe { frame::process(cell, batch) })
         }
-        #[unsafe(export_name = "watchfire:detector/detector@0.1.0#explain")]
+        #[unsafe(export_name = "watchfire:detector/detector@1.0.0#explain")]
         unsafe extern "C" fn explain(condition: i32, instance: i32) -> *mut u8 {
             unsafe { wit::_export_explain_cabi::<Component>(condition, instance) }
         }
-        #[unsafe(export_name = "cabi_post_watchfire:detector/detector@0.1.0#explain")]
+        #[unsafe(export_name = "cabi_post_watchfire:detector/detector@1.0.0#explain")]
         unsafe extern "C" fn after_explain(answer: *mut u8) {
             unsafe { wit::__post_return_explain::<Component>(answer) }
         }
@@ -143,7 +143,7 @@ macro_rules! export_also {
                 DETECTOR.with(glue::model)
             }
         }
-        learner::__export_watchfire_detector_learner_0_1_0_cabi!(Component with_types_in learner);
+        learner::__export_watchfire_detector_learner_1_0_0_cabi!(Component with_types_in learner);
     };
     (Observer) => {
         use $crate::bindings::exports::watchfire::detector::events_in;
@@ -153,7 +153,7 @@ macro_rules! export_also {
                 DETECTOR.with(|cell| glue::observe(cell, frame, now, events))
             }
         }
-        events_in::__export_watchfire_detector_events_in_0_1_0_cabi!(Component with_types_in events_in);
+        events_in::__export_watchfire_detector_events_in_1_0_0_cabi!(Component with_types_in events_in);
     };
 }
 

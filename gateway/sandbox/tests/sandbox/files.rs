@@ -4,11 +4,11 @@ use watchfire_pipeline::{CreateError, DetectorFactory};
 
 use crate::setup::{batch, binding, component, refusal, sandbox};
 
-const NO_FUNCTIONS: &str = r#"(component (instance $d) (export "watchfire:detector/detector@0.1.0" (instance $d)))"#;
-const LATER: &str = r#"(component (instance $d) (export "watchfire:detector/detector@0.2.0" (instance $d)))"#;
+const NO_FUNCTIONS: &str = r#"(component (instance $d) (export "watchfire:detector/detector@1.0.0" (instance $d)))"#;
+const LATER: &str = r#"(component (instance $d) (export "watchfire:detector/detector@1.1.0" (instance $d)))"#;
 const WASI: &str = r#"(component
     (import "wasi:random/random@0.2.0" (instance))
-    (instance $d) (export "watchfire:detector/detector@0.1.0" (instance $d)))"#;
+    (instance $d) (export "watchfire:detector/detector@1.0.0" (instance $d)))"#;
 
 #[tokio::test]
 async fn what_is_no_plugin_is_refused_with_the_way_out() {
@@ -20,9 +20,13 @@ async fn what_is_no_plugin_is_refused_with_the_way_out() {
         ("text.wasm", b"(component)".to_vec(), &["is no WebAssembly file", "bundled plugin"]),
         ("core.wasm", wat("(module)"), &["core module, not a component", "wasm-tools component new"]),
         ("short.wasm", whole[..whole.len() / 2].to_vec(), &["damaged or cut short", "copy it again"]),
-        ("none.wasm", wat("(component)"), &["does not export `watchfire:detector/detector@0.1.0`", "world `minimal`"]),
-        ("bare.wasm", wat(NO_FUNCTIONS), &["does not match the contract watchfire:detector@0.1.0", "wit/0.1.0"]),
-        ("later.wasm", wat(LATER), &["is made for contract 0.2.0, this gateway has 0.1.0", "upgrade the gateway"]),
+        ("none.wasm", wat("(component)"), &["does not export `watchfire:detector/detector@1.0.0`", "world `minimal`"]),
+        ("bare.wasm", wat(NO_FUNCTIONS), &["does not match the contract watchfire:detector@1.0.0", "wit/1.0.0"]),
+        (
+            "later.wasm",
+            wat(LATER),
+            &["is made for contract 1.1.0, this gateway has 0.1.0 and 1.0.0", "upgrade the gateway"],
+        ),
         ("wasi.wasm", wat(WASI), &["wants `wasi:random/random@0.2.0`", "wasm32-unknown-unknown"]),
         ("damaged.wasm", whole.iter().map(|byte| byte ^ 1).collect(), &["is no WebAssembly file"]),
     ];

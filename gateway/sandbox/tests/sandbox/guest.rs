@@ -18,9 +18,7 @@ const STARTED: [u32; 3] = [0, 512, 1];
 /// A verdict: condition 0, instance 0, active, without a score, with a reason and no evidence.
 const VERDICT: [u32; 14] = [0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 96, 7, 0, 0];
 
-/// A misdeed: where it stands and what is done there. `defs` stands outside of all functions.
-pub type Misdeed = (&'static str, &'static str);
-
+/// Where a misdeed can stand; `defs` is outside of all functions.
 const PLACES: [&str; 8] = ["defs", "realloc", "describe", "init", "process", "explain", "save", "load"];
 /// Those of one that has `learner` and `events-in`: it has them as soon as one of these is given.
 const LISTENING: [&str; 5] = ["learn", "freeze", "forget", "model", "observe"];
@@ -35,7 +33,7 @@ pub fn guest(misdeeds: &[(&str, &str)]) -> Vec<u8> {
     let memory = if at("defs").contains("(memory") { "" } else { r#"(memory (export "memory") 2)"# };
     let text = format!(
         r#"(core module $main
-            (import "watchfire:detector/log@0.1.0" "write" (func $log (param i32 i32 i32)))
+            (import "watchfire:detector/log@1.0.0" "write" (func $log (param i32 i32 i32)))
             {memory} {defs}
             (global $next (mut i32) (i32.const 4096))
             (global $calls (mut i32) (i32.const 0))
@@ -49,18 +47,18 @@ pub fn guest(misdeeds: &[(&str, &str)]) -> Vec<u8> {
                 (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
                 (global.set $next (i32.add (local.get $at) (local.get 3)))
                 (local.get $at))
-            (func (export "watchfire:detector/detector@0.1.0#describe") (result i32)
+            (func (export "watchfire:detector/detector@1.0.0#describe") (result i32)
                 {describe} (i32.const 256))
-            (func (export "watchfire:detector/detector@0.1.0#init")
+            (func (export "watchfire:detector/detector@1.0.0#init")
                 (param i32 i32 i32 i32 i64 i32 i32 i32) (result i32)
                 {init} (global.set $next (i32.const 4096)) (i32.const 640))
-            (func (export "watchfire:detector/detector@0.1.0#process") (param i32) (result i32) (local $n i32)
+            (func (export "watchfire:detector/detector@1.0.0#process") (param i32) (result i32) (local $n i32)
                 (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
                 {process} (global.set $next (i32.const 4096)) (i32.const 704))
-            (func (export "watchfire:detector/detector@0.1.0#explain") (param i32 i32) (result i32)
+            (func (export "watchfire:detector/detector@1.0.0#explain") (param i32 i32) (result i32)
                 {explain} (i32.const 1024))
-            (func (export "watchfire:detector/state@0.1.0#save") (result i32) {save} (i32.const 1152))
-            (func (export "watchfire:detector/state@0.1.0#load") (param i32 i32 i32) (result i32)
+            (func (export "watchfire:detector/state@1.0.0#save") (result i32) {save} (i32.const 1152))
+            (func (export "watchfire:detector/state@1.0.0#load") (param i32 i32 i32) (result i32)
                 {load} (i32.const 1280))
             {listening})"#,
         defs = at("defs"),
@@ -85,12 +83,12 @@ pub fn guest(misdeeds: &[(&str, &str)]) -> Vec<u8> {
 /// The functions of `learner` and `events-in`.
 fn listening(at: impl Fn(&str) -> String) -> String {
     format!(
-        r#"(func (export "watchfire:detector/learner@0.1.0#learn") (param i32) (result i32)
+        r#"(func (export "watchfire:detector/learner@1.0.0#learn") (param i32) (result i32)
                 {learn} (global.set $next (i32.const 4096)) (i32.const 1344))
-            (func (export "watchfire:detector/learner@0.1.0#freeze") (param i32) {freeze})
-            (func (export "watchfire:detector/learner@0.1.0#forget") (param i32 i32) {forget})
-            (func (export "watchfire:detector/learner@0.1.0#model") (result i32) {model} (i32.const 1408))
-            (func (export "watchfire:detector/events-in@0.1.0#observe") (param i64 i64 i32 i32) (result i32)
+            (func (export "watchfire:detector/learner@1.0.0#freeze") (param i32) {freeze})
+            (func (export "watchfire:detector/learner@1.0.0#forget") (param i32 i32) {forget})
+            (func (export "watchfire:detector/learner@1.0.0#model") (result i32) {model} (i32.const 1408))
+            (func (export "watchfire:detector/events-in@1.0.0#observe") (param i64 i64 i32 i32) (result i32)
                 {observe} (global.set $next (i32.const 4096)) (i32.const 1472))"#,
         learn = at("learn"),
         freeze = at("freeze"),

@@ -1,13 +1,13 @@
-;; A component of contract 0.1.0 around a core module, as `wit-component` makes it; the module is put in by guest.rs.
+;; A component of contract 1.0.0 around a core module, as `wit-component` makes it; the module is put in by guest.rs.
 (component
-  (type $ty-watchfire:detector/log@0.1.0
+  (type $ty-watchfire:detector/log@1.0.0
     (instance
       (type (func (param "level" u8) (param "message" string)))
       (export "write" (func (type 0)))
     )
   )
-  (import "watchfire:detector/log@0.1.0" (instance $watchfire:detector/log@0.1.0 (type $ty-watchfire:detector/log@0.1.0)))
-  (type $ty-watchfire:detector/types@0.1.0
+  (import "watchfire:detector/log@1.0.0" (instance $watchfire:detector/log@1.0.0 (type $ty-watchfire:detector/log@1.0.0)))
+  (type $ty-watchfire:detector/types@1.0.0
     (instance
       (type (enum "boolean" "signed" "unsigned" "real" "enumeration" "text" "time"))
       (export "kind" (type (eq 0)))
@@ -42,7 +42,7 @@
       (export "refusal" (type (eq 29)))
     )
   )
-  (import "watchfire:detector/types@0.1.0" (instance $watchfire:detector/types@0.1.0 (type $ty-watchfire:detector/types@0.1.0)))
+  (import "watchfire:detector/types@1.0.0" (instance $watchfire:detector/types@1.0.0 (type $ty-watchfire:detector/types@1.0.0)))
   (core module $main)
   (core module $wit-component-shim-module
     (type (func (param i32 i32 i32)))
@@ -64,11 +64,11 @@
     (elem (i32.const 0) func 0)
   )
   (core instance $wit-component-shim-instance (instantiate $wit-component-shim-module))
-  (alias export $watchfire:detector/types@0.1.0 "signal" (type $signal))
-  (alias export $watchfire:detector/types@0.1.0 "batch" (type $batch))
-  (alias export $watchfire:detector/types@0.1.0 "time-ns" (type $time-ns))
-  (alias export $watchfire:detector/types@0.1.0 "refusal" (type $refusal))
-  (alias export $watchfire:detector/types@0.1.0 "kind" (type $kind))
+  (alias export $watchfire:detector/types@1.0.0 "signal" (type $signal))
+  (alias export $watchfire:detector/types@1.0.0 "batch" (type $batch))
+  (alias export $watchfire:detector/types@1.0.0 "time-ns" (type $time-ns))
+  (alias export $watchfire:detector/types@1.0.0 "refusal" (type $refusal))
+  (alias export $watchfire:detector/types@1.0.0 "kind" (type $kind))
   (type (enum "signal" "group" "binding"))
   (type (enum "plugin" "host"))
   (type (enum "neg-log10-p" "ordinal"))
@@ -99,46 +99,46 @@
   (type (list 31))
   (type (option 33))
   (type (record (field "scores" 26) (field "verdicts" 34) (field "progress" 35)))
-  (alias core export $wit-component-shim-instance "0" (core func $indirect-watchfire:detector/log@0.1.0-write))
-  (core instance $watchfire:detector/log@0.1.0
-    (export "write" (func $indirect-watchfire:detector/log@0.1.0-write))
+  (alias core export $wit-component-shim-instance "0" (core func $indirect-watchfire:detector/log@1.0.0-write))
+  (core instance $watchfire:detector/log@1.0.0
+    (export "write" (func $indirect-watchfire:detector/log@1.0.0-write))
   )
   (core instance $main (instantiate $main
-      (with "watchfire:detector/log@0.1.0" (instance $watchfire:detector/log@0.1.0))
+      (with "watchfire:detector/log@1.0.0" (instance $watchfire:detector/log@1.0.0))
     )
   )
   (alias core export $main "memory" (core memory $memory))
   (alias core export $wit-component-shim-instance "$imports" (core table $"shim table"))
-  (alias export $watchfire:detector/log@0.1.0 "write" (func $write))
+  (alias export $watchfire:detector/log@1.0.0 "write" (func $write))
   (alias core export $main "cabi_realloc" (core func $realloc))
-  (core func $"#core-func2 indirect-watchfire:detector/log@0.1.0-write" (@name "indirect-watchfire:detector/log@0.1.0-write") (canon lower (func $write) (memory $memory) string-encoding=utf8))
+  (core func $"#core-func2 indirect-watchfire:detector/log@1.0.0-write" (@name "indirect-watchfire:detector/log@1.0.0-write") (canon lower (func $write) (memory $memory) string-encoding=utf8))
   (core instance $fixup-args
     (export "$imports" (table $"shim table"))
-    (export "0" (func $"#core-func2 indirect-watchfire:detector/log@0.1.0-write"))
+    (export "0" (func $"#core-func2 indirect-watchfire:detector/log@1.0.0-write"))
   )
   (core instance $fixup (instantiate $wit-component-fixup
       (with "" (instance $fixup-args))
     )
   )
   (type (func (result 17)))
-  (alias core export $main "watchfire:detector/detector@0.1.0#describe" (core func $watchfire:detector/detector@0.1.0#describe))
-  (func $describe (type 37) (canon lift (core func $watchfire:detector/detector@0.1.0#describe) (memory $memory) string-encoding=utf8))
+  (alias core export $main "watchfire:detector/detector@1.0.0#describe" (core func $watchfire:detector/detector@1.0.0#describe))
+  (func $describe (type 37) (canon lift (core func $watchfire:detector/detector@1.0.0#describe) (memory $memory) string-encoding=utf8))
   (type (result 14 (error $refusal)))
   (type (func (param "setup" 21) (result 38)))
-  (alias core export $main "watchfire:detector/detector@0.1.0#init" (core func $watchfire:detector/detector@0.1.0#init))
-  (func $init (type 39) (canon lift (core func $watchfire:detector/detector@0.1.0#init) (memory $memory) (realloc $realloc) string-encoding=utf8))
+  (alias core export $main "watchfire:detector/detector@1.0.0#init" (core func $watchfire:detector/detector@1.0.0#init))
+  (func $init (type 39) (canon lift (core func $watchfire:detector/detector@1.0.0#init) (memory $memory) (realloc $realloc) string-encoding=utf8))
   (type (result 36 (error $refusal)))
   (type (func (param "batch" $batch) (result 40)))
-  (alias core export $main "watchfire:detector/detector@0.1.0#process" (core func $watchfire:detector/detector@0.1.0#process))
-  (func $process (type 41) (canon lift (core func $watchfire:detector/detector@0.1.0#process) (memory $memory) (realloc $realloc) string-encoding=utf8))
+  (alias core export $main "watchfire:detector/detector@1.0.0#process" (core func $watchfire:detector/detector@1.0.0#process))
+  (func $process (type 41) (canon lift (core func $watchfire:detector/detector@1.0.0#process) (memory $memory) (realloc $realloc) string-encoding=utf8))
   (type (option 31))
   (type (func (param "condition" u16) (param "instance" u32) (result 42)))
-  (alias core export $main "watchfire:detector/detector@0.1.0#explain" (core func $watchfire:detector/detector@0.1.0#explain))
-  (func $explain (type 43) (canon lift (core func $watchfire:detector/detector@0.1.0#explain) (memory $memory) string-encoding=utf8))
-  (alias export $watchfire:detector/types@0.1.0 "cause" (type $cause))
-  (alias export $watchfire:detector/types@0.1.0 "gap" (type $gap))
-  (alias export $watchfire:detector/types@0.1.0 "blame" (type $blame))
-  (component $watchfire:detector/detector@0.1.0-shim-component
+  (alias core export $main "watchfire:detector/detector@1.0.0#explain" (core func $watchfire:detector/detector@1.0.0#explain))
+  (func $explain (type 43) (canon lift (core func $watchfire:detector/detector@1.0.0#explain) (memory $memory) string-encoding=utf8))
+  (alias export $watchfire:detector/types@1.0.0 "cause" (type $cause))
+  (alias export $watchfire:detector/types@1.0.0 "gap" (type $gap))
+  (alias export $watchfire:detector/types@1.0.0 "blame" (type $blame))
+  (component $watchfire:detector/detector@1.0.0-shim-component
     (type (enum "boolean" "signed" "unsigned" "real" "enumeration" "text" "time"))
     (import "import-type-kind" (type (eq 0)))
     (type (option string))
@@ -281,7 +281,7 @@
     (type (func (param "condition" u16) (param "instance" u32) (result 131)))
     (export "explain" (func 3) (func (type 132)))
   )
-  (instance $watchfire:detector/detector@0.1.0-shim-instance (instantiate $watchfire:detector/detector@0.1.0-shim-component
+  (instance $watchfire:detector/detector@1.0.0-shim-instance (instantiate $watchfire:detector/detector@1.0.0-shim-component
       (with "import-func-describe" (func $describe))
       (with "import-func-init" (func $init))
       (with "import-func-process" (func $process))
@@ -315,15 +315,15 @@
       (with "import-type-outcome" (type 36))
     )
   )
-  (export $watchfire:detector/detector@0.1.0 "watchfire:detector/detector@0.1.0" (instance $watchfire:detector/detector@0.1.0-shim-instance))
+  (export $watchfire:detector/detector@1.0.0 "watchfire:detector/detector@1.0.0" (instance $watchfire:detector/detector@1.0.0-shim-instance))
   (type (func (result 19)))
-  (alias core export $main "watchfire:detector/state@0.1.0#save" (core func $watchfire:detector/state@0.1.0#save))
-  (func $save (type 47) (canon lift (core func $watchfire:detector/state@0.1.0#save) (memory $memory)))
+  (alias core export $main "watchfire:detector/state@1.0.0#save" (core func $watchfire:detector/state@1.0.0#save))
+  (func $save (type 47) (canon lift (core func $watchfire:detector/state@1.0.0#save) (memory $memory)))
   (type (result (error $refusal)))
   (type (func (param "state-version" u32) (param "bytes" 19) (result 48)))
-  (alias core export $main "watchfire:detector/state@0.1.0#load" (core func $watchfire:detector/state@0.1.0#load))
-  (func $load (type 49) (canon lift (core func $watchfire:detector/state@0.1.0#load) (memory $memory) (realloc $realloc) string-encoding=utf8))
-  (component $watchfire:detector/state@0.1.0-shim-component
+  (alias core export $main "watchfire:detector/state@1.0.0#load" (core func $watchfire:detector/state@1.0.0#load))
+  (func $load (type 49) (canon lift (core func $watchfire:detector/state@1.0.0#load) (memory $memory) (realloc $realloc) string-encoding=utf8))
+  (component $watchfire:detector/state@1.0.0-shim-component
     (type (enum "config" "signals" "model" "state" "bug"))
     (import "import-type-blame" (type (eq 0)))
     (type (option string))
@@ -344,7 +344,7 @@
     (type (func (param "state-version" u32) (param "bytes" 11) (result 13)))
     (export "load" (func 1) (func (type 14)))
   )
-  (instance $watchfire:detector/state@0.1.0-shim-instance (instantiate $watchfire:detector/state@0.1.0-shim-component
+  (instance $watchfire:detector/state@1.0.0-shim-instance (instantiate $watchfire:detector/state@1.0.0-shim-component
       (with "import-func-save" (func $save))
       (with "import-func-load" (func $load))
       (with "import-type-blame" (type $blame))
@@ -352,5 +352,5 @@
       (with "import-type-refusal0" (type $refusal))
     )
   )
-  (export $watchfire:detector/state@0.1.0 "watchfire:detector/state@0.1.0" (instance $watchfire:detector/state@0.1.0-shim-instance))
+  (export $watchfire:detector/state@1.0.0 "watchfire:detector/state@1.0.0" (instance $watchfire:detector/state@1.0.0-shim-instance))
 )

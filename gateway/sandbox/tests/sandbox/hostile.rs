@@ -6,9 +6,11 @@ use watchfire_model::{Event, Instant, Level, Lsn};
 use watchfire_pipeline::{BindingSpec, DetectorFactory, Quota};
 use watchfire_sandbox::{Sandbox, SandboxOptions};
 
-use crate::guest::{Misdeed, guest};
+use crate::guest::guest;
 use crate::setup::{batch, binding, bundled};
 
+/// A misdeed: where it stands and what is done there.
+pub type Misdeed = (&'static str, &'static str);
 /// The name, what it does, and what the operator reads: nothing for what does no harm.
 type Case = (&'static str, &'static [Misdeed], &'static str);
 

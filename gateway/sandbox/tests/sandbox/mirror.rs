@@ -6,7 +6,8 @@ use watchfire_model::{Batch, ConditionSpec, Finding, Instant, Lsn, Outcome, Sign
 use watchfire_pipeline::{BindingSpec, Detector, DetectorFactory, ModelFile, Quota};
 use watchfire_sandbox::Sandbox;
 
-use crate::guest::{Misdeed, guest};
+use crate::guest::guest;
+use crate::hostile::Misdeed;
 
 const NAME: &str = "mirror";
 const SIGNALS: u32 = 3;

@@ -31,6 +31,8 @@ enum Language {
     Rust,
     /// C, with any clang.
     C,
+    /// Go, with its own compiler.
+    Go,
     /// Python, with componentize-py.
     Python,
     /// JavaScript, with ComponentizeJS.
@@ -53,6 +55,7 @@ pub fn new(options: &New) -> Result<ExitCode> {
     let files: &[File] = match options.lang {
         Language::Rust => &project::RUST,
         Language::C => &project::C,
+        Language::Go => &project::GO,
         Language::Python => &project::PYTHON,
         Language::Javascript => &project::JAVASCRIPT,
     };

@@ -17,6 +17,9 @@ pub struct Pack {
     /// The component to write.
     #[arg(value_name = "OUT.wasm")]
     component: PathBuf,
+    /// Answers within the component what the module's runtime asks of WASI, always in the same way: what Go needs.
+    #[arg(long)]
+    stub_wasi: bool,
     /// Its name.
     #[arg(long)]
     name: Option<String>,
@@ -36,7 +39,7 @@ pub struct Pack {
 /// # Errors
 /// When the module is no detector, or a file cannot be read or written.
 pub fn pack(options: &Pack) -> Result<ExitCode> {
-    let Pack { module, component, name, version, licence, description } = options;
+    let Pack { module, component, stub_wasi, name, version, licence, description } = options;
     let bytes = std::fs::read(module).with_context(|| format!("cannot read `{}`", module.display()))?;
     let label = Label {
         name: name.clone(),
@@ -44,7 +47,8 @@ pub fn pack(options: &Pack) -> Result<ExitCode> {
         licence: licence.clone(),
         description: description.clone(),
     };
-    let packed = pack::component(bytes).and_then(|bytes| label.embed(bytes));
+    let made = if *stub_wasi { pack::component_without_wasi(&bytes) } else { pack::component(bytes) };
+    let packed = made.and_then(|bytes| label.embed(bytes));
     let packed = packed.with_context(|| format!("`{}` cannot become a detector", module.display()))?;
     pack::write_whole(component, &packed)?;
     println!("{}  {}", Digest::of(&packed), component.display());

@@ -16,14 +16,14 @@ pub const SHARED: [File; 2] = [
     ("data/golden.jsonl", own!("templates/data/golden.jsonl")),
 ];
 
-const CONTRACT: &str = own!("../../wit/0.1.0/detector.wit");
+const CONTRACT: &str = own!("../../wit/1.0.0/detector.wit");
 /// The contract as a dependency of the detector's own world, as tools that read folders of contracts want it.
 const WORLD: File = ("wit/guest.wit", own!("templates/guest.wit"));
 const DEPENDENCY: File = ("wit/deps/detector/detector.wit", CONTRACT);
 
 /// Rust, with the SDK.
 pub const RUST: [File; 17] = [
-    ("wit/0.1.0/detector.wit", CONTRACT),
+    ("wit/1.0.0/detector.wit", CONTRACT),
     ("Cargo.toml", own!("templates/rust/Cargo.toml.in")),
     // The versions that the bundled detectors are built with; cargo drops those that are not needed.
     ("Cargo.lock", own!("../../plugins/Cargo.lock")),
@@ -44,8 +44,8 @@ pub const RUST: [File; 17] = [
 ];
 
 /// C, with the few functions that stand in for a C library.
-pub const C: [File; 10] = [
-    ("wit/0.1.0/detector.wit", CONTRACT),
+pub const C: [File; 12] = [
+    ("wit/1.0.0/detector.wit", CONTRACT),
     ("Makefile", own!("templates/c/Makefile.in")),
     ("README.md", own!("templates/c/README.md.in")),
     (".gitignore", own!("templates/c/gitignore.in")),
@@ -53,8 +53,34 @@ pub const C: [File; 10] = [
     ("test.c", own!("templates/c/test.c.in")),
     ("watchfire/watchfire.h", own!("../../plugins/sdk-c/watchfire.h")),
     ("watchfire/watchfire.c", own!("../../plugins/sdk-c/watchfire.c")),
+    ("watchfire/learner.h", own!("../../plugins/sdk-c/learner.h")),
+    ("watchfire/events.h", own!("../../plugins/sdk-c/events.h")),
     ("watchfire/config.c", own!("../../plugins/sdk-c/config.c")),
     ("watchfire/text.c", own!("../../plugins/sdk-c/text.c")),
+];
+
+/// Go, with the SDK as a module of its own.
+pub const GO: [File; 20] = [
+    ("wit/1.0.0/detector.wit", CONTRACT),
+    ("go.mod", own!("templates/go/go.mod.in")),
+    ("README.md", own!("templates/go/README.md.in")),
+    (".gitignore", own!("templates/go/gitignore.in")),
+    ("detector.go", own!("templates/go/detector.go.in")),
+    ("detector_test.go", own!("templates/go/detector_test.go.in")),
+    ("watchfire/go.mod", own!("../../plugins/sdk-go/go.mod")),
+    ("watchfire/config.go", own!("../../plugins/sdk-go/config.go")),
+    ("watchfire/contract.go", own!("../../plugins/sdk-go/contract.go")),
+    ("watchfire/detector.go", own!("../../plugins/sdk-go/detector.go")),
+    ("watchfire/exports_wasm.go", own!("../../plugins/sdk-go/exports_wasm.go")),
+    ("watchfire/lift_wasm.go", own!("../../plugins/sdk-go/lift_wasm.go")),
+    ("watchfire/log_host.go", own!("../../plugins/sdk-go/log_host.go")),
+    ("watchfire/lower_wasm.go", own!("../../plugins/sdk-go/lower_wasm.go")),
+    ("watchfire/memory_wasm.go", own!("../../plugins/sdk-go/memory_wasm.go")),
+    ("watchfire/show.go", own!("../../plugins/sdk-go/show.go")),
+    ("watchfire/events/events.go", own!("../../plugins/sdk-go/events/events.go")),
+    ("watchfire/events/exports_wasm.go", own!("../../plugins/sdk-go/events/exports_wasm.go")),
+    ("watchfire/learner/exports_wasm.go", own!("../../plugins/sdk-go/learner/exports_wasm.go")),
+    ("watchfire/learner/learner.go", own!("../../plugins/sdk-go/learner/learner.go")),
 ];
 
 /// Python, with the SDK.
@@ -97,16 +123,20 @@ mod tests {
 
     #[test]
     fn the_whole_of_each_sdk_is_written() {
-        let cases: [(&str, &[File], &str); 4] = [
+        let cases: [(&str, &[File], &str); 7] = [
             ("../../plugins/sdk/src", &RUST, "watchfire/sdk/src"),
             ("../../plugins/sdk-c", &C, "watchfire"),
+            ("../../plugins/sdk-go", &GO, "watchfire"),
+            ("../../plugins/sdk-go/events", &GO, "watchfire/events"),
+            ("../../plugins/sdk-go/learner", &GO, "watchfire/learner"),
             ("../../plugins/sdk-python/watchfire", &PYTHON, "watchfire"),
             ("../../plugins/sdk-javascript", &JAVASCRIPT, "watchfire"),
         ];
         for (sources, files, folder) in cases {
             for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(sources)).unwrap() {
-                let name = file.unwrap().file_name().into_string().unwrap();
-                if name == "__pycache__" {
+                let file = file.unwrap();
+                let name = file.file_name().into_string().unwrap();
+                if file.path().is_dir() {
                     continue;
                 }
                 let wanted = format!("{folder}/{name}");
