@@ -67,9 +67,8 @@ pub use learned::{Learned, LearnedError, forget, learned};
 pub use log::{Cursor, CursorError, Log, read_stores};
 pub use notices::{NoticeReceiver, Notices};
 pub use own::{OWN_BINDING, OwnConditions};
-pub use past::{Past, PastPlace, PastWanted, past};
+pub use past::{Past, PastEvent, PastPlace, PastWanted, past};
 pub use place::place_at;
-pub use plain_event::PlainEvent;
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,
     Ends, Gaps, History, Journal, JournalSync, ModelFile, Page, PortError, Quota, RecordReader, RecordRun, Room,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use watchfire_alarms::{ConditionDef, Finding};
-use watchfire_model::{ConditionKey, Instant, Level, Lsn, SourceState, StatusCode, Verdict};
+use watchfire_model::{ConditionKey, Instant, Level, Lsn, PlainEvent, SourceState, StatusCode, Verdict};
 
-use crate::{OwnConditions, PlainEvent, Stats};
+use crate::{OwnConditions, Stats};
 
 /// Messages that may wait for the annunciator; more makes detectors wait, and ingestion only when it has to tell of a
 /// source that came or went.

@@ -11,16 +11,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_alarms::{ConditionState, EventId, RefusedCommand};
 use watchfire_model::{
-    AlarmCommand, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, Quality, Record, RecordBody,
-    Rows, SignalId, SignalInfo, SourceState, StatusCode,
+    AlarmCommand, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, PlainEvent, Quality, Record,
+    RecordBody, Rows, SignalId, SignalInfo, SourceState, StatusCode,
 };
 
 use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
 use super::plain::PlainFactory;
 use crate::{
     AlarmFigures, Arrival, BindingPlan, BindingSpec, Change, Changes, Commands, ConditionView, Gateway, GatewayError,
-    Inlet, Latest, Log, Mode, PlainEvent, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands,
-    replay, seal_all,
+    Inlet, Latest, Log, Mode, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands, replay,
+    seal_all,
 };
 
 /// What outlives a gateway: its stores and the world's clock.
