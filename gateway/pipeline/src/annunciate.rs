@@ -14,6 +14,7 @@ use watchfire_model::{
 };
 
 use crate::budget::{self, Budgets};
+use crate::late::late_binding;
 use crate::maintenance::Reminders;
 use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
@@ -199,6 +200,15 @@ impl Annunciator {
                 }
                 transitions.extend(self.engine.hand_on(frame, now));
                 self.decide(binding.to_string(), frame, verdicts, transitions, events).await
+            }
+            Notice::FoundLate { binding, frame, verdicts, mut events } => {
+                let binding = late_binding(&binding);
+                if self.decided.get(&binding).is_some_and(|last| frame <= *last) {
+                    return Ok(None);
+                }
+                let told = |event: &PlainEvent| self.engine.state(&event.key).is_none_or(|state| state.enabled.value);
+                events.retain(told);
+                self.decide(binding, frame, verdicts, Vec::new(), events).await
             }
             Notice::Own { cause, now, key, finding, change } => {
                 let mut transitions = self.engine.apply(&key, cause, finding, now);

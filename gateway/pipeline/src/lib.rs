@@ -20,6 +20,8 @@ mod import;
 mod ingest;
 mod inlet;
 mod judge;
+mod late;
+mod late_findings;
 mod latest;
 mod learned;
 mod log;

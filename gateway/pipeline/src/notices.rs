@@ -33,6 +33,17 @@ pub(crate) enum Notice {
         /// What of it is no alarm; empty while the detector is in shadow.
         events: Vec<PlainEvent>,
     },
+    /// What was found in values that came late.
+    FoundLate {
+        /// The binding.
+        binding: String,
+        /// The last frame that told of what was missing.
+        frame: Lsn,
+        /// What was found first of each.
+        verdicts: Vec<Verdict>,
+        /// The same as it is told.
+        events: Vec<PlainEvent>,
+    },
     /// Asks how far the log reaches once everything told before is in it.
     Settled(oneshot::Sender<Lsn>),
     /// A finding of the gateway's own.

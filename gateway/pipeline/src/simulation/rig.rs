@@ -187,8 +187,8 @@ impl Surface for Screen {
     }
 
     fn tell(&self, events: Vec<PlainEvent>) {
-        let durable = self.1.durable_verdicts();
-        assert!(events.iter().all(|event| durable.contains(&event.message)), "told before it was durable: {events:?}");
+        let durable = self.1.durable_events();
+        assert!(events.iter().all(|event| durable.contains(&event.event_id)), "told before it was durable: {events:?}");
         self.2.lock().extend(events);
     }
 }
