@@ -410,3 +410,35 @@ fn what_does_not_last_raises_nothing_and_what_comes_again_is_a_branch() {
     assert_eq!(hmi.call("acknowledge", LEVEL, again["event"].as_str().unwrap(), Some("the second")), "Good");
     gateway.stop();
 }
+
+#[test]
+fn findings_that_are_no_alarms_are_read_back_as_they_were_seen() {
+    let mut tank = Tank::with("response = \"\"");
+    let (gateway, mut hmis) = tank.start();
+    gateway.logged(&["detector started", "level"]);
+    let plain = json!([["Equals", [{ "field": "EventType" }, { "literal": ["NodeId", "i=2041"] }]]]);
+    assert_eq!(hmis[0].peer.ask("listen", json!({ "name": "plain", "where": plain }))["result"], "Good");
+    for level in [90.0, 50.0, 91.0] {
+        tank.fill(level);
+    }
+    let mut seen = Vec::new();
+    hmis[0].peer.unasked("to tell what was found", 0, |said| {
+        seen.extend((said["via"] == "plain").then(|| said["event"].clone()));
+        (seen.len() == 2).then_some(())
+    });
+    assert!(hmis[0].events(LEVEL).is_empty(), "it is no alarm");
+    gateway.kill();
+    let (gateway, mut hmis) = tank.start();
+    for hmi in &mut hmis {
+        for notifier in ["i=2253", &node_id("area:plant")] {
+            let mut past = hmi.past_of("i=2041", notifier, 0, 4_000_000_000_000);
+            past.retain(|event| event["message"].to_string().contains("high limit of 80"));
+            let of = |events: &[Value]| -> Vec<[Value; 2]> {
+                events.iter().map(|event| ["event", "message"].map(|field| event[field].clone())).collect()
+            };
+            assert_eq!(of(&past), of(&seen), "{:?}, {notifier}: {past:?}", hmi.kind);
+        }
+        assert_eq!(hmi.past("i=2253", 0, 4_000_000_000_000), Vec::<Value>::new(), "no alarm was told");
+    }
+    gateway.stop();
+}

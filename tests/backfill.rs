@@ -3,11 +3,13 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use watchfire_model::Instant;
 
 use crate::end_to_end::FIRST;
-use crate::harness::gateway::{Gateway, Site, signal_table, source};
+use crate::harness::gateway::{Gateway, Site, detector, signal_table, source};
+use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::proxy::Proxy;
 use crate::harness::recording::{Recorded, RecordedServer};
 use crate::harness::wait_for;
@@ -43,11 +45,17 @@ fn open62541(_folder: &Path) -> Recorded {
 
 impl Site1 {
     fn begin(server: fn(&Path) -> Recorded) -> Self {
+        Self::begin_with(server, "")
+    }
+
+    /// With detectors.
+    fn begin_with(server: fn(&Path) -> Recorded, detectors: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let recorded = server(folder.path());
         let proxy = Proxy::to(recorded.port);
         let site = Site::new();
-        site.configure(&source("plant", &format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port), &[SIGNAL]));
+        let plant = source("plant", &format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port), &[SIGNAL]);
+        site.configure(&(plant + detectors));
         let server = recorded.start();
         let gateway = Some(site.start());
         let mut begun =
@@ -61,9 +69,14 @@ impl Site1 {
     /// The server gets new values; some stay what they were.
     fn give(&mut self, count: usize) {
         for _ in 0..count {
-            self.seconds += 1.0;
-            self.server.set(SIGNAL, self.seconds, (self.seconds / 2.0).floor(), 0);
+            self.give_one(((self.seconds + 1.0) / 2.0).floor());
         }
+    }
+
+    /// The server gets this value.
+    fn give_one(&mut self, value: f64) {
+        self.seconds += 1.0;
+        self.server.set(SIGNAL, self.seconds, value, 0);
         let served = self.server.served(SIGNAL);
         self.served.retain(|(time, _)| served.iter().all(|one| one.time_ns != *time));
         self.served.extend(served.iter().map(|one| (one.time_ns, one.value.as_f64().unwrap())));
@@ -104,7 +117,7 @@ fn recorded(site: &Site, signal: &str) -> Vec<(i64, f64, String)> {
     let text = String::from_utf8(output.stdout).unwrap();
     let line = |line: &str| {
         let one: Value = serde_json::from_str(line).unwrap();
-        let time = watchfire_model::Instant::parse(one["source_time"].as_str().unwrap()).unwrap();
+        let time = Instant::parse(one["source_time"].as_str().unwrap()).unwrap();
         (time.ns(), one["value"].as_f64().unwrap_or(f64::NAN), one["quality"].to_string())
     };
     text.lines().map(line).collect()
@@ -149,6 +162,45 @@ fn what_open62541_gave_during_a_cut_is_not_missed() {
 #[test]
 fn what_open62541_gave_while_the_line_hung_is_not_missed() {
     after_an_outage(open62541, Proxy::hang);
+}
+
+#[test]
+fn what_was_too_high_while_the_line_was_cut_is_an_event_of_its_time() {
+    let limit = detector("hot", "limit", &["plant/a_feed"], "[detector.config]\nhigh = 80.0\ndeadband = 0.0");
+    let mut plant = Site1::begin_with(asyncua, &limit);
+    let mut hmi = Hmi::connect(Kind::Asyncua, &plant.site.url());
+    let begin = hmi.mark();
+    let plain = json!([["Equals", [{ "field": "EventType" }, { "literal": ["NodeId", "i=2041"] }]]]);
+    assert_eq!(hmi.peer.ask("listen", json!({ "name": "plain", "where": plain }))["result"], "Good");
+    plant.proxy.cut();
+    plant.gateway.as_ref().unwrap().logged(&["WARN", "plant", "connection lost"]);
+    let mut high = Vec::new();
+    for value in [90.0, 91.0, 10.0, 95.0, 11.0] {
+        plant.give_one(value);
+        high.push(plant.served.last().unwrap().0);
+    }
+    // What it has in its file alone is not sent afterwards.
+    plant.server.peer.process.kill();
+    plant.server = plant.recorded.start();
+    plant.proxy.open();
+    plant.give(2);
+    plant.is_whole();
+    let mut told = Vec::new();
+    hmi.peer.unasked("to tell what was found later", begin, |said| {
+        told.extend((said["via"] == "plain").then(|| said["event"].clone()));
+        (told.len() == 2).then_some(())
+    });
+    assert!(hmi.events("hot/limit/plant/a_feed").is_empty(), "it is no alarm");
+    let mut node = Hmi::connect(Kind::NodeOpcua, &plant.site.url());
+    for hmi in [&mut hmi, &mut node] {
+        let mut past = hmi.past_of("i=2041", "i=2253", 0, 4_000_000_000_000);
+        past.retain(|event| event["message"].to_string().contains("found later"));
+        let of = |events: &[Value]| events.iter().map(|event| event["event"].clone()).collect::<Vec<_>>();
+        assert_eq!(of(&past), of(&told), "{past:?}");
+        let at = |event: &Value| Instant::parse(event["time"].as_str().unwrap()).unwrap().ns();
+        assert_eq!(past.iter().map(at).collect::<Vec<_>>(), [high[0], high[3]], "{past:?}");
+    }
+    plant.gateway.take().unwrap().stop();
 }
 
 /// The source's clock goes an hour forward in one outage, and back in another.

@@ -21,6 +21,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 
 from asyncua import Client, ua
 
@@ -199,6 +200,16 @@ class Desk:
         seen.shown |= {key: one for key, one in found.items() if key[1]}
         return seen
 
+    async def told(self, name: str, since: float) -> str:
+        """What the history of events has of a condition since then: it explains what cannot be seen any more."""
+        fields = ("", "Time", "BranchId", "Message", "Quality", *FIELDS)
+        begin, end = (datetime.fromtimestamp(at, timezone.utc) for at in (since, time.time() + 60))
+        chosen = ua.EventFilter(SelectClauses=[clause(path) for path in fields])
+        asked = ua.ReadEventDetails(NumValuesPerNode=0, StartTime=begin, EndTime=end, Filter=chosen)
+        read = await self.client.get_node(ua.ObjectIds.Server).history_read_events(asked)
+        events = [[value.Value for value in event.EventFields] for event in read.HistoryData.Events]
+        return "; ".join(str(dict(zip(fields, event))) for event in events if event[0] and event[0].Identifier == name)
+
     async def work(self, watch: Watch, pid: int, number: int) -> None:
         """Gives commands and refreshes until the process is killed."""
         killed = asyncio.Event()
@@ -307,7 +318,11 @@ async def main(url: str, seed: int, conditions: list[str]) -> None:
         desk, watch = Desk(client, conditions, account, dice), await Watch(client, LONG_QUEUE).begin()
         await desk.all_there()
         seen = await desk.look(watch)
-        carried_out = account.check(seen) if number else 0
+        try:
+            carried_out = account.check(seen) if number else 0
+        except Lost as lost:
+            since = account.since
+            raise Lost(f"{lost}; the history has {await desk.told(lost.of, since)}" if lost.of else str(lost)) from lost
         retained = sum(one.retain for one in seen.shown.values())
         print(f"checked {retained} {carried_out}", flush=True)
         active, number = int(await line()), number + 1

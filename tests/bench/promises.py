@@ -18,7 +18,11 @@ Key = tuple[str, str | None]
 
 
 class Lost(Exception):
-    """What was answered Good is not there, or what nobody asked for is."""
+    """What was answered Good is not there, or what nobody asked for is; of this condition, where it is one's."""
+
+    def __init__(self, what: str, of: str | None = None) -> None:
+        super().__init__(what)
+        self.of = of
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,12 @@ class Account:
     promises: dict[Key, Promise] = field(default_factory=dict)
     # Conditions about which somebody has asked and was not answered yet.
     asked: set[str] = field(default_factory=set)
+    # Since when they hold, seconds since 1970.
+    since: float = 0.0
 
     def begin(self, seen: Seen) -> None:
         """Takes what is seen as what is known. Shelvings keep the end that they were promised."""
-        known, self.promises, self.asked = self.promises, {}, set()
+        known, self.promises, self.asked, self.since = self.promises, {}, set(), seen.begin
         for key, shown in seen.shown.items():
             before = known.get(key)
             promised = [one.shelved_until for one in before.may_be if one and one.shelved_until] if before else []
@@ -144,6 +150,11 @@ class Account:
         strangers = seen.shown.keys() - self.promises.keys()
         if strangers:
             raise Lost(f"nobody knew of {sorted(map(str, strangers))[:3]}")
+        branched = {name for name, branch in seen.shown if branch}
+        for (name, branch), shown in seen.shown.items():
+            is_open = not shown.standing.acked or not shown.standing.confirmed
+            if shown.retain != (is_open or (not branch and (shown.active or name in branched))):
+                raise Lost(f"{name}, {branch}: Retain is {shown.retain}; it is {shown}", name)
         return sum(self._check(key, promise, seen) for key, promise in self.promises.items())
 
     @staticmethod
@@ -151,17 +162,20 @@ class Account:
         shown = seen.shown.get(key)
         fitting = [at for at, may in enumerate(promise.may_be) if is_kept(may, shown and shown.standing, seen)]
         if not fitting:
-            raise Lost(f"{key}: {promise.may_be} was promised; it is {shown and shown.standing}")
+            raise Lost(f"{key}: {promise.may_be} was promised; it is {shown and shown.standing}", key[0])
         carried_out = fitting[-1] > 0
         if shown is None:
             return carried_out
         if shown.active != promise.before.active:
-            raise Lost(f"{key}: active was {promise.before.active} and is {shown.active}")
+            raise Lost(f"{key}: active was {promise.before.active} and is {shown.active}", key[0])
         ends = promise.may_be[fitting[-1]].shelved_until
         new = shown.event != promise.before.event
         ended = ends is not None and ends[0] < seen.end + EARLY_S
-        if not ended and new != (promise.changed or carried_out):
-            raise Lost(f"{key}: the EventId is {'new' if new else 'old'}; it was told {promise.may_be[fitting[-1]]}")
+        # With the last of its branches a condition leaves the list that nobody touched itself, and an event tells of that.
+        left = promise.before.retain and not shown.retain
+        if not ended and new != (promise.changed or carried_out or left):
+            what = f"{key}: the EventId is {'new' if new else 'old'}; it was told {promise.may_be[fitting[-1]]}"
+            raise Lost(f"{what}; before it was {promise.before}, now {shown}", key[0])
         return carried_out
 
 

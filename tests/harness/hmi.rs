@@ -195,7 +195,13 @@ impl Hmi {
     /// Events of alarms that a notifier told in a time (milliseconds since 1970), as the library reads them back.
     #[track_caller]
     pub fn past(&mut self, notifier: &str, from_ms: i64, to_ms: i64) -> Vec<Value> {
-        let with = json!({ "node": notifier, "from_ms": from_ms, "to_ms": to_ms });
+        self.past_of("i=2915", notifier, from_ms, to_ms)
+    }
+
+    /// The same of another type of events.
+    #[track_caller]
+    pub fn past_of(&mut self, kind: &str, notifier: &str, from_ms: i64, to_ms: i64) -> Vec<Value> {
+        let with = json!({ "node": notifier, "from_ms": from_ms, "to_ms": to_ms, "kind": kind });
         let answer = self.peer.ask("past", with);
         answer["events"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
     }

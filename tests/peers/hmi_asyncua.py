@@ -13,7 +13,7 @@ Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`,
 `arguments`; `refresh` [`subscription`], `refresh_item` [`subscription`, `item`]; `subscriptions`, the numbers of those of alarms and of
 values and of the alarm item; `silent`, a subscription with an event item of two events that is not published; `listen` with `name` and
 `where`, a filter whose events then come with `via` as that name; `read` with `nodes`; `permissions` with `node`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
-`node`, `from_ms`, `to_ms` (since 1970); `past` with the same, for the events of alarms that a notifier told; `aggregate` with the same, `interval_ms` and `function` (its numeric id); `at` with `node` and `times_ms`; `changes`
+`node`, `from_ms`, `to_ms` (since 1970); `past` with the same and `kind` (a NodeId), for the events of a type that a notifier told; `aggregate` with the same, `interval_ms` and `function` (its numeric id); `at` with `node` and `times_ms`; `changes`
 with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
 Results are names of status codes.
 """
@@ -298,9 +298,9 @@ class Hmi:
         return self.recorded(found)
 
     async def past(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Events of alarms, as they were told."""
+        """Events, as they were told."""
         begin, end = (EPOCH + datetime.timedelta(milliseconds=request[name]) for name in ("from_ms", "to_ms"))
-        node, kind = self.client.get_node(request["node"]), ua.NodeId(ua.ObjectIds.AlarmConditionType)
+        node, kind = self.client.get_node(request["node"]), ua.NodeId.from_string(request["kind"])
         found = await node.read_event_history(begin, end, evtypes=kind)
         return {"events": [{name: plain(getattr(event, field, None)) for name, field in FIELDS.items()} for event in found]}
 

@@ -225,13 +225,13 @@ function handlers(session) {
       const values = found.historyData?.dataValues ?? [];
       return { values: values.map((one) => [one.sourceTimestamp.getTime(), value(one.value)]) };
     },
-    past: async ({ node: nodeId, from_ms: from, to_ms: to }) => {
+    past: async ({ node: nodeId, from_ms: from, to_ms: to, kind }) => {
       const names = ["EventId", "Time", "Message", "ActiveState.Id"];
       const historyReadDetails = new ReadEventDetails({
         startTime: new Date(from),
         endTime: new Date(to),
         numValuesPerNode: 0,
-        filter: constructEventFilter(names, ofType("AlarmConditionType")),
+        filter: constructEventFilter(names, ofType(kind)),
       });
       const nodesToRead = [{ nodeId }];
       const asked = { historyReadDetails, nodesToRead, timestampsToReturn: TimestampsToReturn.Both };

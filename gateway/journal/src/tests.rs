@@ -58,6 +58,7 @@ fn body(seed: u64) -> RecordBody {
             frame: Lsn(seed),
             verdicts: vec![],
             transitions: vec![AlarmState { key: ConditionKey::new("a", "b", "c"), state: vec![1, 2, 3] }],
+            events: vec![],
         }),
         _ => RecordBody::Data(frame(usize::try_from(seed % 40).unwrap(), seed)),
     }

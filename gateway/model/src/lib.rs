@@ -9,6 +9,7 @@ mod frame;
 mod ids;
 mod maintenance;
 mod plain;
+mod plain_event;
 mod quality;
 mod record;
 mod sample;
@@ -16,6 +17,7 @@ mod summary;
 mod time;
 mod verdict;
 mod weight;
+mod written;
 
 pub use binding::{Batch, BatchGap, SignalInfo};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -24,6 +26,7 @@ pub use frame::{Copied, Frame, Gap, GapCause, Rows, RowsError};
 pub use ids::{ConditionKey, KeyError, Kind, Lsn, SignalId};
 pub use maintenance::{Maintained, PlannedMaintenance};
 pub use plain::{is_one_plain_line, plain, plain_lines};
+pub use plain_event::PlainEvent;
 pub use quality::{Quality, StatusCode};
 pub use record::{
     AlarmCommand, AlarmState, CommandKind, Control, Decided, DetectorOrigin, Fill, Phase, Record, RecordBody,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConditionKey, Frame, Instant, Lsn, SignalId, StatusCode, Verdict};
+use crate::{ConditionKey, Frame, Instant, Lsn, PlainEvent, SignalId, StatusCode, Verdict};
 
 /// One record of the log and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,8 @@ pub struct Record {
 }
 
 /// What a record says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "crate::written::Read")]
 pub enum RecordBody {
     /// Samples.
     Data(Frame),
@@ -44,6 +45,8 @@ pub struct Decided {
     pub verdicts: Vec<Verdict>,
     /// The states of the conditions that changed. Empty while the detector is in shadow.
     pub transitions: Vec<AlarmState>,
+    /// What of it was told and is no alarm, in order. Empty while the detector is in shadow.
+    pub events: Vec<PlainEvent>,
 }
 
 /// A condition's whole state after a transition, encoded by the alarm engine.

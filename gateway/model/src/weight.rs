@@ -4,7 +4,8 @@
 //! spare room. Knows nothing of how records are stored.
 
 use crate::{
-    AlarmState, Control, Frame, Gap, Instant, Quality, Record, RecordBody, Rows, SignalId, StatusCode, Verdict,
+    AlarmState, Control, Frame, Gap, Instant, PlainEvent, Quality, Record, RecordBody, Rows, SignalId, StatusCode,
+    Verdict,
 };
 
 /// What a row takes in the five columns that every row has.
@@ -47,7 +48,8 @@ impl RecordBody {
             Self::Control(control) => control.weight(),
             Self::Decided(decided) => {
                 let verdicts: usize = decided.verdicts.iter().map(Verdict::weight).sum();
-                decided.binding.len() + verdicts + weight_of(&decided.transitions)
+                let events: usize = decided.events.iter().map(PlainEvent::weight).sum();
+                decided.binding.len() + verdicts + weight_of(&decided.transitions) + events
             }
             Self::Commanded { command, transitions } => {
                 let comment = command.comment.as_ref().map_or(0, |(locale, text)| locale.len() + text.len());
@@ -123,7 +125,7 @@ mod tests {
             evidence: vec![Finding { signal: 0, observed: 0.0, low: None, high: None, share: 1.0 }; 1000],
         };
         let decided = |verdicts, transitions| {
-            RecordBody::Decided(Decided { binding: "hot".into(), frame: Lsn(1), verdicts, transitions })
+            RecordBody::Decided(Decided { binding: "hot".into(), frame: Lsn(1), verdicts, transitions, events: vec![] })
         };
         let command = AlarmCommand {
             key: ConditionKey::new("a", "b", ""),

@@ -10,15 +10,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, RefusedCommand, Transition};
 use watchfire_model::{
-    AlarmState, Clock, CommandKind, ConditionKey, Decided, Instant, Level, Lsn, RecordBody, Verdict,
+    AlarmState, Clock, CommandKind, ConditionKey, Decided, Instant, Level, Lsn, PlainEvent, RecordBody, Verdict,
 };
 
 use crate::budget::{self, Budgets};
+use crate::late::late_binding;
 use crate::maintenance::Reminders;
 use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
 use crate::over;
-use crate::{AlarmFigures, CommandRequest, Log, OWN_BINDING, OwnConditions, PlainEvent, PortError, Stats, Surface};
+use crate::{AlarmFigures, CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
 
 /// Transitions in one record of the gateway's own: a lost source may concern tens of thousands.
 const TRANSITIONS_MAX: usize = 1000;
@@ -198,8 +199,16 @@ impl Annunciator {
                     transitions.extend(self.engine.apply(&key, frame, finding, now));
                 }
                 transitions.extend(self.engine.hand_on(frame, now));
-                let ready = self.decide(binding.to_string(), frame, verdicts, transitions).await?;
-                Ok(ready.map(|ready| Unpublished { events, ..ready }))
+                self.decide(binding.to_string(), frame, verdicts, transitions, events).await
+            }
+            Notice::FoundLate { binding, frame, verdicts, mut events } => {
+                let binding = late_binding(&binding);
+                if self.decided.get(&binding).is_some_and(|last| frame <= *last) {
+                    return Ok(None);
+                }
+                let told = |event: &PlainEvent| self.engine.state(&event.key).is_none_or(|state| state.enabled.value);
+                events.retain(told);
+                self.decide(binding, frame, verdicts, Vec::new(), events).await
             }
             Notice::Own { cause, now, key, finding, change } => {
                 let mut transitions = self.engine.apply(&key, cause, finding, now);
@@ -266,7 +275,7 @@ impl Annunciator {
         while !transitions.is_empty() {
             let rest = transitions.split_off(transitions.len().min(TRANSITIONS_MAX));
             let some = std::mem::replace(&mut transitions, rest);
-            let Some(more) = self.decide(OWN_BINDING.to_owned(), cause, Vec::new(), some).await? else {
+            let Some(more) = self.decide(OWN_BINDING.to_owned(), cause, Vec::new(), some, Vec::new()).await? else {
                 continue;
             };
             match &mut ready {
@@ -294,15 +303,17 @@ impl Annunciator {
         frame: Lsn,
         verdicts: Vec<Verdict>,
         transitions: Vec<Transition>,
+        events: Vec<PlainEvent>,
     ) -> Result<Option<Unpublished>, PortError> {
-        if verdicts.is_empty() && transitions.is_empty() {
+        if verdicts.is_empty() && transitions.is_empty() && events.is_empty() {
             return Ok(None);
         }
         self.decided.insert(binding.clone(), frame);
-        let decided = Decided { binding, frame, verdicts, transitions: states(&transitions) };
+        let told = events.clone();
+        let decided = Decided { binding, frame, verdicts, transitions: states(&transitions), events: told };
         let record = self.log.put(RecordBody::Decided(decided)).await?;
         self.count(&transitions, record.lsn);
-        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, events: Vec::new(), answer: None }))
+        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, events, answer: None }))
     }
 
     async fn command(&mut self, request: CommandRequest) -> Result<Option<Unpublished>, PortError> {

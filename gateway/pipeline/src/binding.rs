@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Evidence, Finding, Group, Rules};
 use watchfire_model::{
-    AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Instant, Level, Limits, Lsn, Maintained,
+    AlarmSettings, Batch, ConditionKey, ConditionSpec, Frame, Instant, Level, Limits, Lsn, Maintained, PlainEvent,
     PlannedMaintenance, Scope, Severity, SignalId, SignalInfo, StatusCode, Verdict,
 };
 
 use crate::budget::LEARNED_MAX;
+use crate::plain_event::plain_event;
 use crate::settings::{settings_of, settings_of_one};
-use crate::{BindingSpec, DetectorIdentity, PlainEvent};
+use crate::{BindingSpec, DetectorIdentity};
 
 /// What a detector's verdicts lead to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -332,7 +333,7 @@ impl Conditions {
         for (number, verdict) in (0..).zip(verdicts) {
             let Some((key, finding)) = self.finding(verdict) else { continue };
             match self.plain.get(&key) {
-                Some(def) => events.extend(PlainEvent::of(def, finding, (frame, number, now))),
+                Some(def) => events.extend(plain_event(def, finding, (frame, number, now))),
                 None => findings.push((key, finding)),
             }
         }

@@ -12,10 +12,11 @@ use tokio::task::JoinError;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use watchfire_model::{Control, DetectorOrigin, Frame, Lsn, Phase, Record, RecordBody};
+use watchfire_model::{Control, DetectorOrigin, Frame, Gap, Lsn, Phase, Record, RecordBody, SignalId, SourceState};
 
 use crate::binding::{Conditions, Indexes, begun_with};
 use crate::compare::Progress;
+use crate::late::{Late, News, is_of_a_source};
 use crate::log::Cursor;
 use crate::notices::Notice;
 use crate::supervise::{Detection, Ended};
@@ -46,6 +47,10 @@ struct Running {
     /// Where the log ended when this life began. From there on what the detector says is news, and its levels are how
     /// its conditions stand; `None` once that was told.
     catching_up: Option<Lsn>,
+    /// What judges what came late; only where anything is announced.
+    late: Option<Late>,
+    /// The state it went on from, until it is known whether anything is missing since then.
+    before: Option<Checkpoint>,
 }
 
 /// A checkpoint on its way to the disk, while judging goes on; answers the frame it stands for, if it was saved.
@@ -179,7 +184,11 @@ impl Run {
         let progress = self.detection.progress(&spec.name);
         progress.began(&conditions, seen);
         let catching_up = Some(started);
-        let mut running = Running { judge, cursor, conditions, indexes, progress, seen, saved: Lsn(0), catching_up };
+        let announces = self.plan.mode == Mode::Live && self.plan.beside.is_none();
+        let late = announces.then(|| Late::start(&self.detection, &self.plan));
+        let before = saved.filter(|saved| late.is_some() && origin == DetectorOrigin::Checkpoint(saved.frame));
+        let mut running =
+            Running { judge, cursor, conditions, indexes, progress, seen, saved: Lsn(0), catching_up, late, before };
         if !matches!(origin, DetectorOrigin::Checkpoint(_)) {
             // From here a kill before the first regular checkpoint can be made good by replaying the log.
             let header = self.header(&running, origin)?;
@@ -221,6 +230,7 @@ impl Run {
     }
 
     async fn record(&self, running: &mut Running, record: &Record) -> Result<(), Ended> {
+        self.missing(running, record).await?;
         match &record.body {
             RecordBody::Data(_) if self.skips.contains(&record.lsn) => running.judge.skip(),
             RecordBody::Data(frame) => {
@@ -254,6 +264,37 @@ impl Run {
         {
             running.catching_up = None;
             self.caught_up(running, started).await;
+        }
+        Ok(())
+    }
+
+    /// Tells of what is missing, and how the detector stood before: at the loss of a source, or where it began.
+    async fn missing(&self, running: &mut Running, record: &Record) -> Result<(), Ended> {
+        let Some(late) = &running.late else { return Ok(()) };
+        let is_own = |signal: Option<SignalId>| signal.is_some_and(|signal| running.indexes.of(signal).is_some());
+        match &record.body {
+            RecordBody::Data(frame) => {
+                let own = |gap: &Gap| is_own(gap.signal) && is_of_a_source(gap.signal, gap.cause);
+                if frame.gaps.iter().any(own) {
+                    if let Some(before) = running.before.take() {
+                        late.tell(News::Before(before));
+                    }
+                    late.tell(News::Missing);
+                }
+            }
+            RecordBody::Control(Control::Filled { fills, .. }) => {
+                if fills.iter().any(|fill| is_own(Some(fill.signal))) {
+                    late.tell(News::Filled);
+                }
+            }
+            RecordBody::Control(Control::Source { source, state: SourceState::Down, .. })
+                if running.catching_up.is_none() && self.plan.sources.iter().any(|own| **own == **source) =>
+            {
+                let state = running.judge.save(&self.plan.kept_as, running.seen).await.map_err(Ended::Save)?;
+                running.before = None;
+                late.tell(News::Before(state));
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -363,7 +404,7 @@ fn first_checkpoint(name: &str) -> Duration {
 
 /// Saves once everything it rests on and everything it led to is durable: a state must never know more than the log,
 /// or a level that it remembers as told would never be told. `None` when the gateway is stopping.
-async fn save(detection: Arc<Detection>, checkpoint: Checkpoint) -> Result<Option<Lsn>, CursorError> {
+pub(crate) async fn save(detection: Arc<Detection>, checkpoint: Checkpoint) -> Result<Option<Lsn>, CursorError> {
     let log = detection.log.clone();
     let (answer, told) = oneshot::channel();
     detection.notices.send(Notice::Settled(answer)).await;

@@ -131,6 +131,7 @@ impl Gateway {
         let watching_damage = AbortOnDropHandle::new(tokio::spawn(watching));
         let keeping = crate::figures::run(self.figures.clone(), self.log.clone(), self.clock.clone());
         let keeping_figures = AbortOnDropHandle::new(tokio::spawn(keeping));
+        let judged_late = recovered.decided.clone();
         let annunciator = Annunciator {
             engine: recovered.engine,
             decided: recovered.decided,
@@ -150,6 +151,7 @@ impl Gateway {
             notices: notices.clone(),
             clock: self.clock.clone(),
             stats: self.stats.clone(),
+            judged_late,
             progress: Mutex::default(),
         };
         let ChangeRequests { detectors: detector_changes, sources: mut source_changes } = self.changes;

@@ -311,6 +311,11 @@ impl Judge {
         })
     }
 
+    /// The time of the last batch, up to which its state knows; `None` of one that was given none.
+    pub(crate) fn known_until(&self) -> Option<Instant> {
+        Some(self.host.last_now).filter(|now| *now != Instant::default())
+    }
+
     /// Whether what it does not list as standing does not stand: it knows all that it ever told, and can judge.
     pub(crate) fn knows_what_stands(&self) -> bool {
         self.knows_levels && self.host.phase != Some(Phase::Learning)

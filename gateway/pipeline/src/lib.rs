@@ -20,6 +20,8 @@ mod import;
 mod ingest;
 mod inlet;
 mod judge;
+mod late;
+mod late_findings;
 mod latest;
 mod learned;
 mod log;
@@ -67,9 +69,8 @@ pub use learned::{Learned, LearnedError, forget, learned};
 pub use log::{Cursor, CursorError, Log, read_stores};
 pub use notices::{NoticeReceiver, Notices};
 pub use own::{OWN_BINDING, OwnConditions};
-pub use past::{Past, PastPlace, PastWanted, past};
+pub use past::{Past, PastEvent, PastPlace, PastWanted, past};
 pub use place::place_at;
-pub use plain_event::PlainEvent;
 pub use ports::{
     BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity, Disk, Encoded,
     Ends, Gaps, History, Journal, JournalSync, ModelFile, Page, PortError, Quota, RecordReader, RecordRun, Room,

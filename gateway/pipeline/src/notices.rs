@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use watchfire_alarms::{ConditionDef, Finding};
-use watchfire_model::{ConditionKey, Instant, Level, Lsn, SourceState, StatusCode, Verdict};
+use watchfire_model::{ConditionKey, Instant, Level, Lsn, PlainEvent, SourceState, StatusCode, Verdict};
 
-use crate::{OwnConditions, PlainEvent, Stats};
+use crate::{OwnConditions, Stats};
 
 /// Messages that may wait for the annunciator; more makes detectors wait, and ingestion only when it has to tell of a
 /// source that came or went.
@@ -31,6 +31,17 @@ pub(crate) enum Notice {
         /// The same for the engine; empty while the detector is in shadow.
         findings: Vec<(ConditionKey, Finding)>,
         /// What of it is no alarm; empty while the detector is in shadow.
+        events: Vec<PlainEvent>,
+    },
+    /// What was found in values that came late.
+    FoundLate {
+        /// The binding.
+        binding: String,
+        /// The last frame that told of what was missing.
+        frame: Lsn,
+        /// What was found first of each.
+        verdicts: Vec<Verdict>,
+        /// The same as it is told.
         events: Vec<PlainEvent>,
     },
     /// Asks how far the log reaches once everything told before is in it.

@@ -1,11 +1,11 @@
-//! What became of alarms in the past: the states that events told of, whichever store holds them now. What they mean to a
+//! What was told in the past: the states of alarms that events told of, and findings that are no alarms, whichever store holds them now. What they mean to a
 //! client is not known here.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use watchfire_alarms::ConditionState;
-use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, RecordBody};
+use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, PlainEvent, Record, RecordBody};
 
 use crate::{CursorError, Log, PortError, place_at};
 
@@ -27,15 +27,33 @@ pub struct PastPlace {
     pub at: u32,
 }
 
-/// An event of an alarm, as it was told.
+/// An event, as it was told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Past {
     /// Where it stands.
     pub place: PastPlace,
-    /// The condition.
-    pub key: ConditionKey,
-    /// What the event told: the state of the condition or of a branch.
-    pub state: ConditionState,
+    /// What it told.
+    pub event: PastEvent,
+}
+
+/// What an event told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PastEvent {
+    /// Of an alarm: how the condition or a branch of it stood.
+    Alarm(ConditionKey, Box<ConditionState>),
+    /// Of a finding that is no alarm.
+    Plain(PlainEvent),
+}
+
+impl PastEvent {
+    /// The time at the process.
+    #[must_use]
+    pub fn time(&self) -> Instant {
+        match self {
+            Self::Alarm(_, state) => state.time,
+            Self::Plain(event) => event.at,
+        }
+    }
 }
 
 /// Which events.
@@ -55,7 +73,7 @@ impl PastWanted {
     /// Whether this one is wanted: by its time, and by where it stands.
     fn wants(&self, past: &Past) -> bool {
         let on = self.begin.is_none_or(|begin| if self.backwards { past.place <= begin } else { past.place >= begin });
-        on && (self.from..self.to).contains(&past.state.time)
+        on && (self.from..self.to).contains(&past.event.time())
     }
 }
 
@@ -170,20 +188,27 @@ pub(crate) fn states_of(record: &Record) -> &[AlarmState] {
     }
 }
 
+fn events_of(record: &Record) -> &[PlainEvent] {
+    if let RecordBody::Decided(decided) = &record.body { &decided.events } else { &[] }
+}
+
 fn decode(record: &Record, of: &AlarmState) -> Result<ConditionState, CursorError> {
     ConditionState::decode(of.key.as_str(), &of.state).map_err(|error| {
         PortError::Damaged { what: format!("record {}", record.lsn), detail: error.to_string() }.into()
     })
 }
 
-/// When the gateway knew the first thing that a record tells; `None` where it tells of no alarm.
+/// When the gateway knew the first thing that a record tells; `None` where it tells nothing.
 fn known_at(record: &Record) -> Result<Option<Instant>, CursorError> {
-    states_of(record).first().map(|of| decode(record, of).map(|state| state.receive_time)).transpose()
+    match (states_of(record).first(), events_of(record).first()) {
+        (Some(of), _) => decode(record, of).map(|state| Some(state.receive_time)),
+        (None, event) => Ok(event.map(|event| event.receive_time)),
+    }
 }
 
 /// The events of a record.
 fn told_by(record: &Record) -> Result<Vec<Past>, CursorError> {
-    let mut told = Vec::new();
+    let mut told: Vec<PastEvent> = Vec::new();
     let command_at = match &record.body {
         RecordBody::Commanded { command, .. } => Some(command.at),
         _ => None,
@@ -200,10 +225,11 @@ fn told_by(record: &Record) -> Result<Vec<Past>, CursorError> {
         };
         // A branch is told before the condition that it is of.
         let (branches, main) = (state.branches.iter().filter(|branch| is_new(branch)), is_new(&state));
-        for state in branches.cloned().chain(main.then(|| state.clone())) {
-            let place = PastPlace { lsn: record.lsn, at: u32::try_from(told.len()).unwrap_or(u32::MAX) };
-            told.push(Past { place, key: of.key.clone(), state });
-        }
+        let all = branches.chain(main.then_some(&state)).cloned();
+        told.extend(all.map(|state| PastEvent::Alarm(of.key.clone(), Box::new(state))));
     }
-    Ok(told)
+    // As they are told: after the alarms of the same record.
+    told.extend(events_of(record).iter().cloned().map(PastEvent::Plain));
+    let placed = (0..).zip(told).map(|(at, event)| Past { place: PastPlace { lsn: record.lsn, at }, event });
+    Ok(placed.collect())
 }

@@ -61,7 +61,7 @@ pub trait Recorded: Send + Sync {
     /// When a store fails.
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError>;
 
-    /// The events of alarms that were told. Blocks; costs as [`past`].
+    /// The events that were told. Blocks; costs as [`past`].
     ///
     /// # Errors
     /// When a store fails.

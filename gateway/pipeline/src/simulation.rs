@@ -5,6 +5,7 @@ mod changes;
 mod events;
 mod figures;
 mod kills;
+mod late;
 mod learners;
 mod memory;
 mod modes;

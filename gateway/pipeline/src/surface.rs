@@ -3,9 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 use watchfire_alarms::RefusedCommand;
 pub use watchfire_alarms::Transition as ConditionView;
-use watchfire_model::AlarmCommand;
-
-use crate::PlainEvent;
+use watchfire_model::{AlarmCommand, PlainEvent};
 
 /// Commands that may wait; more are refused as "busy".
 const COMMANDS_MAX: usize = 1024;

@@ -1,20 +1,21 @@
-//! HistoryRead of events (OPC 10000-11 §6.5.2): what alarms told in the past, seen at a notifier as it would have been
-//! seen then, with the filters of an event item. What is read here is known in the pipeline's `past`.
+//! HistoryRead of events (OPC 10000-11 §6.5.2): what alarms told in the past, and findings that are no alarms, seen at a
+//! notifier as it would have been seen then, with the filters of an event item. What is read here is known in the pipeline's `past`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use opcua::nodes::{DefaultTypeTree, ParsedEventFilter};
+use opcua::nodes::{DefaultTypeTree, Event, ParsedEventFilter};
 use opcua::server::ContinuationPoint;
 use opcua::server::node_manager::HistoryNode;
 use opcua::sync::RwLock;
 use opcua::types::{DateTime, EventFieldList, HistoryEvent, HistoryEventFieldList, ReadEventDetails, StatusCode};
 use watchfire_model::Instant;
-use watchfire_pipeline::{Past, PastWanted};
+use watchfire_pipeline::{Past, PastEvent, PastWanted};
 use watchfire_ua::instant_from_date_time;
 
 use crate::event::ConditionEvent;
 use crate::history::off_the_runtime;
+use crate::plain_events::{Told, seen_at};
 use crate::shared::Shared;
 
 /// Events that one answer holds for one node; the client asks on for more.
@@ -120,19 +121,26 @@ impl Reading {
             return ControlFlow::Break(());
         }
         self.looked_at += 1;
-        let condition = {
+        let (event, notifiers): (Box<dyn Event>, Vec<String>) = {
             let space = self.shared.space.read();
-            let condition = match space.condition(past.key.as_str()) {
-                Some(condition) => condition.at(&space, past.state),
-                None => space.gone(&past.key, past.state),
-            };
-            if self.notifier.as_ref().is_some_and(|notifier| !space.notifiers_of(&condition).contains(notifier)) {
-                return ControlFlow::Continue(());
+            match past.event {
+                PastEvent::Alarm(key, state) => {
+                    let condition = match space.condition(key.as_str()) {
+                        Some(condition) => condition.at(&space, *state),
+                        None => space.gone(&key, *state),
+                    };
+                    let notifiers = space.notifiers_of(&condition);
+                    (Box::new(ConditionEvent::new(condition)), notifiers)
+                }
+                PastEvent::Plain(event) => {
+                    let notifiers = seen_at(&space, &event);
+                    (Box::new(Told::new(event)), notifiers)
+                }
             }
-            condition
         };
-        let event = ConditionEvent::new(condition);
-        if let Some(EventFieldList { event_fields, .. }) = self.filter.evaluate(&event, 0, &*self.types.read()) {
+        if self.notifier.as_ref().is_none_or(|notifier| notifiers.contains(notifier))
+            && let Some(EventFieldList { event_fields, .. }) = self.filter.evaluate(&*event, 0, &*self.types.read())
+        {
             self.found.push(HistoryEventFieldList { event_fields });
         }
         ControlFlow::Continue(())

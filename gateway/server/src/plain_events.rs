@@ -9,11 +9,12 @@ use opcua::types::event_field::EventField;
 use opcua::types::{
     AttributeId, ByteString, DateTime, NodeId, NumericRange, ObjectId, ObjectTypeId, QualifiedName, UAString, Variant,
 };
-use watchfire_pipeline::PlainEvent;
+use watchfire_model::PlainEvent;
 use watchfire_ua::date_time_from_instant;
 
 use crate::event::within;
 use crate::names::{AREA, DETECTOR, SIGNAL, own, text};
+use crate::space::Space;
 use crate::teller::{CHUNK, Teller};
 
 /// Events that may wait.
@@ -57,12 +58,9 @@ impl Teller {
         let _in_order = self.shared.telling.lock();
         let told: Vec<(Told, Vec<String>)> = {
             let space = self.shared.space.read();
-            let notifiers = |event: &PlainEvent| {
-                space.path_of(&event.def.area).iter().map(|path| format!("{AREA}{path}")).collect()
-            };
             events
                 .into_iter()
-                .map(|event| (notifiers(&event), event))
+                .map(|event| (seen_at(&space, &event), event))
                 .map(|(at, event)| (Told::new(event), at))
                 .collect()
         };
@@ -77,26 +75,31 @@ impl Teller {
     }
 }
 
+/// The areas at which such an event is seen.
+pub(crate) fn seen_at(space: &Space, event: &PlainEvent) -> Vec<String> {
+    space.path_of(&event.area).iter().map(|path| format!("{AREA}{path}")).collect()
+}
+
 /// Such an event.
 #[derive(Debug)]
-struct Told {
+pub(crate) struct Told {
     event: PlainEvent,
     kind: NodeId,
     time: DateTime,
 }
 
 impl Told {
-    fn new(event: PlainEvent) -> Self {
+    pub(crate) fn new(event: PlainEvent) -> Self {
         let time = date_time_from_instant(event.at).0;
         Self { event, kind: ObjectTypeId::BaseEventType.into(), time }
     }
 
     /// The signal that it is about, or else its detector.
     fn source_id(&self) -> NodeId {
-        let def = &self.event.def;
-        match def.signal {
-            Some(_) => own(&format!("{SIGNAL}{}", def.source_name)),
-            None => own(&format!("{DETECTOR}{}", def.key.binding())),
+        let event = &self.event;
+        match event.signal {
+            Some(_) => own(&format!("{SIGNAL}{}", event.source_name)),
+            None => own(&format!("{DETECTOR}{}", event.key.binding())),
         }
     }
 }
@@ -109,14 +112,14 @@ impl EventField for Told {
         }
         let event = &self.event;
         let value: Variant = match name.name.as_ref() {
-            "EventId" => ByteString::from(event.event_id.bytes().to_vec()).into(),
+            "EventId" => ByteString::from(event.event_id.to_vec()).into(),
             "EventType" => self.kind.clone().into(),
             "SourceNode" => self.source_id().into(),
-            "SourceName" => UAString::from(event.def.source_name.as_ref()).into(),
+            "SourceName" => UAString::from(event.source_name.as_str()).into(),
             "Time" => self.time.into(),
             "ReceiveTime" => date_time_from_instant(event.receive_time).0.into(),
             "Message" => text(&event.message).into(),
-            "Severity" => event.def.severity.get().into(),
+            "Severity" => event.severity.get().into(),
             _ => Variant::Empty,
         };
         within(value, range)

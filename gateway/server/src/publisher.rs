@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use opcua::sync::Mutex;
 use tokio::sync::Notify;
 use watchfire_model::ConditionKey;
-use watchfire_pipeline::{ConditionView, PlainEvent, Surface};
+use watchfire_model::PlainEvent;
+use watchfire_pipeline::{ConditionView, Surface};
 
 use crate::plain_events::PlainEvents;
 use crate::teller::{CHUNK, Teller};

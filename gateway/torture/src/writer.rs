@@ -36,6 +36,7 @@ pub fn body(lsn: u64) -> RecordBody {
             frame: Lsn(lsn),
             verdicts: Vec::new(),
             transitions: vec![state(lsn)],
+            events: Vec::new(),
         }),
         5 => {
             let command = AlarmCommand {

@@ -1,8 +1,8 @@
 //! Records for tests, from a seed, and what they must look like when they are read back.
 
 use watchfire_model::{
-    AlarmState, ConditionKey, Control, Decided, Fill, Frame, Gap, GapCause, Instant, Lsn, Phase, Quality, Record,
-    RecordBody, Rows, SignalId, StatusCode,
+    AlarmState, ConditionKey, Control, Decided, Fill, Frame, Gap, GapCause, Instant, Lsn, Phase, PlainEvent, Quality,
+    Record, RecordBody, Rows, Severity, SignalId, StatusCode,
 };
 use watchfire_pipeline::{History, PortError, RecordReader, Wanted};
 
@@ -79,6 +79,23 @@ fn state(dice: &mut Dice) -> AlarmState {
     AlarmState { key: ConditionKey::new("hot", "high", &format!("s/{}", dice.roll(3))), state: vec![byte; long] }
 }
 
+/// What was told at some places.
+fn events(lsn: u64) -> Vec<PlainEvent> {
+    let at = Instant::from_s(START_S);
+    let event = PlainEvent {
+        key: ConditionKey::new("hot", "odd", ""),
+        event_id: [7; 16],
+        area: "Hall".to_owned(),
+        source_name: "hot".to_owned(),
+        signal: None,
+        severity: Severity::clamped(300),
+        message: "odd".repeat(usize::try_from(lsn % 50).unwrap()),
+        at,
+        receive_time: at,
+    };
+    if lsn.is_multiple_of(3) { vec![event] } else { Vec::new() }
+}
+
 /// `count` records from the first on, frames about `step_s` apart; the same seed gives the same beginning.
 pub fn records(seed: u64, count: u64, step_s: i64) -> Vec<Record> {
     let mut dice = Dice(seed);
@@ -98,6 +115,7 @@ pub fn records(seed: u64, count: u64, step_s: i64) -> Vec<Record> {
             frame: Lsn(lsn),
             verdicts: vec![],
             transitions: vec![state(&mut dice), state(&mut dice)],
+            events: events(lsn),
         }),
         _ => {
             now = Instant::from_ns(now.ns().wrapping_add(step_s.wrapping_mul(1_000_000_000)).wrapping_add(1));

@@ -66,14 +66,14 @@ impl MemoryJournal {
         states
     }
 
-    /// Why anything was found, of every verdict that is durable.
-    pub fn durable_verdicts(&self) -> BTreeSet<String> {
+    /// The EventIds of what is no alarm and durable.
+    pub fn durable_events(&self) -> BTreeSet<[u8; 16]> {
         let inner = self.0.lock();
-        let verdicts = inner.records[..inner.durable].iter().filter_map(|record| match &record.body {
-            RecordBody::Decided(decided) => Some(&decided.verdicts),
+        let events = inner.records[..inner.durable].iter().filter_map(|record| match &record.body {
+            RecordBody::Decided(decided) => Some(&decided.events),
             _ => None,
         });
-        verdicts.flatten().map(|verdict| verdict.why.clone()).collect()
+        events.flatten().map(|event| event.event_id).collect()
     }
 }
 

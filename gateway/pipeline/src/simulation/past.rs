@@ -7,9 +7,16 @@ use rand::{Rng, SeedableRng};
 use watchfire_model::{CommandKind, Instant};
 
 use super::rig::{Rig, Site};
-use crate::{Past, PastPlace, PastWanted, past};
+use crate::{Past, PastEvent, PastPlace, PastWanted, past};
 
 const ALL: PastWanted = PastWanted { from: Instant::MIN, to: Instant::MAX, backwards: false, begin: None };
+
+fn id_of(past: &Past) -> (String, [u8; 16]) {
+    match &past.event {
+        PastEvent::Alarm(key, state) => (key.as_str().to_owned(), *state.event_id(key).bytes()),
+        PastEvent::Plain(event) => (event.key.as_str().to_owned(), event.event_id),
+    }
+}
 
 fn found(site: &Site, wanted: PastWanted, most: usize) -> Vec<Past> {
     let mut found = Vec::new();
@@ -52,10 +59,7 @@ async fn every_event_that_was_told_is_found_again_once_and_in_its_order() {
                 site.seal_some(site.journal.records().len() / 2);
             }
             let again = found(&site, ALL, usize::MAX);
-            let ids: Vec<_> = again
-                .iter()
-                .map(|past| (past.key.as_str().to_owned(), *past.state.event_id(&past.key).bytes()))
-                .collect();
+            let ids: Vec<_> = again.iter().map(id_of).collect();
             assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "seed {seed}: one is found twice");
             assert_eq!(ids, told, "seed {seed}, life {life}");
             assert!(again.is_sorted_by_key(|past| past.place));
@@ -72,8 +76,8 @@ async fn pages_go_on_where_they_ended_in_either_direction_and_within_the_time_th
     site.seal_some(site.journal.records().len() / 2);
     live(&site, &mut random).await;
     let all = found(&site, ALL, usize::MAX);
-    let (from, to) = (all[all.len() / 4].state.time, all[all.len() * 3 / 4].state.time);
-    let within: Vec<&Past> = all.iter().filter(|past| (from..to).contains(&past.state.time)).collect();
+    let (from, to) = (all[all.len() / 4].event.time(), all[all.len() * 3 / 4].event.time());
+    let within: Vec<&Past> = all.iter().filter(|past| (from..to).contains(&past.event.time())).collect();
     assert!(within.len() > 10 && within.len() < all.len() - 10);
     for backwards in [false, true] {
         let mut pages: Vec<Past> = Vec::new();

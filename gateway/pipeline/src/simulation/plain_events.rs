@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use watchfire_alarms::Window;
-use watchfire_model::{AlarmSettings, RecordBody};
+use watchfire_model::{AlarmSettings, Instant, RecordBody};
 
 use super::rig::{Rig, Site, plan};
-use crate::{BindingPlan, Change, Mode};
+use crate::{BindingPlan, Change, Mode, PastEvent, PastWanted, past};
 
 const ALARM: &str = "plain/high/s/0";
 const PLAIN: &str = "plain/high/s/1";
@@ -23,7 +23,7 @@ fn unsettled(mode: Mode) -> BindingPlan {
 }
 
 fn told(rig: &Rig) -> Vec<String> {
-    rig.plain_events().into_iter().filter(|event| event.def.key.as_str() == PLAIN).map(|event| event.message).collect()
+    rig.plain_events().into_iter().filter(|event| event.key.as_str() == PLAIN).map(|event| event.message).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,8 +38,8 @@ async fn what_has_no_response_is_told_as_an_event_and_is_no_alarm() {
     }
     let events = rig.plain_events();
     assert_eq!(told(&rig).len(), 2, "each time it is found, and not when it is over: {events:?}");
-    let event = events.iter().find(|event| event.def.key.as_str() == PLAIN).unwrap();
-    assert_eq!((&*event.def.source_name, &*event.def.area, event.def.severity.get()), ("s/1", "area", 500));
+    let event = events.iter().find(|event| event.key.as_str() == PLAIN).unwrap();
+    assert_eq!((&*event.source_name, &*event.area, event.severity.get()), ("s/1", "area", 500));
     assert!(event.at <= event.receive_time);
     let mut ids: Vec<_> = events.iter().map(|event| event.event_id).collect();
     ids.sort_unstable();
@@ -60,6 +60,14 @@ async fn what_has_no_response_is_told_as_an_event_and_is_no_alarm() {
         _ => None,
     });
     assert!(verdicts.flatten().any(|verdict| verdict.instance == 1), "it is on record");
+    let mut again = Vec::new();
+    let all = PastWanted { from: Instant::MIN, to: Instant::MAX, backwards: false, begin: None };
+    past(&site.log(), &all, &mut |past| {
+        again.extend(if let PastEvent::Plain(event) = past.event { Some(event) } else { None });
+        true
+    })
+    .unwrap();
+    assert_eq!(again, events, "what was told is read back");
     site.check();
     assert!(site.replay().await.is_same());
 }

@@ -11,16 +11,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_alarms::{ConditionState, EventId, RefusedCommand};
 use watchfire_model::{
-    AlarmCommand, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, Quality, Record, RecordBody,
-    Rows, SignalId, SignalInfo, SourceState, StatusCode,
+    AlarmCommand, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, PlainEvent, Quality, Record,
+    RecordBody, Rows, SignalId, SignalInfo, SourceState, StatusCode,
 };
 
 use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
 use super::plain::PlainFactory;
 use crate::{
     AlarmFigures, Arrival, BindingPlan, BindingSpec, Change, Changes, Commands, ConditionView, Gateway, GatewayError,
-    Inlet, Latest, Log, Mode, PlainEvent, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands,
-    replay, seal_all,
+    Inlet, Latest, Log, Mode, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands, replay,
+    seal_all,
 };
 
 /// What outlives a gateway: its stores and the world's clock.
@@ -187,8 +187,8 @@ impl Surface for Screen {
     }
 
     fn tell(&self, events: Vec<PlainEvent>) {
-        let durable = self.1.durable_verdicts();
-        assert!(events.iter().all(|event| durable.contains(&event.message)), "told before it was durable: {events:?}");
+        let durable = self.1.durable_events();
+        assert!(events.iter().all(|event| durable.contains(&event.event_id)), "told before it was durable: {events:?}");
         self.2.lock().extend(events);
     }
 }

@@ -9,8 +9,8 @@ use opcua::types::{
 };
 use std::time::Duration;
 use watchfire_alarms::Transition;
-use watchfire_model::{Instant, Lsn, Quality, Rows, SignalId};
-use watchfire_pipeline::{CursorError, Page, Past, PastPlace, PastWanted, Recorded, Traced};
+use watchfire_model::{Instant, Lsn, PlainEvent, Quality, Rows, SignalId};
+use watchfire_pipeline::{CursorError, Page, Past, PastEvent, PastPlace, PastWanted, Recorded, Traced};
 use watchfire_ua::date_time_from_instant;
 
 use super::client::Hmi;
@@ -34,11 +34,20 @@ impl Default for EverySecond {
 impl EverySecond {
     /// Records what events told, one a record.
     pub(super) fn record(&self, transitions: &[Transition]) {
-        let mut past = self.past.lock();
         for told in transitions.iter().filter(|transition| transition.notify) {
-            let place = PastPlace { lsn: Lsn(past.len() as u64 + 1), at: 0 };
-            past.push(Past { place, key: told.def.key.clone(), state: (**told.told()).clone() });
+            self.put(PastEvent::Alarm(told.def.key.clone(), Box::new((**told.told()).clone())));
         }
+    }
+
+    /// Records a finding that is no alarm.
+    pub(super) fn record_plain(&self, event: PlainEvent) {
+        self.put(PastEvent::Plain(event));
+    }
+
+    fn put(&self, event: PastEvent) {
+        let mut past = self.past.lock();
+        let place = PastPlace { lsn: Lsn(past.len() as u64 + 1), at: 0 };
+        past.push(Past { place, event });
     }
 }
 
@@ -53,7 +62,7 @@ impl Recorded for EverySecond {
             all.reverse();
         }
         let begin = wanted.begin.map_or(0, |begin| all.iter().position(|past| past.place == begin).unwrap());
-        let within = |past: &Past| (wanted.from..wanted.to).contains(&past.state.time);
+        let within = |past: &Past| (wanted.from..wanted.to).contains(&past.event.time());
         let _all_or_enough = all.into_iter().skip(begin).filter(within).all(take);
         Ok(())
     }

@@ -36,13 +36,13 @@ fn details(start: Option<u64>, end: Option<u64>, most: u32, filter: ContentFilte
     }
 }
 
-async fn read(hmi: &Hmi, node: NodeId, details: &ReadEventDetails, point: ByteString) -> HistoryReadResult {
+pub(super) async fn read(hmi: &Hmi, node: NodeId, details: &ReadEventDetails, point: ByteString) -> HistoryReadResult {
     let wanted = HistoryReadValueId { node_id: node, continuation_point: point, ..HistoryReadValueId::default() };
     let action = HistoryReadAction::ReadEventDetails(details.clone());
     hmi.session.history_read(action, TimestampsToReturn::Both, false, &[wanted]).await.unwrap().remove(0)
 }
 
-fn fields(result: &HistoryReadResult) -> Vec<Vec<Variant>> {
+pub(super) fn fields(result: &HistoryReadResult) -> Vec<Vec<Variant>> {
     let events = result.history_data.inner_as::<HistoryEvent>().and_then(|history| history.events.clone());
     events.unwrap_or_default().into_iter().map(|event| event.event_fields.unwrap_or_default()).collect()
 }

@@ -1,0 +1,203 @@
+//! What a source's own history gives of a time in which nobody listened is judged as well: an event of its time, once, and
+//! no alarm.
+
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use watchfire_model::{
+    AlarmSettings, CommandKind, ConditionKey, Control, Fill, Gap, GapCause, Instant, PlainEvent, Quality, RecordBody,
+    Rows, SignalId, SourceState, StatusCode,
+};
+
+use super::rig::{Rig, Site, plan};
+use crate::{Arrival, BindingPlan, Mode, PastEvent, PastWanted, past};
+
+const HIGH: &str = "plain/high/s/0";
+const SIGNAL: SignalId = SignalId(0);
+
+/// Values of a time that was missed, by the seconds after it began.
+const MISSED: [(u64, f64); 5] = [(5, 2.0), (10, 50.0), (20, 1.0), (30, 60.0), (42, 3.0)];
+
+fn after(since: Instant, s: u64) -> Instant {
+    since.plus(Duration::from_secs(s))
+}
+
+/// A minute without the source, from which it comes back; when that began.
+async fn outage(rig: &Rig, site: &Site) -> Instant {
+    rig.value(0, 1.0).await;
+    let since = site.now();
+    rig.wait_ms(1_000).await;
+    rig.source(SourceState::Down).await;
+    rig.wait_ms(59_000).await;
+    rig.source(SourceState::Up).await;
+    since
+}
+
+/// The word that values are missing since then.
+fn notice(rig: &Rig, since: Instant, cause: GapCause) -> Gap {
+    let gap = Gap { signal: Some(SIGNAL), since, until: after(since, 60), cause };
+    rig.hand_in(Arrival::Gaps(vec![gap]));
+    gap
+}
+
+/// What the source's history has of it.
+fn fill(rig: &Rig, gap: Gap, missed: &[(u64, f64)]) {
+    let mut rows = Rows::default();
+    for (s, value) in missed {
+        rows.push(SIGNAL, after(gap.since, *s), *value, StatusCode::GOOD, Quality::LATE, 0);
+    }
+    let values = u32::try_from(rows.len()).unwrap();
+    rig.hand_in(Arrival::Late(rows));
+    let fill = Fill { signal: SIGNAL, since: gap.since, until: gap.until, values, status: StatusCode::GOOD };
+    rig.hand_in(Arrival::Filled { source: "s".into(), fills: vec![fill] });
+}
+
+/// What is on record of findings that came late.
+fn on_record(site: &Site) -> Vec<PlainEvent> {
+    let mut found = Vec::new();
+    let all = PastWanted { from: Instant::MIN, to: Instant::MAX, backwards: false, begin: None };
+    past(&site.log(), &all, &mut |past| {
+        found.extend(if let PastEvent::Plain(event) = past.event { Some(event) } else { None });
+        true
+    })
+    .unwrap();
+    found.retain(|event| event.key.as_str() == HIGH);
+    found
+}
+
+fn times(events: &[PlainEvent]) -> Vec<Instant> {
+    events.iter().filter(|event| event.key.as_str() == HIGH).map(|event| event.at).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stood_while_nobody_listened_is_an_event_of_its_time_and_no_alarm() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let since = outage(&rig, &site).await;
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    rig.wait_ms(20).await;
+    rig.value(0, 4.0).await;
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(5_000).await;
+    let told = rig.plain_events();
+    assert_eq!(times(&told), [after(since, 10), after(since, 30)]);
+    let first = told.iter().find(|event| event.key.as_str() == HIGH).unwrap();
+    assert!(first.message.starts_with("found later, in values that were fetched for this time: 50"), "{first:?}");
+    assert!(first.receive_time > after(since, 60), "it is known when it was found");
+    assert_eq!(rig.state_of(HIGH).activations, 0, "it was no alarm");
+    rig.stop().await;
+    assert_eq!(times(&on_record(&site)), times(&told));
+    site.check();
+    assert!(site.replay().await.is_same());
+
+    let rig = Rig::start(&site).await;
+    rig.wait_ms(90_000).await;
+    assert_eq!(times(&rig.plain_events()), [], "it is told once");
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_still_holds_is_an_alarm_as_well_and_what_held_before_is_no_news() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 70.0).await;
+    rig.shown_active(HIGH).await;
+    let since = site.now();
+    rig.source(SourceState::Down).await;
+    rig.wait_ms(60_000).await;
+    rig.source(SourceState::Up).await;
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    rig.value(0, 80.0).await;
+    fill(&rig, gap, &[(5, 75.0), (20, 1.0), (30, 60.0)]);
+    rig.wait_ms(5_000).await;
+    assert_eq!(times(&rig.plain_events()), [after(since, 30)], "what stood before began before");
+    assert!(rig.state_of(HIGH).active.value);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_did_not_last_or_is_disabled_is_not_told() {
+    let mut slow: BindingPlan = plan(Mode::Live);
+    let settings = AlarmSettings { on_delay: Some(Duration::from_secs(11)), ..AlarmSettings::default() };
+    slow.spec.alarms.insert("high".into(), settings);
+    for (disabled, expected) in [(false, vec![30]), (true, vec![])] {
+        let site = Site::new();
+        let rig = Rig::start_with(&site, vec![slow.clone()]).await;
+        if disabled {
+            rig.command(&ConditionKey::parse(HIGH).unwrap(), CommandKind::Disable, &[]).await.unwrap();
+        }
+        let since = outage(&rig, &site).await;
+        let gap = notice(&rig, since, GapCause::SourceLost);
+        fill(&rig, gap, &MISSED);
+        rig.wait_ms(5_000).await;
+        let expected: Vec<_> = expected.into_iter().map(|s| after(since, s)).collect();
+        assert_eq!(times(&rig.plain_events()), expected, "disabled: {disabled}");
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_because_the_gateway_did_not_run_is_judged_too() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    // So long that it has saved its state.
+    rig.wait_ms(120_000).await;
+    rig.value(0, 1.0).await;
+    let since = site.now();
+    rig.wait_ms(200).await;
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    site.lose_what_is_not_durable();
+    let rig = Rig::start(&site).await;
+    rig.wait_ms(60_000).await;
+    let gap = notice(&rig, since, GapCause::NotRecorded);
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(5_000).await;
+    assert_eq!(times(&rig.plain_events()), [after(since, 10), after(since, 30)]);
+    rig.stop().await;
+    site.check();
+    assert!(site.replay().await.is_same());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_kill_at_any_moment_it_is_told_once_and_on_record_once() {
+    let mut random = SmallRng::seed_from_u64(3);
+    for round in 0..40 {
+        let site = Site::new();
+        let rig = Rig::start(&site).await;
+        let since = outage(&rig, &site).await;
+        let gap = notice(&rig, since, GapCause::SourceLost);
+        rig.wait_ms(random.random_range(0..300)).await;
+        fill(&rig, gap, &MISSED);
+        rig.wait_ms(random.random_range(0..2_500)).await;
+        let mut told = times(&rig.plain_events());
+        rig.kill();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        site.lose_what_is_not_durable();
+        if random.random_bool(0.3) {
+            site.seal();
+        }
+        let records = site.records();
+        let noticed =
+            records.iter().any(|record| matches!(&record.body, RecordBody::Data(frame) if !frame.gaps.is_empty()));
+        let filled = records.iter().any(|record| matches!(record.body, RecordBody::Control(Control::Filled { .. })));
+        let rig = Rig::start(&site).await;
+        // The source tells again what is not on record, and asks again for what it does not know to be filled.
+        if !noticed {
+            notice(&rig, since, GapCause::NotRecorded);
+        }
+        if !filled {
+            fill(&rig, gap, &MISSED);
+        }
+        rig.wait_ms(5_000).await;
+        told.extend(times(&rig.plain_events()));
+        rig.stop().await;
+        let expected = [after(since, 10), after(since, 30)];
+        assert_eq!(times(&on_record(&site)), expected, "round {round}");
+        assert!(told.is_empty() || told == expected, "round {round}: {told:?}");
+        site.check();
+    }
+}
