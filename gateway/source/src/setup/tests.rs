@@ -36,6 +36,8 @@ fn subscription() -> Subscription {
         streams: Vec::new(),
         items_max: 10,
         behind: Behind::default(),
+        is_plausible: true,
+        has_spoken: false,
     }
 }
 
