@@ -177,7 +177,7 @@ impl AlarmFigures {
     }
 
     /// All up to this change is kept.
-    pub fn is_kept(&self, change: u64) {
+    pub fn kept_up_to(&self, change: u64) {
         self.kept.send_replace(change);
     }
 
@@ -235,7 +235,7 @@ impl AlarmFigures {
             let _saving = figures.saving.lock();
             if *figures.kept.borrow() < change {
                 log.history().save_checkpoint(&checkpoint)?;
-                figures.is_kept(change);
+                figures.kept_up_to(change);
             }
             Ok(())
         });

@@ -7,7 +7,7 @@ use watchfire_alarms::Window;
 use watchfire_model::{CommandKind, ConditionKey};
 
 use super::rig::{Rig, Site, plan};
-use crate::{BindingPlan, Change, Mode, Tried};
+use crate::{AlarmFigures, BindingPlan, Change, Mode, Tried};
 
 const HIGH: &str = "plain/high/s/0";
 
@@ -131,6 +131,25 @@ async fn figures_that_were_answered_to_begin_anew_do_so_after_a_kill() {
     assert_eq!(counted(&site, &rig).3, 0);
     rig.stop().await;
     site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_that_begin_anew_while_a_start_takes_them_up_do_so() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    alarm(&rig, 2).await;
+    rig.stop().await;
+
+    let figures = Arc::new(AlarmFigures::new("own", site.now()));
+    let (early, now) = (figures.clone(), site.now());
+    let reset = tokio::spawn(async move { early.reset("area", now).await });
+    tokio::task::yield_now().await;
+    figures.recover(&site.log()).unwrap();
+    assert_eq!(figures.area("area", now, |figures| figures.alarms(Window::Month)), 0);
+    assert!(figures.detector("plain", now).alarms >= 2, "the rest is taken up");
+    tokio::task::yield_now().await;
+    assert!(!reset.is_finished(), "it is not kept yet");
+    reset.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -220,7 +220,7 @@ impl House {
             loop {
                 let request = tokio::select! {
                     change = counts.asked() => {
-                        counts.is_kept(change);
+                        counts.kept_up_to(change);
                         continue;
                     }
                     request = requests.recv() => request,
