@@ -26,7 +26,7 @@ pub use definition::{AlarmType, ConditionClass, ConditionDef, Group, Rules};
 pub use engine::{Belief, Engine, Finding, Transition};
 pub use event_id::EventId;
 pub use glance::Glance;
-pub use maintenance::{Maintenance, Planned};
+pub use maintenance::{Maintenance, Planned, Planner};
 pub use metrics::{Figures, Metrics, Window};
 pub use moves::Moves;
 pub use state::{

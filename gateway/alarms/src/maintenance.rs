@@ -14,8 +14,8 @@ use crate::{Comment, RefusedCommand, Stamped};
 /// maintenance.
 const SERVICE_MAX: Duration = Duration::from_secs(366 * 86_400);
 
-/// Who has planned what its definition states.
-const SETTLED_BY: &str = "the configuration";
+/// What is shown as the user of what a definition states; in states that were written before, it stands for that.
+const THE_CONFIGURATION: &str = "the configuration";
 
 /// How long a condition is out of service, and when it will be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +36,45 @@ pub struct Planned {
     /// When it is over.
     pub until: Instant,
     /// Who has planned it.
-    pub user: String,
+    pub by: Planner,
     /// Why; becomes the condition's comment when it begins.
     pub comment: Option<Comment>,
+}
+
+/// Who has planned a time out of service; written as a name, which is empty for what is nobody's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Planner {
+    /// The condition's definition states it.
+    Definition,
+    /// A person, by name.
+    Person(String),
+}
+
+impl Planner {
+    /// The name under which it is shown.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Definition => THE_CONFIGURATION,
+            Self::Person(name) => name,
+        }
+    }
+}
+
+impl From<String> for Planner {
+    fn from(name: String) -> Self {
+        if name.is_empty() || name == THE_CONFIGURATION { Self::Definition } else { Self::Person(name) }
+    }
+}
+
+impl From<Planner> for String {
+    fn from(planner: Planner) -> Self {
+        match planner {
+            Planner::Definition => Self::new(),
+            Planner::Person(name) => name,
+        }
+    }
 }
 
 impl Maintenance {
@@ -76,7 +112,8 @@ impl Condition {
     /// Plans it, in place of what was planned before.
     pub(crate) fn plan(&mut self, from: Instant, until: Instant, user: &str, comment: Option<&(String, String)>) {
         let comment = comment.map(|(locale, text)| Comment { locale: locale.clone(), text: text.clone() });
-        self.state_mut().maintenance.planned = Some(Box::new(Planned { from, until, user: user.to_owned(), comment }));
+        let by = Planner::Person(user.to_owned());
+        self.state_mut().maintenance.planned = Some(Box::new(Planned { from, until, by, comment }));
     }
 
     /// Puts it back into service; what was planned is off, but for what its definition states for later.
@@ -94,19 +131,14 @@ impl Condition {
     /// it. Answers whether that changes what is planned.
     pub(crate) fn plan_settled(&mut self, after: Instant) -> bool {
         let planned = self.state.maintenance.planned.as_deref();
-        if planned.is_some_and(|planned| planned.user != SETTLED_BY) {
+        if planned.is_some_and(|planned| planned.by != Planner::Definition) {
             return false;
         }
         let next = self.def.rules.maintenance.iter().filter(|next| next.from > after).min_by_key(|next| next.from);
         let next = next.map(|next| {
             let comment = Some(&next.comment).filter(|text| !text.is_empty());
             let comment = comment.map(|text| Comment { locale: String::new(), text: text.clone() });
-            Box::new(Planned {
-                from: next.from,
-                until: next.from.plus(next.lasts),
-                user: SETTLED_BY.to_owned(),
-                comment,
-            })
+            Box::new(Planned { from: next.from, until: next.from.plus(next.lasts), by: Planner::Definition, comment })
         });
         // One that has begun meanwhile is for time to begin.
         let begun = planned.is_some_and(|planned| planned.from <= after);
@@ -128,7 +160,7 @@ impl Condition {
             if planned.until > now {
                 self.take_out(Some(planned.until), now);
                 let state = self.state_mut();
-                state.user = planned.user;
+                planned.by.name().clone_into(&mut state.user);
                 if let Some(comment) = planned.comment {
                     state.comment = Stamped::new(comment, now);
                 }

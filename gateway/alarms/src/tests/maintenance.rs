@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::{CommandKind, Instant, Level, Lsn, Maintained, PlannedMaintenance, StatusCode};
+use watchfire_model::{AlarmCommand, CommandKind, Instant, Level, Lsn, Maintained, PlannedMaintenance, StatusCode};
 
 use super::bench::{Bench, def, seconds};
-use crate::{ConditionDef, Finding, RefusedCommand, Rules};
+use crate::{Comment, ConditionDef, Finding, Planned, Planner, RefusedCommand, Rules};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -170,4 +170,32 @@ fn what_the_definition_no_longer_states_is_off_and_a_persons_plan_stays() {
     bench.ask(plan).unwrap();
     state(&mut bench, &[(100, 50)]);
     assert_eq!(next(&bench), Some(150));
+}
+
+#[test]
+fn a_person_is_told_from_the_definition_whatever_their_name_is() {
+    let mut bench = Bench::new(false);
+    state(&mut bench, &[(100, 50)]);
+    let kind = CommandKind::PlanRemovalFromService { from: Instant::from_s(150), ms: 1000 };
+    let (key, user, at) = (bench.key.clone(), "the configuration".into(), Instant::from_s(bench.s));
+    let command = AlarmCommand { key, kind, event_id: Vec::new(), comment: None, user, at };
+    bench.engine.command(&command, Lsn(1)).unwrap();
+    state(&mut bench, &[(100, 50)]);
+    assert_eq!(next(&bench), Some(150), "a person's plan stays");
+}
+
+#[test]
+fn what_a_definition_stated_is_read_as_it_was_written_before() {
+    let planned = |by| Planned { from: Instant::from_s(1), until: Instant::from_s(2), by, comment: None };
+    let before = |user: &str| (Instant::from_s(1), Instant::from_s(2), user.to_owned(), None::<Comment>);
+    for (written, by) in [
+        ("the configuration", Planner::Definition),
+        ("", Planner::Definition),
+        ("anna", Planner::Person("anna".to_owned())),
+    ] {
+        let bytes = postcard::to_extend(&before(written), Vec::new()).unwrap();
+        assert_eq!(postcard::from_bytes(&bytes), Ok(planned(by.clone())));
+        let bytes = postcard::to_extend(&planned(by.clone()), Vec::new()).unwrap();
+        assert_eq!(postcard::from_bytes(&bytes), Ok(planned(by)));
+    }
 }
