@@ -60,7 +60,7 @@ bench: setup
 	@$(PYTHON) tests/bench/run.py $(ARGS)
 
 # Its last part needs of the peers the one in Python alone.
-torture: export WATCHFIRE_TORTURE_FLIPS ?= 1000
+torture: export WATCHFIRE_TORTURE_FLIPS ?= 400
 torture: setup
 	cargo run --package watchfire-torture -- --kills 1000 --cuts 500 --full 100 $(ARGS)
 	cargo test --package watchfire-history whatever_a_damaged_file -- --nocapture

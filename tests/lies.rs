@@ -6,6 +6,7 @@ use crate::end_to_end::{FIRST, value};
 use crate::harness::gateway::{Site, signal_table, source};
 use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::peer::Peer;
+use crate::harness::process::Stream;
 use crate::harness::proxy::Proxy;
 use crate::harness::recording::Recorded;
 use crate::harness::{free_port, wait_for};
@@ -14,6 +15,8 @@ use crate::harness::{free_port, wait_for};
 const LIES: [&str; 7] = ["browse", "crowd", "handles", "revised", "history", "limits", "long"];
 /// More than is kept of a text.
 const LONG: usize = 3_000_000;
+/// More elements than are read.
+const MANY: usize = 1_200_000;
 
 /// It goes on to be recorded.
 #[track_caller]
@@ -43,7 +46,8 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
         let port = if *lie == "history" { way.port } else { port };
         // A queue of one drops what came during an outage without a mark.
         let queue = if *lie == "history" { "queue_size = 1\n" } else { "" };
-        rest += &(source(lie, &format!("opc.tcp://127.0.0.1:{port}/"), &["text"]));
+        let more: &[&str] = if *lie == "long" { &["text", "many"] } else { &["text"] };
+        rest += &source(lie, &format!("opc.tcp://127.0.0.1:{port}/"), more);
         for signal in ["a", "b"] {
             rest += &(signal_table(signal, &format!("ns=2;s={signal}")).trim_end().to_owned() + "\n" + queue + "\n");
         }
@@ -55,7 +59,11 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     let gateway = site.start();
     let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
     for lie in LIES {
-        gateway.logged(&["watching", &format!("source=\"{lie}\""), "watched=3"]);
+        gateway.logged(&[
+            "watching",
+            &format!("source=\"{lie}\""),
+            if lie == "long" { "watched=4" } else { "watched=3" },
+        ]);
     }
     for (lie, port) in LIES.iter().zip(ports).take(2) {
         let told = ["WARN", "the server's answers to browsing have no end and are cut off", &port.to_string()]
@@ -79,6 +87,11 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     let output = site.run("history", &["long/text", "--json"]);
     let kept = String::from_utf8(output.stdout).unwrap();
     assert!(kept.lines().last().unwrap().contains("text of 3000000 bytes"), "{kept:.300}");
+    liars.ask("many", json!({ "of": "long", "length": MANY }));
+    gateway.logged(&["a message is too large, or cannot be read; its values are lost", "source=\"long\""]);
+    goes_on(&site, "long/a");
+    let lost = |line: &String| line.contains("connection lost") && line.contains("source=\"long\"");
+    assert!(!gateway.process.lines(Stream::Error).iter().any(lost), "its connection stays");
 
     honest.set("a_feed", 1.0, 0.25, 0);
     wait_for("a value of the honest one", || value(&mut hmi, "signal:plant/a_feed", 0.25));

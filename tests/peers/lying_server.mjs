@@ -3,9 +3,10 @@
 //     node lying_server.mjs browse=4841 handles=4842 …
 //
 // Each has the variables `ns=2;s=a` and `ns=2;s=b`, which count up every 50 ms, `ns=2;s=text`, and what `lies` says of it.
-// A request makes `text` of one of them long:
+// Requests make `text` of one of them long, and give `many` so many elements:
 //
 //     {"do": "text", "of": "long", "length": 3000000}
+//     {"do": "many", "of": "long", "length": 1200000}
 
 import {
   BrowseResult,
@@ -15,6 +16,7 @@ import {
   NodeClass,
   StatusCodes,
   Variant,
+  VariantArrayType,
   coerceNodeId,
 } from "node-opcua";
 
@@ -126,6 +128,14 @@ async function start(name, port) {
       organizedBy: space.rootFolder.objects,
       value: { dataType, value: dataType === "Double" ? 0 : "" },
     });
+  const many = namespace.addVariable({
+    nodeId: "s=many",
+    browseName: "many",
+    dataType: "Boolean",
+    valueRank: 1,
+    organizedBy: space.rootFolder.objects,
+    value: { dataType: "Boolean", arrayType: VariantArrayType.Array, value: [false, true] },
+  });
   const [a, b, text] = [variable("a", "Double"), variable("b", "Double"), variable("text", "String")];
   if (name === "history") [a, b].forEach((node) => space.installHistoricalDataNode(node, {}));
   server.on("newChannel", (channel) => {
@@ -141,19 +151,25 @@ async function start(name, port) {
     count += 1;
     for (const node of [a, b]) node.setValueFromSource(new Variant({ dataType: DataType.Double, value: count }));
   }, EVERY_MS);
-  return text;
+  return { text, many };
 }
 
 async function main() {
-  const texts = {};
+  const servers = {};
   for (const word of process.argv.slice(2)) {
     const [name, port] = word.split("=");
-    texts[name] = await start(name, Number(port));
+    servers[name] = await start(name, Number(port));
   }
-  say({ ready: Object.keys(texts) });
+  say({ ready: Object.keys(servers) });
   const able = {
     text: ({ of, length }) => {
-      texts[of].setValueFromSource(new Variant({ dataType: DataType.String, value: "x".repeat(length) }));
+      servers[of].text.setValueFromSource(new Variant({ dataType: DataType.String, value: "x".repeat(length) }));
+      return { length };
+    },
+    many: ({ of, length }) => {
+      const value = new Array(length).fill(true);
+      const arrayType = VariantArrayType.Array;
+      servers[of].many.setValueFromSource(new Variant({ dataType: DataType.Boolean, arrayType, value }));
       return { length };
     },
   };

@@ -350,13 +350,13 @@ impl<'a> Publisher<'a> {
                 self.publishes_max = self.publishes.len().max(1);
                 Ok(())
             }
-            // One message is lost, as its number will show; the next may be smaller.
-            StatusCode::BadResponseTooLarge | StatusCode::BadEncodingLimitsExceeded
+            // One message is lost, as its number will show; the next may be smaller, or can be read.
+            StatusCode::BadResponseTooLarge | StatusCode::BadEncodingLimitsExceeded | StatusCode::BadDecodingError
                 if self.too_large < TOO_LARGE_MAX =>
             {
                 self.too_large += 1;
                 let source = self.lent.reporter.source();
-                tracing::error!(source, %status, "a message was too large to be sent; its values are lost");
+                tracing::error!(source, %status, "a message is too large, or cannot be read; its values are lost");
                 Ok(())
             }
             // Whether the server is silent is judged by what comes, not by one request.

@@ -10,9 +10,9 @@ use watchfire_pipeline::{History, PortError, RecordReader};
 use super::made::{Dice, START_S, bits, copy_folder, range, records};
 use crate::SledHistory;
 
-/// How many of each: more of them when asked for, as by `make torture`.
+/// How many of each kind: more of them when asked for, as by `make torture`.
 fn rounds() -> u64 {
-    std::env::var("WATCHFIRE_TORTURE_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(40)
+    std::env::var("WATCHFIRE_TORTURE_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(16)
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

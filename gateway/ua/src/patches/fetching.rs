@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const CRATES: [&str; 3] = ["async-opcua-crypto", "async-opcua-nodes", "async-opcua-server"];
+const CRATES: [&str; 4] = ["async-opcua-client", "async-opcua-crypto", "async-opcua-nodes", "async-opcua-server"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -113,5 +113,5 @@ fn a_crate_of_another_digest_is_refused() {
     let workshop = Workshop::new(false);
     let failed = workshop.apply();
     let said = String::from_utf8_lossy(&failed.stderr);
-    assert!(!failed.status.success() && said.contains("SHA-256") && said.contains("async-opcua-crypto"), "{said}");
+    assert!(!failed.status.success() && said.contains("SHA-256") && said.contains("async-opcua-client"), "{said}");
 }

@@ -1,4 +1,5 @@
-//! What the authenticator decides and is told: who gets a session when there are few, and what nobody can read.
+//! What the authenticator decides and is told: who gets a session when there are few, and what nobody can read; and what
+//! becomes of a session of whose answers one cannot be read.
 
 use async_trait::async_trait;
 use opcua::client::{ClientBuilder, EventCallback, IdentityToken, Session};
@@ -8,9 +9,9 @@ use opcua::server::{ServerBuilder, ServerEndpoint, ServerHandle};
 use opcua::types::{
     ActivateSessionRequest, AnonymousIdentityToken, AttributeId, BrowsePath, CloseSessionRequest, CreateSessionRequest,
     CreateSubscriptionRequest, CreateSubscriptionResponse, Error, EventFilter, ExtensionObject, Identifier,
-    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, ObjectId, QualifiedName, ReadValueId,
+    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, ObjectId, QualifiedName, ReadValueId,
     ReferenceTypeId, RelativePath, RelativePathElement, RequestHeader, SimpleAttributeOperand, StatusCode,
-    TimestampsToReturn, UAString, UserTokenPolicy, UserTokenType,
+    TimestampsToReturn, UAString, UserTokenPolicy, UserTokenType, VariableId,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,7 +63,13 @@ impl AuthManager for Few {
 }
 
 async fn connect(url: &str, pki: &std::path::Path) -> Result<Arc<Session>, StatusCode> {
+    connect_reading(url, pki, 1_000).await
+}
+
+/// Connects with a client that reads arrays of so many elements at the most.
+async fn connect_reading(url: &str, pki: &std::path::Path, array_max: usize) -> Result<Arc<Session>, StatusCode> {
     let client = ClientBuilder::new()
+        .max_array_length(array_max)
         .application_name("patches")
         .application_uri("urn:patches:client")
         .pki_dir(pki)
@@ -293,4 +300,19 @@ async fn unused_sessions_make_room_and_the_application_gives_out_the_others() {
     assert_eq!(connect(&url, &client).await.map(|_| ()), Err(StatusCode::BadTooManySessions));
     others.pop().expect("one").disconnect().await.expect("it ends");
     connect(&url, &client).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_fails_its_request_and_not_the_session() {
+    const ARRAY_MAX: usize = 16;
+    let (url, pki) = serve(Arc::new(Few::default())).await;
+    let session = connect_reading(&url, pki.path(), ARRAY_MAX).await.expect("a session");
+    let time = ReadValueId::from(NodeId::from(VariableId::Server_ServerStatus_CurrentTime));
+    let id = session.session_id();
+    for count in [1, ARRAY_MAX + 1, 1] {
+        let read = session.read(&vec![time.clone(); count], TimestampsToReturn::Neither, 0.0).await;
+        let read = read.map(|values| values.len()).map_err(|error| error.status());
+        assert_eq!(read, if count > ARRAY_MAX { Err(StatusCode::BadDecodingError) } else { Ok(count) });
+    }
+    assert_eq!(session.session_id(), id, "it is the same session");
 }
