@@ -54,8 +54,12 @@ SANDBOX_FLOORS = (
     (["limit", "256"], 3, 8.0, "nanoseconds a sample for `limit` at 256 samples, at the most"),
     (["novelty", "256"], 4, 1.5, "times native for `novelty` at 256 samples, at the most"),
     (["limit, made 20 MB"], 4, 100.0, "milliseconds to start a component of 20 MB from the cache, at the most"),
+    (["limit, made 20 MB"], 6, 100.0, "milliseconds of CPU time for that, which others do not change, at the most"),
     (["1000 of limit"], 2, 1000.0, "milliseconds for a thousand instances, at the most"),
     (["1000 of limit"], 5, 150.0, "MB for a thousand instances, at the most"),
+    (["one in a loop without end"], 2, 10.0, "per cent of the others' throughput beside one without end, at the most"),
+    (["one in a loop without end"], 4, 100.0, "milliseconds that their latest verdict is later than without it, at the most"),
+    (["one in a loop without end"], 5, 0.0, "verdicts lost beside it"),
 )
 
 
