@@ -151,7 +151,7 @@ async fn what_is_missing_because_the_gateway_did_not_run_is_judged_too() {
     tokio::time::sleep(Duration::from_millis(10)).await;
     site.lose_what_is_not_durable();
     let rig = Rig::start(&site).await;
-    rig.wait_ms(60_000).await;
+    rig.wait_ms(5_000).await;
     let gap = notice(&rig, since, GapCause::NotRecorded);
     rig.wait_ms(20).await;
     fill(&rig, gap, &MISSED);

@@ -1,13 +1,17 @@
-//! What the authenticator decides and is told: who gets a session when there are few, and what nobody can read.
+//! What the authenticator decides and is told: who gets a session when there are few, what nobody can read, and which
+//! filters are refused.
 
+use super::select::value_of;
 use async_trait::async_trait;
-use opcua::client::{ClientBuilder, IdentityToken, Session};
+use opcua::client::{ClientBuilder, DataChangeCallback, IdentityToken, Session};
 use opcua::core::ResponseMessage;
-use opcua::server::authenticator::{AuthManager, SecurityClient, SessionHolder};
+use opcua::server::authenticator::{AuthManager, SecurityClient, SessionHolder, UserToken};
 use opcua::server::{ServerBuilder, ServerEndpoint};
 use opcua::types::{
-    ActivateSessionRequest, AnonymousIdentityToken, CreateSessionRequest, Error, ExtensionObject, RequestHeader,
-    StatusCode, UAString, UserTokenPolicy, UserTokenType,
+    ActivateSessionRequest, AnonymousIdentityToken, AttributeId, ContentFilter, ContentFilterElement,
+    CreateSessionRequest, Error, EventFilter, ExtensionObject, FilterOperator, MonitoredItemCreateRequest,
+    MonitoringMode, MonitoringParameters, NodeId, ObjectId, ObjectTypeId, Operand, ReadValueId, RequestHeader,
+    StatusCode, TimestampsToReturn, UAString, UserTokenPolicy, UserTokenType,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,10 +26,11 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Sessions that one address gets of this authenticator.
 const OF_ONE: usize = 3;
 
-/// Lets everybody in, but not too often; counts what could not be read.
+/// Lets everybody in, but not too often; counts what could not be read, and filters that were refused.
 #[derive(Default)]
 struct Few {
     unreadable: AtomicUsize,
+    filters: AtomicUsize,
 }
 
 #[async_trait]
@@ -43,6 +48,11 @@ impl AuthManager for Few {
     fn audit_unreadable(&self, client: &SecurityClient, status: StatusCode) {
         assert!(client.address.is_some() && status.is_bad());
         self.unreadable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn audit_refused_filter(&self, token: &UserToken, node: &NodeId, status: StatusCode) {
+        assert!(token.is_anonymous() && *node == ObjectId::Server && status == StatusCode::BadEventFilterInvalid);
+        self.filters.fetch_add(1, Ordering::Relaxed);
     }
 
     fn user_token_policies(&self, _: &ServerEndpoint) -> Vec<UserTokenPolicy> {
@@ -160,4 +170,35 @@ async fn unused_sessions_make_room_and_the_application_gives_out_the_others() {
     assert_eq!(connect(&url, &client).await.map(|_| ()), Err(StatusCode::BadTooManySessions));
     others.pop().expect("one").disconnect().await.expect("it ends");
     connect(&url, &client).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn a_filter_that_is_refused_is_told_to_the_authenticator() {
+    let few = Arc::new(Few::default());
+    let (url, pki) = serve(few.clone()).await;
+    let session = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let nothing = DataChangeCallback::new(|_, _| {});
+    let created = session.create_subscription(Duration::from_millis(100), 10_000, 3_000, 0, 0, false, nothing).await;
+    let subscription = created.expect("a subscription");
+    let endless = ContentFilterElement::from((FilterOperator::Not, vec![Operand::element(0)]));
+    for (elements, told) in [(Vec::new(), 0), (vec![endless], 1)] {
+        let filter = EventFilter {
+            select_clauses: Some(vec![value_of(ObjectTypeId::BaseEventType, "Message")]),
+            where_clause: ContentFilter { elements: Some(elements) },
+        };
+        let item = MonitoredItemCreateRequest {
+            item_to_monitor: ReadValueId {
+                node_id: ObjectId::Server.into(),
+                attribute_id: AttributeId::EventNotifier as u32,
+                ..ReadValueId::default()
+            },
+            monitoring_mode: MonitoringMode::Reporting,
+            requested_parameters: MonitoringParameters {
+                filter: ExtensionObject::from_message(filter),
+                ..MonitoringParameters::default()
+            },
+        };
+        session.create_monitored_items(subscription, TimestampsToReturn::Neither, vec![item]).await.expect("answers");
+        assert_eq!(few.filters.load(Ordering::Relaxed), told);
+    }
 }
