@@ -7,6 +7,7 @@ Needs `opcua-client` and PyQt5 (see `take.py`) and a display; the client itself 
 """
 
 import sys
+import tempfile
 
 from asyncua import ua
 from PyQt5.QtCore import QSettings, QTimer
@@ -16,10 +17,16 @@ from uaclient.mainwindow import Window
 
 def main(url: str, file: str, seconds: int, condition: str) -> int:
     """Runs the client for so long."""
+    with tempfile.TemporaryDirectory() as settings:
+        return run(url, file, seconds, condition, settings)
+
+
+def run(url: str, file: str, seconds: int, condition: str, settings: str) -> int:
+    """The same with what it remembers in a folder of its own."""
     app = QApplication(sys.argv[:1])
     # Nothing of a person's own settings, and nothing is left behind.
     QSettings.setDefaultFormat(QSettings.IniFormat)
-    QSettings.setPath(QSettings.IniFormat, QSettings.UserScope, file + ".settings")
+    QSettings.setPath(QSettings.IniFormat, QSettings.UserScope, settings)
     window = Window()
     window.resize(1500, 850)
     window.ui.addrComboBox.setCurrentText(url)

@@ -288,7 +288,7 @@ impl Run {
                 }
             }
             RecordBody::Control(Control::Source { source, state: SourceState::Down, .. })
-                if running.catching_up.is_none() && self.plan.sources.iter().any(|own| **own == **source) =>
+                if record.lsn > self.begin && self.plan.sources.iter().any(|own| **own == **source) =>
             {
                 let state = running.judge.save(&self.plan.kept_as, running.seen).await.map_err(Ended::Save)?;
                 running.before = None;
@@ -369,6 +369,8 @@ impl Run {
         }
         let taken = running.judge.save(&self.plan.kept_as, running.seen).await;
         let checkpoint = taken.map_err(Ended::Save)?;
+        // By now it is known whether anything is missing since it began.
+        running.before = None;
         Ok(Some(AbortOnDropHandle::new(tokio::spawn(save(self.detection.clone(), checkpoint)))))
     }
 }

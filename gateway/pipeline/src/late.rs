@@ -26,6 +26,9 @@ const NEWS_MAX: usize = 64;
 const KEPT: Duration = Duration::from_secs(3600);
 /// What is filled comes in parts: so long nothing is looked for after one.
 const SETTLES: Duration = Duration::from_secs(1);
+/// So long after one the rest is waited for. A history that lies behind is asked again after ten minutes, and what has none
+/// is never asked for.
+const PATIENCE: Duration = Duration::from_secs(900);
 /// Of what was missing for longer the last part is judged.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 /// Of so much time values are read at once.
@@ -113,28 +116,26 @@ impl Task {
         // What was kept when the gateway ended is missed until it is known better.
         let loaded = self.load().await.filter(|state| state.frame > Lsn(0));
         let mut kept = loaded.map(|state| Kept { state, since: Timer::now(), missing: true });
-        let mut look = kept.is_some();
+        let (mut look_at, mut patient_until) = (kept.as_ref().map(|_| Timer::now()), Timer::now() + PATIENCE);
         loop {
-            if let Some(Kept { state, missing: true, .. }) = kept.as_ref().filter(|_| look) {
-                match self.look(state).await {
-                    Ok(false) => {}
-                    Ok(true) => kept = None,
-                    Err(error) => {
-                        tracing::warn!(detector = name, %error, "values that came late are not judged");
-                        kept = None;
+            let told = tokio::select! {
+                told = news.recv() => told,
+                () = tokio::time::sleep_until(look_at.unwrap_or_else(Timer::now)), if look_at.is_some() => {
+                    let is_last = Timer::now() >= patient_until;
+                    look_at = Some(patient_until).filter(|_| !is_last);
+                    if let Some(Kept { state, missing: true, .. }) = &kept && self.is_done(state, is_last).await {
+                        (kept, look_at) = (None, None);
+                        self.keep(self.nothing()).await;
                     }
+                    continue;
                 }
-                if kept.is_none() {
-                    self.keep(self.nothing()).await;
-                }
-            }
-            look = match news.recv().await {
+            };
+            match told {
                 None => return,
                 Some(News::Missing) => {
                     if let Some(kept) = &mut kept {
                         kept.missing = true;
                     }
-                    false
                 }
                 Some(News::Before(state)) => {
                     let holds = |kept: &Kept| kept.missing && kept.since.elapsed() < KEPT;
@@ -142,13 +143,22 @@ impl Task {
                         self.keep(Checkpoint { binding: before(&self.plan.kept_as), ..state.clone() }).await;
                         kept = Some(Kept { state, since: Timer::now(), missing: false });
                     }
-                    false
                 }
                 Some(News::Filled) => {
-                    tokio::time::sleep(SETTLES).await;
-                    true
+                    (look_at, patient_until) = (Some(Timer::now() + SETTLES), Timer::now() + PATIENCE);
                 }
-            };
+            }
+        }
+    }
+
+    /// Whether a state is needed no more.
+    async fn is_done(&mut self, state: &Checkpoint, is_last: bool) -> bool {
+        match self.look(state, is_last).await {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::warn!(detector = self.plan.spec.name, %error, "values that came late are not judged");
+                true
+            }
         }
     }
 
@@ -175,13 +185,14 @@ impl Task {
         }
     }
 
-    /// Judges what was missing after this state, once all of it was asked for; whether the state is needed no more.
-    async fn look(&mut self, state: &Checkpoint) -> Result<bool, NotJudged> {
+    /// Judges what was missing after this state, once all of it was asked for, or nothing else will be; whether the state is
+    /// needed no more.
+    async fn look(&mut self, state: &Checkpoint, is_last: bool) -> Result<bool, NotJudged> {
         let (log, after) = (self.detection.log.clone(), state.frame.max(self.judged));
         let signals: BTreeSet<SignalId> = self.plan.spec.signals.iter().map(|signal| signal.id).collect();
         let found = tokio::task::spawn_blocking(move || missing(&log, signals, after)).await;
         let gaps = found.map_err(CursorError::Ended)??;
-        if gaps.iter().any(|told| told.fill.is_none()) {
+        if !is_last && gaps.iter().any(|told| told.fill.is_none()) {
             return Ok(false);
         }
         let Some(last) = gaps.iter().map(|told| told.noticed).max() else { return Ok(false) };

@@ -143,6 +143,12 @@ impl AuditEvent {
         ])
     }
 
+    /// A filter that nobody could evaluate.
+    pub(crate) fn of_filter(node: &NodeId, user: &str, outcome: Outcome<'_>) -> Self {
+        let source = (node.clone(), "MonitoredItem/Filter");
+        Self::new(ObjectTypeId::AuditSecurityEventType, source, format!("a filter by {user}"), outcome).by(user)
+    }
+
     /// A message that could not be read: nobody knows what it asked for.
     pub(crate) fn of_unreadable(client: &SecurityClient, outcome: Outcome<'_>) -> Self {
         let from = client.address.map_or_else(String::new, |address| format!(" from {address}"));

@@ -203,11 +203,16 @@ impl Manager {
     }
 }
 
-/// Logs a history that somebody may not read; the standard has no audit event for reading.
+/// Logs a history that somebody may not read, since the standard has no audit event for reading; and tells of a filter
+/// that nobody could evaluate.
 pub(crate) fn tell_denied(shared: &Shared, context: &RequestContext, node: &NodeId, status: StatusCode) {
     if status == StatusCode::BadUserAccessDenied {
         let what = "history read";
         shared.audit.log(&Refused { user: name_of(&context.token), what, node, status });
+    }
+    if status == StatusCode::BadEventFilterInvalid {
+        let outcome = Outcome { server: &shared.audit.server, at: shared.clock.now(), status };
+        shared.audit.tell(AuditEvent::of_filter(node, name_of(&context.token), outcome));
     }
 }
 

@@ -265,6 +265,11 @@ impl AuthManager for Users {
         self.audit.tell(AuditEvent::of_unreadable(client, outcome));
     }
 
+    fn audit_refused_filter(&self, token: &UserToken, node: &NodeId, status: StatusCode) {
+        let outcome = Outcome { server: &self.audit.server, at: self.clock.now(), status };
+        self.audit.tell(AuditEvent::of_filter(node, name_of(token), outcome));
+    }
+
     fn is_user_executable(&self, token: &UserToken, method: &NodeId) -> bool {
         if *method == NodeId::from(MethodId::AlarmMetricsType_Reset) {
             return self.may(token, Operation::Reset);

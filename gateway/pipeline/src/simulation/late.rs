@@ -139,6 +139,23 @@ async fn what_did_not_last_or_is_disabled_is_not_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_nobody_can_fill_is_not_waited_for_without_end() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let since = outage(&rig, &site).await;
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    rig.hand_in(Arrival::Gaps(vec![Gap { signal: Some(SignalId(1)), ..gap }]));
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(60_000).await;
+    assert_eq!(times(&rig.plain_events()), [], "the other may come yet");
+    rig.wait_ms(900_000).await;
+    assert_eq!(times(&rig.plain_events()), [after(since, 10), after(since, 30)]);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_missing_because_the_gateway_did_not_run_is_judged_too() {
     let site = Site::new();
     let rig = Rig::start(&site).await;
@@ -151,7 +168,7 @@ async fn what_is_missing_because_the_gateway_did_not_run_is_judged_too() {
     tokio::time::sleep(Duration::from_millis(10)).await;
     site.lose_what_is_not_durable();
     let rig = Rig::start(&site).await;
-    rig.wait_ms(60_000).await;
+    rig.wait_ms(5_000).await;
     let gap = notice(&rig, since, GapCause::NotRecorded);
     rig.wait_ms(20).await;
     fill(&rig, gap, &MISSED);

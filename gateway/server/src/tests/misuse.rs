@@ -5,9 +5,9 @@ use std::time::Duration;
 use opcua::client::IdentityToken;
 use opcua::core::ResponseMessage;
 use opcua::types::{
-    AttributeId, ByteString, ContentFilter, ContentFilterElement, CreateSessionRequest, EventFilter, ExtensionObject,
-    FilterOperator, LocalizedText, MethodId, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, Operand,
-    ReadValueId, StatusCode, TimestampsToReturn, Variant,
+    AttributeId, ByteString, ContentFilter, ContentFilterBuilder, ContentFilterElement, CreateSessionRequest,
+    EventFilter, ExtensionObject, FilterOperator, LocalizedText, MethodId, MonitoredItemCreateRequest, MonitoringMode,
+    MonitoringParameters, Operand, ReadValueId, StatusCode, TimestampsToReturn, Variant,
 };
 
 use super::client::{Events, Hmi, clause, server};
@@ -55,11 +55,20 @@ fn chain(length: u32, times: usize, last: ContentFilterElement) -> ContentFilter
     ContentFilter { elements: Some(elements) }
 }
 
+/// The audit events of filters that were refused.
+fn filters_alone() -> ContentFilter {
+    let name = Operand::literal(Variant::from("MonitoredItem/Filter"));
+    ContentFilterBuilder::new().eq(clause("SourceName"), name).build()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_that_nobody_could_evaluate_are_refused() {
-    let house = House::open().await;
+    let house = House::with(guarded()).await;
     house.define(oil_high());
     let hmi = Hmi::connect(&house.url).await;
+    let max = Hmi::log_in(&house.url, IdentityToken::UserName("max".into(), "oil".to_owned().into())).await.unwrap();
+    let fields = ["SourceName", "SourceNode", "ClientUserId", "StatusCodeId"];
+    let mut audit = max.subscribe(server(), &fields, filters_alone()).await;
     let mut events = watching(&hmi).await;
     let subscription = events.subscription;
     let is_null = || element(FilterOperator::IsNull, vec![Operand::literal(1)]);
@@ -75,6 +84,13 @@ async fn filters_that_nobody_could_evaluate_are_refused() {
     ] {
         let status = tokio::time::timeout(Duration::from_secs(10), filtered(&hmi, subscription, filter)).await;
         assert_eq!(status, Ok(StatusCode::BadEventFilterInvalid), "{what}");
+        let told = audit.next().await;
+        assert_eq!(
+            (told.text("SourceName"), told.text("ClientUserId")),
+            ("MonitoredItem/Filter".into(), "anonymous".into())
+        );
+        let refused: Variant = StatusCode::BadEventFilterInvalid.into();
+        assert_eq!((told.get("SourceNode"), told.get("StatusCodeId")), (&server().into(), &refused), "{what}");
     }
     // What an HMI may well ask for.
     let list: Vec<Operand> = std::iter::once(severity()).chain((600..800).map(Operand::literal)).collect();
@@ -84,6 +100,7 @@ async fn filters_that_nobody_could_evaluate_are_refused() {
     house.raise(&key(OIL));
     events.next().await;
     hmi.close().await;
+    max.close().await;
     house.close().await;
 }
 

@@ -1,17 +1,19 @@
-//! What the authenticator decides and is told: who gets a session when there are few, and what nobody can read; and what
-//! becomes of a session of whose answers one cannot be read.
+//! What the authenticator decides and is told: who gets a session when there are few, what nobody can read, and which
+//! filters are refused; what one client can ask for; and what becomes of a session of whose answers one cannot be read.
 
+use super::select::value_of;
 use async_trait::async_trait;
-use opcua::client::{ClientBuilder, EventCallback, IdentityToken, Session};
+use opcua::client::{ClientBuilder, DataChangeCallback, EventCallback, IdentityToken, Session};
 use opcua::core::ResponseMessage;
-use opcua::server::authenticator::{AuthManager, SecurityClient, SessionHolder};
+use opcua::server::authenticator::{AuthManager, SecurityClient, SessionHolder, UserToken};
 use opcua::server::{ServerBuilder, ServerEndpoint, ServerHandle};
 use opcua::types::{
-    ActivateSessionRequest, AnonymousIdentityToken, AttributeId, BrowsePath, CloseSessionRequest, CreateSessionRequest,
-    CreateSubscriptionRequest, CreateSubscriptionResponse, Error, EventFilter, ExtensionObject, Identifier,
-    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, ObjectId, QualifiedName, ReadValueId,
-    ReferenceTypeId, RelativePath, RelativePathElement, RequestHeader, SimpleAttributeOperand, StatusCode,
-    TimestampsToReturn, UAString, UserTokenPolicy, UserTokenType, VariableId,
+    ActivateSessionRequest, AnonymousIdentityToken, AttributeId, BrowsePath, CloseSessionRequest, ContentFilter,
+    ContentFilterElement, CreateSessionRequest, CreateSubscriptionRequest, CreateSubscriptionResponse, Error,
+    EventFilter, ExtensionObject, FilterOperator, Identifier, MonitoredItemCreateRequest, MonitoringMode,
+    MonitoringParameters, NodeId, ObjectId, ObjectTypeId, Operand, QualifiedName, ReadValueId, ReferenceTypeId,
+    RelativePath, RelativePathElement, RequestHeader, SimpleAttributeOperand, StatusCode, TimestampsToReturn, UAString,
+    UserTokenPolicy, UserTokenType, VariableId,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,10 +30,11 @@ const EVENT_ITEMS_MAX: usize = 5;
 /// Sessions that one address gets of this authenticator.
 const OF_ONE: usize = 3;
 
-/// Lets everybody in, but not too often; counts what could not be read.
+/// Lets everybody in, but not too often; counts what could not be read, and filters that were refused.
 #[derive(Default)]
 struct Few {
     unreadable: AtomicUsize,
+    filters: AtomicUsize,
 }
 
 #[async_trait]
@@ -49,6 +52,11 @@ impl AuthManager for Few {
     fn audit_unreadable(&self, client: &SecurityClient, status: StatusCode) {
         assert!(client.address.is_some() && status.is_bad());
         self.unreadable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn audit_refused_filter(&self, token: &UserToken, node: &NodeId, status: StatusCode) {
+        assert!(token.is_anonymous() && *node == ObjectId::Server && status == StatusCode::BadEventFilterInvalid);
+        self.filters.fetch_add(1, Ordering::Relaxed);
     }
 
     fn user_token_policies(&self, _: &ServerEndpoint) -> Vec<UserTokenPolicy> {
@@ -315,4 +323,35 @@ async fn an_answer_that_cannot_be_read_fails_its_request_and_not_the_session() {
         assert_eq!(read, if count > ARRAY_MAX { Err(StatusCode::BadDecodingError) } else { Ok(count) });
     }
     assert_eq!(session.session_id(), id, "it is the same session");
+}
+
+#[tokio::test]
+async fn a_filter_that_is_refused_is_told_to_the_authenticator() {
+    let few = Arc::new(Few::default());
+    let (url, pki) = serve(few.clone()).await;
+    let session = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let nothing = DataChangeCallback::new(|_, _| {});
+    let created = session.create_subscription(Duration::from_millis(100), 10_000, 3_000, 0, 0, false, nothing).await;
+    let subscription = created.expect("a subscription");
+    let endless = ContentFilterElement::from((FilterOperator::Not, vec![Operand::element(0)]));
+    for (elements, told) in [(Vec::new(), 0), (vec![endless], 1)] {
+        let filter = EventFilter {
+            select_clauses: Some(vec![value_of(ObjectTypeId::BaseEventType, "Message")]),
+            where_clause: ContentFilter { elements: Some(elements) },
+        };
+        let item = MonitoredItemCreateRequest {
+            item_to_monitor: ReadValueId {
+                node_id: ObjectId::Server.into(),
+                attribute_id: AttributeId::EventNotifier as u32,
+                ..ReadValueId::default()
+            },
+            monitoring_mode: MonitoringMode::Reporting,
+            requested_parameters: MonitoringParameters {
+                filter: ExtensionObject::from_message(filter),
+                ..MonitoringParameters::default()
+            },
+        };
+        session.create_monitored_items(subscription, TimestampsToReturn::Neither, vec![item]).await.expect("answers");
+        assert_eq!(few.filters.load(Ordering::Relaxed), told);
+    }
 }
