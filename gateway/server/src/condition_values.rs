@@ -21,7 +21,8 @@ const EVIDENCE_MAX: usize = 3;
 pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant {
     let Condition { def, state, .. } = condition;
     match path {
-        "EventId" | "Values/EventId" => event_id(condition).into(),
+        "EventId" => event_id(condition).into(),
+        "Values/EventId" => ByteString::from(waiting(state).event_id(&def.key).bytes().to_vec()).into(),
         "EventType" => type_id(def.alarm_type).into(),
         "SourceNode" => condition.source_id().into(),
         "SourceName" => UAString::from(&*def.source_name).into(),
@@ -89,7 +90,8 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "Comment" => LocalizedText::new(&state.comment.value.locale, &state.comment.value.text).into(),
         "Comment/SourceTimestamp" => time(state.comment.since),
         "AckedState" => two(state.acked.value, "Acknowledged", "Unacknowledged"),
-        "AckedState/Id" | "Values/Acknowledged" => state.acked.value.into(),
+        "AckedState/Id" => state.acked.value.into(),
+        "Values/Acknowledged" => waiting(state).acked.value.into(),
         "AckedState/TransitionTime" => time(state.acked.since),
         "ConfirmedState" => two(state.confirmed.value, "Confirmed", "Unconfirmed"),
         "ConfirmedState/Id" => state.confirmed.value.into(),
@@ -194,6 +196,13 @@ fn valid_while_disabled(path: &str) -> bool {
 /// The EventId of the transition that led here.
 pub(crate) fn event_id(condition: &Condition) -> ByteString {
     ByteString::from(condition.state.event_id(&condition.def.key).bytes().to_vec())
+}
+
+/// What whoever sees values alone has to acknowledge: the occurrence that is shown, and once that is done the oldest of
+/// those left behind (OPC 10000-9 §5.5.2, BranchId).
+pub(crate) fn waiting(state: &ConditionState) -> &ConditionState {
+    let left = || state.branches.iter().find(|branch| !branch.acked.value);
+    if state.acked.value { left().unwrap_or(state) } else { state }
 }
 
 fn time(at: Instant) -> Variant {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use watchfire_alarms::ConditionState;
 
+use crate::condition_values::waiting;
+
 /// The counters of an area.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -23,7 +25,7 @@ impl Tally {
             self.active += 1;
             *self.severities.entry(state.severity.value.get()).or_default() += 1;
         }
-        self.unacknowledged += u32::from(!state.acked.value);
+        self.unacknowledged += u32::from(!waiting(state).acked.value);
     }
 
     /// Takes back what [`Tally::enter`] did with the same state.
@@ -41,7 +43,7 @@ impl Tally {
                 }
             }
         }
-        self.unacknowledged = self.unacknowledged.saturating_sub(u32::from(!state.acked.value));
+        self.unacknowledged = self.unacknowledged.saturating_sub(u32::from(!waiting(state).acked.value));
     }
 
     /// Alarms that are active.
@@ -49,7 +51,7 @@ impl Tally {
         self.active
     }
 
-    /// Alarms that nobody has acknowledged.
+    /// Alarms of which an occurrence, be it an earlier one, is not acknowledged.
     pub(crate) const fn unacknowledged(&self) -> u32 {
         self.unacknowledged
     }

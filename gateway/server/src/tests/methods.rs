@@ -194,6 +194,32 @@ async fn a_client_that_knows_no_alarms_acknowledges_by_writing_what_it_saw() {
 }
 
 #[tokio::test]
+async fn a_client_that_knows_no_alarms_is_led_to_what_was_left_unacknowledged_before() {
+    let (house, hmi) = alarmed().await;
+    house.find(&key(OIL), Level::Normal, "well again", Vec::new());
+    house.raise(&key(OIL));
+    assert_eq!(house.state(&key(OIL)).branches.len(), 1, "the first was left behind");
+    let values = async |name: &str| hmi.value(&format!("{OIL}#Values/{name}")).await;
+    let mut seen = Variant::Empty;
+    // The one that stands, then the one that was left behind.
+    for _ in 0..2 {
+        while values("EventId").await == seen || values("Acknowledged").await != false.into() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(hmi.value("area:Hall#UnacknowledgedCount").await, 1_u32.into());
+        seen = values("EventId").await;
+        let request = own(&format!("{OIL}#Values/AcknowledgeRequest"));
+        assert_eq!(hmi.write(request, seen.clone()).await, StatusCode::Good);
+    }
+    while values("Acknowledged").await != true.into() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(hmi.value("area:Hall#UnacknowledgedCount").await, 0_u32.into());
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
 async fn who_may_only_look_changes_nothing() {
     let house = House::with(guarded()).await;
     house.define(oil_high());
