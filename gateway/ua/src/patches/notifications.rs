@@ -45,7 +45,7 @@ impl Rig {
             .pki_dir(pki.path().join("server"))
             .host("127.0.0.1")
             .port(port);
-        builder.limits_mut().subscriptions.max_monitored_item_queue_size = QUEUE_SIZE_MAX;
+        builder.limits_mut().subscriptions.max_event_item_queue_size = QUEUE_SIZE_MAX;
         builder.limits_mut().subscriptions.max_queued_notifications = 2 * QUEUE_SIZE_MAX;
         let (server, handle) = builder.build().expect("a server");
         tokio::spawn(server.run_with(listener));
