@@ -300,34 +300,62 @@ fn what_was_not_fetched_yet_when_the_gateway_was_killed_again_is_fetched_all_the
     plant.is_whole();
 }
 
-#[test]
-fn a_gateway_fetches_from_another_one_what_it_missed() {
-    let mut plant = Site1::begin(asyncua);
+/// A gateway whose source is another one, which is the server.
+fn above(url: &str) -> (Site, Gateway) {
     let above = Site::new();
-    let url = plant.site.url();
-    let head = source("below", &url, &[]);
+    let head = source("below", url, &[]);
     above.configure(&(head + &signal_table("feed", "nsu=urn:watchfire:alarms;s=signal:plant/a_feed")));
     let gateway = above.start();
     gateway.logged(&["watching", "below"]);
-    // What is shown there is the latest value: one that follows at once on another is in its history alone.
-    let through = |plant: &mut Site1, count: usize| {
-        for _ in 0..count {
-            plant.give(1);
-            let last = plant.served.last().unwrap().0;
-            let has_come = || recorded(&above, "below/feed").iter().any(|(time, _, _)| *time == last).then_some(());
-            wait_for("the value to come through both", has_come);
-        }
-    };
-    through(&mut plant, 2);
+    (above, gateway)
+}
+
+/// Values come through both, one by one: what is shown of a signal is its latest value, and one that follows at once on
+/// another is in its history alone.
+fn through(above: &Site, plant: &mut Site1, count: usize) {
+    for _ in 0..count {
+        plant.give(1);
+        let last = plant.served.last().unwrap().0;
+        let has_come = || recorded(above, "below/feed").iter().any(|(time, _, _)| *time == last).then_some(());
+        wait_for("the value to come through both", has_come);
+    }
+}
+
+/// All that was served since the one above began, with the value that stood then, is recorded there, each once.
+fn is_whole_above(above: &Site, plant: &Site1) {
+    wait_for("all of it to be recorded once", || {
+        let values: Vec<_> = recorded(above, "below/feed").iter().map(|(time, value, _)| (*time, *value)).collect();
+        (values == plant.served.get(2..).unwrap()).then_some(())
+    });
+}
+
+#[test]
+fn a_gateway_fetches_from_another_one_what_it_missed() {
+    let mut plant = Site1::begin(asyncua);
+    let (above, gateway) = above(&plant.site.url());
+    through(&above, &mut plant, 2);
     gateway.kill();
     plant.give(MISSED);
     plant.is_whole();
     let gateway = above.start();
     gateway.logged(&["gaps were filled from the server's history", "below"]);
-    through(&mut plant, 2);
-    wait_for("all of it to be recorded once", || {
-        let values: Vec<_> = recorded(&above, "below/feed").iter().map(|(time, value, _)| (*time, *value)).collect();
-        // Its first value is the one that stood when it began.
-        (values == plant.served.get(2..).unwrap()).then_some(())
-    });
+    through(&above, &mut plant, 2);
+    is_whole_above(&above, &plant);
+}
+
+#[test]
+fn what_a_gateway_recorded_before_it_was_restarted_is_fetched_by_another_one() {
+    let mut plant = Site1::begin(asyncua);
+    let way = Proxy::to(plant.site.port);
+    let (above, gateway) = above(&format!("opc.tcp://127.0.0.1:{}/", way.port));
+    through(&above, &mut plant, 2);
+    way.cut();
+    plant.give(MISSED);
+    plant.is_whole();
+    plant.gateway.take().unwrap().kill();
+    plant.gateway = Some(plant.site.start());
+    way.open();
+    gateway.logged(&["gaps were filled from the server's history", "below"]);
+    through(&above, &mut plant, 2);
+    is_whole_above(&above, &plant);
 }

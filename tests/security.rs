@@ -10,6 +10,7 @@ use crate::end_to_end::{FIRST, value};
 use crate::harness::gateway::{Gateway, PROGRAM, Site, signal_table, source, upper_limit};
 use crate::harness::hmi::{As, Hmi, KINDS, Kind, node_id};
 use crate::harness::peer::Peer;
+use crate::harness::process::Stream;
 use crate::harness::recording::Recorded;
 use crate::harness::{free_port, top, wait_for};
 
@@ -107,6 +108,33 @@ fn a_source_that_refuses_our_password_is_an_alarm_that_names_the_user() {
     hmi.event(0, "gateway/source/plant", |event| event["active"] == false);
     server.set("a_feed", 1.0, 0.5, 0);
     wait_for("a value", || value(&mut hmi, "signal:plant/a_feed", 0.5));
+    gateway.stop();
+}
+
+#[test]
+fn a_password_from_the_environment_lets_the_gateway_in_and_is_shown_nowhere() {
+    const SECRET: &str = "correct horse battery";
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST)).user("gateway", SECRET);
+    let site = Site::new();
+    let login = "user = \"gateway\"\npassword_env = \"PLANT_PASSWORD\"\npublishing_interval_ms";
+    site.configure(&source("plant", &recorded.url(), &["a_feed"]).replacen("publishing_interval_ms", login, 1));
+    let _server = recorded.start();
+    let doctor = |password: Option<&str>| {
+        let mut command = site.command("doctor");
+        command.arg("plant").args(["--log", "trace"]).envs(password.map(|password| ("PLANT_PASSWORD", password)));
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    let without = doctor(None);
+    assert!(without.contains("FAIL login") && without.contains("PLANT_PASSWORD"), "{without}");
+    let gateway = site.start_by(site.command("run").env("PLANT_PASSWORD", SECRET));
+    gateway.logged(&["watching", "plant", "watched=1"]);
+    let (right, wrong) = (doctor(Some(SECRET)), doctor(Some("correct horse stable")));
+    assert!(right.contains("OK   login") && wrong.contains("FAIL login"), "{right}{wrong}");
+    let logged = [Stream::Out, Stream::Error].map(|stream| gateway.process.lines(stream).join("\n"));
+    for said in [&right, &wrong, &logged[0], &logged[1]] {
+        assert!(!said.contains("horse"), "a password is shown: {said}");
+    }
     gateway.stop();
 }
 

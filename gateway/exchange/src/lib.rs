@@ -14,6 +14,7 @@ mod tests;
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use error::{BadLine, ExchangeError};
 pub use line::{Line, marks, marks_of};
@@ -86,7 +87,7 @@ impl Reader {
     pub fn new(file: File, format: Format) -> Result<Self, ExchangeError> {
         Ok(match format {
             Format::Csv => Self::Csv(csv::Reader::new(BufReader::new(file))?),
-            Format::Parquet => Self::Parquet(Box::new(parquet_read::Reader::new(file)?)),
+            Format::Parquet => Self::Parquet(Box::new(unhurt(|| parquet_read::Reader::new(file))?)),
         })
     }
 
@@ -97,7 +98,14 @@ impl Reader {
     pub fn line(&mut self) -> Result<Option<Result<Line, BadLine>>, ExchangeError> {
         match self {
             Self::Csv(reader) => reader.line(),
-            Self::Parquet(reader) => reader.line(),
+            Self::Parquet(reader) => unhurt(|| reader.line()),
         }
     }
+}
+
+/// Runs `work`, and takes a panic of the library for what it is: a damaged file, of which nothing more can be read.
+fn unhurt<T>(work: impl FnOnce() -> Result<T, ExchangeError>) -> Result<T, ExchangeError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(ExchangeError::Form("this Parquet file is damaged, and cannot be read any further".to_owned()))
+    })
 }

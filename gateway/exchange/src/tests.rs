@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
 use proptest::prelude::*;
 use watchfire_model::{Instant, Quality, StatusCode};
 
@@ -114,6 +117,76 @@ fn bad_lines_are_told_with_their_number_and_the_others_are_read() {
     assert_eq!(good.len(), 3);
     assert_eq!((good[0].value, good[0].time), (1.5, Instant::parse("2026-03-01T12:00:00Z").unwrap()));
     assert_eq!((good[1].text.as_deref(), good[2].status), (Some("two\nlines"), StatusCode(0x8000_0000)));
+}
+
+/// A Parquet file of another make, in which everything may be missing: signal, milliseconds, value, quality.
+type Row = (Option<&'static str>, Option<i64>, Option<f64>, Option<i32>);
+
+fn of_another_make(rows: &[Row]) -> tempfile::NamedTempFile {
+    const SCHEMA: &str = "message others {
+        optional binary signal (STRING);
+        optional int64 source_time (TIMESTAMP(MILLIS,true));
+        optional double value;
+        optional int32 quality;
+    }";
+    fn column<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, values: Vec<Option<T::T>>) {
+        let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
+        let values: Vec<T::T> = values.into_iter().flatten().collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<T>().write_batch(&values, Some(&levels), None).unwrap();
+        column.close().unwrap();
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
+    let mut writer = SerializedFileWriter::new(file.reopen().unwrap(), schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    column::<ByteArrayType>(&mut group, rows.iter().map(|row| row.0.map(ByteArray::from)).collect());
+    column::<Int64Type>(&mut group, rows.iter().map(|row| row.1).collect());
+    column::<DoubleType>(&mut group, rows.iter().map(|row| row.2).collect());
+    column::<Int32Type>(&mut group, rows.iter().map(|row| row.3).collect());
+    group.close().unwrap();
+    writer.close().unwrap();
+    file
+}
+
+#[test]
+fn bad_rows_of_parquet_are_told_with_their_number_and_the_others_are_read() {
+    let file = of_another_make(&[
+        (Some("a/b"), Some(1), Some(1.5), None),
+        (None, Some(2), Some(2.0), None),
+        (Some("level"), Some(3), Some(2.0), None),
+        (Some("a/b"), None, Some(2.0), None),
+        (Some("a/b"), Some(i64::MAX), Some(2.0), None),
+        (Some("a/b"), Some(4), None, None),
+        (Some("a/b"), Some(5), Some(2.0), Some(300)),
+        (Some("a/b"), Some(6), Some(2.5), Some(1)),
+    ]);
+    let read = read(file.reopen().unwrap(), Format::Parquet);
+    let bad: Vec<BadLine> = read.iter().filter_map(|line| line.clone().err()).collect();
+    assert_eq!(bad.iter().map(|bad| bad.number).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7], "{bad:?}");
+    let words = ["`signal`", "`level`", "`source_time`", "1678", "`value`", "`300`"];
+    assert!(bad.iter().zip(words).all(|(bad, word)| bad.reason.contains(word)), "{bad:?}");
+    let good: Vec<(i64, f64)> = read.into_iter().flatten().map(|line| (line.time.ns(), line.value)).collect();
+    assert_eq!(good, [(1_000_000, 1.5), (6_000_000, 2.5)]);
+}
+
+#[test]
+fn a_parquet_file_with_any_bit_flipped_is_read_or_refused_in_words() {
+    let file = written(&odd(), Format::Parquet);
+    let bytes = std::fs::read(file.path()).unwrap();
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(file.path(), flipped).unwrap();
+        let open = file.reopen().unwrap();
+        let Ok(mut reader) = Reader::new(open, Format::Parquet) else { continue };
+        // Up to its end, or to what cannot be read.
+        let mut lines = 0;
+        while let Ok(Some(_)) = reader.line() {
+            lines += 1;
+            assert!(lines < 1_000_000, "byte {at}: it has no end");
+        }
+    }
 }
 
 #[test]
