@@ -17,8 +17,8 @@ use crate::{directory, frames, gaps};
 
 /// Pages that are written at once: some megabyte.
 const PAGES_AT_ONCE: usize = if cfg!(test) { 3 } else { 500 };
-/// What is held of rows at once, bytes, unless one signal has more: two million plain ones.
-const BYTES_AT_ONCE: usize = if cfg!(test) { 800 } else { 34 << 20 };
+/// What is held of rows at once, bytes, unless one signal has more: a million plain ones.
+const BYTES_AT_ONCE: usize = if cfg!(test) { 800 } else { 17 << 20 };
 
 /// Frames that will be one bucket.
 #[derive(Debug, Default)]

@@ -2,12 +2,14 @@
 //! With it the frames are put together again exactly.
 //!
 //! The order is stored as surprises: a row of the signal that came after the same one last time is a 0. Servers sample
-//! in a fixed order, so there are few others; and one such column for all signals costs less than two in each chunk.
+//! in a fixed order, so there are few others; and one such column for all signals costs less than two in each chunk. Where
+//! each message has some of the signals, others each time, what comes next is near by instead.
 
 use watchfire_model::{Frame, Gap, Instant, Lsn};
 
 use crate::bytes::{Reader, put_count, put_varint};
 use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
+use crate::packing::{put_steps, read_steps, steps_bits};
 
 const VERSION: u8 = 3;
 /// The order was one column,
@@ -19,8 +21,12 @@ const COLUMNS: u8 = 2;
 const EACH: u8 = 0;
 /// It is its surprises, each with how many rows before it were none.
 const FEW: u8 = 1;
+/// It is how far behind the next rank after the one before each rank is.
+const STEPS: u8 = 2;
 /// So many rows to a surprise make them few.
 const FEW_FROM: usize = 8;
+/// A rank as a step has so many bits at the most, or a column of surprises takes less.
+const STEP_BITS_MAX: u64 = 12;
 /// Rows whose order is one column: packing it takes eight times its memory.
 const BLOCK_ROWS: usize = 1 << 16;
 
@@ -68,19 +74,27 @@ fn table(frames: &[Shape], order: &[u32], gaps: &[(usize, &Vec<Gap>)]) -> Vec<u8
     }
     let (mut habit, mut surprises) = (Habit::default(), Vec::new());
     for block in order.chunks(BLOCK_ROWS) {
+        let before = habit.last;
         surprises.clear();
         surprises.extend(block.iter().map(|rank| habit.surprise(*rank)));
-        put_block(&surprises, &mut out);
+        put_block(&surprises, block, before, &mut out);
     }
     out
 }
 
-/// Few surprises take less time by themselves than a column, and no more room.
-fn put_block(surprises: &[i64], out: &mut Vec<u8>) {
+/// Surprises by themselves where they are few, else steps where those are small.
+fn put_block(surprises: &[i64], ranks: &[u32], before: u32, out: &mut Vec<u8>) {
     let few = surprises.iter().filter(|surprise| **surprise != 0).count();
     if few * FEW_FROM > surprises.len() {
-        out.push(EACH);
-        put_ints(surprises, out);
+        let lasts = std::iter::once(&before).chain(ranks);
+        let steps: Vec<u32> = ranks.iter().zip(lasts).map(|(rank, last)| rank.wrapping_sub(last + 1)).collect();
+        if steps_bits(&steps) < STEP_BITS_MAX * steps.len() as u64 {
+            out.push(STEPS);
+            put_steps(&steps, out);
+        } else {
+            out.push(EACH);
+            put_ints(surprises, out);
+        }
         return;
     }
     out.push(FEW);
@@ -97,9 +111,17 @@ fn put_block(surprises: &[i64], out: &mut Vec<u8>) {
     }
 }
 
-fn read_block(reader: &mut Reader, rows: usize) -> Option<Vec<i64>> {
-    match reader.byte()? {
-        EACH => read_ints(reader, rows),
+/// Appends the ranks of a block.
+fn read_block(reader: &mut Reader, rows: usize, habit: &mut Habit, order: &mut Vec<u32>) -> Option<()> {
+    let surprises = match reader.byte()? {
+        EACH => read_ints(reader, rows)?,
+        STEPS => {
+            for step in read_steps(reader, rows)? {
+                let rank = habit.last.wrapping_add(1).wrapping_add(step);
+                order.push(habit.took(rank)?);
+            }
+            return Some(());
+        }
         FEW => {
             let mut surprises = vec![0; rows];
             let mut next = 0_usize;
@@ -108,10 +130,14 @@ fn read_block(reader: &mut Reader, rows: usize) -> Option<Vec<i64>> {
                 *surprises.get_mut(next)? = reader.varint()? as i64;
                 next += 1;
             }
-            Some(surprises)
+            surprises
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    surprises.into_iter().try_for_each(|surprise| {
+        order.push(habit.rank(surprise)?);
+        Some(())
+    })
 }
 
 /// Reads a table; `None` when the bytes are none.
@@ -148,8 +174,11 @@ pub fn decode(bytes: &[u8]) -> Option<(Vec<Shape>, Vec<u32>)> {
     while order.len() < total {
         let left = total - order.len();
         let block = if version == ONE_COLUMN { left } else { left.min(BLOCK_ROWS) };
-        let surprises = if version == VERSION { read_block(&mut reader, block) } else { read_ints(&mut reader, block) };
-        for surprise in surprises? {
+        if version == VERSION {
+            read_block(&mut reader, block, &mut habit, &mut order)?;
+            continue;
+        }
+        for surprise in read_ints(&mut reader, block)? {
             order.push(habit.rank(surprise)?);
         }
     }
@@ -188,8 +217,16 @@ impl Habit {
     fn rank(&mut self, surprise: i64) -> Option<u32> {
         let rank = match surprise {
             0 => self.expected()?,
-            other => u32::try_from(other - 1).ok().filter(|rank| (*rank as usize) < VALUES_MAX)?,
+            other => u32::try_from(other - 1).ok()?,
         };
+        self.took(rank)
+    }
+
+    /// Learns a rank that was read, if it can be one.
+    fn took(&mut self, rank: u32) -> Option<u32> {
+        if rank as usize >= VALUES_MAX {
+            return None;
+        }
         self.learn(rank);
         Some(rank)
     }
@@ -244,6 +281,18 @@ mod tests {
         let shape = Shape { lsn: Lsn(1), frame: Frame::default(), rows: order.len(), has_skew: false };
         let bytes = encode(std::slice::from_ref(&shape), &order);
         assert!(bytes.len() < order.len() * 9 / 4, "{} bytes", bytes.len());
+        assert_eq!(decode(&bytes), Some((vec![shape], order)));
+    }
+
+    #[test]
+    fn messages_that_have_others_of_the_signals_each_time_cost_some_bits_a_row() {
+        // Each fifth of them in turn, by chance.
+        let chance = |i: u32, turn: u32| (i ^ turn.wrapping_mul(0x9e37_79b9)).wrapping_mul(2_654_435_761) >> 16;
+        let message = |turn: u32| (0..10_000_u32).filter(move |i| chance(*i, turn / 5) % 5 == turn % 5);
+        let order: Vec<u32> = (0..60).flat_map(message).collect();
+        let shape = Shape { lsn: Lsn(1), frame: Frame::default(), rows: order.len(), has_skew: false };
+        let bytes = encode(std::slice::from_ref(&shape), &order);
+        assert!(bytes.len() < order.len() * 5 / 8, "{} bytes", bytes.len());
         assert_eq!(decode(&bytes), Some((vec![shape], order)));
     }
 

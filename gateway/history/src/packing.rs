@@ -3,7 +3,7 @@
 //! A word holds the digits as a fraction, so that each is one multiplication away. Reading believes nothing: whatever
 //! the bytes are, digits are below the base and numbers below 2^width.
 
-use crate::bytes::Reader;
+use crate::bytes::{Reader, put_count};
 
 /// Wider numbers may reach beyond a word that begins at a byte.
 const WINDOW_BITS_MAX: u32 = 57;
@@ -101,6 +101,78 @@ pub fn read_digits(reader: &mut Reader, base: u64, width: u32, n: usize) -> Opti
     Some(values)
 }
 
+/// Ones after which a number follows as it is.
+const ONES_MAX: u32 = 16;
+/// A great number counts as this where it is asked how small most are.
+const GREAT: u32 = 1 << 10;
+/// The most low bits that a number has beside its ones.
+const LOW_BITS_MAX: u32 = 24;
+
+/// Of numbers most of which are small, with seldom a great one: the low bits that each has as they are.
+fn low_bits(values: &[u32]) -> u32 {
+    let mean = values.iter().map(|value| u64::from((*value).min(GREAT))).sum::<u64>() / (values.len() as u64).max(1);
+    (u64::BITS - mean.leading_zeros()).saturating_sub(1).min(LOW_BITS_MAX)
+}
+
+/// What [`put_steps`] takes, bits.
+pub fn steps_bits(values: &[u32]) -> u64 {
+    let low = low_bits(values);
+    let bits = |value: &u32| if value >> low < ONES_MAX { (value >> low) + 1 + low } else { ONES_MAX + u32::BITS };
+    values.iter().map(|value| u64::from(bits(value))).sum()
+}
+
+/// Numbers most of which are small, in some bits each: the higher ones as so many ones and a zero.
+pub fn put_steps(values: &[u32], out: &mut Vec<u8>) {
+    let low = low_bits(values);
+    out.push(low as u8);
+    put_count(steps_bits(values).div_ceil(8) as usize, out);
+    let (mut held, mut bits) = (0_u128, 0_u32);
+    let mut put = |number: u64, width: u32| {
+        held |= u128::from(number) << bits;
+        bits += width;
+        if bits >= u64::BITS {
+            out.extend_from_slice(&(held as u64).to_le_bytes());
+            held >>= u64::BITS;
+            bits -= u64::BITS;
+        }
+    };
+    for value in values {
+        let ones = value >> low;
+        if ones < ONES_MAX {
+            let rest = u64::from(value & ((1 << low) - 1));
+            put(rest << (ones + 1) | ((1 << ones) - 1), ones + 1 + low);
+        } else {
+            put(u64::from(*value) << ONES_MAX | ((1 << ONES_MAX) - 1), ONES_MAX + u32::BITS);
+        }
+    }
+    out.extend(held.to_le_bytes().into_iter().take(bits.div_ceil(8) as usize));
+}
+
+/// Reads `n` numbers of [`put_steps`].
+pub fn read_steps(reader: &mut Reader, n: usize) -> Option<Vec<u32>> {
+    let low = u32::from(reader.byte()?);
+    let bytes = reader.count()?;
+    let bytes = reader.take(bytes)?;
+    if low > LOW_BITS_MAX {
+        return None;
+    }
+    let padded = [bytes, &[0; 8]].concat();
+    let (mut bit, mut values) = (0_usize, Vec::with_capacity(n));
+    for _ in 0..n {
+        let word = u64::from_le_bytes(*padded.get(bit / 8..)?.first_chunk()?) >> (bit % 8);
+        let ones = word.trailing_ones();
+        let (value, width) = if ones < ONES_MAX {
+            let rest = word >> (ones + 1) & ((1 << low) - 1);
+            (ones << low | rest as u32, ones + 1 + low)
+        } else {
+            ((word >> ONES_MAX) as u32, ONES_MAX + u32::BITS)
+        };
+        values.push(value);
+        bit += width as usize;
+    }
+    (bit.div_ceil(8) == bytes.len()).then_some(values)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -127,7 +199,28 @@ mod tests {
         assert_eq!(read_digits(&mut Reader(&bytes), 10, 4, 9999), None);
     }
 
+    #[test]
+    fn small_steps_take_little_and_great_ones_are_kept() {
+        let mut values: Vec<u32> = (0..4_000).map(|i| i * 7 % 5).collect();
+        values[77] = u32::MAX;
+        values[78] = 1 << 20;
+        let mut out = Vec::new();
+        put_steps(&values, &mut out);
+        assert!(out.len() < 4_000 * 7 / 16, "{} bytes", out.len());
+        assert_eq!(read_steps(&mut Reader(&out), 4_000), Some(values));
+        (0..out.len()).for_each(|at| assert_eq!(read_steps(&mut Reader(&out[..at]), 4_000), None));
+    }
+
     proptest! {
+        #[test]
+        fn steps_are_read_back(values in prop::collection::vec(prop_oneof![0..9_u32, 0..5_000_u32, any::<u32>()], 0..200)) {
+            let mut out = Vec::new();
+            put_steps(&values, &mut out);
+            let mut reader = Reader(&out);
+            prop_assert_eq!(read_steps(&mut reader, values.len()), Some(values));
+            prop_assert!(reader.0.is_empty());
+        }
+
         #[test]
         fn digits_are_read_back(base in 2..=1_u64 << 32, seed: u64, n in 0..100_usize) {
             let random = |i: u64| seed.wrapping_add(i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7;

@@ -19,7 +19,7 @@ use crate::open::{Opened, open};
 /// A file is closed and the next begun at this size.
 const ROLL_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 /// Bytes read at once.
-const READ_BYTES: usize = 1 << 20;
+const READ_BYTES: usize = 1 << 18;
 
 /// Bytes after which a read ends, however few rows they hold.
 const READ_BYTES_MAX: u64 = 16 << 20;

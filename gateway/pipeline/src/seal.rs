@@ -12,8 +12,9 @@ use crate::{Log, PortError, RecordRun};
 const SEAL_EVERY: Duration = Duration::from_secs(600);
 /// Rows after which it is sealed sooner.
 const SEAL_ROWS: u64 = 2_000_000;
-/// Bytes of records that are sealed at once: some 2 million plain samples.
-const SEAL_BYTES: usize = if cfg!(test) { 1 << 20 } else { 50 << 20 };
+/// Bytes of records that are sealed at once: more than [`SEAL_ROWS`] samples, and what comes until it is looked, take in
+/// memory, whatever they have beside their values. A rest that is sealed by itself has a chunk of one row for each signal.
+const SEAL_BYTES: usize = if cfg!(test) { 1 << 20 } else { 80 << 20 };
 /// What is read of the journal at once, rows.
 const READ_ROWS_MAX: usize = 1 << 16;
 /// How often the row count is looked at.

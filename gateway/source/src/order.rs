@@ -1,6 +1,6 @@
 //! In which order the values of one message are taken: that in which they were sent, if it is one. Some servers keep what
-//! has changed in a hash table and send it as it comes from there; taken so, a row costs four bytes more in the journal
-//! and in the store of record each, and every look-up of its signal goes to another place in memory.
+//! has changed in a hash table and send it as it comes from there; taken so, a row costs two to three bytes more in the
+//! journal and up to two in the store of record, and every look-up of its signal goes to another place in memory.
 
 use std::cmp::Ordering;
 
