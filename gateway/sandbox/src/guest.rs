@@ -96,6 +96,7 @@ impl Guest {
         each!(self, guest => guest.init(store, setup).await)
     }
 
+    #[inline]
     pub(crate) async fn process(
         &self,
         store: &mut Store<HostState>,
@@ -243,4 +244,28 @@ pub(crate) use functions;
 /// An interface that is asked only where it was found.
 pub(crate) fn there<T>(found: &Option<T>) -> Result<&T> {
     found.as_ref().ok_or_else(|| wasmtime::Error::msg("it does not export that interface"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_has_its_module_and_no_other_is_taken() {
+        for (version, speaks) in [
+            (OLDEST, Some(Speaks::V0_1)),
+            ("0.1.7", Some(Speaks::V0_1)),
+            (VERSION, Some(Speaks::V1)),
+            ("1.0.3", Some(Speaks::V1)),
+            ("0.2.0", None),
+            ("1.1.0", None),
+            ("2.0.0", None),
+            ("1.0", None),
+            ("1.0.0.0", None),
+            ("1.0.0-draft", None),
+            ("", None),
+        ] {
+            assert_eq!(Speaks::of(version), speaks, "{version}");
+        }
+    }
 }

@@ -22,12 +22,14 @@ impl Guest {
         self.detector.call_init(store, setup).await
     }
 
-    pub(crate) async fn process(
-        &self,
-        store: &mut Store<HostState>,
-        batch: wit::Batch<'_>,
-    ) -> Result<Result<out::Outcome, wit::Refusal>> {
-        self.detector.call_process(store, batch).await
+    /// Called for each frame: a future of its own around that of the call would be one more place that the batch's
+    /// columns are copied to.
+    pub(crate) fn process<'a>(
+        &'a self,
+        store: &'a mut Store<HostState>,
+        batch: wit::Batch<'a>,
+    ) -> impl Future<Output = Result<Result<out::Outcome, wit::Refusal>>> + Send + 'a {
+        self.detector.call_process(store, batch)
     }
 
     pub(crate) async fn explain(

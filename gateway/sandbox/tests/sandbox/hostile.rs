@@ -10,7 +10,7 @@ use crate::guest::guest;
 use crate::setup::{batch, binding, bundled};
 
 /// A misdeed: where it stands and what is done there.
-pub type Misdeed = (&'static str, &'static str);
+type Misdeed = (&'static str, &'static str);
 /// The name, what it does, and what the operator reads: nothing for what does no harm.
 type Case = (&'static str, &'static [Misdeed], &'static str);
 

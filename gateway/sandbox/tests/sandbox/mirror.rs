@@ -7,14 +7,13 @@ use watchfire_pipeline::{BindingSpec, Detector, DetectorFactory, ModelFile, Quot
 use watchfire_sandbox::Sandbox;
 
 use crate::guest::guest;
-use crate::hostile::Misdeed;
 
 const NAME: &str = "mirror";
 const SIGNALS: u32 = 3;
 const KEPT: &str = "(return (global.get $kept))";
 /// Answers a batch with its column of times, which lies at 4,192; in any mode but 0 with nothing, and keeps the column
 /// as the answer to all other calls. To `init` it answers the model that it is handed.
-const MIRROR: [Misdeed; 8] = [
+const MIRROR: [(&str, &str); 8] = [
     ("defs", "(global $kept (mut i32) (i32.const 0))"),
     (
         "process",
