@@ -15,7 +15,7 @@ use opcua::server::node_manager::{
 };
 use opcua::types::{
     AttributeId, DataValue, ExpandedNodeId, MonitoringMode, NodeId, ObjectId, ReadEventDetails, StatusCode,
-    TimestampsToReturn, VariableId, Variant,
+    TimestampsToReturn, UAString, VariableId, Variant,
 };
 
 use watchfire_config::Operation;
@@ -23,6 +23,7 @@ use watchfire_config::Operation;
 use crate::history::VALUES_MAX;
 use crate::manager;
 use crate::methods;
+use crate::names::LOCALE;
 use crate::nodes::NOTIFIER;
 use crate::past::{self, EVENTS_MAX};
 use crate::shared::Shared;
@@ -55,6 +56,8 @@ fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
         Some(true.into())
     } else if *id == VariableId::Server_ServerCapabilities_ServerProfileArray {
         Some(shared.profiles.clone().into())
+    } else if *id == VariableId::Server_ServerCapabilities_LocaleIdArray {
+        Some(vec![UAString::from(LOCALE)].into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnDataValues {
         Some(VALUES_MAX.into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnEventValues {

@@ -41,7 +41,7 @@ pub(crate) const GROUP: &str = "group:";
 pub(crate) const GROUPS: &str = "groups";
 
 /// Locale of all texts that are not given by people.
-const LOCALE: &str = "en";
+pub(crate) const LOCALE: &str = "en";
 
 pub(crate) fn own(text: &str) -> NodeId {
     NodeId::new(NAMESPACE, text)

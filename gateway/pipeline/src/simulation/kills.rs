@@ -1,11 +1,12 @@
-//! Five hundred kills in the middle of what operators do: whatever was answered Good is there afterwards.
+//! Five hundred kills in the middle of what operators do: whatever was answered Good is there afterwards, and what nobody
+//! touched is as it was.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use watchfire_alarms::ConditionState;
+use watchfire_alarms::{ConditionState, EventId};
 use watchfire_model::{CommandKind, ConditionKey};
 
 use super::rig::{Rig, Site};
@@ -121,4 +122,36 @@ async fn whatever_was_answered_good_is_there_after_five_hundred_kills() {
         site.check();
     }
     assert!(good > KILLS / 3 && cut > KILLS / 20, "{good} were answered, {cut} were cut off: the test shows little");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_touches_has_the_event_id_over_kills_that_it_had() {
+    let mut random = SmallRng::seed_from_u64(11);
+    let site = Site::new();
+    let keys = [0, 1, 2].map(|at| ConditionKey::parse(&format!("plain/high/s/{at}")).unwrap());
+    let mut had: Option<Vec<EventId>> = None;
+    for kill in 0..KILLS_OF_A_SITE {
+        let rig = Rig::start(&site).await;
+        rig.wait_ms(2_000).await;
+        let events = || keys.iter().map(|key| rig.state(key).event_id(key)).collect::<Vec<_>>();
+        assert!(had.is_none_or(|had| had == events()), "kill {kill}: an alarm has changed that nobody touched");
+        for _ in 0..random.random_range(0..4) {
+            rig.value(random.random_range(0..3), random.random_range(0.0..14.0)).await;
+            let key = &keys[random.random_range(0..3)];
+            let event = rig.state(key).event_id(key);
+            let kinds = [CommandKind::Acknowledge, CommandKind::TimedShelve(1 << 30), CommandKind::Unshelve];
+            // What does not fit is refused, and changes nothing.
+            let _refused = rig.command(key, kinds[random.random_range(0..3)], event.bytes()).await;
+        }
+        // Everything is durable by then; its detector may have saved its state or not.
+        rig.wait_ms(random.random_range(1_000..90_000)).await;
+        had = Some(events());
+        rig.kill();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        site.lose_what_is_not_durable();
+        if random.random_bool(0.2) {
+            site.seal();
+        }
+        site.check();
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use opcua::client::IdentityToken;
 use opcua::types::{
     BrowseDirection, ByteString, ContentFilter, ContentFilterBuilder, LocalizedText, MethodId, NodeId, ObjectId,
-    ObjectTypeId, Operand, ReferenceTypeId, StatusCode, VariableTypeId, Variant,
+    ObjectTypeId, Operand, ReferenceTypeId, StatusCode, UAString, VariableId, VariableTypeId, Variant,
 };
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, Rules};
 use watchfire_model::Level;
@@ -433,6 +433,8 @@ async fn p9_5_2_a_state_is_a_text_with_its_id_and_the_time_of_its_transition() {
         let value = hmi.value(&format!("{OIL}#{state}")).await;
         assert_eq!(value, LocalizedText::new("en", text).into(), "{state}");
     }
+    let locales = hmi.read(VariableId::Server_ServerCapabilities_LocaleIdArray.into()).await.value;
+    assert_eq!(locales, Some(vec![UAString::from("en")].into()), "there are no other texts than these");
     hmi.close().await;
     house.close().await;
 }
