@@ -199,8 +199,8 @@ fn middle_of_deltas(steps: &[i64], deltas: &mut Vec<i64>) -> i64 {
     deltas.extend(steps.iter().zip(steps.iter().skip(1)).map(|(before, after)| after.wrapping_sub(*before)));
     // Of some, spread over all: nothing that is packed rests on its being the very middle one.
     let (mut some, apart) = ([0_i64; SOME_DELTAS], deltas.len().div_ceil(SOME_DELTAS).max(1));
-    let spread = deltas.iter().step_by(apart);
-    let count = some.iter_mut().zip(spread).map(|(slot, delta)| *slot = *delta).count();
+    some.iter_mut().zip(deltas.iter().step_by(apart)).for_each(|(slot, delta)| *slot = *delta);
+    let count = deltas.len().div_ceil(apart);
     let some = some.get_mut(..count).unwrap_or_default();
     some.sort_unstable();
     let middle = some.get(count / 2).copied().unwrap_or_default();
