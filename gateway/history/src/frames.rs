@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn an_order_without_habits_is_given_back_too_and_costs_no_more_than_its_ranks() {
-        let order: Vec<u32> = (0..70_000_u64).map(|i| (i * i * 2_654_435_761 >> 13) as u32 % 50_000).collect();
+        let order: Vec<u32> = (0..70_000_u64).map(|i| ((i * i * 2_654_435_761) >> 13) as u32 % 50_000).collect();
         let shape = Shape { lsn: Lsn(1), frame: Frame::default(), rows: order.len(), has_skew: false };
         let bytes = encode(std::slice::from_ref(&shape), &order);
         assert!(bytes.len() < order.len() * 9 / 4, "{} bytes", bytes.len());

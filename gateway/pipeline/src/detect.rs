@@ -282,10 +282,10 @@ impl Run {
                     late.tell(News::Missing);
                 }
             }
-            RecordBody::Control(Control::Filled { fills, .. }) => {
-                if fills.iter().any(|fill| is_own(Some(fill.signal))) {
-                    late.tell(News::Filled);
-                }
+            RecordBody::Control(Control::Filled { fills, .. })
+                if fills.iter().any(|fill| is_own(Some(fill.signal))) =>
+            {
+                late.tell(News::Filled);
             }
             RecordBody::Control(Control::Source { source, state: SourceState::Down, .. })
                 if record.lsn > self.begin && self.plan.sources.iter().any(|own| **own == **source) =>

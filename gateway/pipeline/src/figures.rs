@@ -161,10 +161,11 @@ impl AlarmFigures {
     /// The figures of an area begin anew. Returns once that is kept: it outlives a kill. On a full disk that is when there
     /// is room again.
     pub async fn reset(&self, path: &str, now: Instant) {
-        let mut counts = self.counts.lock();
-        counts.reset(path, now);
-        let change = counts.changes;
-        drop(counts);
+        let change = {
+            let mut counts = self.counts.lock();
+            counts.reset(path, now);
+            counts.changes
+        };
         self.asked.notify_one();
         // The sender is ours.
         drop(self.kept.subscribe().wait_for(|kept| *kept >= change).await);

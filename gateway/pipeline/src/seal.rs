@@ -122,7 +122,8 @@ pub(crate) async fn run(
         let count = values();
         let has_room = log.has_room();
         let is_due = waited >= SEAL_EVERY || count.saturating_sub(counted) >= SEAL_ROWS;
-        if !is_due && !(is_held_up && has_room) {
+        let goes_on = is_held_up && has_room;
+        if !is_due && !goes_on {
             if unsummarised && has_room {
                 unsummarised = summarise(&log, clock.now()).await?;
             }
