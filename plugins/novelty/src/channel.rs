@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::{Bin, Histogram};
+use crate::order::{greater, lesser};
 
 /// Learned numbers that are kept.
 pub const STORED_MAX: usize = 512;
@@ -75,7 +76,7 @@ impl Channel {
         let below = place.checked_sub(1).and_then(|at| self.stored.get(at)).copied();
         let above = self.stored.get(place).copied();
         let to_above = above.map_or(f64::INFINITY, |above| above - x);
-        let nearest = below.map_or(to_above, |below| to_above.min(x - below));
+        let nearest = below.map_or(to_above, |below| lesser(to_above, x - below));
         let range = self.stored.first().copied().zip(self.stored.last().copied());
         let score =
             if self.count >= SKIPPED { self.score(x, nearest, below.zip(above), deviation, shape) } else { 0.0 };
@@ -92,7 +93,7 @@ impl Channel {
             None => nearest,
             Some(_) => {
                 let from_median = (x - self.median).abs() + 1e-12;
-                shape.beta * nearest * power((nearest / from_median).min(1.0), shape.gamma)
+                shape.beta * nearest * power(lesser(nearest / from_median, 1.0), shape.gamma)
             }
         };
         if self.reference == 0.0 {
@@ -104,9 +105,7 @@ impl Channel {
         } else {
             (0.0, 1.0)
         };
-        let score = self.histogram.score(r, shape.q, least);
-        self.histogram.add(r);
-        score
+        self.histogram.offer(r, shape.q, least)
     }
 
     fn learn(&mut self, x: f64, deviation: f64) {
@@ -116,13 +115,13 @@ impl Channel {
         let from_mean = x - self.mean;
         self.mean += weight * from_mean;
         self.variance = (1.0 - weight) * (self.variance + weight * from_mean * from_mean);
-        let step = deviation.max(1e-12) * (2.0 / count).max(0.002);
+        let step = greater(deviation, 1e-12) * greater(2.0 / count, 0.002);
         if self.count == 1 {
             self.median = x;
         } else if x > self.median {
-            self.median = x.min(self.median + step);
+            self.median = lesser(x, self.median + step);
         } else if x < self.median {
-            self.median = x.max(self.median - step);
+            self.median = greater(x, self.median - step);
         }
     }
 

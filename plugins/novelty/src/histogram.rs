@@ -4,11 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::logarithm::log10;
+use crate::order::{greater, lesser};
 
 /// Bins: eight for each doubling, from 2⁻²⁴ on.
 const BINS: usize = 560;
 /// Bins whose counts are also kept summed up, so that a tail is summed in a few steps.
 const BLOCK: usize = 16;
+/// The same within a block.
+const FEW: usize = 4;
 const FIRST_EXPONENT: u64 = 24;
 /// Before so many counts there is no probability.
 const COUNTS_LEAST: u64 = 50;
@@ -27,10 +30,28 @@ pub struct Histogram {
     first: Vec<f64>,
     second: Vec<f64>,
     total: u64,
+    /// Counts of [`FEW`] bins each.
+    fews: Vec<u64>,
     /// Counts of [`BLOCK`] bins each.
     blocks: Vec<u64>,
+    quantile: Quantile,
     /// No bin above this one has a count: where scans begin.
     top: usize,
+}
+
+/// Where the quantile was found last: it moves little from one number to the next.
+#[derive(Clone, Copy, Debug)]
+struct Quantile {
+    bin: usize,
+    /// Counts in the bins above it.
+    above: u64,
+}
+
+/// Where a search begins says nothing of what was counted.
+impl PartialEq for Quantile {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// A bin that is not empty: its number, count, Σr and Σr².
@@ -39,8 +60,16 @@ pub struct Bin(u16, f64, f64, f64);
 
 impl Default for Histogram {
     fn default() -> Self {
-        let blocks = vec![0; BINS / BLOCK];
-        Self { count: vec![0; BINS], first: vec![0.0; BINS], second: vec![0.0; BINS], total: 0, blocks, top: 0 }
+        Self {
+            count: vec![0; BINS],
+            first: vec![0.0; BINS],
+            second: vec![0.0; BINS],
+            total: 0,
+            fews: vec![0; BINS / FEW],
+            blocks: vec![0; BINS / BLOCK],
+            quantile: Quantile { bin: BINS - 1, above: 0 },
+            top: 0,
+        }
     }
 }
 
@@ -66,7 +95,9 @@ fn bin_of(r: f64) -> usize {
         return 0;
     }
     let fraction = f64::from_bits(bits & ((1 << FRACTION_BITS) - 1) | EXPONENT_BIAS << FRACTION_BITS);
-    let eighth = EIGHTHS.iter().filter(|eighth| **eighth <= fraction).count() - 1;
+    // The highest eighth that is not above it, without a loop.
+    let up = |at: usize, step: usize| at + if EIGHTHS[(at + step) % EIGHTHS.len()] <= fraction { step } else { 0 };
+    let eighth = up(up(up(0, 4), 2), 1);
     let doublings = exponent + FIRST_EXPONENT - EXPONENT_BIAS;
     (doublings as usize * EIGHTHS.len() + eighth).min(BINS - 1)
 }
@@ -80,8 +111,16 @@ fn edge_of(bin: usize) -> f64 {
 impl Histogram {
     /// −log10 of the probability that a novelty is as large as `r`; the tail beyond quantile `q` is a generalised
     /// Pareto distribution whose scale is at least `scale_least`. 0 before there are enough counts.
-    pub fn score(&self, r: f64, q: f64, scale_least: f64) -> f64 {
-        let r = r.min(NOVELTY_MAX);
+    /// Counts the novelty afterwards.
+    pub fn offer(&mut self, r: f64, q: f64, scale_least: f64) -> f64 {
+        let r = lesser(r, NOVELTY_MAX);
+        let own = bin_of(r);
+        let score = self.score(r, own, q, scale_least);
+        self.count(r, own);
+        score
+    }
+
+    fn score(&mut self, r: f64, own: usize, q: f64, scale_least: f64) -> f64 {
         if self.total < COUNTS_LEAST {
             return 0.0;
         }
@@ -91,20 +130,20 @@ impl Histogram {
         let bin = self.quantile_bin(allowed as u64);
         let edge = if bin > 0 { edge_of(bin + 1) } else { 0.0 };
         // Ties at the edge count as exceedances of size zero: magnitude, not rarity, drives the score.
-        let exceedances = allowed.max(EXCEEDANCES_LEAST);
+        let exceedances = greater(allowed, EXCEEDANCES_LEAST);
         if r <= edge {
-            let as_large = self.from(bin_of(r)) as f64;
-            return -log10(((as_large.max(exceedances) + 1.0) / (total + 1.0)).min(1.0));
+            let as_large = self.from(own) as f64;
+            return -log10(lesser((greater(as_large, exceedances) + 1.0) / (total + 1.0), 1.0));
         }
         // Σ(r − edge) and Σ(r − edge)² from Σr and Σr².
-        let beyond = self.from(bin + 1) as f64;
+        let beyond = self.quantile.above as f64;
         let (first, second) = (self.tail(&self.first, bin + 1), self.tail(&self.second, bin + 1));
-        let m1 = ((first - beyond * edge) / exceedances).max(1e-12);
+        let m1 = greater((first - beyond * edge) / exceedances, 1e-12);
         let m2 = (second - edge * (2.0 * first - beyond * edge)) / exceedances;
         let variance = m2 - m1 * m1;
         let shape = if variance > 1e-18 { 0.5 * (1.0 - m1 * m1 / variance) } else { 0.0 };
         let shape = shape.clamp(0.0, SHAPE_MAX);
-        let scale = (m1 * (1.0 - shape)).max(scale_least) + 1e-12;
+        let scale = greater(m1 * (1.0 - shape), scale_least) + 1e-12;
         let excess = r - edge;
         let tail = if shape < 1e-6 {
             excess / scale / std::f64::consts::LN_10
@@ -114,38 +153,36 @@ impl Histogram {
         tail - log10((exceedances + 1.0) / (total + 1.0))
     }
 
-    /// The highest bin above which at most `allowed` counts lie, but more with its own.
-    fn quantile_bin(&self, allowed: u64) -> usize {
-        let (mut above, mut block) = (0, self.top / BLOCK);
-        while block > 0 {
-            let count = self.blocks.get(block).copied().unwrap_or_default();
-            if above + count > allowed {
-                break;
-            }
-            above += count;
-            block -= 1;
+    /// The highest bin above which at most `allowed` counts lie, but more with its own: from where it was last.
+    fn quantile_bin(&mut self, allowed: u64) -> usize {
+        let Quantile { mut bin, mut above } = self.quantile;
+        let of = |bin: usize| self.count.get(bin).copied().unwrap_or_default();
+        while above > allowed && bin < BINS - 1 {
+            bin += 1;
+            above -= of(bin);
         }
-        // All of a block at once: a turn of a loop costs a guest more than what is done in it.
-        let passed = self.block(block).iter().rev().fold(0, |passed, count| {
-            above += count;
-            passed + usize::from(above <= allowed)
-        });
-        (block * BLOCK + BLOCK - 1).saturating_sub(passed)
+        while bin > 0 && above + of(bin) <= allowed {
+            above += of(bin);
+            bin -= 1;
+        }
+        self.quantile = Quantile { bin, above };
+        bin
     }
 
-    /// How many counts lie in this bin and above.
+    /// How many counts lie in this bin and above. All of a part at once: a turn of a loop costs a guest more than what is
+    /// done in it.
     fn from(&self, bin: usize) -> u64 {
-        let (block, first) = (bin / BLOCK, bin % BLOCK);
-        let own = (0..).zip(self.block(block));
-        let own: u64 = own.map(|(at, count)| if at >= first { *count } else { 0 }).sum();
+        let from = |part: &[u64; 4], first: usize| {
+            let [a, b, c, d] = *part;
+            let of = |at: usize, count: u64| if at >= first { count } else { 0 };
+            of(0, a) + of(1, b) + of(2, c) + of(3, d)
+        };
+        const NONE: &[u64; 4] = &[0; 4];
+        let (few, block) = (bin / FEW, bin / BLOCK);
+        let own = from(self.count.as_chunks().0.get(few).unwrap_or(NONE), bin % FEW);
+        let fews = from(self.fews.as_chunks().0.get(block).unwrap_or(NONE), few % (BLOCK / FEW) + 1);
         let (fours, left) = self.blocks.get(block + 1..=self.top / BLOCK).unwrap_or_default().as_chunks::<4>();
-        own + fours.iter().map(|[a, b, c, d]| a + b + c + d).sum::<u64>() + left.iter().sum::<u64>()
-    }
-
-    /// The counts of a block.
-    fn block(&self, block: usize) -> &[u64; BLOCK] {
-        const NONE: &[u64; BLOCK] = &[0; BLOCK];
-        self.count.as_chunks().0.get(block).unwrap_or(NONE)
+        own + fews + fours.iter().map(|[a, b, c, d]| a + b + c + d).sum::<u64>() + left.iter().sum::<u64>()
     }
 
     /// The sum of a column from this bin on: in four sums side by side, since a guest's addition takes long to finish.
@@ -161,10 +198,7 @@ impl Histogram {
         (a + b) + (c + d) + left.iter().sum::<f64>()
     }
 
-    /// Counts a novelty.
-    pub fn add(&mut self, r: f64) {
-        let r = r.min(NOVELTY_MAX);
-        let bin = bin_of(r);
+    fn count(&mut self, r: f64, bin: usize) {
         if let (Some(n), Some(s1), Some(s2)) =
             (self.count.get_mut(bin), self.first.get_mut(bin), self.second.get_mut(bin))
         {
@@ -172,9 +206,11 @@ impl Histogram {
             *s1 += r;
             *s2 += r * r;
         }
-        if let Some(block) = self.blocks.get_mut(bin / BLOCK) {
+        if let (Some(few), Some(block)) = (self.fews.get_mut(bin / FEW), self.blocks.get_mut(bin / BLOCK)) {
+            *few += 1;
             *block += 1;
         }
+        self.quantile.above += u64::from(bin > self.quantile.bin);
         self.total += 1;
         self.top = self.top.max(bin);
     }
@@ -198,9 +234,8 @@ impl Histogram {
                 let n = *n as u64;
                 (*count, *first, *second) = (n, *s1, *s2);
                 histogram.total = histogram.total.saturating_add(n);
-                if let Some(block) = histogram.blocks.get_mut(bin / BLOCK) {
-                    *block = block.saturating_add(n);
-                }
+                let sums = [histogram.fews.get_mut(bin / FEW), histogram.blocks.get_mut(bin / BLOCK)];
+                sums.into_iter().flatten().for_each(|sum| *sum = sum.saturating_add(n));
                 histogram.top = histogram.top.max(bin);
             }
         }
@@ -212,11 +247,15 @@ impl Histogram {
 mod tests {
     use super::*;
 
+    fn add(histogram: &mut Histogram, r: f64) {
+        histogram.count(r, bin_of(r));
+    }
+
     #[test]
     fn a_histogram_is_its_bins() {
         let mut histogram = Histogram::default();
         for i in 0..200 {
-            histogram.add(f64::from(i * i) / 7.0);
+            add(&mut histogram, f64::from(i * i) / 7.0);
         }
         assert_eq!(Histogram::from_bins(&histogram.bins()), histogram);
     }
@@ -236,7 +275,7 @@ mod tests {
     #[test]
     fn a_quantile_is_found_as_by_counting_down() {
         let mut histogram = Histogram::default();
-        (0..5_000).for_each(|i| histogram.add((f64::from(i * 7 % 71) - 20.0).exp2()));
+        (0..5_000).for_each(|i| add(&mut histogram, (f64::from(i * 7 % 71) - 20.0).exp2()));
         for allowed in [0, 1, 70, 71, 500, 4_999, 5_000, 9_999] {
             let (mut above, mut bin) = (0, BINS - 1);
             while bin > 0 && above + histogram.count[bin] <= allowed {
@@ -250,7 +289,7 @@ mod tests {
     #[test]
     fn a_tail_is_the_sum_of_its_bins() {
         let mut histogram = Histogram::default();
-        (0..5_000).for_each(|i| histogram.add((f64::from(i % 71) - 20.0).exp2()));
+        (0..5_000).for_each(|i| add(&mut histogram, (f64::from(i % 71) - 20.0).exp2()));
         for bin in 0..BINS {
             assert_eq!(histogram.from(bin), histogram.count[bin..].iter().sum::<u64>(), "{bin}");
         }
@@ -259,11 +298,12 @@ mod tests {
     #[test]
     fn the_larger_the_rarer() {
         let mut histogram = Histogram::default();
-        assert_eq!(histogram.score(1e9, 0.9, 0.03), 0.0, "nothing is known yet");
+        assert_eq!(histogram.clone().offer(1e9, 0.9, 0.03), 0.0, "nothing is known yet");
         for i in 0..1000 {
-            histogram.add(f64::from(i % 100) / 100.0);
+            add(&mut histogram, f64::from(i % 100) / 100.0);
         }
-        let scores: Vec<f64> = [0.0, 0.5, 0.9, 1.5, 3.0, 1e6].iter().map(|r| histogram.score(*r, 0.9, 0.03)).collect();
+        let scores: Vec<f64> =
+            [0.0, 0.5, 0.9, 1.5, 3.0, 1e6].iter().map(|r| histogram.clone().offer(*r, 0.9, 0.03)).collect();
         assert!(scores.is_sorted(), "{scores:?}");
         assert!(scores.iter().all(|score| score.is_finite()));
     }

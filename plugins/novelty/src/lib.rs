@@ -8,6 +8,7 @@ mod channel;
 mod histogram;
 mod logarithm;
 mod nova;
+mod order;
 mod reasons;
 
 use serde::{Deserialize, Serialize};
@@ -17,10 +18,9 @@ use watchfire_detector::{
 };
 
 pub use channel::Seen;
-pub use nova::{Judged, Nova, Which};
+pub use nova::{Judged, Nova, Which, hour_of_week};
 use reasons::Reported;
 
-const NS_PER_S: i64 = 1_000_000_000;
 const WARM_UP_SAMPLES: u64 = 750;
 const HOLD_OFF_SAMPLES: u64 = 260;
 /// What NOVA cannot do without: the samples it skips and the counts it needs.
@@ -145,10 +145,11 @@ impl Detector for Novelty {
                 watched.reported = None;
             }
         }
+        let mut hour = nova::Hour::default();
         for row in batch.rows().filter(watchfire_detector::Row::is_usable) {
             let Some(watched) = self.watched.get_mut(row.signal as usize) else { continue };
-            let local_s = row.time.div_euclid(NS_PER_S) + i64::from(batch.utc_offset_s);
-            let judged = watched.nova.offer(row.value, local_s, self.settings.hold_off_samples);
+            let slot = hour.of(row.time, batch.utc_offset_s);
+            let judged = watched.nova.offer(row.value, slot, self.settings.hold_off_samples);
             let (count, need) = (watched.nova.count(), self.settings.warm_up_samples);
             self.most = self.most.max(count);
             self.ready += usize::from(count == need);

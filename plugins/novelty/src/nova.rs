@@ -6,11 +6,13 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::{self, Channel, Seen};
+use crate::order::greater;
 
 /// Hours of a week.
 const SLOTS: usize = 168;
 const WEEK_S: i64 = 604_800;
 const HOUR_S: i64 = 3_600;
+const NS_PER_S: i64 = 1_000_000_000;
 /// Weight of a new value in its hour's mean, once there are enough.
 const SLOT_WEIGHT: f64 = 0.1;
 /// Larger values count as this one: its square is still a number.
@@ -80,6 +82,31 @@ pub struct Saved {
     hold: Hold,
 }
 
+/// An hour, and which one of the week it is: most samples are of the hour of the one before, and a guest divides slowly.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hour {
+    begin_ns: i64,
+    slot: usize,
+}
+
+impl Hour {
+    /// The hour of the week of a time, nanoseconds since the epoch; `offset_s` is what the site's time has more.
+    pub fn of(&mut self, time_ns: i64, offset_s: i32) -> usize {
+        let into = time_ns.wrapping_sub(self.begin_ns);
+        if self.begin_ns == 0 || !(0..HOUR_S * NS_PER_S).contains(&into) {
+            let local_s = time_ns.div_euclid(NS_PER_S) + i64::from(offset_s);
+            self.begin_ns = time_ns - local_s.rem_euclid(HOUR_S) * NS_PER_S - time_ns.rem_euclid(NS_PER_S);
+            self.slot = hour_of_week(local_s);
+        }
+        self.slot
+    }
+}
+
+/// Which hour of the week it is, 0 being Thursday's first; seconds since the epoch by the site's time.
+pub fn hour_of_week(local_s: i64) -> usize {
+    usize::try_from(local_s.rem_euclid(WEEK_S) / HOUR_S).unwrap_or_default()
+}
+
 impl Default for Nova {
     fn default() -> Self {
         Self {
@@ -94,12 +121,11 @@ impl Default for Nova {
 }
 
 impl Nova {
-    /// Scores a sample, then learns it. `local_s` is the site's time, seconds since the epoch; a score is held off by
-    /// one as large among the last `hold_off` samples.
-    pub fn offer(&mut self, x: f64, local_s: i64, hold_off: u64) -> Judged {
+    /// Scores a sample of this hour, then learns it. A score is held off by one as large among the last `hold_off`
+    /// samples.
+    pub fn offer(&mut self, x: f64, slot: usize, hold_off: u64) -> Judged {
         let x = x.clamp(-VALUE_MAX, VALUE_MAX);
         let value = self.value.offer(x, channel::VALUE);
-        let slot = usize::try_from(local_s.rem_euclid(WEEK_S) / HOUR_S).unwrap_or_default();
         let (residual, hour_mean) = self.residual(x, slot);
         let hour = self.hour.offer(residual, channel::DERIVED);
         let deviation = self.deviation(x);
@@ -119,19 +145,28 @@ impl Nova {
         let Some(slot) = self.slots.get_mut(slot) else { return (0.0, x) };
         let (residual, mean) = if slot.count > 0 { (x - slot.mean, slot.mean) } else { (0.0, x) };
         slot.count = slot.count.saturating_add(1);
-        slot.mean += (1.0 / f64::from(slot.count)).max(SLOT_WEIGHT) * (x - slot.mean);
+        slot.mean += greater(1.0 / f64::from(slot.count), SLOT_WEIGHT) * (x - slot.mean);
         (residual, mean)
     }
 
     /// The standard deviation of the last three values, this one among them.
     fn deviation(&mut self, x: f64) -> f64 {
-        if self.last.len() == 3 {
-            self.last.remove(0);
+        // Written out: moving memory about and each turn of a loop cost a guest more than what is done.
+        let square = |x: f64| x * x;
+        match self.last.as_mut_slice() {
+            [first, second, third] => {
+                (*first, *second, *third) = (*second, *third, x);
+                let mean = (*first + *second + x) / 3.0;
+                ((square(*first - mean) + square(*second - mean) + square(x - mean)) / 3.0).sqrt()
+            }
+            last => {
+                let count = last.len() as f64 + 1.0;
+                let mean = (last.iter().sum::<f64>() + x) / count;
+                let squares = last.iter().map(|last| square(last - mean)).sum::<f64>() + square(x - mean);
+                self.last.push(x);
+                (squares / count).sqrt()
+            }
         }
-        self.last.push(x);
-        let count = self.last.len() as f64;
-        let mean = self.last.iter().sum::<f64>() / count;
-        (self.last.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / count).sqrt()
     }
 
     /// How many samples it has learned.
@@ -186,7 +221,7 @@ mod tests {
             let calm = f64::from(i as i32 % 13) * 1e-150;
             let x = if i < 100 { calm } else { wild[(i % 8) as usize] * (i as f64) };
             let x = x.clamp(-f64::MAX, f64::MAX);
-            let judged = nova.offer(x, i * 60, 10);
+            let judged = nova.offer(x, hour_of_week(i * 60), 10);
             assert!(
                 judged.score.is_finite() && judged.channels.iter().all(|seen| seen.score.is_finite()),
                 "{i}: {judged:?}"

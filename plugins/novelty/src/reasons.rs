@@ -100,15 +100,15 @@ fn usual(seen: Seen, x: f64, offset: f64) -> (Option<f64>, Option<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Nova;
+    use crate::{Nova, hour_of_week};
 
     fn told(which: Which, values: impl Iterator<Item = f64>, last: f64) -> Verdict {
         let mut nova = Nova::default();
         for (hour, value) in (0..).zip(values) {
-            nova.offer(value, hour * 3_600, 0);
+            nova.offer(value, hour_of_week(hour * 3_600), 0);
         }
         // A Friday, 14:20.
-        let judged = nova.offer(last, 604_800 + 86_400 + 14 * 3_600 + 1_200, 0);
+        let judged = nova.offer(last, hour_of_week(604_800 + 86_400 + 14 * 3_600 + 1_200), 0);
         let signal = Signal { unit: Some("Cel".into()), ..Signal::default() };
         Reported { at: 5, value: last, judged: Judged { which, ..judged } }.verdict(3, &signal)
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use watchfire_detector::{Batch, Detector, Row, Setup, Signal};
-use watchfire_detector_novelty::{Nova, Novelty};
+use watchfire_detector_novelty::{Nova, Novelty, hour_of_week};
 
 const GOLDEN: &str = include_str!("data/nab_art_daily_jumpsup_scores.csv");
 const HOLD_OFF: u64 = 260;
@@ -25,7 +25,7 @@ fn agrees(ours: f64, golden: f64) -> bool {
 fn every_score_agrees_with_the_reference() {
     let mut nova = Nova::default();
     for (row, [time, value, scores @ ..]) in golden().into_iter().enumerate() {
-        let judged = nova.offer(value, time as i64, HOLD_OFF);
+        let judged = nova.offer(value, hour_of_week(time as i64), HOLD_OFF);
         let [a, b, c] = judged.channels.map(|seen| seen.score);
         for (ours, golden) in [a, b, c, judged.score].into_iter().zip(scores) {
             assert!(agrees(ours, golden), "row {row}: {ours} against {golden}");
