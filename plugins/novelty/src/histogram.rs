@@ -110,13 +110,12 @@ fn edge_of(bin: usize) -> f64 {
 
 impl Histogram {
     /// −log10 of the probability that a novelty is as large as `r`; the tail beyond quantile `q` is a generalised
-    /// Pareto distribution whose scale is at least `scale_least`. 0 before there are enough counts.
-    /// Counts the novelty afterwards.
+    /// Pareto distribution whose scale is at least `scale_least`. 0 before there are enough counts. Then it is counted.
     pub fn offer(&mut self, r: f64, q: f64, scale_least: f64) -> f64 {
         let r = lesser(r, NOVELTY_MAX);
         let own = bin_of(r);
         let score = self.score(r, own, q, scale_least);
-        self.count(r, own);
+        self.add(r, own);
         score
     }
 
@@ -198,7 +197,7 @@ impl Histogram {
         (a + b) + (c + d) + left.iter().sum::<f64>()
     }
 
-    fn count(&mut self, r: f64, bin: usize) {
+    fn add(&mut self, r: f64, bin: usize) {
         if let (Some(n), Some(s1), Some(s2)) =
             (self.count.get_mut(bin), self.first.get_mut(bin), self.second.get_mut(bin))
         {
@@ -248,7 +247,7 @@ mod tests {
     use super::*;
 
     fn add(histogram: &mut Histogram, r: f64) {
-        histogram.count(r, bin_of(r));
+        histogram.add(r, bin_of(r));
     }
 
     #[test]

@@ -8,12 +8,12 @@ use opcua::core::ResponseMessage;
 use opcua::server::authenticator::{AuthManager, SecurityClient, SessionHolder, UserToken};
 use opcua::server::{ServerBuilder, ServerEndpoint, ServerHandle};
 use opcua::types::{
-    ActivateSessionRequest, AnonymousIdentityToken, AttributeId, BrowsePath, CloseSessionRequest, ContentFilter,
-    ContentFilterElement, CreateSessionRequest, CreateSubscriptionRequest, CreateSubscriptionResponse, Error,
-    EventFilter, ExtensionObject, FilterOperator, Identifier, MonitoredItemCreateRequest, MonitoringMode,
-    MonitoringParameters, NodeId, ObjectId, ObjectTypeId, Operand, QualifiedName, ReadValueId, ReferenceTypeId,
-    RelativePath, RelativePathElement, RequestHeader, SimpleAttributeOperand, StatusCode, TimestampsToReturn, UAString,
-    UserTokenPolicy, UserTokenType, VariableId,
+    ActivateSessionRequest, ActivateSessionResponse, AnonymousIdentityToken, AttributeId, BrowsePath,
+    CloseSessionRequest, ContentFilter, ContentFilterElement, CreateSessionRequest, CreateSessionResponse,
+    CreateSubscriptionRequest, CreateSubscriptionResponse, Error, EventFilter, ExtensionObject, FilterOperator,
+    Identifier, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, ObjectId, ObjectTypeId,
+    Operand, QualifiedName, ReadValueId, ReferenceTypeId, RelativePath, RelativePathElement, RequestHeader,
+    SimpleAttributeOperand, StatusCode, TimestampsToReturn, UAString, UserTokenPolicy, UserTokenType, VariableId,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -131,27 +131,47 @@ async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir, ServerHand
     (url, pki, handle)
 }
 
-/// A session without a client of its own: its number and the header of its requests.
-async fn open_session(through: &Session, url: &str) -> (u32, RequestHeader) {
+/// A session without a client of its own, as it was created and activated.
+async fn open_session(through: &Session, url: &str) -> (CreateSessionResponse, ActivateSessionResponse) {
     let answer = through.channel().send(session_at(url, "bare"), WAIT_MAX).await.expect("an answer");
     let ResponseMessage::CreateSession(created) = answer else { panic!("{answer:?}") };
-    let header = RequestHeader { authentication_token: created.authentication_token, ..RequestHeader::default() };
     let token = AnonymousIdentityToken { policy_id: "anonymous".into() };
     let activate = ActivateSessionRequest {
-        request_header: header.clone(),
+        request_header: header(&created),
         user_identity_token: ExtensionObject::from_message(token),
         ..ActivateSessionRequest::default()
     };
     let answer = through.channel().send(activate, WAIT_MAX).await.expect("an answer");
-    assert!(matches!(answer, ResponseMessage::ActivateSession(_)), "{answer:?}");
-    let Identifier::Numeric(number) = created.session_id.identifier else { panic!("{}", created.session_id) };
-    (number, header)
+    let ResponseMessage::ActivateSession(activated) = answer else { panic!("{answer:?}") };
+    (*created, *activated)
 }
 
-/// Subscribes and leaves, without a word of the subscription.
-async fn leave_behind(through: &Session, header: &RequestHeader, interval: f64) -> CreateSubscriptionResponse {
+/// The header of a session's requests.
+fn header(created: &CreateSessionResponse) -> RequestHeader {
+    RequestHeader { authentication_token: created.authentication_token.clone(), ..RequestHeader::default() }
+}
+
+/// An item for the events of Server.
+fn event_item(filter: EventFilter) -> MonitoredItemCreateRequest {
+    MonitoredItemCreateRequest {
+        item_to_monitor: ReadValueId {
+            node_id: ObjectId::Server.into(),
+            attribute_id: AttributeId::EventNotifier as u32,
+            ..ReadValueId::default()
+        },
+        monitoring_mode: MonitoringMode::Reporting,
+        requested_parameters: MonitoringParameters {
+            filter: ExtensionObject::from_message(filter),
+            ..MonitoringParameters::default()
+        },
+    }
+}
+
+/// Opens a session, subscribes and leaves, without a word of the subscription. The session's number.
+async fn left_behind(through: &Session, url: &str, interval: f64) -> (u32, CreateSubscriptionResponse) {
+    let (session, _) = open_session(through, url).await;
     let subscribe = CreateSubscriptionRequest {
-        request_header: header.clone(),
+        request_header: header(&session),
         requested_publishing_interval: interval,
         requested_max_keep_alive_count: 1,
         requested_lifetime_count: 3,
@@ -160,10 +180,11 @@ async fn leave_behind(through: &Session, header: &RequestHeader, interval: f64) 
     };
     let answer = through.channel().send(subscribe, WAIT_MAX).await.expect("an answer");
     let ResponseMessage::CreateSubscription(created) = answer else { panic!("{answer:?}") };
-    let close = CloseSessionRequest { request_header: header.clone(), delete_subscriptions: false };
+    let close = CloseSessionRequest { request_header: header(&session), delete_subscriptions: false };
     let answer = through.channel().send(close, WAIT_MAX).await.expect("an answer");
     assert!(matches!(answer, ResponseMessage::CloseSession(_)), "{answer:?}");
-    *created
+    let Identifier::Numeric(number) = session.session_id.identifier else { panic!("{}", session.session_id) };
+    (number, *created)
 }
 
 /// Waits until the server has nothing left of a session's subscriptions.
@@ -180,8 +201,7 @@ async fn forgotten(handle: &ServerHandle, session: u32) {
 async fn a_subscription_that_expires_without_its_session_is_let_go() {
     let (url, pki, handle) = serve_and_look(Arc::default()).await;
     let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
-    let (session, header) = open_session(&client, &url).await;
-    leave_behind(&client, &header, 10.0).await;
+    let (session, _) = left_behind(&client, &url, 10.0).await;
     forgotten(&handle, session).await;
 }
 
@@ -189,14 +209,12 @@ async fn a_subscription_that_expires_without_its_session_is_let_go() {
 async fn of_subscriptions_without_a_session_the_first_to_come_is_the_first_to_go() {
     let (url, pki, handle) = serve_and_look(Arc::default()).await;
     let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
-    let (first, header) = open_session(&client, &url).await;
     let thousand_years = 3.2e13;
-    let created = leave_behind(&client, &header, thousand_years).await;
+    let (first, created) = left_behind(&client, &url, thousand_years).await;
     assert_eq!(created.revised_publishing_interval, 3_600_000.0);
     assert!(created.revised_lifetime_count <= 12, "{}", created.revised_lifetime_count);
     assert!(handle.subscriptions().get_session_subscriptions(first).is_some());
-    let (second, header) = open_session(&client, &url).await;
-    leave_behind(&client, &header, thousand_years).await;
+    let (second, _) = left_behind(&client, &url, thousand_years).await;
     forgotten(&handle, first).await;
     assert!(handle.subscriptions().get_session_subscriptions(second).is_some());
 }
@@ -228,18 +246,7 @@ async fn what_one_client_can_ask_for_has_an_end() {
         let clause =
             SimpleAttributeOperand { attribute_id: AttributeId::Value as u32, ..SimpleAttributeOperand::default() };
         let select_clauses = Some(vec![clause; fields]);
-        MonitoredItemCreateRequest {
-            item_to_monitor: ReadValueId {
-                node_id: ObjectId::Server.into(),
-                attribute_id: AttributeId::EventNotifier as u32,
-                ..ReadValueId::default()
-            },
-            monitoring_mode: MonitoringMode::Reporting,
-            requested_parameters: MonitoringParameters {
-                filter: ExtensionObject::from_message(EventFilter { select_clauses, ..EventFilter::default() }),
-                ..MonitoringParameters::default()
-            },
-        }
+        event_item(EventFilter { select_clauses, ..EventFilter::default() })
     };
     let ask = async |items| client.create_monitored_items(subscription, TimestampsToReturn::Neither, items).await;
     let results = ask(vec![item(10), item(500), item(501)]).await.expect("an answer");
@@ -263,19 +270,7 @@ fn session_at(url: &str, name: &str) -> CreateSessionRequest {
 async fn an_activated_session_has_a_nonce_also_in_the_clear() {
     let (url, pki) = serve(Arc::default()).await;
     let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
-    let answer = client.channel().send(session_at(&url, "second"), WAIT_MAX).await.expect("an answer");
-    let ResponseMessage::CreateSession(created) = answer else { panic!("{answer:?}") };
-    let token = AnonymousIdentityToken { policy_id: "anonymous".into() };
-    let activate = ActivateSessionRequest {
-        request_header: RequestHeader {
-            authentication_token: created.authentication_token.clone(),
-            ..RequestHeader::default()
-        },
-        user_identity_token: ExtensionObject::from_message(token),
-        ..ActivateSessionRequest::default()
-    };
-    let answer = client.channel().send(activate, WAIT_MAX).await.expect("an answer");
-    let ResponseMessage::ActivateSession(activated) = answer else { panic!("{answer:?}") };
+    let (created, activated) = open_session(&client, &url).await;
     for nonce in [&created.server_nonce, &activated.server_nonce] {
         assert!(nonce.as_ref().len() >= 32, "{nonce:?}");
     }
@@ -339,18 +334,7 @@ async fn a_filter_that_is_refused_is_told_to_the_authenticator() {
             select_clauses: Some(vec![value_of(ObjectTypeId::BaseEventType, "Message")]),
             where_clause: ContentFilter { elements: Some(elements) },
         };
-        let item = MonitoredItemCreateRequest {
-            item_to_monitor: ReadValueId {
-                node_id: ObjectId::Server.into(),
-                attribute_id: AttributeId::EventNotifier as u32,
-                ..ReadValueId::default()
-            },
-            monitoring_mode: MonitoringMode::Reporting,
-            requested_parameters: MonitoringParameters {
-                filter: ExtensionObject::from_message(filter),
-                ..MonitoringParameters::default()
-            },
-        };
+        let item = event_item(filter);
         session.create_monitored_items(subscription, TimestampsToReturn::Neither, vec![item]).await.expect("answers");
         assert_eq!(few.filters.load(Ordering::Relaxed), told);
     }
