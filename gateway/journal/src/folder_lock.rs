@@ -35,10 +35,11 @@ impl FolderLock {
                 )));
             }
         }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(io)?;
+        // Who holds it is for the message alone: a disk that is full must keep nobody from reading what is on it.
+        let named = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        if named.is_err() {
+            let _unnamed = file.set_len(0);
+        }
         Ok(Self { _file: file })
     }
 }
