@@ -316,6 +316,7 @@ fn filters_of_every_operator_and_open62541_as_a_listener() {
     site.configure(&(source("plant", &recorded.url(), &["reactor_level"]) + &detectors));
     let mut tank = Tank { server: recorded.start(), site, seconds: 0.0 };
     let gateway = tank.site.start();
+    gateway.logged(&["watching", "plant"]);
     for name in ["level", "warm"] {
         gateway.logged(&["detector started", name]);
     }
@@ -385,12 +386,15 @@ fn what_does_not_last_raises_nothing_and_what_comes_again_is_a_branch() {
     let gateway = tank.site.start();
     let mut hmi = Hmi::connect(Kind::NodeOpcua, &tank.site.url());
     let node = "signal:plant/reactor_level";
+    gateway.logged(&["watching", "plant"]);
+    gateway.logged(&["detector started", "level"]);
+    // One after the other, whoever is slow to show them: the first does not last.
+    tank.fill(90.0);
+    tank.fill(70.0);
     let mut filled = |hmi: &mut Hmi, level: f64| {
         tank.fill(level);
         crate::harness::wait_for(&format!("{level}"), || (hmi.read(&[node])[0]["value"] == level).then_some(()));
     };
-    filled(&mut hmi, 90.0);
-    filled(&mut hmi, 70.0);
     filled(&mut hmi, 91.0);
     let raised = hmi.event(0, LEVEL, |event| event["active"] == true);
     assert!(raised["message"].as_str().unwrap().contains("91"), "not the one that did not last: {raised}");
@@ -416,6 +420,7 @@ fn what_does_not_last_raises_nothing_and_what_comes_again_is_a_branch() {
 fn findings_that_are_no_alarms_are_read_back_as_they_were_seen() {
     let mut tank = Tank::with("response = \"\"");
     let (gateway, mut hmis) = tank.start();
+    gateway.logged(&["watching", "plant"]);
     gateway.logged(&["detector started", "level"]);
     let plain = json!([["Equals", [{ "field": "EventType" }, { "literal": ["NodeId", "i=2041"] }]]]);
     assert_eq!(hmis[0].peer.ask("listen", json!({ "name": "plain", "where": plain }))["result"], "Good");

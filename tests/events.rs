@@ -76,8 +76,8 @@ fn events_are_recorded_with_their_fields_those_before_and_those_during_a_cut_too
     raise(&mut server, 400, "oil is low");
     raise(&mut server, 600, "oil is out");
     way.cut();
+    gateway.logged(&["connection lost"]);
     raise(&mut server, 700, "nobody listens");
-    std::thread::sleep(Duration::from_secs(1));
     way.open();
     raise(&mut server, 800, "somebody listens");
 

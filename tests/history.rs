@@ -108,9 +108,10 @@ fn history_is_what_was_served_while_the_gateway_runs_after_a_kill_and_after_a_st
         assert_eq!(history(&site, &name, &["--from", "2024-01-01"]), wanted, "{name} while the gateway runs");
         all.push((name, wanted));
     }
-    let running: Vec<String> =
-        history(&site, "plant/running", &["--from", "2024-01-01"]).into_iter().map(|sample| sample.value).collect();
-    assert_eq!(running, ["1", "0"]);
+    wait_for("both states of what runs", || {
+        let running = history(&site, "plant/running", &["--from", "2024-01-01"]);
+        running.iter().map(|sample| sample.value.as_str()).eq(["1", "0"]).then_some(())
+    });
 
     gateway.kill();
     for (name, wanted) in &all {

@@ -83,10 +83,12 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     goes_on(&site, "history/a");
 
     liars.ask("text", json!({ "of": "long", "length": LONG }));
+    wait_for("the text that is too long", || {
+        let output = site.run("history", &["long/text", "--json"]);
+        let kept = String::from_utf8(output.stdout).unwrap();
+        kept.lines().last().is_some_and(|last| last.contains("text of 3000000 bytes")).then_some(())
+    });
     goes_on(&site, "long/a");
-    let output = site.run("history", &["long/text", "--json"]);
-    let kept = String::from_utf8(output.stdout).unwrap();
-    assert!(kept.lines().last().unwrap().contains("text of 3000000 bytes"), "{kept:.300}");
     liars.ask("many", json!({ "of": "long", "length": MANY }));
     gateway.logged(&["a message is too large, or cannot be read; its values are lost", "source=\"long\""]);
     goes_on(&site, "long/a");

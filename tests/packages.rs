@@ -680,6 +680,7 @@ fn a_version_with_another_state_takes_over_and_keeps_what_was_learned() {
     let gateway = site.start();
     let mut hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
     let highest = format!("level/value/{LEVEL}");
+    gateway.logged(&["watching", "plant"]);
     // Whether or not it saw the value before them, one of these is the highest.
     server.set("reactor_level", 1.0, 95.0, 0);
     server.set("reactor_level", 2.0, 96.0, 0);

@@ -67,8 +67,9 @@ fn a_reload_changes_what_differs_while_everything_else_goes_on() {
     gateway.process.signal("HUP");
     let refused = gateway.logged(&["refused; everything goes on as it was", "SIGHUP"]);
     assert!(refused.contains("plant/x"), "{refused}");
+    let mark = hmi.mark();
     server.set("reactor_level", 4.0, 97.0, 0);
-    hmi.event(hmi.mark(), &format!("moved/limit/{LEVEL}"), |event| event["active"] == true);
+    hmi.event(mark, &format!("moved/limit/{LEVEL}"), |event| event["active"] == true);
 
     site.configure(&(plant + &kept));
     gateway.process.signal("HUP");

@@ -34,9 +34,11 @@ fn users() -> String {
 
 /// The EventId of the alarm, which was there before the HMI.
 fn raised(hmi: &mut Hmi) -> String {
-    let shown = hmi.refresh();
-    let event = shown.iter().find(|event| event["conditionId"] == node_id(CONDITION)).unwrap();
-    event["event"].as_str().unwrap().to_owned()
+    wait_for("the alarm", || {
+        let shown = hmi.refresh();
+        let event = shown.iter().find(|event| event["conditionId"] == node_id(CONDITION))?;
+        Some(event["event"].as_str().unwrap().to_owned())
+    })
 }
 
 fn acknowledge(hmi: &mut Hmi) -> String {

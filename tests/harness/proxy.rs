@@ -129,7 +129,8 @@ fn forward(from: &TcpStream, to: &TcpStream, state: &Arc<State>) {
             while state.is(Way::Hanging) && !state.stopped() {
                 std::thread::sleep(LOOK_EVERY);
             }
-            if to.write_all(&buffer[..count]).is_err() {
+            // What was held back is lost where the way was cut meanwhile.
+            if state.is(Way::Cut) || to.write_all(&buffer[..count]).is_err() {
                 break;
             }
         }

@@ -41,7 +41,8 @@ pub struct Planned {
     pub comment: Option<Comment>,
 }
 
-/// Who has planned a time out of service; written as a name, which is empty for what is nobody's.
+/// Who has planned a time out of service; written as a name, which is empty for what is nobody's. A person of the name that
+/// the definition's plans were once written with has a NUL before theirs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Planner {
@@ -64,7 +65,11 @@ impl Planner {
 
 impl From<String> for Planner {
     fn from(name: String) -> Self {
-        if name.is_empty() || name == THE_CONFIGURATION { Self::Definition } else { Self::Person(name) }
+        match name.strip_prefix('\0') {
+            Some(person) => Self::Person(person.to_owned()),
+            None if name.is_empty() || name == THE_CONFIGURATION => Self::Definition,
+            None => Self::Person(name),
+        }
     }
 }
 
@@ -72,6 +77,7 @@ impl From<Planner> for String {
     fn from(planner: Planner) -> Self {
         match planner {
             Planner::Definition => Self::new(),
+            Planner::Person(name) if name == THE_CONFIGURATION => format!("\0{name}"),
             Planner::Person(name) => name,
         }
     }

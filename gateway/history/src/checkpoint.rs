@@ -68,7 +68,11 @@ pub fn save(ctl: &Ctl, checkpoint: &Checkpoint) -> Result<(), PortError> {
         host: length(&checkpoint.host, binding)?,
         hash: *blake3::hash(&whole).as_bytes(),
     };
-    let has_pieces = before.is_some_and(|before| before.has_pieces_of(&saved));
+    // Read all the same: a piece that has gone bad is to be noticed while the state is here to put it right.
+    let has_pieces = match before.filter(|before| before.has_pieces_of(&saved)) {
+        Some(before) => before.fits(&pieces(ctl, binding, before.generation)?),
+        None => false,
+    };
     if !has_pieces {
         saved.generation = saved.generation.wrapping_add(1);
         put_pieces(ctl, &pieces_key(binding, saved.generation), &whole)?;
@@ -80,6 +84,10 @@ pub fn save(ctl: &Ctl, checkpoint: &Checkpoint) -> Result<(), PortError> {
     }
     // Not urgent: durable with whatever is committed next.
     ctl.write(ctl.remove_under(&named(Kind::Piece, binding), Some(&pieces_key(binding, saved.generation)))?)
+}
+
+fn pieces(ctl: &Ctl, binding: &str, generation: u64) -> Result<Vec<u8>, PortError> {
+    Ok(ctl.under(&pieces_key(binding, generation))?.into_iter().flat_map(|(_, piece)| piece).collect())
 }
 
 /// Makes a state's pieces durable.
@@ -100,8 +108,7 @@ pub fn load(ctl: &Ctl, binding: &str) -> Result<Option<Checkpoint>, PortError> {
     let mut saved = manifest(ctl, binding)?;
     loop {
         let Some(found) = saved else { return Ok(None) };
-        let bytes: Vec<u8> =
-            ctl.under(&pieces_key(binding, found.generation))?.into_iter().flat_map(|(_, piece)| piece).collect();
+        let bytes = pieces(ctl, binding, found.generation)?;
         if found.fits(&bytes) {
             return Ok(Some(found.with(binding, bytes)));
         }

@@ -36,7 +36,8 @@ impl FolderLock {
             }
         }
         // Who holds it is for the message alone: a disk that is full must keep nobody from reading what is on it.
-        let named = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let named =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         if named.is_err() {
             let _unnamed = file.set_len(0);
         }

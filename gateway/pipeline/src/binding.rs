@@ -367,6 +367,11 @@ impl Conditions {
         Some((ConditionKey::new(&self.binding, &spec.id, &instance), finding))
     }
 
+    /// What a verdict's condition is about; `None` for one that does not exist.
+    pub(crate) fn scope_of(&self, verdict: &Verdict) -> Option<Scope> {
+        self.specs.get(usize::from(verdict.condition)).map(|spec| spec.scope)
+    }
+
     /// `condition/instance` of a verdict; `None` for an instance that does not exist.
     pub(crate) fn name_of(&self, verdict: &Verdict) -> Option<String> {
         let (key, _) = self.finding(verdict)?;

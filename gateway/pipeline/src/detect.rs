@@ -16,7 +16,7 @@ use watchfire_model::{Control, DetectorOrigin, Frame, Gap, Lsn, Phase, Record, R
 
 use crate::binding::{Conditions, Indexes, begun_with};
 use crate::compare::Progress;
-use crate::late::{Late, News, is_of_a_source};
+use crate::late::{Late, is_of_a_source};
 use crate::log::Cursor;
 use crate::notices::Notice;
 use crate::supervise::{Detection, Ended};
@@ -185,8 +185,11 @@ impl Run {
         progress.began(&conditions, seen);
         let catching_up = Some(started);
         let announces = self.plan.mode == Mode::Live && self.plan.beside.is_none();
-        let late = announces.then(|| Late::start(&self.detection, &self.plan));
-        let before = saved.filter(|saved| late.is_some() && origin == DetectorOrigin::Checkpoint(saved.frame));
+        let goes_on = matches!(origin, DetectorOrigin::Checkpoint(_));
+        let late = announces.then(|| Late::start(&self.detection, &self.plan, goes_on, judge.lacks_a_source()));
+        // One that has judged nothing yet does not know what stood.
+        let goes_on = |saved: &Checkpoint| origin == DetectorOrigin::Checkpoint(saved.frame) && !saved.host.is_empty();
+        let before = saved.filter(|saved| late.is_some() && goes_on(saved));
         let mut running =
             Running { judge, cursor, conditions, indexes, progress, seen, saved: Lsn(0), catching_up, late, before };
         if !matches!(origin, DetectorOrigin::Checkpoint(_)) {
@@ -242,6 +245,7 @@ impl Run {
             RecordBody::Control(Control::Source { source, state, .. }) => {
                 if self.plan.sources.iter().any(|own| **own == **source) {
                     running.judge.source(source, *state);
+                    running.late.iter().for_each(|late| late.sources(running.judge.lacks_a_source()));
                 }
             }
             RecordBody::Control(Control::Forgot { binding, signal, .. })
@@ -277,22 +281,25 @@ impl Run {
                 let own = |gap: &Gap| is_own(gap.signal) && is_of_a_source(gap.signal, gap.cause);
                 if frame.gaps.iter().any(own) {
                     if let Some(before) = running.before.take() {
-                        late.tell(News::Before(before));
+                        late.before(before);
                     }
-                    late.tell(News::Missing);
+                    late.missing();
                 }
             }
             RecordBody::Control(Control::Filled { fills, .. })
                 if fills.iter().any(|fill| is_own(Some(fill.signal))) =>
             {
-                late.tell(News::Filled);
+                late.filled();
             }
+            // The first of them: the reason of a loss may change while it lasts.
             RecordBody::Control(Control::Source { source, state: SourceState::Down, .. })
-                if record.lsn > self.begin && self.plan.sources.iter().any(|own| **own == **source) =>
+                if record.lsn > self.begin
+                    && !running.judge.lacks_a_source()
+                    && self.plan.sources.iter().any(|own| **own == **source) =>
             {
                 let state = running.judge.save(&self.plan.kept_as, running.seen).await.map_err(Ended::Save)?;
                 running.before = None;
-                late.tell(News::Before(state));
+                late.before(state);
             }
             _ => {}
         }

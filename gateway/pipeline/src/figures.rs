@@ -215,6 +215,7 @@ impl AlarmFigures {
         counts.changes = held.changes + 1;
         // Whoever was quicker than this.
         std::mem::take(&mut held.reset).iter().for_each(|(path, at)| counts.reset(path, *at));
+        counts.tried.merge(std::mem::take(&mut held.tried));
         *held = counts;
         Ok(())
     }
@@ -240,9 +241,9 @@ impl AlarmFigures {
             }
             Ok(())
         });
-        saved.await.unwrap_or_else(|_| {
-            tracing::error!("keeping the figures of alarms was ended");
-            Ok(())
+        saved.await.unwrap_or_else(|ended| {
+            let doing = "keeping the figures of alarms".to_owned();
+            Err(PortError::Io { doing, source: std::io::Error::other(ended) })
         })
     }
 

@@ -49,18 +49,32 @@ pub fn gaps(
     from: Instant,
     to: Instant,
 ) -> Result<GapsOnRecord<'_>, CursorError> {
+    gaps_after(log, Lsn(0), signals, from, to)
+}
+
+/// The same of those that were noticed after a place.
+///
+/// # Errors
+/// As [`gaps`].
+pub(crate) fn gaps_after(
+    log: &Log,
+    after: Lsn,
+    signals: Option<BTreeSet<SignalId>>,
+    from: Instant,
+    to: Instant,
+) -> Result<GapsOnRecord<'_>, CursorError> {
     let upto = log.history().sealed();
     let mut found = GapsOnRecord {
         log,
         signals,
         between: (from, to),
-        next: Some(Lsn(1)),
+        next: Some(after.next()).filter(|next| *next <= upto.next()),
         upto,
         unsealed: Vec::new(),
         fills: Vec::new(),
         is_done: false,
     };
-    let mut next = upto.next();
+    let mut next = upto.max(after).next();
     loop {
         let records = log.read_kept(&mut next)?;
         if records.is_empty() {

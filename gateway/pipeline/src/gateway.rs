@@ -23,8 +23,9 @@ use crate::{
     Disk, Ends, Inlet, Latest, Log, Notices, OwnConditions, PortError, Source, Stats, Surface, inlet, recover,
 };
 
-/// How long stopping may take, all steps together; what has not ended by then is ended where it stands.
-const STOP_MAX: Duration = Duration::from_millis(1500);
+/// How long stopping may take, all steps together; what has not ended by then is ended where it stands. It takes a part of a
+/// second, unless the machine is busy or a detector is at it.
+const STOP_MAX: Duration = Duration::from_secs(5);
 /// How much of it the sources may take to say goodbye to their servers.
 const GOODBYE_MAX: Duration = Duration::from_millis(800);
 /// How long what was received may take to get into the log.
@@ -131,7 +132,7 @@ impl Gateway {
         let watching_damage = AbortOnDropHandle::new(tokio::spawn(watching));
         let keeping = crate::figures::run(self.figures.clone(), self.log.clone(), self.clock.clone());
         let keeping_figures = AbortOnDropHandle::new(tokio::spawn(keeping));
-        let judged_late = recovered.decided.clone();
+        let judged_late = Mutex::new(recovered.decided.clone());
         let annunciator = Annunciator {
             engine: recovered.engine,
             decided: recovered.decided,

@@ -411,6 +411,11 @@ impl Judge {
         }
     }
 
+    /// Whether one of the binding's sources is lost.
+    pub(crate) fn lacks_a_source(&self) -> bool {
+        !self.host.down.is_empty()
+    }
+
     fn settle(&mut self, now: Instant, judgement: &mut Judgement) {
         if std::mem::take(&mut self.host.resumed) {
             self.host.gates.values_mut().for_each(|gate| gate.resume(now));

@@ -7,35 +7,32 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant as Timer;
 use tokio_util::task::AbortOnDropHandle;
-use watchfire_model::{
-    Copied, Frame, GapCause, Instant, Lsn, PlainEvent, Quality, RecordBody, Rows, SignalId, SourceState, Verdict,
-};
+use watchfire_model::{GapCause, Instant, Lsn, PlainEvent, SignalId, SourceState, Verdict};
 
 use crate::detect::save;
-use crate::late_findings::Findings;
+use crate::late_findings::{Findings, Missing};
+use crate::late_rows::{LONGEST, Missed};
 use crate::notices::Notice;
 use crate::supervise::Detection;
-use crate::{BindingPlan, Checkpoint, CreateError, CursorError, DetectorFault, Judge, Log, OnRecord, gaps, samples};
+use crate::{BindingPlan, Checkpoint, CreateError, CursorError, DetectorFault, Judge, Log, OnRecord, gaps_after};
 
-/// News that may wait; more are left out, and what they were of is not judged.
-const NEWS_MAX: usize = 64;
-/// How long a state is kept for what is missing, where another could be kept for what was missing later.
-const KEPT: Duration = Duration::from_secs(3600);
+/// A source that is read again says by then what is missing, if anything is.
+const GAPLESS: Duration = Duration::from_secs(60);
 /// What is filled comes in parts: so long nothing is looked for after one.
 const SETTLES: Duration = Duration::from_secs(1);
 /// So long after one the rest is waited for. A history that lies behind is asked again after ten minutes, and what has none
 /// is never asked for.
-const PATIENCE: Duration = Duration::from_secs(900);
-/// Of what was missing for longer the last part is judged.
-const LONGEST: Duration = Duration::from_secs(7 * 86_400);
-/// Of so much time values are read at once.
-const STEP: Duration = Duration::from_secs(60);
-/// What is judged together is of one such stretch, and has so many rows at most.
-const FRAME: Duration = Duration::from_secs(1);
-const FRAME_ROWS: usize = 4096;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
+/// How long after a failure that may pass it is tried again,
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+/// and how often.
+const TRIES_MAX: u32 = 60;
+/// Frames that are read before they are judged.
+const FRAMES_AHEAD: usize = 8;
 
 /// The name under which the state is kept from before what is missing.
 fn before(kept_as: &str) -> String {
@@ -48,14 +45,22 @@ pub(crate) fn late_binding(binding: &str) -> String {
 }
 
 /// What a detector's task has to say.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// How it stood before something may be missing.
-    Before(Checkpoint),
+#[derive(Debug, Default)]
+struct News {
+    /// How it stood before something may be missing: the first that was told.
+    before: Option<Checkpoint>,
     /// Something is missing.
-    Missing,
+    missing: bool,
     /// What was missing was asked for.
-    Filled,
+    filled: bool,
+    /// Whether one of its sources is lost.
+    down: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    news: Mutex<News>,
+    told: Notify,
 }
 
 /// Why late values were not judged.
@@ -67,99 +72,185 @@ enum NotJudged {
     Create(#[from] CreateError),
     #[error("{0}")]
     Fault(#[from] DetectorFault),
-    #[error("its state from before is not there any more")]
-    NoState,
+    #[error("its plugin or configuration is another than before")]
+    Changed,
+    #[error("its plugin cannot read its state from before")]
+    Unreadable,
 }
 
-/// The way to what judges late.
+impl NotJudged {
+    /// Whether it may be otherwise in a while.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Log(_) | Self::Create(CreateError::NotNow(_)))
+    }
+}
+
+/// The way to what judges late. Whoever tells it something never waits: live values go first.
 #[derive(Debug)]
 pub(crate) struct Late {
-    news: mpsc::Sender<News>,
+    shared: Arc<Shared>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Late {
-    /// Begins to judge late for a detector.
-    pub(crate) fn start(detection: &Arc<Detection>, plan: &Arc<BindingPlan>) -> Self {
-        let (news, receiver) = mpsc::channel(NEWS_MAX);
-        let task = Task { detection: detection.clone(), plan: plan.clone(), judged: Lsn(0) };
-        Self { news, _task: AbortOnDropHandle::new(tokio::spawn(task.run(receiver))) }
+    /// Begins to judge late for a detector; `goes_on` from an earlier life.
+    pub(crate) fn start(detection: &Arc<Detection>, plan: &Arc<BindingPlan>, goes_on: bool, down: bool) -> Self {
+        let shared = Arc::new(Shared { news: Mutex::new(News { down, ..News::default() }), told: Notify::new() });
+        let name = late_binding(&plan.spec.name);
+        let judged = detection.judged_late.lock().get(&name).copied().unwrap_or_default();
+        let task = Task { detection: detection.clone(), plan: plan.clone(), shared: shared.clone(), judged };
+        Self { shared, _task: AbortOnDropHandle::new(tokio::spawn(task.run(goes_on))) }
     }
 
-    /// Tells it something, without waiting: live values go first.
-    pub(crate) fn tell(&self, news: News) {
-        if self.news.try_send(news).is_err() {
-            tracing::warn!("a detector is told more of what is missing than it judges late; some of it is left out");
+    /// How the detector stood before something may be missing.
+    pub(crate) fn before(&self, state: Checkpoint) {
+        self.tell(|news| news.before = news.before.take().or(Some(state)));
+    }
+
+    /// Something is missing.
+    pub(crate) fn missing(&self) {
+        self.tell(|news| news.missing = true);
+    }
+
+    /// What was missing was asked for.
+    pub(crate) fn filled(&self) {
+        self.tell(|news| news.filled = true);
+    }
+
+    /// Whether one of its sources is lost now.
+    pub(crate) fn sources(&self, down: bool) {
+        self.tell(|news| news.down = down);
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut News)) {
+        change(&mut self.shared.news.lock());
+        self.shared.told.notify_one();
+    }
+}
+
+/// A state from before something may be missing.
+struct Kept {
+    state: Checkpoint,
+    waits: Waits,
+    /// How often it was tried in vain.
+    tries: u32,
+}
+
+/// What a state that is kept waits for.
+enum Waits {
+    /// To be told what is missing; until then, if no source is lost any more.
+    ForGaps(Option<Timer>),
+    /// For what is missing: when to look for it next, and when for the last time.
+    ForValues(Option<Timer>, Timer),
+}
+
+impl Kept {
+    fn new(state: Checkpoint) -> Self {
+        Self { state, waits: Waits::ForGaps(None), tries: 0 }
+    }
+
+    fn due(&self) -> Option<Timer> {
+        match self.waits {
+            Waits::ForGaps(until) => until,
+            Waits::ForValues(look_at, until) => Some(look_at.map_or(until, |look_at| look_at.min(until))),
         }
     }
 }
 
-/// A state from before something was missing.
-struct Kept {
-    state: Checkpoint,
-    since: Timer,
-    /// Whether it is known that something is.
-    missing: bool,
+/// What a look came to.
+enum Looked {
+    /// There may be more to come.
+    Waits,
+    /// All there is was judged.
+    Done,
 }
 
 struct Task {
     detection: Arc<Detection>,
     plan: Arc<BindingPlan>,
+    shared: Arc<Shared>,
     /// The frame that told of what was missing and was judged last.
     judged: Lsn,
 }
 
 impl Task {
-    async fn run(mut self, mut news: mpsc::Receiver<News>) {
-        let name = self.plan.spec.name.clone();
-        self.judged = self.detection.judged_late.get(&late_binding(&name)).copied().unwrap_or_default();
-        // What was kept when the gateway ended is missed until it is known better.
-        let loaded = self.load().await.filter(|state| state.frame > Lsn(0));
-        let mut kept = loaded.map(|state| Kept { state, since: Timer::now(), missing: true });
-        let (mut look_at, mut patient_until) = (kept.as_ref().map(|_| Timer::now()), Timer::now() + PATIENCE);
+    async fn run(mut self, goes_on: bool) {
+        let mut kept = self.load(goes_on).await;
         loop {
-            let told = tokio::select! {
-                told = news.recv() => told,
-                () = tokio::time::sleep_until(look_at.unwrap_or_else(Timer::now)), if look_at.is_some() => {
-                    let is_last = Timer::now() >= patient_until;
-                    look_at = Some(patient_until).filter(|_| !is_last);
-                    if let Some(Kept { state, missing: true, .. }) = &kept && self.is_done(state, is_last).await {
-                        (kept, look_at) = (None, None);
-                        self.keep(self.nothing()).await;
-                    }
-                    continue;
-                }
-            };
-            match told {
-                None => return,
-                Some(News::Missing) => {
-                    if let Some(kept) = &mut kept {
-                        kept.missing = true;
-                    }
-                }
-                Some(News::Before(state)) => {
-                    let holds = |kept: &Kept| kept.missing && kept.since.elapsed() < KEPT;
-                    if !kept.as_ref().is_some_and(holds) {
-                        self.keep(Checkpoint { binding: before(&self.plan.kept_as), ..state.clone() }).await;
-                        kept = Some(Kept { state, since: Timer::now(), missing: false });
-                    }
-                }
-                Some(News::Filled) => {
-                    (look_at, patient_until) = (Some(Timer::now() + SETTLES), Timer::now() + PATIENCE);
+            let due = kept.as_ref().and_then(Kept::due);
+            tokio::select! {
+                () = self.shared.told.notified() => {}
+                () = tokio::time::sleep_until(due.unwrap_or_else(Timer::now)), if due.is_some() => {
+                    kept = match kept {
+                        Some(kept) => self.due(kept).await,
+                        None => None,
+                    };
                 }
             }
+            kept = self.hear(kept).await;
         }
     }
 
-    /// Whether a state is needed no more.
-    async fn is_done(&mut self, state: &Checkpoint, is_last: bool) -> bool {
-        match self.look(state, is_last).await {
-            Ok(done) => done,
+    /// Takes what was told meanwhile.
+    async fn hear(&self, mut kept: Option<Kept>) -> Option<Kept> {
+        let news = {
+            let mut news = self.shared.news.lock();
+            let down = news.down;
+            std::mem::replace(&mut *news, News { down, ..News::default() })
+        };
+        // While something is missing, what is missing later is judged from the same state.
+        if let Some(state) = news.before
+            && !matches!(&kept, Some(Kept { waits: Waits::ForValues(..), .. }))
+        {
+            self.keep(Checkpoint { binding: before(&self.plan.kept_as), ..state.clone() }).await;
+            kept = Some(Kept::new(state));
+        }
+        let mut kept = kept?;
+        let now = Timer::now();
+        kept.waits = match kept.waits {
+            Waits::ForGaps(_) if news.missing => Waits::ForValues(None, now + PATIENCE),
+            Waits::ForGaps(_) if news.down => Waits::ForGaps(None),
+            Waits::ForGaps(until) => Waits::ForGaps(until.or(Some(now + GAPLESS))),
+            Waits::ForValues(look_at, until) => {
+                Waits::ForValues(look_at, if news.missing { now + PATIENCE } else { until })
+            }
+        };
+        if let (Waits::ForValues(look_at, until), true) = (&mut kept.waits, news.filled) {
+            (*look_at, *until) = (Some(now + SETTLES), now + PATIENCE);
+        }
+        Some(kept)
+    }
+
+    /// Does what it is time for; what is kept then.
+    async fn due(&mut self, mut kept: Kept) -> Option<Kept> {
+        let Waits::ForValues(_, until) = kept.waits else {
+            // Nothing was missing.
+            self.keep(self.nothing()).await;
+            return None;
+        };
+        let down = self.shared.news.lock().down;
+        let is_last = Timer::now() >= until;
+        match self.look(&kept.state, is_last, down).await {
+            Ok(Looked::Waits) => {
+                let until = if is_last { Timer::now() + PATIENCE } else { until };
+                kept.waits = Waits::ForValues(None, until);
+                return Some(kept);
+            }
+            // What is missing of the source that is still lost is judged from the same state.
+            Ok(Looked::Done) if down => return Some(Kept { waits: Waits::ForGaps(None), ..kept }),
+            Ok(Looked::Done) => {}
+            Err(error) if error.may_pass() && kept.tries < TRIES_MAX => {
+                tracing::warn!(detector = self.plan.spec.name, %error, "values that came late are judged later");
+                let again = Timer::now() + TRY_AGAIN;
+                kept = Kept { waits: Waits::ForValues(Some(again), until.max(again)), tries: kept.tries + 1, ..kept };
+                return Some(kept);
+            }
             Err(error) => {
-                tracing::warn!(detector = self.plan.spec.name, %error, "values that came late are not judged");
-                true
+                tracing::warn!(detector = self.plan.spec.name, %error, "values that came late are not judged; look through them with `watchfire history`");
             }
         }
+        self.keep(self.nothing()).await;
+        None
     }
 
     fn nothing(&self) -> Checkpoint {
@@ -174,9 +265,49 @@ impl Task {
         }
     }
 
-    async fn load(&self) -> Option<Checkpoint> {
+    /// What was kept when the gateway or the detector ended: one that did not begin anew goes on with it.
+    async fn load(&self, goes_on: bool) -> Option<Kept> {
         let (log, name) = (self.detection.log.clone(), before(&self.plan.kept_as));
-        tokio::task::spawn_blocking(move || log.history().load_checkpoint(&name)).await.ok()?.ok()?
+        let (now, judged) = (self.detection.clock.now(), self.judged);
+        let signals = self.signals();
+        let look = move || -> Result<Option<(Checkpoint, bool)>, CursorError> {
+            let loaded = log.history().load_checkpoint(&name)?;
+            let Some(state) = loaded.filter(|state| state.frame > Lsn(0) && state.frame <= log.tail()) else {
+                return Ok(None);
+            };
+            if Missed::time_at(&log, state.frame)?.is_none_or(|then| then.plus(LONGEST) < now) {
+                return Ok(None);
+            }
+            let is_missing = !missing(&log, signals, state.frame.max(judged))?.is_empty();
+            Ok(Some((state, is_missing)))
+        };
+        let found = tokio::task::spawn_blocking(look).await.map_err(CursorError::Ended).flatten();
+        let found = found.unwrap_or_else(|error| {
+            tracing::warn!(detector = self.plan.spec.name, %error, "what is missing cannot be looked for");
+            None
+        });
+        match found.filter(|_| goes_on) {
+            None => {
+                self.keep_if_there(self.nothing()).await;
+                None
+            }
+            Some((state, true)) => {
+                let now = Timer::now();
+                Some(Kept { waits: Waits::ForValues(Some(now), now + PATIENCE), ..Kept::new(state) })
+            }
+            Some((state, false)) => Some(Kept::new(state)),
+        }
+    }
+
+    /// Forgets what was kept, if anything was.
+    async fn keep_if_there(&self, nothing: Checkpoint) {
+        let (log, name) = (self.detection.log.clone(), nothing.binding.clone());
+        let loaded = tokio::task::spawn_blocking(move || log.history().load_checkpoint(&name)).await;
+        if let Ok(Ok(Some(state))) = loaded
+            && state.frame > Lsn(0)
+        {
+            self.keep(nothing).await;
+        }
     }
 
     async fn keep(&self, state: Checkpoint) {
@@ -185,82 +316,76 @@ impl Task {
         }
     }
 
-    /// Judges what was missing after this state, once all of it was asked for, or nothing else will be; whether the state is
-    /// needed no more.
-    async fn look(&mut self, state: &Checkpoint, is_last: bool) -> Result<bool, NotJudged> {
-        let (log, after) = (self.detection.log.clone(), state.frame.max(self.judged));
-        let signals: BTreeSet<SignalId> = self.plan.spec.signals.iter().map(|signal| signal.id).collect();
+    fn signals(&self) -> BTreeSet<SignalId> {
+        self.plan.spec.signals.iter().map(|signal| signal.id).collect()
+    }
+
+    /// Judges what was missing after this state, once all of it was asked for and every source is back, or nothing else will
+    /// be.
+    async fn look(&mut self, state: &Checkpoint, is_last: bool, down: bool) -> Result<Looked, NotJudged> {
+        let (log, after, signals) = (self.detection.log.clone(), state.frame.max(self.judged), self.signals());
         let found = tokio::task::spawn_blocking(move || missing(&log, signals, after)).await;
         let gaps = found.map_err(CursorError::Ended)??;
-        if !is_last && gaps.iter().any(|told| told.fill.is_none()) {
-            return Ok(false);
+        if !is_last && (down || gaps.iter().any(|told| told.fill.is_none())) {
+            return Ok(Looked::Waits);
         }
-        let Some(last) = gaps.iter().map(|told| told.noticed).max() else { return Ok(false) };
+        let Some(last) = gaps.iter().map(|told| told.noticed).max() else {
+            return Ok(if is_last { Looked::Done } else { Looked::Waits });
+        };
         if gaps.iter().filter_map(|told| told.fill).any(|fill| fill.values > 0) {
-            let (verdicts, events) = self.judge(state, &gaps, last).await?;
+            let (verdicts, events) = self.judge(state, gaps, last).await?;
             tracing::info!(detector = self.plan.spec.name, found = events.len(), "values that came late were judged");
             let binding = self.plan.spec.name.clone();
             let found = Notice::FoundLate { binding, frame: last, verdicts, events };
             self.detection.notices.send(found).await;
             let (answer, told) = oneshot::channel();
             self.detection.notices.send(Notice::Settled(answer)).await;
-            let Ok(decided) = told.await else { return Ok(false) };
+            let Ok(decided) = told.await else { return Ok(Looked::Waits) };
             self.detection.log.hurry();
             if !self.detection.log.durable(decided).await {
-                return Ok(false);
+                return Ok(Looked::Waits);
             }
         }
         self.judged = last;
-        Ok(true)
+        self.detection.judged_late.lock().insert(late_binding(&self.plan.spec.name), last);
+        Ok(Looked::Done)
     }
 
-    /// What another instance finds that goes on from `state`.
+    /// What another instance finds in what was missing that goes on from `state`.
     async fn judge(
         &self,
         state: &Checkpoint,
-        gaps: &[OnRecord],
+        gaps: Vec<OnRecord>,
         last: Lsn,
     ) -> Result<(Vec<Verdict>, Vec<PlainEvent>), NotJudged> {
         let Self { detection, plan, .. } = self;
         let mut judge = Judge::create(&*detection.factory, &plan.spec).await?;
-        if !judge.fits(state) || !judge.restore(state).await {
-            return Err(NotJudged::NoState);
+        if !judge.fits(state) {
+            return Err(NotJudged::Changed);
+        }
+        if !judge.restore(state).await {
+            return Err(NotJudged::Unreadable);
         }
         plan.sources.iter().for_each(|source| judge.source(source, SourceState::Up));
-        let known = judge.known_until();
-        // What was known of a signal before it was missing, or of others when the state was taken.
-        let from = |signal: SignalId| {
-            let of_it = gaps.iter().filter(|told| told.gap.signal == Some(signal)).map(|told| told.gap.since);
-            of_it.chain(known).min()
-        };
-        let signals: Vec<_> = plan.spec.signals.iter().map(|signal| (signal.id, from(signal.id))).collect();
-        let since = gaps.iter().map(|told| told.gap.since).chain(known).min().unwrap_or_default();
-        let until = gaps.iter().map(|told| told.gap.until).max().unwrap_or_default();
-        let begin = since.max(until.minus(LONGEST));
-        let stands = frame_at(&detection.log, last).await?;
-        let (mut findings, indexes) = (Findings::new(plan, &judge), plan.indexes());
-        let (mut at, mut now) = (begin, known.unwrap_or(begin));
-        while at < until {
-            let (log, to) = (detection.log.clone(), at.plus(STEP).min(until));
-            let wanted = signals.clone();
-            let read = tokio::task::spawn_blocking(move || rows_of(&log, &wanted, at, to)).await;
-            for rows in cut(&read.map_err(CursorError::Ended)??) {
-                now = rows.time.last().map_or(now, |last| now.max(*last));
-                let frame = Frame { now, rows, gaps: Vec::new(), utc_offset_s: stands.utc_offset_s, mode: stands.mode };
-                findings.take(judge.take(last, &frame, &indexes).await?.verdicts);
-            }
-            at = to;
+        let mut findings = Findings::new(plan, &judge, Missing::of(&gaps));
+        let missed = Missed { signals: self.signals(), gaps, state: state.frame, known: judge.known_until(), last };
+        let (sender, mut frames) = mpsc::channel(FRAMES_AHEAD);
+        let log = detection.log.clone();
+        let reading = tokio::task::spawn_blocking(move || missed.read(&log, &sender));
+        let indexes = plan.indexes();
+        while let Some(frame) = frames.recv().await {
+            findings.take(judge.take(last, &frame, &indexes).await?.verdicts, frame.now);
         }
-        Ok(findings.end(until, last, detection.clock.now()))
+        reading.await.map_err(CursorError::Ended)??;
+        Ok(findings.end(last, detection.clock.now()))
     }
 }
 
 /// What is missing of some signals, as told after a place.
 fn missing(log: &Log, signals: BTreeSet<SignalId>, after: Lsn) -> Result<Vec<OnRecord>, CursorError> {
     let mut found = Vec::new();
-    for page in gaps(log, Some(signals), Instant::MIN, Instant::MAX)? {
-        let counts = |told: &OnRecord| told.noticed > after && is_of_a_source(told.gap.signal, told.gap.cause);
-        found.extend(page?.into_iter().filter(counts));
+    for page in gaps_after(log, after, Some(signals), Instant::MIN, Instant::MAX)? {
+        found.extend(page?.into_iter().filter(|told| is_of_a_source(told.gap.signal, told.gap.cause)));
     }
     Ok(found)
 }
@@ -268,61 +393,4 @@ fn missing(log: &Log, signals: BTreeSet<SignalId>, after: Lsn) -> Result<Vec<OnR
 /// Whether something is missing that a source's own history may have.
 pub(crate) fn is_of_a_source(signal: Option<SignalId>, cause: GapCause) -> bool {
     signal.is_some() && cause != GapCause::Skipped
-}
-
-/// The frame at a place, for the mode and the zone that held then.
-async fn frame_at(log: &Arc<Log>, place: Lsn) -> Result<Frame, CursorError> {
-    let log = log.clone();
-    let records = tokio::task::spawn_blocking(move || log.read(place, 1)).await.map_err(CursorError::Ended)??;
-    let frame = records
-        .into_iter()
-        .find_map(|record| if let RecordBody::Data(frame) = record.body { Some(frame) } else { None });
-    Ok(frame.unwrap_or_default())
-}
-
-/// What is on record of some signals, of each after its own time, in the order of time.
-fn rows_of(
-    log: &Log,
-    signals: &[(SignalId, Option<Instant>)],
-    from: Instant,
-    to: Instant,
-) -> Result<Rows, CursorError> {
-    let mut found = Rows::default();
-    for (signal, known) in signals {
-        let begin = known.map_or(from, |known| from.max(Instant::from_ns(known.ns().saturating_add(1))));
-        if begin < to {
-            for rows in samples(log, *signal, begin, to)? {
-                found.append(&mut rows?);
-            }
-        }
-    }
-    let mut order: Vec<usize> = (0..found.len()).collect();
-    order.sort_by_key(|row| found.time.get(*row).copied());
-    let mut sorted = Rows::default();
-    for row in order {
-        sorted.push_row(&found, row);
-    }
-    Ok(sorted)
-}
-
-/// Rows in order, cut as they would have come: they are of their time now, and not late.
-fn cut(rows: &Rows) -> Vec<Rows> {
-    let mut frames: Vec<Rows> = Vec::new();
-    let mut copied = Copied::default();
-    for row in 0..rows.len() {
-        let ends = |frame: &Rows| {
-            let ends = frame.time.first().map(|first| first.plus(FRAME));
-            frame.len() >= FRAME_ROWS || rows.time.get(row).copied() > ends
-        };
-        if frames.last().is_none_or(ends) {
-            frames.push(Rows::default());
-        }
-        if let Some(frame) = frames.last_mut() {
-            frame.copy_row(rows, row, &mut copied);
-        }
-    }
-    for quality in frames.iter_mut().flat_map(|frame| &mut frame.quality) {
-        *quality = Quality(quality.0 & !(Quality::LATE.0 | Quality::INITIAL.0));
-    }
-    frames
 }

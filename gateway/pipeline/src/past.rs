@@ -1,5 +1,5 @@
-//! What was told in the past: the states of alarms that events told of, and findings that are no alarms, whichever store holds them now. What they mean to a
-//! client is not known here.
+//! What was told in the past: the states of alarms that events told of, and findings that are no alarms, whichever store
+//! holds them now. What they mean to a client is not known here.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use watchfire_alarms::ConditionState;
 use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, PlainEvent, Record, RecordBody};
 
+use crate::late_rows::LONGEST;
 use crate::{CursorError, Log, PortError, place_at};
 
 /// Records that are read at once.
@@ -15,8 +16,9 @@ const AT_ONCE: usize = if cfg!(test) { 3 } else { 512 };
 const WINDOW: u64 = if cfg!(test) { 5 } else { 1 << 14 };
 /// How far a clock may be ahead of ours when it gives an alarm its time.
 const AHEAD: Duration = Duration::from_secs(3600);
-/// How long after its time an alarm may be known: what was fetched later from a source's own history is not found by it.
-const LATE: Duration = Duration::from_secs(24 * 3600);
+/// How long after its time an event may be known: what a source's own history gave is judged up to [`LONGEST`] after it, once
+/// it was fetched.
+const LATE: Duration = LONGEST.saturating_add(Duration::from_secs(24 * 3600));
 
 /// Where an event stands among all: its record, and its place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +81,7 @@ impl PastWanted {
 
 /// Events that were told, in the order in which they were recorded or in the opposite one, until `take` wants no more.
 /// A condition that changed several times by one and the same record is told as it was in the end. Blocks; costs by the
-/// records that hold no samples between the two times (and an hour before, and up to a day after), and a scan of what is
+/// records that hold no samples between the two times (and an hour before, and up to eight days after), and a scan of what is
 /// not sealed.
 ///
 /// # Errors

@@ -121,7 +121,27 @@ impl Traced for Trace<'_> {
 /// When a store fails.
 pub fn trace(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Result<Trace<'_>, CursorError> {
     let upto = log.history().sealed();
-    let mut rows = log.tails.of(log, upto, &[signal])?.pop().unwrap_or_default();
+    let rows = log.tails.of(log, upto, &[signal])?.pop().unwrap_or_default();
+    Ok(Trace { log, signal, upto, tail: within(rows, from, to) })
+}
+
+/// The same of several signals, in their order, with one scan for all of them.
+///
+/// # Errors
+/// As [`trace`].
+pub(crate) fn traces<'l>(
+    log: &'l Log,
+    signals: &[SignalId],
+    from: Instant,
+    to: Instant,
+) -> Result<Vec<Trace<'l>>, CursorError> {
+    let upto = log.history().sealed();
+    let tails = log.tails.of(log, upto, signals)?.into_iter().zip(signals);
+    Ok(tails.map(|(rows, signal)| Trace { log, signal: *signal, upto, tail: within(rows, from, to) }).collect())
+}
+
+/// The rows of a signal whose time lies in `from..to`, by time.
+fn within(mut rows: Rows, from: Instant, to: Instant) -> Rows {
     if !rows.time.iter().all(|time| (from..to).contains(time)) {
         let mut within = Rows::default();
         let mut copied = Copied::default();
@@ -131,8 +151,7 @@ pub fn trace(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Result<
         rows = within;
     }
     let all = 0..rows.len();
-    let tail = if rows.time.is_sorted() { rows } else { merge((&rows, all), (&Rows::default(), 0..0)) };
-    Ok(Trace { log, signal, upto, tail })
+    if rows.time.is_sorted() { rows } else { merge((&rows, all), (&Rows::default(), 0..0)) }
 }
 
 /// The samples of a signal, page by page; each page blocks.

@@ -37,8 +37,8 @@ pub(crate) struct Detection {
     pub notices: Notices,
     pub clock: Arc<dyn Clock>,
     pub stats: Arc<Stats>,
-    /// What was judged late of each binding before the gateway began, by the name under which that is on record.
-    pub judged_late: BTreeMap<String, Lsn>,
+    /// What was judged late of each binding, by the name under which that is on record.
+    pub judged_late: Mutex<BTreeMap<String, Lsn>>,
     /// How far each binding has come.
     pub progress: Mutex<BTreeMap<String, Arc<Progress>>>,
 }

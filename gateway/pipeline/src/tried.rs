@@ -46,6 +46,11 @@ impl TriedByArea {
         self.0.remove(area);
     }
 
+    /// What another has counted is counted here as well.
+    pub(crate) fn merge(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(area, tried)| self.count(&area, tried));
+    }
+
     /// As bytes; none where there is nothing.
     pub(crate) fn encode(&self) -> Vec<u8> {
         if self.0.is_empty() {

@@ -198,4 +198,8 @@ fn what_a_definition_stated_is_read_as_it_was_written_before() {
         let bytes = postcard::to_extend(&planned(by.clone()), Vec::new()).unwrap();
         assert_eq!(postcard::from_bytes(&bytes), Ok(planned(by)));
     }
+    // Whoever has the name that was written then is still a person.
+    let of_that_name = planned(Planner::Person("the configuration".to_owned()));
+    let bytes = postcard::to_extend(&of_that_name, Vec::new()).unwrap();
+    assert_eq!(postcard::from_bytes(&bytes), Ok(of_that_name));
 }

@@ -48,6 +48,12 @@ fn a_state_that_stays_as_it_was_is_written_once_and_stands_for_the_newest_frame(
     history.save_checkpoint(&saved(3, 200_001)).unwrap();
     assert!(pieces(&history).iter().all(|key| !first.contains(key)), "another state has other pieces");
     assert_eq!(history.load_checkpoint("hot").unwrap(), Some(saved(3, 200_001)));
+    // One piece goes bad on the disk: the same state puts it right.
+    let bad = vec![vec![Change::Put(pieces(&history)[3].clone(), vec![5; 6_000])]];
+    history.ctl().commit(bad).unwrap();
+    assert_eq!(history.load_checkpoint("hot").unwrap(), None);
+    history.save_checkpoint(&saved(4, 200_001)).unwrap();
+    assert_eq!(history.load_checkpoint("hot").unwrap(), Some(saved(4, 200_001)));
 }
 
 #[test]

@@ -141,10 +141,14 @@ async fn figures_that_begin_anew_while_a_start_takes_them_up_do_so() {
     rig.stop().await;
 
     let figures = Arc::new(AlarmFigures::new("own", site.now()));
+    // By then somebody may have tried what they may not.
+    figures.tried(&["area".into()], Tried::CHANGE);
     let (early, now) = (figures.clone(), site.now());
     let reset = tokio::spawn(async move { early.reset("area", now).await });
     tokio::task::yield_now().await;
+    figures.tried(&["hall".into()], Tried::CHANGE);
     figures.recover(&site.log()).unwrap();
+    assert_eq!(["area", "hall"].map(|area| figures.tried_in(area)), [Tried::default(), Tried::CHANGE]);
     assert_eq!(figures.area("area", now, |figures| figures.alarms(Window::Month)), 0);
     assert!(figures.detector("plain", now).alarms >= 2, "the rest is taken up");
     tokio::task::yield_now().await;

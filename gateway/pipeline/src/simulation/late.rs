@@ -11,9 +11,10 @@ use watchfire_model::{
 };
 
 use super::rig::{Rig, Site, plan};
-use crate::{Arrival, BindingPlan, Mode, PastEvent, PastWanted, past};
+use crate::{Arrival, BindingPlan, Checkpoint, History, Mode, PastEvent, PastWanted, past};
 
 const HIGH: &str = "plain/high/s/0";
+const ODD: &str = "plain/odd/s/0";
 const SIGNAL: SignalId = SignalId(0);
 
 /// Values of a time that was missed, by the seconds after it began.
@@ -67,7 +68,16 @@ fn on_record(site: &Site) -> Vec<PlainEvent> {
 }
 
 fn times(events: &[PlainEvent]) -> Vec<Instant> {
-    events.iter().filter(|event| event.key.as_str() == HIGH).map(|event| event.at).collect()
+    times_of(HIGH, events)
+}
+
+fn times_of(key: &str, events: &[PlainEvent]) -> Vec<Instant> {
+    events.iter().filter(|event| event.key.as_str() == key).map(|event| event.at).collect()
+}
+
+/// The state that is kept from before what is missing.
+fn kept(site: &Site) -> Option<Checkpoint> {
+    site.history.load_checkpoint("plain.before").unwrap().filter(|state| state.frame.0 > 0)
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,4 +227,186 @@ async fn after_a_kill_at_any_moment_it_is_told_once_and_on_record_once() {
         assert!(told.is_empty() || told == expected, "round {round}: {told:?}");
         site.check();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_live_is_not_found_again() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let since = outage(&rig, &site).await;
+    // Of another signal came everything.
+    rig.values(&[(1, 50.0)]).await;
+    rig.wait_ms(2_000).await;
+    rig.values(&[(1, 1.0)]).await;
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    let other = Gap { signal: Some(SIGNAL), since: after(since, 70), until: after(since, 80), ..gap };
+    rig.hand_in(Arrival::Gaps(vec![other]));
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &MISSED);
+    // Between two times in which values were missing.
+    rig.value(0, 70.0).await;
+    rig.value(0, 1.0).await;
+    fill(&rig, other, &[(5, 80.0)]);
+    rig.wait_ms(5_000).await;
+    let told = rig.plain_events();
+    assert_eq!(times(&told), [10, 30, 75].map(|s| after(since, s)));
+    assert!(told.iter().all(|event| event.key.as_str().ends_with("/s/0")), "{told:?}");
+    assert_eq!(rig.state_of("plain/high/s/1").activations, 1);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_after_which_nothing_was_missing_leaves_nothing_to_go_on_from() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 1.0).await;
+    rig.source(SourceState::Down).await;
+    rig.wait_ms(100_000).await;
+    assert!(kept(&site).is_some(), "as long as it lasts");
+    rig.source(SourceState::Up).await;
+    rig.wait_ms(30_000).await;
+    assert!(kept(&site).is_some(), "it may be told yet");
+    rig.wait_ms(40_000).await;
+    assert_eq!(kept(&site), None);
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_of_which_more_is_told_is_judged_from_before_its_beginning() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    rig.value(0, 1.0).await;
+    let since = site.now();
+    rig.source(SourceState::Down).await;
+    rig.wait_ms(1_000).await;
+    let first = kept(&site).unwrap();
+    rig.wait_ms(30_000).await;
+    // No answer at first, then refused.
+    rig.source(SourceState::Down).await;
+    rig.wait_ms(29_000).await;
+    assert_eq!(kept(&site).unwrap().frame, first.frame);
+    rig.source(SourceState::Up).await;
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(5_000).await;
+    assert_eq!(times(&rig.plain_events()), [10, 30].map(|s| after(since, s)));
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_begins_while_another_is_filled_is_judged_as_well() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let since = outage(&rig, &site).await;
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    rig.wait_ms(20).await;
+    rig.value(0, 1.0).await;
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(100).await;
+    let again = outage(&rig, &site).await;
+    let second = notice(&rig, again, GapCause::SourceLost);
+    rig.wait_ms(20).await;
+    fill(&rig, second, &[(7, 90.0), (9, 1.0)]);
+    rig.wait_ms(5_000).await;
+    assert_eq!(times(&rig.plain_events()), [after(since, 10), after(since, 30), after(again, 7)]);
+    assert_eq!(kept(&site), None);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_is_not_told_again_where_its_state_outlived_a_kill() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let since = outage(&rig, &site).await;
+    let state = kept(&site).unwrap();
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(120_000).await;
+    assert_eq!(times(&rig.plain_events()).len(), 2);
+    let off = site.now();
+    rig.stop().await;
+    site.history.save_checkpoint(&state).unwrap();
+    let rig = Rig::start(&site).await;
+    rig.wait_ms(2_000).await;
+    let gap = notice(&rig, off, GapCause::NotRecorded);
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &[(5, 77.0), (6, 2.0)]);
+    rig.wait_ms(5_000).await;
+    assert_eq!(times(&rig.plain_events()), [after(off, 5)]);
+    rig.stop().await;
+    assert_eq!(times(&on_record(&site)), [after(since, 10), after(since, 30), after(off, 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_goes_on_where_nothing_came_as_it_did_live() {
+    let mut slow: BindingPlan = plan(Mode::Live);
+    let settings = AlarmSettings { on_delay: Some(Duration::from_secs(30)), ..AlarmSettings::default() };
+    slow.spec.alarms.insert("odd".into(), settings);
+    for (plan, missed, expected) in [
+        (plan(Mode::Live), vec![(10, 50.0), (11, 1.0), (25, 50.0), (26, 1.0)], vec![10, 25]),
+        // Some ten seconds after its last score it is over, whenever the next value comes.
+        (slow, vec![(10, 50.0), (58, 1.0)], vec![]),
+    ] {
+        let site = Site::new();
+        let rig = Rig::start_with(&site, vec![plan]).await;
+        let since = outage(&rig, &site).await;
+        let gap = notice(&rig, since, GapCause::SourceLost);
+        rig.wait_ms(20).await;
+        fill(&rig, gap, &missed);
+        rig.wait_ms(5_000).await;
+        let expected: Vec<_> = expected.into_iter().map(|s| after(since, s)).collect();
+        assert_eq!(times_of(ODD, &rig.plain_events()), expected);
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_whose_clock_is_hours_off_is_judged_by_its_own_times() {
+    for off_s in [-7200_i64, 7200] {
+        let site = Site::new();
+        let rig = Rig::start(&site).await;
+        let source = |at: Instant| Instant::from_ns(at.ns() + off_s * 1_000_000_000);
+        let value = |value: f64| {
+            let mut rows = Rows::default();
+            rows.push(SIGNAL, source(site.now()), value, StatusCode::GOOD, Quality::NONE, 0);
+            rig.hand_in(Arrival::Rows(rows));
+        };
+        value(1.0);
+        rig.wait_ms(100).await;
+        let since = site.now();
+        rig.source(SourceState::Down).await;
+        rig.wait_ms(60_000).await;
+        rig.source(SourceState::Up).await;
+        let gap = notice(&rig, source(since), GapCause::SourceLost);
+        rig.wait_ms(20).await;
+        value(2.0);
+        rig.wait_ms(20).await;
+        fill(&rig, gap, &[(10, 50.0), (11, 1.0), (25, 50.0), (26, 1.0)]);
+        rig.wait_ms(5_000).await;
+        let expected = [10, 25].map(|s| source(after(since, s)));
+        assert_eq!(times_of(ODD, &rig.plain_events()), expected, "{off_s} s");
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_made_yet_is_tried_again() {
+    let mut late: BindingPlan = plan(Mode::Live);
+    late.spec.plugin = "late again".into();
+    let site = Site::new();
+    let rig = Rig::start_with(&site, vec![late]).await;
+    let since = outage(&rig, &site).await;
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    rig.wait_ms(20).await;
+    super::plain::LATE_AGAIN.store(2, std::sync::atomic::Ordering::SeqCst);
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(100_000).await;
+    assert_eq!(times(&rig.plain_events()), []);
+    rig.wait_ms(100_000).await;
+    assert_eq!(times(&rig.plain_events()), [10, 30].map(|s| after(since, s)));
+    rig.stop().await;
 }

@@ -16,8 +16,10 @@ use crate::{BindingSpec, CreateError, Detector, DetectorFactory, DetectorFault, 
 /// The value on which it traps.
 pub const POISON: f64 = 666.0;
 
-/// How often the one named "late" cannot be made yet.
+/// How often the one named "late" cannot be made yet,
 pub static LATE: AtomicUsize = AtomicUsize::new(0);
+/// and the one named "late again".
+pub static LATE_AGAIN: AtomicUsize = AtomicUsize::new(0);
 
 /// Makes it.
 pub struct PlainFactory;
@@ -25,8 +27,13 @@ pub struct PlainFactory;
 #[async_trait]
 impl DetectorFactory for PlainFactory {
     async fn create(&self, binding: &BindingSpec) -> Result<Box<dyn Detector>, CreateError> {
-        let is_late = || LATE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        if binding.plugin == "late" && is_late() {
+        let late = match binding.plugin.as_str() {
+            "late" => Some(&LATE),
+            "late again" => Some(&LATE_AGAIN),
+            _ => None,
+        };
+        let once = |left: usize| left.checked_sub(1);
+        if late.is_some_and(|left| left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, once).is_ok()) {
             return Err(CreateError::NotNow("plugin `late` cannot be read".into()));
         }
         // Its next version finds less high, the one after that cannot read what others have learned.

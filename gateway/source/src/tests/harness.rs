@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -19,7 +20,7 @@ use watchfire_ua::Kinds;
 use crate::{OpcUaSource, Timing};
 
 /// No test waits longer for one event.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Short intervals, so that an outage of tests is over in a second.
 pub(super) fn quick() -> Timing {
@@ -50,7 +51,20 @@ pub(super) fn healthy(port: u16) -> PlantOptions {
     PlantOptions { host: "127.0.0.1".to_owned(), port, faults: FaultSchedule::none(), ..PlantOptions::default() }
 }
 
-pub(super) async fn start_plant(options: PlantOptions) -> RunningPlant {
+/// A port that can be left and taken again: below those that systems give to outgoing connections of others.
+pub(super) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 31_000 + u16::try_from(std::process::id() % 50).unwrap_or_default() * 32;
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = (0..1_600).map(|_| 31_000 + (first - 31_000 + NEXT.fetch_add(1, Ordering::Relaxed)) % 1_600);
+    ports.find(is_free).expect("a port is free")
+}
+
+/// At a free port where the options name none.
+pub(super) async fn start_plant(mut options: PlantOptions) -> RunningPlant {
+    if options.port == 0 {
+        options.port = free_port();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let plant = runtime.spawn(Plant::start(options, CancellationToken::new())).await.unwrap().unwrap();
     let (url, port) = (plant.url().to_owned(), plant.address().port());
@@ -199,10 +213,7 @@ impl RunningSource {
 
     pub(super) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(2), self.task)
-            .await
-            .expect("a source stops within two seconds")
-            .unwrap();
+        tokio::time::timeout(PATIENCE, self.task).await.expect("a source stops").unwrap();
     }
 }
 

@@ -213,7 +213,7 @@ async fn an_item_that_has_died_is_made_anew() {
     }
     assert!(seen.count(SignalId(0)) > 0, "what it shows now is reported again");
     assert_eq!((seen.gaps.len(), seen.states.len()), (1, 0), "and what was missed is on record: {seen:?}");
-    // One that only does not change is left alone.
+    // One that only does not change is left alone, for as long as eight looks of the watchdog take.
     let before = seen.count(SignalId(0));
     tokio::time::sleep(quick().watchdog * 8).await;
     source.take_all(&mut seen);

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use watchfire_config::{PasswordFrom, SourceConfig};
+use watchfire_config::{PasswordFrom, SignalConfig, SourceConfig};
 use watchfire_model::{Gap, GapCause, SignalId, SourceState};
 use watchfire_plant::{Plant, PlantOptions};
 
-use super::harness::{Gathered, config, healthy, of_plant, quick, start_plant, start_source};
+use super::harness::{Gathered, PATIENCE, config, healthy, of_plant, quick, start_plant, start_source};
 use super::proxy::Proxy;
 use crate::Timing;
 
@@ -20,6 +20,11 @@ fn assert_one_gap_each(gaps: &[Gap]) {
         assert_eq!(of_signal[0].cause, GapCause::SourceLost);
         assert!(of_signal[0].since < of_signal[0].until);
     }
+}
+
+/// The signals with so long queues that their server can keep what comes while nobody listens, also where that is long.
+fn patient() -> Vec<SignalConfig> {
+    of_plant(&SIGNALS).into_iter().map(|signal| SignalConfig { queue_size: 500, ..signal }).collect()
 }
 
 #[tokio::test]
@@ -45,7 +50,7 @@ async fn a_server_that_is_stopped_in_order_is_down_at_once() {
     let mut source = start_source(config(plant.url(), of_plant(&SIGNALS)), dir.path().join("pki"), quick());
     source.until_values(3).await;
     stop.cancel();
-    tokio::time::timeout(Duration::from_secs(2), plant.stopped()).await.expect("a plant stops within two seconds");
+    tokio::time::timeout(PATIENCE, plant.stopped()).await.expect("a plant stops");
     source.until_state(SourceState::Down).await;
     source.stop().await;
 }
@@ -55,7 +60,7 @@ async fn a_cut_line_is_told_at_once_and_nothing_is_missed() {
     let plant = start_plant(healthy(0)).await;
     let proxy = Proxy::start(plant.port).await;
     let dir = tempfile::tempdir().unwrap();
-    let mut source = start_source(config(&proxy.url(), of_plant(&SIGNALS)), dir.path().join("pki"), quick());
+    let mut source = start_source(config(&proxy.url(), patient()), dir.path().join("pki"), quick());
     let mut witness = start_source(config(&plant.url, of_plant(&SIGNALS)), dir.path().join("witness"), quick());
     let mut here = Gathered::default();
     let all = |count: usize| move |seen: &Gathered| (0..3).all(|id| seen.count(SignalId(id)) >= count);
@@ -90,7 +95,8 @@ async fn a_line_that_hangs_in_silence_is_noticed() {
     proxy.hang();
     let reason = source.until_state(SourceState::Down).await;
     let noticed = begin.elapsed();
-    assert!(noticed < timing.keep_alive * 3 + timing.request, "after {noticed:?}: {reason}");
+    // Five times as long as it takes where the machine has time for it.
+    assert!(noticed < (timing.keep_alive * 3 + timing.request) * 5, "after {noticed:?}: {reason}");
     // While it hangs, no attempt hangs for ever.
     source.until_down_with("no answer within").await;
     proxy.open();
@@ -118,7 +124,7 @@ async fn what_is_left_of_a_session_that_has_run_out_is_taken_over_and_nothing_is
     let as_reader = |url: &str| SourceConfig {
         user: Some("reader".to_owned()),
         password_from: Some(PasswordFrom::File(dir.path().join("password"))),
-        ..config(url, of_plant(&SIGNALS))
+        ..config(url, patient())
     };
     let brief = Timing { session: Duration::from_secs(1), ..quick() };
     let mut source = start_source(as_reader(&proxy.url()), dir.path().join("pki"), brief);

@@ -14,7 +14,7 @@ use watchfire_plant::PlantOptions;
 
 use crate::{Finding, diagnose};
 
-use super::harness::{Gathered, config, healthy, of_plant, quick, start_plant, start_source};
+use super::harness::{Gathered, config, free_port, healthy, of_plant, quick, start_plant, start_source};
 use super::proxy::Proxy;
 
 const SIGNALS: [&str; 2] = ["pump/flow", "tank/level"];
@@ -90,7 +90,7 @@ async fn at_a_mirrored_server_subscriptions_go_on_and_nothing_is_missed() {
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 #[tokio::test]
