@@ -126,7 +126,8 @@ pub(crate) async fn subscribe(
     Ok(Subscription {
         id: response.subscription_id,
         interval: publishing_interval,
-        keep_alive: keep_alive.clamp(timing.keep_alive, INTERVAL_MAX),
+        // What cannot be is taken for what was asked for: else a silence would be noticed after days.
+        keep_alive: if keep_alive > INTERVAL_MAX { timing.keep_alive } else { keep_alive.max(timing.keep_alive) },
         is_plausible: revised_ms.is_some() && keep_alive <= INTERVAL_MAX,
         sequence: Sequence::new(),
         heard: Timer::now(),

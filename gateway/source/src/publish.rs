@@ -16,8 +16,8 @@ use futures::{FutureExt, StreamExt};
 use opcua::client::services::{Publish, Republish};
 use opcua::client::{Session, UARequest};
 use opcua::types::{
-    DataChangeNotification, Error, EventNotificationList, NotificationMessage, PublishResponse,
-    StatusChangeNotification, StatusCode, SubscriptionAcknowledgement,
+    AttributeId, DataChangeNotification, Error, EventNotificationList, NotificationMessage, PublishResponse,
+    ReadValueId, StatusChangeNotification, StatusCode, SubscriptionAcknowledgement, TimestampsToReturn, VariableId,
 };
 use std::time::Duration;
 use tokio::time::Instant as Timer;
@@ -36,6 +36,9 @@ use crate::setup::{Job, Setup};
 use crate::watchdog::{Look, Watch};
 use crate::watched::Roster;
 
+/// A line that has come back may fail again before anything has come over it; a session that is taken up in vain so often is
+/// made anew.
+const RESUMES_MAX: u32 = 3;
 /// More are refused by many servers.
 const PUBLISHES_MAX: usize = 10;
 /// Of more missing messages than this none is asked for again: no server keeps so many.
@@ -96,8 +99,8 @@ pub(crate) struct Publisher<'a> {
     publishes: FuturesUnordered<BoxFuture<'static, Result<PublishResponse, Error>>>,
     publishes_max: usize,
     acknowledgements: Vec<SubscriptionAcknowledgement>,
-    /// Whether anything was published since the transport was last made.
-    heard: bool,
+    /// How often the session may be taken up again before anything is published: not at all until something was.
+    resumes: u32,
     /// Messages in a row that were too large to be sent.
     too_large: u32,
     /// Whether handles have come that nobody gave out.
@@ -118,7 +121,7 @@ impl<'a> Publisher<'a> {
             publishes: FuturesUnordered::new(),
             publishes_max,
             acknowledgements: Vec::new(),
-            heard: false,
+            resumes: 0,
             too_large: 0,
             has_strangers: false,
             watch: Watch::new(every),
@@ -131,9 +134,9 @@ impl<'a> Publisher<'a> {
     }
 
     /// Whether it makes sense to take the session up again when the transport was lost: all was made, and something has
-    /// come since it was last taken up.
+    /// come since one of the last times that it was taken up.
     pub(crate) fn can_resume(&self) -> bool {
-        self.heard && self.setup.is_done() && !self.subscriptions.is_empty()
+        self.resumes > 0 && self.setup.is_done() && !self.subscriptions.is_empty()
     }
 
     /// Says that the transport was lost.
@@ -160,7 +163,7 @@ impl<'a> Publisher<'a> {
         self.publishes.clear();
         self.lent.backfill.lost();
         self.watch.begin();
-        self.heard = false;
+        self.resumes = if matches!(begin, Begin::SameSession) { self.resumes.saturating_sub(1) } else { 0 };
         self.deliver().await?;
         match begin {
             Begin::NewSession => self.take_over().await?,
@@ -240,7 +243,7 @@ impl<'a> Publisher<'a> {
                 self.setup.retry(self.lent.roster.refused());
                 Ok(())
             }
-            Event::Silent => Err(self.fell_silent()),
+            Event::Silent => Err(self.fell_silent().await),
             Event::Room => {
                 self.heard_all();
                 Ok(())
@@ -306,16 +309,20 @@ impl<'a> Publisher<'a> {
         watched.is_some_and(|watched| watched.config.deadband == Deadband::None && watched.config.element.is_none())
     }
 
-    /// The connection is given up. Subscriptions of which nothing has come on it are not kept: a server may hand one
-    /// over that is dead, and taking that up again would go on for ever.
-    fn fell_silent(&mut self) -> SourceError {
+    /// The connection is given up. Subscriptions of which nothing has come on it are not kept where the server answers
+    /// otherwise: one may hand over a subscription that is dead, and taking that up again would go on for ever. Where it
+    /// does not answer either the line hangs, and what they have queued is still to be had.
+    async fn fell_silent(&mut self) -> SourceError {
+        let is_mute = self.subscriptions.iter().any(|subscription| !subscription.has_spoken);
         let before = self.subscriptions.len();
-        self.subscriptions.retain(|subscription| subscription.has_spoken);
+        if is_mute && answers(self.session.clone()).await {
+            self.subscriptions.retain(|subscription| subscription.has_spoken);
+        }
         let dead = before - self.subscriptions.len();
         if dead > 0 {
             let source = self.lent.reporter.source();
             tracing::warn!(source, dead, "subscriptions of which nothing has come are made anew");
-            self.heard = false;
+            self.resumes = 0;
         }
         SourceError::Lost("the server has fallen silent".to_owned())
     }
@@ -356,7 +363,7 @@ impl<'a> Publisher<'a> {
             {
                 self.too_large += 1;
                 let source = self.lent.reporter.source();
-                tracing::error!(source, %status, "a message is too large, or cannot be read; its values are lost");
+                tracing::error!(source, %status, "a message is too large, or cannot be read; its values are lost; watch elements of a large array, and not all of it");
                 Ok(())
             }
             // Whether the server is silent is judged by what comes, not by one request.
@@ -370,7 +377,7 @@ impl<'a> Publisher<'a> {
         let message = response.notification_message;
         let Some(at) = self.subscriptions.iter().position(|s| s.id == response.subscription_id) else { return Ok(()) };
         let Some(subscription) = self.subscriptions.get_mut(at) else { return Ok(()) };
-        (self.heard, self.too_large) = (true, 0);
+        (self.resumes, self.too_large) = (RESUMES_MAX, 0);
         (subscription.heard, subscription.has_spoken) = (Timer::now(), true);
         if !subscription.streams.is_empty() {
             self.lent.converter.heard(&subscription.streams, self.lent.clock.now());
@@ -519,4 +526,14 @@ impl<'a> Publisher<'a> {
             subscription.heard = Timer::now();
         }
     }
+}
+
+/// Whether a server answers at all: asked for its time, which every server has.
+async fn answers(session: Arc<Session>) -> bool {
+    let time = ReadValueId {
+        node_id: VariableId::Server_ServerStatus_CurrentTime.into(),
+        attribute_id: AttributeId::Value as u32,
+        ..ReadValueId::default()
+    };
+    session.read(&[time], TimestampsToReturn::Neither, 0.0).await.is_ok()
 }

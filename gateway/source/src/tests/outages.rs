@@ -106,6 +106,37 @@ async fn a_line_that_hangs_in_silence_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_line_that_hangs_again_as_soon_as_it_is_back_keeps_its_subscriptions() {
+    let plant = start_plant(healthy(0)).await;
+    let proxy = Proxy::start(plant.port).await;
+    let dir = tempfile::tempdir().unwrap();
+    let session = Duration::from_secs(120);
+    let timing = Timing { connect: Duration::from_secs(1), request: Duration::from_millis(800), session, ..quick() };
+    let mut source = start_source(config(&proxy.url(), patient()), dir.path().join("pki"), timing);
+    let mut witness = start_source(config(&plant.url, of_plant(&SIGNALS)), dir.path().join("witness"), quick());
+    let (mut here, mut there) = (Gathered::default(), Gathered::default());
+    let all = |count: usize| move |seen: &Gathered| (0..3).all(|id| seen.count(SignalId(id)) >= count);
+    source.gather(&mut here, all(2)).await;
+    witness.gather(&mut there, all(1)).await;
+    let mut there = Gathered::default();
+    let of = |seen: &Gathered, state: SourceState| seen.states.iter().filter(|other| **other == state).count();
+    let ups = of(&here, SourceState::Up);
+    for hang in 1..=3 {
+        proxy.hang();
+        source.gather(&mut here, |seen| of(seen, SourceState::Down) >= hang).await;
+        proxy.open();
+        // The session goes on, and before anything comes of its subscriptions the line hangs again.
+        source.gather(&mut here, |seen| of(seen, SourceState::Up) >= ups + hang).await;
+    }
+    witness.gather(&mut there, all(3)).await;
+    source.gather(&mut here, |seen| seen.is_as_far_as(&there)).await;
+    // A message that was sent into the silence may be gone at the server; what was queued is not.
+    assert!(here.gaps.iter().all(|gap| gap.cause == GapCause::Overflow), "{:?}", here.gaps);
+    source.stop().await;
+    witness.stop().await;
+}
+
+#[tokio::test]
 async fn a_source_that_never_answers_stops_when_told() {
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("opc.tcp://127.0.0.1:{}", nobody.local_addr().unwrap().port());
