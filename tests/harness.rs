@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a busy machine before a test gives up: so long only where it fails.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 /// How often something is looked at that does not tell by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 

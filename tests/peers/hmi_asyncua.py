@@ -349,7 +349,8 @@ class Hmi:
 
 async def connect(options: argparse.Namespace) -> None:
     """Connects, runs, disconnects."""
-    client = Client(options.url, timeout=options.timeout)
+    # Its watchdog else gives a server up that needs more than a second on a busy machine.
+    client = Client(options.url, timeout=options.timeout, watchdog_intervall=options.timeout)
     client.application_uri = APPLICATION
     if options.user:
         client.set_user(options.user[0])
@@ -384,7 +385,7 @@ def main() -> None:
     options.add_argument("--user-certificate", nargs=2, metavar=("FILE", "KEY"))
     options.add_argument("--pki", type=Path)
     options.add_argument("--policy", default="Basic256Sha256")
-    options.add_argument("--timeout", type=float, default=10, help="seconds for an answer; asyncua's own watchdog too")
+    options.add_argument("--timeout", type=float, default=60, help="seconds for an answer; asyncua's own watchdog too")
     asyncio.run(connect(options.parse_args()))
 
 
