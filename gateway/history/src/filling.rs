@@ -17,9 +17,9 @@ use crate::{directory, frames, gaps};
 
 /// Pages that are written at once: a megabyte and a half, in whole leaves of the database.
 const PAGES_AT_ONCE: usize = if cfg!(test) { 3 } else { 15 * 17 };
-/// What is held of rows at once, bytes, unless one signal has more: three times of it are the two million plain ones that
-/// are sealed together, so that the journal is read four times for them.
-const BYTES_AT_ONCE: usize = if cfg!(test) { 800 } else { 11 << 20 };
+/// What is held of rows at once, bytes, unless one signal has more: four times of it are the two million plain ones that
+/// are sealed together, so that the journal is read five times for them.
+const BYTES_AT_ONCE: usize = if cfg!(test) { 800 } else { 8 << 20 };
 
 /// Frames that will be one bucket.
 #[derive(Debug, Default)]
