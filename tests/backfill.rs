@@ -310,15 +310,12 @@ fn above(url: &str) -> (Site, Gateway) {
     (above, gateway)
 }
 
-/// Values come through both, one by one: what is shown of a signal is its latest value, and one that follows at once on
-/// another is in its history alone.
+/// Values come through both.
 fn through(above: &Site, plant: &mut Site1, count: usize) {
-    for _ in 0..count {
-        plant.give(1);
-        let last = plant.served.last().unwrap().0;
-        let has_come = || recorded(above, "below/feed").iter().any(|(time, _, _)| *time == last).then_some(());
-        wait_for("the value to come through both", has_come);
-    }
+    plant.give(count);
+    let last = plant.served.iter().map(|(time, _)| *time).max().unwrap();
+    let has_come = || recorded(above, "below/feed").iter().any(|(time, _, _)| *time == last).then_some(());
+    wait_for("the value to come through both", has_come);
 }
 
 /// All that was served since the one above began, with the value that stood then, is recorded there, each once.
@@ -341,6 +338,62 @@ fn a_gateway_fetches_from_another_one_what_it_missed() {
     gateway.logged(&["gaps were filled from the server's history", "below"]);
     through(&above, &mut plant, 2);
     is_whole_above(&above, &plant);
+}
+
+#[test]
+fn a_gateway_gives_another_one_each_value() {
+    let mut plant = Site1::begin(asyncua);
+    let (above, gateway) = above(&plant.site.url());
+    through(&above, &mut plant, 100);
+    is_whole_above(&above, &plant);
+    gateway.stop();
+    assert_eq!(above.gaps("below/*"), Vec::<Value>::new());
+}
+
+/// What happens to the line between two gateways, and what mends it.
+fn after_an_outage_between_gateways(begin: fn(&Proxy)) {
+    let mut plant = Site1::begin(asyncua);
+    let way = Proxy::to(plant.site.port);
+    let (above, gateway) = above(&format!("opc.tcp://127.0.0.1:{}/", way.port));
+    through(&above, &mut plant, 2);
+    begin(&way);
+    gateway.logged(&["WARN", "below", "connection lost"]);
+    plant.give(MISSED);
+    plant.is_whole();
+    way.open();
+    through(&above, &mut plant, 2);
+    is_whole_above(&above, &plant);
+}
+
+#[test]
+fn what_a_gateway_gave_during_a_cut_is_not_missed_by_another_one() {
+    after_an_outage_between_gateways(Proxy::cut);
+}
+
+#[test]
+fn what_a_gateway_gave_while_the_line_hung_is_not_missed_by_another_one() {
+    after_an_outage_between_gateways(Proxy::hang);
+}
+
+#[test]
+fn nothing_is_missing_nor_double_between_gateways_when_the_clock_of_the_source_steps_by_an_hour() {
+    let mut plant = Site1::begin(asyncua);
+    let way = Proxy::to(plant.site.port);
+    let (above, gateway) = above(&format!("opc.tcp://127.0.0.1:{}/", way.port));
+    through(&above, &mut plant, 2);
+    for step in [3600.0, -3600.0] {
+        way.cut();
+        gateway.logged(&["WARN", "below", "connection lost"]);
+        plant.give(3);
+        plant.seconds += step;
+        plant.give(3);
+        plant.served.sort_by_key(|(time, _)| *time);
+        plant.is_whole();
+        way.open();
+        plant.give(2);
+        plant.served.sort_by_key(|(time, _)| *time);
+        is_whole_above(&above, &plant);
+    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// The RedundancySupport of OPC 10000-5 §12.5.
 const NONE: &str = "0";
+const COLD: &str = "1";
+const WARM: &str = "2";
 const HOT: &str = "3";
 const TRANSPARENT: &str = "4";
 
@@ -50,12 +52,63 @@ fn a_server_that_names_its_stand_in_is_left_for_it_and_taken_up_when_that_one_di
     other.process.kill();
     gateway.logged(&["connection lost"]);
     let back = format!("connected to `opc.tcp://127.0.0.1:{first}/`");
-    let lines = || {
-        let output = site.run("history", &["plant/level", "--json"]);
-        String::from_utf8(output.stdout).unwrap().lines().count()
-    };
-    let before = lines();
-    crate::harness::wait_for(&back, || (lines() > before + 20).then_some(()));
+    let before = recorded(&site);
+    crate::harness::wait_for(&back, || (recorded(&site) > before + 20).then_some(()));
+    gateway.stop();
+}
+
+/// What is recorded of the variable, how many values.
+fn recorded(site: &Site) -> usize {
+    let output = site.run("history", &["plant/level", "--json"]);
+    String::from_utf8(output.stdout).unwrap().lines().count()
+}
+
+#[test]
+fn of_a_cold_set_the_stand_in_is_read_once_it_was_started_in_the_place_of_the_first() {
+    let (first, second) = (free_port(), free_port());
+    let mut one = server(first, &["--other", &second.to_string(), "--mode", COLD]);
+    let site = Site::new();
+    site.configure(&source("plant", &format!("opc.tcp://127.0.0.1:{first}/"), &["level"]));
+    let gateway = site.start();
+    gateway.logged(&["the server says how others stand in for it", "mode=Cold"]);
+    gateway.logged(&["stands in for it", &second.to_string()]);
+    gateway.logged(&["watching", "plant", &format!(":{first}/")]);
+    // Nobody answers for the other one while it is not needed: a first one that is not quite well is stayed with.
+    one.ask("level", json!({ "level": 100 }));
+    let before = recorded(&site);
+    crate::harness::wait_for("values of the first", || (recorded(&site) > before + 20).then_some(()));
+    one.process.kill();
+    gateway.logged(&["connection lost"]);
+    let _other = server(second, &["--mode", COLD]);
+    gateway.logged(&["watching", "plant", &format!(":{second}/")]);
+    let before = recorded(&site);
+    crate::harness::wait_for("values of the other", || (recorded(&site) > before + 20).then_some(()));
+    gateway.stop();
+}
+
+#[test]
+fn of_a_warm_set_the_stand_in_is_read_once_it_says_that_it_is_the_better_one() {
+    let (first, second) = (free_port(), free_port());
+    let mut one = server(first, &["--other", &second.to_string(), "--mode", WARM]);
+    let mut other = server(second, &["--mode", WARM]);
+    // It runs, and has nothing from the plant.
+    other.ask("level", json!({ "level": 1 }));
+    let site = Site::new();
+    site.configure(&source("plant", &format!("opc.tcp://127.0.0.1:{first}/"), &["level"]));
+    let gateway = site.start();
+    gateway.logged(&["the server says how others stand in for it", "mode=Warm"]);
+    gateway.logged(&["watching", "plant", &format!(":{first}/")]);
+    one.ask("level", json!({ "level": 100 }));
+    let until = Instant::now() + 2 * LOOK;
+    crate::harness::wait_for("two looks", || (Instant::now() > until).then_some(()));
+    assert!(!gateway.process.lines(Stream::Error).iter().any(|line| line.contains("another server is better off")));
+    // The set changes over: what fed the first feeds the other.
+    one.ask("level", json!({ "level": 1 }));
+    other.ask("level", json!({ "level": 255 }));
+    gateway.logged(&["another server is better off", &second.to_string()]);
+    gateway.logged(&["watching", "plant", &format!(":{second}/")]);
+    let before = recorded(&site);
+    crate::harness::wait_for("values of the other", || (recorded(&site) > before + 20).then_some(()));
     gateway.stop();
 }
 

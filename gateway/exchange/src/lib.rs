@@ -8,6 +8,7 @@ mod csv;
 mod error;
 mod line;
 mod parquet_read;
+mod parquet_sum;
 mod parquet_write;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use watchfire_model::{Instant, Quality, StatusCode};
 
 use crate::line::is_name;
+use crate::parquet_sum::verify;
 use crate::{BadLine, ExchangeError, Line};
 
 /// Rows decoded at once.
@@ -51,9 +52,11 @@ enum Values {
 }
 
 impl Reader {
-    /// Reads the schema.
+    /// Reads the schema, and all of the file where it has a checksum, as ours have.
     pub fn new(file: File) -> Result<Self, ExchangeError> {
+        let mut whole = file.try_clone()?;
         let file = SerializedFileReader::new(file)?;
+        verify(&mut whole)?;
         let schema = file.metadata().file_metadata().schema_descr_ptr();
         let columns = schema.columns().iter().enumerate();
         let places: HashMap<String, usize> = columns.map(|(at, column)| (column.path().string(), at)).collect();

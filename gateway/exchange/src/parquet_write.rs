@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
+use crate::parquet_sum::{CREATED_BY, KEY, Summing, unknown};
 use crate::{ExchangeError, Line};
 
 /// The columns. `int64` and `uint64` hold whole numbers that a double cannot, one or the other.
@@ -28,9 +30,9 @@ const GROUP_ROWS: usize = 1 << 17;
 /// Bytes of text in one row group.
 const GROUP_TEXT_BYTES: usize = 32 << 20;
 
-/// Writes Parquet, compressed by Snappy.
+/// Writes Parquet, compressed by Snappy, with a checksum of the whole file.
 pub struct Writer<W: Write + Send> {
-    file: SerializedFileWriter<W>,
+    file: SerializedFileWriter<Summing<W>>,
     waiting: Vec<Line>,
     text_bytes: usize,
 }
@@ -39,8 +41,10 @@ impl<W: Write + Send> Writer<W> {
     /// Begins a file.
     pub fn new(out: W) -> Result<Self, ExchangeError> {
         let schema = Arc::new(parse_message_type(SCHEMA)?);
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let file = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
+        let program = format!("{CREATED_BY} version {}", env!("CARGO_PKG_VERSION"));
+        let properties =
+            WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by(program).build();
+        let file = SerializedFileWriter::new(Summing::new(out), schema, Arc::new(properties))?;
         Ok(Self { file, waiting: Vec::new(), text_bytes: 0 })
     }
 
@@ -56,8 +60,10 @@ impl<W: Write + Send> Writer<W> {
         if !self.waiting.is_empty() {
             self.group()?;
         }
-        self.file.close()?;
-        Ok(())
+        self.file.append_key_value_metadata(KeyValue::new(KEY.to_owned(), unknown()));
+        self.file.flush()?;
+        self.file.inner_mut().begin_metadata();
+        self.file.into_inner()?.finish()
     }
 
     fn group(&mut self) -> Result<(), ExchangeError> {

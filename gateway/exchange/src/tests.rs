@@ -171,8 +171,37 @@ fn bad_rows_of_parquet_are_told_with_their_number_and_the_others_are_read() {
 }
 
 #[test]
-fn a_parquet_file_with_any_bit_flipped_is_read_or_refused_in_words() {
+fn a_parquet_file_of_ours_with_any_bit_flipped_is_refused_in_words() {
     let file = written(&odd(), Format::Parquet);
+    let bytes = std::fs::read(file.path()).unwrap();
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(file.path(), flipped).unwrap();
+        let Err(refused) = Reader::new(file.reopen().unwrap(), Format::Parquet) else {
+            panic!("byte {at} is believed")
+        };
+        assert!(refused.to_string().contains("Parquet file"), "byte {at}: {refused}");
+    }
+    // What the metadata alone would not show.
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 4] ^= 1;
+    std::fs::write(file.path(), flipped).unwrap();
+    let refused = Reader::new(file.reopen().unwrap(), Format::Parquet).map(drop).unwrap_err().to_string();
+    assert!(refused.contains("is damaged: its checksum is"), "{refused}");
+}
+
+#[test]
+fn a_checksum_that_looks_like_what_a_file_holds_is_found() {
+    let zeros = "0".repeat(64);
+    let lines = [line("a/b", 1, 1.0), Line { text: Some(zeros.clone()), ..line(&format!("a/{zeros}"), 2, f64::NAN) }];
+    round_trip(&lines, Format::Parquet);
+}
+
+#[test]
+fn a_parquet_file_of_others_with_any_bit_flipped_is_read_or_refused_in_words() {
+    let file =
+        of_another_make(&[(Some("a/b"), Some(1), Some(1.5), Some(1)), (Some("a/b"), Some(6), Some(2.5), Some(1))]);
     let bytes = std::fs::read(file.path()).unwrap();
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();

@@ -7,7 +7,7 @@ use watchfire_model::Lsn;
 use watchfire_pipeline::PortError;
 
 use crate::ctl::{Ctl, Kind, placed};
-use crate::key_value::{Change, KeyValue};
+use crate::key_value::{Change, KeyValue, Pair};
 
 /// A hash of the chain: BLAKE3 of the one before, the record's place and its bytes.
 pub type Link = [u8; 32];
@@ -24,9 +24,9 @@ pub fn link(before: &Link, lsn: Lsn, record: &[u8]) -> Link {
     *hasher.finalize().as_bytes()
 }
 
-/// Notes a record's hash.
-pub fn noted(lsn: Lsn, link: &Link) -> Change {
-    Change::Put(placed(Kind::Chain, lsn), link.to_vec())
+/// Where a record's hash is noted.
+pub fn noted(lsn: Lsn, link: &Link) -> Pair {
+    (placed(Kind::Chain, lsn), link.to_vec())
 }
 
 /// What a look along the chain found.

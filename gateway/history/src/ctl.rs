@@ -102,13 +102,16 @@ fn part(key: &[u8], part: u16) -> Vec<u8> {
 
 /// Sets a value of any length, in parts. Parts of a longer one before it stay: see [`Ctl::replace`].
 pub fn set(key: &[u8], value: &[u8]) -> Group {
+    parts(key, value).into_iter().map(|(key, piece)| Change::Put(key, piece)).collect()
+}
+
+/// The parts of a value of any length.
+pub fn parts(key: &[u8], value: &[u8]) -> Vec<Pair> {
     let mut head = Vec::new();
     put_count(value.len(), &mut head);
     head.extend(value);
-    head.chunks(VALUE_BYTES_MAX)
-        .zip(0_u16..=u16::MAX)
-        .map(|(piece, number)| Change::Put(part(key, number), piece.to_vec()))
-        .collect()
+    let pieces = head.chunks(VALUE_BYTES_MAX).zip(0_u16..=u16::MAX);
+    pieces.map(|(piece, number)| (part(key, number), piece.to_vec())).collect()
 }
 
 /// Joins parts; `None` when one is missing. Parts beyond the value's length do not count.

@@ -219,15 +219,16 @@ impl Days {
     }
 
     /// The database that takes the next bucket of a day: of its last slot, or of the one after, where that is set aside
-    /// or large enough.
+    /// or large enough. Such a one is not opened: it would stay so, with some megabytes of memory.
     ///
     /// # Errors
     /// As [`Days::reading`].
     pub fn writing(&self, last: Slot, entry: Option<&SlotEntry>) -> Result<(Slot, Arc<Store>), PortError> {
         let Some(entry) = entry else { return Ok((last, self.held(last, None)?)) };
-        match self.reading(last, entry)? {
-            Some(store) if last == last.next() || self.bytes(last)? < self.slot_bytes => Ok((last, store)),
-            _ => Ok((last.next(), self.held(last.next(), None)?)),
+        let is_full = last != last.next() && self.bytes(last)? >= self.slot_bytes;
+        match if is_full { None } else { self.reading(last, entry)? } {
+            Some(store) => Ok((last, store)),
+            None => Ok((last.next(), self.held(last.next(), None)?)),
         }
     }
 

@@ -15,10 +15,11 @@ use crate::pages::{Layout, Page};
 use crate::places::Places;
 use crate::{directory, frames, gaps};
 
-/// Pages that are written at once: some megabyte.
-const PAGES_AT_ONCE: usize = if cfg!(test) { 3 } else { 500 };
-/// What is held of rows at once, bytes, unless one signal has more: a million plain ones.
-const BYTES_AT_ONCE: usize = if cfg!(test) { 800 } else { 17 << 20 };
+/// Pages that are written at once: a megabyte and a half, in whole leaves of the database.
+const PAGES_AT_ONCE: usize = if cfg!(test) { 3 } else { 15 * 17 };
+/// What is held of rows at once, bytes, unless one signal has more: four times of it are the two million plain ones that
+/// are sealed together, so that the journal is read five times for them.
+const BYTES_AT_ONCE: usize = if cfg!(test) { 800 } else { 8 << 20 };
 
 /// Frames that will be one bucket.
 #[derive(Debug, Default)]

@@ -9,11 +9,11 @@ use watchfire_pipeline::{PortError, RecordRun};
 
 use crate::bucket::{from_key, widen};
 use crate::chain::{self, Link};
-use crate::ctl::{self, Ctl, Kind, named, placed, set};
+use crate::ctl::{self, Ctl, Kind, named, parts, placed, set};
 use crate::days::{Days, SlotEntry, filled};
 use crate::filling::Filling;
 use crate::hours::Hours;
-use crate::key_value::{Change, Group, KeyValue};
+use crate::key_value::{Change, Group, KeyValue, Pair};
 use crate::slot::Slot;
 use crate::slot_entry::set_slot;
 use crate::store::Store;
@@ -135,6 +135,9 @@ pub fn leftovers(store: &Store, sealed: Lsn) -> Result<Vec<Group>, PortError> {
 
 /// Records without samples, and what they say of alarms and bindings.
 struct Effects {
+    /// The records and their hashes. Their keys are new, or were written by a seal that was killed: nobody reads beyond
+    /// what counts as sealed.
+    records: Vec<Pair>,
     groups: Vec<Group>,
     /// The hash of the last record.
     link: Link,
@@ -144,16 +147,15 @@ struct Effects {
 
 impl Effects {
     fn after(ctl: &Ctl, sealed: Lsn) -> Result<Self, PortError> {
-        let (groups, link) = (Vec::new(), ctl.chained_to(sealed)?);
-        Ok(Self { groups, link, states: BTreeMap::new(), decided: BTreeMap::new() })
+        let (records, groups, link) = (Vec::new(), Vec::new(), ctl.chained_to(sealed)?);
+        Ok(Self { records, groups, link, states: BTreeMap::new(), decided: BTreeMap::new() })
     }
 
     fn push(&mut self, lsn: Lsn, body: RecordBody) -> Result<(), PortError> {
         let bytes = ctl::body(&body)?;
         self.link = chain::link(&self.link, lsn, &bytes);
-        let mut group = set(&placed(Kind::Record, lsn), &bytes);
-        group.push(chain::noted(lsn, &self.link));
-        self.groups.push(group);
+        self.records.extend(parts(&placed(Kind::Record, lsn), &bytes));
+        self.records.push(chain::noted(lsn, &self.link));
         let transitions = match body {
             RecordBody::Data(_) => return Ok(()),
             RecordBody::Control(control) => {
@@ -172,8 +174,11 @@ impl Effects {
         Ok(())
     }
 
+    /// Writes the records, once each, and answers what is to be written with what counts as sealed.
     fn into_groups(self, ctl: &Ctl) -> Result<Vec<Group>, PortError> {
-        let mut groups = self.groups;
+        let Self { mut records, mut groups, .. } = self;
+        records.sort_unstable();
+        ctl.lay(records)?;
         for (key, state) in self.states {
             groups.push(ctl.replace(&named(Kind::Alarm, key.as_str()), &state.state)?);
         }

@@ -16,7 +16,7 @@ const SEAL_ROWS: u64 = 2_000_000;
 /// memory, whatever they have beside their values. A rest that is sealed by itself has a chunk of one row for each signal.
 const SEAL_BYTES: usize = if cfg!(test) { 1 << 20 } else { 80 << 20 };
 /// What is read of the journal at once, rows.
-const READ_ROWS_MAX: usize = 1 << 16;
+const READ_ROWS_MAX: usize = 1 << 14;
 /// How often the row count is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what is too old is dropped.

@@ -17,6 +17,7 @@ mod editor;
 mod error;
 mod event;
 mod fields;
+mod followers;
 mod gone;
 mod history;
 mod limits;

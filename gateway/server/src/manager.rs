@@ -20,7 +20,7 @@ use opcua::types::{
     ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
 };
 use watchfire_config::Operation;
-use watchfire_model::{AlarmCommand, CommandKind};
+use watchfire_model::{AlarmCommand, CommandKind, SignalId};
 
 use crate::asking::Asker;
 use crate::attempts;
@@ -28,21 +28,20 @@ use crate::audit_event::{AuditEvent, Outcome};
 use crate::browse;
 use crate::device_types::{DEVICES, DEVICES_URI, DeviceType, HEALTH};
 use crate::fields;
+use crate::followers::SAMPLING;
 use crate::history::{self, Asked};
 use crate::methods;
 use crate::metrics;
 use crate::names::{
     METRICS_TYPE, NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, is_ours, own, own_text,
 };
-use crate::nodes::{Node, signal_value};
+use crate::nodes::Node;
 use crate::past;
 use crate::refusals::Refused;
 use crate::shared::Shared;
 use crate::teller;
 use crate::users::name_of;
 
-/// How often watched signals are looked at; the shortest sampling interval there is.
-const SAMPLING: Duration = Duration::from_millis(100);
 /// How often what changes by itself is looked at, such as figures of alarms.
 const COUNTED: Duration = Duration::from_secs(1);
 /// After so long a monitored item that was being created is there.
@@ -122,6 +121,14 @@ impl Manager {
         }
     }
 
+    /// The signal of a node whose value is watched.
+    fn signal(&self, id: &NodeId, attribute: AttributeId) -> Option<SignalId> {
+        match self.find(id) {
+            Some(Node::Signal(signal)) if attribute == AttributeId::Value => Some(signal.id),
+            _ => None,
+        }
+    }
+
     /// Registers an item for values, or checks that events can be had.
     fn watch(&self, context: &RequestContext, item: &mut CreateMonitoredItem) {
         let wanted = item.item_to_monitor().clone();
@@ -140,24 +147,25 @@ impl Manager {
             return;
         }
         if wanted.attribute_id == AttributeId::Value {
-            let shared = self.shared.clone();
-            let asked = if item.sampling_interval() > 0.0 { item.sampling_interval() } else { 0.0 };
-            let interval = Duration::try_from_secs_f64(asked / 1000.0).unwrap_or(SAMPLING);
-            let sample = |value: Box<dyn FnMut() -> Option<DataValue> + Send + Sync>, soonest: Duration| {
-                let (mode, handle) = (item.monitoring_mode(), item.handle());
-                let id = wanted.node_id.clone();
-                self.sampler.add_sampler(id, AttributeId::Value, value, mode, handle, interval.max(soonest));
-            };
-            if let Node::Signal(signal) = &node {
-                let signal = signal.clone();
-                sample(Box::new(move || Some(signal_value(&signal, &shared.values()))), SAMPLING);
-            } else if node.moves() {
-                let name = name.to_owned();
+            if let Node::Signal(signal) = &node
+                && matches!(wanted.data_encoding, DataEncoding::Binary)
+            {
+                let (followers, pace) = (&self.shared.followers, pace(item.sampling_interval()));
+                let first = followers.add(&self.shared, signal, item.handle(), context.session_id, pace);
+                // The part that an index range means is taken from it by the item, as from all that follow.
+                item.set_initial_value(first);
+                item.set_status(StatusCode::Good);
+                return;
+            }
+            if node.moves() {
+                let (name, shared) = (name.to_owned(), self.shared.clone());
                 let now = move || {
                     let space = shared.space.read();
                     Node::find(&space, &name)?.value(&space, &shared.values())
                 };
-                sample(Box::new(now), COUNTED);
+                let (mode, handle) = (item.monitoring_mode(), item.handle());
+                let interval = pace(item.sampling_interval()).unwrap_or(COUNTED).max(COUNTED);
+                self.sampler.add_sampler(wanted.node_id.clone(), AttributeId::Value, now, mode, handle, interval);
             } else {
                 self.shared.watch.add_value(name, item.handle());
             }
@@ -201,6 +209,13 @@ impl Manager {
         };
         methods::give(&self.shared, command).await.map_or_else(|status| status, |()| StatusCode::Good)
     }
+}
+
+/// How often a value is looked at that is asked for at this interval, milliseconds; `None`: each one is wanted. Where it
+/// is left to the subscription, the stack keeps the latest until the next message.
+fn pace(asked_ms: f64) -> Option<Duration> {
+    let asked = Duration::try_from_secs_f64(asked_ms / 1000.0).unwrap_or(SAMPLING);
+    (asked_ms != 0.0).then(|| asked.max(SAMPLING))
 }
 
 /// Logs a history that somebody may not read, since the standard has no audit event for reading; and tells of a filter
@@ -473,9 +488,10 @@ impl NodeManager for Manager {
         let mut created = Vec::new();
         for item in items {
             self.watch(context, item);
-            let value = item.item_to_monitor().attribute_id == AttributeId::Value;
-            if value && item.status_code().is_good() {
-                created.push(item.item_to_monitor().node_id.clone());
+            let wanted = item.item_to_monitor();
+            let value = wanted.attribute_id == AttributeId::Value;
+            if value && item.status_code().is_good() && self.signal(&wanted.node_id, wanted.attribute_id).is_none() {
+                created.push(wanted.node_id.clone());
             }
         }
         // A change between the initial value and the item's birth would reach nobody: say it again. Whoever has it
@@ -492,21 +508,34 @@ impl NodeManager for Manager {
 
     async fn modify_monitored_items(&self, _: &RequestContext, items: &[&MonitoredItemUpdateRef]) {
         for item in items {
-            let asked =
-                Duration::try_from_secs_f64(item.update().revised_sampling_interval / 1000.0).unwrap_or(SAMPLING);
-            self.sampler.update_sampler(item.node_id(), item.attribute(), item.handle(), asked.max(SAMPLING));
+            let pace = pace(item.update().revised_sampling_interval);
+            match self.signal(item.node_id(), item.attribute()) {
+                Some(signal) => self.shared.followers.set_pace(&self.shared, signal, item.handle(), pace),
+                None => {
+                    let interval = pace.unwrap_or(COUNTED).max(COUNTED);
+                    self.sampler.update_sampler(item.node_id(), item.attribute(), item.handle(), interval);
+                }
+            }
         }
     }
 
     async fn set_monitoring_mode(&self, _: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {
         for item in items {
-            self.sampler.set_sampler_mode(item.node_id(), item.attribute(), item.handle(), mode);
+            match self.signal(item.node_id(), item.attribute()) {
+                Some(signal) if mode != MonitoringMode::Disabled => {
+                    self.shared.followers.tell_again(&self.shared, signal, item.handle());
+                }
+                Some(_) => {}
+                None => self.sampler.set_sampler_mode(item.node_id(), item.attribute(), item.handle(), mode),
+            }
         }
     }
 
     async fn delete_monitored_items(&self, _: &RequestContext, items: &[&MonitoredItemRef]) {
         for item in items {
-            if let Some(name) = own_text(item.node_id()) {
+            if let Some(signal) = self.signal(item.node_id(), item.attribute()) {
+                self.shared.followers.remove(&self.shared, signal, item.handle());
+            } else if let Some(name) = own_text(item.node_id()) {
                 self.shared.watch.remove(name, item.handle());
             }
             self.sampler.remove_sampler(item.node_id(), item.attribute(), item.handle());

@@ -8,7 +8,7 @@ use opcua::types::{
     StatusCode, VariableTypeId, Variant,
 };
 use watchfire_config::{Operation, Role};
-use watchfire_model::{Instant, Kind};
+use watchfire_model::{Instant, Kind, Sample};
 use watchfire_pipeline::{AlarmFigures, Latest};
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
@@ -504,17 +504,20 @@ fn arguments(method: &Method) -> Variant {
     all.into()
 }
 
-/// The latest sample; a bad status goes without a value, so that clients notice it whatever they compare.
+/// The latest sample of a signal.
 pub(crate) fn signal_value(signal: &SignalNode, values: &Values<'_>) -> DataValue {
-    let kind = values.kind(signal);
-    match values.latest.get(signal.id) {
-        Some(sample) => {
-            let mut value = sample_to_data_value(&sample, kind);
-            if sample.status.is_bad() {
-                value.value = None;
-            }
-            value
-        }
-        None => DataValue { status: Some(StatusCode::BadWaitingForInitialData), ..DataValue::default() },
+    value_of(values.latest.get(signal.id).as_ref(), values.kind(signal))
+}
+
+/// A sample of a signal, if there is one yet; a bad status goes without a value, so that clients notice it whatever they
+/// compare.
+pub(crate) fn value_of(sample: Option<&Sample>, kind: Kind) -> DataValue {
+    let Some(sample) = sample else {
+        return DataValue { status: Some(StatusCode::BadWaitingForInitialData), ..DataValue::default() };
+    };
+    let mut value = sample_to_data_value(sample, kind);
+    if sample.status.is_bad() {
+        value.value = None;
     }
+    value
 }

@@ -25,6 +25,7 @@ use crate::detector_parts::DetectorNode;
 use crate::device_types::{DEVICES, DEVICES_URI};
 use crate::editor::Editor;
 use crate::error::ServerError;
+use crate::followers::Followers;
 use crate::limits::limits;
 use crate::manager::Manager;
 use crate::names::{NAMESPACE, NAMESPACE_URI};
@@ -119,6 +120,7 @@ impl Server {
                     .with_first_to_end(options.first_to_end),
             ),
             watch: Watch::default(),
+            followers: Followers::default(),
             refreshing: crate::refresh::InProgress::default(),
             latest: options.latest,
             kinds: options.kinds,
@@ -181,6 +183,8 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
         let _stops_with_us = token.clone().drop_guard();
         // Tasks of their own, so that telling a flood of alarms holds up neither requests nor publishing.
+        let following = Followers::run(teller.shared.clone(), teller.subscriptions.clone());
+        let _following = AbortOnDropHandle::new(tokio::spawn(following));
         let mut publishing = AbortOnDropHandle::new(tokio::spawn(async move { publisher.run(teller).await }));
         let _auditing = AbortOnDropHandle::new(tokio::spawn(auditing));
         let _watching = AbortOnDropHandle::new(tokio::spawn(rejected.watch()));

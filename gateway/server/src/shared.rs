@@ -11,6 +11,7 @@ use watchfire_pipeline::{AlarmFigures, Commands, Latest, Recorded};
 use watchfire_ua::Kinds;
 
 use crate::audit::Audit;
+use crate::followers::Followers;
 use crate::nodes::Values;
 use crate::refresh::InProgress;
 use crate::space::Space;
@@ -21,6 +22,7 @@ use crate::watch::Watch;
 pub(crate) struct Shared {
     pub space: RwLock<Space>,
     pub watch: Watch,
+    pub followers: Followers,
     pub refreshing: InProgress,
     pub latest: Arc<Latest>,
     pub kinds: Kinds,

@@ -10,6 +10,7 @@ mod client;
 mod devices;
 mod events;
 mod filtered;
+mod followed;
 mod groups;
 mod history;
 mod house;

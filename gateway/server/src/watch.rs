@@ -44,6 +44,17 @@ impl Watch {
         sessions.into_iter().any(|id| session_with(id, subscription, subscriptions).is_some())
     }
 
+    /// The session that has a subscription now, which `session` had last.
+    pub(crate) fn holder(
+        &self,
+        session: u32,
+        subscription: u32,
+        subscriptions: &SubscriptionCache,
+    ) -> Option<(u32, Arc<Mutex<SessionSubscriptions>>)> {
+        let of = |id: u32| session_with(id, subscription, subscriptions).map(|holder| (id, holder));
+        of(session).or_else(|| self.0.lock().sessions.iter().rev().find_map(|id| of(*id)))
+    }
+
     pub(crate) fn add_events(&self, notifier: &str, item: MonitoredItemHandle, session: u32) {
         let mut watched = self.0.lock();
         watched.events.entry(notifier.to_owned()).or_default().insert(key(item), session);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use opcua::types::{DataChangeNotification, DataValue, EventNotificationList, Variant};
 use watchfire_config::ElementPath;
-use watchfire_model::{Gap, GapCause, Instant, Kind, Quality, Rows, SignalId};
-use watchfire_ua::{Kinds, Layouts, has_overflow, push_data_value};
+use watchfire_model::{Gap, GapCause, Instant, Kind, Quality, Rows, SignalId, StatusCode};
+use watchfire_ua::{Kinds, Layouts, has_overflow, push_data_value, status_from_ua};
 
 use crate::element::{element, opened, with_members};
 use crate::events::{EventReader, Told};
@@ -209,6 +209,11 @@ impl Converter {
             into.strangers += 1;
             return;
         };
+        // Its server has no value yet, as after its start: what comes next is the one that ends a gap, and the time that
+        // this bears, if any, is that of the server's start.
+        if value.status.is_some_and(|status| status_from_ua(status) == StatusCode::BAD_WAITING_FOR_INITIAL_DATA) {
+            return;
+        }
         // Its DataType is that of its elements.
         let is_array = matches!(value.value, Some(Variant::Array(_)));
         let value = with_members(opened(value, self.structures.as_deref()));
@@ -271,6 +276,8 @@ mod tests {
         assert_eq!((overflow.gaps[0].signal, overflow.gaps[0].cause), (Some(SignalId(41)), GapCause::Overflow));
 
         converter.owe([0], GapCause::SourceLost);
+        let none_yet = receive(&mut converter, vec![item(0, 7, 0x8032_0000)]);
+        assert!(none_yet.rows.is_empty() && none_yet.gaps.is_empty());
         let after = receive(&mut converter, vec![item(0, 9, 0), item(1, 9, 0)]);
         assert_eq!(after.gaps.iter().map(|gap| gap.signal).collect::<Vec<_>>(), vec![Some(SignalId(40))]);
     }

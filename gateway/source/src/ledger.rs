@@ -13,9 +13,14 @@ struct Entry {
     signal: SignalId,
     owed: Option<GapCause>,
     marks: u8,
+    /// Which of the losses it was since when values are owed.
+    loss: u16,
 }
 
 const NEVER: Instant = Instant::MIN;
+
+/// Nothing is owed, or since before anything was heard.
+const NO_LOSS: u16 = u16::MAX;
 
 /// The signal's kind is left to its values.
 const OPEN: u8 = 1;
@@ -43,9 +48,12 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     entries: Vec<Entry>,
-    /// When something was heard last, by our clock, and when it was before values began to be owed.
+    /// When something was heard last, by our clock.
     heard: Instant,
-    lost: Instant,
+    /// When it was before values of signals began to be owed: signals are lost together, or one after the other.
+    losses: Vec<Instant>,
+    /// Of how many signals values are owed since one of the losses.
+    owing: usize,
 }
 
 /// How much longer than we know of a source may have given what did not come.
@@ -53,8 +61,9 @@ const SPARE: Duration = Duration::from_secs(5);
 
 impl Ledger {
     pub(crate) fn new(signals: impl Iterator<Item = SignalId>) -> Self {
-        let entries = signals.map(|signal| Entry { last: NEVER, signal, owed: None, marks: OPEN }).collect();
-        Self { entries, heard: NEVER, lost: NEVER }
+        let entries =
+            signals.map(|signal| Entry { last: NEVER, signal, owed: None, marks: OPEN, loss: NO_LOSS }).collect();
+        Self { entries, heard: NEVER, losses: Vec::new(), owing: 0 }
     }
 
     /// The signal at a place, and whether its kind is left to its values.
@@ -135,18 +144,38 @@ impl Ledger {
     /// From now on values of a signal may be missing, until its next one comes. A cause that stands stays. Of a signal
     /// that has never had a value nothing can be missing.
     pub(crate) fn owe(&mut self, at: usize, cause: GapCause) {
-        self.lost = self.heard;
-        if let Some(entry) = self.entries.get_mut(at)
-            && entry.last != NEVER
-        {
-            entry.owed.get_or_insert(cause);
+        let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.last != NEVER) else { return };
+        entry.owed.get_or_insert(cause);
+        if entry.loss != NO_LOSS {
+            return;
         }
+        if self.losses.last() != Some(&self.heard) && self.losses.len() < NO_LOSS.into() {
+            self.losses.push(self.heard);
+        }
+        // Of very many losses the last are taken for one.
+        entry.loss = self.losses.len().saturating_sub(1).try_into().unwrap_or(NO_LOSS);
+        self.owing += 1;
+    }
+
+    /// When something was heard last before values of a signal began to be owed, which they are no longer.
+    fn settle(&mut self, at: usize) -> Option<Instant> {
+        let entry = self.entries.get_mut(at)?;
+        let loss = std::mem::replace(&mut entry.loss, NO_LOSS);
+        let lost = self.losses.get(usize::from(loss)).copied().filter(|lost| *lost != NEVER);
+        if loss != NO_LOSS {
+            self.owing -= 1;
+        }
+        if self.owing == 0 {
+            self.losses.clear();
+        }
+        lost
     }
 
     /// A value has come `now`, its time given; `overflow` when the server says that others before it were dropped. One
     /// that stood already ends a gap without any: nothing had changed.
     pub(crate) fn value(&mut self, at: usize, time: Instant, now: Instant, overflow: bool) -> Seen {
         self.heard = now;
+        let lost = self.settle(at);
         let Some(entry) = self.entries.get_mut(at) else { return Seen::default() };
         let marks = entry.marks;
         entry.marks &= OPEN | CARRIER;
@@ -159,9 +188,9 @@ impl Ledger {
         let cause = cause.filter(|_| last != NEVER && !stood);
         let signal = Some(entry.signal);
         let between = |since, until| cause.map(|cause| Gap { signal, since, until, cause });
-        if time < last && owed.is_some() && self.lost != NEVER {
+        if let Some(lost) = lost.filter(|_| time < last && owed.is_some()) {
             // As long as values were owed, nobody knows when a clock was set back.
-            let away = Duration::from_nanos(now.since_ns(self.lost).try_into().unwrap_or(0));
+            let away = Duration::from_nanos(now.since_ns(lost).try_into().unwrap_or(0));
             let reach = away.saturating_add(SPARE);
             return Seen { gap: between(time.minus(reach), time), before_step: between(last, last.plus(reach)), stood };
         }
@@ -268,6 +297,45 @@ mod tests {
         // Ten hours later a full queue dropped some: nothing was owed, so its gap has nothing to do with the outage.
         let seen = ledger.value(0, second(20), second(36_120), true);
         assert_eq!(seen, gap(10, 1_000_020, 1_000_021, GapCause::Overflow));
+    }
+
+    #[test]
+    fn a_signal_that_was_lost_before_its_neighbours_has_a_gap_of_its_own() {
+        let mut ledger = ledger();
+        let second = |s: i64| Instant::from_s(1_000_000 + s);
+        for at in 0..2 {
+            assert_eq!(ledger.value(at, second(3600), second(100), false), NOTHING);
+        }
+        ledger.owe(0, GapCause::SourceLost);
+        assert_eq!(ledger.value(1, second(3700), second(200), false), NOTHING);
+        // Lost with it a second time, and the other one for the first.
+        owe_all(&mut ledger, GapCause::SourceLost);
+        let spans = |seen: Seen| [seen.gap, seen.before_step].map(|gap| gap.map(|gap| (gap.since, gap.until)));
+        let first = ledger.value(0, second(20), second(220), false);
+        assert_eq!(spans(first), [Some((second(-105), second(20))), Some((second(3600), second(3725)))]);
+        let other = ledger.value(1, second(20), second(220), false);
+        assert_eq!(spans(other), [Some((second(-5), second(20))), Some((second(3700), second(3725)))]);
+        // Known again, they are lost together.
+        owe_all(&mut ledger, GapCause::SourceLost);
+        let again = ledger.value(0, second(10), second(230), false);
+        assert_eq!(spans(again), [Some((second(-5), second(10))), Some((second(20), second(35)))]);
+    }
+
+    #[test]
+    fn very_many_losses_are_kept_in_little() {
+        let mut ledger = Ledger::new((0..70_000).map(SignalId));
+        for at in 0..70_000 {
+            ledger.value(at, Instant::from_s(1), Instant::from_s(1), false);
+        }
+        for at in 0..69_999_usize {
+            ledger.owe(at, GapCause::SourceLost);
+            ledger.value(69_999, Instant::from_s(2), Instant::from_s(2 + at as i64), false);
+        }
+        assert_eq!((ledger.losses.len(), ledger.owing), (usize::from(NO_LOSS), 69_999));
+        for at in 0..70_000 {
+            ledger.value(at, Instant::from_s(3), Instant::from_s(99_999), false);
+        }
+        assert_eq!((ledger.losses.len(), ledger.owing), (0, 0));
     }
 
     #[test]

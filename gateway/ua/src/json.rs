@@ -17,6 +17,12 @@ const DIMENSIONS_MAX: usize = 8;
 /// The longest text that is kept of a value, bytes: what is longer is only said to be there.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
+/// What is kept of a text of an event for which there is no room, bytes.
+const CUT_BYTES: usize = 1 << 10;
+
+/// Which fields of an event are not whole.
+const SHORTENED: &str = "Shortened";
+
 /// What a value is written with.
 #[derive(Clone, Copy, Default)]
 struct Known<'k> {
@@ -34,16 +40,40 @@ pub fn value_json(value: Variant) -> Option<String> {
 
 /// The JSON object of an event whose fields have these names, in this order; fields that it does not have are left out.
 /// Node ids get their namespaces' URIs, byte strings are base64, times are RFC 3339 in UTC. About 5 µs for 30 fields.
+///
+/// All fields together have 64 KiB at the most: of one for which there is no room a text is cut to its first kilobyte,
+/// and what is no text, or has no room even so, is left out. `Shortened` names them.
 #[must_use]
 pub fn event_json(names: &[Box<str>], fields: Vec<Variant>, namespaces: &[String]) -> String {
     let mut object = Map::new();
+    let (mut room, mut shortened) = (TEXT_BYTES_MAX, Vec::new());
     for (name, field) in names.iter().zip(fields) {
         let value = json(field, Known { namespaces }, 0);
-        if !value.is_null() {
+        if value.is_null() {
+            continue;
+        }
+        let whole = value.to_string().len();
+        let kept = if whole <= room { Some((value, whole)) } else { first_of(&value, room) };
+        if whole > room {
+            shortened.push(Value::from(&**name));
+        }
+        if let Some((value, bytes)) = kept {
+            room -= bytes;
             object.insert(name.to_string(), value);
         }
     }
+    if !shortened.is_empty() {
+        object.insert(SHORTENED.to_owned(), shortened.into());
+    }
     Value::Object(object).to_string()
+}
+
+/// The beginning of a text for which there is no room, and the bytes that it takes.
+fn first_of(value: &Value, room: usize) -> Option<(Value, usize)> {
+    let text = value.as_str()?;
+    let first = Value::from(text.get(..text.floor_char_boundary(CUT_BYTES))?);
+    let bytes = first.to_string().len();
+    (bytes <= room).then_some((first, bytes))
 }
 
 fn json(value: Variant, known: Known<'_>, depth: u8) -> Value {
@@ -171,6 +201,34 @@ mod tests {
         });
         let read: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn an_event_has_an_end_and_says_what_it_lacks() {
+        let names = ["Message", "OldValue", "Comment", "Severity", "NewValue", "SourceName"].map(Into::into);
+        let long = "ä\"".repeat(20_000);
+        let fields = vec![
+            Variant::from(long.as_str()),
+            Variant::from(vec![1.5_f64; 100_000]),
+            Variant::from("c".repeat(60_000)),
+            Variant::UInt16(700),
+            Variant::from("d".repeat(10_000)),
+            Variant::from("pump"),
+        ];
+        let text = event_json(&names, fields.clone(), &[]);
+        assert!(text.len() < TEXT_BYTES_MAX + 1_000, "{}", text.len());
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["Shortened"], serde_json::json!(["Message", "OldValue", "NewValue"]));
+        let message = read["Message"].as_str().unwrap();
+        assert!(long.starts_with(message) && (CUT_BYTES - 2..=CUT_BYTES).contains(&message.len()));
+        assert_eq!((read["OldValue"].clone(), read["Severity"].clone()), (Value::Null, 700.into()));
+        assert_eq!(read["Comment"].as_str().map(str::len), Some(60_000));
+        assert_eq!((read["NewValue"].as_str().map(str::len), read["SourceName"].as_str()), (Some(1_024), Some("pump")));
+        let many: Vec<Box<str>> = (0..200).map(|at| format!("Field{at}").into()).collect();
+        let text = event_json(&many, vec![fields[2].clone(); 200], &[]);
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert!(text.len() < TEXT_BYTES_MAX + 200 * 30, "{}", text.len());
+        assert_eq!(read["Shortened"].as_array().map(Vec::len), Some(199));
     }
 
     #[test]

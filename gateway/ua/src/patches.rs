@@ -5,5 +5,7 @@
 mod fetching;
 mod filters;
 mod notifications;
+mod requests;
 mod select;
 mod sessions;
+mod values;

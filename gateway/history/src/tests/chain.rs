@@ -89,3 +89,20 @@ fn what_is_no_longer_kept_leaves_the_hash_that_the_next_one_follows() {
     assert_eq!((after.end, after.broken), (before.end, None));
     assert!(history.verify().faults.is_empty());
 }
+
+#[test]
+fn what_records_say_takes_the_disk_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let said = |lsn: u64| {
+        let by = format!("{lsn:05}").repeat(1_100);
+        let body = RecordBody::Control(Control::Forgot { binding: "detector".to_owned(), signal: None, by });
+        Record { lsn: Lsn(lsn), body }
+    };
+    let records: Vec<Record> = (1..=2_000).map(said).collect();
+    records.chunks(500).for_each(|part| history.seal(part).unwrap());
+    assert!(history.verify().faults.is_empty());
+    drop(history);
+    let bytes = std::fs::metadata(folder.path().join("ctl/db")).unwrap().len();
+    assert!(bytes < 2_000 * 5_500 * 7 / 5, "{bytes} bytes for 11,000,000");
+}

@@ -55,6 +55,15 @@ fn left(history: &SledHistory) -> Vec<Record> {
 }
 
 #[test]
+fn sealing_leaves_no_slot_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = sealed(folder.path(), &records(3, 200, 1));
+    let slots = history.counted().1;
+    assert!(slots.len() > 5, "{slots:?}");
+    assert_eq!(slots.keys().filter(|slot| history.days().is_open(**slot)).count(), 0);
+}
+
+#[test]
 fn a_large_day_lies_in_several_slots_and_is_read_and_dropped_as_one() {
     let (one, folder, copy) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
