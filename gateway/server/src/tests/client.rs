@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::names::{NAMESPACE, own, own_text};
 
 /// Longer than anything takes: a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Hmi {
     pub session: Arc<Session>,
