@@ -71,7 +71,9 @@ impl Hmi {
             .unwrap();
         let endpoints = client.get_server_endpoints_from_url(url).await.unwrap();
         // The endpoint says how passwords are to be encrypted.
-        let endpoint = endpoints.into_iter().find(|endpoint| endpoint.security_mode == mode).unwrap();
+        let mut endpoint = endpoints.into_iter().find(|endpoint| endpoint.security_mode == mode).unwrap();
+        // It goes the way on which it has asked.
+        endpoint.endpoint_url = url.into();
         let (session, events) = client
             .session_builder()
             .user_identity_token(who)
