@@ -82,17 +82,32 @@ impl PastWanted {
 /// Events that were told, in the order in which they were recorded or in the opposite one, until `take` wants no more.
 /// A condition that changed several times by one and the same record is told as it was in the end. Blocks; costs by the
 /// records that hold no samples between the two times (and an hour before, and up to eight days after), and a scan of what is
-/// not sealed.
+/// not sealed. `goes_on` is asked before some of them are read, whether any event was among those before.
 ///
 /// # Errors
-/// When a store fails, or a state cannot be read.
-pub fn past(log: &Log, wanted: &PastWanted, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError> {
+/// When a store fails, a state cannot be read, or it does not go on.
+pub fn past(
+    log: &Log,
+    wanted: &PastWanted,
+    goes_on: &dyn Fn() -> bool,
+    take: &mut dyn FnMut(Past) -> bool,
+) -> Result<(), CursorError> {
     let first = place_at(log, wanted.from.minus(AHEAD))?.next();
-    if wanted.backwards { backwards(log, wanted, first, take) } else { forwards(log, wanted, first, take) }
+    if wanted.backwards {
+        backwards(log, wanted, first, goes_on, take)
+    } else {
+        forwards(log, wanted, first, goes_on, take)
+    }
 }
 
-fn forwards(log: &Log, wanted: &PastWanted, first: Lsn, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError> {
-    let mut reader = Reader::new(log, wanted.begin.map_or(first, |begin| begin.lsn.max(first)));
+fn forwards(
+    log: &Log,
+    wanted: &PastWanted,
+    first: Lsn,
+    goes_on: &dyn Fn() -> bool,
+    take: &mut dyn FnMut(Past) -> bool,
+) -> Result<(), CursorError> {
+    let mut reader = Reader::while_it_goes_on(log, wanted.begin.map_or(first, |begin| begin.lsn.max(first)), goes_on);
     let end = wanted.to.plus(LATE);
     while let Some(record) = reader.next()? {
         if known_at(&record)?.is_some_and(|at| at > end) {
@@ -111,15 +126,16 @@ fn backwards(
     log: &Log,
     wanted: &PastWanted,
     first: Lsn,
+    goes_on: &dyn Fn() -> bool,
     take: &mut dyn FnMut(Past) -> bool,
 ) -> Result<(), CursorError> {
     let mut last = match wanted.begin {
         Some(begin) => begin.lsn,
-        None => last_known_by(log, wanted.to.plus(LATE))?,
+        None => last_known_by(log, wanted.to.plus(LATE), goes_on)?,
     };
     while last >= first {
         let begin = Lsn((last.0 + 1).saturating_sub(WINDOW)).max(first);
-        let mut reader = Reader::new(log, begin);
+        let mut reader = Reader::while_it_goes_on(log, begin, goes_on);
         let mut found = Vec::new();
         while let Some(record) = reader.next()?.filter(|record| record.lsn <= last) {
             found.extend(told_by(&record)?);
@@ -138,8 +154,8 @@ fn backwards(
 }
 
 /// The last record before one that was known after `end`.
-fn last_known_by(log: &Log, end: Instant) -> Result<Lsn, CursorError> {
-    let mut reader = Reader::new(log, place_at(log, end)?.next());
+fn last_known_by(log: &Log, end: Instant, goes_on: &dyn Fn() -> bool) -> Result<Lsn, CursorError> {
+    let mut reader = Reader::while_it_goes_on(log, place_at(log, end)?.next(), goes_on);
     while let Some(record) = reader.next()? {
         if known_at(&record)?.is_some_and(|at| at > end) {
             return Ok(Lsn(record.lsn.0.saturating_sub(1)));
@@ -156,16 +172,25 @@ pub(crate) struct Reader<'l> {
     /// The next that is not.
     next: Lsn,
     found: VecDeque<Record>,
+    goes_on: &'l dyn Fn() -> bool,
 }
 
 impl<'l> Reader<'l> {
     pub(crate) fn new(log: &'l Log, from: Lsn) -> Self {
+        Self::while_it_goes_on(log, from, &|| true)
+    }
+
+    fn while_it_goes_on(log: &'l Log, from: Lsn, goes_on: &'l dyn Fn() -> bool) -> Self {
         let sealed = log.history().sealed();
-        Self { log, sealed: (from, sealed), next: from.max(sealed.next()), found: VecDeque::new() }
+        Self { log, sealed: (from, sealed), next: from.max(sealed.next()), found: VecDeque::new(), goes_on }
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Record>, CursorError> {
         while self.found.is_empty() {
+            if !(self.goes_on)() {
+                let source = std::io::Error::other("nobody waits for it any more");
+                return Err(PortError::Io { doing: "reading what was told in the past".to_owned(), source }.into());
+            }
             let (from, upto) = self.sealed;
             if from > upto {
                 let records = self.log.read_kept(&mut self.next)?;

@@ -61,11 +61,16 @@ pub trait Recorded: Send + Sync {
     /// When a store fails.
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError>;
 
-    /// The events that were told. Blocks; costs as [`past`].
+    /// The events that were told. Blocks; costs as [`past`], which says what is asked of whoever calls.
     ///
     /// # Errors
-    /// When a store fails.
-    fn past(&self, wanted: &PastWanted, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError>;
+    /// When a store fails, or it does not go on.
+    fn past(
+        &self,
+        wanted: &PastWanted,
+        goes_on: &dyn Fn() -> bool,
+        take: &mut dyn FnMut(Past) -> bool,
+    ) -> Result<(), CursorError>;
 }
 
 impl Recorded for Log {
@@ -77,8 +82,13 @@ impl Recorded for Log {
         Ok(Box::new(trace(self, signal, Instant::MIN, Instant::MAX)?))
     }
 
-    fn past(&self, wanted: &PastWanted, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError> {
-        past(self, wanted, take)
+    fn past(
+        &self,
+        wanted: &PastWanted,
+        goes_on: &dyn Fn() -> bool,
+        take: &mut dyn FnMut(Past) -> bool,
+    ) -> Result<(), CursorError> {
+        past(self, wanted, goes_on, take)
     }
 }
 

@@ -76,7 +76,7 @@ mod tests {
     use watchfire_pipeline::{Past, PastWanted, Recorded};
 
     use super::*;
-    use crate::history::Asked;
+    use crate::history::{Asked, READS_AT_ONCE, while_waiting};
 
     /// Counts how often it was looked at.
     #[derive(Default)]
@@ -87,8 +87,16 @@ mod tests {
             Ok(Box::new(Pages(&self.0)))
         }
 
-        fn past(&self, _: &PastWanted, _: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError> {
-            Ok(())
+        fn past(
+            &self,
+            _: &PastWanted,
+            goes_on: &dyn Fn() -> bool,
+            _: &mut dyn FnMut(Past) -> bool,
+        ) -> Result<(), CursorError> {
+            while goes_on() {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(PortError::Io { doing: "reading".to_owned(), source: std::io::Error::other("it is over") }.into())
         }
     }
 
@@ -137,5 +145,39 @@ mod tests {
         }
         // As when a request takes longer than it may.
         while heard.recv().await.is_some() {}
+    }
+
+    #[tokio::test]
+    async fn a_read_of_events_ends_with_the_session_for_which_it_is() {
+        let endless = Arc::new(Endless::default());
+        let (recorded, counted) = (endless.clone(), endless.clone());
+        let asker = Asker(Arc::new(move || counted.0.load(Ordering::SeqCst) < 3));
+        let all = PastWanted { from: Instant::MIN, to: Instant::MAX, backwards: false, begin: None };
+        let read = while_waiting(&asker, move |waiting| recorded.past(&all, &|| waiting.is_on(), &mut |_| true));
+        assert_eq!(read.await, Err(StatusCode::BadSessionClosed));
+        assert_eq!(endless.0.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn however_many_reads_are_asked_for_a_few_threads_read() {
+        const ASKED: usize = 600;
+        let recorded: Arc<dyn Recorded> = Arc::new(Endless::default());
+        let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut reads = tokio::task::JoinSet::new();
+        for _ in 0..ASKED {
+            let (recorded, at_once, most) = (recorded.clone(), at_once.clone(), most.clone());
+            reads.spawn(async move {
+                let read = move |_: &dyn Traced| {
+                    most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    (0..1_000).for_each(|_| std::thread::yield_now());
+                    at_once.fetch_sub(1, Ordering::SeqCst);
+                    Ok(())
+                };
+                asked(|| true).read(&recorded, read).await
+            });
+        }
+        assert_eq!(reads.join_all().await, vec![Ok(()); ASKED]);
+        let most = most.load(Ordering::SeqCst);
+        assert!(most <= READS_AT_ONCE, "{most} of them at once");
     }
 }

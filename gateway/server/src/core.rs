@@ -20,6 +20,7 @@ use opcua::types::{
 
 use watchfire_config::Operation;
 
+use crate::asking::Asker;
 use crate::history::VALUES_MAX;
 use crate::manager;
 use crate::methods;
@@ -189,7 +190,7 @@ impl NodeManager for Core {
             let status = if *node.node_id() != ObjectId::Server {
                 StatusCode::BadHistoryOperationUnsupported
             } else if self.shared.users.may(&context.token, Operation::ReadHistory) {
-                past::events(&self.shared, context.type_tree.clone(), None, details, node).await
+                past::events(&self.shared, context.type_tree.clone(), None, &Asker::of(context), details, node).await
             } else {
                 StatusCode::BadUserAccessDenied
             };

@@ -1,6 +1,9 @@
 //! What a condition instance consists of, as tables: the variables and properties of OPC 10000-9 that we serve, and
 //! the plain variables beside it. What their values are is not known here.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use opcua::types::{DataTypeId, NodeId, ObjectTypeId, VariableTypeId};
 use watchfire_alarms::{AlarmType, ConditionDef};
 use watchfire_model::Level;
@@ -324,9 +327,13 @@ pub(crate) static FIELDS: &[Field] = {
     ]
 };
 
+/// The fields by their paths: looked for with each field of each event of each item.
+static BY_PATH: LazyLock<HashMap<&str, &Field>> =
+    LazyLock::new(|| FIELDS.iter().map(|field| (field.path, field)).collect());
+
 /// The field at a path.
 pub(crate) fn field(path: &str) -> Option<&'static Field> {
-    FIELDS.iter().find(|field| field.path == path)
+    BY_PATH.get(path).copied()
 }
 
 /// The properties that our own type declares.
@@ -366,6 +373,7 @@ mod tests {
     fn every_field_has_its_parent_and_only_one_place() {
         for (at, one) in FIELDS.iter().enumerate() {
             assert!(one.parent().is_empty() || field(one.parent()).is_some(), "{}", one.path);
+            assert_eq!(field(one.path), Some(one));
             assert_eq!(FIELDS.iter().position(|other| other.path == one.path), Some(at));
         }
     }

@@ -10,12 +10,13 @@ use opcua::types::{
     DataValue, DateTime, HistoryData, HistoryModifiedData, NodeId, NumericRange, ReadAtTimeDetails,
     ReadProcessedDetails, ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
 };
+use tokio::sync::Semaphore;
 use watchfire_aggregates::{Aggregate, Configuration, Intervals, Processed, Rules, Value as Computed};
 use watchfire_model::{Instant, Kind, Sample, SignalId};
 use watchfire_pipeline::{CursorError, Recorded, Traced};
 use watchfire_ua::{instant_from_date_time, sample_to_data_value, status_to_ua};
 
-use crate::asking::{Asker, WhileWaiting};
+use crate::asking::{Asker, Waiting, WhileWaiting};
 use crate::manager::keep_timestamps;
 use crate::trend::{self, Place, Raw, Series, Values};
 
@@ -48,6 +49,10 @@ pub(crate) struct Asked {
     /// Whose answer it is.
     pub asker: Asker,
 }
+
+/// Reads at a time: the threads on which they block also make the log durable.
+pub(crate) const READS_AT_ONCE: usize = 4;
+static TURNS: Semaphore = Semaphore::const_new(READS_AT_ONCE);
 
 /// Nodes of a request whose signals are prepared together.
 const TOGETHER: usize = 64;
@@ -181,17 +186,8 @@ impl Asked {
         recorded: &Arc<dyn Recorded>,
         read: impl FnOnce(&dyn Traced) -> Result<T, CursorError> + Send + 'static,
     ) -> Result<T, StatusCode> {
-        // It goes with this call, wherever that is given up.
-        let request = Arc::new(());
-        let (recorded, signal, waiting) = (recorded.clone(), self.signal, self.asker.waits_for(&request));
-        let reading = move || {
-            let trace = recorded.trace(signal)?;
-            match read(&WhileWaiting(&*trace, &waiting)) {
-                Err(_) if !waiting.is_on() => Ok(None),
-                read => read.map(Some),
-            }
-        };
-        off_the_runtime(reading).await?.ok_or(StatusCode::BadSessionClosed)
+        let (recorded, signal) = (recorded.clone(), self.signal);
+        while_waiting(&self.asker, move |waiting| read(&WhileWaiting(&*recorded.trace(signal)?, waiting))).await
     }
 
     fn rules(&self, configuration: Configuration) -> Rules {
@@ -273,11 +269,38 @@ fn plain(node: &HistoryNode, timestamps: TimestampsToReturn) -> Result<(), Statu
     }
 }
 
-/// Reads for a client what blocks; what fails is logged, and the client told that it did.
-pub(crate) async fn off_the_runtime<T: Send + 'static>(
+/// Reads for a client what blocks, for as long as it waits.
+pub(crate) async fn while_waiting<T: Send + 'static>(
+    asker: &Asker,
+    read: impl FnOnce(&Waiting) -> Result<T, CursorError> + Send + 'static,
+) -> Result<T, StatusCode> {
+    // It goes with this call, wherever that is given up.
+    let request = Arc::new(());
+    let waiting = asker.waits_for(&request);
+    let reading = move || {
+        if !waiting.is_on() {
+            return Ok(None);
+        }
+        match read(&waiting) {
+            Err(_) if !waiting.is_on() => Ok(None),
+            read => read.map(Some),
+        }
+    };
+    off_the_runtime(reading).await?.ok_or(StatusCode::BadSessionClosed)
+}
+
+/// Reads for a client what blocks, when it is its turn; what fails is logged, and the client told that it did.
+async fn off_the_runtime<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, CursorError> + Send + 'static,
 ) -> Result<T, StatusCode> {
-    match tokio::task::spawn_blocking(read).await {
+    // The semaphore is never closed.
+    let turn = TURNS.acquire().await.map_err(|_| StatusCode::BadShutdown)?;
+    let reading = move || {
+        // Its thread is busy until it ends, whoever still waits for it.
+        let _turn = turn;
+        read()
+    };
+    match tokio::task::spawn_blocking(reading).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(error)) => {
             tracing::error!(%error, "what was recorded cannot be read for a client");

@@ -454,7 +454,8 @@ impl NodeManager for Manager {
                 }
                 Some(_) => {
                     let notifier = own_text(node.node_id()).map(str::to_owned);
-                    past::events(&self.shared, context.type_tree.clone(), notifier, details, node).await
+                    past::events(&self.shared, context.type_tree.clone(), notifier, &Asker::of(context), details, node)
+                        .await
                 }
             };
             tell_denied(&self.shared, context, node.node_id(), status);

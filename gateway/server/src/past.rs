@@ -13,8 +13,9 @@ use watchfire_model::Instant;
 use watchfire_pipeline::{Past, PastEvent, PastWanted};
 use watchfire_ua::instant_from_date_time;
 
+use crate::asking::{Asker, Waiting};
 use crate::event::ConditionEvent;
-use crate::history::off_the_runtime;
+use crate::history::while_waiting;
 use crate::plain_events::{Told, seen_at};
 use crate::shared::Shared;
 
@@ -35,6 +36,7 @@ pub(crate) async fn events(
     shared: &Arc<Shared>,
     types: Types,
     notifier: Option<String>,
+    asker: &Asker,
     details: &ReadEventDetails,
     node: &mut HistoryNode,
 ) -> StatusCode {
@@ -57,7 +59,7 @@ pub(crate) async fn events(
         most => most.min(EVENTS_MAX),
     };
     let reading = Reading { shared: shared.clone(), types, notifier, filter, most, found: Vec::new(), looked_at: 0 };
-    match off_the_runtime(move || reading.read(wanted)).await {
+    match while_waiting(asker, move |waiting| reading.read(wanted, waiting)).await {
         Ok((found, rest)) => {
             let status = if found.is_empty() && rest.is_none() { StatusCode::GoodNoData } else { StatusCode::Good };
             node.set_result(HistoryEvent { events: Some(found) });
@@ -101,10 +103,11 @@ impl Reading {
     fn read(
         mut self,
         wanted: PastWanted,
+        waiting: &Waiting,
     ) -> Result<(Vec<HistoryEventFieldList>, Option<PastWanted>), watchfire_pipeline::CursorError> {
         let mut rest = None;
         let recorded = self.shared.recorded.clone();
-        recorded.past(&wanted, &mut |past| {
+        recorded.past(&wanted, &|| waiting.is_on(), &mut |past| {
             let place = past.place;
             let is_full = self.look_at(past).is_break();
             if is_full {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use opcua::nodes::DefaultTypeTree;
 use opcua::server::node_manager::RequestContext;
-use opcua::server::{Subscription, SubscriptionCache};
+use opcua::server::{MonitoredItem, Subscription, SubscriptionCache};
 use opcua::sync::{Mutex, RwLock};
 use opcua::types::{AttributeId, NodeId, ObjectId, ObjectTypeId, StatusCode};
 
@@ -19,6 +19,8 @@ use crate::teller::CHUNK;
 
 /// How often a paced refresh looks whether the queues are empty.
 const LOOK: Duration = Duration::from_millis(20);
+/// Fields that are read of events in one go: sixty, as an HMI asks for, of as many states as are told in one go.
+const FIELDS_AT_ONCE: usize = 60 * CHUNK;
 /// After so long without one being emptied, the rest is sent anyway: the client does not read.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -28,11 +30,19 @@ pub(crate) struct InProgress {
     subscriptions: Mutex<HashSet<u32>>,
     /// How long each may leave its queues full.
     patience: Mutex<Duration>,
+    /// How often it was looked whether queues are empty, in all.
+    #[cfg(test)]
+    looks: std::sync::atomic::AtomicUsize,
 }
 
 impl Default for InProgress {
     fn default() -> Self {
-        Self { subscriptions: Mutex::default(), patience: Mutex::new(PATIENCE) }
+        Self {
+            subscriptions: Mutex::default(),
+            patience: Mutex::new(PATIENCE),
+            #[cfg(test)]
+            looks: std::sync::atomic::AtomicUsize::default(),
+        }
     }
 }
 
@@ -43,6 +53,15 @@ impl InProgress {
 
     fn end(&self, subscription: u32) {
         self.subscriptions.lock().remove(&subscription);
+    }
+
+    /// How often it was looked whether queues are empty, once nothing is refreshed any more.
+    #[cfg(test)]
+    pub(crate) async fn looks_in_all(&self) -> usize {
+        while !self.subscriptions.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        self.looks.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Waits for shorter from now on.
@@ -59,6 +78,10 @@ struct Item {
     /// Server, an area or a source.
     node: NodeId,
     queue: usize,
+    /// Of these, how many places are free as yet.
+    free: usize,
+    /// Fields that it selects of each event.
+    fields: usize,
 }
 
 /// A refresh under way.
@@ -94,15 +117,16 @@ pub(crate) async fn begin(
     }
     let places = refresh.retained();
     let events: usize = places.iter().map(|(_, events)| events).sum();
-    // Room for the markers, and for what comes meanwhile.
-    let room = refresh.items.iter().map(|item| item.queue).min().unwrap_or(1);
-    let fits = events + 2 <= room;
+    let smallest = |room: fn(&Item) -> usize| refresh.items.iter().map(room).min().unwrap_or(1);
+    let (queue, free) = (smallest(|item| item.queue), smallest(|item| item.free));
+    // Room for the markers, and a quarter for what comes meanwhile.
+    let fits = events + 2 <= free - free / 4;
     // A task of its own, so that it ends whatever becomes of the call.
     let sent = shared.spawn(async move {
         if fits {
             refresh.whole(&places).await;
         } else {
-            refresh.paced(&places, (room / 2).max(1)).await;
+            refresh.paced(&places, (queue / 2).max(1)).await;
         }
         refresh.shared.refreshing.end(refresh.subscription);
     });
@@ -133,12 +157,30 @@ fn items(
         id: item.id(),
         node: item.item_to_monitor().node_id.clone(),
         queue: item.queue_size(),
+        free: item.queue_size().saturating_sub(item.queued()),
+        fields: item.select_clauses(),
     });
     match (chosen.collect::<Vec<_>>(), only) {
         (items, _) if !items.is_empty() => Ok(items),
         (_, Some(_)) => Err(StatusCode::BadMonitoredItemIdInvalid),
         (_, None) => Err(StatusCode::BadNothingToDo),
     }
+}
+
+/// The conditions that come first and have so many events at the most, but one at least; and the others.
+fn split(places: &[(Place, usize)], events_max: usize) -> (&[(Place, usize)], &[(Place, usize)]) {
+    let mut events = 0;
+    let fits = places.iter().take_while(|(_, more)| {
+        events += more;
+        events <= events_max
+    });
+    places.split_at(fits.count().max(1).min(places.len()))
+}
+
+/// How many events are sent to these items in one go, while everybody else waits.
+fn at_once(items: &[Item]) -> usize {
+    let fields: usize = items.iter().map(|item| item.fields.max(1)).sum();
+    (FIELDS_AT_ONCE / fields.max(1)).clamp(1, CHUNK)
 }
 
 impl Refresh {
@@ -149,14 +191,23 @@ impl Refresh {
 
     async fn whole(&self, places: &[(Place, usize)]) {
         self.start();
-        for some in places.chunks(CHUNK) {
+        self.send_all(places).await;
+        self.end();
+    }
+
+    /// Sends conditions a few at a time: others are served in between.
+    async fn send_all(&self, places: &[(Place, usize)]) {
+        let events_max = at_once(&self.items);
+        let mut rest = places;
+        while !rest.is_empty() {
+            let (some, left) = split(rest, events_max);
+            rest = left;
             {
                 let _in_order = self.shared.telling.lock();
                 self.send(some);
             }
             tokio::task::yield_now().await;
         }
-        self.end();
     }
 
     fn start(&self) {
@@ -173,21 +224,10 @@ impl Refresh {
         self.start();
         let (mut rest, mut reads) = (places, true);
         while !rest.is_empty() {
-            let mut events = 0;
-            let fits = rest.iter().take_while(|(_, more)| {
-                events += more;
-                events <= chunk
-            });
-            let (some, left) = rest.split_at(fits.count().max(1));
+            let (some, left) = split(rest, chunk);
             rest = left;
             reads = reads && self.drained().await;
-            for some in some.chunks(CHUNK) {
-                {
-                    let _in_order = self.shared.telling.lock();
-                    self.send(some);
-                }
-                tokio::task::yield_now().await;
-            }
+            self.send_all(some).await;
         }
         if reads {
             self.drained().await;
@@ -195,16 +235,17 @@ impl Refresh {
         self.end();
     }
 
-    /// Waits until the items' queues are empty, or for as long as there is patience; returns whether they are. What is
+    /// Waits until the client has taken what was in the items' queues, or for as long as there is patience; returns whether it has. What is
     /// sent all the same overflows them, which the client is told with the next that it reads.
     async fn drained(&self) -> bool {
         let patience = *self.shared.refreshing.patience.lock();
         let looks = patience.as_millis() / LOOK.as_millis();
         for _ in 0..looks {
+            #[cfg(test)]
+            self.shared.refreshing.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let waiting = self.with(|subscription| {
-                self.items
-                    .iter()
-                    .any(|item| subscription.get(&item.id).is_some_and(opcua::server::MonitoredItem::has_notifications))
+                let has_some = |item: &Item| subscription.get(&item.id).is_some_and(MonitoredItem::has_notifications);
+                subscription.more_notifications() || self.items.iter().any(has_some)
             });
             if waiting != Some(true) {
                 return true;
@@ -269,5 +310,22 @@ impl Seen {
 
     fn at(&self, node: &NodeId) -> bool {
         *node == ObjectId::Server || own_text(node).is_some_and(|name| self.0.iter().any(|notifier| notifier == name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(count: usize, fields: usize) -> Vec<Item> {
+        let item = Item { id: 1, node: ObjectId::Server.into(), queue: 1_000, free: 1_000, fields };
+        vec![item; count]
+    }
+
+    #[test]
+    fn nobody_waits_for_longer_however_many_fields_of_however_many_items_are_sent() {
+        for (count, fields, events) in [(1, 60, 64), (1, 1, 64), (1, 0, 64), (2, 60, 32), (12, 500, 1), (100, 60, 1)] {
+            assert_eq!(at_once(&items(count, fields)), events, "{count} items of {fields} fields");
+        }
     }
 }

@@ -17,13 +17,8 @@ const FOR_USERS: usize = 10;
 /// Whether there is a session for one more.
 pub(crate) fn admits(asks: &SessionHolder, others: &[SessionHolder]) -> bool {
     let free = SEATS.saturating_sub(others.len());
-    let has = others.iter().filter(|other| is_same(asks, other)).count();
+    let has = others.iter().filter(|other| asks.is_same(other)).count();
     free > FOR_MANY || (free > 0 && has < FEW && (free > FOR_USERS || !asks.user.is_anonymous()))
-}
-
-fn is_same(one: &SessionHolder, other: &SessionHolder) -> bool {
-    let anonymous = one.user.is_anonymous();
-    one.user == other.user && (!anonymous || (one.address, &one.certificate) == (other.address, &other.certificate))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod aside;
 mod audit;
 mod certificates;
 mod client;
+mod deaf;
 mod devices;
 mod events;
 mod filtered;

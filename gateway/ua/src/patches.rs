@@ -4,6 +4,7 @@
 
 mod fetching;
 mod filters;
+mod kept;
 mod notifications;
 mod requests;
 mod select;

@@ -58,7 +58,7 @@ fn fill(rig: &Rig, gap: Gap, missed: &[(u64, f64)]) {
 fn on_record(site: &Site) -> Vec<PlainEvent> {
     let mut found = Vec::new();
     let all = PastWanted { from: Instant::MIN, to: Instant::MAX, backwards: false, begin: None };
-    past(&site.log(), &all, &mut |past| {
+    past(&site.log(), &all, &|| true, &mut |past| {
         found.extend(if let PastEvent::Plain(event) = past.event { Some(event) } else { None });
         true
     })

@@ -1,5 +1,6 @@
 //! What was told of alarms is found again, wherever it lies.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use rand::rngs::SmallRng;
@@ -20,7 +21,7 @@ fn id_of(past: &Past) -> (String, [u8; 16]) {
 
 fn found(site: &Site, wanted: PastWanted, most: usize) -> Vec<Past> {
     let mut found = Vec::new();
-    past(&site.log(), &wanted, &mut |past| {
+    past(&site.log(), &wanted, &|| true, &mut |past| {
         found.push(past);
         found.len() < most
     })
@@ -100,4 +101,26 @@ async fn pages_go_on_where_they_ended_in_either_direction_and_within_the_time_th
     let never = PastWanted { from: Instant::MIN, to: Instant::from_s(1), ..ALL };
     assert_eq!(found(&site, never, 1), vec![]);
     assert_eq!(found(&site, PastWanted { backwards: true, ..never }, 1), vec![]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_ends_when_it_is_to_go_on_no_longer_also_where_nothing_is_found() {
+    let site = Site::new();
+    live(&site, &mut SmallRng::seed_from_u64(1)).await;
+    site.seal_some(site.journal.records().len() / 2);
+    let nothing = PastWanted { from: Instant::MIN, to: Instant::MIN, ..ALL };
+    for wanted in [ALL, nothing] {
+        for backwards in [false, true] {
+            let asked = Cell::new(0);
+            let goes_on = || asked.replace(asked.get() + 1) < 2;
+            let mut found = 0;
+            let read = past(&site.log(), &PastWanted { backwards, ..wanted }, &goes_on, &mut |_| {
+                found += 1;
+                true
+            });
+            // Where the end is before everything, the first record says so.
+            assert!(read.is_err() || wanted == nothing, "backwards: {backwards}");
+            assert!(found < 20 && asked.get() <= 3, "{found} found, {} times asked", asked.get());
+        }
+    }
 }

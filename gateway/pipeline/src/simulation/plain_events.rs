@@ -62,7 +62,7 @@ async fn what_has_no_response_is_told_as_an_event_and_is_no_alarm() {
     assert!(verdicts.flatten().any(|verdict| verdict.instance == 1), "it is on record");
     let mut again = Vec::new();
     let all = PastWanted { from: Instant::MIN, to: Instant::MAX, backwards: false, begin: None };
-    past(&site.log(), &all, &mut |past| {
+    past(&site.log(), &all, &|| true, &mut |past| {
         again.extend(if let PastEvent::Plain(event) = past.event { Some(event) } else { None });
         true
     })

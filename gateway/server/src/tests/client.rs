@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::names::{NAMESPACE, own, own_text};
 
 /// Longer than anything takes: a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Hmi {
     pub session: Arc<Session>,
@@ -71,7 +71,9 @@ impl Hmi {
             .unwrap();
         let endpoints = client.get_server_endpoints_from_url(url).await.unwrap();
         // The endpoint says how passwords are to be encrypted.
-        let endpoint = endpoints.into_iter().find(|endpoint| endpoint.security_mode == mode).unwrap();
+        let mut endpoint = endpoints.into_iter().find(|endpoint| endpoint.security_mode == mode).unwrap();
+        // It goes the way on which it has asked.
+        endpoint.endpoint_url = url.into();
         let (session, events) = client
             .session_builder()
             .user_identity_token(who)

@@ -56,7 +56,12 @@ impl Recorded for EverySecond {
         Ok(Box::new(Found(if signal == self.signal { self.values } else { 0 })))
     }
 
-    fn past(&self, wanted: &PastWanted, take: &mut dyn FnMut(Past) -> bool) -> Result<(), CursorError> {
+    fn past(
+        &self,
+        wanted: &PastWanted,
+        _: &dyn Fn() -> bool,
+        take: &mut dyn FnMut(Past) -> bool,
+    ) -> Result<(), CursorError> {
         let mut all = self.past.lock().clone();
         if wanted.backwards {
             all.reverse();

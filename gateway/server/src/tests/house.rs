@@ -22,6 +22,7 @@ use watchfire_ua::{Application, Kinds, Pki};
 use super::history::EverySecond;
 use crate::DetectorNode;
 use crate::publisher::Publisher;
+use crate::shared::Shared;
 use crate::{Editor, Server, ServerError, ServerOptions, SignalNode};
 
 /// When the clock of these tests stands still.
@@ -184,9 +185,15 @@ impl House {
         (publisher, house)
     }
 
-    /// A server that waits only so long for clients that do not read what a refresh brings.
-    pub(super) async fn with_patience(patience: Duration) -> Self {
-        Self::start(open(), move |server| server.teller.shared.refreshing.be_impatient(patience)).await
+    /// A server that waits only so long for clients that do not read what a refresh brings, and what it knows.
+    pub(super) async fn with_patience(patience: Duration) -> (Arc<Shared>, Self) {
+        let mut shared = None;
+        let house = Self::start(open(), |server| {
+            server.teller.shared.refreshing.be_impatient(patience);
+            shared = Some(server.teller.shared.clone());
+        });
+        let house = house.await;
+        (shared.unwrap(), house)
     }
 
     /// Tries to make a server, and drops it.

@@ -8,7 +8,7 @@ use opcua::types::{
 use watchfire_alarms::ConditionDef;
 use watchfire_model::Level;
 
-use super::client::{Hmi, server};
+use super::client::{Hmi, PATIENCE, server};
 use super::house::{House, guarded, key, odd, oil_high};
 use crate::names::own;
 
@@ -200,16 +200,20 @@ async fn a_client_that_knows_no_alarms_is_led_to_what_was_left_unacknowledged_be
     house.raise(&key(OIL));
     assert_eq!(house.state(&key(OIL)).branches.len(), 1, "the first was left behind");
     let values = async |name: &str| hmi.value(&format!("{OIL}#Values/{name}")).await;
-    let mut seen = Variant::Empty;
-    // The one that stands, then the one that was left behind.
-    for _ in 0..2 {
-        while values("EventId").await == seen || values("Acknowledged").await != false.into() {
-            tokio::task::yield_now().await;
-        }
+    let left = house.state(&key(OIL)).branches[0].event_id(&key(OIL));
+    let left: Variant = ByteString::from(left.bytes().to_vec()).into();
+    // The one that stands, then the one that was left behind: nothing else is shown, once all has been told.
+    for (asked_for, first) in [(event_id(&house, OIL), true), (left, false)] {
+        let shown = async {
+            while values("EventId").await != asked_for || values("Acknowledged").await != false.into() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let shown = tokio::time::timeout(PATIENCE, shown).await;
+        assert!(shown.is_ok(), "{} instead, for the one that stands: {first}", values("EventId").await);
         assert_eq!(hmi.value("area:Hall#UnacknowledgedCount").await, 1_u32.into());
-        seen = values("EventId").await;
         let request = own(&format!("{OIL}#Values/AcknowledgeRequest"));
-        assert_eq!(hmi.write(request, seen.clone()).await, StatusCode::Good);
+        assert_eq!(hmi.write(request, asked_for).await, StatusCode::Good);
     }
     while values("Acknowledged").await != true.into() {
         tokio::task::yield_now().await;

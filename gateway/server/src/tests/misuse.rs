@@ -7,7 +7,7 @@ use opcua::core::ResponseMessage;
 use opcua::types::{
     AttributeId, ByteString, ContentFilter, ContentFilterBuilder, ContentFilterElement, CreateSessionRequest,
     EventFilter, ExtensionObject, FilterOperator, LocalizedText, MethodId, MonitoredItemCreateRequest, MonitoringMode,
-    MonitoringParameters, Operand, ReadValueId, StatusCode, TimestampsToReturn, Variant,
+    MonitoringParameters, NodeId, ObjectTypeId, Operand, ReadValueId, StatusCode, TimestampsToReturn, Variant,
 };
 
 use super::client::{Events, Hmi, clause, server};
@@ -36,6 +36,10 @@ async fn filtered(hmi: &Hmi, subscription: u32, where_clause: ContentFilter) -> 
     };
     let created = hmi.session.create_monitored_items(subscription, TimestampsToReturn::Neither, vec![request]).await;
     created.unwrap().remove(0).result.status_code
+}
+
+fn user(name: &str) -> IdentityToken {
+    IdentityToken::UserName(name.into(), "oil".to_owned().into())
 }
 
 async fn watching(hmi: &Hmi) -> Events {
@@ -105,21 +109,33 @@ async fn filters_that_nobody_could_evaluate_are_refused() {
 }
 
 #[tokio::test]
-async fn of_ten_who_acknowledge_at_once_one_was_first() {
-    let house = House::open().await;
+async fn of_ten_who_acknowledge_at_once_one_was_first_and_all_are_on_record() {
+    let house = House::with(guarded()).await;
     house.define(oil_high());
     house.raise(&key(OIL));
+    let max = Hmi::log_in(&house.url, user("max")).await.unwrap();
+    let acknowledged = Operand::literal(NodeId::from(ObjectTypeId::AuditConditionAcknowledgeEventType));
+    let of_it = ContentFilterBuilder::new().eq(clause("EventType"), acknowledged).build();
+    let mut audit = max.subscribe(server(), &["StatusCodeId", "ClientUserId"], of_it).await;
     let event = ByteString::from(house.state(&key(OIL)).event_id(&key(OIL)).bytes().to_vec());
     let mut hmis = Vec::new();
     for _ in 0..10 {
-        hmis.push(Hmi::connect(&house.url).await);
+        hmis.push(Hmi::log_in(&house.url, user("bob")).await.unwrap());
     }
     let arguments = || vec![Variant::from(event.clone()), LocalizedText::from("mine").into()];
     let acknowledge = MethodId::AcknowledgeableConditionType_Acknowledge;
     let answers = futures::future::join_all(hmis.iter().map(|hmi| hmi.call(own(OIL), acknowledge, arguments()))).await;
     let count = |status: StatusCode| answers.iter().filter(|answer| **answer == status).count();
     assert_eq!((count(StatusCode::Good), count(StatusCode::BadConditionBranchAlreadyAcked)), (1, 9), "{answers:?}");
-    for hmi in hmis {
+    let mut recorded = Vec::new();
+    for _ in &answers {
+        let told = audit.next().await;
+        assert_eq!(told.text("ClientUserId"), "bob");
+        recorded.push(told.get("StatusCodeId").clone());
+    }
+    let count = |status: StatusCode| recorded.iter().filter(|told| **told == status.into()).count();
+    assert_eq!((count(StatusCode::Good), count(StatusCode::BadConditionBranchAlreadyAcked)), (1, 9), "{recorded:?}");
+    for hmi in hmis.into_iter().chain([max]) {
         hmi.close().await;
     }
     house.close().await;
@@ -142,11 +158,14 @@ async fn whoever_opens_a_hundred_sessions_disturbs_nobody_and_leaves_room_for_ot
     let house = House::with(guarded()).await;
     house.define(oil_high());
     let nobody = IdentityToken::Anonymous;
-    let user = |name: &str| IdentityToken::UserName(name.into(), "oil".to_owned().into());
     let first = Hmi::connect(&house.url).await;
     let mut events = watching(&first).await;
+    let max = Hmi::log_in(&house.url, user("max")).await.unwrap();
+    let refused = Operand::literal(Variant::from(StatusCode::BadTooManySessions));
+    let of_refused = ContentFilterBuilder::new().eq(clause("StatusCodeId"), refused).build();
+    let mut audit = max.subscribe(server(), &["EventType", "ClientUserId", "Status"], of_refused).await;
     let (mut greedy, refused) = all_there_are(&house, &nobody).await;
-    assert_eq!((greedy.len(), refused), (74, StatusCode::BadTooManySessions));
+    assert_eq!((greedy.len(), refused), (73, StatusCode::BadTooManySessions));
     house.raise(&key(OIL));
     assert!(events.next().await.text("Message").starts_with("too high"));
     // Whoever logs in is another, from the same address as well.
@@ -157,12 +176,17 @@ async fn whoever_opens_a_hundred_sessions_disturbs_nobody_and_leaves_room_for_ot
     let arguments = vec![event.into(), LocalizedText::from("seen").into()];
     let acknowledge = MethodId::AcknowledgeableConditionType_Acknowledge;
     assert_eq!(operator.call(own(OIL), acknowledge, arguments).await, StatusCode::Good);
+    for refused in ["anonymous", "bob"] {
+        let told = audit.next().await;
+        assert_eq!(*told.get("EventType"), NodeId::from(ObjectTypeId::AuditActivateSessionEventType).into());
+        assert_eq!((told.text("ClientUserId"), told.get("Status")), (refused.to_owned(), &false.into()));
+    }
     // Who goes makes room.
     for hmi in bobs.into_iter().chain(greedy.drain(..10)) {
         hmi.close().await;
     }
     greedy.push(Hmi::connect(&house.url).await);
-    for hmi in greedy.into_iter().chain([first, operator]) {
+    for hmi in greedy.into_iter().chain([first, operator, max]) {
         hmi.close().await;
     }
     house.close().await;

@@ -75,9 +75,10 @@ impl<'t> Around<'t> {
         let needed = self.points.iter().skip(first).take(end.saturating_sub(first));
         let value = interpolate_at(needed, time, bounds, rules);
         if let Some(first) = self.points.get(first).map(|point| point.time) {
-            // No later time needs what lies before it.
-            self.points.drain(..self.before(first));
-            self.low = first;
+            // No later time needs what lies before it. Where nothing does, it stays known that nothing is there.
+            if self.points.drain(..self.before(first)).len() > 0 {
+                self.low = first;
+            }
         }
         Ok(value)
     }
@@ -230,6 +231,19 @@ mod tests {
             let read = trace.0.get();
             assert!(read < 10_000 * 256 + 4 * 131_072, "{read} values were read");
         }
+    }
+
+    #[test]
+    fn of_times_before_the_first_value_it_is_looked_for_once() {
+        let trace = Dense(Cell::new(0));
+        let hour = |n: i64| Instant::from_s(BEGIN_S + n * 3_600).plus(Duration::from_micros(500));
+        let times: Vec<Instant> = (-300..20).map(hour).collect();
+        let values = at_times(&trace, &times, false, &rules()).unwrap();
+        for (value, time) in values.iter().zip(&times) {
+            assert_eq!((value.time, value.status.is_good()), (*time, *time > Instant::from_s(BEGIN_S)));
+        }
+        let pages = trace.0.get() / 131_072;
+        assert!(pages < times.len() / 10, "{pages} pages were read for {} times", times.len());
     }
 
     proptest! {

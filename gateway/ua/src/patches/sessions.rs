@@ -5,15 +5,16 @@ use super::select::value_of;
 use async_trait::async_trait;
 use opcua::client::{ClientBuilder, DataChangeCallback, EventCallback, IdentityToken, Session};
 use opcua::core::ResponseMessage;
-use opcua::server::authenticator::{AuthManager, SecurityClient, SessionHolder, UserToken};
+use opcua::server::authenticator::{AuthManager, Password, SecurityClient, SessionHolder, UserToken};
 use opcua::server::{ServerBuilder, ServerEndpoint, ServerHandle};
 use opcua::types::{
-    ActivateSessionRequest, ActivateSessionResponse, AnonymousIdentityToken, AttributeId, BrowsePath,
+    ActivateSessionRequest, ActivateSessionResponse, AnonymousIdentityToken, AttributeId, BrowsePath, ByteString,
     CloseSessionRequest, ContentFilter, ContentFilterElement, CreateSessionRequest, CreateSessionResponse,
     CreateSubscriptionRequest, CreateSubscriptionResponse, Error, EventFilter, ExtensionObject, FilterOperator,
     Identifier, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, ObjectId, ObjectTypeId,
     Operand, QualifiedName, ReadValueId, ReferenceTypeId, RelativePath, RelativePathElement, RequestHeader,
-    SimpleAttributeOperand, StatusCode, TimestampsToReturn, UAString, UserTokenPolicy, UserTokenType, VariableId,
+    SimpleAttributeOperand, StatusCode, TimestampsToReturn, UAString, UserNameIdentityToken, UserTokenPolicy,
+    UserTokenType, VariableId,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,15 +25,21 @@ use tokio::net::TcpListener;
 const SESSIONS_MAX: usize = 5;
 /// Bytes that a text has at most.
 const STRING_MAX: usize = 10_000;
-const WAIT_MAX: Duration = Duration::from_secs(30);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Items for events that a session has.
 const EVENT_ITEMS_MAX: usize = 5;
+/// Fields that all items of a session select of an event.
+pub(super) const SELECT_CLAUSES_MAX: usize = 1_100;
+/// Subscriptions that are kept without a session.
+pub(super) const LEFT_MAX: usize = 2;
+/// Log-ins by a name and a password in the clear.
+const BY_NAME: &str = "userpass_none";
 /// Sessions that one address gets of this authenticator.
 const OF_ONE: usize = 3;
 
 /// Lets everybody in, but not too often; counts what could not be read, and filters that were refused.
 #[derive(Default)]
-struct Few {
+pub(super) struct Few {
     unreadable: AtomicUsize,
     filters: AtomicUsize,
 }
@@ -44,7 +51,10 @@ impl AuthManager for Few {
     }
 
     fn admit_session(&self, holder: &SessionHolder, others: &[SessionHolder]) -> Result<(), StatusCode> {
-        assert!(holder.user.is_anonymous() && holder.certificate.is_none());
+        assert!(holder.certificate.is_none());
+        if !holder.user.is_anonymous() {
+            return Ok(());
+        }
         let theirs = others.iter().filter(|other| other.address == holder.address).count();
         if theirs < OF_ONE { Ok(()) } else { Err(StatusCode::BadTooManySessions) }
     }
@@ -59,18 +69,28 @@ impl AuthManager for Few {
         self.filters.fetch_add(1, Ordering::Relaxed);
     }
 
+    async fn authenticate_username_identity_token(
+        &self,
+        _: &ServerEndpoint,
+        name: &str,
+        _: &Password,
+    ) -> Result<UserToken, Error> {
+        Ok(UserToken(name.to_owned()))
+    }
+
     fn user_token_policies(&self, _: &ServerEndpoint) -> Vec<UserTokenPolicy> {
-        vec![UserTokenPolicy {
-            policy_id: "anonymous".into(),
-            token_type: UserTokenType::Anonymous,
+        let policy = |id: &str, token_type| UserTokenPolicy {
+            policy_id: id.into(),
+            token_type,
             issued_token_type: UAString::null(),
             issuer_endpoint_url: UAString::null(),
             security_policy_uri: UAString::null(),
-        }]
+        };
+        vec![policy("anonymous", UserTokenType::Anonymous), policy(BY_NAME, UserTokenType::UserName)]
     }
 }
 
-async fn connect(url: &str, pki: &std::path::Path) -> Result<Arc<Session>, StatusCode> {
+pub(super) async fn connect(url: &str, pki: &std::path::Path) -> Result<Arc<Session>, StatusCode> {
     connect_reading(url, pki, 1_000).await
 }
 
@@ -106,7 +126,7 @@ async fn serve(few: Arc<Few>) -> (String, tempfile::TempDir) {
 }
 
 /// As [`serve`], and the server from within.
-async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir, ServerHandle) {
+pub(super) async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir, ServerHandle) {
     let pki = tempfile::tempdir().expect("a folder for certificates");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback");
     let port = listener.local_addr().expect("a bound port").port();
@@ -125,20 +145,45 @@ async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir, ServerHand
     builder.limits_mut().max_string_length = STRING_MAX;
     builder.limits_mut().subscriptions.min_publishing_interval_ms = 10.0;
     builder.limits_mut().subscriptions.max_event_items_per_session = EVENT_ITEMS_MAX;
-    builder.limits_mut().subscriptions.max_subscriptions_without_session = 1;
+    builder.limits_mut().subscriptions.max_subscriptions_without_session = LEFT_MAX;
+    builder.limits_mut().subscriptions.max_select_clauses_per_session = SELECT_CLAUSES_MAX;
     let (server, handle) = builder.build().expect("a server");
     tokio::spawn(server.run_with(listener));
     (url, pki, handle)
 }
 
+/// Who opens a session.
+#[derive(Clone, Copy)]
+pub(super) enum Login {
+    Nobody,
+    User(&'static str),
+}
+
+impl Login {
+    fn token(self) -> ExtensionObject {
+        match self {
+            Self::Nobody => ExtensionObject::from_message(AnonymousIdentityToken { policy_id: "anonymous".into() }),
+            Self::User(name) => ExtensionObject::from_message(UserNameIdentityToken {
+                policy_id: BY_NAME.into(),
+                user_name: name.into(),
+                password: ByteString::from(b"any".to_vec()),
+                encryption_algorithm: UAString::null(),
+            }),
+        }
+    }
+}
+
 /// A session without a client of its own, as it was created and activated.
-async fn open_session(through: &Session, url: &str) -> (CreateSessionResponse, ActivateSessionResponse) {
+pub(super) async fn open_session(
+    through: &Session,
+    url: &str,
+    login: Login,
+) -> (CreateSessionResponse, ActivateSessionResponse) {
     let answer = through.channel().send(session_at(url, "bare"), WAIT_MAX).await.expect("an answer");
     let ResponseMessage::CreateSession(created) = answer else { panic!("{answer:?}") };
-    let token = AnonymousIdentityToken { policy_id: "anonymous".into() };
     let activate = ActivateSessionRequest {
         request_header: header(&created),
-        user_identity_token: ExtensionObject::from_message(token),
+        user_identity_token: login.token(),
         ..ActivateSessionRequest::default()
     };
     let answer = through.channel().send(activate, WAIT_MAX).await.expect("an answer");
@@ -147,12 +192,12 @@ async fn open_session(through: &Session, url: &str) -> (CreateSessionResponse, A
 }
 
 /// The header of a session's requests.
-fn header(created: &CreateSessionResponse) -> RequestHeader {
+pub(super) fn header(created: &CreateSessionResponse) -> RequestHeader {
     RequestHeader { authentication_token: created.authentication_token.clone(), ..RequestHeader::default() }
 }
 
 /// An item for the events of Server.
-fn event_item(filter: EventFilter) -> MonitoredItemCreateRequest {
+pub(super) fn event_item(filter: EventFilter) -> MonitoredItemCreateRequest {
     MonitoredItemCreateRequest {
         item_to_monitor: ReadValueId {
             node_id: ObjectId::Server.into(),
@@ -168,8 +213,13 @@ fn event_item(filter: EventFilter) -> MonitoredItemCreateRequest {
 }
 
 /// Opens a session, subscribes and leaves, without a word of the subscription. The session's number.
-async fn left_behind(through: &Session, url: &str, interval: f64) -> (u32, CreateSubscriptionResponse) {
-    let (session, _) = open_session(through, url).await;
+pub(super) async fn left_behind(
+    through: &Session,
+    url: &str,
+    login: Login,
+    interval: f64,
+) -> (u32, CreateSubscriptionResponse) {
+    let (session, _) = open_session(through, url, login).await;
     let subscribe = CreateSubscriptionRequest {
         request_header: header(&session),
         requested_publishing_interval: interval,
@@ -188,7 +238,7 @@ async fn left_behind(through: &Session, url: &str, interval: f64) -> (u32, Creat
 }
 
 /// Waits until the server has nothing left of a session's subscriptions.
-async fn forgotten(handle: &ServerHandle, session: u32) {
+pub(super) async fn forgotten(handle: &ServerHandle, session: u32) {
     let looked = async {
         while handle.subscriptions().get_session_subscriptions(session).is_some() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -201,7 +251,7 @@ async fn forgotten(handle: &ServerHandle, session: u32) {
 async fn a_subscription_that_expires_without_its_session_is_let_go() {
     let (url, pki, handle) = serve_and_look(Arc::default()).await;
     let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
-    let (session, _) = left_behind(&client, &url, 10.0).await;
+    let (session, _) = left_behind(&client, &url, Login::Nobody, 10.0).await;
     forgotten(&handle, session).await;
 }
 
@@ -210,13 +260,18 @@ async fn of_subscriptions_without_a_session_the_first_to_come_is_the_first_to_go
     let (url, pki, handle) = serve_and_look(Arc::default()).await;
     let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
     let thousand_years = 3.2e13;
-    let (first, created) = left_behind(&client, &url, thousand_years).await;
+    let (first, created) = left_behind(&client, &url, Login::Nobody, thousand_years).await;
     assert_eq!(created.revised_publishing_interval, 3_600_000.0);
     assert!(created.revised_lifetime_count <= 12, "{}", created.revised_lifetime_count);
     assert!(handle.subscriptions().get_session_subscriptions(first).is_some());
-    let (second, _) = left_behind(&client, &url, thousand_years).await;
+    let mut later = Vec::new();
+    for _ in 0..LEFT_MAX {
+        later.push(left_behind(&client, &url, Login::Nobody, thousand_years).await.0);
+    }
     forgotten(&handle, first).await;
-    assert!(handle.subscriptions().get_session_subscriptions(second).is_some());
+    for one in later {
+        assert!(handle.subscriptions().get_session_subscriptions(one).is_some());
+    }
 }
 
 #[tokio::test]
@@ -270,7 +325,7 @@ fn session_at(url: &str, name: &str) -> CreateSessionRequest {
 async fn an_activated_session_has_a_nonce_also_in_the_clear() {
     let (url, pki) = serve(Arc::default()).await;
     let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
-    let (created, activated) = open_session(&client, &url).await;
+    let (created, activated) = open_session(&client, &url, Login::Nobody).await;
     for nonce in [&created.server_nonce, &activated.server_nonce] {
         assert!(nonce.as_ref().len() >= 32, "{nonce:?}");
     }
