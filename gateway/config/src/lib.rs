@@ -6,6 +6,7 @@
 mod access;
 mod alarm;
 mod alarms_csv;
+mod console;
 mod csv_table;
 mod detector;
 mod element;
@@ -46,6 +47,7 @@ mod value_tests;
 
 pub use access::{AccessConfig, Operation, Role, Roles};
 pub use alarms_csv::COLUMNS as ALARM_COLUMNS;
+pub use console::ConsoleConfig;
 pub use detector::{DetectorConfig, Mode, PluginRef, QuotaConfig};
 pub use element::{ElementError, ElementPath, ElementStep};
 pub use endpoint::{EndpointError, EndpointUrl};
@@ -82,6 +84,8 @@ pub struct Config {
     pub detectors: Vec<DetectorConfig>,
     /// `[[maintenance]]`, in the file's order.
     pub maintenance: Vec<PlannedMaintenance>,
+    /// `[[console]]`, in the file's order.
+    pub consoles: Vec<ConsoleConfig>,
     /// `[plugins]` and `[[publisher]]`: whose detectors, and which, may run.
     pub trust: Trust,
 }

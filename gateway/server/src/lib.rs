@@ -11,6 +11,7 @@ mod audit_event;
 mod browse;
 mod condition_values;
 mod core;
+mod counted;
 mod detector_parts;
 mod device_types;
 mod editor;
@@ -53,7 +54,7 @@ mod watch;
 mod tests;
 
 pub use detector_parts::DetectorNode;
-pub use editor::Editor;
+pub use editor::{Editor, Listed};
 pub use error::ServerError;
 pub use server::{Server, ServerOptions};
 pub use space::SignalNode;

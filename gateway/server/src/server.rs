@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_config::{Security, ServerConfig};
 use watchfire_model::Clock;
-use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, Recorded, Surface};
+use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, OperatorConsole, Recorded, Surface};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use crate::audit::{self, Audit};
@@ -62,6 +62,8 @@ pub struct ServerOptions {
     pub signals: Vec<SignalNode>,
     /// The detectors.
     pub detectors: Vec<DetectorNode>,
+    /// The operator consoles, which `figures` counts for.
+    pub consoles: Vec<OperatorConsole>,
     /// Their latest values.
     pub latest: Arc<Latest>,
     /// What their values are, as far as it was found out; before the kinds of `signals`.
@@ -116,6 +118,7 @@ impl Server {
             space: RwLock::new(
                 Space::new(&options.default_area, &options.areas, options.signals)
                     .with_detectors(options.detectors)
+                    .with_consoles(options.consoles)
                     .with_first_to_end(options.first_to_end),
             ),
             watch: Watch::default(),

@@ -16,7 +16,7 @@ use watchfire_model::{
     Clock, ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
     SystemClock,
 };
-use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, Surface, commands};
+use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, OperatorConsole, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use super::history::EverySecond;
@@ -148,6 +148,7 @@ fn options(
             signal(1, "press/oil", "Hall/Press", Kind::Real),
             signal(2, "press/door", "Hall/Press", Kind::Boolean),
         ],
+        consoles: consoles(),
         latest,
         first_to_end: Arc::default(),
         kinds: Kinds::default(),
@@ -159,11 +160,21 @@ fn options(
 }
 
 fn no_figures() -> Arc<AlarmFigures> {
-    Arc::new(AlarmFigures::new("Gateway", NOON))
+    Arc::new(AlarmFigures::new("Gateway", NOON).with_consoles(consoles()))
+}
+
+/// One operator sees to the press, another to what nothing is in.
+fn consoles() -> Vec<OperatorConsole> {
+    let console = |name: &str, title: &str, area: &str| OperatorConsole {
+        name: name.into(),
+        title: title.into(),
+        areas: vec![area.into()],
+    };
+    vec![console("east", "Control room east", "Hall/Press"), console("west", "", "Hall/Empty")]
 }
 
 fn count(figures: &AlarmFigures, transitions: &[Transition]) {
-    transitions.iter().for_each(|transition| figures.told(&transition.def, &transition.state));
+    transitions.iter().for_each(|told| figures.told(&told.def, &told.state, told.told().receive_time));
 }
 
 impl House {
