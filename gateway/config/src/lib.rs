@@ -42,6 +42,7 @@ mod selection_tests;
 mod server;
 mod signals_csv;
 mod source;
+mod texts;
 #[cfg(test)]
 mod value_tests;
 
@@ -67,6 +68,7 @@ pub use security::{MessageMode, Security};
 pub use select::SelectConfig;
 pub use server::{ServerConfig, ShownCertificate, UserConfig};
 pub use source::{Deadband, Profile, SignalConfig, SourceConfig, is_unit};
+pub use texts::{Language, Texts};
 
 use watchfire_model::PlannedMaintenance;
 use watchfire_package::Trust;
@@ -86,6 +88,8 @@ pub struct Config {
     pub maintenance: Vec<PlannedMaintenance>,
     /// `[[console]]`, in the file's order.
     pub consoles: Vec<ConsoleConfig>,
+    /// What is told to people, in their languages.
+    pub texts: Texts,
     /// `[plugins]` and `[[publisher]]`: whose detectors, and which, may run.
     pub trust: Trust,
 }

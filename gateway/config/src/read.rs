@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::section::{Section, listed};
 use crate::{
     Config, ConfigError, ConfigErrors, ConsoleConfig, DetectorConfig, GatewayConfig, QuotaConfig, ServerConfig,
-    SourceConfig, alarms_csv, maintenance,
+    SourceConfig, Texts, alarms_csv, maintenance,
 };
 
 /// A hundred thousand signals take a fifth of it.
@@ -132,7 +132,15 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
     let mut unique = Unique::new("console");
     let consoles = root.tables("console", "[[console]]").into_iter();
     let consoles: Vec<_> = consoles.map(|console| ConsoleConfig::read(console, &mut unique, &areas)).collect();
-    let server = ServerConfig::read(root.table("server", "[server]"), base);
+    let texts = match gateway.as_ref().and_then(|gateway| gateway.texts_csv.as_deref()).map(Texts::load) {
+        None => Some(Texts::default()),
+        Some(Ok(texts)) => Some(texts),
+        Some(Err(ConfigErrors(errors))) => {
+            root.report.wrong_elsewhere(errors);
+            None
+        }
+    };
+    let server = ServerConfig::read(root.table("server", "[server]"), base, texts.as_ref());
     let trust = read_trust(root.table("plugins", "[plugins]"), root.tables("publisher", "[[publisher]]"));
     if let Some(file) = gateway.as_ref().and_then(|gateway| gateway.alarms_csv.as_deref()) {
         settle(file, &mut detectors, root.report);
@@ -156,6 +164,7 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
         detectors: detectors.into_iter().collect::<Option<_>>()?,
         maintenance: maintenance.into_iter().collect::<Option<_>>()?,
         consoles: consoles.into_iter().collect::<Option<_>>()?,
+        texts: texts?,
         trust,
     })
 }

@@ -392,6 +392,36 @@ fn a_console_looks_after_areas_that_there_are() {
 }
 
 #[test]
+fn a_language_has_a_column_in_the_table_of_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("texts.csv"), "text,de\nActive,Aktiv\n").unwrap();
+    let given = |server: &str, user: &str, texts: &str| {
+        let text = format!(
+            "[gateway]\n{texts}\n[server]\n{server}\n[[server.user]]\nname = 'ann'\nrole = 'view'\n\
+             thumbprint = '3f9a0c51771ed28b6405eeb9104ca738f26d901b'\n{user}\n\
+             [[source]]\nname = 's'\nurl = 'opc.tcp://s'\n"
+        );
+        Config::parse(&text, "w.toml", folder.path())
+    };
+    let table = "texts_csv = 'texts.csv'";
+    let config = given("locale = 'en-GB'", "locale = 'de-AT'", table).unwrap_or_else(|told| panic!("{told}"));
+    assert_eq!(
+        (config.server.locale.as_deref(), config.server.users[0].locale.as_deref()),
+        (Some("en-GB"), Some("de-AT"))
+    );
+    assert_eq!(config.texts.languages().len(), 1);
+    for (server, user, texts, says) in [
+        ("locale = 'fr'", "", table, "w.toml:4: [server]: `locale` is \"fr\", but nothing is translated to it"),
+        ("", "locale = 'de'", "", "w.toml:9: [[server.user]] \"ann\": `locale` is \"de\", but nothing"),
+        ("locale = 'German'", "", table, "`locale` \"German\" is no language; write it as"),
+        ("", "", "texts_csv = 'none.csv'", "none.csv: cannot be read"),
+    ] {
+        let told = given(server, user, texts).unwrap_err().to_string();
+        assert!(told.contains(says), "{says}: {told}");
+    }
+}
+
+#[test]
 fn planned_maintenance_is_read_and_its_mistakes_are_named() {
     let source =
         "[[source]]\nname = 'press'\nurl = 'opc.tcp://press:4840'\n[[source.signal]]\nname = 'oil'\nnode = 'i=1'\n";

@@ -16,7 +16,7 @@ use crate::condition_values;
 use crate::counted::Counted;
 use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::device_types::{DEVICES, DeviceType};
-use crate::fields::{self, ACKNOWLEDGE_REQUEST, EXPECTED, Field, PLAIN, Shape};
+use crate::fields::{self, ACKNOWLEDGE_REQUEST, EXPECTED, Field, NORMAL, PLAIN, Shape};
 use crate::method_table::{self, Method};
 use crate::metrics::{self, Figure};
 use crate::names::{
@@ -27,6 +27,7 @@ use crate::permissions;
 use crate::rights::{Rights, operation_of};
 use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
+use crate::speech::Speech;
 use crate::tally::Tally;
 
 /// EventNotifier of what tells events: they can be subscribed to, and read back.
@@ -355,6 +356,10 @@ impl Node {
             }
             Self::Figure(counted, figure) => Some(DataValue::new_now(counted.value(figure, values))),
             Self::Field(_, field) if matches!(field.shape, Shape::Object(_)) => None,
+            Self::Field(condition, field) if field.path == NORMAL => {
+                let value = condition_values::data_value(condition, field, values.now);
+                Some(DataValue { value: condition.normal(normal_kind(condition, values)), ..value })
+            }
             Self::Field(condition, field) => Some(condition_values::data_value(condition, field, values.now)),
             Self::TypeField(_) | Self::MetricsTypeFigure(_) => Some(DataValue::new_now(Variant::Empty)),
             Self::DetectorPart(detector, part) => Some(DataValue::new_now(part.value(detector, values))),
@@ -385,6 +390,9 @@ impl Node {
                 part.value(&Tally::default()).map_or_else(|| DataTypeId::BaseDataType.into(), |(kind, _)| kind.into())
             }
             Self::Figure(_, figure) | Self::MetricsTypeFigure(figure) => figure.data_type.into(),
+            Self::Field(condition, field) if field.path == NORMAL => {
+                data_type_of_kind(normal_kind(condition, values)).into()
+            }
             Self::Field(_, field) | Self::TypeField(field) => field.data_type.into(),
             Self::DetectorPart(_, part) => part.data_type().into(),
             Self::InputArguments(_) => DataTypeId::Argument.into(),
@@ -464,6 +472,17 @@ impl Node {
         Ok(DataValue::new_now(value))
     }
 
+    /// An attribute as it is said in a language.
+    pub(crate) fn spoken(&self, attribute: AttributeId, value: DataValue, speech: &Speech) -> DataValue {
+        let field = match self {
+            Self::Field(_, field) if attribute == AttributeId::Value => field.path,
+            // What comes from elsewhere has its own languages.
+            _ if attribute == AttributeId::Value => return value,
+            _ => "",
+        };
+        DataValue { value: value.value.map(|value| speech.value(field, value)), ..value }
+    }
+
     /// Whether it takes an EventId to acknowledge.
     pub(crate) fn takes_acknowledgement(&self) -> Option<&Arc<Condition>> {
         match self {
@@ -500,6 +519,7 @@ impl Node {
             Self::Field(_, field) if field.path == EXPECTED => {
                 "What was expected: the middle of the least and the most, or the one that is told.".to_owned()
             }
+            Self::Field(_, field) if field.path == NORMAL => "The value that is normal.".to_owned(),
             Self::Method(method) => method.explanation().to_owned(),
             Self::DeviceType(device) => device.explanation.to_owned(),
             Self::Type => "A finding that was learned from data.".to_owned(),
@@ -521,6 +541,12 @@ fn arguments(method: &Method) -> Variant {
     let all: Vec<ExtensionObject> =
         method.arguments.declared().into_iter().map(|one| ExtensionObject::from_message(argument(one))).collect();
     all.into()
+}
+
+/// What the value that is normal is: as the values of the signal that it is compared with, where that is one.
+fn normal_kind(condition: &Condition, values: &Values<'_>) -> Kind {
+    let kind = condition.signal.as_ref().map(|signal| values.kind(signal));
+    kind.filter(|kind| !matches!(kind, Kind::Text | Kind::Time)).unwrap_or(Kind::Real)
 }
 
 /// The latest sample; a bad status goes without a value, so that clients notice it whatever they compare.

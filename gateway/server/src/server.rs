@@ -14,7 +14,7 @@ use opcua::sync::{Mutex, RwLock};
 use opcua::types::{BuildInfo, DateTime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use watchfire_config::{Security, ServerConfig};
+use watchfire_config::{Security, ServerConfig, Texts};
 use watchfire_model::Clock;
 use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, OperatorConsole, Recorded, Surface};
 use watchfire_ua::{Application, Kinds, Pki};
@@ -34,6 +34,7 @@ use crate::rejected::Rejected;
 use crate::shared::Shared;
 use crate::space::{SignalNode, Space};
 use crate::teller::Teller;
+use crate::tongues::Tongues;
 use crate::users::Users;
 use crate::watch::Watch;
 
@@ -64,6 +65,8 @@ pub struct ServerOptions {
     pub detectors: Vec<DetectorNode>,
     /// The operator consoles, which `figures` counts for.
     pub consoles: Vec<OperatorConsole>,
+    /// What is told to people, in their languages.
+    pub texts: Texts,
     /// Their latest values.
     pub latest: Arc<Latest>,
     /// What their values are, as far as it was found out; before the kinds of `signals`.
@@ -122,6 +125,7 @@ impl Server {
                     .with_first_to_end(options.first_to_end),
             ),
             watch: Watch::default(),
+            tongues: Tongues::new(&options.texts, &options.config),
             refreshing: crate::refresh::InProgress::default(),
             latest: options.latest,
             kinds: options.kinds,

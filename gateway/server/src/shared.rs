@@ -14,6 +14,7 @@ use crate::audit::Audit;
 use crate::nodes::Values;
 use crate::refresh::InProgress;
 use crate::space::Space;
+use crate::tongues::Tongues;
 use crate::users::Users;
 use crate::watch::Watch;
 
@@ -21,6 +22,7 @@ use crate::watch::Watch;
 pub(crate) struct Shared {
     pub space: RwLock<Space>,
     pub watch: Watch,
+    pub tongues: Tongues,
     pub refreshing: InProgress,
     pub latest: Arc<Latest>,
     pub kinds: Kinds,

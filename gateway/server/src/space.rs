@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use opcua::types::NodeId;
+use opcua::types::{NodeId, Variant};
 use watchfire_alarms::{AlarmType, ConditionDef, ConditionState, Evidence};
-use watchfire_model::{ConditionKey, Instant, Kind, Level, SignalId};
+use watchfire_model::{ConditionKey, Instant, Kind, Level, Sample, SignalId, StatusCode};
 use watchfire_pipeline::{ConditionView, EndingCertificate, FirstToEnd, OperatorConsole, area_parts};
+use watchfire_ua::sample_to_data_value;
 
 use crate::detector_parts::DetectorNode;
-use crate::fields::{EXPECTED, EXPECTED_UNITS, Field};
+use crate::fields::{EXPECTED, EXPECTED_UNITS, Field, NORMAL};
 use crate::names::{AREA, SIGNAL, SOURCE, below, own};
 use crate::tally::Tally;
 
@@ -141,11 +142,12 @@ impl Condition {
     }
 
     /// SetpointNode, TargetValueNode or NormalState: the signal that it is held against; of a deviation without one, the
-    /// variable with what was expected.
+    /// variable with what was expected; of what is off normal, the variable with what was settled to be normal.
     pub(crate) fn against_id(&self) -> NodeId {
         match &self.def.rules.against {
             Some(signal) => own(&format!("{SIGNAL}{signal}")),
             None if self.def.is_of_expectation() => below(self.key(), EXPECTED),
+            None if self.def.has_normal_value() => below(self.key(), NORMAL),
             None => NodeId::null(),
         }
     }
@@ -163,6 +165,14 @@ impl Condition {
     /// What was expected when evidence last told it.
     pub(crate) fn expected(&self) -> Option<f64> {
         self.shown.as_ref()?.expected
+    }
+
+    /// The value that is normal, as a value of this kind.
+    pub(crate) fn normal(&self, kind: Kind) -> Option<Variant> {
+        let value = self.def.rules.normal?;
+        let (time, status) = (self.state.receive_time, StatusCode::GOOD);
+        let sample = Sample { time, server_time: time, value, exact: None, text: None, status };
+        sample_to_data_value(&sample, kind).value
     }
 
     /// The certificate that ends first, of the condition that tells of them.

@@ -10,8 +10,8 @@ use watchfire_console::{Alarm, Command, Console, ConsoleError, Doing, Door};
 use watchfire_model::{Clock, SystemClock, plain};
 
 use crate::cli::{Alarms, AlarmsCommand, Deed};
-use crate::rationalise;
 use crate::run;
+use crate::{rationalise, texts};
 
 /// Where the password is, unless a file is named.
 const PASSWORD: &str = "WATCHFIRE_PASSWORD";
@@ -24,6 +24,7 @@ pub fn alarms(options: &Alarms) -> Result<ExitCode> {
     match &options.command {
         AlarmsCommand::Export { file } => return rationalise::export(&options.config, file),
         AlarmsCommand::Import { file } => return rationalise::import(&options.config, file),
+        AlarmsCommand::Texts { file } => return texts::export(&options.config, file),
         _ => {}
     }
     let config = Config::load(&options.config)?;
@@ -121,7 +122,7 @@ async fn answer(console: &Console, command: &AlarmsCommand) -> Result<ExitCode> 
             print(&found, *json, "no alarm told anything then")?;
         }
         // Done without the gateway.
-        AlarmsCommand::Export { .. } | AlarmsCommand::Import { .. } => {}
+        AlarmsCommand::Export { .. } | AlarmsCommand::Import { .. } | AlarmsCommand::Texts { .. } => {}
         AlarmsCommand::Metrics { of: Some(name) } => {
             // An area may be called as a console is: then both are meant.
             let is_console = console.consoles().await?.contains(name);

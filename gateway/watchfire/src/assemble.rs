@@ -257,6 +257,7 @@ impl Assembly {
             detectors: detector_nodes(detectors),
             kinds: self.kinds.clone(),
             consoles: self.consoles(),
+            texts: self.config.texts.clone(),
             latest: shown.latest,
             figures: shown.figures,
             first_to_end: shown.first_to_end,

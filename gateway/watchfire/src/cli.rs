@@ -318,6 +318,12 @@ pub enum AlarmsCommand {
         /// The file.
         file: PathBuf,
     },
+    /// Write what operators are told into a CSV file, to be translated, with what is translated already; `texts_csv` names
+    /// such a file.
+    Texts {
+        /// The file, which must not be there yet.
+        file: PathBuf,
+    },
     /// Show how many alarms there are, and whether they are few enough (ISA-18.2).
     Metrics {
         /// Of this operator console or area (default: all consoles, and the areas at the top).

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use watchfire_config::{Config, ConsoleConfig, GatewayConfig, ServerConfig};
+use watchfire_config::{Config, ConsoleConfig, GatewayConfig, ServerConfig, Texts};
 use watchfire_model::{Clock, Instant};
 use watchfire_pipeline::{
     AlarmFigures, BindingPlan, Change, Changes, DetectorFactory, DetectorHealth, FirstToEnd, Latest, Stats,
@@ -60,6 +60,8 @@ pub struct Live {
     pub server: ServerConfig,
     /// The operator consoles as alarms are counted for them.
     pub consoles: Vec<ConsoleConfig>,
+    /// What is told to people in their languages.
+    pub texts: Texts,
     /// What runs.
     pub prints: Prints,
     /// The detectors as they are configured.
@@ -172,6 +174,9 @@ impl Live {
         let mut restart = prints::need_restart((&self.gateway, &self.server), (&shown, &config.server));
         if self.consoles != config.consoles {
             restart.push("[[console]]: other consoles need a restart".to_owned());
+        }
+        if self.texts != config.texts {
+            restart.push("[gateway] texts_csv: other texts need a restart".to_owned());
         }
         if dry_run {
             let mut plan = self.plan(config, true).await?.plan;

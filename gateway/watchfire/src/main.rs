@@ -32,6 +32,7 @@ mod shelf;
 mod status;
 mod surveys;
 mod terminal;
+mod texts;
 mod trial;
 mod upgrades;
 mod verify;

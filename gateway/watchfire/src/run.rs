@@ -190,6 +190,7 @@ async fn assembled(
         gateway: settings.clone(),
         server: assembly.config().server.clone(),
         consoles: assembly.config().consoles.clone(),
+        texts: assembly.config().texts.clone(),
         prints,
         plans: by_name(configured),
         found: detectors,
