@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::end_to_end::FIRST;
 use crate::harness::gateway::{Gateway, Site, detector, source};
-use crate::harness::hmi::{Hmi, KINDS, Kind, node_id};
+use crate::harness::hmi::{As, Hmi, KINDS, Kind, node_id};
 use crate::harness::recording::{Recorded, RecordedServer};
+use crate::security::hash;
 
 const LEVEL: &str = "level/limit/plant/reactor_level";
 
@@ -445,6 +446,51 @@ fn findings_that_are_no_alarms_are_read_back_as_they_were_seen() {
             assert_eq!(of(&past), of(&seen), "{:?}, {notifier}: {past:?}", hmi.kind);
         }
         assert_eq!(hmi.past("i=2253", 0, 4_000_000_000_000), Vec::<Value>::new(), "no alarm was told");
+    }
+    gateway.stop();
+}
+
+#[test]
+fn operators_at_the_same_time_are_told_each_in_their_own_language() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let texts = "text;de\n{1} is above the high limit of {2};{1} liegt über der oberen Grenze {2}\n\
+                 Unacknowledged;Nicht quittiert\nopen the drain;den Ablass öffnen\n";
+    std::fs::write(site.folder().join("texts.csv"), texts).unwrap();
+    let hash = hash("correct horse");
+    let user = |name: &str, locale: &str| {
+        format!("[[server.user]]\nname = \"{name}\"\npassword_hash = \"{hash}\"\nrole = \"operate\"\n{locale}\n\n")
+    };
+    let limit =
+        "[detector.alarm.limit]\nresponse = \"open the drain\"\n\n[detector.config]\nhigh = 80.0\ndeadband = 0.0";
+    let rest = user("ann", "locale = \"de-DE\"")
+        + &user("bob", "")
+        + &source("plant", &recorded.url(), &["reactor_level"])
+        + &detector("level", "limit", &["plant/reactor_level"], limit);
+    site.configure_with("security = [\"none\"]\nanonymous = \"none\"", &rest);
+    let config = std::fs::read_to_string(site.config()).unwrap();
+    std::fs::write(site.config(), config.replace("[gateway]\n", "[gateway]\ntexts_csv = \"texts.csv\"\n")).unwrap();
+    let mut tank = Tank { server: recorded.start(), site, seconds: 0.0 };
+    let gateway = tank.site.start();
+    gateway.logged(&["detector started", "level"]);
+    let who = |kind: Kind, name: &'static str| {
+        let who = As { user: Some((name, "correct horse")), pki: None };
+        (name, Hmi::connect_as(kind, &tank.site.url(), who).unwrap())
+    };
+    let mut hmis: Vec<_> = KINDS.into_iter().flat_map(|kind| [who(kind, "ann"), who(kind, "bob")]).collect();
+    tank.fill(90.0);
+    let said = |name: &str| match name {
+        "ann" => ("90 liegt über der oberen Grenze 80", "Nicht quittiert", "den Ablass öffnen"),
+        _ => ("90 is above the high limit of 80", "Unacknowledged", "open the drain"),
+    };
+    for (name, hmi) in &mut hmis {
+        let (message, acked, response) = said(name);
+        let starts = |event: &Value| event["message"].as_str().is_some_and(|told| told.starts_with(message));
+        hmi.event(0, LEVEL, |event| event["active"] == true && starts(event));
+        let refreshed = hmi.refresh();
+        assert!(refreshed.iter().any(|event| event["conditionId"] == node_id(LEVEL) && starts(event)), "{refreshed:?}");
+        let read = hmi.read(&[&format!("{LEVEL}#AckedState"), &format!("{LEVEL}#Response")]);
+        assert!(read[0].to_string().contains(acked) && read[1].to_string().contains(response), "{name}: {read:?}");
     }
     gateway.stop();
 }

@@ -2,7 +2,6 @@
 //! came while the line was cut.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 

@@ -97,7 +97,7 @@ fn whoever_sits_at_a_terminal_sees_the_alarms_and_deals_with_them_as_far_as_may_
     let of_detector: Vec<&str> = of_detector.split_whitespace().take(6).collect();
     assert_eq!(of_detector, ["AlarmsIn30Days", "1", "MarkedTrue30Days", "0", "MarkedFalse30Days", "1"]);
     let nowhere = alarms(&site, None, &["metrics", "nowhere"]);
-    assert!(!nowhere.0 && nowhere.1.contains("there is no area `nowhere`"), "{}", nowhere.1);
+    assert!(!nowhere.0 && nowhere.1.contains("there is no console or area `nowhere`"), "{}", nowhere.1);
     assert!(!alarms(&site, Some("ann"), &["shelve", LEVEL, "--for", "5m"]).0);
     let told = alarms(&site, None, &["history"]);
     gateway.stop();
@@ -111,6 +111,71 @@ fn whoever_sits_at_a_terminal_sees_the_alarms_and_deals_with_them_as_far_as_may_
     let (_, figures) = alarms(&site, None, &["metrics", "plant"]);
     let words: Vec<&str> = figures.split_whitespace().collect();
     assert!(words.windows(2).any(|pair| pair == ["UnauthorizedSuppressions", "1"]), "{figures}");
+    gateway.stop();
+}
+
+/// The exit code and what was said.
+fn status(site: &Site, words: &[&str]) -> (i32, String) {
+    let output = site.run("status", words);
+    (output.status.code().unwrap(), said(&output).1)
+}
+
+#[test]
+fn on_one_screen_stands_how_the_gateway_is_and_what_needs_a_person() {
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let site = Site::new();
+    let limit = "[detector.alarm.limit]\nseverity = 700\nresponse = \"open the drain\"\n\n\
+                 [detector.config]\nhigh = 80.0\ndeadband = 0.0";
+    let console = "[[console]]\nname = \"east\"\nareas = [\"plant\"]\n\n";
+    let rest = console.to_owned()
+        + &source("plant", &recorded.url(), &["reactor_level"])
+        + &detector("level", "limit", &["plant/reactor_level"], limit);
+    site.configure(&rest);
+    let (code, told) = status(&site, &[]);
+    assert!(code == 1 && told.contains("no gateway runs on `"), "{code} {told}");
+
+    let mut plant = recorded.start();
+    let gateway = site.start();
+    gateway.logged(&["detector started", "level"]);
+    plant.set("reactor_level", 1.0, 70.0, 0);
+    crate::harness::wait_for("all to be well", || {
+        let (code, told) = status(&site, &[]);
+        (code == 0 && told.contains("1 of 1 signals seen") && told.contains("live, watching")).then(|| {
+            for part in ["all is well", "connected since ", "last value ", "FIGURES of console east", "GiB free"] {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+        })
+    });
+    plant.set("reactor_level", 2.0, 90.0, 0);
+    let needed =
+        "! alarm `level/limit/plant/reactor_level` (700) stands, unacknowledged: 90 is above the high limit of 80";
+    crate::harness::wait_for("the alarm to need a person", || {
+        let (code, told) = status(&site, &[]);
+        (code == 3).then(|| assert!(told.contains(needed), "{told}"))
+    });
+    let (code, told) = status(&site, &["--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let (source, detector, figures) = (&told["sources"][0], &told["detectors"][0], &told["figures"][0]);
+    assert_eq!((code, &told["gateway"], &source["connected"]), (3, &"test gateway".into(), &true.into()));
+    assert_eq!(
+        (&detector["mode"], &detector["plugin"], &detector["restarts"]),
+        (&"live".into(), &"limit".into(), &0.into())
+    );
+    assert!(detector["digest"].as_str().unwrap().starts_with("sha256:"), "{detector}");
+    assert_eq!(told["alarms"]["active"], serde_json::json!({"high": 1, "medium": 0, "low": 0}));
+    assert_eq!((&figures["of"], &figures["figures"][0]["value"]), (&"console east".into(), &1.0.into()));
+    assert!(told["history"]["bytes"].as_u64().unwrap() > 0 && told["history"]["free_bytes"].as_u64().unwrap() > 0);
+    let (fine, figures) = alarms(&site, None, &["metrics", "east"]);
+    assert!(fine && figures.starts_with("console east\n") && !figures.contains("detector"), "{figures}");
+    let (_, figures) = alarms(&site, None, &["metrics"]);
+    assert!(figures.starts_with("console east\n") && figures.contains("\nplant\n"), "{figures}");
+
+    drop(plant);
+    crate::harness::wait_for("the source to be lost", || {
+        let (code, told) = status(&site, &[]);
+        assert_eq!(code, 3, "{told}");
+        (told.contains("! source `plant` is lost: ") && told.contains("LOST since ")).then_some(())
+    });
     gateway.stop();
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use watchfire_model::{AlarmClass, ConditionKey, DeviceHealth, Limits, PlannedMaintenance, Scope, Severity, SignalId};
 
+/// The role of a signal whose value is normal.
+const NORMAL: &str = "normal";
+
 /// The OPC UA alarm types in use (OPC 10000-9 §5.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AlarmType {
@@ -90,7 +93,7 @@ impl AlarmType {
         match self {
             deviation if deviation.is_deviation() => Some("setpoint"),
             Self::Discrepancy => Some("target"),
-            Self::OffNormal | Self::Trip => Some("normal"),
+            Self::OffNormal | Self::Trip => Some(NORMAL),
             _ => None,
         }
     }
@@ -203,6 +206,10 @@ pub struct Rules {
     /// The name of the signal that it is held against, where its detector watches one: the setpoint of a deviation, the
     /// target of a discrepancy, the normal state of what is off normal.
     pub against: Option<Arc<str>>,
+    /// The value that is normal, of what is off normal; as far as that is settled.
+    pub normal: Option<f64>,
+    /// ExpectedTime: within it the target of a discrepancy is to be reached; as far as that is settled.
+    pub expected_time: Option<Duration>,
     /// Further classes that it is of.
     pub sub_classes: Vec<ConditionClass>,
     /// The limits by which its detector judges, where it tells them.
@@ -264,6 +271,12 @@ impl ConditionDef {
     #[must_use]
     pub fn is_of_expectation(&self) -> bool {
         self.alarm_type.is_deviation() && self.rules.against.is_none()
+    }
+
+    /// Whether it is off normal from a value that was settled, and from that of no signal.
+    #[must_use]
+    pub fn has_normal_value(&self) -> bool {
+        self.alarm_type.role_against() == Some(NORMAL) && self.rules.normal.is_some() && self.rules.against.is_none()
     }
 
     /// Whether the gateway never suppresses it of its own accord, by its class or one of its further classes.

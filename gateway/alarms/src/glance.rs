@@ -17,8 +17,8 @@ pub struct Glance {
     pub(crate) chattering: bool,
     /// Since when it is active and enabled.
     pub(crate) active: Option<Instant>,
-    /// Since when it is not acknowledged, and enabled.
-    pub(crate) waits: Option<Instant>,
+    /// Its occurrence and those left behind that are not acknowledged, while it is enabled: number and since when.
+    pub(crate) waits: Vec<(u64, Instant)>,
     /// What people said of its occurrence, and of those before that are left: its number, what, and when.
     pub(crate) marks: Vec<(u64, bool, Instant)>,
 }
@@ -38,7 +38,7 @@ impl Glance {
             aside: state.is_aside(),
             chattering: state.chattering,
             active: (state.enabled.value && state.active.value).then_some(state.active.since),
-            waits: (state.enabled.value && !state.acked.value).then_some(state.acked.since),
+            waits: waits(state),
             marks: std::iter::once(state).chain(&state.branches).filter_map(mark).collect(),
         }
     }
@@ -50,6 +50,19 @@ impl Glance {
         self.followed_by(next)
     }
 
+    /// The same where something was told at a later time than the condition itself says: of an occurrence left behind,
+    /// which may be gone by now.
+    #[must_use]
+    pub fn then_told(&self, state: &ConditionState, at: Instant) -> Self {
+        self.followed_by(Self::of(state).not_before(at))
+    }
+
+    /// At a time that is no earlier.
+    #[must_use]
+    pub fn not_before(self, at: Instant) -> Self {
+        Self { now: self.now.max(at), ..self }
+    }
+
     /// The next one, with the times at which the gateway saw what it tells. An occurrence that comes while it is put aside
     /// bothers nobody: it is one from when it is not, if it still stands then.
     #[must_use]
@@ -58,7 +71,11 @@ impl Glance {
         Self {
             activations: if next.aside { self.activations } else { next.activations },
             active: next.active.map(|_| self.active.unwrap_or(now)),
-            waits: next.waits.map(|_| self.waits.unwrap_or(now)),
+            waits: next
+                .waits
+                .iter()
+                .map(|(occurrence, _)| (*occurrence, self.waited(*occurrence).unwrap_or(now)))
+                .collect(),
             ..next
         }
     }
@@ -68,7 +85,12 @@ impl Glance {
     pub fn before(state: &ConditionState) -> Self {
         let begins = state.active.value && state.event_ids.len() == 1;
         let activations = state.activations.saturating_sub(u64::from(begins));
-        Self { activations, active: None, waits: None, marks: Vec::new(), ..Self::of(state) }
+        Self { activations, active: None, waits: Vec::new(), marks: Vec::new(), ..Self::of(state) }
+    }
+
+    /// Since when an occurrence is not acknowledged.
+    fn waited(&self, occurrence: u64) -> Option<Instant> {
+        self.waits.iter().find(|(other, _)| *other == occurrence).map(|(_, since)| *since)
     }
 
     /// Whether it was ever an alarm, or is one that is put aside.
@@ -82,4 +104,10 @@ impl Glance {
         let came = |before: &Self| self.activations > before.activations || self.re_alarms > before.re_alarms;
         before.is_some_and(came) && self.active.is_some() && !self.aside
     }
+}
+
+/// The occurrences of a condition that nobody has acknowledged, by their numbers.
+fn waits(state: &ConditionState) -> Vec<(u64, Instant)> {
+    let all = std::iter::once(state).chain(&state.branches).filter(|one| state.enabled.value && !one.acked.value);
+    all.map(|one| (one.activations, one.acked.since)).collect()
 }

@@ -81,7 +81,7 @@ pub struct Metrics {
     #[serde(skip)]
     active: BTreeMap<ConditionKey, Instant>,
     #[serde(skip)]
-    unacknowledged: BTreeMap<ConditionKey, Instant>,
+    unacknowledged: BTreeMap<ConditionKey, Vec<(u64, Instant)>>,
     #[serde(skip)]
     chattering: BTreeSet<ConditionKey>,
 }
@@ -122,9 +122,7 @@ impl Metrics {
                 period.fleeting += 1;
             }
         }
-        if let Some(since) = note(&mut self.unacknowledged, key, after.waits) {
-            self.unacknowledged_max = self.unacknowledged_max.max(between(since, now));
-        }
+        self.wait(key, after);
         if after.chattering {
             self.chattering.insert(key.clone());
         } else {
@@ -137,6 +135,22 @@ impl Metrics {
         self.active.remove(key);
         self.unacknowledged.remove(key);
         self.chattering.remove(key);
+    }
+
+    /// Notes which occurrences wait for acknowledgement, and for how long those did that no longer do.
+    fn wait(&mut self, key: &ConditionKey, after: &Glance) {
+        let was = self.unacknowledged.remove(key).unwrap_or_default();
+        let of =
+            |all: &[(u64, Instant)], wanted: u64| all.iter().find(|(one, _)| *one == wanted).map(|(_, since)| *since);
+        for (occurrence, since) in &was {
+            if of(&after.waits, *occurrence).is_none() {
+                self.unacknowledged_max = self.unacknowledged_max.max(between(*since, after.now));
+            }
+        }
+        if !after.waits.is_empty() {
+            let known = |(one, since): &(u64, Instant)| (*one, of(&was, *one).unwrap_or(*since));
+            self.unacknowledged.insert(key.clone(), after.waits.iter().map(known).collect());
+        }
     }
 
     fn count(&mut self, key: &ConditionKey, severity: Severity, now: Instant) {
@@ -207,13 +221,16 @@ impl Figures<'_> {
     /// MaximumActiveState: the longest time that an alarm was or is active.
     #[must_use]
     pub fn longest_active(&self) -> Duration {
-        longest(&self.metrics.active, self.now).max(self.metrics.active_max)
+        let standing = self.metrics.active.values().map(|since| between(*since, self.now));
+        standing.max().unwrap_or_default().max(self.metrics.active_max)
     }
 
-    /// MaximumUnAck: the longest time that an alarm waited or waits for acknowledgement.
+    /// MaximumUnAck: the longest time that an alarm waited or waits for acknowledgement, occurrences that were left behind
+    /// included.
     #[must_use]
     pub fn longest_unacknowledged(&self) -> Duration {
-        longest(&self.metrics.unacknowledged, self.now).max(self.metrics.unacknowledged_max)
+        let waiting = self.metrics.unacknowledged.values().flatten().map(|(_, since)| between(*since, self.now));
+        waiting.max().unwrap_or_default().max(self.metrics.unacknowledged_max)
     }
 
     /// MaximumReAlarmCount.
@@ -331,10 +348,6 @@ fn note(all: &mut BTreeMap<ConditionKey, Instant>, key: &ConditionKey, since: Op
     let Some(since) = since else { return all.remove(key) };
     all.entry(key.clone()).or_insert(since);
     None
-}
-
-fn longest(all: &BTreeMap<ConditionKey, Instant>, now: Instant) -> Duration {
-    all.values().map(|since| between(*since, now)).max().unwrap_or_default()
 }
 
 fn between(since: Instant, now: Instant) -> Duration {

@@ -66,6 +66,8 @@ pub(crate) fn settings(condition: Text<'_>, section: Section<'_>) -> AlarmSettin
         sub_classes: section.choices("sub_classes", &CLASSES),
         instrument: section.choice("instrument", &INSTRUMENT),
         exclusive: section.flag("exclusive"),
+        normal: section.number("normal", f64::MIN..=f64::MAX),
+        expected_time: time("expected_time_s", DAY_S),
     };
     if settings.instrument.is_some() && settings.exclusive.is_some() {
         section.wrong(condition.at, "`exclusive` is of limit alarms, `instrument` of instruments; set one of them");

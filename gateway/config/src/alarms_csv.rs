@@ -33,6 +33,8 @@ pub const COLUMNS: &[&str] = &[
     "first_only",
     "exclusive",
     "instrument",
+    "normal",
+    "expected_time_s",
     "threshold",
     "hold_off_s",
 ];

@@ -51,6 +51,17 @@ pub(crate) fn read<T>(
     Err(ConfigErrors(errors))
 }
 
+/// Lines with what is wrong in them.
+pub(crate) type Wrong = Vec<(usize, String)>;
+
+/// The rows of a file as they are, each with its line, and what is no table in it.
+pub(crate) fn plain(path: &Path) -> Result<(Vec<(usize, Vec<String>)>, Wrong), ConfigErrors> {
+    let text = read_text(path, "a relative path begins at the configuration file's folder")
+        .map_err(|error| ConfigErrors(vec![error]))?;
+    let (rows, wrong) = rows(&text);
+    Ok((rows.into_iter().map(|row| (row.line, row.cells)).collect(), wrong))
+}
+
 /// The tables as any others.
 fn judged<T>(
     file: &str,
@@ -77,8 +88,6 @@ struct Row {
     line: usize,
     cells: Vec<String>,
 }
-
-type Wrong = Vec<(usize, String)>;
 
 /// Cuts a text into rows; blank lines are none.
 fn rows(text: &str) -> (Vec<Row>, Wrong) {

@@ -27,6 +27,8 @@ pub struct GatewayConfig {
     pub certificate_warning_days: u32,
     /// The list of what was settled of alarms, over what detectors say of them.
     pub alarms_csv: Option<PathBuf>,
+    /// The table of what is told to people in other languages.
+    pub texts_csv: Option<PathBuf>,
     /// Full name of the signal that holds the plant's operating mode, one of the configured signals.
     pub mode_signal: Option<String>,
     /// The site's time zone: seconds east of UTC. Default 0.
@@ -49,6 +51,7 @@ impl GatewayConfig {
         let disk_warning_mb = section.integer("disk_warning_mb", 1..=1_000_000_000);
         let certificate_warning_days = section.integer_or("certificate_warning_days", 1..=3650, 30);
         let alarms_csv = section.text("alarms_csv").map(|file| base.join(file.text));
+        let texts_csv = section.text("texts_csv").map(|file| base.join(file.text));
         let mode_signal = section.text("mode_signal");
         if let Some(wanted) = mode_signal
             && !signals.has(wanted.text)
@@ -78,6 +81,7 @@ impl GatewayConfig {
             disk_warning_mb,
             certificate_warning_days: u32::try_from(certificate_warning_days).ok()?,
             alarms_csv,
+            texts_csv,
             mode_signal: mode_signal.map(|signal| signal.text.to_owned()),
             utc_offset_s: utc_offset_s?,
         })

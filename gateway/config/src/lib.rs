@@ -6,6 +6,7 @@
 mod access;
 mod alarm;
 mod alarms_csv;
+mod console;
 mod csv_table;
 mod detector;
 mod element;
@@ -41,11 +42,13 @@ mod selection_tests;
 mod server;
 mod signals_csv;
 mod source;
+mod texts;
 #[cfg(test)]
 mod value_tests;
 
 pub use access::{AccessConfig, Operation, Role, Roles};
 pub use alarms_csv::COLUMNS as ALARM_COLUMNS;
+pub use console::ConsoleConfig;
 pub use detector::{DetectorConfig, Mode, PluginRef, QuotaConfig};
 pub use element::{ElementError, ElementPath, ElementStep};
 pub use endpoint::{EndpointError, EndpointUrl};
@@ -65,6 +68,7 @@ pub use security::{MessageMode, Security};
 pub use select::SelectConfig;
 pub use server::{ServerConfig, ShownCertificate, UserConfig};
 pub use source::{Deadband, Profile, SignalConfig, SourceConfig, is_unit};
+pub use texts::{Language, Texts};
 
 use watchfire_model::PlannedMaintenance;
 use watchfire_package::Trust;
@@ -82,6 +86,10 @@ pub struct Config {
     pub detectors: Vec<DetectorConfig>,
     /// `[[maintenance]]`, in the file's order.
     pub maintenance: Vec<PlannedMaintenance>,
+    /// `[[console]]`, in the file's order.
+    pub consoles: Vec<ConsoleConfig>,
+    /// What is told to people, in their languages.
+    pub texts: Texts,
     /// `[plugins]` and `[[publisher]]`: whose detectors, and which, may run.
     pub trust: Trust,
 }

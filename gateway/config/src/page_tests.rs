@@ -38,6 +38,7 @@ fn folder_of_the_example() -> tempfile::TempDir {
     for file in ["vibration.wasm", "vibration.onnx"] {
         std::fs::write(folder.path().join("plugins").join(file), "").unwrap();
     }
+    std::fs::write(folder.path().join("texts.csv"), "text,de\nActive,Aktiv\n").unwrap();
     std::fs::write(folder.path().join("alarms.csv"), "condition,severity\n").unwrap();
     folder
 }

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+use crate::console::Areas;
 use crate::names::{Known, Unique};
 use crate::nearest::nearest;
 use crate::plugins::read_trust;
 use crate::report::Report;
 use crate::section::{Section, listed};
 use crate::{
-    Config, ConfigError, ConfigErrors, DetectorConfig, GatewayConfig, QuotaConfig, ServerConfig, SourceConfig,
-    alarms_csv, maintenance,
+    Config, ConfigError, ConfigErrors, ConsoleConfig, DetectorConfig, GatewayConfig, QuotaConfig, ServerConfig,
+    SourceConfig, Texts, alarms_csv, maintenance,
 };
 
 /// A hundred thousand signals take a fifth of it.
@@ -127,7 +128,19 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
     let names: Vec<&str> = sources.iter().flatten().map(|source| source.name.as_str()).collect();
     let planned = root.tables("maintenance", "[[maintenance]]").into_iter();
     let maintenance: Vec<_> = planned.map(|planned| maintenance::read(planned, &names, &known)).collect();
-    let server = ServerConfig::read(root.table("server", "[server]"), base);
+    let areas = Areas::of(&sources, gateway.as_ref());
+    let mut unique = Unique::new("console");
+    let consoles = root.tables("console", "[[console]]").into_iter();
+    let consoles: Vec<_> = consoles.map(|console| ConsoleConfig::read(console, &mut unique, &areas)).collect();
+    let texts = match gateway.as_ref().and_then(|gateway| gateway.texts_csv.as_deref()).map(Texts::load) {
+        None => Some(Texts::default()),
+        Some(Ok(texts)) => Some(texts),
+        Some(Err(ConfigErrors(errors))) => {
+            root.report.wrong_elsewhere(errors);
+            None
+        }
+    };
+    let server = ServerConfig::read(root.table("server", "[server]"), base, texts.as_ref());
     let trust = read_trust(root.table("plugins", "[plugins]"), root.tables("publisher", "[[publisher]]"));
     if let Some(file) = gateway.as_ref().and_then(|gateway| gateway.alarms_csv.as_deref()) {
         settle(file, &mut detectors, root.report);
@@ -150,6 +163,8 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
         sources: sources.into_iter().collect::<Option<_>>()?,
         detectors: detectors.into_iter().collect::<Option<_>>()?,
         maintenance: maintenance.into_iter().collect::<Option<_>>()?,
+        consoles: consoles.into_iter().collect::<Option<_>>()?,
+        texts: texts?,
         trust,
     })
 }

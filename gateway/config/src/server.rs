@@ -9,6 +9,7 @@ use crate::access::{AccessConfig, Role, Roles};
 use crate::lockout::LockoutConfig;
 use crate::names::{self, Unique};
 use crate::section::{Section, Text};
+use crate::texts::{Texts, is_locale};
 
 /// Names that stand on record for somebody else than a user, and for whom; in small letters, whatever a user writes. The
 /// stack knows the first as well.
@@ -34,6 +35,8 @@ pub struct ServerConfig {
     pub access: AccessConfig,
     /// `[server.lockout]`: how log-ins that fail are slowed down.
     pub lockout: LockoutConfig,
+    /// The language in which clients are told whose user has none of their own; `None`: the gateway's own words.
+    pub locale: Option<String>,
 }
 
 /// Someone who may log in, by a password, by a certificate, or by either.
@@ -47,6 +50,8 @@ pub struct UserConfig {
     pub certificate: Option<ShownCertificate>,
     /// What the user is, beside [`Role::Anonymous`] and [`Role::AuthenticatedUser`].
     pub roles: Roles,
+    /// The language in which this user is told; `None`: the server's.
+    pub locale: Option<String>,
 }
 
 /// Which certificate a user shows.
@@ -80,7 +85,8 @@ const ANONYMOUS: [(&str, Option<Role>); 7] = [
 ];
 
 impl ServerConfig {
-    pub(crate) fn read(section: Section<'_>, base: &Path) -> Option<Self> {
+    /// `texts` are the languages that there are; `None` where they could not be read.
+    pub(crate) fn read(section: Section<'_>, base: &Path, texts: Option<&Texts>) -> Option<Self> {
         let host = section.text_or("host", "0.0.0.0");
         if !is_host(host.text) {
             let message = "is no host name or address; write one of this machine's, or `0.0.0.0` for every interface";
@@ -97,7 +103,8 @@ impl ServerConfig {
         }
         let mut unique = Unique::new("user");
         let read: Vec<Option<UserConfig>> =
-            given.into_iter().map(|user| UserConfig::read(user, base, &mut unique)).collect();
+            given.into_iter().map(|user| UserConfig::read(user, base, &mut unique, texts)).collect();
+        let locale = locale(&section, texts);
         let access = AccessConfig::read(section.table("access", "[server.access]"));
         let lockout = LockoutConfig::read(section.table("lockout", "[server.lockout]"));
         section.close();
@@ -109,12 +116,13 @@ impl ServerConfig {
             users: read.into_iter().collect::<Option<_>>()?,
             access,
             lockout,
+            locale,
         })
     }
 }
 
 impl UserConfig {
-    fn read(section: Section<'_>, base: &Path, unique: &mut Unique) -> Option<Self> {
+    fn read(section: Section<'_>, base: &Path, unique: &mut Unique, texts: Option<&Texts>) -> Option<Self> {
         let name = names::required(&section, "name", &[], unique);
         let reserved = |name: &Text<'_>| RESERVED.iter().find(|(reserved, _)| name.text.eq_ignore_ascii_case(reserved));
         if let Some((name, (_, whom))) = name.and_then(|name| Some((name, reserved(&name)?))) {
@@ -133,9 +141,24 @@ impl UserConfig {
             section.missing(section.at, message);
         }
         let roles = roles(&section);
+        let locale = locale(&section, texts);
         section.close();
-        Some(Self { name: owned(name?), password_hash: hash.map(owned), certificate, roles: roles? })
+        Some(Self { name: owned(name?), password_hash: hash.map(owned), certificate, roles: roles?, locale })
     }
+}
+
+/// In which language somebody is told.
+fn locale(section: &Section<'_>, texts: Option<&Texts>) -> Option<String> {
+    let locale = section.text("locale")?;
+    let shown = locale.text.escape_debug();
+    if !is_locale(locale.text) {
+        section
+            .wrong(locale.at, format_args!("`locale` \"{shown}\" is no language; write it as `\"de\"` or `\"pt-BR\"`"));
+    } else if texts.is_some_and(|texts| !texts.has(locale.text)) {
+        let way_out = "give it a column in the table that `texts_csv` in `[gateway]` names";
+        section.missing(locale.at, format_args!("`locale` is \"{shown}\", but nothing is translated to it; {way_out}"));
+    }
+    Some(locale.text.to_owned())
 }
 
 fn roles(section: &Section<'_>) -> Option<Roles> {

@@ -8,7 +8,8 @@ use serde_json::json;
 use watchfire_model::{AlarmClass, Instant, Maintained, PlannedMaintenance};
 
 use crate::{
-    Config, Deadband, MessageMode, Mode, PasswordFrom, PluginRef, Profile, QuotaConfig, Role, Roles, Security,
+    Config, ConsoleConfig, Deadband, MessageMode, Mode, PasswordFrom, PluginRef, Profile, QuotaConfig, Role, Roles,
+    Security,
 };
 
 fn parse(text: &str) -> Config {
@@ -343,6 +344,81 @@ fn bounds_are_read_by_themselves() {
         told("memory=1")
     );
     assert!(told("memory_mb").starts_with("--quota:1: "), "{}", told("memory_mb"));
+}
+
+#[test]
+fn a_console_looks_after_areas_that_there_are() {
+    let source = "[[source]]\nname = 'line'\nurl = 'opc.tcp://line:4840'\n\
+                  [[source.signal]]\nname = 'oil'\nnode = 'i=1'\narea = 'press/oil'\n\
+                  [[source.signal]]\nname = 'level'\nnode = 'i=2'\narea = 'tank'\n\
+                  [[source.events]]\nname = 'events'\narea = 'events'\n\
+                  [[source.select]]\npath = '/Plant/**'\narea = 'found'\n";
+    let given = |console: &str| {
+        let text = format!("{source}[[console]]\n{console}\n");
+        Config::parse(&text, "w.toml", Path::new("")).map(|config| config.consoles)
+    };
+    for (areas, meant) in [
+        ("'line'", vec!["line"]),
+        ("'line/press'", vec!["line/press"]),
+        ("'line/*'", vec!["line/events", "line/found", "line/press", "line/tank"]),
+        ("'line/press/oil', 'line/press'", vec!["line/press"]),
+        ("'**/oil', 'watchfire'", vec!["line/press/oil", "watchfire"]),
+    ] {
+        let read = given(&format!("name = 'east'\nareas = [{areas}]")).unwrap_or_else(|told| panic!("{told}"));
+        assert_eq!(
+            read,
+            [ConsoleConfig { name: "east".into(), title: None, areas: meant.into_iter().map(Into::into).collect() }]
+        );
+    }
+    let titled = given("name = 'east'\ntitle = 'Control room east'\nareas = ['line']").unwrap();
+    assert_eq!(titled[0].title.as_deref(), Some("Control room east"));
+    for (console, says) in [
+        (
+            "name = 'e'\nareas = ['line/pres']",
+            "w.toml:20: [[console]] \"e\": `areas`: there is no area `line/pres`; nearest: `line/press`",
+        ),
+        ("name = 'e'\nareas = ['x/**']", "there is no area `x/**`; known: `line`, `line/events`"),
+        ("name = 'e'\nareas = ['[']", "`areas`: `[` is no pattern: "),
+        ("name = 'e'\nareas = []", "`areas` must be a list of texts"),
+        ("name = 'e'", "`areas` is missing; name the areas that it looks after"),
+        ("name = 'a/b'\nareas = ['line']", "`name` \"a/b\" has a `/` in it"),
+        ("areas = ['line']", "`name` is missing; give the console a name"),
+        ("name = 'e'\nareas = ['line']\n[[console]]\nname = 'e'\nareas = ['line']", "names must differ"),
+        ("name = 'e'\nareas = ['line']\narea = 1", "unknown key `area`; did you mean"),
+    ] {
+        let told = given(console).unwrap_err().to_string();
+        assert!(told.contains(says), "{console}: {told}");
+    }
+}
+
+#[test]
+fn a_language_has_a_column_in_the_table_of_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("texts.csv"), "text,de\nActive,Aktiv\n").unwrap();
+    let given = |server: &str, user: &str, texts: &str| {
+        let text = format!(
+            "[gateway]\n{texts}\n[server]\n{server}\n[[server.user]]\nname = 'ann'\nrole = 'view'\n\
+             thumbprint = '3f9a0c51771ed28b6405eeb9104ca738f26d901b'\n{user}\n\
+             [[source]]\nname = 's'\nurl = 'opc.tcp://s'\n"
+        );
+        Config::parse(&text, "w.toml", folder.path())
+    };
+    let table = "texts_csv = 'texts.csv'";
+    let config = given("locale = 'en-GB'", "locale = 'de-AT'", table).unwrap_or_else(|told| panic!("{told}"));
+    assert_eq!(
+        (config.server.locale.as_deref(), config.server.users[0].locale.as_deref()),
+        (Some("en-GB"), Some("de-AT"))
+    );
+    assert_eq!(config.texts.languages().len(), 1);
+    for (server, user, texts, says) in [
+        ("locale = 'fr'", "", table, "w.toml:4: [server]: `locale` is \"fr\", but nothing is translated to it"),
+        ("", "locale = 'de'", "", "w.toml:9: [[server.user]] \"ann\": `locale` is \"de\", but nothing"),
+        ("locale = 'German'", "", table, "`locale` \"German\" is no language; write it as"),
+        ("", "", "texts_csv = 'none.csv'", "none.csv: cannot be read"),
+    ] {
+        let told = given(server, user, texts).unwrap_err().to_string();
+        assert!(told.contains(says), "{says}: {told}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Everything about one condition, and the figures of an area, read from their variables.
+//! Everything about one condition, and the figures of an area or an operator console, read from their variables.
 
 use opcua::types::{BrowseDescription, BrowseDescriptionResultMask, BrowseDirection, NodeId, ReferenceTypeId, Variant};
 use watchfire_ua::instant_from_date_time;
@@ -42,7 +42,7 @@ const CONDITION: [&str; 33] = [
     "RespondWithin",
     "Detector",
 ];
-/// And of an area.
+/// And of an area or a console.
 const AREA: [&str; 23] = [
     "AlarmCount",
     "StartTime",
@@ -92,6 +92,14 @@ impl Console {
         self.shown(&AREA, &format!("area:{area}#Metrics/"), &format!("area `{area}`")).await
     }
 
+    /// The same of the alarms that an operator console looks after.
+    ///
+    /// # Errors
+    /// When there is no such console, or the connection ends.
+    pub async fn figures_of_console(&self, console: &str) -> Result<Vec<(&'static str, String)>, ConsoleError> {
+        self.shown(&AREA, &format!("console:{console}#"), &format!("console `{console}`")).await
+    }
+
     /// How far the alarms of a detector could be trusted.
     ///
     /// # Errors
@@ -119,6 +127,14 @@ impl Console {
     /// When the connection ends.
     pub async fn areas(&self) -> Result<Vec<String>, ConsoleError> {
         self.names_below(opcua::types::ObjectId::ObjectsFolder.into(), "area:").await
+    }
+
+    /// The operator consoles, by name.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub async fn consoles(&self) -> Result<Vec<String>, ConsoleError> {
+        self.names_below(self.own("consoles"), "console:").await
     }
 
     /// The detectors, by name.

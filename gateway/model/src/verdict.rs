@@ -160,6 +160,10 @@ pub struct AlarmSettings {
     pub instrument: Option<DeviceHealth>,
     /// Of a limit alarm: whether only the outermost limit that is passed is shown, or each that is.
     pub exclusive: Option<bool>,
+    /// Of what is off normal: the value that is normal (NormalState).
+    pub normal: Option<f64>,
+    /// Of a discrepancy: the time within which the target is to be reached (ExpectedTime).
+    pub expected_time: Option<Duration>,
 }
 
 impl AlarmSettings {
@@ -188,6 +192,8 @@ impl AlarmSettings {
             sub_classes: self.sub_classes.or(others.sub_classes),
             instrument: self.instrument.or(others.instrument),
             exclusive: self.exclusive.or(others.exclusive),
+            normal: self.normal.or(others.normal),
+            expected_time: self.expected_time.or(others.expected_time),
         }
     }
 }

@@ -344,7 +344,8 @@ impl Annunciator {
     }
 
     fn count(&self, transitions: &[Transition], recorded: Lsn) {
-        transitions.iter().for_each(|transition| self.figures.told(&transition.def, &transition.state));
+        let told = |told: &Transition| self.figures.told(&told.def, &told.state, told.told().receive_time);
+        transitions.iter().for_each(told);
         self.figures.counted(recorded);
     }
 }

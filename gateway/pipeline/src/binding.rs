@@ -278,6 +278,8 @@ fn rules(settings: &AlarmSettings, budget: Option<u32>, limits: Limits) -> Arc<R
         consequence: settings.consequence.clone().unwrap_or_default(),
         respond_within: settings.respond_within,
         against: None,
+        normal: settings.normal,
+        expected_time: settings.expected_time,
         suppress_in_modes: settings.suppress_in_modes.clone().unwrap_or_default(),
         sub_classes: settings.sub_classes.iter().flatten().map(|class| (*class).into()).collect(),
         limits,

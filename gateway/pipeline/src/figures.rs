@@ -1,4 +1,4 @@
-//! The figures of alarms, for each area and each detector: counted as transitions are recorded, kept beside the log now
+//! The figures of alarms, for each area, operator console and detector: counted as transitions are recorded, kept beside the log now
 //! and then, and after a restart brought up to date from the log. What they mean is known in `alarms`.
 //! Beside them is kept what those tried who may not: of that the log has nothing.
 
@@ -10,8 +10,10 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use watchfire_alarms::{ConditionDef, ConditionState, Figures, Glance, Metrics, TrackRecord, Trusted};
-use watchfire_model::{ConditionKey, Instant, Lsn, Record};
+use watchfire_model::{ConditionKey, Instant, Lsn, Record, RecordBody};
 
+use crate::consoles::{OperatorConsole, counted_as, is_console, key_of};
+use crate::figures_v1::CountsV1;
 use crate::past::{Reader, states_of};
 use crate::tried::TriedByArea;
 use crate::{Checkpoint, CursorError, Log, OWN_BINDING, PortError, Tried};
@@ -22,17 +24,19 @@ const KEEP_EVERY: Duration = Duration::from_secs(1800);
 const TRY_EVERY: Duration = Duration::from_secs(10);
 /// Conditions that nobody has told of for so long are forgotten: no window reaches further back.
 const FORGET: Duration = Duration::from_secs(31 * 86_400);
-/// The form in which they are kept.
-const VERSION: u32 = 1;
+/// The form in which they are kept, and the one before.
+const VERSION: u32 = 2;
+const VERSION_BEFORE: u32 = 1;
 /// Names the form among what is kept under the gateway's own name.
 const FIGURES: &str = "figures";
 /// The area of what has none, where not even a default is given.
 const NO_AREA: &str = "Gateway";
 
-/// The figures of all areas and detectors. Shared: the annunciator counts, whoever shows figures reads.
+/// The figures of all areas, consoles and detectors. Shared: the annunciator counts, whoever shows figures reads.
 #[derive(Debug)]
 pub struct AlarmFigures {
     default_area: String,
+    consoles: Vec<OperatorConsole>,
     start: Instant,
     counts: Mutex<Counts>,
     /// Somebody waits until what has changed is kept.
@@ -46,7 +50,7 @@ pub struct AlarmFigures {
 /// What is counted; what follows `untold` is not kept with it, and what was tried in a place of its own.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Counts {
-    /// Of an area and those below it, by the area's path.
+    /// Of an area and those below it, by the area's path; of a console as [`key_of`] says.
     areas: BTreeMap<String, Metrics>,
     detectors: BTreeMap<String, TrackRecord>,
     /// How each condition stood that was ever an alarm.
@@ -58,7 +62,7 @@ struct Counts {
     /// Up to which place of the log everything is counted.
     #[serde(skip)]
     upto: Lsn,
-    /// Areas that began anew in this life.
+    /// Areas and consoles that began anew in this life.
     #[serde(skip)]
     reset: BTreeMap<String, Instant>,
     /// How often anything has changed.
@@ -79,7 +83,16 @@ impl AlarmFigures {
     #[must_use]
     pub fn new(default_area: &str, start: Instant) -> Self {
         let (counts, kept, saving) = (Mutex::default(), watch::Sender::new(0), Mutex::default());
-        Self { default_area: default_area.to_owned(), start, counts, asked: Notify::new(), kept, saving }
+        let (default_area, consoles) = (default_area.to_owned(), Vec::new());
+        Self { default_area, consoles, start, counts, asked: Notify::new(), kept, saving }
+    }
+
+    /// Counts for these consoles, too. One that was not counted for before begins now; one that is not among them any
+    /// more is forgotten at the next start.
+    #[must_use]
+    pub fn with_consoles(self, consoles: Vec<OperatorConsole>) -> Self {
+        self.counts.lock().begin(&consoles, self.start);
+        Self { consoles, ..self }
     }
 
     /// A condition is defined and stands so: no new alarm, but what was recorded of it while it was not defined is.
@@ -87,7 +100,7 @@ impl AlarmFigures {
         let mut counts = self.counts.lock();
         let mut before = counts.last.get(&def.key).cloned();
         if let Some(before) = &before {
-            counts.left(def, &self.default_area);
+            counts.left(&def.key, &self.counted_as(&def.area));
             self.saw(&mut counts, def, None, before);
         }
         for untold in counts.untold.remove(&def.key).unwrap_or_default() {
@@ -100,11 +113,11 @@ impl AlarmFigures {
         counts.keep(&def.key, now);
     }
 
-    /// A condition stands otherwise, and that is recorded.
-    pub fn told(&self, def: &ConditionDef, state: &ConditionState) {
+    /// A condition stands otherwise, and that is recorded; it was told `at` a time, perhaps of an occurrence left behind.
+    pub fn told(&self, def: &ConditionDef, state: &ConditionState, at: Instant) {
         let mut counts = self.counts.lock();
         let before = counts.last.get(&def.key).cloned().unwrap_or_else(|| Glance::before(state));
-        let after = before.then(state);
+        let after = before.then_told(state, at);
         self.saw(&mut counts, def, Some(&before), &after);
         counts.keep(&def.key, after);
         counts.changes += 1;
@@ -116,12 +129,12 @@ impl AlarmFigures {
     }
 
     fn saw(&self, counts: &mut Counts, def: &ConditionDef, before: Option<&Glance>, after: &Glance) {
-        let mut parts = area_parts(&def.area, &self.default_area);
-        while !parts.is_empty() {
-            let path = parts.join("/");
-            let metrics = counts.areas.entry(path).or_insert_with(|| Metrics::new(self.start));
-            metrics.saw(&def.key, before, after);
-            parts.pop();
+        for key in self.counted_as(&def.area) {
+            let is_console = is_console(&key);
+            let metrics = counts.areas.entry(key).or_insert_with(|| Metrics::new(self.start));
+            // What was recorded before a console was there is none of its alarms.
+            let counts = !is_console || after.now >= metrics.figures(after.now).start();
+            metrics.saw(&def.key, before.filter(|_| counts), after);
         }
         let binding = def.key.binding();
         match counts.detectors.get_mut(binding) {
@@ -130,9 +143,22 @@ impl AlarmFigures {
         }
     }
 
+    fn counted_as(&self, area: &str) -> Vec<String> {
+        counted_as(area, &self.default_area, &self.consoles)
+    }
+
     /// Reads the figures of an area, given as its path without spaces or empty parts.
     pub fn area<T>(&self, path: &str, now: Instant, read: impl FnOnce(&Figures<'_>) -> T) -> T {
-        match self.counts.lock().areas.get(path) {
+        self.read(path, now, read)
+    }
+
+    /// Reads the figures of a console.
+    pub fn console<T>(&self, name: &str, now: Instant, read: impl FnOnce(&Figures<'_>) -> T) -> T {
+        self.read(&key_of(name), now, read)
+    }
+
+    fn read<T>(&self, key: &str, now: Instant, read: impl FnOnce(&Figures<'_>) -> T) -> T {
+        match self.counts.lock().areas.get(key) {
             Some(metrics) => read(&metrics.figures(now)),
             None => read(&Metrics::new(self.start).figures(now)),
         }
@@ -144,11 +170,12 @@ impl AlarmFigures {
         self.counts.lock().detectors.get(name).map(|record| record.until(now)).unwrap_or_default()
     }
 
-    /// Somebody who may not has tried something of an alarm in these areas, given as their paths. It is kept with the
-    /// figures: a kill loses what was tried since.
-    pub fn tried(&self, areas: &[Arc<str>], tried: Tried) {
+    /// Somebody who may not has tried something of an alarm in this area, given as its path. It is kept with the figures: a
+    /// kill loses what was tried since.
+    pub fn tried(&self, area: &str, tried: Tried) {
+        let keys = self.counted_as(area);
         let mut counts = self.counts.lock();
-        areas.iter().for_each(|area| counts.tried.count(area, tried));
+        keys.iter().for_each(|key| counts.tried.count(key, tried));
         counts.changes += 1;
     }
 
@@ -158,12 +185,27 @@ impl AlarmFigures {
         self.counts.lock().tried.of(path)
     }
 
+    /// What was tried in the areas of a console since its figures began.
+    #[must_use]
+    pub fn tried_at(&self, console: &str) -> Tried {
+        self.counts.lock().tried.of(&key_of(console))
+    }
+
     /// The figures of an area begin anew. Returns once that is kept: it outlives a kill. On a full disk that is when there
     /// is room again.
     pub async fn reset(&self, path: &str, now: Instant) {
+        self.begin_anew(path, now).await;
+    }
+
+    /// The figures of a console begin anew; as [`AlarmFigures::reset`].
+    pub async fn reset_console(&self, name: &str, now: Instant) {
+        self.begin_anew(&key_of(name), now).await;
+    }
+
+    async fn begin_anew(&self, key: &str, now: Instant) {
         let change = {
             let mut counts = self.counts.lock();
-            counts.reset(path, now);
+            counts.reset(key, now);
             counts.changes
         };
         self.asked.notify_one();
@@ -189,13 +231,14 @@ impl AlarmFigures {
     /// When a store fails.
     pub fn recover(&self, log: &Log) -> Result<(), CursorError> {
         let kept = log.history().load_checkpoint(OWN_BINDING)?;
-        let kept = kept.filter(|kept| kept.plugin == FIGURES && kept.state_version == VERSION);
+        let kept =
+            kept.filter(|kept| kept.plugin == FIGURES && (VERSION_BEFORE..=VERSION).contains(&kept.state_version));
         let Some(kept) = kept else {
             let mut counts = self.counts.lock();
             (counts.upto, counts.changes) = (log.tail(), counts.changes + 1);
             return Ok(());
         };
-        let mut counts: Counts = match postcard::from_bytes(&kept.bytes) {
+        let mut counts = match Counts::decode(kept.state_version, &kept.bytes) {
             Ok(counts) => counts,
             Err(error) => {
                 tracing::error!(%error, "the figures of alarms that were kept cannot be read; counting begins anew");
@@ -210,6 +253,7 @@ impl AlarmFigures {
         while let Some(record) = reader.next()? {
             counts.take(&record);
         }
+        counts.begin(&self.consoles, self.start);
         counts.upto = log.tail();
         let mut held = self.counts.lock();
         counts.changes = held.changes + 1;
@@ -271,19 +315,38 @@ impl AlarmFigures {
 }
 
 impl Counts {
-    /// An area begins anew.
-    fn reset(&mut self, path: &str, now: Instant) {
-        self.tried.forget(path);
-        self.areas.entry(path.to_owned()).or_insert_with(|| Metrics::new(now)).reset(now);
-        self.reset.insert(path.to_owned(), now);
+    fn decode(version: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
+        if version == VERSION {
+            return postcard::from_bytes(bytes);
+        }
+        let mut old = CountsV1::decode(bytes)?;
+        let (areas, detectors) = (std::mem::take(&mut old.areas), std::mem::take(&mut old.detectors));
+        let (last, untold) = old.glances();
+        Ok(Self { areas, detectors, last, untold, ..Self::default() })
+    }
+
+    /// Counts for these consoles and no others.
+    fn begin(&mut self, consoles: &[OperatorConsole], start: Instant) {
+        let keys: Vec<String> = consoles.iter().map(|console| key_of(&console.name)).collect();
+        self.areas.retain(|key, _| !is_console(key) || keys.contains(key));
+        self.tried.retain(|key| !is_console(key) || keys.iter().any(|known| known == key));
+        for key in keys {
+            self.areas.entry(key).or_insert_with(|| Metrics::new(start));
+        }
+    }
+
+    /// An area or a console begins anew.
+    fn reset(&mut self, key: &str, now: Instant) {
+        self.tried.forget(key);
+        self.areas.entry(key.to_owned()).or_insert_with(|| Metrics::new(now)).reset(now);
+        self.reset.insert(key.to_owned(), now);
         self.changes += 1;
     }
 
-    /// A condition may have been of another area before.
-    fn left(&mut self, def: &ConditionDef, default_area: &str) {
-        let own = area_parts(&def.area, default_area).join("/") + "/";
-        let others = self.areas.iter_mut().filter(|(path, _)| !own.starts_with(&format!("{path}/")));
-        others.for_each(|(_, metrics)| metrics.left(&def.key));
+    /// A condition that is counted as `own` may have been of another area before, or of another console.
+    fn left(&mut self, key: &ConditionKey, own: &[String]) {
+        let others = self.areas.iter_mut().filter(|(counted, _)| !own.contains(counted));
+        others.for_each(|(_, metrics)| metrics.left(key));
     }
 
     fn keep(&mut self, key: &ConditionKey, glance: Glance) {
@@ -296,6 +359,9 @@ impl Counts {
 
     /// What a record tells of conditions that are not defined yet.
     fn take(&mut self, record: &Record) {
+        // What a command did to an occurrence left behind only the command itself tells the time of.
+        let commanded =
+            if let RecordBody::Commanded { command, .. } = &record.body { command.at } else { Instant::MIN };
         for of in states_of(record) {
             match ConditionState::decode(of.key.as_str(), &of.state) {
                 Ok(state) => {
@@ -303,7 +369,7 @@ impl Counts {
                     if all.is_empty() && !self.last.contains_key(&of.key) {
                         all.push(Glance::before(&state));
                     }
-                    all.push(Glance::of(&state));
+                    all.push(Glance::of(&state).not_before(commanded));
                 }
                 Err(error) => tracing::error!(condition = %of.key, %error, "a transition is left out of the figures"),
             }

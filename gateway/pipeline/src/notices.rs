@@ -161,7 +161,7 @@ impl Notices {
 
     /// Tells of a source that came or went.
     pub async fn source(&self, cause: Lsn, now: Instant, source: &Arc<str>, state: SourceState, reason: String) {
-        self.stats.sources.lock().insert(source.clone(), (state, reason.clone()));
+        self.stats.source(source, state, &reason, now);
         let down = state == SourceState::Down;
         let quality = if down { StatusCode::BAD_NO_COMMUNICATION } else { StatusCode::GOOD };
         let finding = own_finding(down, reason, now, quality);

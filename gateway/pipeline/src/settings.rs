@@ -43,24 +43,52 @@ pub(crate) fn known_conditions(spec: &BindingSpec, conditions: &[ConditionSpec])
     Err(CreateError::Refused(text))
 }
 
-/// Refuses what is set for limit alarms where a condition is none.
+/// A key that is of some types of alarms alone.
+struct OfTypes {
+    key: &'static str,
+    /// What these are, for people.
+    of: &'static str,
+    is_set: fn(&AlarmSettings) -> bool,
+    fits: fn(AlarmType) -> bool,
+}
+
+const OF_TYPES: [OfTypes; 3] = [
+    OfTypes {
+        key: "exclusive",
+        of: "limit alarms",
+        is_set: |settings| settings.exclusive.is_some(),
+        fits: |told| told.is_exclusive() || told.is_non_exclusive(),
+    },
+    OfTypes {
+        key: "normal",
+        of: "what is off normal",
+        is_set: |settings| settings.normal.is_some(),
+        fits: |told| matches!(told, AlarmType::OffNormal | AlarmType::Trip),
+    },
+    OfTypes {
+        key: "expected_time_s",
+        of: "discrepancies",
+        is_set: |settings| settings.expected_time.is_some(),
+        fits: |told| told == AlarmType::Discrepancy,
+    },
+];
+
+/// Refuses what is set for some types of alarms where a condition is of none of them.
 pub(crate) fn fitting_types(spec: &BindingSpec, conditions: &[ConditionSpec]) -> Result<(), CreateError> {
-    let limits = |condition: &ConditionSpec| {
-        let told = AlarmType::from_browse_name(&condition.alarm_type).unwrap_or_default();
-        told.is_exclusive() || told.is_non_exclusive()
-    };
     let named = |id: &str| conditions.iter().find(|condition| Some(&*condition.id) == id.split('/').next());
-    let set = spec.alarms.iter().filter(|(_, settings)| settings.exclusive.is_some());
-    let Some((id, condition)) =
-        set.filter_map(|(id, _)| Some((id, named(id)?))).find(|(_, condition)| !limits(condition))
-    else {
-        return Ok(());
-    };
-    let text = format!(
-        "detector `{}`: `exclusive` is of limit alarms, and condition `{id}` of plugin `{}` is {}; take it away",
-        spec.name, spec.plugin, condition.alarm_type
-    );
-    Err(CreateError::Refused(text))
+    for one in &OF_TYPES {
+        let set = spec.alarms.iter().filter(|(_, settings)| (one.is_set)(settings));
+        let told = |condition: &ConditionSpec| AlarmType::from_browse_name(&condition.alarm_type).unwrap_or_default();
+        let wrong = set.filter_map(|(id, _)| Some((id, named(id)?))).find(|(_, found)| !(one.fits)(told(found)));
+        if let Some((id, condition)) = wrong {
+            let text = format!(
+                "detector `{}`: `{}` is of {}, and condition `{id}` of plugin `{}` is {}; take it away",
+                spec.name, one.key, one.of, spec.plugin, condition.alarm_type
+            );
+            return Err(CreateError::Refused(text));
+        }
+    }
+    Ok(())
 }
 
 /// What the configuration says of one instance of a condition beyond what it says of the condition.
@@ -79,6 +107,7 @@ pub(crate) fn settings_of(spec: &BindingSpec, condition: &str) -> AlarmSettings 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use watchfire_model::{Decides, Scale, Severity};
 
@@ -118,6 +147,14 @@ mod tests {
                  OffNormalAlarmType; take it away"
             );
             assert_eq!(refused, expected);
+        }
+        let normal = AlarmSettings { normal: Some(0.0), ..AlarmSettings::default() };
+        let time = AlarmSettings { expected_time: Some(Duration::from_secs(3)), ..AlarmSettings::default() };
+        for (settings, id, fits) in
+            [(&normal, "stuck", true), (&normal, "limit", false), (&time, "stuck", false), (&time, "*", true)]
+        {
+            let spec = BindingSpec { alarms: [(id.to_owned(), settings.clone())].into(), ..spec("limit") };
+            assert_eq!(fitting_types(&spec, &conditions).is_ok(), fits, "{id} {settings:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
-use watchfire_model::{Phase, SourceState};
+use watchfire_model::{Instant, Phase, SourceState};
 
 use crate::Compared;
 
@@ -29,6 +29,17 @@ pub enum DetectorHealth {
     GaveUp(String),
 }
 
+/// How a source stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceHealth {
+    /// Whether it is read.
+    pub state: SourceState,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Instant,
+}
+
 /// Counts since the start, and how the parts stand now.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -46,10 +57,12 @@ pub struct Stats {
     pub skipped: AtomicU64,
     /// Alarm transitions published.
     pub transitions: AtomicU64,
-    /// Sources: state and reason.
-    pub sources: Mutex<BTreeMap<Arc<str>, (SourceState, String)>>,
+    /// Sources by name.
+    pub sources: Mutex<BTreeMap<Arc<str>, SourceHealth>>,
     /// Detectors by name.
     pub detectors: Mutex<BTreeMap<String, DetectorHealth>>,
+    /// How often each detector has failed.
+    pub failures: Mutex<BTreeMap<String, u32>>,
     /// What versions that run beside a detector said otherwise, by their names.
     pub compared: Mutex<BTreeMap<String, Compared>>,
 }
@@ -57,6 +70,19 @@ pub struct Stats {
 impl Stats {
     /// Sets how a detector stands.
     pub fn detector(&self, name: &str, health: DetectorHealth) {
+        if matches!(health, DetectorHealth::Failed(_) | DetectorHealth::GaveUp(_)) {
+            let mut failures = self.failures.lock();
+            let count = failures.entry(name.to_owned()).or_default();
+            *count = count.saturating_add(1);
+        }
         self.detectors.lock().insert(name.to_owned(), health);
+    }
+
+    /// Sets how a source stands; that it still does changes nothing of since when.
+    pub fn source(&self, name: &Arc<str>, state: SourceState, reason: &str, now: Instant) {
+        let mut sources = self.sources.lock();
+        let before = sources.get(name).filter(|before| before.state == state);
+        let since = before.map_or(now, |before| before.since);
+        sources.insert(name.clone(), SourceHealth { state, reason: reason.to_owned(), since });
     }
 }

@@ -1,4 +1,4 @@
-//! What was tried by those who may not, counted by area: putting alarms aside, and changing what is set of them (ISA-18.2
+//! What was tried by those who may not, counted by area and console: putting alarms aside, and changing what is set of them (ISA-18.2
 //! §16: none is good). Nothing of it succeeds, so the log has nothing of it. Who tried is not known here.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ impl Tried {
     }
 }
 
-/// What was tried, by the area's path.
+/// What was tried, by the area's path or the console's key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TriedByArea(BTreeMap<String, Tried>);
 
@@ -49,6 +49,11 @@ impl TriedByArea {
     /// What another has counted is counted here as well.
     pub(crate) fn merge(&mut self, other: Self) {
         other.0.into_iter().for_each(|(area, tried)| self.count(&area, tried));
+    }
+
+    /// Forgets all but those that are to be kept.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|key, _| keep(key));
     }
 
     /// As bytes; none where there is nothing.

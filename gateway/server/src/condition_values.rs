@@ -8,7 +8,7 @@ use watchfire_model::{Instant, Level};
 use watchfire_pipeline::CertificatePurpose;
 use watchfire_ua::{date_time_from_instant, status_to_ua};
 
-use crate::fields::{EXPECTED, EXPECTED_UNITS, Field, type_id};
+use crate::fields::{EXPECTED, EXPECTED_UNITS, Field, NORMAL, type_id};
 use crate::names::{NAMESPACE, text};
 use crate::signal_parts::engineering_units;
 use crate::space::Condition;
@@ -127,6 +127,8 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         "CertificateType" => condition.ending().map_or_else(NodeId::null, |first| purpose_id(first.purpose)).into(),
         "Certificate" => condition.ending().map_or(Variant::Empty, |first| ByteString::from(first.der.clone()).into()),
         "SetpointNode" | "NormalState" | "TargetValueNode" => condition.against_id().into(),
+        "ExpectedTime" => duration(def.rules.expected_time),
+        NORMAL => def.rules.normal.map_or(Variant::Empty, Into::into),
         "Score" | "Values/Score" => state.score.map_or(Variant::Empty, Into::into),
         "Detector" => UAString::from(&*def.detector).into(),
         "Response" => UAString::from(&*def.response).into(),
@@ -189,7 +191,10 @@ fn valid_while_disabled(path: &str) -> bool {
         | "Consequence"
         | "RespondWithin"
         | "Group" => true,
-        _ => matches!(path, "Values/EventId" | "Values/LastChange" | "Values/AcknowledgeRequest" | EXPECTED_UNITS),
+        _ => matches!(
+            path,
+            "Values/EventId" | "Values/LastChange" | "Values/AcknowledgeRequest" | EXPECTED_UNITS | NORMAL
+        ),
     }
 }
 

@@ -15,7 +15,7 @@ use opcua::server::node_manager::{
 };
 use opcua::types::{
     AttributeId, DataValue, ExpandedNodeId, MonitoringMode, NodeId, ObjectId, ReadEventDetails, StatusCode,
-    TimestampsToReturn, UAString, VariableId, Variant,
+    TimestampsToReturn, VariableId, Variant,
 };
 
 use watchfire_config::Operation;
@@ -24,7 +24,6 @@ use crate::asking::Asker;
 use crate::history::VALUES_MAX;
 use crate::manager;
 use crate::methods;
-use crate::names::LOCALE;
 use crate::nodes::NOTIFIER;
 use crate::past::{self, EVENTS_MAX};
 use crate::shared::Shared;
@@ -58,7 +57,7 @@ fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
     } else if *id == VariableId::Server_ServerCapabilities_ServerProfileArray {
         Some(shared.profiles.clone().into())
     } else if *id == VariableId::Server_ServerCapabilities_LocaleIdArray {
-        Some(vec![UAString::from(LOCALE)].into())
+        Some(shared.tongues.locale_ids().into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnDataValues {
         Some(VALUES_MAX.into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnEventValues {
@@ -158,7 +157,10 @@ impl NodeManager for Core {
         for item in items.iter().filter(|item| item.status_code().is_good()) {
             let wanted = item.item_to_monitor();
             if wanted.attribute_id == AttributeId::EventNotifier && wanted.node_id == ObjectId::Server {
-                self.shared.audit.add_item(item.handle(), context.session_id);
+                let (session, subscription) = (context.session_id, item.handle().subscription_id);
+                self.shared.audit.add_item(item.handle(), session);
+                self.shared.watch.add_server(item.handle(), session);
+                self.shared.tongues.subscribed(subscription, session, &context.token, &context.subscriptions);
             }
         }
         Ok(())
@@ -175,6 +177,7 @@ impl NodeManager for Core {
     async fn delete_monitored_items(&self, context: &RequestContext, items: &[&MonitoredItemRef]) {
         for item in items {
             self.shared.audit.remove_item(item.handle());
+            self.shared.watch.remove_server(item.handle());
         }
         self.inner.delete_monitored_items(context, items).await;
     }
@@ -190,7 +193,9 @@ impl NodeManager for Core {
             let status = if *node.node_id() != ObjectId::Server {
                 StatusCode::BadHistoryOperationUnsupported
             } else if self.shared.users.may(&context.token, Operation::ReadHistory) {
-                past::events(&self.shared, context.type_tree.clone(), None, &Asker::of(context), details, node).await
+                let speech = self.shared.tongues.of(&context.token).clone();
+                let at = past::At { notifier: None, speech };
+                past::events(&self.shared, context.type_tree.clone(), at, &Asker::of(context), details, node).await
             } else {
                 StatusCode::BadUserAccessDenied
             };

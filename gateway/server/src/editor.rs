@@ -1,10 +1,13 @@
-//! Changes what a running server shows: signals that come or are described otherwise, and whose code detectors run.
+//! Changes what a running server shows, and tells what it does: signals that come or are described otherwise, and whose code detectors run.
 //! Clients stay connected. Nothing is taken away before the server's end: what somebody watches keeps its node.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use opcua::server::SubscriptionCache;
+use watchfire_model::SignalId;
 
+use crate::condition_values::waiting;
 use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::names::{DETECTOR, below};
 use crate::shared::Shared;
@@ -24,7 +27,66 @@ impl std::fmt::Debug for Editor {
     }
 }
 
+/// An alarm that belongs in the list, for whoever looks at the whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// The condition's name.
+    pub key: Arc<str>,
+    /// 1 to 1000.
+    pub severity: u16,
+    /// What is the matter.
+    pub message: Arc<str>,
+    /// Whether it stands.
+    pub active: bool,
+    /// Whether it, and what it has left behind, is acknowledged.
+    pub acknowledged: bool,
+    /// Whether it is shelved, suppressed or out of service.
+    pub aside: bool,
+}
+
 impl Editor {
+    /// The alarms that belong in the list, as they are shown now. Costs a pass over all conditions.
+    #[must_use]
+    pub fn listed(&self) -> Vec<Listed> {
+        let space = self.shared.space.read();
+        let listed = space.all().filter(|condition| condition.state.retain).map(|condition| {
+            let state = &condition.state;
+            let message: &str = if state.message.is_empty() { &condition.def.text } else { &state.message };
+            Listed {
+                key: condition.key().into(),
+                severity: state.severity.value.get(),
+                message: message.into(),
+                active: state.active.value,
+                acknowledged: waiting(state).acked.value,
+                aside: state.is_aside(),
+            }
+        });
+        listed.collect()
+    }
+
+    /// How many alarms detectors may raise in ten minutes, by their names; without those that may raise any number.
+    #[must_use]
+    pub fn budgets(&self) -> BTreeMap<String, u32> {
+        let space = self.shared.space.read();
+        let known = space.all().filter_map(|condition| {
+            let budget = condition.def.rules.budget?;
+            Some((condition.def.key.binding().to_owned(), budget))
+        });
+        known.collect()
+    }
+
+    /// The signals that are shown, by their full names.
+    #[must_use]
+    pub fn known_signals(&self) -> Vec<(Arc<str>, SignalId)> {
+        self.shared.space.read().known_signals()
+    }
+
+    /// The areas at the top.
+    #[must_use]
+    pub fn top_areas(&self) -> Vec<Arc<str>> {
+        self.shared.space.read().top.clone()
+    }
+
     /// Shows these signals; those that are known are shown as they are described now. Conditions about them stay where
     /// they are in the tree.
     pub fn signals(&self, signals: Vec<SignalNode>) {

@@ -14,6 +14,8 @@ use crate::condition_values;
 use crate::fields::{self, type_id};
 use crate::names::{NAMESPACE, own, text};
 use crate::space::Condition;
+use crate::speech::Speech;
+use crate::tongues::Spoken;
 
 /// Severity of the markers, which are no alarms.
 const MARKER_SEVERITY: u16 = 1;
@@ -26,6 +28,8 @@ pub(crate) struct ConditionEvent {
     time: DateTime,
     /// When it is told.
     now: Instant,
+    /// In which language.
+    speech: Speech,
 }
 
 impl ConditionEvent {
@@ -39,7 +43,13 @@ impl ConditionEvent {
     pub(crate) fn told(condition: Arc<Condition>, now: Instant) -> Self {
         let kind = type_id(condition.def.alarm_type);
         let (time, _) = date_time_from_instant(condition.state.time);
-        Self { condition, kind, time, now }
+        Self { condition, kind, time, now, speech: Speech::default() }
+    }
+}
+
+impl Spoken for ConditionEvent {
+    fn spoken(&self, speech: &Speech) -> Self {
+        Self { speech: speech.clone(), ..self.clone() }
     }
 }
 
@@ -52,7 +62,8 @@ impl EventField for ConditionEvent {
                 let Some(field) = field(path).filter(|field| self.condition.has(field)) else {
                     return Variant::Empty;
                 };
-                within(condition_values::value(&self.condition, field.path, self.now), range)
+                let value = condition_values::value(&self.condition, field.path, self.now);
+                within(self.speech.value(field.path, value), range)
             }
             _ => Variant::Empty,
         }
@@ -112,6 +123,13 @@ impl MarkerEvent {
     pub(crate) fn new(kind: ObjectTypeId, message: &'static str, now: Instant) -> Self {
         let id = opcua::types::Guid::new().to_bytes().to_vec();
         Self { id: ByteString::from(id), kind: kind.into(), message, time: date_time_from_instant(now).0 }
+    }
+}
+
+impl Spoken for MarkerEvent {
+    /// What it says is for programs.
+    fn spoken(&self, _: &Speech) -> Self {
+        self.clone()
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) enum Of {
     Expecting,
     /// OffNormalAlarmType and what is derived from it.
     OffNormal,
+    /// Those of which a value is known to be normal, and no signal.
+    Normal,
     Discrepancy,
     /// CertificateExpirationAlarmType.
     Certificates,
@@ -86,6 +88,7 @@ impl Of {
                 matches!(alarm, OffNormal | Trip | SystemOffNormal | SystemDiagnostic | CertificateExpiration)
                     || alarm.is_of_device()
             }
+            Self::Normal => def.has_normal_value(),
             Self::Certificates => alarm == CertificateExpiration,
             Self::Discrepancy => alarm == Discrepancy,
             Self::Classified => !rules.sub_classes.is_empty(),
@@ -136,6 +139,8 @@ const UNSHELVE_TIME: &str = "ShelvingState/UnshelveTime";
 pub(crate) const EXPECTED: &str = "Values/Expected";
 /// Its unit, where it is known.
 pub(crate) const EXPECTED_UNITS: &str = "Values/Expected/EngineeringUnits";
+/// What is normal, where that is settled and no signal has it.
+pub(crate) const NORMAL: &str = "Values/Normal";
 /// The one variable that can be written.
 pub(crate) const ACKNOWLEDGE_REQUEST: &str = "Values/AcknowledgeRequest";
 
@@ -322,6 +327,8 @@ pub(crate) static FIELDS: &[Field] = {
         // For SetpointNode (§5.8.22).
         only(Of::Expecting, ours(variable(EXPECTED, VariableTypeId::BaseAnalogType, Double))),
         only(Of::Expecting, property(EXPECTED_UNITS, DataTypeId::EUInformation)),
+        // For NormalState (§5.8.24).
+        only(Of::Normal, plain(NORMAL, Double)),
         plain("Values/EventId", ByteString),
         plain(ACKNOWLEDGE_REQUEST, ByteString),
     ]

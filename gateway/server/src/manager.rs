@@ -74,6 +74,7 @@ impl Manager {
             Ok(value) => value,
             Err(status) => return bad(status),
         };
+        value = node.spoken(wanted.attribute_id, value, self.shared.tongues.of(&context.token));
         if !matches!(wanted.data_encoding, DataEncoding::Binary) {
             return bad(StatusCode::BadDataEncodingInvalid);
         }
@@ -137,6 +138,8 @@ impl Manager {
             return;
         };
         let name = own_text(&wanted.node_id).unwrap_or_default();
+        let subscription = item.handle().subscription_id;
+        self.shared.tongues.subscribed(subscription, context.session_id, &context.token, &context.subscriptions);
         if wanted.attribute_id == AttributeId::EventNotifier {
             if node.is_notifier() {
                 self.shared.watch.add_events(name, item.handle(), context.session_id);
@@ -273,6 +276,7 @@ impl NodeManager for Manager {
         self.shared.watch.saw_session(context.session_id, &context.subscriptions);
         // Called at each activation: the user may be another than before.
         self.shared.audit.saw_user(context.session_id, &context.token);
+        self.shared.tongues.activated(context.session_id, &context.token);
         let ours = NamespaceMetadata {
             namespace_uri: NAMESPACE_URI.to_owned(),
             namespace_index: NAMESPACE,
@@ -454,7 +458,8 @@ impl NodeManager for Manager {
                 }
                 Some(_) => {
                     let notifier = own_text(node.node_id()).map(str::to_owned);
-                    past::events(&self.shared, context.type_tree.clone(), notifier, &Asker::of(context), details, node)
+                    let asked = past::At { notifier, speech: self.shared.tongues.of(&context.token).clone() };
+                    past::events(&self.shared, context.type_tree.clone(), asked, &Asker::of(context), details, node)
                         .await
                 }
             };

@@ -13,6 +13,7 @@ use watchfire_ua::instant_from_date_time;
 
 use crate::attempts;
 use crate::audit_event::{AuditEvent, Called, Outcome};
+use crate::counted::Counted;
 use crate::device_types::DeviceType;
 use crate::fields::SHELVING;
 use crate::method_table::{self, Arguments, Method, Place};
@@ -56,7 +57,7 @@ enum What {
     Refresh {
         item: bool,
     },
-    /// Reset of an area's figures (OPC 10000-9 §8.2).
+    /// Reset of the figures of an area or a console (OPC 10000-9 §8.2).
     ResetFigures,
     /// GetGroupMemberships (OPC 10000-9 §5.8): asks, and changes nothing.
     Groups,
@@ -210,10 +211,11 @@ impl Call {
         refresh::begin(shared, context, subscription, ids.next()).await.map_err(Refusal::Status)
     }
 
-    /// The area whose figures it is called on.
-    fn area(&self, shared: &Shared) -> Result<Arc<str>, StatusCode> {
+    /// Whose figures it is called on.
+    fn counted(&self, shared: &Shared) -> Result<Counted, StatusCode> {
         match own_text(&self.object).and_then(|name| Node::find(&shared.space.read(), name)) {
-            Some(Node::AreaPart(path, AreaPart::Metrics)) => Ok(path),
+            Some(Node::AreaPart(path, AreaPart::Metrics)) => Ok(Counted::Area(path)),
+            Some(Node::Console(console)) => Ok(Counted::Console(console)),
             Some(_) => Err(StatusCode::BadMethodInvalid),
             None => Err(StatusCode::BadNodeIdUnknown),
         }
@@ -221,13 +223,22 @@ impl Call {
 
     /// Answers once it is kept, as for any command.
     async fn reset_figures(&self, shared: &Arc<Shared>, context: &RequestContext) -> Result<(), Refusal> {
-        let area = self.area(shared)?;
+        let counted = self.counted(shared)?;
         if !shared.users.may(&context.token, Operation::Reset) {
             return Err(StatusCode::BadUserAccessDenied.into());
         }
         self.expect(0)?;
-        tracing::info!(area = &*area, user = name_of(&context.token), "figures of alarms begin anew");
-        shared.figures.reset(&area, shared.clock.now()).await;
+        let (user, now) = (name_of(&context.token), shared.clock.now());
+        match counted {
+            Counted::Area(area) => {
+                tracing::info!(area = &*area, user, "figures of alarms begin anew");
+                shared.figures.reset(&area, now).await;
+            }
+            Counted::Console(console) => {
+                tracing::info!(console = &*console.name, user, "figures of alarms begin anew");
+                shared.figures.reset_console(&console.name, now).await;
+            }
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The figures of an area's alarms as nodes: AlarmMetricsType (OPC 10000-9 §8.2) with those of ISA-18.2 beside them.
+//! The figures of an area's or an operator console's alarms as nodes: AlarmMetricsType (OPC 10000-9 §8.2) with those of ISA-18.2 beside them.
 
 use opcua::types::{DataTypeId, VariableTypeId, Variant};
 use watchfire_alarms::{Figures, Window};
@@ -8,9 +8,9 @@ use watchfire_ua::date_time_from_instant;
 /// The period of rates, seconds.
 const RATE_S: u16 = 600;
 
-/// A variable below an area's `Metrics`.
+/// A variable below an area's `Metrics`, or a console.
 pub(crate) struct Figure {
-    /// Browse names from `Metrics` on, joined by `/`.
+    /// Browse names from there on, joined by `/`.
     pub path: &'static str,
     pub kind: VariableTypeId,
     pub data_type: DataTypeId,

@@ -5,10 +5,11 @@
 //! | condition instance | its key, `detector/condition/signal` |
 //! | area, signal, source of conditions | `area:Press/Oil`, `signal:press/oil`, `source:press` |
 //! | detector, and the folder of all | `detector:hot`, `detectors` |
+//! | operator console, and the folder of all | `console:east`, `consoles` |
 //! | group of alarms, and the folder of all | `group:cooling`, `groups` |
 //! | anything below one of these | `OWNER#PATH`, such as `hot/high/press/oil#ActiveState/Id` |
 //! | methods of ours | `method:RemoveFromServiceFor` |
-//! | our event type, and the type of an area's figures | `StatisticalAlarmType`, `AreaAlarmMetricsType` |
+//! | our event type, and the type of an area's or a console's figures | `StatisticalAlarmType`, `AreaAlarmMetricsType` |
 //!
 //! The types of instrument health have the numbers that the standard gives them, in the namespace for devices.
 //!
@@ -26,7 +27,7 @@ pub(crate) const NAMESPACE: u16 = 2;
 pub(crate) const BELOW: char = '#';
 /// The type of learned findings.
 pub(crate) const STATISTICAL_TYPE: &str = "StatisticalAlarmType";
-/// The type of an area's figures.
+/// The type of an area's or a console's figures.
 pub(crate) const METRICS_TYPE: &str = "AreaAlarmMetricsType";
 
 pub(crate) const AREA: &str = "area:";
@@ -34,6 +35,11 @@ pub(crate) const SIGNAL: &str = "signal:";
 pub(crate) const SOURCE: &str = "source:";
 pub(crate) const DETECTOR: &str = "detector:";
 pub(crate) const METHOD: &str = "method:";
+pub(crate) const CONSOLE: &str = "console:";
+/// The folder of all operator consoles.
+pub(crate) const CONSOLES: &str = "consoles";
+/// The object with the figures of an area's alarms, below it.
+pub(crate) const METRICS: &str = "Metrics";
 /// The folder of all detectors.
 pub(crate) const DETECTORS: &str = "detectors";
 pub(crate) const GROUP: &str = "group:";

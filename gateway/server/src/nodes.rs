@@ -9,23 +9,25 @@ use opcua::types::{
 };
 use watchfire_config::{Operation, Role};
 use watchfire_model::{Instant, Kind, Sample};
-use watchfire_pipeline::{AlarmFigures, Latest};
+use watchfire_pipeline::{AlarmFigures, Latest, OperatorConsole};
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
 use crate::condition_values;
+use crate::counted::Counted;
 use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::device_types::{DEVICES, DeviceType};
-use crate::fields::{self, ACKNOWLEDGE_REQUEST, EXPECTED, Field, PLAIN, Shape};
+use crate::fields::{self, ACKNOWLEDGE_REQUEST, EXPECTED, Field, NORMAL, PLAIN, Shape};
 use crate::method_table::{self, Method};
 use crate::metrics::{self, Figure};
 use crate::names::{
-    AREA, BELOW, DETECTOR, DETECTORS, GROUP, GROUPS, METHOD, METRICS_TYPE, SIGNAL, SOURCE, STATISTICAL_TYPE, below,
-    browse_name, own, own_text, text,
+    AREA, BELOW, CONSOLE, CONSOLES, DETECTOR, DETECTORS, GROUP, GROUPS, METHOD, METRICS, METRICS_TYPE, SIGNAL, SOURCE,
+    STATISTICAL_TYPE, below, browse_name, own, own_text, text,
 };
 use crate::permissions;
 use crate::rights::{Rights, operation_of};
 use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
+use crate::speech::Speech;
 use crate::tally::Tally;
 
 /// EventNotifier of what tells events: they can be subscribed to, and read back.
@@ -36,7 +38,10 @@ pub(crate) const NOTIFIER: EventNotifier = EventNotifier::SUBSCRIBE_TO_EVENTS.un
 pub(crate) enum Node {
     Area(Arc<str>),
     AreaPart(Arc<str>, AreaPart),
-    Figure(Arc<str>, &'static Figure),
+    Figure(Counted, &'static Figure),
+    Consoles,
+    /// An operator console: the object with the figures of its alarms.
+    Console(Arc<OperatorConsole>),
     Signal(Arc<SignalNode>),
     SignalPart(Arc<SignalNode>, SignalPart),
     Source(Arc<str>),
@@ -50,7 +55,7 @@ pub(crate) enum Node {
     Field(Arc<Condition>, &'static Field),
     Type,
     TypeField(&'static Field),
-    /// The type of an area's figures, a subtype of AlarmMetricsType.
+    /// The type of an area's or a console's figures, a subtype of AlarmMetricsType.
     MetricsType,
     MetricsTypeFigure(&'static Figure),
     /// A method of ours.
@@ -63,8 +68,6 @@ pub(crate) enum Node {
 const INPUT_ARGUMENTS: &str = "InputArguments";
 /// What a group of alarms is called below a condition.
 const FIRST: &str = "FirstInGroup";
-/// The object with the figures of an area's alarms.
-const METRICS: &str = "Metrics";
 
 /// What is below an area besides what is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +161,7 @@ impl Node {
         match Self::find_whole(space, owner)? {
             Self::Area(area) => {
                 if let Some(figure) = path.strip_prefix(METRICS).and_then(|path| path.strip_prefix('/')) {
-                    return metrics::figure(figure).map(|figure| Self::Figure(area, figure));
+                    return metrics::figure(figure).map(|figure| Self::Figure(Counted::Area(area), figure));
                 }
                 AreaPart::ALL.into_iter().find(|part| part.name() == path).map(|part| Self::AreaPart(area, part))
             }
@@ -169,6 +172,9 @@ impl Node {
                 .into_iter()
                 .find(|part| part.name() == path)
                 .map(|part| Self::DetectorPart(detector, part)),
+            Self::Console(console) => {
+                metrics::figure(path).map(|figure| Self::Figure(Counted::Console(console), figure))
+            }
             Self::Method(method) => (path == INPUT_ARGUMENTS).then_some(Self::InputArguments(method)),
             Self::Type => fields::declared().find(|field| field.path == path).map(Self::TypeField),
             Self::MetricsType => metrics::declared().find(|figure| figure.path == path).map(Self::MetricsTypeFigure),
@@ -185,12 +191,16 @@ impl Node {
             space.sources.get_key_value(source).map(|(source, _)| Self::Source(source.clone()))
         } else if let Some(detector) = name.strip_prefix(DETECTOR) {
             space.detectors.get(detector).cloned().map(Self::Detector)
+        } else if let Some(console) = name.strip_prefix(CONSOLE) {
+            space.consoles.get(console).cloned().map(Self::Console)
         } else if let Some(method) = name.strip_prefix(METHOD) {
             method_table::own_method(method).map(Self::Method)
         } else if let Some(group) = name.strip_prefix(GROUP) {
             space.groups.get_key_value(group).map(|(group, _)| Self::Group(group.clone()))
         } else if name == GROUPS {
             space.groups.first_key_value().map(|_| Self::Groups)
+        } else if name == CONSOLES {
+            space.consoles.first_key_value().map(|_| Self::Consoles)
         } else if name == DETECTORS {
             space.detectors_in.is_some().then_some(Self::Detectors)
         } else {
@@ -206,7 +216,9 @@ impl Node {
         match self {
             Self::Area(path) => own(&format!("{AREA}{path}")),
             Self::AreaPart(path, part) => below(&format!("{AREA}{path}"), part.name()),
-            Self::Figure(path, figure) => below(&format!("{AREA}{path}"), &format!("{METRICS}/{}", figure.path)),
+            Self::Figure(counted, figure) => counted.figure_id(figure),
+            Self::Consoles => own(CONSOLES),
+            Self::Console(console) => own(&format!("{CONSOLE}{}", console.name)),
             Self::Signal(signal) => own(&format!("{SIGNAL}{}", signal.name)),
             Self::SignalPart(signal, part) => below(&format!("{SIGNAL}{}", signal.name), part.path()),
             Self::Source(name) => own(&format!("{SOURCE}{name}")),
@@ -272,6 +284,12 @@ impl Node {
             Self::DetectorPart(_, part) => {
                 (NodeClass::Variable, ours(part.name()), part.name().to_owned(), VariableTypeId::PropertyType.into())
             }
+            Self::Consoles => {
+                (NodeClass::Object, ours("Consoles"), "Consoles".to_owned(), ObjectTypeId::FolderType.into())
+            }
+            Self::Console(console) => {
+                (NodeClass::Object, ours(&console.name), console.title().to_owned(), own(METRICS_TYPE))
+            }
             Self::Groups => {
                 (NodeClass::Object, ours("AlarmGroups"), "AlarmGroups".to_owned(), ObjectTypeId::FolderType.into())
             }
@@ -336,13 +354,12 @@ impl Node {
                 let tally = &space.areas.get(path)?.tally;
                 part.value(tally).map(|(_, value)| DataValue::new_now(value))
             }
-            Self::Figure(path, figure) => {
-                if let Some(tried) = figure.of_attempts(values.figures.tried_in(path)) {
-                    return Some(DataValue::new_now(tried));
-                }
-                Some(DataValue::new_now(values.figures.area(path, values.now, |figures| figure.value(figures))))
-            }
+            Self::Figure(counted, figure) => Some(DataValue::new_now(counted.value(figure, values))),
             Self::Field(_, field) if matches!(field.shape, Shape::Object(_)) => None,
+            Self::Field(condition, field) if field.path == NORMAL => {
+                let value = condition_values::data_value(condition, field, values.now);
+                Some(DataValue { value: condition.normal(normal_kind(condition, values)), ..value })
+            }
             Self::Field(condition, field) => Some(condition_values::data_value(condition, field, values.now)),
             Self::TypeField(_) | Self::MetricsTypeFigure(_) => Some(DataValue::new_now(Variant::Empty)),
             Self::DetectorPart(detector, part) => Some(DataValue::new_now(part.value(detector, values))),
@@ -351,6 +368,8 @@ impl Node {
             | Self::Source(_)
             | Self::Detectors
             | Self::Detector(_)
+            | Self::Consoles
+            | Self::Console(_)
             | Self::Groups
             | Self::Group(_)
             | Self::Condition(_)
@@ -371,6 +390,9 @@ impl Node {
                 part.value(&Tally::default()).map_or_else(|| DataTypeId::BaseDataType.into(), |(kind, _)| kind.into())
             }
             Self::Figure(_, figure) | Self::MetricsTypeFigure(figure) => figure.data_type.into(),
+            Self::Field(condition, field) if field.path == NORMAL => {
+                data_type_of_kind(normal_kind(condition, values)).into()
+            }
             Self::Field(_, field) | Self::TypeField(field) => field.data_type.into(),
             Self::DetectorPart(_, part) => part.data_type().into(),
             Self::InputArguments(_) => DataTypeId::Argument.into(),
@@ -378,6 +400,8 @@ impl Node {
             | Self::Source(_)
             | Self::Detectors
             | Self::Detector(_)
+            | Self::Consoles
+            | Self::Console(_)
             | Self::Groups
             | Self::Group(_)
             | Self::Condition(_)
@@ -448,6 +472,17 @@ impl Node {
         Ok(DataValue::new_now(value))
     }
 
+    /// An attribute as it is said in a language.
+    pub(crate) fn spoken(&self, attribute: AttributeId, value: DataValue, speech: &Speech) -> DataValue {
+        let field = match self {
+            Self::Field(_, field) if attribute == AttributeId::Value => field.path,
+            // What comes from elsewhere has its own languages.
+            _ if attribute == AttributeId::Value => return value,
+            _ => "",
+        };
+        DataValue { value: value.value.map(|value| speech.value(field, value)), ..value }
+    }
+
     /// Whether it takes an EventId to acknowledge.
     pub(crate) fn takes_acknowledgement(&self) -> Option<&Arc<Condition>> {
         match self {
@@ -474,13 +509,17 @@ impl Node {
             Self::Condition(condition) => condition.def.text.to_string(),
             Self::DetectorPart(_, part) => part.explanation().to_owned(),
             Self::Figure(_, figure) | Self::MetricsTypeFigure(figure) => figure.explanation.to_owned(),
-            Self::MetricsType => "How the alarms of an area are doing, by ISA-18.2 and EEMUA 191.".to_owned(),
+            Self::Console(console) => format!("The alarms of {}.", console.areas.join(", ")),
+            Self::MetricsType => {
+                "How the alarms of an area or an operator console are doing, by ISA-18.2 and EEMUA 191.".to_owned()
+            }
             Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST => {
                 "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
             }
             Self::Field(_, field) if field.path == EXPECTED => {
                 "What was expected: the middle of the least and the most, or the one that is told.".to_owned()
             }
+            Self::Field(_, field) if field.path == NORMAL => "The value that is normal.".to_owned(),
             Self::Method(method) => method.explanation().to_owned(),
             Self::DeviceType(device) => device.explanation.to_owned(),
             Self::Type => "A finding that was learned from data.".to_owned(),
@@ -502,6 +541,12 @@ fn arguments(method: &Method) -> Variant {
     let all: Vec<ExtensionObject> =
         method.arguments.declared().into_iter().map(|one| ExtensionObject::from_message(argument(one))).collect();
     all.into()
+}
+
+/// What the value that is normal is: as the values of the signal that it is compared with, where that is one.
+fn normal_kind(condition: &Condition, values: &Values<'_>) -> Kind {
+    let kind = condition.signal.as_ref().map(|signal| values.kind(signal));
+    kind.filter(|kind| !matches!(kind, Kind::Text | Kind::Time)).unwrap_or(Kind::Real)
 }
 
 /// The latest sample of a signal.

@@ -18,6 +18,8 @@ use crate::event::ConditionEvent;
 use crate::history::while_waiting;
 use crate::plain_events::{Told, seen_at};
 use crate::shared::Shared;
+use crate::speech::Speech;
+use crate::tongues::Spoken;
 
 /// Events that one answer holds for one node; the client asks on for more.
 pub(crate) const EVENTS_MAX: u32 = 1000;
@@ -31,11 +33,19 @@ struct Rest(PastWanted);
 /// The types that filters know.
 pub(crate) type Types = Arc<RwLock<DefaultTypeTree>>;
 
-/// Reads the events that were seen at a notifier of ours, or at Server (`None`), or tells why not.
+/// Where events were seen, and how they are told.
+pub(crate) struct At {
+    /// A notifier of ours; `None` for Server.
+    pub notifier: Option<String>,
+    /// The language of whoever reads.
+    pub speech: Speech,
+}
+
+/// Reads the events that were seen somewhere, or tells why not.
 pub(crate) async fn events(
     shared: &Arc<Shared>,
     types: Types,
-    notifier: Option<String>,
+    at: At,
     asker: &Asker,
     details: &ReadEventDetails,
     node: &mut HistoryNode,
@@ -58,7 +68,7 @@ pub(crate) async fn events(
         0 => EVENTS_MAX,
         most => most.min(EVENTS_MAX),
     };
-    let reading = Reading { shared: shared.clone(), types, notifier, filter, most, found: Vec::new(), looked_at: 0 };
+    let reading = Reading { shared: shared.clone(), types, at, filter, most, found: Vec::new(), looked_at: 0 };
     match while_waiting(asker, move |waiting| reading.read(wanted, waiting)).await {
         Ok((found, rest)) => {
             let status = if found.is_empty() && rest.is_none() { StatusCode::GoodNoData } else { StatusCode::Good };
@@ -92,7 +102,7 @@ fn begin(details: &ReadEventDetails) -> Result<PastWanted, StatusCode> {
 struct Reading {
     shared: Arc<Shared>,
     types: Types,
-    notifier: Option<String>,
+    at: At,
     filter: ParsedEventFilter,
     most: u32,
     found: Vec<HistoryEventFieldList>,
@@ -133,15 +143,15 @@ impl Reading {
                         None => space.gone(&key, *state),
                     };
                     let notifiers = space.notifiers_of(&condition);
-                    (Box::new(ConditionEvent::new(condition)), notifiers)
+                    (Box::new(ConditionEvent::new(condition).spoken(&self.at.speech)), notifiers)
                 }
                 PastEvent::Plain(event) => {
                     let notifiers = seen_at(&space, &event);
-                    (Box::new(Told::new(event)), notifiers)
+                    (Box::new(Told::new(event).spoken(&self.at.speech)), notifiers)
                 }
             }
         };
-        if self.notifier.as_ref().is_none_or(|notifier| notifiers.contains(notifier))
+        if self.at.notifier.as_ref().is_none_or(|notifier| notifiers.contains(notifier))
             && let Some(EventFieldList { event_fields, .. }) = self.filter.evaluate(&*event, 0, &*self.types.read())
         {
             self.found.push(HistoryEventFieldList { event_fields });

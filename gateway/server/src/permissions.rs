@@ -62,7 +62,7 @@ fn operations(node: &Node) -> Vec<Operation> {
             method_table::of_instance(&condition.def).chain(method_table::of_shelving()).map(of).collect()
         }
         Node::Field(_, field) if field.path == SHELVING => method_table::of_shelving().map(of).collect(),
-        Node::AreaPart(_, AreaPart::Metrics) => vec![Operation::Reset],
+        Node::AreaPart(_, AreaPart::Metrics) | Node::Console(_) => vec![Operation::Reset],
         _ => Vec::new(),
     }
 }

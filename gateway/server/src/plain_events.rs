@@ -7,15 +7,17 @@ use opcua::nodes::Event;
 use opcua::sync::Mutex;
 use opcua::types::event_field::EventField;
 use opcua::types::{
-    AttributeId, ByteString, DateTime, NodeId, NumericRange, ObjectId, ObjectTypeId, QualifiedName, UAString, Variant,
+    AttributeId, ByteString, DateTime, NodeId, NumericRange, ObjectTypeId, QualifiedName, UAString, Variant,
 };
 use watchfire_model::PlainEvent;
 use watchfire_ua::date_time_from_instant;
 
 use crate::event::within;
-use crate::names::{AREA, DETECTOR, SIGNAL, own, text};
+use crate::names::{AREA, DETECTOR, SIGNAL, own};
 use crate::space::Space;
+use crate::speech::Speech;
 use crate::teller::{CHUNK, Teller};
+use crate::tongues::Spoken;
 
 /// Events that may wait.
 const WAITING_MAX: usize = 16_384;
@@ -64,14 +66,9 @@ impl Teller {
                 .map(|(at, event)| (Told::new(event), at))
                 .collect()
         };
-        {
-            let mut server = self.subscriptions.event_notifier();
-            for (event, _) in &told {
-                server.notify(ObjectId::Server, event);
-            }
-        }
+        self.tell_server(told.iter().map(|(event, _)| event));
         let below = told.iter().map(|(event, notifiers)| (event, notifiers.as_slice()));
-        self.shared.watch.deliver(below, &self.subscriptions, &*self.types.read());
+        self.shared.watch.deliver(below, &self.hearers(&*self.types.read()));
     }
 }
 
@@ -81,17 +78,18 @@ pub(crate) fn seen_at(space: &Space, event: &PlainEvent) -> Vec<String> {
 }
 
 /// Such an event.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Told {
     event: PlainEvent,
     kind: NodeId,
     time: DateTime,
+    speech: Speech,
 }
 
 impl Told {
     pub(crate) fn new(event: PlainEvent) -> Self {
         let time = date_time_from_instant(event.at).0;
-        Self { event, kind: ObjectTypeId::BaseEventType.into(), time }
+        Self { event, kind: ObjectTypeId::BaseEventType.into(), time, speech: Speech::default() }
     }
 
     /// The signal that it is about, or else its detector.
@@ -101,6 +99,12 @@ impl Told {
             Some(_) => own(&format!("{SIGNAL}{}", event.source_name)),
             None => own(&format!("{DETECTOR}{}", event.key.binding())),
         }
+    }
+}
+
+impl Spoken for Told {
+    fn spoken(&self, speech: &Speech) -> Self {
+        Self { speech: speech.clone(), ..self.clone() }
     }
 }
 
@@ -118,7 +122,7 @@ impl EventField for Told {
             "SourceName" => UAString::from(event.source_name.as_str()).into(),
             "Time" => self.time.into(),
             "ReceiveTime" => date_time_from_instant(event.receive_time).0.into(),
-            "Message" => text(&event.message).into(),
+            "Message" => self.speech.text(&event.message).into(),
             "Severity" => event.severity.get().into(),
             _ => Variant::Empty,
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId, VariableTypeId};
 use watchfire_aggregates::Aggregate;
 
+use crate::counted::Counted;
 use crate::detector_parts::DetectorPart;
 use crate::device_types::{DeviceType, HEALTH};
 use crate::fields::{self, FIELDS, PLAIN, SHELVING, Shape};
@@ -102,7 +103,7 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             list.leads_to_core(ReferenceTypeId::HasTypeDefinition, type_definition);
         } else if let Some(device) = DeviceType::find(&type_definition) {
             list.leads_to(ReferenceTypeId::HasTypeDefinition, Node::DeviceType(device));
-        } else if matches!(node, Node::AreaPart(..)) {
+        } else if matches!(node, Node::AreaPart(..) | Node::Console(_)) {
             list.leads_to(ReferenceTypeId::HasTypeDefinition, Node::MetricsType);
         } else {
             list.leads_to(ReferenceTypeId::HasTypeDefinition, Node::Type);
@@ -116,6 +117,9 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             if space.detectors_in.as_ref() == Some(path) {
                 list.leads_to(ReferenceTypeId::HasComponent, Node::Detectors);
             }
+            if space.consoles_in.as_ref() == Some(path) {
+                list.leads_to(ReferenceTypeId::HasComponent, Node::Consoles);
+            }
             if space.groups_in.as_ref() == Some(path) && !space.groups.is_empty() {
                 list.leads_to(ReferenceTypeId::HasComponent, Node::Groups);
             }
@@ -124,18 +128,26 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             list.comes_from(ReferenceTypeId::HasComponent, Node::Area(path.clone()));
             of_list(space, path, *part, &mut list);
             if *part == AreaPart::Metrics {
-                figures(path, "", &mut list);
-                list.leads_to_core(ReferenceTypeId::HasComponent, MethodId::AlarmMetricsType_Reset);
+                figures_of(&Counted::Area(path.clone()), &mut list);
             }
         }
-        Node::Figure(path, figure) => {
+        Node::Figure(counted, figure) => {
             let parent = metrics::figure(figure.parent());
-            let above = parent.map_or_else(
-                || Node::AreaPart(path.clone(), AreaPart::Metrics),
-                |parent| Node::Figure(path.clone(), parent),
-            );
+            let above = parent.map_or_else(|| counted.node(), |parent| Node::Figure(counted.clone(), parent));
             list.comes_from(figure_reference(figure), above);
-            figures(path, figure.path, &mut list);
+            figures(counted, figure.path, &mut list);
+        }
+        Node::Consoles => {
+            if let Some(area) = &space.consoles_in {
+                list.comes_from(ReferenceTypeId::HasComponent, Node::Area(area.clone()));
+            }
+            for console in space.consoles.values() {
+                list.leads_to(ReferenceTypeId::Organizes, Node::Console(console.clone()));
+            }
+        }
+        Node::Console(console) => {
+            list.comes_from(ReferenceTypeId::Organizes, Node::Consoles);
+            figures_of(&Counted::Console(console.clone()), &mut list);
         }
         Node::Signal(signal) => {
             list.comes_from(ReferenceTypeId::Organizes, Node::Area(signal.area.clone()));
@@ -282,9 +294,15 @@ fn of_list(space: &Space, path: &Arc<str>, part: AreaPart, list: &mut List) {
     }
 }
 
-fn figures(path: &Arc<str>, parent: &str, list: &mut List) {
+/// What hangs below an object with figures.
+fn figures_of(counted: &Counted, list: &mut List) {
+    figures(counted, "", list);
+    list.leads_to_core(ReferenceTypeId::HasComponent, MethodId::AlarmMetricsType_Reset);
+}
+
+fn figures(counted: &Counted, parent: &str, list: &mut List) {
     for figure in FIGURES.iter().filter(|figure| figure.parent() == parent) {
-        list.leads_to(figure_reference(figure), Node::Figure(path.clone(), figure));
+        list.leads_to(figure_reference(figure), Node::Figure(counted.clone(), figure));
     }
 }
 

@@ -16,6 +16,7 @@ use crate::names::own_text;
 use crate::shared::Shared;
 use crate::space::{Place, Space};
 use crate::teller::CHUNK;
+use crate::tongues::Spoken;
 
 /// How often a paced refresh looks whether the queues are empty.
 const LOOK: Duration = Duration::from_millis(20);
@@ -281,6 +282,7 @@ impl Refresh {
         let types = self.types.read();
         let space = self.shared.space.read();
         let now = self.shared.clock.now();
+        let speech = self.shared.tongues.of_subscription(self.subscription);
         self.with(|subscription| {
             for condition in places.iter().filter_map(|(place, _)| space.condition_at(*place)) {
                 if !condition.state.retain {
@@ -290,7 +292,7 @@ impl Refresh {
                 let left = condition.state.branches.iter().filter(|branch| branch.retain);
                 let branches = left.map(|branch| condition.branch(Arc::new(branch.clone())));
                 for told in std::iter::once(condition.clone()).chain(branches) {
-                    let event = ConditionEvent::told(told, now);
+                    let event = ConditionEvent::told(told, now).spoken(&speech);
                     for item in self.items.iter().filter(|item| seen.at(&item.node)) {
                         subscription.notify_event(&item.id, &event, &*types);
                     }

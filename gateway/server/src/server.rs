@@ -14,9 +14,9 @@ use opcua::sync::{Mutex, RwLock};
 use opcua::types::{BuildInfo, DateTime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use watchfire_config::{Security, ServerConfig};
+use watchfire_config::{Security, ServerConfig, Texts};
 use watchfire_model::Clock;
-use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, Recorded, Surface};
+use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, OperatorConsole, Recorded, Surface};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use crate::audit::{self, Audit};
@@ -35,6 +35,7 @@ use crate::rejected::Rejected;
 use crate::shared::Shared;
 use crate::space::{SignalNode, Space};
 use crate::teller::Teller;
+use crate::tongues::Tongues;
 use crate::users::Users;
 use crate::watch::Watch;
 
@@ -63,6 +64,10 @@ pub struct ServerOptions {
     pub signals: Vec<SignalNode>,
     /// The detectors.
     pub detectors: Vec<DetectorNode>,
+    /// The operator consoles, which `figures` counts for.
+    pub consoles: Vec<OperatorConsole>,
+    /// What is told to people, in their languages.
+    pub texts: Texts,
     /// Their latest values.
     pub latest: Arc<Latest>,
     /// What their values are, as far as it was found out; before the kinds of `signals`.
@@ -117,10 +122,12 @@ impl Server {
             space: RwLock::new(
                 Space::new(&options.default_area, &options.areas, options.signals)
                     .with_detectors(options.detectors)
+                    .with_consoles(options.consoles)
                     .with_first_to_end(options.first_to_end),
             ),
             watch: Watch::default(),
             followers: Followers::default(),
+            tongues: Tongues::new(&options.texts, &options.config),
             refreshing: crate::refresh::InProgress::default(),
             latest: options.latest,
             kinds: options.kinds,

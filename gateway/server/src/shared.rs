@@ -15,6 +15,7 @@ use crate::followers::Followers;
 use crate::nodes::Values;
 use crate::refresh::InProgress;
 use crate::space::Space;
+use crate::tongues::Tongues;
 use crate::users::Users;
 use crate::watch::Watch;
 
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub space: RwLock<Space>,
     pub watch: Watch,
     pub followers: Followers,
+    pub tongues: Tongues,
     pub refreshing: InProgress,
     pub latest: Arc<Latest>,
     pub kinds: Kinds,

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use opcua::types::NodeId;
+use opcua::types::{NodeId, Variant};
 use watchfire_alarms::{AlarmType, ConditionDef, ConditionState, Evidence};
-use watchfire_model::{ConditionKey, Instant, Kind, Level, SignalId};
-use watchfire_pipeline::{ConditionView, EndingCertificate, FirstToEnd, area_parts};
+use watchfire_model::{ConditionKey, Instant, Kind, Level, Sample, SignalId, StatusCode};
+use watchfire_pipeline::{ConditionView, EndingCertificate, FirstToEnd, OperatorConsole, area_parts};
+use watchfire_ua::sample_to_data_value;
 
 use crate::detector_parts::DetectorNode;
-use crate::fields::{EXPECTED, EXPECTED_UNITS, Field};
+use crate::fields::{EXPECTED, EXPECTED_UNITS, Field, NORMAL};
 use crate::names::{AREA, SIGNAL, SOURCE, below, own};
 use crate::tally::Tally;
 
@@ -141,11 +142,12 @@ impl Condition {
     }
 
     /// SetpointNode, TargetValueNode or NormalState: the signal that it is held against; of a deviation without one, the
-    /// variable with what was expected.
+    /// variable with what was expected; of what is off normal, the variable with what was settled to be normal.
     pub(crate) fn against_id(&self) -> NodeId {
         match &self.def.rules.against {
             Some(signal) => own(&format!("{SIGNAL}{signal}")),
             None if self.def.is_of_expectation() => below(self.key(), EXPECTED),
+            None if self.def.has_normal_value() => below(self.key(), NORMAL),
             None => NodeId::null(),
         }
     }
@@ -163,6 +165,14 @@ impl Condition {
     /// What was expected when evidence last told it.
     pub(crate) fn expected(&self) -> Option<f64> {
         self.shown.as_ref()?.expected
+    }
+
+    /// The value that is normal, as a value of this kind.
+    pub(crate) fn normal(&self, kind: Kind) -> Option<Variant> {
+        let value = self.def.rules.normal?;
+        let (time, status) = (self.state.receive_time, StatusCode::GOOD);
+        let sample = Sample { time, server_time: time, value, exact: None, text: None, status };
+        sample_to_data_value(&sample, kind).value
     }
 
     /// The certificate that ends first, of the condition that tells of them.
@@ -214,6 +224,9 @@ pub(crate) struct Space {
     /// The area with the folder of detectors, the gateway's own; `None` where there are no detectors.
     pub detectors_in: Option<Arc<str>>,
     pub detectors: BTreeMap<Arc<str>, Arc<DetectorNode>>,
+    /// The area with the folder of operator consoles, the gateway's own; `None` where there are none.
+    pub consoles_in: Option<Arc<str>>,
+    pub consoles: BTreeMap<Arc<str>, Arc<OperatorConsole>>,
     /// The area with the folder of groups of alarms, the gateway's own; `None` where there are no groups.
     pub groups_in: Option<Arc<str>>,
     /// The conditions of each group of alarms.
@@ -265,6 +278,15 @@ impl Space {
         self
     }
 
+    /// Shows operator consoles in the gateway's own area.
+    pub(crate) fn with_consoles(mut self, consoles: Vec<OperatorConsole>) -> Self {
+        if !consoles.is_empty() {
+            self.consoles_in = Some(self.area(""));
+        }
+        self.consoles = consoles.into_iter().map(|console| (console.name.clone(), Arc::new(console))).collect();
+        self
+    }
+
     /// Shows the certificate that ends first with the condition that tells of certificates.
     pub(crate) fn with_first_to_end(mut self, first_to_end: Arc<FirstToEnd>) -> Self {
         self.first_to_end = first_to_end;
@@ -286,6 +308,16 @@ impl Space {
 
     pub(crate) fn condition_at(&self, place: Place) -> Option<&Arc<Condition>> {
         self.conditions.get(usize::try_from(place).ok()?)
+    }
+
+    /// All conditions, in the order in which they came.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Condition>> {
+        self.conditions.iter()
+    }
+
+    /// The signals, by their full names.
+    pub(crate) fn known_signals(&self) -> Vec<(Arc<str>, SignalId)> {
+        self.signal_ids.iter().map(|(name, id)| (name.clone(), *id)).collect()
     }
 
     /// The places of the conditions that belong in the alarm list, in the order in which they came, and how many events
@@ -448,11 +480,6 @@ impl Space {
         paths
     }
 
-    /// The areas of a condition, from its own upwards.
-    pub(crate) fn areas_of(&self, condition: &Condition) -> Vec<Arc<str>> {
-        self.areas_from(condition.area.clone())
-    }
-
     /// An area and those above it.
     pub(crate) fn areas_from(&self, area: Arc<str>) -> Vec<Arc<str>> {
         let mut areas = vec![area];
@@ -465,7 +492,7 @@ impl Space {
 
     /// The notifiers below Server at which a condition's events are seen, as strings of NodeIds.
     pub(crate) fn notifiers_of(&self, condition: &Condition) -> Vec<String> {
-        let areas = self.areas_of(condition).into_iter().map(|path| format!("{AREA}{path}"));
+        let areas = self.areas_from(condition.area.clone()).into_iter().map(|path| format!("{AREA}{path}"));
         let source = condition.signal.is_none().then(|| format!("{SOURCE}{}", condition.def.source_name));
         areas.chain(source).collect()
     }

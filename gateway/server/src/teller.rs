@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use opcua::nodes::DefaultTypeTree;
+use opcua::nodes::{DefaultTypeTree, TypeTree};
 use opcua::server::SubscriptionCache;
 use opcua::sync::RwLock;
 use opcua::types::{AttributeId, NodeId, ObjectId, ObjectTypeId};
@@ -14,6 +14,8 @@ use crate::names::{AREA, below, own_text};
 use crate::nodes::Node;
 use crate::shared::Shared;
 use crate::space::Condition;
+use crate::tongues::Spoken;
+use crate::watch::Hearers;
 
 /// States that are told in one go; about half a millisecond with one client.
 pub(crate) const CHUNK: usize = 64;
@@ -52,16 +54,25 @@ impl Teller {
                 changed.push(condition);
             }
         }
-        {
-            let mut server = self.subscriptions.event_notifier();
-            for (event, _) in &events {
-                server.notify(ObjectId::Server, event);
-            }
-        }
+        self.tell_server(events.iter().map(|(event, _)| event));
         let below = events.iter().map(|(event, notifiers)| (event, notifiers.as_slice()));
-        self.shared.watch.deliver(below, &self.subscriptions, &*self.types.read());
+        self.shared.watch.deliver(below, &self.hearers(&*self.types.read()));
         tell_values(&self.shared, &self.subscriptions, &self.watched(&changed, left));
         appeared
+    }
+
+    /// Who hears events below Server.
+    pub(crate) fn hearers<'a>(&'a self, types: &'a dyn TypeTree) -> Hearers<'a> {
+        Hearers { subscriptions: &self.subscriptions, types, tongues: &self.shared.tongues }
+    }
+
+    /// Tells whoever subscribes to Server: by the stack, unless somebody listens in another language.
+    pub(crate) fn tell_server<'a, E: Spoken + 'a>(&self, events: impl Iterator<Item = &'a E>) {
+        if self.shared.tongues.differ() {
+            return self.shared.watch.deliver_server(events, &self.hearers(&*self.types.read()));
+        }
+        let mut server = self.subscriptions.event_notifier();
+        events.for_each(|event| server.notify(ObjectId::Server, event));
     }
 
     /// Takes over the newest states without events, then asks for a refresh.
@@ -85,11 +96,8 @@ impl Teller {
         let _in_order = self.shared.telling.lock();
         self.subscriptions.event_notifier().notify(ObjectId::Server, &marker);
         let notifiers = self.shared.watch.notifiers();
-        self.shared.watch.deliver(
-            std::iter::once((&marker, notifiers.as_slice())),
-            &self.subscriptions,
-            &*self.types.read(),
-        );
+        let told = std::iter::once((&marker, notifiers.as_slice()));
+        self.shared.watch.deliver(told, &self.hearers(&*self.types.read()));
     }
 
     /// The nodes of changed conditions, of their areas and of areas that one has left, whose values somebody watches.
@@ -113,11 +121,17 @@ pub(crate) fn tell_values(shared: &Shared, subscriptions: &SubscriptionCache, id
     let space = shared.space.read();
     let mut notifier = subscriptions.data_notifier();
     for id in ids {
-        let node = own_text(id).and_then(|name| Node::find(&space, name));
-        if let Some(value) = node.and_then(|node| node.value(&space, &shared.values()))
-            && let Some(mut items) = notifier.notify_for(id, AttributeId::Value)
-        {
+        let Some(node) = own_text(id).and_then(|name| Node::find(&space, name)) else { continue };
+        let Some(value) = node.value(&space, &shared.values()) else { continue };
+        let Some(mut items) = notifier.notify_for(id, AttributeId::Value) else { continue };
+        if !shared.tongues.differ() {
             items.data_value(value);
+            continue;
+        }
+        let handles: Vec<_> = items.entries().map(|(handle, _)| *handle).collect();
+        for handle in handles {
+            let speech = shared.tongues.of_subscription(handle.subscription_id);
+            items.data_value_to_item(node.spoken(AttributeId::Value, value.clone(), &speech), &handle);
         }
     }
 }

@@ -4,14 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use opcua::nodes::{Event, TypeTree};
+use opcua::nodes::TypeTree;
 use opcua::server::{MonitoredItemHandle, SessionSubscriptions, SubscriptionCache};
 use opcua::sync::Mutex;
 
 use crate::names::BELOW;
+use crate::tongues::{Spoken, Tongues};
 
 /// Sessions that are remembered even if they have no subscription at the moment.
 const IDLE_SESSIONS_MAX: usize = 1024;
+
+/// Event items, and the session that had each last.
+type Items = BTreeMap<(u32, u32), u32>;
 
 /// Monitored items of our nodes, and sessions.
 #[derive(Debug, Default)]
@@ -22,7 +26,9 @@ struct Watched {
     /// Sessions seen so far: a subscription can be moved from one to another.
     sessions: BTreeSet<u32>,
     /// By notifier: event items and the session that had them last.
-    events: HashMap<String, BTreeMap<(u32, u32), u32>>,
+    events: HashMap<String, Items>,
+    /// The same of Server, where people are told in other languages; the stack serves them otherwise.
+    server: Items,
     /// By owner and path: items for the value.
     values: HashMap<String, HashMap<String, HashSet<MonitoredItemHandle>>>,
 }
@@ -58,6 +64,16 @@ impl Watch {
     pub(crate) fn add_events(&self, notifier: &str, item: MonitoredItemHandle, session: u32) {
         let mut watched = self.0.lock();
         watched.events.entry(notifier.to_owned()).or_default().insert(key(item), session);
+    }
+
+    /// Remembers an event item of Server.
+    pub(crate) fn add_server(&self, item: MonitoredItemHandle, session: u32) {
+        self.0.lock().server.insert(key(item), session);
+    }
+
+    /// Forgets it; one that is not known is no error.
+    pub(crate) fn remove_server(&self, item: MonitoredItemHandle) {
+        self.0.lock().server.remove(&key(item));
     }
 
     pub(crate) fn add_value(&self, node: &str, item: MonitoredItemHandle) {
@@ -98,40 +114,65 @@ impl Watch {
         !self.0.lock().events.is_empty()
     }
 
-    /// Queues each event at the event items of its notifiers, in order. Holds each session's lock for its events.
-    pub(crate) fn deliver<'a, E: Event + 'a>(
+    /// Queues each event at the event items of its notifiers, in order, for each in its own language. Holds each session's
+    /// lock for its events.
+    pub(crate) fn deliver<'a, E: Spoken + 'a>(
         &self,
         events: impl Iterator<Item = (&'a E, &'a [String])>,
-        subscriptions: &SubscriptionCache,
-        types: &dyn TypeTree,
+        to: &Hearers<'_>,
     ) {
         let mut watched = self.0.lock();
         let Watched { sessions, events: items, .. } = &mut *watched;
         for (event, notifiers) in events {
             for notifier in notifiers {
-                for (item, session) in items.get_mut(notifier).into_iter().flatten() {
-                    let (subscription, id) = *item;
-                    let holder = session_with(*session, subscription, subscriptions).or_else(|| {
-                        let moved = sessions
-                            .iter()
-                            .rev()
-                            .find(|id| session_with(**id, subscription, subscriptions).is_some())?;
-                        *session = *moved;
-                        session_with(*moved, subscription, subscriptions)
-                    });
-                    if let Some(holder) = holder
-                        && let Some(found) = holder.lock().get_mut(subscription)
-                    {
-                        found.notify_event(&id, event, types);
-                    }
+                if let Some(items) = items.get_mut(notifier) {
+                    to.tell(event, items, sessions);
                 }
             }
         }
     }
 
+    /// The same at the event items of Server, as far as they are remembered.
+    pub(crate) fn deliver_server<'a, E: Spoken + 'a>(&self, events: impl Iterator<Item = &'a E>, to: &Hearers<'_>) {
+        let mut watched = self.0.lock();
+        let Watched { sessions, server, .. } = &mut *watched;
+        events.for_each(|event| to.tell(event, server, sessions));
+    }
+
     /// All notifiers below Server that somebody subscribes to.
     pub(crate) fn notifiers(&self) -> Vec<String> {
         self.0.lock().events.keys().cloned().collect()
+    }
+}
+
+/// Who hears events, and how.
+pub(crate) struct Hearers<'a> {
+    pub subscriptions: &'a SubscriptionCache,
+    pub types: &'a dyn TypeTree,
+    pub tongues: &'a Tongues,
+}
+
+impl Hearers<'_> {
+    fn tell<E: Spoken>(&self, event: &E, items: &mut Items, sessions: &BTreeSet<u32>) {
+        let has = |session: u32, subscription: u32| session_with(session, subscription, self.subscriptions);
+        for (item, session) in items {
+            let (subscription, id) = *item;
+            let holder = has(*session, subscription).or_else(|| {
+                let moved = sessions.iter().rev().find(|id| has(**id, subscription).is_some())?;
+                *session = *moved;
+                has(*moved, subscription)
+            });
+            let speech = self.tongues.of_subscription(subscription);
+            if let Some(holder) = holder
+                && let Some(found) = holder.lock().get_mut(subscription)
+            {
+                if speech.is_plain() {
+                    found.notify_event(&id, event, self.types);
+                } else {
+                    found.notify_event(&id, &event.spoken(&speech), self.types);
+                }
+            }
+        }
     }
 }
 

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use watchfire_config::{Config, PasswordFrom, Security};
-use watchfire_console::{Alarm, Command, Console, Doing, Door};
+use watchfire_console::{Alarm, Command, Console, ConsoleError, Doing, Door};
 use watchfire_model::{Clock, SystemClock, plain};
 
 use crate::cli::{Alarms, AlarmsCommand, Deed};
-use crate::rationalise;
 use crate::run;
+use crate::{rationalise, texts};
 
 /// Where the password is, unless a file is named.
 const PASSWORD: &str = "WATCHFIRE_PASSWORD";
@@ -24,6 +24,7 @@ pub fn alarms(options: &Alarms) -> Result<ExitCode> {
     match &options.command {
         AlarmsCommand::Export { file } => return rationalise::export(&options.config, file),
         AlarmsCommand::Import { file } => return rationalise::import(&options.config, file),
+        AlarmsCommand::Texts { file } => return texts::export(&options.config, file),
         _ => {}
     }
     let config = Config::load(&options.config)?;
@@ -121,19 +122,31 @@ async fn answer(console: &Console, command: &AlarmsCommand) -> Result<ExitCode> 
             print(&found, *json, "no alarm told anything then")?;
         }
         // Done without the gateway.
-        AlarmsCommand::Export { .. } | AlarmsCommand::Import { .. } => {}
-        AlarmsCommand::Metrics { area } => {
-            let areas = match area {
-                Some(area) => vec![area.clone()],
-                None => console.areas().await?,
-            };
-            for area in areas {
+        AlarmsCommand::Export { .. } | AlarmsCommand::Import { .. } | AlarmsCommand::Texts { .. } => {}
+        AlarmsCommand::Metrics { of: Some(name) } => {
+            // An area may be called as a console is: then both are meant.
+            let is_console = console.consoles().await?.contains(name);
+            if is_console {
+                print!("console {name}\n{}", table(&console.figures_of_console(name).await?));
+            }
+            match console.figures(name).await {
+                Ok(figures) => print!("{name}\n{}", table(&figures)),
+                Err(ConsoleError::Unknown(_)) if is_console => {}
+                Err(ConsoleError::Unknown(_)) => {
+                    return Err(ConsoleError::Unknown(format!("console or area `{name}`")).into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        AlarmsCommand::Metrics { of: None } => {
+            for operator in console.consoles().await? {
+                print!("console {operator}\n{}", table(&console.figures_of_console(&operator).await?));
+            }
+            for area in console.areas().await? {
                 print!("{area}\n{}", table(&console.figures(&area).await?));
             }
-            if area.is_none() {
-                for detector in console.detectors().await? {
-                    print!("detector {detector}\n{}", table(&console.trusted(&detector).await?));
-                }
+            for detector in console.detectors().await? {
+                print!("detector {detector}\n{}", table(&console.trusted(&detector).await?));
             }
         }
     }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use watchfire_config::{
-    Config, DetectorConfig, GatewayConfig, Mode as ConfiguredMode, QuotaConfig, SignalConfig, SourceConfig,
+    Config, ConsoleConfig, DetectorConfig, GatewayConfig, Mode as ConfiguredMode, QuotaConfig, SignalConfig,
+    SourceConfig,
 };
 use watchfire_model::{Clock, Kind, SignalId, SignalInfo};
 use watchfire_pipeline::{
-    AlarmFigures, BindingPlan, BindingSpec, Commands, FirstToEnd, Latest, Mode, ModelFile, Quota, SignalsOf, Site,
-    Source, Surface,
+    AlarmFigures, BindingPlan, BindingSpec, Commands, FirstToEnd, Latest, Mode, ModelFile, OperatorConsole, Quota,
+    SignalsOf, Site, Source, Surface,
 };
 use watchfire_sandbox::{ChildCompiler, Compiler, Sandbox, SandboxOptions, Shelf};
 use watchfire_server::{DetectorNode, Server, ServerOptions, SignalNode};
@@ -224,6 +225,16 @@ impl Assembly {
         config.sources.into_iter().map(one).collect()
     }
 
+    /// The operator consoles.
+    pub fn consoles(&self) -> Vec<OperatorConsole> {
+        let console = |console: &ConsoleConfig| OperatorConsole {
+            name: console.name.as_str().into(),
+            title: console.title.as_deref().unwrap_or_default().into(),
+            areas: console.areas.iter().map(|area| area.as_str().into()).collect(),
+        };
+        self.config.consoles.iter().map(console).collect()
+    }
+
     /// The OPC UA server and its surface.
     ///
     /// # Errors
@@ -245,6 +256,8 @@ impl Assembly {
             signals: self.shown(|_| true),
             detectors: detector_nodes(detectors),
             kinds: self.kinds.clone(),
+            consoles: self.consoles(),
+            texts: self.config.texts.clone(),
             latest: shown.latest,
             figures: shown.figures,
             first_to_end: shown.first_to_end,

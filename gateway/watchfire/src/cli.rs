@@ -9,6 +9,7 @@ use watchfire_model::Instant;
 use crate::gaps::Form;
 use crate::plugin::Plugin;
 use crate::reload::Reload;
+use crate::status::StatusOptions;
 
 /// OPC UA gateway that watches process values, runs sandboxed detectors and publishes their alarms.
 #[derive(Debug, Parser)]
@@ -41,6 +42,8 @@ pub enum Command {
     History(History),
     /// See the gateway's alarms and deal with them, as in an HMI, with the rights of the user that logs in.
     Alarms(Alarms),
+    /// Show how the running gateway and its alarms are doing, and what needs a person (exit code 3).
+    Status(StatusOptions),
     /// Copy the data folder as a whole, while the gateway runs or afterwards.
     Backup(Backup),
     /// Make a data folder from a backup; it must be empty.
@@ -315,10 +318,17 @@ pub enum AlarmsCommand {
         /// The file.
         file: PathBuf,
     },
+    /// Write what operators are told into a CSV file, to be translated, with what is translated already; `texts_csv` names
+    /// such a file.
+    Texts {
+        /// The file, which must not be there yet.
+        file: PathBuf,
+    },
     /// Show how many alarms there are, and whether they are few enough (ISA-18.2).
     Metrics {
-        /// Of this area (default: those at the top).
-        area: Option<String>,
+        /// Of this operator console or area (default: all consoles, and the areas at the top).
+        #[arg(value_name = "CONSOLE")]
+        of: Option<String>,
     },
 }
 

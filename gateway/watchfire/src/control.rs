@@ -26,6 +26,8 @@ pub enum Order {
         /// What.
         ask: Ask,
     },
+    /// How the gateway stands.
+    Status,
     /// What a detector has learned.
     Model {
         /// Which.
@@ -43,7 +45,7 @@ pub enum Order {
 impl Order {
     /// Whether it changes nothing.
     pub const fn only_asks(&self) -> bool {
-        matches!(self, Self::Upgrade { ask: Ask::Status, .. } | Self::Model { .. })
+        matches!(self, Self::Status | Self::Upgrade { ask: Ask::Status, .. } | Self::Model { .. })
     }
 }
 

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use watchfire_config::{Config, GatewayConfig, ServerConfig};
-use watchfire_model::Clock;
-use watchfire_pipeline::{BindingPlan, Change, Changes, DetectorFactory, DetectorHealth, Stats};
+use watchfire_config::{Config, ConsoleConfig, GatewayConfig, ServerConfig, Texts};
+use watchfire_model::{Clock, Instant};
+use watchfire_pipeline::{
+    AlarmFigures, BindingPlan, Change, Changes, DetectorFactory, DetectorHealth, FirstToEnd, Latest, Stats,
+};
 use watchfire_server::Editor;
 use watchfire_ua::Kinds;
 
@@ -30,7 +32,9 @@ pub struct Live {
     pub data: Arc<Data>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
-    /// How the detectors stand.
+    /// When it was started.
+    pub since: Instant,
+    /// How the detectors and sources stand.
     pub stats: Arc<Stats>,
     /// The way to detectors and sources.
     pub changes: Changes,
@@ -44,10 +48,20 @@ pub struct Live {
     pub factory: Arc<dyn DetectorFactory>,
     /// What runs out.
     pub ends: Arc<LiveEnds>,
+    /// The certificate that ends first.
+    pub first_to_end: Arc<FirstToEnd>,
+    /// The latest value of each signal.
+    pub latest: Arc<Latest>,
+    /// How the alarms are doing.
+    pub figures: Arc<AlarmFigures>,
     /// `[gateway]` as it runs.
     pub gateway: GatewayConfig,
     /// `[server]` as it runs.
     pub server: ServerConfig,
+    /// The operator consoles as alarms are counted for them.
+    pub consoles: Vec<ConsoleConfig>,
+    /// What is told to people in their languages.
+    pub texts: Texts,
     /// What runs.
     pub prints: Prints,
     /// The detectors as they are configured.
@@ -108,6 +122,7 @@ impl Live {
         let done = match &given.order {
             Order::Reload { dry_run } => self.reload(*dry_run, surveys).await.map(Done::from),
             Order::Upgrade { detector, ask } => self.upgrade(detector, ask, &given.by).await.map(Done::from),
+            Order::Status => self.standing().await.map(Done::from),
             Order::Model { detector } => self.model(detector).await,
             Order::Forget { detector, signal } => {
                 self.forget(detector, signal.as_deref(), &given.by).await.map(Done::from)
@@ -156,7 +171,13 @@ impl Live {
             fresh = Some(begun);
         }
         let shown = GatewayConfig { data: wanted, ..config.gateway.clone() };
-        let restart = prints::need_restart((&self.gateway, &self.server), (&shown, &config.server));
+        let mut restart = prints::need_restart((&self.gateway, &self.server), (&shown, &config.server));
+        if self.consoles != config.consoles {
+            restart.push("[[console]]: other consoles need a restart".to_owned());
+        }
+        if self.texts != config.texts {
+            restart.push("[gateway] texts_csv: other texts need a restart".to_owned());
+        }
         if dry_run {
             let mut plan = self.plan(config, true).await?.plan;
             plan.restart = restart;

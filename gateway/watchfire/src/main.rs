@@ -29,8 +29,10 @@ mod reload;
 mod replay;
 mod run;
 mod shelf;
+mod status;
 mod surveys;
 mod terminal;
+mod texts;
 mod trial;
 mod upgrades;
 mod verify;
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Alarms(options) => alarms::alarms(&options),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),
+        Command::Status(options) => status::status(&options),
         Command::Reload(options) => reload::reload(&options),
         Command::Replay(options) => replay::replay(&options),
         Command::Plugin(options) => plugin::plugin(&options),

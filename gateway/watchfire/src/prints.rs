@@ -204,6 +204,7 @@ pub fn need_restart(old: (&GatewayConfig, &ServerConfig), new: (&GatewayConfig, 
     let roles =
         |roles: Option<Roles>| or_none(roles.map(|roles| roles.iter().map(Role::word).collect::<Vec<_>>().join(", ")));
     compare("[server] anonymous", &roles(a.anonymous), &roles(b.anonymous));
+    compare("[server] locale", &or_none(a.locale.clone()), &or_none(b.locale.clone()));
     if a.access != b.access {
         told.push("[server.access]: another share of rights needs a restart".to_owned());
     }
@@ -211,7 +212,7 @@ pub fn need_restart(old: (&GatewayConfig, &ServerConfig), new: (&GatewayConfig, 
         told.push("[server.lockout]: another lock-out needs a restart".to_owned());
     }
     if a.users != b.users {
-        told.push("[[server.user]]: other users, passwords or roles need a restart".to_owned());
+        told.push("[[server.user]]: other users, passwords, roles or languages need a restart".to_owned());
     }
     told
 }

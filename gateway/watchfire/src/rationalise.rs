@@ -60,6 +60,8 @@ fn row(condition: &ConditionDef) -> String {
         "group" => group.map_or_else(String::new, |group| cell(&group.name)),
         "first_only" => flag(group.is_some_and(|group| group.first_only)),
         "instrument" => instrument(condition.alarm_type).to_owned(),
+        "normal" => rules.normal.map_or_else(String::new, |normal| normal.to_string()),
+        "expected_time_s" => seconds(rules.expected_time),
         "exclusive" if condition.alarm_type.is_non_exclusive() => "false".to_owned(),
         // Of the whole condition, and set there.
         _ => String::new(),

@@ -65,7 +65,8 @@ pub fn check(options: &Check) -> Result<ExitCode> {
         count(config.detectors.len(), "detector")
     );
     let (conditions, refused) = trial::tried(&config)?;
-    let said = [trial::no_alarms(&conditions), trial::idle_maintenance(&config, &conditions)].concat();
+    let idle = trial::idle_maintenance(&config, &conditions);
+    let said = [trial::no_alarms(&conditions), idle, trial::without_console(&config, &conditions)].concat();
     said.iter().chain(&refused).for_each(|line| println!("{line}"));
     let online = if options.online { doctor::online(&config)? } else { ExitCode::SUCCESS };
     Ok(if refused.is_empty() { online } else { ExitCode::FAILURE })
@@ -163,18 +164,23 @@ async fn assembled(
     let (changes, requested) = changes();
     let imports = way_in.begin();
     let latest = Arc::new(Latest::default());
-    let figures = Arc::new(AlarmFigures::new(&assembly.config().gateway.name, clock.now()));
+    let figures = AlarmFigures::new(&assembly.config().gateway.name, clock.now());
+    let figures = Arc::new(figures.with_consoles(assembly.consoles()));
     let first_to_end = Arc::new(FirstToEnd::default());
     let shown = Shown { latest: latest.clone(), figures: figures.clone(), first_to_end: first_to_end.clone() };
     let (server, surface) = assembly.server(&data, shown, given, clock, &detectors)?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let settings = assembly.config().gateway.clone();
     let factory = Assembly::sandbox(&data, Arc::new(plugins.clone()))?;
-    let ends = Arc::new(LiveEnds::new(CertificateEnds::new(assembly.config(), data.pki()), first_to_end));
+    let ends = Arc::new(LiveEnds::new(CertificateEnds::new(assembly.config(), data.pki()), first_to_end.clone()));
     let live = Live {
         file,
         clock: clock.clone(),
+        since: clock.now(),
         stats: stats.clone(),
+        latest: latest.clone(),
+        figures: figures.clone(),
+        first_to_end,
         changes,
         plugins,
         editor: server.editor(),
@@ -183,6 +189,8 @@ async fn assembled(
         ends: ends.clone(),
         gateway: settings.clone(),
         server: assembly.config().server.clone(),
+        consoles: assembly.config().consoles.clone(),
+        texts: assembly.config().texts.clone(),
         prints,
         plans: by_name(configured),
         found: detectors,

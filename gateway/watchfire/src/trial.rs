@@ -8,7 +8,7 @@ use anyhow::Result;
 use watchfire_alarms::ConditionDef;
 use watchfire_config::Config;
 use watchfire_model::{Clock, SystemClock};
-use watchfire_pipeline::Judge;
+use watchfire_pipeline::{Judge, area_parts};
 use watchfire_sandbox::Shelf;
 
 use crate::assemble::Assembly;
@@ -79,6 +79,20 @@ pub fn idle_maintenance(config: &Config, conditions: &[Arc<ConditionDef>]) -> Ve
         .filter(|planned| !conditions.iter().any(|def| def.rules.maintenance.contains(planned)));
     idle.map(|planned| format!("`[[maintenance]]` of `{}` from {} concerns no condition", planned.of, planned.from))
         .collect()
+}
+
+/// The areas of conditions that no operator console looks after, in one sentence; nothing where there are no consoles.
+pub fn without_console(config: &Config, conditions: &[Arc<ConditionDef>]) -> Vec<String> {
+    let consoles = Assembly::unnumbered(config.clone()).consoles();
+    let own = &config.gateway.name;
+    let area = |def: &Arc<ConditionDef>| area_parts(&def.area, own).join("/");
+    let areas: BTreeSet<String> = conditions.iter().filter(|def| def.is_alarm()).map(area).collect();
+    let nobodys = areas.iter().filter(|area| !consoles.iter().any(|console| console.looks_after(area)));
+    let named: Vec<String> = nobodys.map(|area| format!("`{area}`")).collect();
+    if consoles.is_empty() || named.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("no `[[console]]` looks after the alarms of {}", named.join(", "))]
 }
 
 fn told(detector: &str, reason: String) -> String {

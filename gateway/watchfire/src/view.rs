@@ -113,8 +113,8 @@ impl View {
         let sources = self.stats.sources.lock();
         let down: Vec<String> = sources
             .iter()
-            .filter(|(_, (state, _))| *state == SourceState::Down)
-            .map(|(name, (_, reason))| format!("source {name} is down: {}", plain(reason)))
+            .filter(|(_, source)| source.state == SourceState::Down)
+            .map(|(name, source)| format!("source {name} is down: {}", plain(&source.reason)))
             .collect();
         let up = sources.len() - down.len();
         let mut text = format!(

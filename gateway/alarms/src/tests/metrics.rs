@@ -5,7 +5,7 @@ use std::time::Duration;
 use watchfire_model::{CommandKind, ConditionKey, Instant, Level};
 
 use super::bench::{Bench, seconds};
-use crate::{ConditionState, Glance, Metrics, Rules, Window};
+use crate::{ConditionState, Glance, GlanceV1, Metrics, Rules, Window};
 
 /// Noon of some day, so that a day by the calendar has room on both sides.
 const NOON: i64 = 20_000 * 86_400 + 43_200;
@@ -119,11 +119,57 @@ fn what_stands_waits_chatters_and_flees_is_seen() {
     let now = metrics.figures(Instant::from_s(since + 100_001));
     assert_eq!((now.stale(), now.alarm_count(), now.re_alarms_max()), (1, 4, 0));
     assert_eq!(now.longest_active(), Duration::from_secs(100_001));
-    assert_eq!(now.longest_unacknowledged(), Duration::from_secs(100_006), "since the first that nobody saw");
+    assert_eq!(now.longest_unacknowledged(), Duration::from_secs(100_007), "the first that nobody saw still waits");
     bench.pass(10);
     saw(&bench, &mut metrics);
     let now = metrics.figures(Instant::from_s(bench.s));
     assert_eq!((now.re_alarms_max(), now.alarm_count()), (1, 5), "told anew is an alarm");
+}
+
+#[test]
+fn an_occurrence_that_was_left_behind_waits_until_it_is_acknowledged() {
+    let mut bench = Bench::new(false);
+    let mut metrics = Metrics::new(Instant::from_s(0));
+    let mut before = Glance::of(bench.state());
+    let mut saw = |bench: &Bench, metrics: &mut Metrics| {
+        before = before.then_told(bench.state(), Instant::from_s(bench.s));
+        metrics.saw(&bench.key, None, &before);
+    };
+    let longest = |metrics: &Metrics, s: i64| metrics.figures(Instant::from_s(s)).longest_unacknowledged().as_secs();
+    bench.find(Level::High);
+    saw(&bench, &mut metrics);
+    let (first, first_event) = (bench.s, bench.event());
+    bench.find(Level::Normal);
+    bench.pass(99);
+    bench.find(Level::High);
+    saw(&bench, &mut metrics);
+    let (second, second_event) = (bench.s, bench.event());
+    assert_eq!(bench.state().branches.len(), 1);
+    bench.give(CommandKind::Acknowledge, &second_event, None).unwrap();
+    saw(&bench, &mut metrics);
+    assert_eq!(longest(&metrics, first + 500), 500, "the first is only left behind");
+    bench.pass(1_000);
+    bench.give(CommandKind::Acknowledge, &first_event, None).unwrap();
+    saw(&bench, &mut metrics);
+    let lasted = u64::try_from(bench.s - first).unwrap();
+    assert_eq!(longest(&metrics, bench.s + 5_000), lasted, "nothing waits any more");
+    // One after another is two waits, and not one over both.
+    bench.find(Level::Normal);
+    bench.find(Level::High);
+    saw(&bench, &mut metrics);
+    assert!(second < bench.s && longest(&metrics, bench.s + 10) == lasted);
+}
+
+#[test]
+fn what_was_known_before_occurrences_were_told_apart_is_read() {
+    let state = ConditionState::normal(watchfire_model::Severity::clamped(500), Instant::from_s(9));
+    let glance = Glance { waits: vec![(3, Instant::from_s(4))], activations: 3, ..Glance::of(&state) };
+    let bytes = postcard::to_allocvec(&(
+        (glance.now, glance.severity, glance.activations, glance.re_alarms, glance.aside, glance.chattering),
+        (glance.active, Some(Instant::from_s(4)), &glance.marks),
+    ));
+    let old: GlanceV1 = postcard::from_bytes(&bytes.unwrap()).unwrap();
+    assert_eq!(Glance::from(old), glance);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use watchfire_alarms::Window;
 use watchfire_model::{CommandKind, ConditionKey};
 
 use super::rig::{Rig, Site, plan};
-use crate::{AlarmFigures, BindingPlan, Change, Mode, Tried};
+use crate::{AlarmFigures, BindingPlan, Change, Mode, OperatorConsole, Tried};
 
 const HIGH: &str = "plain/high/s/0";
 
@@ -70,20 +70,105 @@ async fn figures_outlive_a_kill_a_seal_and_a_stop() {
     site.check();
 }
 
+fn console(name: &str, areas: &[&str]) -> OperatorConsole {
+    let areas = areas.iter().map(|area| (*area).into()).collect();
+    OperatorConsole { name: name.into(), title: "".into(), areas }
+}
+
+/// What a console and the area have counted, and what was tried there.
+fn at_console(site: &Site, rig: &Rig, name: &str) -> (u32, u32, Tried) {
+    let console = rig.figures.console(name, site.now(), |figures| figures.alarms(Window::Month));
+    (console, counted(site, rig).3, rig.figures.tried_at(name))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_console_counts_from_the_log_what_it_looks_after_from_when_it_is_there() {
+    let mut site = Site::new();
+    let rig = Rig::start(&site).await;
+    alarm(&rig, 2).await;
+    let before = counted(&site, &rig).3;
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.lose_what_is_not_durable();
+
+    site.consoles = vec![console("east", &["area"]), console("west", &["area/press", "hall"])];
+    let rig = Rig::start(&site).await;
+    assert_eq!(at_console(&site, &rig, "east"), (0, before, Tried::default()), "what was before it is not its own");
+    alarm(&rig, 3).await;
+    let (east, area, _) = at_console(&site, &rig, "east");
+    assert!(east >= 3 && east + before == area, "{east} and {before} of {area}");
+    assert_eq!(at_console(&site, &rig, "west").0, 0);
+    rig.figures.tried("area", Tried::CHANGE);
+    rig.stop().await;
+
+    let rig = Rig::start(&site).await;
+    assert_eq!(at_console(&site, &rig, "east"), (east, area, Tried::CHANGE));
+    assert_eq!(at_console(&site, &rig, "west").2, Tried::default());
+    alarm(&rig, 1).await;
+    let then = at_console(&site, &rig, "east");
+    assert!(then.0 > east && then.0 + before == then.1, "{then:?}");
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.lose_what_is_not_durable();
+
+    let rig = Rig::start(&site).await;
+    assert_eq!(at_console(&site, &rig, "east"), then, "from the log beyond what was kept");
+    rig.figures.reset_console("east", site.now()).await;
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.lose_what_is_not_durable();
+
+    let rig = Rig::start(&site).await;
+    assert_eq!(at_console(&site, &rig, "east"), (0, then.1, Tried::default()), "a console's own reset, kept");
+    rig.stop().await;
+
+    // One that is gone for a life is forgotten, and begins anew.
+    site.consoles.remove(0);
+    let rig = Rig::start(&site).await;
+    alarm(&rig, 1).await;
+    rig.stop().await;
+    site.consoles.push(console("east", &["area"]));
+    let rig = Rig::start(&site).await;
+    assert_eq!(at_console(&site, &rig, "east").0, 0);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_that_stands_is_stale_at_the_console_that_looks_after_it_now() {
+    let mut site = Site::new();
+    site.consoles = vec![console("east", &["area"]), console("west", &["hall"])];
+    let rig = Rig::start(&site).await;
+    rig.value(0, 50.0).await;
+    rig.shown_active(HIGH).await;
+    rig.stop().await;
+    let later = || site.now().plus(Duration::from_secs(2 * 86_400));
+    let stale = |rig: &Rig, name: &str| rig.figures.console(name, later(), |figures| figures.stale());
+    let rig = Rig::start(&site).await;
+    let stood = stale(&rig, "east");
+    assert!(stood > 0 && stale(&rig, "west") == 0);
+    rig.stop().await;
+    site.consoles = vec![console("east", &["hall"]), console("west", &["area"])];
+    let later = site.now().plus(Duration::from_secs(2 * 86_400));
+    let rig = Rig::start(&site).await;
+    let stale = |name: &str| rig.figures.console(name, later, |figures| figures.stale());
+    assert_eq!((stale("east"), stale("west")), (0, stood));
+    rig.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_tried_by_those_who_may_not_is_kept_with_the_figures() {
     let site = Site::new();
     let rig = Rig::start(&site).await;
-    let areas = ["area/press".into(), "area".into()];
-    rig.figures.tried(&areas, Tried::SUPPRESSION);
-    rig.figures.tried(&areas[1..], Tried::CHANGE);
+    rig.figures.tried("area/press", Tried::SUPPRESSION);
+    rig.figures.tried("area", Tried::CHANGE);
     rig.stop().await;
 
     let rig = Rig::start(&site).await;
     let tried = |rig: &Rig| ["area/press", "area", "hall"].map(|area| rig.figures.tried_in(area));
     let both = Tried { suppressions: 1, changes: 1 };
     assert_eq!(tried(&rig), [Tried::SUPPRESSION, both, Tried::default()]);
-    rig.figures.tried(&areas, Tried::CHANGE);
+    rig.figures.tried("area/press", Tried::CHANGE);
     // Kept now and then.
     rig.wait_ms(2 * 1_800_000).await;
     rig.kill();
@@ -105,7 +190,7 @@ async fn figures_that_were_answered_to_begin_anew_do_so_after_a_kill() {
     let site = Site::new();
     let rig = Rig::start(&site).await;
     alarm(&rig, 2).await;
-    rig.figures.tried(&["area".into()], Tried::CHANGE);
+    rig.figures.tried("area", Tried::CHANGE);
     assert!(counted(&site, &rig).3 >= 2);
     rig.figures.reset("area", site.now()).await;
     rig.kill();
@@ -142,11 +227,11 @@ async fn figures_that_begin_anew_while_a_start_takes_them_up_do_so() {
 
     let figures = Arc::new(AlarmFigures::new("own", site.now()));
     // By then somebody may have tried what they may not.
-    figures.tried(&["area".into()], Tried::CHANGE);
+    figures.tried("area", Tried::CHANGE);
     let (early, now) = (figures.clone(), site.now());
     let reset = tokio::spawn(async move { early.reset("area", now).await });
     tokio::task::yield_now().await;
-    figures.tried(&["hall".into()], Tried::CHANGE);
+    figures.tried("hall", Tried::CHANGE);
     figures.recover(&site.log()).unwrap();
     assert_eq!(["area", "hall"].map(|area| figures.tried_in(area)), [Tried::default(), Tried::CHANGE]);
     assert_eq!(figures.area("area", now, |figures| figures.alarms(Window::Month)), 0);
@@ -160,7 +245,7 @@ async fn figures_that_begin_anew_while_a_start_takes_them_up_do_so() {
 async fn what_a_full_disk_kept_from_being_kept_is_kept_at_the_end() {
     let site = Site::new();
     let rig = Rig::start(&site).await;
-    rig.figures.tried(&["area".into()], Tried::CHANGE);
+    rig.figures.tried("area", Tried::CHANGE);
     site.history.leave_room(false);
     rig.wait_ms(1_800_000).await;
     site.history.leave_room(true);

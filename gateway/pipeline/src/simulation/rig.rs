@@ -19,8 +19,8 @@ use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
 use super::plain::PlainFactory;
 use crate::{
     AlarmFigures, Arrival, BindingPlan, BindingSpec, Change, Changes, Commands, ConditionView, Gateway, GatewayError,
-    Inlet, Latest, Log, Mode, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes, commands, replay,
-    seal_all,
+    Inlet, Latest, Log, Mode, OperatorConsole, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes,
+    commands, replay, seal_all,
 };
 
 /// What outlives a gateway: its stores and the world's clock.
@@ -31,6 +31,8 @@ pub struct Site {
     pub ends: Arc<Ending>,
     /// The signal that tells the mode of operation.
     pub mode_signal: Option<SignalId>,
+    /// The operator consoles of the next life.
+    pub consoles: Vec<OperatorConsole>,
     clock: Arc<ManualClock>,
 }
 
@@ -49,7 +51,7 @@ impl Site {
         let clock = Arc::new(ManualClock::at(Instant::from_s(1_800_000_000)));
         let journal = MemoryJournal::default();
         let (history, disk) = (MemoryHistory::beside(&journal), journal.disk());
-        Self { history, disk, journal, ends: Arc::default(), mode_signal: None, clock }
+        Self { history, disk, journal, ends: Arc::default(), mode_signal: None, consoles: Vec::new(), clock }
     }
 
     /// The machine's clock.
@@ -219,7 +221,8 @@ impl Rig {
     pub async fn start_with(site: &Site, bindings: Vec<BindingPlan>) -> Self {
         let log = site.log();
         let stats = Arc::new(Stats::default());
-        let figures = Arc::new(AlarmFigures::new("own", site.clock.now()));
+        let figures = AlarmFigures::new("own", site.clock.now()).with_consoles(site.consoles.clone());
+        let figures = Arc::new(figures);
         let (script, receiver) = mpsc::unbounded_channel();
         let screen = Arc::new(Screen(Mutex::default(), site.journal.clone(), Mutex::default()));
         let (way, requests) = commands();

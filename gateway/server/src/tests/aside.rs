@@ -280,6 +280,8 @@ async fn p9_5_8_2_an_instance_has_what_its_rules_ask_for_and_no_more() {
         consequence: "it seizes".into(),
         respond_within: s(600),
         against: None,
+        normal: None,
+        expected_time: None,
         sub_classes: Vec::new(),
         limits: watchfire_model::Limits::default(),
         maintenance: Vec::new(),

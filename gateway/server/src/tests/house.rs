@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use watchfire_alarms::{
     AlarmType, ConditionClass, ConditionDef, ConditionState, Engine, Evidence, Finding, Transition,
 };
-use watchfire_config::{AccessConfig, LockoutConfig, Role, Roles, Security, ServerConfig, UserConfig};
+use watchfire_config::{AccessConfig, LockoutConfig, Role, Roles, Security, ServerConfig, Texts, UserConfig};
 use watchfire_model::{
     Clock, ConditionKey, Instant, Kind, Level, Lsn, ManualClock, Quality, Rows, Scope, Severity, SignalId, StatusCode,
     SystemClock,
 };
-use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, Surface, commands};
+use watchfire_pipeline::{AlarmFigures, Commands, FirstToEnd, Latest, OperatorConsole, Surface, commands};
 use watchfire_ua::{Application, Kinds, Pki};
 
 use super::history::EverySecond;
@@ -46,12 +46,19 @@ pub(super) fn open() -> ServerConfig {
         users: Vec::new(),
         access: AccessConfig::default(),
         lockout: LockoutConfig::default(),
+        locale: None,
     }
 }
 
 /// Someone with the password `oil`.
 pub(super) fn user(name: &str, roles: &[Role]) -> UserConfig {
-    UserConfig { name: name.into(), password_hash: Some(oil_hash()), certificate: None, roles: Roles::of(roles) }
+    UserConfig {
+        name: name.into(),
+        password_hash: Some(oil_hash()),
+        certificate: None,
+        roles: Roles::of(roles),
+        locale: None,
+    }
 }
 
 /// Anonymous may look; `ann` looks, `bob` operates, `sue` supervises, `max` sees to security and nothing else.
@@ -149,6 +156,8 @@ fn options(
             signal(1, "press/oil", "Hall/Press", Kind::Real),
             signal(2, "press/door", "Hall/Press", Kind::Boolean),
         ],
+        consoles: consoles(),
+        texts: texts(),
         latest,
         first_to_end: Arc::default(),
         kinds: Kinds::default(),
@@ -160,11 +169,32 @@ fn options(
 }
 
 fn no_figures() -> Arc<AlarmFigures> {
-    Arc::new(AlarmFigures::new("Gateway", NOON))
+    Arc::new(AlarmFigures::new("Gateway", NOON).with_consoles(consoles()))
+}
+
+/// Some of what is told, in German.
+fn texts() -> Texts {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("texts.csv");
+    let table = "text;de\nActive;Aktiv\nAcknowledged;Quittiert\nUnacknowledged;Nicht quittiert\nUnshelved;Nicht zurückgestellt\n\
+                 too high;zu hoch\n{1} = {2}, expected at most {3};{1} = {2}, erwartet höchstens {3}\n\
+                 stop the press;die Presse anhalten\n";
+    fs::write(&file, table).unwrap();
+    Texts::load(&file).unwrap()
+}
+
+/// One operator sees to the press, another to what nothing is in.
+fn consoles() -> Vec<OperatorConsole> {
+    let console = |name: &str, title: &str, area: &str| OperatorConsole {
+        name: name.into(),
+        title: title.into(),
+        areas: vec![area.into()],
+    };
+    vec![console("east", "Control room east", "Hall/Press"), console("west", "", "Hall/Empty")]
 }
 
 fn count(figures: &AlarmFigures, transitions: &[Transition]) {
-    transitions.iter().for_each(|transition| figures.told(&transition.def, &transition.state));
+    transitions.iter().for_each(|told| figures.told(&told.def, &told.state, told.told().receive_time));
 }
 
 impl House {
@@ -332,7 +362,7 @@ pub(super) fn key(text: &str) -> ConditionKey {
 }
 
 /// A limit alarm of the oil pressure.
-pub(super) fn oil_high() -> ConditionDef {
+pub(crate) fn oil_high() -> ConditionDef {
     ConditionDef {
         key: key("hot/high/press/oil"),
         area: "Hall/Press".into(),

@@ -1,12 +1,14 @@
 //! Limit alarms: one state for all limits, or one for each, and the limits themselves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use opcua::types::{
-    ContentFilter, ContentFilterBuilder, MethodId, NodeId, ObjectTypeId, Operand, ReferenceTypeId, StatusCode, Variant,
+    AttributeId, ContentFilter, ContentFilterBuilder, DataTypeId, MethodId, NodeId, ObjectTypeId, Operand,
+    ReferenceTypeId, StatusCode, Variant,
 };
 use watchfire_alarms::{AlarmType, ConditionDef, Evidence, Rules};
-use watchfire_model::{Kind, Level, Limits};
+use watchfire_model::{Kind, Level, Limits, SignalId};
 
 use super::client::{Hmi, clause, server};
 use super::house::{House, NOON, key, odd, oil_evidence, oil_high, signal};
@@ -195,6 +197,45 @@ async fn a_deviation_a_discrepancy_and_what_is_off_normal_name_the_signal_that_t
             assert_eq!(hmi.value(&format!("{name}#{field}")).await, expected.into(), "{field}");
         }
     }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p9_5_8_24_the_normal_value_and_the_expected_time_are_those_that_were_settled() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let settled = Rules { normal: Some(0.0), expected_time: Some(Duration::from_secs(30)), ..Rules::default() };
+    for (name, alarm_type, rules) in [
+        ("door/open/press/door", AlarmType::OffNormal, settled.clone()),
+        ("door/trip/press/door", AlarmType::Trip, Rules::default()),
+        ("valve/late/press/door", AlarmType::Discrepancy, settled),
+        ("valve/later/press/door", AlarmType::Discrepancy, Rules::default()),
+    ] {
+        let (signal, source_name) = (Some(SignalId(2)), "press/door".into());
+        let rules = Arc::new(rules);
+        house.define(ConditionDef { key: key(name), alarm_type, rules, signal, source_name, ..oil_high() });
+    }
+    let mut events = hmi.subscribe(server(), &["NormalState", "ExpectedTime"], ContentFilter::default()).await;
+    house.find(&key("door/open/press/door"), Level::Active, "open", Vec::new());
+    let normal = own("door/open/press/door#Values/Normal");
+    assert_eq!(*events.next().await.get("NormalState"), normal.clone().into());
+    assert_eq!(hmi.value("door/open/press/door#NormalState").await, normal.clone().into());
+    let value = hmi.attribute(normal.clone(), AttributeId::Value).await.value;
+    assert_eq!(value, Some(false.into()), "as the door's own values are");
+    assert_eq!(
+        hmi.attribute(normal, AttributeId::DataType).await.value,
+        Some(NodeId::from(DataTypeId::Boolean).into())
+    );
+    assert_eq!(hmi.value("door/trip/press/door#NormalState").await, NodeId::null().into());
+    assert!(hmi.read(own("door/trip/press/door#Values/Normal")).await.status().is_bad());
+    house.find(&key("valve/late/press/door"), Level::Active, "late", Vec::new());
+    assert_eq!(*events.next().await.get("ExpectedTime"), 30_000.0.into());
+    assert_eq!(hmi.value("valve/late/press/door#ExpectedTime").await, 30_000.0.into());
+    assert_eq!(
+        hmi.read(own("valve/later/press/door#ExpectedTime")).await.status(),
+        StatusCode::BadWaitingForInitialData
+    );
     hmi.close().await;
     house.close().await;
 }

@@ -89,6 +89,46 @@ async fn p9_8_3_figures_are_found_by_browsing() {
 }
 
 #[tokio::test]
+async fn p9_8_2_an_operator_console_has_the_figures_of_the_areas_that_it_looks_after() {
+    let house = House::open().await;
+    house.define(oil_high());
+    let hmi = Hmi::connect(&house.url).await;
+    house.raise(&key("hot/high/press/oil"));
+    while hmi.value("console:east#AlarmsInDay").await != 1_u32.into() {
+        tokio::task::yield_now().await;
+    }
+    for (node, value) in [
+        ("console:east#AlarmCount", Variant::from(1_u32)),
+        ("console:east#CurrentAlarmRate", 1.0.into()),
+        ("console:east#CurrentAlarmRate/Rate", 600_u16.into()),
+        ("console:east#UnauthorizedSuppressions", 0_u32.into()),
+        ("console:west#AlarmCount", 0_u32.into()),
+    ] {
+        assert_eq!(hmi.value(node).await, value, "{node}");
+    }
+    // Whoever browses comes to it from the top.
+    let found = hmi.follow(own("area:Gateway"), &["Consoles", "east", ".CurrentAlarmRate", ".Rate"], false).await;
+    assert_eq!(found, vec![own("console:east#CurrentAlarmRate/Rate")]);
+    let all = hmi.browse(own("consoles"), ReferenceTypeId::Organizes, BrowseDirection::Forward, 0).await;
+    let names: Vec<_> = all.iter().map(|found| found.display_name.text.to_string()).collect();
+    assert_eq!(names, ["Control room east", "west"]);
+    let definition = ReferenceTypeId::HasTypeDefinition;
+    let found = hmi.browse(own("console:east"), definition, BrowseDirection::Forward, 0).await;
+    assert_eq!(found.first().unwrap().node_id.node_id, own("AreaAlarmMetricsType"));
+    let (reset, oil) = (MethodId::AlarmMetricsType_Reset, "hot/high/press/oil");
+    assert_eq!(hmi.call(own("consoles"), reset, Vec::new()).await, StatusCode::BadMethodInvalid);
+    assert_eq!(hmi.call(own("console:none"), reset, Vec::new()).await, StatusCode::BadNodeIdUnknown);
+    assert_eq!(hmi.call(own("console:east"), reset, Vec::new()).await, StatusCode::Good);
+    assert_eq!(hmi.value("console:east#AlarmCount").await, 0_u32.into());
+    assert_eq!(hmi.value("area:Hall/Press#Metrics/AlarmCount").await, 1_u32.into(), "areas go on");
+    assert!(hmi.write(own(&format!("{oil}#HighLimit")), 99.0).await.is_bad());
+    assert_eq!(hmi.value("console:east#UnauthorizedChanges").await, 1_u32.into());
+    assert_eq!(hmi.value("console:west#UnauthorizedChanges").await, 0_u32.into());
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
 async fn what_is_tried_by_those_who_may_not_is_counted_for_the_area_and_those_above() {
     let house = House::with(guarded()).await;
     house.define(oil_high());

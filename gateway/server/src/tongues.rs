@@ -1,0 +1,97 @@
+//! Who is told in which language: each user in the one that the configuration gives him, everybody else in the server's.
+//! What an event or a value says in it is known in `speech`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use opcua::nodes::Event;
+use opcua::server::SubscriptionCache;
+use opcua::server::authenticator::UserToken;
+use opcua::sync::Mutex;
+use opcua::types::UAString;
+use watchfire_config::{ServerConfig, Texts};
+
+use crate::names::LOCALE;
+use crate::speech::Speech;
+use crate::users::name_of;
+use crate::watch::session_with;
+
+/// Subscriptions that are remembered before it is looked which of them are gone.
+const SUBSCRIPTIONS_MAX: usize = 1024;
+
+/// The languages, and who is told in each.
+#[derive(Debug, Default)]
+pub(crate) struct Tongues {
+    /// What LocaleIdArray says.
+    locales: Vec<String>,
+    others: Speech,
+    users: HashMap<String, Speech>,
+    /// Of subscriptions of those who are not told in the gateway's own words: their session, and how they are told.
+    subscriptions: Mutex<BTreeMap<u32, (u32, Speech)>>,
+}
+
+/// An event that can be told in another language.
+pub(crate) trait Spoken: Event + Sized {
+    /// The same in a language.
+    fn spoken(&self, speech: &Speech) -> Self;
+}
+
+impl Tongues {
+    pub(crate) fn new(texts: &Texts, config: &ServerConfig) -> Self {
+        let languages = texts.languages();
+        let known: HashMap<&str, Speech> =
+            languages.iter().map(|language| (language.locale.as_str(), Speech::new(language))).collect();
+        let speech = |locale: &str| {
+            texts.find(locale).and_then(|language| known.get(language.locale.as_str())).cloned().unwrap_or_default()
+        };
+        let own = config.users.iter().filter_map(|user| Some((user.name.clone(), speech(user.locale.as_deref()?))));
+        Self {
+            locales: languages.iter().map(|language| language.locale.clone()).collect(),
+            others: config.locale.as_deref().map(speech).unwrap_or_default(),
+            users: own.collect(),
+            subscriptions: Mutex::default(),
+        }
+    }
+
+    /// LocaleIdArray (OPC 10000-5 §6.3.2): the gateway's own first.
+    pub(crate) fn locale_ids(&self) -> Vec<UAString> {
+        let own = (!self.locales.iter().any(|locale| locale == LOCALE)).then_some(LOCALE);
+        own.into_iter().chain(self.locales.iter().map(String::as_str)).map(UAString::from).collect()
+    }
+
+    /// How somebody is told.
+    pub(crate) fn of(&self, token: &UserToken) -> &Speech {
+        self.users.get(name_of(token)).unwrap_or(&self.others)
+    }
+
+    /// A session is this user's from now on.
+    pub(crate) fn activated(&self, session: u32, token: &UserToken) {
+        let speech = self.of(token);
+        for (_, told) in self.subscriptions.lock().values_mut().filter(|(holder, _)| *holder == session) {
+            *told = speech.clone();
+        }
+    }
+
+    /// A session has something in a subscription.
+    pub(crate) fn subscribed(&self, subscription: u32, session: u32, token: &UserToken, all: &SubscriptionCache) {
+        let speech = self.of(token);
+        let mut subscriptions = self.subscriptions.lock();
+        if speech.is_plain() {
+            subscriptions.remove(&subscription);
+            return;
+        }
+        if subscriptions.len() >= SUBSCRIPTIONS_MAX && !subscriptions.contains_key(&subscription) {
+            subscriptions.retain(|id, (session, _)| session_with(*session, *id, all).is_some());
+        }
+        subscriptions.insert(subscription, (session, speech.clone()));
+    }
+
+    /// How those are told who have a subscription.
+    pub(crate) fn of_subscription(&self, subscription: u32) -> Speech {
+        self.subscriptions.lock().get(&subscription).map(|(_, speech)| speech.clone()).unwrap_or_default()
+    }
+
+    /// Whether anybody who listens is told in another language than the gateway's own words.
+    pub(crate) fn differ(&self) -> bool {
+        !self.subscriptions.lock().is_empty()
+    }
+}
