@@ -159,7 +159,7 @@ fn by_time(values: &[f64], after: f64) -> f64 {
 type AggregateOf = (u32, &'static str, fn(&[f64], f64) -> f64);
 
 /// OPC 10000-13 §5.4.3, computed here by its words.
-const AGGREGATES: [AggregateOf; 17] = [
+const AGGREGATES: [AggregateOf; 25] = [
     (2341, "Interpolative", |values, _| values[0]),
     (AVERAGE, "Average", |values, _| mean(values)),
     (2343, "TimeAverage", by_time),
@@ -177,6 +177,15 @@ const AGGREGATES: [AggregateOf; 17] = [
     (11427, "StandardDeviationPopulation", |values, _| (squares(values) / 3.0).sqrt()),
     (11428, "VarianceSample", |values, _| squares(values) / 2.0),
     (11429, "VariancePopulation", |values, _| squares(values) / 3.0),
+    // With simple bounds: there is a value where each interval ends.
+    (11285, "TimeAverage2", by_time),
+    (11304, "Total2", |values, after| by_time(values, after) * 540.0),
+    (11286, "Minimum2", |values, after| least(values).min(after)),
+    (11287, "Maximum2", |values, after| greatest(values).max(after)),
+    (11288, "Range2", |values, after| greatest(values).max(after) - least(values).min(after)),
+    (11505, "StartBound", |values, _| values[0]),
+    (11506, "EndBound", |_, after| after),
+    (11507, "DeltaBounds", |values, after| after - values[0]),
 ];
 
 #[test]

@@ -16,7 +16,8 @@ RATE_HZ = 1.0
 NEVER = 1e9
 SETTLE_S = 10.0
 FLOOR_SIGNALS = 50_000
-FLOOR_MB = 200.0
+# 200 MB.
+FLOOR_MIB = 200e6 / (1 << 20)
 FLOOR_CORES = 0.15
 # By the number of signals: from the start of the program until each is subscribed, seconds.
 FLOORS_SUBSCRIBED_S = {10_000: 2.0, 100_000: 20.0}
@@ -106,7 +107,7 @@ def missed(signals: int, held: Held) -> list[str]:
     """What the floors say of a size."""
     told = []
     if signals == FLOOR_SIGNALS:
-        told.append(verdict(f"{held.last_mb:.0f} MiB of {FLOOR_MB:.0f}", held.last_mb <= FLOOR_MB, signals))
+        told.append(verdict(f"{held.last_mb:.0f} MiB of {FLOOR_MIB:.0f}", held.last_mb <= FLOOR_MIB, signals))
         told.append(verdict(f"{held.cores:.3f} core of {FLOOR_CORES:g}", held.cores <= FLOOR_CORES, signals))
     floor_s = FLOORS_SUBSCRIBED_S.get(signals)
     if floor_s is not None:

@@ -209,6 +209,31 @@ fn what_is_no_number_spoils_no_sum_but_is_counted() {
 }
 
 #[test]
+fn spreads_and_totals_are_those_that_a_pencil_gives() {
+    // Mean 4, squares of what is away from it 4 + 0 + 0 + 0 + 4; trapezoids of 6, 8, 8, 10 and 14.
+    let points = good(&[(0, 2.0), (2, 4.0), (4, 4.0), (6, 4.0), (8, 6.0), (10, 8.0), (12, 8.0)]);
+    let one_bad: Vec<Point> =
+        points.iter().cloned().chain([point(11, 1e9, BAD)]).filter(|point| point.time != at(12)).collect();
+    for points in [&points, &one_bad] {
+        for (aggregate, expected) in [
+            (Aggregate::VariancePopulation, 1.6),
+            (Aggregate::StandardDeviationPopulation, 1.6_f64.sqrt()),
+            (Aggregate::VarianceSample, 2.0),
+            (Aggregate::StandardDeviationSample, 2.0_f64.sqrt()),
+            (Aggregate::Range, 4.0),
+            (Aggregate::Range2, 6.0),
+            (Aggregate::Total, 46.0),
+            (Aggregate::Total2, 46.0),
+            (Aggregate::TimeAverage, 4.6),
+        ] {
+            let found = values(&run(points, aggregate, Rules::default(), (0, 10, 10)));
+            let [Some(found)] = found[..] else { panic!("{aggregate:?}: {found:?}") };
+            assert!((found - expected).abs() < 1e-12, "{aggregate:?}: {found} is not {expected}");
+        }
+    }
+}
+
+#[test]
 fn points_come_in_order_and_an_odd_configuration_is_refused() {
     let intervals = Intervals::new(at(0), at(10), Duration::ZERO).unwrap();
     let mut processor = Processor::new(Aggregate::Average, Rules::default(), intervals, 0..1).unwrap();

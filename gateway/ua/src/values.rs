@@ -112,19 +112,20 @@ fn cell_of(value: Variant) -> Cell {
             let count = v.values.len();
             Cell::text(value_json(Variant::Array(v)).unwrap_or_else(|| format!("array of {count}")))
         }
-        Variant::XmlElement(_) => Cell::text("XML element".to_owned()),
+        Variant::XmlElement(v) => bounded(v.to_string()),
         Variant::ExtensionObject(_) => Cell::text("structure".to_owned()),
-        Variant::DataValue(_) => Cell::text("data value".to_owned()),
+        Variant::DataValue(v) => v.value.map_or_else(Cell::nothing, cell_of),
         Variant::DiagnosticInfo(_) => Cell::text("diagnostic information".to_owned()),
     }
 }
 
 fn string(text: UAString) -> Cell {
-    match text.value() {
-        None => Cell::nothing(),
-        Some(text) if text.len() > TEXT_BYTES_MAX => Cell::text(format!("text of {} bytes", text.len())),
-        Some(text) => Cell::text(text.clone()),
-    }
+    text.value().as_ref().map_or_else(Cell::nothing, |text| bounded(text.clone()))
+}
+
+/// A text, or what is said of one that is too long to be kept.
+fn bounded(text: String) -> Cell {
+    if text.len() > TEXT_BYTES_MAX { Cell::text(format!("text of {} bytes", text.len())) } else { Cell::text(text) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the exact column keeps what the double loses")]
@@ -190,7 +191,7 @@ fn variant_of(sample: &Sample, kind: Kind) -> Option<Variant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opcua::types::{Array, DateTime, LocalizedText, VariantScalarTypeId};
+    use opcua::types::{Array, DateTime, LocalizedText, VariantScalarTypeId, XmlElement};
     use watchfire_model::StatusCode;
 
     const RECEIVED: Instant = Instant::from_s(1_700_000_000);
@@ -247,6 +248,8 @@ mod tests {
                 Variant::UInt64(u64::from(UaStatusCode::BadTimeout.bits())),
             ),
             (Variant::Variant(Box::new(Variant::Int32(3))), Variant::Int64(3)),
+            (Variant::DataValue(Box::new(data_value(Variant::Int32(4)))), Variant::Int64(4)),
+            (Variant::XmlElement(XmlElement::from("<a>5</a>")), Variant::from("<a>5</a>")),
         ] {
             let kind = kind_of_value(&value).unwrap();
             let (rows, sample) = row_of(data_value(value.clone()));
