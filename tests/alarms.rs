@@ -455,7 +455,7 @@ fn operators_at_the_same_time_are_told_each_in_their_own_language() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
     let site = Site::new();
     let texts = "text;de\n{1} is above the high limit of {2};{1} liegt über der oberen Grenze {2}\n\
-                 Unacknowledged;Nicht quittiert\nopen the drain;den Ablass öffnen\n";
+                 Unacknowledged;Nicht quittiert\nUnshelved;Frei\nopen the drain;den Ablass öffnen\n";
     std::fs::write(site.folder().join("texts.csv"), texts).unwrap();
     let hash = hash("correct horse");
     let user = |name: &str, locale: &str| {
@@ -492,5 +492,11 @@ fn operators_at_the_same_time_are_told_each_in_their_own_language() {
         let read = hmi.read(&[&format!("{LEVEL}#AckedState"), &format!("{LEVEL}#Response")]);
         assert!(read[0].to_string().contains(acked) && read[1].to_string().contains(response), "{name}: {read:?}");
     }
+    // What scripts go by at the terminal is the same in every language.
+    let password = tank.site.folder().join("password");
+    std::fs::write(&password, "correct horse\n").unwrap();
+    let login = ["list", "--user", "ann", "--password-file", password.to_str().unwrap()];
+    let listed = String::from_utf8(tank.site.run("alarms", &login).stdout).unwrap();
+    assert!(listed.contains(&format!("active, unacknowledged  {LEVEL}  90 liegt über")), "{listed}");
     gateway.stop();
 }

@@ -170,6 +170,17 @@ fn on_one_screen_stands_how_the_gateway_is_and_what_needs_a_person() {
     let (_, figures) = alarms(&site, None, &["metrics"]);
     assert!(figures.starts_with("console east\n") && figures.contains("\nplant\n"), "{figures}");
 
+    // Whom alarms are counted for, and in which words they are told, changes with the next start.
+    std::fs::write(site.folder().join("texts.csv"), "text;de\nActive;Aktiv\n").unwrap();
+    let config = std::fs::read_to_string(site.config()).unwrap();
+    let changed = config.replace("[\"plant\"]", "[\"plant\", \"test gateway\"]");
+    std::fs::write(site.config(), changed.replace("[gateway]\n", "[gateway]\ntexts_csv = \"texts.csv\"\n")).unwrap();
+    let (_, would) = said(&site.run("reload", &["--dry-run"]));
+    for line in ["[[console]]: other consoles need a restart", "[gateway] texts_csv: other texts need a restart"] {
+        assert!(would.contains(line), "{would}");
+    }
+    std::fs::write(site.config(), config).unwrap();
+
     drop(plant);
     crate::harness::wait_for("the source to be lost", || {
         let (code, told) = status(&site, &[]);

@@ -2,7 +2,7 @@
 
 use opcua::types::{
     AttributeId, ContentFilter, ContentFilterElement, EventFilter, ExtensionObject, FilterOperator, LiteralOperand,
-    NodeId, ObjectTypeId, QualifiedName, SimpleAttributeOperand, StatusCode, Variant,
+    NodeId, ObjectId, ObjectTypeId, QualifiedName, SimpleAttributeOperand, StatusCode, Variant,
 };
 use serde::Serialize;
 use watchfire_model::Instant;
@@ -24,7 +24,7 @@ const FIELDS: [&str; 18] = [
     "Comment",
     "ClientUserId",
     "Quality",
-    "ShelvingState/CurrentState",
+    "ShelvingState/CurrentState/Id",
     "SuppressedState/Id",
     "OutOfServiceState/Id",
     "SilenceState/Id",
@@ -106,6 +106,18 @@ impl Told {
         *self.get(name) == Variant::Boolean(true)
     }
 
+    /// How it is shelved, if it is: by its state, whose name is told in the user's language.
+    fn shelved(&self) -> Option<&'static str> {
+        let Variant::NodeId(state) = self.get("ShelvingState/CurrentState/Id") else { return None };
+        if **state == ObjectId::ShelvedStateMachineType_TimedShelved {
+            Some("timed shelved")
+        } else if **state == ObjectId::ShelvedStateMachineType_OneShotShelved {
+            Some("one shot shelved")
+        } else {
+            None
+        }
+    }
+
     /// Its type.
     pub(crate) fn kind(&self) -> Option<&NodeId> {
         if let Variant::NodeId(kind) = self.get("EventType") { Some(&**kind) } else { None }
@@ -122,9 +134,8 @@ impl Told {
             Variant::ByteString(bytes) => hexadecimal(bytes.as_ref()),
             _ => String::new(),
         };
-        let shelving = self.text("ShelvingState/CurrentState").to_lowercase();
         let aside = [
-            (!shelving.is_empty() && shelving != "unshelved").then_some(shelving),
+            self.shelved().map(str::to_owned),
             self.is("SuppressedState/Id").then(|| "suppressed".to_owned()),
             self.is("OutOfServiceState/Id").then(|| "out of service".to_owned()),
             self.is("SilenceState/Id").then(|| "silenced".to_owned()),

@@ -157,10 +157,9 @@ impl NodeManager for Core {
         for item in items.iter().filter(|item| item.status_code().is_good()) {
             let wanted = item.item_to_monitor();
             if wanted.attribute_id == AttributeId::EventNotifier && wanted.node_id == ObjectId::Server {
-                let (session, subscription) = (context.session_id, item.handle().subscription_id);
-                self.shared.audit.add_item(item.handle(), session);
-                self.shared.watch.add_server(item.handle(), session);
-                self.shared.tongues.subscribed(subscription, session, &context.token, &context.subscriptions);
+                self.shared.audit.add_item(item.handle(), context.session_id);
+                self.shared.watch.add_server(item.handle(), context.session_id);
+                self.shared.tongues.subscribed(item.handle().subscription_id, context);
             }
         }
         Ok(())
@@ -193,7 +192,7 @@ impl NodeManager for Core {
             let status = if *node.node_id() != ObjectId::Server {
                 StatusCode::BadHistoryOperationUnsupported
             } else if self.shared.users.may(&context.token, Operation::ReadHistory) {
-                let speech = self.shared.tongues.of(&context.token).clone();
+                let speech = self.shared.tongues.of(context).clone();
                 let at = past::At { notifier: None, speech };
                 past::events(&self.shared, context.type_tree.clone(), at, &Asker::of(context), details, node).await
             } else {

@@ -74,7 +74,7 @@ impl Manager {
             Ok(value) => value,
             Err(status) => return bad(status),
         };
-        value = node.spoken(wanted.attribute_id, value, self.shared.tongues.of(&context.token));
+        value = node.spoken(wanted.attribute_id, value, self.shared.tongues.of(context));
         if !matches!(wanted.data_encoding, DataEncoding::Binary) {
             return bad(StatusCode::BadDataEncodingInvalid);
         }
@@ -138,8 +138,7 @@ impl Manager {
             return;
         };
         let name = own_text(&wanted.node_id).unwrap_or_default();
-        let subscription = item.handle().subscription_id;
-        self.shared.tongues.subscribed(subscription, context.session_id, &context.token, &context.subscriptions);
+        self.shared.tongues.subscribed(item.handle().subscription_id, context);
         if wanted.attribute_id == AttributeId::EventNotifier {
             if node.is_notifier() {
                 self.shared.watch.add_events(name, item.handle(), context.session_id);
@@ -276,7 +275,7 @@ impl NodeManager for Manager {
         self.shared.watch.saw_session(context.session_id, &context.subscriptions);
         // Called at each activation: the user may be another than before.
         self.shared.audit.saw_user(context.session_id, &context.token);
-        self.shared.tongues.activated(context.session_id, &context.token);
+        self.shared.tongues.activated(context);
         let ours = NamespaceMetadata {
             namespace_uri: NAMESPACE_URI.to_owned(),
             namespace_index: NAMESPACE,
@@ -458,7 +457,7 @@ impl NodeManager for Manager {
                 }
                 Some(_) => {
                     let notifier = own_text(node.node_id()).map(str::to_owned);
-                    let asked = past::At { notifier, speech: self.shared.tongues.of(&context.token).clone() };
+                    let asked = past::At { notifier, speech: self.shared.tongues.of(context).clone() };
                     past::events(&self.shared, context.type_tree.clone(), asked, &Asker::of(context), details, node)
                         .await
                 }

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use opcua::nodes::Event;
-use opcua::server::SubscriptionCache;
-use opcua::server::authenticator::UserToken;
+use opcua::server::node_manager::RequestContext;
 use opcua::sync::Mutex;
 use opcua::types::UAString;
 use watchfire_config::{ServerConfig, Texts};
@@ -58,22 +57,23 @@ impl Tongues {
         own.into_iter().chain(self.locales.iter().map(String::as_str)).map(UAString::from).collect()
     }
 
-    /// How somebody is told.
-    pub(crate) fn of(&self, token: &UserToken) -> &Speech {
-        self.users.get(name_of(token)).unwrap_or(&self.others)
+    /// How whoever asks is told.
+    pub(crate) fn of(&self, context: &RequestContext) -> &Speech {
+        self.users.get(name_of(&context.token)).unwrap_or(&self.others)
     }
 
     /// A session is this user's from now on.
-    pub(crate) fn activated(&self, session: u32, token: &UserToken) {
-        let speech = self.of(token);
-        for (_, told) in self.subscriptions.lock().values_mut().filter(|(holder, _)| *holder == session) {
+    pub(crate) fn activated(&self, context: &RequestContext) {
+        let speech = self.of(context);
+        let mut subscriptions = self.subscriptions.lock();
+        for (_, told) in subscriptions.values_mut().filter(|(holder, _)| *holder == context.session_id) {
             *told = speech.clone();
         }
     }
 
     /// A session has something in a subscription.
-    pub(crate) fn subscribed(&self, subscription: u32, session: u32, token: &UserToken, all: &SubscriptionCache) {
-        let speech = self.of(token);
+    pub(crate) fn subscribed(&self, subscription: u32, context: &RequestContext) {
+        let (speech, session, all) = (self.of(context), context.session_id, &context.subscriptions);
         let mut subscriptions = self.subscriptions.lock();
         if speech.is_plain() {
             subscriptions.remove(&subscription);

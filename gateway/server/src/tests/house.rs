@@ -138,6 +138,7 @@ fn options(
     // Certificates are made in real time, and are judged by it.
     let secured = config.security != [Security::None];
     let clock: Arc<dyn Clock> = if secured { Arc::new(SystemClock) } else { clock };
+    let has_language = config.locale.is_some() || config.users.iter().any(|user| user.locale.is_some());
     ServerOptions {
         config,
         pki_dir: pki.dir().to_owned(),
@@ -157,7 +158,7 @@ fn options(
             signal(2, "press/door", "Hall/Press", Kind::Boolean),
         ],
         consoles: consoles(),
-        texts: texts(),
+        texts: if has_language { texts() } else { Texts::default() },
         latest,
         first_to_end: Arc::default(),
         kinds: Kinds::default(),
