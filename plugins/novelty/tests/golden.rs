@@ -25,8 +25,9 @@ fn agrees(ours: f64, golden: f64) -> bool {
 fn every_score_agrees_with_the_reference() {
     let mut nova = Nova::default();
     for (row, [time, value, scores @ ..]) in golden().into_iter().enumerate() {
-        let judged = nova.offer(value, hour_of_week(time as i64), HOLD_OFF);
-        let [a, b, c] = judged.channels.map(|seen| seen.score);
+        let slot = hour_of_week(time as i64);
+        let [a, b, c] = nova.scores(value, slot);
+        let judged = nova.offer(value, slot, HOLD_OFF);
         for (ours, golden) in [a, b, c, judged.score].into_iter().zip(scores) {
             assert!(agrees(ours, golden), "row {row}: {ours} against {golden}");
         }
