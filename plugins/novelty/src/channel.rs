@@ -103,7 +103,7 @@ pub struct Saved {
 impl Known {
     /// After so many numbers.
     pub fn of(count: u64) -> Self {
-        let weight = 1.0 / (count + 1) as f64;
+        let weight = 1.0 / histogram::number_of(count + 1);
         Self { count, weight, step: greater(2.0 * weight, 0.002) }
     }
 

@@ -85,13 +85,18 @@ impl Default for Histogram {
     }
 }
 
+/// A count as a number. There are fewer than 2⁶³, and a guest makes one of a number with a sign in one step.
+pub fn number_of(count: u64) -> f64 {
+    count.cast_signed() as f64
+}
+
 impl Total {
     /// Of so many counts, where the tail begins at quantile `q`.
     pub fn of(total: u64, q: f64) -> Self {
-        let total = total as f64;
+        let total = number_of(total);
         let allowed = (1.0 - q) * total;
         // Counts are whole.
-        Self { total, allowed: allowed as u64, exceedances: greater(allowed, EXCEEDANCES_LEAST) }
+        Self { total, allowed: (allowed as i64).cast_unsigned(), exceedances: greater(allowed, EXCEEDANCES_LEAST) }
     }
 }
 
@@ -155,7 +160,7 @@ impl Histogram {
     ///
     /// Ties at the edge count as exceedances of size zero: magnitude, not rarity, drives the score.
     pub fn score_within(as_large: u64, total: &Total) -> f64 {
-        -log10(lesser((greater(as_large as f64, total.exceedances) + 1.0) / (total.total + 1.0), 1.0))
+        -log10(lesser((greater(number_of(as_large), total.exceedances) + 1.0) / (total.total + 1.0), 1.0))
     }
 
     /// −log10 of the probability that a novelty beyond the quantile is as large: what lies there is a generalised Pareto
@@ -163,7 +168,7 @@ impl Histogram {
     pub fn score_beyond(&self, novelty: &Placed, total: &Total, scale_least: f64) -> f64 {
         let (Placed { r, quantile: Quantile { bin, above, edge }, .. }, exceedances) = (novelty, total.exceedances);
         // Σ(r − edge) and Σ(r − edge)² from Σr and Σr².
-        let beyond = *above as f64;
+        let beyond = number_of(*above);
         let (first, second) = self.sums(bin + 1);
         let m1 = greater((first - beyond * edge) / exceedances, 1e-12);
         let m2 = (second - edge * (2.0 * first - beyond * edge)) / exceedances;

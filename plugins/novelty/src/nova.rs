@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::{self, Channel, Known, Looks, Seen};
 use crate::histogram::Total;
-use crate::order::greater;
 use crate::ranks::Ranks;
 
 /// Hours of a week.
@@ -17,6 +16,8 @@ const HOUR_S: i64 = 3_600;
 const NS_PER_S: i64 = 1_000_000_000;
 /// Weight of a new value in its hour's mean, once there are enough.
 const SLOT_WEIGHT: f64 = 0.1;
+/// As many are enough.
+const SLOT_COUNTS: u32 = 10;
 /// Larger values count as this one: its square is still a number.
 const VALUE_MAX: f64 = 1e60;
 /// What a derived channel must exceed before it counts.
@@ -223,7 +224,8 @@ impl Nova {
         channel::learn([&mut self.hour, &mut self.volatility], derived, known);
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.count = slot.count.saturating_add(1);
-            slot.mean += greater(1.0 / f64::from(slot.count), SLOT_WEIGHT) * (x - slot.mean);
+            let weight = if slot.count < SLOT_COUNTS { 1.0 / f64::from(slot.count) } else { SLOT_WEIGHT };
+            slot.mean += weight * (x - slot.mean);
         }
         match self.last.as_mut_slice() {
             // Written out: moving memory about costs a guest more than what is done.
