@@ -28,9 +28,9 @@ use crate::{batch, binding, built, sandbox};
 const DETECTORS: usize = 4;
 const ROWS: u32 = 256;
 const FRAME: Duration = Duration::from_millis(10);
-/// A start every six tenths of a second: what fails is started five times a minute at the most by a gateway.
-const WINDOW: Duration = Duration::from_millis(300);
-const PAIRS: usize = 3;
+/// A start each two seconds: a gateway starts what fails five times a minute at the most.
+const WINDOW: Duration = Duration::from_secs(1);
+const PAIRS: usize = 2;
 
 /// What compiling a bomb may take.
 const COMPILE: Duration = Duration::from_secs(1);
