@@ -61,7 +61,7 @@ pub fn print(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-pub fn median(mut of: Vec<f64>) -> f64 {
+fn median(mut of: Vec<f64>) -> f64 {
     of.sort_by(f64::total_cmp);
     of.get(of.len() / 2).copied().unwrap_or_default()
 }
