@@ -3,11 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::histogram::{Bin, Histogram};
-use crate::order::{greater, lesser};
+use crate::histogram::{self, Bin, Histogram, Placed, Total};
+use crate::order::greater;
+use crate::pair::{Mask, Pair};
+use crate::ranks::Ranks;
+use crate::stored::{Place, STORED_MAX, Stored};
 
-/// Learned numbers that are kept.
-pub const STORED_MAX: usize = 512;
 /// The first numbers are only learned.
 const SKIPPED: u64 = 20;
 /// The least scale of a tail, as a share of the standard deviation.
@@ -18,23 +19,22 @@ const SCALE_SHARE: f64 = 0.03;
 pub struct Shape {
     /// Weight of a number between two learned ones, against one outside them all.
     pub beta: f64,
-    /// How much nearness to the median speaks against novelty.
-    pub gamma: f64,
+    /// Whether nearness to the median speaks against novelty as it is; else with the exponent 0.75.
+    pub is_linear: bool,
     /// Where the tail begins.
     pub q: f64,
 }
 
 /// The value itself.
-pub const VALUE: Shape = Shape { beta: 1.0, gamma: 1.0, q: 0.90 };
+pub const VALUE: Shape = Shape { beta: 1.0, is_linear: true, q: 0.90 };
 /// What is derived from it.
-pub const DERIVED: Shape = Shape { beta: 0.5, gamma: 0.75, q: 0.95 };
+pub const DERIVED: Shape = Shape { beta: 0.5, is_linear: false, q: 0.95 };
 
 /// What a channel has learned.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Channel {
-    stored: Vec<f64>,
+    stored: Stored,
     apart: f64,
-    count: u64,
     mean: f64,
     variance: f64,
     median: f64,
@@ -42,11 +42,43 @@ pub struct Channel {
     histogram: Histogram,
 }
 
-/// What a channel says of a number, and what it knew before it.
+/// How much was learned, and what follows from it: the same for all channels of a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Numbers that were learned.
+    pub count: u64,
+    /// Of the next number in the mean.
+    weight: f64,
+    /// How far the median may move with it, in standard deviations.
+    step: f64,
+}
+
+/// Numbers of channels that are looked at side by side, one or two, each held against all that its channel had learned.
+#[derive(Clone, Copy, Debug)]
+pub struct Looks<const N: usize> {
+    x: Pair,
+    deviation: Pair,
+    /// What it has more than the median.
+    over_median: Pair,
+    reference: Pair,
+    of: [Look; N],
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    x: f64,
+    /// Where it belongs among the stored ones.
+    place: Place,
+    /// How far the nearest of them is.
+    nearest: f64,
+    /// How novel it is.
+    novelty: Placed,
+}
+
+/// What a channel knew before a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Seen {
-    /// −log10 of the tail probability.
-    pub score: f64,
     /// The nearest learned number below.
     pub below: Option<f64>,
     /// The nearest learned number at or above.
@@ -68,61 +100,163 @@ pub struct Saved {
     bins: Vec<Bin>,
 }
 
+impl Known {
+    /// After so many numbers.
+    pub fn of(count: u64) -> Self {
+        let weight = 1.0 / histogram::number_of(count + 1);
+        Self { count, weight, step: greater(2.0 * weight, 0.002) }
+    }
+
+    /// Of the novelties that were counted, for channels of a shape.
+    pub fn total(&self, shape: Shape) -> Total {
+        Total::of(self.count.saturating_sub(SKIPPED), shape.q)
+    }
+
+    /// Whether novelties are counted yet.
+    pub fn is_counted(&self) -> bool {
+        self.count >= SKIPPED
+    }
+
+    /// Whether enough novelties were counted for a score.
+    pub fn is_enough(&self) -> bool {
+        self.count >= SKIPPED + histogram::COUNTS_LEAST
+    }
+}
+
+/// Holds a number against what each of the channels has learned.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+pub fn look<const N: usize>(
+    channels: [&Channel; N],
+    x: [f64; N],
+    shape: Shape,
+    known: &Known,
+    total: &Total,
+) -> Looks<N> {
+    let (zero, numbers) = (Pair::both(0.0), pair(x));
+    let mut places = [Place::default(); N];
+    for ((place, channel), x) in places.iter_mut().zip(&channels).zip(&x) {
+        *place = channel.stored.place(*x);
+    }
+    let (below, above) = (pair(places.map(|place| place.below)), pair(places.map(|place| place.above)));
+    let deviation = pair(channels.map(|channel| channel.variance)).root();
+    let over_median = numbers.minus(pair(channels.map(|channel| channel.median)));
+    let (to_above, to_below) = (above.minus(numbers), numbers.minus(below));
+    let nearest = to_above.lesser(to_below);
+    let mut reference = pair(channels.map(|channel| channel.reference));
+    let mut r = zero;
+    if known.is_counted() {
+        // Frozen, so that what was counted stays comparable.
+        reference = reference.is(zero).choose(deviation, reference);
+        let from_median = over_median.size().plus(Pair::both(1e-12));
+        let share = nearest.over(from_median).lesser(Pair::both(1.0));
+        // To the exponent of the shape; roots are an instruction, powers are not.
+        let share = if shape.is_linear { share } else { share.times(share.root()).root() };
+        let weighed = Pair::both(shape.beta).times(nearest).times(share);
+        let is_between = to_above.greater(to_below).is_below(Pair::both(f64::INFINITY));
+        let distance = is_between.choose(weighed, nearest);
+        r = zero.is_below(reference).choose(distance.over(reference), zero);
+    }
+    let (nearest, r) = (nearest.get(), r.get());
+    let mut of = [Look::default(); N];
+    for (at, (look, channel)) in of.iter_mut().zip(&channels).enumerate() {
+        let novelty = channel.histogram.look(r[at], total);
+        *look = Look { x: x[at], place: places[at], nearest: nearest[at], novelty };
+    }
+    Looks { x: numbers, deviation, over_median, reference, of }
+}
+
+/// Each of the channels learns its number.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+pub fn learn<const N: usize>(mut channels: [&mut Channel; N], looks: &Looks<N>, known: &Known) {
+    let Looks { x, deviation, over_median, reference, of } = *looks;
+    let (zero, weight) = (Pair::both(0.0), Pair::both(known.weight));
+    let of_each = |channel: fn(&Channel) -> f64| Pair::new(channel(channels[0]), channel(channels[N - 1]));
+    let (mean, variance) = (of_each(|channel| channel.mean), of_each(|channel| channel.variance));
+    let median = of_each(|channel| channel.median);
+    let from_mean = x.minus(mean);
+    let part = weight.times(from_mean);
+    let mean = mean.plus(part);
+    let variance = Pair::both(1.0 - known.weight).times(variance.plus(part.times(from_mean)));
+    let step = deviation.greater(Pair::both(1e-12)).times(Pair::both(known.step));
+    let moved = median.plus(step.signed_as(over_median));
+    let is_above = zero.is_below(over_median).and(x.is_below(moved));
+    let is_below = over_median.is_below(zero).and(moved.is_below(x));
+    let is_first = Mask::new(known.count == 0, known.count == 0);
+    let stays = over_median.is(zero).choose(median, moved);
+    let median = is_above.or(is_below).or(is_first).choose(x, stays);
+    let (mean, variance, median, reference) = (mean.get(), variance.get(), median.get(), reference.get());
+    for (at, channel) in channels.iter_mut().enumerate() {
+        let Look { x, place, nearest, novelty } = of[at];
+        channel.mean = mean[at];
+        channel.variance = variance[at];
+        channel.median = median[at];
+        channel.reference = reference[at];
+        if known.is_counted() {
+            channel.histogram.add(&novelty);
+        }
+        // Where there is none yet the nearest is infinitely far.
+        if nearest > channel.apart {
+            channel.store(place.at, x);
+        }
+    }
+}
+
+/// One number of each channel; of one channel it is twice.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+#[inline]
+fn pair<const N: usize>(of: [f64; N]) -> Pair {
+    Pair::new(of[0], of[N - 1])
+}
+
+impl<const N: usize> Looks<N> {
+    /// −log10 of the tail probability of a channel's number, if it lies beyond the quantile.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+    #[inline]
+    pub fn score_beyond(&self, at: usize, channel: &Channel, total: &Total) -> Option<f64> {
+        let look = self.of.get(at).filter(|look| look.novelty.is_beyond())?;
+        let (deviation, reference) = (self.deviation.get()[at], self.reference.get()[at]);
+        let least = if reference > 0.0 { SCALE_SHARE * deviation / reference } else { 1.0 };
+        Some(channel.histogram.score_beyond(&look.novelty, total, least))
+    }
+
+    /// The same of any number, once there are enough; with the ranks of what was counted.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+    #[inline]
+    pub fn score(&self, at: usize, channel: &Channel, total: &Total, ranks: &Ranks) -> f64 {
+        if let Some(score) = self.score_beyond(at, channel, total) {
+            return score;
+        }
+        let (bins, top) = channel.histogram.counted();
+        Histogram::score_within(ranks.from(bins, self.bin(at), top), total)
+    }
+
+    /// The bin that a channel's number is counted in.
+    pub fn bin(&self, at: usize) -> usize {
+        self.of.get(at).map_or(0, |look| look.novelty.bin())
+    }
+
+    /// What a channel knew before its number.
+    pub fn seen(&self, at: usize, channel: &Channel) -> Seen {
+        let stored = channel.stored.numbers();
+        let Some(Look { place: Place { below, above, .. }, .. }) = self.of.get(at) else { return Seen::default() };
+        Seen {
+            below: Some(*below).filter(|below| below.is_finite()),
+            above: Some(*above).filter(|above| above.is_finite()),
+            range: stored.first().copied().zip(stored.last().copied()),
+        }
+    }
+}
+
 impl Channel {
-    /// Scores a number, then learns it.
-    pub fn offer(&mut self, x: f64, shape: Shape) -> Seen {
-        let deviation = self.variance.sqrt();
-        let place = place_of(&self.stored, x);
-        let below = place.checked_sub(1).and_then(|at| self.stored.get(at)).copied();
-        let above = self.stored.get(place).copied();
-        let to_above = above.map_or(f64::INFINITY, |above| above - x);
-        let nearest = below.map_or(to_above, |below| lesser(to_above, x - below));
-        let range = self.stored.first().copied().zip(self.stored.last().copied());
-        let score =
-            if self.count >= SKIPPED { self.score(x, nearest, below.zip(above), deviation, shape) } else { 0.0 };
-        self.learn(x, deviation);
-        if self.stored.is_empty() || nearest > self.apart {
-            self.stored.insert(place, x);
-            self.thin();
-        }
-        Seen { score, below, above, range }
+    /// The ranks of what was counted.
+    pub fn ranks(&self) -> Ranks {
+        Ranks::of(self.histogram.counted().0)
     }
 
-    fn score(&mut self, x: f64, nearest: f64, between: Option<(f64, f64)>, deviation: f64, shape: Shape) -> f64 {
-        let novelty = match between {
-            None => nearest,
-            Some(_) => {
-                let from_median = (x - self.median).abs() + 1e-12;
-                shape.beta * nearest * power(lesser(nearest / from_median, 1.0), shape.gamma)
-            }
-        };
-        if self.reference == 0.0 {
-            // Frozen, so that what was counted stays comparable.
-            self.reference = deviation;
-        }
-        let (r, least) = if self.reference > 0.0 {
-            (novelty / self.reference, SCALE_SHARE * deviation / self.reference)
-        } else {
-            (0.0, 1.0)
-        };
-        self.histogram.offer(r, shape.q, least)
-    }
-
-    fn learn(&mut self, x: f64, deviation: f64) {
-        self.count += 1;
-        let count = self.count as f64;
-        let weight = 1.0 / count;
-        let from_mean = x - self.mean;
-        self.mean += weight * from_mean;
-        self.variance = (1.0 - weight) * (self.variance + weight * from_mean * from_mean);
-        let step = greater(deviation, 1e-12) * greater(2.0 / count, 0.002);
-        if self.count == 1 {
-            self.median = x;
-        } else if x > self.median {
-            self.median = lesser(x, self.median + step);
-        } else if x < self.median {
-            self.median = greater(x, self.median - step);
-        }
+    #[cold]
+    fn store(&mut self, place: usize, x: f64) {
+        self.stored.insert(place, x);
+        self.thin();
     }
 
     /// Once there are too many: keeps those that lie apart, and both ends.
@@ -130,7 +264,7 @@ impl Channel {
         if self.stored.len() <= STORED_MAX {
             return;
         }
-        let (Some(first), Some(last)) = (self.stored.first().copied(), self.stored.last().copied()) else { return };
+        let [first, .., last] = *self.stored.numbers() else { return };
         if self.apart == 0.0 {
             self.apart = (last - first) / (64.0 * STORED_MAX as f64);
         }
@@ -139,9 +273,9 @@ impl Channel {
             let end = self.stored.len() - 1;
             let mut at = 0;
             self.stored.retain(|stored| {
-                let keep = at == 0 || at == end || *stored - kept > apart;
+                let keep = at == 0 || at == end || stored - kept > apart;
                 if keep {
-                    kept = *stored;
+                    kept = stored;
                 }
                 at += 1;
                 keep
@@ -153,17 +287,12 @@ impl Channel {
         }
     }
 
-    /// How many numbers it has learned.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// As it is saved.
-    pub fn saved(&self) -> Saved {
+    /// As it is saved, after so many numbers.
+    pub fn saved(&self, count: u64) -> Saved {
         Saved {
-            stored: self.stored.clone(),
+            stored: self.stored.numbers().to_vec(),
             apart: self.apart,
-            count: self.count,
+            count,
             mean: self.mean,
             variance: self.variance,
             median: self.median,
@@ -172,54 +301,25 @@ impl Channel {
         }
     }
 
-    /// As it was saved.
-    pub fn restored(saved: Saved) -> Self {
-        Self {
-            stored: saved.stored,
+    /// As it was saved, if that was after so many numbers.
+    pub fn restored(saved: Saved, count: u64) -> Option<Self> {
+        let histogram = Histogram::from_bins(&saved.bins);
+        let is_whole = saved.count == count && histogram.total() == count.saturating_sub(SKIPPED);
+        is_whole.then_some(Self {
+            stored: Stored::of(saved.stored),
             apart: saved.apart,
-            count: saved.count,
             mean: saved.mean,
             variance: saved.variance,
             median: saved.median,
             reference: saved.reference,
-            histogram: Histogram::from_bins(&saved.bins),
-        }
+            histogram,
+        })
     }
 }
 
-/// How many of the sorted numbers are below `x`; there are fewer than 1,024. Without a loop, of which each turn would
-/// cost a guest more than what is done in it.
-fn place_of(sorted: &[f64], x: f64) -> usize {
-    let up = |place: usize, step: usize| {
-        let is_below = sorted.get(place + step - 1).is_some_and(|number| *number < x);
-        place + if is_below { step } else { 0 }
-    };
-    let place = up(up(up(up(up(0, 512), 256), 128), 64), 32);
-    up(up(up(up(up(place, 16), 8), 4), 2), 1)
-}
-
-/// `x` to the exponent of a [`Shape`]; roots are an instruction, powers are not.
-fn power(x: f64, exponent: f64) -> f64 {
-    if exponent == 1.0 {
-        x
-    } else if exponent == 0.75 {
-        (x * x.sqrt()).sqrt()
-    } else {
-        x.powf(exponent)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_found_as_by_counting() {
-        for count in [0, 1, 2, 3, 511, 512, 513, 1_023] {
-            let sorted: Vec<f64> = (0..count).map(|number| f64::from(number / 2)).collect();
-            for x in [-1.0, 0.0, 0.5, 1.0, 100.0, 255.0, 255.5, 256.0, 511.0, 512.0, f64::NAN] {
-                assert_eq!(place_of(&sorted, x), sorted.partition_point(|stored| *stored < x), "{x} of {count}");
-            }
-        }
+impl Saved {
+    /// How many numbers were learned.
+    pub fn count(&self) -> u64 {
+        self.count
     }
 }

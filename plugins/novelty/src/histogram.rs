@@ -7,14 +7,10 @@ use crate::logarithm::log10;
 use crate::order::{greater, lesser};
 
 /// Bins: eight for each doubling, from 2⁻²⁴ on.
-const BINS: usize = 560;
-/// Bins whose counts are also kept summed up, so that a tail is summed in a few steps.
-const BLOCK: usize = 16;
-/// The same within a block.
-const FEW: usize = 4;
+pub const BINS: usize = 560;
 const FIRST_EXPONENT: u64 = 24;
 /// Before so many counts there is no probability.
-const COUNTS_LEAST: u64 = 50;
+pub const COUNTS_LEAST: u64 = 50;
 /// The least number of exceedances that a tail is fitted to.
 const EXCEEDANCES_LEAST: f64 = 5.0;
 /// The heaviest tail that is believed.
@@ -26,25 +22,31 @@ const NOVELTY_MAX: f64 = 1e120;
 /// What was counted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
-    count: Vec<u64>,
-    first: Vec<f64>,
-    second: Vec<f64>,
-    total: u64,
-    /// Counts of [`FEW`] bins each.
-    fews: Vec<u64>,
-    /// Counts of [`BLOCK`] bins each.
-    blocks: Vec<u64>,
+    bins: Vec<Counted>,
     quantile: Quantile,
-    /// No bin above this one has a count: where scans begin.
+    /// No bin above this one has a count: where sums end.
     top: usize,
 }
 
+/// A bin: all of it side by side, since whoever counts touches all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counted {
+    /// How many.
+    pub count: u64,
+    /// Σr.
+    pub first: f64,
+    /// Σr².
+    pub second: f64,
+}
+
 /// Where the quantile was found last: it moves little from one number to the next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Quantile {
     bin: usize,
     /// Counts in the bins above it.
     above: u64,
+    /// Where the bins above it begin.
+    edge: f64,
 }
 
 /// Where a search begins says nothing of what was counted.
@@ -54,22 +56,47 @@ impl PartialEq for Quantile {
     }
 }
 
+/// What follows from how much was counted, for all histograms that have counted as much: a guest computes slowly.
+#[derive(Clone, Copy, Debug)]
+pub struct Total {
+    total: f64,
+    /// Counts that lie beyond the quantile at the most.
+    allowed: u64,
+    /// As many as a tail is fitted to.
+    exceedances: f64,
+}
+
+/// A novelty that is about to be counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Placed {
+    r: f64,
+    bin: usize,
+    quantile: Quantile,
+}
+
 /// A bin that is not empty: its number, count, Σr and Σr².
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin(u16, f64, f64, f64);
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            count: vec![0; BINS],
-            first: vec![0.0; BINS],
-            second: vec![0.0; BINS],
-            total: 0,
-            fews: vec![0; BINS / FEW],
-            blocks: vec![0; BINS / BLOCK],
-            quantile: Quantile { bin: BINS - 1, above: 0 },
-            top: 0,
-        }
+        let quantile = Quantile { bin: BINS - 1, above: 0, edge: edge_of(BINS) };
+        Self { bins: vec![Counted::default(); BINS], quantile, top: 0 }
+    }
+}
+
+/// A count as a number. There are fewer than 2⁶³, and a guest makes one of a number with a sign in one step.
+pub fn number_of(count: u64) -> f64 {
+    count.cast_signed() as f64
+}
+
+impl Total {
+    /// Of so many counts, where the tail begins at quantile `q`.
+    pub fn of(total: u64, q: f64) -> Self {
+        let total = number_of(total);
+        let allowed = (1.0 - q) * total;
+        // Counts are whole.
+        Self { total, allowed: (allowed as i64).cast_unsigned(), exceedances: greater(allowed, EXCEEDANCES_LEAST) }
     }
 }
 
@@ -88,6 +115,7 @@ const EXPONENT_BIAS: u64 = 1_023;
 const FRACTION_BITS: u32 = 52;
 
 /// The bin of a novelty: ⌊8·(log2 r + 24)⌋, read off the number's own exponent and fraction.
+#[inline(always)]
 fn bin_of(r: f64) -> usize {
     let bits = r.to_bits();
     let exponent = bits >> FRACTION_BITS & 0x7FF;
@@ -108,35 +136,40 @@ fn edge_of(bin: usize) -> f64 {
     f64::from_bits(power << FRACTION_BITS) * EIGHTHS.get(bin % EIGHTHS.len()).copied().unwrap_or(1.0)
 }
 
-impl Histogram {
-    /// −log10 of the probability that a novelty is as large as `r`; the tail beyond quantile `q` is a generalised
-    /// Pareto distribution whose scale is at least `scale_least`. 0 before there are enough counts. Then it is counted.
-    pub fn offer(&mut self, r: f64, q: f64, scale_least: f64) -> f64 {
-        let r = lesser(r, NOVELTY_MAX);
-        let own = bin_of(r);
-        let score = self.score(r, own, q, scale_least);
-        self.add(r, own);
-        score
+impl Placed {
+    /// Whether it lies beyond the quantile.
+    pub fn is_beyond(&self) -> bool {
+        self.r > self.quantile.edge
     }
 
-    fn score(&mut self, r: f64, own: usize, q: f64, scale_least: f64) -> f64 {
-        if self.total < COUNTS_LEAST {
-            return 0.0;
-        }
-        let total = self.total as f64;
-        let allowed = (1.0 - q) * total;
-        // Counts are whole.
-        let bin = self.quantile_bin(allowed as u64);
-        let edge = if bin > 0 { edge_of(bin + 1) } else { 0.0 };
-        // Ties at the edge count as exceedances of size zero: magnitude, not rarity, drives the score.
-        let exceedances = greater(allowed, EXCEEDANCES_LEAST);
-        if r <= edge {
-            let as_large = self.from(own) as f64;
-            return -log10(lesser((greater(as_large, exceedances) + 1.0) / (total + 1.0), 1.0));
-        }
+    /// Its bin.
+    pub fn bin(&self) -> usize {
+        self.bin
+    }
+}
+
+impl Histogram {
+    /// Where a novelty lies among those that were counted.
+    #[inline(always)]
+    pub fn look(&self, r: f64, total: &Total) -> Placed {
+        let r = lesser(r, NOVELTY_MAX);
+        Placed { r, bin: bin_of(r), quantile: self.quantile(total.allowed) }
+    }
+
+    /// −log10 of the probability that a novelty within the quantile is as large, when so many were.
+    ///
+    /// Ties at the edge count as exceedances of size zero: magnitude, not rarity, drives the score.
+    pub fn score_within(as_large: u64, total: &Total) -> f64 {
+        -log10(lesser((greater(number_of(as_large), total.exceedances) + 1.0) / (total.total + 1.0), 1.0))
+    }
+
+    /// −log10 of the probability that a novelty beyond the quantile is as large: what lies there is a generalised Pareto
+    /// distribution whose scale is at least `scale_least`.
+    pub fn score_beyond(&self, novelty: &Placed, total: &Total, scale_least: f64) -> f64 {
+        let (Placed { r, quantile: Quantile { bin, above, edge }, .. }, exceedances) = (novelty, total.exceedances);
         // Σ(r − edge) and Σ(r − edge)² from Σr and Σr².
-        let beyond = self.quantile.above as f64;
-        let (first, second) = (self.tail(&self.first, bin + 1), self.tail(&self.second, bin + 1));
+        let beyond = number_of(*above);
+        let (first, second) = self.sums(bin + 1);
         let m1 = greater((first - beyond * edge) / exceedances, 1e-12);
         let m2 = (second - edge * (2.0 * first - beyond * edge)) / exceedances;
         let variance = m2 - m1 * m1;
@@ -149,76 +182,79 @@ impl Histogram {
         } else {
             log10(1.0 + shape * excess / scale) / shape
         };
-        tail - log10((exceedances + 1.0) / (total + 1.0))
+        tail - log10((exceedances + 1.0) / (total.total + 1.0))
     }
 
-    /// The highest bin above which at most `allowed` counts lie, but more with its own: from where it was last.
-    fn quantile_bin(&mut self, allowed: u64) -> usize {
-        let Quantile { mut bin, mut above } = self.quantile;
-        let of = |bin: usize| self.count.get(bin).copied().unwrap_or_default();
+    /// The highest bin above which at most `allowed` counts lie, but more with its own: mostly where it was last.
+    #[inline(always)]
+    fn quantile(&self, allowed: u64) -> Quantile {
+        let Quantile { bin, above, .. } = self.quantile;
+        let is_there = above <= allowed && above + self.count(bin) > allowed;
+        if is_there { self.quantile } else { self.moved(allowed) }
+    }
+
+    #[cold]
+    fn moved(&self, allowed: u64) -> Quantile {
+        let Quantile { mut bin, mut above, .. } = self.quantile;
         while above > allowed && bin < BINS - 1 {
             bin += 1;
-            above -= of(bin);
+            above -= self.count(bin);
         }
-        while bin > 0 && above + of(bin) <= allowed {
-            above += of(bin);
+        while bin > 0 && above + self.count(bin) <= allowed {
+            above += self.count(bin);
             bin -= 1;
         }
-        self.quantile = Quantile { bin, above };
-        bin
+        Quantile { bin, above, edge: if bin > 0 { edge_of(bin + 1) } else { 0.0 } }
     }
 
-    /// How many counts lie in this bin and above. All of a part at once: a turn of a loop costs a guest more than what is
-    /// done in it.
-    fn from(&self, bin: usize) -> u64 {
-        let from = |part: &[u64; 4], first: usize| {
-            let [a, b, c, d] = *part;
-            let of = |at: usize, count: u64| if at >= first { count } else { 0 };
-            of(0, a) + of(1, b) + of(2, c) + of(3, d)
-        };
-        const NONE: &[u64; 4] = &[0; 4];
-        let (few, block) = (bin / FEW, bin / BLOCK);
-        let own = from(self.count.as_chunks().0.get(few).unwrap_or(NONE), bin % FEW);
-        let fews = from(self.fews.as_chunks().0.get(block).unwrap_or(NONE), few % (BLOCK / FEW) + 1);
-        let (fours, left) = self.blocks.get(block + 1..=self.top / BLOCK).unwrap_or_default().as_chunks::<4>();
-        own + fews + fours.iter().map(|[a, b, c, d]| a + b + c + d).sum::<u64>() + left.iter().sum::<u64>()
+    fn count(&self, bin: usize) -> u64 {
+        self.bins.get(bin).map_or(0, |counted| counted.count)
     }
 
-    /// The sum of a column from this bin on: in four sums side by side, since a guest's addition takes long to finish.
-    fn tail(&self, column: &[f64], bin: usize) -> f64 {
-        let (fours, left) = column.get(bin..=self.top).unwrap_or_default().as_chunks::<4>();
-        let mut sums = [0.0; 4];
+    /// Σr and Σr² from this bin on: each in four sums side by side, since a guest's addition takes long to finish.
+    fn sums(&self, bin: usize) -> (f64, f64) {
+        let (fours, left) = self.bins.get(bin..=self.top).unwrap_or_default().as_chunks::<4>();
+        let (mut firsts, mut seconds) = ([0.0; 4], [0.0; 4]);
         for four in fours {
-            for (sum, value) in sums.iter_mut().zip(four) {
-                *sum += value;
+            for ((first, second), counted) in firsts.iter_mut().zip(&mut seconds).zip(four) {
+                *first += counted.first;
+                *second += counted.second;
             }
         }
-        let [a, b, c, d] = sums;
-        (a + b) + (c + d) + left.iter().sum::<f64>()
+        let sum = |[a, b, c, d]: [f64; 4]| (a + b) + (c + d);
+        let left_first = left.iter().map(|counted| counted.first).sum::<f64>();
+        let left_second = left.iter().map(|counted| counted.second).sum::<f64>();
+        (sum(firsts) + left_first, sum(seconds) + left_second)
     }
 
-    fn add(&mut self, r: f64, bin: usize) {
-        if let (Some(n), Some(s1), Some(s2)) =
-            (self.count.get_mut(bin), self.first.get_mut(bin), self.second.get_mut(bin))
-        {
-            *n += 1;
-            *s1 += r;
-            *s2 += r * r;
+    /// Counts it.
+    #[inline(always)]
+    pub fn add(&mut self, novelty: &Placed) {
+        let Placed { r, bin, quantile } = *novelty;
+        if let Some(counted) = self.bins.get_mut(bin) {
+            counted.count += 1;
+            counted.first += r;
+            counted.second += r * r;
         }
-        if let (Some(few), Some(block)) = (self.fews.get_mut(bin / FEW), self.blocks.get_mut(bin / BLOCK)) {
-            *few += 1;
-            *block += 1;
-        }
-        self.quantile.above += u64::from(bin > self.quantile.bin);
-        self.total += 1;
+        self.quantile = quantile;
+        self.quantile.above += u64::from(bin > quantile.bin);
         self.top = self.top.max(bin);
+    }
+
+    /// How many were counted.
+    pub fn total(&self) -> u64 {
+        self.bins.iter().fold(0, |total, counted| total.saturating_add(counted.count))
+    }
+
+    /// The bins, and the highest that has a count.
+    pub fn counted(&self) -> (&[Counted], usize) {
+        (&self.bins, self.top)
     }
 
     /// The bins that are not empty, in order.
     pub fn bins(&self) -> Vec<Bin> {
-        let columns = self.count.iter().zip(&self.first).zip(&self.second);
-        let bins = (0..).zip(columns).map(|(bin, ((n, s1), s2))| Bin(bin, *n as f64, *s1, *s2));
-        bins.filter(|bin| bin.1 > 0.0).collect()
+        let bin = |(bin, counted): (u16, &Counted)| Bin(bin, counted.count as f64, counted.first, counted.second);
+        (0..).zip(&self.bins).map(bin).filter(|bin| bin.1 > 0.0).collect()
     }
 
     /// From its bins. Those that cannot be are left out.
@@ -226,15 +262,9 @@ impl Histogram {
         let mut histogram = Self::default();
         for Bin(bin, n, s1, s2) in bins {
             let bin = usize::from(*bin);
-            if let (Some(count), Some(first), Some(second)) =
-                (histogram.count.get_mut(bin), histogram.first.get_mut(bin), histogram.second.get_mut(bin))
-            {
+            if let Some(counted) = histogram.bins.get_mut(bin) {
                 // Saturates.
-                let n = *n as u64;
-                (*count, *first, *second) = (n, *s1, *s2);
-                histogram.total = histogram.total.saturating_add(n);
-                let sums = [histogram.fews.get_mut(bin / FEW), histogram.blocks.get_mut(bin / BLOCK)];
-                sums.into_iter().flatten().for_each(|sum| *sum = sum.saturating_add(n));
+                *counted = Counted { count: *n as u64, first: *s1, second: *s2 };
                 histogram.top = histogram.top.max(bin);
             }
         }
@@ -247,7 +277,8 @@ mod tests {
     use super::*;
 
     fn add(histogram: &mut Histogram, r: f64) {
-        histogram.add(r, bin_of(r));
+        let novelty = histogram.look(r, &Total::of(histogram.total(), 0.9));
+        histogram.add(&novelty);
     }
 
     #[test]
@@ -277,32 +308,30 @@ mod tests {
         (0..5_000).for_each(|i| add(&mut histogram, (f64::from(i * 7 % 71) - 20.0).exp2()));
         for allowed in [0, 1, 70, 71, 500, 4_999, 5_000, 9_999] {
             let (mut above, mut bin) = (0, BINS - 1);
-            while bin > 0 && above + histogram.count[bin] <= allowed {
-                above += histogram.count[bin];
+            while bin > 0 && above + histogram.count(bin) <= allowed {
+                above += histogram.count(bin);
                 bin -= 1;
             }
-            assert_eq!(histogram.quantile_bin(allowed), bin, "{allowed}");
-        }
-    }
-
-    #[test]
-    fn a_tail_is_the_sum_of_its_bins() {
-        let mut histogram = Histogram::default();
-        (0..5_000).for_each(|i| add(&mut histogram, (f64::from(i % 71) - 20.0).exp2()));
-        for bin in 0..BINS {
-            assert_eq!(histogram.from(bin), histogram.count[bin..].iter().sum::<u64>(), "{bin}");
+            let found = histogram.quantile(allowed);
+            let edge = if bin > 0 { edge_of(bin + 1) } else { 0.0 };
+            assert_eq!((found.bin, found.above, found.edge), (bin, above, edge), "{allowed}");
         }
     }
 
     #[test]
     fn the_larger_the_rarer() {
         let mut histogram = Histogram::default();
-        assert_eq!(histogram.clone().offer(1e9, 0.9, 0.03), 0.0, "nothing is known yet");
         for i in 0..1000 {
             add(&mut histogram, f64::from(i % 100) / 100.0);
         }
-        let scores: Vec<f64> =
-            [0.0, 0.5, 0.9, 1.5, 3.0, 1e6].iter().map(|r| histogram.clone().offer(*r, 0.9, 0.03)).collect();
+        let total = Total::of(1000, 0.9);
+        let score = |r: f64| {
+            let novelty = histogram.look(r, &total);
+            let as_large = (novelty.bin()..BINS).map(|bin| histogram.count(bin)).sum();
+            let beyond = || histogram.score_beyond(&novelty, &total, 0.03);
+            if novelty.is_beyond() { beyond() } else { Histogram::score_within(as_large, &total) }
+        };
+        let scores = [0.0, 0.5, 0.9, 1.5, 3.0, 1e6].map(score);
         assert!(scores.is_sorted(), "{scores:?}");
         assert!(scores.iter().all(|score| score.is_finite()));
     }

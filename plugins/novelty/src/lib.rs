@@ -9,7 +9,10 @@ mod histogram;
 mod logarithm;
 mod nova;
 mod order;
+mod pair;
+mod ranks;
 mod reasons;
+mod stored;
 
 use serde::{Deserialize, Serialize};
 use watchfire_detector::{
@@ -186,7 +189,11 @@ impl Detector for Novelty {
             return Err(Refusal { blame: Blame::State, key: None, message });
         }
         for (watched, saved) in self.watched.iter_mut().zip(signals) {
-            watched.nova = Nova::restored(saved);
+            let Some(nova) = Nova::restored(saved) else {
+                let message = "the state does not agree with itself; start without one".to_owned();
+                return Err(Refusal { blame: Blame::State, key: None, message });
+            };
+            watched.nova = nova;
         }
         self.most = self.watched.iter().map(|watched| watched.nova.count()).max().unwrap_or_default();
         let need = self.settings.warm_up_samples;

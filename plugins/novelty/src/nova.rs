@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::channel::{self, Channel, Seen};
-use crate::order::greater;
+use crate::channel::{self, Channel, Known, Looks, Seen};
+use crate::histogram::Total;
+use crate::ranks::Ranks;
 
 /// Hours of a week.
 const SLOTS: usize = 168;
@@ -15,10 +16,14 @@ const HOUR_S: i64 = 3_600;
 const NS_PER_S: i64 = 1_000_000_000;
 /// Weight of a new value in its hour's mean, once there are enough.
 const SLOT_WEIGHT: f64 = 0.1;
+/// As many are enough.
+const SLOT_COUNTS: u32 = 10;
 /// Larger values count as this one: its square is still a number.
 const VALUE_MAX: f64 = 1e60;
 /// What a derived channel must exceed before it counts.
 const DERIVED_LESS: f64 = 1.5;
+// Only a number beyond its quantile can: any other is one of more than 10^-1.5.
+const _: () = assert!(1.0 - channel::DERIVED.q > 0.032);
 
 /// The mean of an hour of the week, and of how many values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,7 +35,9 @@ struct Slot {
 /// What is known of one signal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Nova {
+    count: u64,
     value: Channel,
+    ranks: Ranks,
     hour: Channel,
     volatility: Channel,
     slots: Vec<Slot>,
@@ -52,10 +59,10 @@ pub enum Which {
 /// What is said of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judged {
-    /// The channels: value, hour, volatility.
-    pub channels: [Seen; 3],
     /// The channel that speaks loudest.
     pub which: Which,
+    /// What that channel knew before it; nothing where the score is 0.
+    pub seen: Seen,
     /// The score after the hold-off; 0 while held.
     pub score: f64,
     /// The mean of its hour before it.
@@ -64,6 +71,19 @@ pub struct Judged {
     pub slot: usize,
     /// The standard deviation of the last samples.
     pub deviation: f64,
+}
+
+/// A sample, held against all that was learned before it.
+struct Looked {
+    x: f64,
+    known: Known,
+    /// Of the value's channel, and of the derived ones.
+    totals: [Total; 2],
+    value: Looks<1>,
+    /// The hour's channel and that of the movement.
+    derived: Looks<2>,
+    hour_mean: f64,
+    deviation: f64,
 }
 
 /// Scores that hold others off: decreasing, with the number of the sample they came with.
@@ -110,7 +130,9 @@ pub fn hour_of_week(local_s: i64) -> usize {
 impl Default for Nova {
     fn default() -> Self {
         Self {
+            count: 0,
             value: Channel::default(),
+            ranks: Ranks::default(),
             hour: Channel::default(),
             volatility: Channel::default(),
             slots: vec![Slot::default(); SLOTS],
@@ -123,39 +145,110 @@ impl Default for Nova {
 impl Nova {
     /// Scores a sample of this hour, then learns it. A score is held off by one as large among the last `hold_off`
     /// samples.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     pub fn offer(&mut self, x: f64, slot: usize, hold_off: u64) -> Judged {
-        let x = x.clamp(-VALUE_MAX, VALUE_MAX);
-        let value = self.value.offer(x, channel::VALUE);
-        let (residual, hour_mean) = self.residual(x, slot);
-        let hour = self.hour.offer(residual, channel::DERIVED);
-        let deviation = self.deviation(x);
-        let volatility = self.volatility.offer(deviation, channel::DERIVED);
-        let heard = [
-            (value.score, Which::Value),
-            (hour.score - DERIVED_LESS, Which::Hour),
-            (volatility.score - DERIVED_LESS, Which::Volatility),
-        ];
-        let [first, rest @ ..] = heard;
-        let (loudest, which) = rest.into_iter().fold(first, |most, next| if next.0 > most.0 { next } else { most });
+        let looked = self.look(x, slot);
+        let Looked { known, totals: [total, derived], .. } = &looked;
+        let (mut loudest, mut which) = (0.0, Which::Value);
+        if known.is_enough() {
+            loudest = looked.value.score(0, &self.value, total, &self.ranks);
+            for (at, (channel, of)) in
+                [(&self.hour, Which::Hour), (&self.volatility, Which::Volatility)].iter().enumerate()
+            {
+                if let Some(score) = looked.derived.score_beyond(at, channel, derived)
+                    && score - DERIVED_LESS > loudest
+                {
+                    (loudest, which) = (score - DERIVED_LESS, *of);
+                }
+            }
+        }
         let score = self.hold.offer(loudest, hold_off);
-        Judged { channels: [value, hour, volatility], which, score, hour_mean, slot, deviation }
+        let seen = if score > 0.0 { self.seen(which, &looked) } else { Seen::default() };
+        self.learn(&looked, slot);
+        let Looked { hour_mean, deviation, .. } = looked;
+        Judged { which, seen, score, hour_mean, slot, deviation }
     }
 
-    fn residual(&mut self, x: f64, slot: usize) -> (f64, f64) {
-        let Some(slot) = self.slots.get_mut(slot) else { return (0.0, x) };
-        let (residual, mean) = if slot.count > 0 { (x - slot.mean, slot.mean) } else { (0.0, x) };
-        slot.count = slot.count.saturating_add(1);
-        slot.mean += greater(1.0 / f64::from(slot.count), SLOT_WEIGHT) * (x - slot.mean);
-        (residual, mean)
+    /// What each channel would say of a sample, without learning it: value, hour, volatility. For those who want to look
+    /// closer; it takes as long as a hundred samples do.
+    pub fn scores(&self, x: f64, slot: usize) -> [f64; 3] {
+        let looked = self.look(x, slot);
+        if !looked.known.is_enough() {
+            return [0.0; 3];
+        }
+        let Looked { totals: [total, derived], .. } = &looked;
+        let (hour, volatility) = (&self.hour, &self.volatility);
+        [
+            looked.value.score(0, &self.value, total, &self.ranks),
+            looked.derived.score(0, hour, derived, &hour.ranks()),
+            looked.derived.score(1, volatility, derived, &volatility.ranks()),
+        ]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn seen_by(&self, which: Which, x: f64, slot: usize) -> Seen {
+        self.seen(which, &self.look(x, slot))
+    }
+
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+    #[inline]
+    fn look(&self, x: f64, slot: usize) -> Looked {
+        let x = x.clamp(-VALUE_MAX, VALUE_MAX);
+        let known = Known::of(self.count);
+        let totals = [channel::VALUE, channel::DERIVED].map(|shape| known.total(shape));
+        let [total, derived] = &totals;
+        let (residual, hour_mean) = self.residual(x, slot);
+        let deviation = self.deviation(x);
+        let value = channel::look([&self.value], [x], channel::VALUE, &known, total);
+        let of = [&self.hour, &self.volatility];
+        let derived = channel::look(of, [residual, deviation], channel::DERIVED, &known, derived);
+        Looked { x, known, totals, value, derived, hour_mean, deviation }
+    }
+
+    fn seen(&self, which: Which, looked: &Looked) -> Seen {
+        match which {
+            Which::Value => looked.value.seen(0, &self.value),
+            Which::Hour => looked.derived.seen(0, &self.hour),
+            Which::Volatility => looked.derived.seen(1, &self.volatility),
+        }
+    }
+
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+    #[inline]
+    fn learn(&mut self, looked: &Looked, slot: usize) {
+        let Looked { x, known, value, derived, .. } = looked;
+        if known.is_counted() {
+            self.ranks.add(value.bin(0), 1);
+        }
+        channel::learn([&mut self.value], value, known);
+        channel::learn([&mut self.hour, &mut self.volatility], derived, known);
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.count = slot.count.saturating_add(1);
+            let weight = if slot.count < SLOT_COUNTS { 1.0 / f64::from(slot.count) } else { SLOT_WEIGHT };
+            slot.mean += weight * (x - slot.mean);
+        }
+        match self.last.as_mut_slice() {
+            // Written out: moving memory about costs a guest more than what is done.
+            [first, second, third] => (*first, *second, *third) = (*second, *third, *x),
+            _ => self.last.push(*x),
+        }
+        self.count += 1;
+    }
+
+    /// What a value has more than its hour's mean, and that mean.
+    fn residual(&self, x: f64, slot: usize) -> (f64, f64) {
+        match self.slots.get(slot) {
+            Some(slot) if slot.count > 0 => (x - slot.mean, slot.mean),
+            _ => (0.0, x),
+        }
     }
 
     /// The standard deviation of the last three values, this one among them.
-    fn deviation(&mut self, x: f64) -> f64 {
-        // Written out: moving memory about and each turn of a loop cost a guest more than what is done.
+    fn deviation(&self, x: f64) -> f64 {
         let square = |x: f64| x * x;
-        match self.last.as_mut_slice() {
-            [first, second, third] => {
-                (*first, *second, *third) = (*second, *third, x);
+        match self.last.as_slice() {
+            // Written out: each turn of a loop costs a guest more than what is done in it.
+            [_, first, second] => {
                 let mean = (*first + *second + x) / 3.0;
                 ((square(*first - mean) + square(*second - mean) + square(x - mean)) / 3.0).sqrt()
             }
@@ -163,7 +256,6 @@ impl Nova {
                 let count = last.len() as f64 + 1.0;
                 let mean = (last.iter().sum::<f64>() + x) / count;
                 let squares = last.iter().map(|last| square(last - mean)).sum::<f64>() + square(x - mean);
-                self.last.push(x);
                 (squares / count).sqrt()
             }
         }
@@ -171,25 +263,36 @@ impl Nova {
 
     /// How many samples it has learned.
     pub fn count(&self) -> u64 {
-        self.value.count()
+        self.count
     }
 
     /// As it is saved.
     pub fn saved(&self) -> Saved {
         Saved {
-            channels: [self.value.saved(), self.hour.saved(), self.volatility.saved()],
+            channels: [&self.value, &self.hour, &self.volatility].map(|channel| channel.saved(self.count)),
             slots: self.slots.clone(),
             last: self.last.clone(),
             hold: self.hold.clone(),
         }
     }
 
-    /// As it was saved.
-    pub fn restored(saved: Saved) -> Self {
-        let [value, hour, volatility] = saved.channels.map(Channel::restored);
-        let mut slots = saved.slots;
+    /// As it was saved; none from what does not agree with itself.
+    pub fn restored(saved: Saved) -> Option<Self> {
+        let count = saved.channels.first().map_or(0, channel::Saved::count);
+        let [value, hour, volatility] = saved.channels.map(|channel| Channel::restored(channel, count));
+        let (value, mut slots) = (value?, saved.slots);
         slots.resize(SLOTS, Slot::default());
-        Self { value, hour, volatility, slots, last: saved.last, hold: saved.hold }
+        let ranks = value.ranks();
+        Some(Self {
+            count,
+            value,
+            ranks,
+            hour: hour?,
+            volatility: volatility?,
+            slots,
+            last: saved.last,
+            hold: saved.hold,
+        })
     }
 }
 
@@ -221,11 +324,11 @@ mod tests {
             let calm = f64::from(i as i32 % 13) * 1e-150;
             let x = if i < 100 { calm } else { wild[(i % 8) as usize] * (i as f64) };
             let x = x.clamp(-f64::MAX, f64::MAX);
-            let judged = nova.offer(x, hour_of_week(i * 60), 10);
-            assert!(
-                judged.score.is_finite() && judged.channels.iter().all(|seen| seen.score.is_finite()),
-                "{i}: {judged:?}"
-            );
+            let slot = hour_of_week(i * 60);
+            let scores = nova.scores(x, slot);
+            let judged = nova.offer(x, slot, 10);
+            let all = scores.into_iter().chain([judged.score]);
+            assert!(all.into_iter().all(f64::is_finite), "{i}: {scores:?}, {judged:?}");
         }
     }
 

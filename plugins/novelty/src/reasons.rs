@@ -18,11 +18,11 @@ pub struct Reported {
 impl Reported {
     /// The verdict for a sample of `signal`, which stands at `index`.
     pub fn verdict(&self, index: u32, signal: &Signal) -> Verdict {
-        let Judged { channels: [value, hour, volatility], which, score, .. } = self.judged;
+        let Judged { which, seen, score, .. } = self.judged;
         let (why, observed, low, high) = match which {
-            Which::Value => self.by_value(value, signal),
-            Which::Hour => self.by_hour(hour, signal),
-            Which::Volatility => self.by_volatility(volatility),
+            Which::Value => self.by_value(seen, signal),
+            Which::Hour => self.by_hour(seen, signal),
+            Which::Volatility => self.by_volatility(seen),
         };
         let finding = Finding { signal: index, observed, low, high, share: 1.0 };
         Verdict {
@@ -108,9 +108,11 @@ mod tests {
             nova.offer(value, hour_of_week(hour * 3_600), 0);
         }
         // A Friday, 14:20.
-        let judged = nova.offer(last, hour_of_week(604_800 + 86_400 + 14 * 3_600 + 1_200), 0);
+        let slot = hour_of_week(604_800 + 86_400 + 14 * 3_600 + 1_200);
+        let seen = nova.seen_by(which, last, slot);
+        let judged = nova.offer(last, slot, 0);
         let signal = Signal { unit: Some("Cel".into()), ..Signal::default() };
-        Reported { at: 5, value: last, judged: Judged { which, ..judged } }.verdict(3, &signal)
+        Reported { at: 5, value: last, judged: Judged { which, seen, ..judged } }.verdict(3, &signal)
     }
 
     #[test]

@@ -1,11 +1,22 @@
 //! What the sandbox costs: `cargo bench -p watchfire-sandbox`, after `python3 plugins/build.py`. Prints tables in
-//! Markdown, each with its baseline in the same run. Words after `--` choose: `samples`, `start`, `crowd` or `greedy`;
+//! Markdown, each with its baseline in the same run. Words after `--` choose: `samples`, `start`, `crowd`, `beside` or `hostile`;
 //! for `samples` also a detector and a number of rows, for `start` also files of components.
 
 mod beside;
 mod crowd;
+mod hostile;
 mod samples;
 mod start;
+
+/// What the tests have of it.
+#[path = "../../tests/sandbox/corpus.rs"]
+mod corpus;
+#[path = "../../tests/sandbox/explosive.rs"]
+#[expect(clippy::unwrap_used, reason = "made for tests")]
+mod explosive;
+#[path = "../../tests/sandbox/guest.rs"]
+#[expect(clippy::unwrap_used, reason = "made for tests")]
+mod guest;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,7 +31,7 @@ use watchfire_sandbox::{CacheAt, ChildCompiler, Sandbox, SandboxOptions};
 
 /// The first argument with which this program compiles, as the gateway's child does.
 const COMPILE: &str = "compile-plugin";
-const PARTS: [&str; 4] = ["samples", "start", "crowd", "beside"];
+const PARTS: [&str; 5] = ["samples", "start", "crowd", "beside", "hostile"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -46,7 +57,8 @@ fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
             "samples" => samples::print(&runtime, &others)?,
             "start" => start::print(&runtime, &others)?,
             "crowd" => crowd::print(&runtime)?,
-            _ => beside::print(&runtime)?,
+            "beside" => beside::print(&runtime)?,
+            _ => hostile::print(&runtime, &others)?,
         }
     }
     Ok(())

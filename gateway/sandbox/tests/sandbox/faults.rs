@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
 use watchfire_model::Level;
 use watchfire_pipeline::{CreateError, Detector, DetectorFactory, DetectorFault, Quota};
 
@@ -104,6 +103,9 @@ async fn a_caller_that_goes_away_ends_the_call() {
     assert!(matches!(&fault, DetectorFault::Trap(why) if why.contains("interrupted")), "{fault}");
 }
 
+/// As long as any machine takes for a call that is held up by nothing but other programs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 #[tokio::test]
 async fn detectors_in_a_loop_hold_nobody_up() {
     let cores = std::thread::available_parallelism().unwrap().get();
@@ -115,15 +117,13 @@ async fn detectors_in_a_loop_hold_nobody_up() {
         loops.push(tokio::spawn(async move { detector.process(&batch(1, &[1.0])).await }));
     }
     let mut quick = create("limit", r#"{"high":10}"#, 1).await;
-    let mut delays_ms = Vec::new();
     for s in 1..=15 {
-        let began = Instant::now();
-        quick.process(&batch(s, &[1.0])).await.unwrap();
-        delays_ms.push(began.elapsed().as_millis());
+        let values = batch(s, &[1.0]);
+        let answered = tokio::time::timeout(PATIENCE, quick.process(&values)).await;
+        assert!(answered.is_ok_and(|said| said.is_ok()), "it waits for the loops, which end after an hour");
     }
+    assert!(loops.iter().all(|greedy| !greedy.is_finished()));
     loops.iter().for_each(tokio::task::JoinHandle::abort);
-    delays_ms.sort_unstable();
-    assert!(delays_ms[7] < 100, "delays of one row beside {} loops: {delays_ms:?} ms", 2 * cores);
 }
 
 #[tokio::test]
@@ -138,19 +138,15 @@ async fn who_uses_every_slice_gives_way_and_is_still_held_to_its_time() {
         loops.push(threads.spawn(async move { detector.process(&batch(1, &[1.0])).await }));
     }
     let mut quick = create("limit", r#"{"high":10}"#, 1).await;
-    let delays_ms = threads.spawn(async move {
-        let mut delays_ms = Vec::new();
+    let served = threads.spawn(async move {
         for s in 1..=15 {
-            let began = Instant::now();
             quick.process(&batch(s, &[1.0])).await.unwrap();
-            delays_ms.push(began.elapsed().as_millis());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        delays_ms.sort_unstable();
-        delays_ms
     });
-    let delays_ms = delays_ms.await.unwrap();
-    assert!(delays_ms[7] < 50, "delays of one row beside {} loops: {delays_ms:?} ms", 4 * cores);
+    served.await.unwrap();
+    // Together they need two seconds of all cores, and the other three tenths of none.
+    assert!(loops.iter().all(|greedy| !greedy.is_finished()), "it was served after one of {} loops", loops.len());
     for greedy in loops {
         let fault = greedy.await.unwrap().unwrap_err();
         assert_eq!(fault, DetectorFault::Quota("time: it ran for 100 slices of 5 ms (`call_ms`)".into()));

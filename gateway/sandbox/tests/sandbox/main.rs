@@ -5,7 +5,9 @@
 mod answers;
 mod bombs;
 mod cache;
+mod corpus;
 mod detectors;
+mod explosive;
 mod faults;
 mod files;
 mod guest;

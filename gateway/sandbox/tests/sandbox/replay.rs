@@ -1,5 +1,7 @@
 //! Same input, same answers, bit for bit; and a state saved anywhere carries all that a detector knows.
 
+use watchfire_detector::{Batch as Columns, Detector as _, Row, Setup, Signal};
+use watchfire_detector_novelty::Novelty;
 use watchfire_model::{Batch, BatchGap, GapCause, Instant};
 use watchfire_pipeline::Detector;
 
@@ -99,4 +101,30 @@ async fn going_on_from_a_saved_state_is_as_never_having_stopped() {
             }
         }
     }
+}
+
+/// A guest computes on two numbers at once where its host does so one by one.
+#[tokio::test]
+async fn novelty_says_in_the_sandbox_what_it_says_natively_to_the_last_bit() {
+    let (plugin, config) = DETECTORS[2];
+    let mut guest = create(plugin, config, SIGNALS).await;
+    let signals = vec![Signal::default(); SIGNALS as usize];
+    let setup = Setup { config: config.to_owned(), signals, ..Setup::default() };
+    let mut native = Novelty::init(setup).map_err(|refusal| refusal.message).unwrap().0;
+    let mut scored = 0;
+    for batch in batches() {
+        let mut columns = Columns { now: batch.now.ns(), utc_offset_s: batch.utc_offset_s, ..Columns::default() };
+        for (row, signal) in batch.signal.iter().enumerate() {
+            let (time, value) = (batch.time[row], batch.value[row]);
+            let (status, quality) = (batch.status[row], batch.quality[row]);
+            columns.push(Row { signal: *signal, time, value, status, quality });
+        }
+        let expected = native.process(&columns).map_err(|refusal| refusal.message).unwrap().scores;
+        let said = guest.process(&batch).await.unwrap().scores;
+        let bits = |scores: &[f64]| scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+        assert_eq!((&said.instance, bits(&said.score)), (&expected.instance, bits(&expected.score)), "{batch:?}");
+        scored += said.score.len();
+    }
+    assert!(scored > 50, "{scored}");
+    assert_eq!(guest.save().await.unwrap().unwrap(), native.save());
 }
