@@ -384,7 +384,7 @@ def main() -> None:
     options.add_argument("--user-certificate", nargs=2, metavar=("FILE", "KEY"))
     options.add_argument("--pki", type=Path)
     options.add_argument("--policy", default="Basic256Sha256")
-    options.add_argument("--timeout", type=float, default=10, help="seconds for an answer; asyncua's own watchdog too")
+    options.add_argument("--timeout", type=float, default=60, help="seconds for an answer; asyncua's own watchdog too")
     asyncio.run(connect(options.parse_args()))
 
 
