@@ -120,6 +120,7 @@ async function connect({ url, user, pki, policy }) {
     clientCertificateManager,
     endpointMustExist: false,
     connectionStrategy: { maxRetry: 0, initialDelay: 100 },
+    // Milliseconds: the machine may be busy.
     defaultTransactionTimeout: 60_000,
     requestedSessionTimeout: 180_000,
     ...security,

@@ -106,6 +106,7 @@ impl Outgoing {
     }
 
     fn send(self, shared: &Shared, subscriptions: &SubscriptionCache) {
+        // The clock that the stack goes by when a sample is due.
         let now = DateTime::now();
         for ((session, subscription), values) in self.0 {
             let Some((_, holder)) = shared.watch.holder(session, subscription, subscriptions) else { continue };
