@@ -3,8 +3,8 @@
 
 use super::select::{Told, filter, value_of};
 use super::sessions::{
-    Few, LEFT_MAX, Login, SELECT_CLAUSES_MAX, WAIT_MAX, connect, event_item, forgotten, header, left_behind,
-    open_session, serve_and_look,
+    CLIENTS_CLAUSES_MAX, Few, LEFT_MAX, Login, SELECT_CLAUSES_MAX, WAIT_MAX, connect, event_item, forgotten, header,
+    left_behind, open_session, serve_and_look,
 };
 use opcua::client::Session;
 use opcua::core::ResponseMessage;
@@ -211,6 +211,27 @@ async fn the_fields_that_a_session_selects_have_an_end_however_it_comes_by_them(
     assert_eq!(one.create(subscription, selecting(1)).await, many, "it has what it had");
     let empty = other.subscribe().await;
     assert_eq!(one.transfer(empty).await, StatusCode::Good);
+}
+
+#[tokio::test]
+async fn the_fields_that_a_client_selects_have_an_end_however_many_sessions_it_opens() {
+    let (url, pki, _handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let one = Bare::open(&client, &url, Login::User("ann")).await;
+    let other = Bare::open(&client, &url, Login::User("ann")).await;
+    let bobs = Bare::open(&client, &url, Login::User("bob")).await;
+    let (first, second, third) = (one.subscribe().await, other.subscribe().await, bobs.subscribe().await);
+    for _ in 0..2 {
+        one.create(first, selecting(500)).await.expect("there is room");
+    }
+    let left = CLIENTS_CLAUSES_MAX - 1_000;
+    let many = StatusCode::BadTooManyMonitoredItems;
+    assert_eq!(other.create(second, selecting(1)).await.map(|_| ()), Ok(()));
+    let item = other.create(second, selecting(left - 1)).await.expect("just room enough");
+    assert_eq!(other.create(second, selecting(1)).await, Err(many));
+    assert_eq!(other.modify(second, item, selecting(left)).await, many);
+    assert_eq!(other.modify(second, item, selecting(1)).await, StatusCode::Good, "less is always possible");
+    bobs.create(third, selecting(500)).await.expect("another has room of his own");
 }
 
 #[tokio::test]
