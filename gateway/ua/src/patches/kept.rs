@@ -1,5 +1,5 @@
 //! What clients can make a server keep, and evaluate for each event: one that is slow, one that wants much, and one that
-//! leaves more behind than others.
+//! leaves more behind than others; and in which order it is sent.
 
 use super::select::{Told, filter, value_of};
 use super::sessions::{
@@ -38,12 +38,17 @@ impl Bare {
 
     /// Subscribes; a message of its subscription has one event.
     async fn subscribe(&self) -> u32 {
+        self.subscribe_with(0).await
+    }
+
+    async fn subscribe_with(&self, priority: u8) -> u32 {
         let subscribe = CreateSubscriptionRequest {
             request_header: header(&self.session),
             requested_publishing_interval: 10.0,
             requested_max_keep_alive_count: 1_000,
             requested_lifetime_count: 10_000,
             max_notifications_per_publish: 1,
+            priority,
             publishing_enabled: true,
             ..CreateSubscriptionRequest::default()
         };
@@ -124,9 +129,14 @@ impl Bare {
 
     /// The events of the next message, as their messages; `!` for an overflow.
     async fn publish(&self) -> Vec<String> {
+        self.publish_any().await.1
+    }
+
+    /// The same, and whose message it is.
+    async fn publish_any(&self) -> (u32, Vec<String>) {
         let publish = PublishRequest { request_header: header(&self.session), subscription_acknowledgements: None };
-        let message = match self.send(publish).await {
-            ResponseMessage::Publish(published) => published.notification_message,
+        let (subscription, message) = match self.send(publish).await {
+            ResponseMessage::Publish(published) => (published.subscription_id, published.notification_message),
             other => panic!("{other:?}"),
         };
         let overflow = Variant::from(NodeId::from(ObjectTypeId::EventQueueOverflowEventType));
@@ -137,7 +147,7 @@ impl Bare {
         let data = message.notification_data.unwrap_or_default();
         let lists = data.iter().filter_map(|data| data.inner_as::<EventNotificationList>());
         let events = lists.flat_map(|list| list.events.iter().flatten());
-        events.map(|event| told(event.event_fields.as_deref().unwrap_or_default())).collect()
+        (subscription, events.map(|event| told(event.event_fields.as_deref().unwrap_or_default())).collect())
     }
 }
 
@@ -183,6 +193,30 @@ async fn what_a_slow_client_is_kept_is_bounded_by_its_queue_and_an_overflow_told
     let last = QUEUE * (QUEUE - 1)..QUEUE * QUEUE;
     let expected = (0..QUEUE).map(number).chain(["!".to_owned()]).chain(last.map(number));
     assert_eq!(taken, expected.collect::<Vec<_>>(), "ten in messages and ten in the queue");
+}
+
+#[tokio::test]
+async fn a_subscription_of_higher_priority_is_served_first() {
+    const EVENTS: usize = 20;
+    let (url, pki, handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let bare = Bare::open(&client, &url, Login::Nobody).await;
+    let mut subscriptions = Vec::new();
+    for priority in [1, 200, 100] {
+        let subscription = bare.subscribe_with(priority).await;
+        bare.create(subscription, event_item(message_and_type())).await.expect("an item");
+        subscriptions.push(subscription);
+    }
+    tell(&handle, 0..EVENTS);
+    for subscription in &subscriptions {
+        bare.late(&handle, *subscription).await;
+    }
+    let mut served = Vec::new();
+    for _ in 0..3 * EVENTS {
+        served.push(bare.publish_any().await.0);
+    }
+    let in_order = [1, 2, 0].into_iter().flat_map(|at| [subscriptions[at]; EVENTS]);
+    assert_eq!(served, in_order.collect::<Vec<_>>());
 }
 
 #[tokio::test]
