@@ -368,3 +368,61 @@ impl Event for AuditEvent {
         &self.kind
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opcua::crypto::SecurityPolicy;
+    use opcua::types::{CreateSessionRequest, MessageSecurityMode};
+
+    use super::*;
+
+    /// The events of a session that was asked for with a certificate.
+    fn events(status: StatusCode) -> Vec<AuditEvent> {
+        let client = SecurityClient {
+            address: None,
+            secure_channel_id: 1,
+            security_policy: SecurityPolicy::Basic256Sha256,
+            security_mode: MessageSecurityMode::SignAndEncrypt,
+        };
+        let asked = CreateSessionRequest { client_certificate: vec![0x30, 0x82].into(), ..Default::default() };
+        let outcome = Outcome { server: "urn:test", at: Instant::from_s(1), status };
+        AuditEvent::of_security(&client, SecurityRequest::CreateSession(&asked), &NodeId::null(), outcome)
+    }
+
+    fn field(event: &AuditEvent, name: &str) -> Variant {
+        event.get_value(AttributeId::Value, &NumericRange::None, &[QualifiedName::new(0, name)])
+    }
+
+    #[test]
+    fn p5_6_5_12_each_way_in_which_a_certificate_is_refused_has_its_own_event() {
+        use ObjectTypeId as T;
+        use StatusCode as S;
+        for (status, kind) in [
+            (S::BadCertificateTimeInvalid, T::AuditCertificateExpiredEventType),
+            (S::BadCertificateIssuerTimeInvalid, T::AuditCertificateExpiredEventType),
+            (S::BadCertificateRevoked, T::AuditCertificateRevokedEventType),
+            (S::BadCertificateIssuerRevoked, T::AuditCertificateRevokedEventType),
+            (S::BadCertificateInvalid, T::AuditCertificateInvalidEventType),
+            (S::BadCertificatePolicyCheckFailed, T::AuditCertificateInvalidEventType),
+            (S::BadCertificateUseNotAllowed, T::AuditCertificateMismatchEventType),
+            (S::BadCertificateIssuerUseNotAllowed, T::AuditCertificateMismatchEventType),
+            (S::BadCertificateUriInvalid, T::AuditCertificateDataMismatchEventType),
+            (S::BadCertificateHostNameInvalid, T::AuditCertificateDataMismatchEventType),
+            (S::BadCertificateUntrusted, T::AuditCertificateUntrustedEventType),
+            (S::BadCertificateChainIncomplete, T::AuditCertificateUntrustedEventType),
+        ] {
+            let told = events(status);
+            let kinds: Vec<NodeId> = told.iter().map(|event| event.event_type_id().clone()).collect();
+            assert_eq!(kinds, [NodeId::from(T::AuditCreateSessionEventType), kind.into()], "{status}");
+            for event in &told {
+                assert_eq!((field(event, "Status"), field(event, "StatusCodeId")), (false.into(), status.into()));
+            }
+            let certificate = Variant::from(ByteString::from(vec![0x30, 0x82]));
+            assert_eq!(field(&told[1], "SourceName"), UAString::from("Security/Certificate").into());
+            assert_eq!(field(&told[1], "Certificate"), certificate, "{status}");
+        }
+        for other in [S::Good, S::BadTooManySessions, S::BadIdentityTokenRejected] {
+            assert_eq!(events(other).len(), 1, "{other} is none of a certificate");
+        }
+    }
+}

@@ -32,6 +32,8 @@ pub(crate) fn limits() -> Limits {
             max_event_items_per_session: 100,
             // Sixty fields for each: all are read for each event, before anybody else is told of it.
             max_select_clauses_per_session: 6_000,
+            // Twenty HMIs of one user that ask for sixty fields in each of twenty areas.
+            max_select_clauses_per_client: 24_000,
             max_monitored_item_queue_size: 1_000,
             max_event_item_queue_size: 100_000,
             // 33,000 events of the sixty fields that an HMI asks for.

@@ -1,10 +1,10 @@
 //! What clients can make a server keep, and evaluate for each event: one that is slow, one that wants much, and one that
-//! leaves more behind than others.
+//! leaves more behind than others; and in which order it is sent.
 
 use super::select::{Told, filter, value_of};
 use super::sessions::{
-    Few, LEFT_MAX, Login, SELECT_CLAUSES_MAX, WAIT_MAX, connect, event_item, forgotten, header, left_behind,
-    open_session, serve_and_look,
+    CLIENTS_CLAUSES_MAX, Few, LEFT_MAX, Login, SELECT_CLAUSES_MAX, WAIT_MAX, connect, event_item, forgotten, header,
+    left_behind, open_session, serve_and_look,
 };
 use opcua::client::Session;
 use opcua::core::ResponseMessage;
@@ -38,12 +38,17 @@ impl Bare {
 
     /// Subscribes; a message of its subscription has one event.
     async fn subscribe(&self) -> u32 {
+        self.subscribe_with(0).await
+    }
+
+    async fn subscribe_with(&self, priority: u8) -> u32 {
         let subscribe = CreateSubscriptionRequest {
             request_header: header(&self.session),
             requested_publishing_interval: 10.0,
             requested_max_keep_alive_count: 1_000,
             requested_lifetime_count: 10_000,
             max_notifications_per_publish: 1,
+            priority,
             publishing_enabled: true,
             ..CreateSubscriptionRequest::default()
         };
@@ -124,9 +129,14 @@ impl Bare {
 
     /// The events of the next message, as their messages; `!` for an overflow.
     async fn publish(&self) -> Vec<String> {
+        self.publish_any().await.1
+    }
+
+    /// The same, and whose message it is.
+    async fn publish_any(&self) -> (u32, Vec<String>) {
         let publish = PublishRequest { request_header: header(&self.session), subscription_acknowledgements: None };
-        let message = match self.send(publish).await {
-            ResponseMessage::Publish(published) => published.notification_message,
+        let (subscription, message) = match self.send(publish).await {
+            ResponseMessage::Publish(published) => (published.subscription_id, published.notification_message),
             other => panic!("{other:?}"),
         };
         let overflow = Variant::from(NodeId::from(ObjectTypeId::EventQueueOverflowEventType));
@@ -137,7 +147,7 @@ impl Bare {
         let data = message.notification_data.unwrap_or_default();
         let lists = data.iter().filter_map(|data| data.inner_as::<EventNotificationList>());
         let events = lists.flat_map(|list| list.events.iter().flatten());
-        events.map(|event| told(event.event_fields.as_deref().unwrap_or_default())).collect()
+        (subscription, events.map(|event| told(event.event_fields.as_deref().unwrap_or_default())).collect())
     }
 }
 
@@ -186,6 +196,30 @@ async fn what_a_slow_client_is_kept_is_bounded_by_its_queue_and_an_overflow_told
 }
 
 #[tokio::test]
+async fn a_subscription_of_higher_priority_is_served_first() {
+    const EVENTS: usize = 20;
+    let (url, pki, handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let bare = Bare::open(&client, &url, Login::Nobody).await;
+    let mut subscriptions = Vec::new();
+    for priority in [1, 200, 100] {
+        let subscription = bare.subscribe_with(priority).await;
+        bare.create(subscription, event_item(message_and_type())).await.expect("an item");
+        subscriptions.push(subscription);
+    }
+    tell(&handle, 0..EVENTS);
+    for subscription in &subscriptions {
+        bare.late(&handle, *subscription).await;
+    }
+    let mut served = Vec::new();
+    for _ in 0..3 * EVENTS {
+        served.push(bare.publish_any().await.0);
+    }
+    let in_order = [1, 2, 0].into_iter().flat_map(|at| [subscriptions[at]; EVENTS]);
+    assert_eq!(served, in_order.collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn the_fields_that_a_session_selects_have_an_end_however_it_comes_by_them() {
     let (url, pki, _handle) = serve_and_look(Arc::default()).await;
     let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
@@ -211,6 +245,27 @@ async fn the_fields_that_a_session_selects_have_an_end_however_it_comes_by_them(
     assert_eq!(one.create(subscription, selecting(1)).await, many, "it has what it had");
     let empty = other.subscribe().await;
     assert_eq!(one.transfer(empty).await, StatusCode::Good);
+}
+
+#[tokio::test]
+async fn the_fields_that_a_client_selects_have_an_end_however_many_sessions_it_opens() {
+    let (url, pki, _handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let one = Bare::open(&client, &url, Login::User("ann")).await;
+    let other = Bare::open(&client, &url, Login::User("ann")).await;
+    let bobs = Bare::open(&client, &url, Login::User("bob")).await;
+    let (first, second, third) = (one.subscribe().await, other.subscribe().await, bobs.subscribe().await);
+    for _ in 0..2 {
+        one.create(first, selecting(500)).await.expect("there is room");
+    }
+    let left = CLIENTS_CLAUSES_MAX - 1_000;
+    let many = StatusCode::BadTooManyMonitoredItems;
+    assert_eq!(other.create(second, selecting(1)).await.map(|_| ()), Ok(()));
+    let item = other.create(second, selecting(left - 1)).await.expect("just room enough");
+    assert_eq!(other.create(second, selecting(1)).await, Err(many));
+    assert_eq!(other.modify(second, item, selecting(left)).await, many);
+    assert_eq!(other.modify(second, item, selecting(1)).await, StatusCode::Good, "less is always possible");
+    bobs.create(third, selecting(500)).await.expect("another has room of his own");
 }
 
 #[tokio::test]

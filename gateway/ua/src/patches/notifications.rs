@@ -261,38 +261,6 @@ async fn a_queue_that_shrinks_discards_from_the_end_the_client_chose() {
 }
 
 #[tokio::test]
-async fn a_subscription_of_higher_priority_is_served_first() {
-    let mut rig = Rig::new().await;
-    let (told, mut names) = unbounded_channel();
-    let mut subscriptions = Vec::new();
-    for (name, priority) in [("low", 1), ("high", 200)] {
-        let told = told.clone();
-        let tell = move |_, _: &_| {
-            // Nobody listens any more once the test has ended.
-            let _ = told.send(name);
-        };
-        let callbacks = SubscriptionCallbacks::new(|_| {}, |_, _| {}, tell);
-        // One event a message, so that there are as many turns as events.
-        let created =
-            rig.session.create_subscription(Duration::from_millis(20), 10_000, 3_000, 1, priority, false, callbacks);
-        rig.subscription = created.await.expect("a subscription");
-        let _ = rig.monitor(asked(0, true, message_and_type())).await;
-        subscriptions.push(rig.subscription);
-    }
-    rig.tell(QUEUE_SIZE_MAX);
-    rig.session.set_publishing_mode(&subscriptions, true).await.expect("the service");
-    let (mut low, mut high) = (0, 0);
-    while high < QUEUE_SIZE_MAX {
-        let next = tokio::time::timeout(WAIT_MAX, names.recv()).await;
-        match next.unwrap_or_else(|_| panic!("nothing more after {high} and {low} of the others")) {
-            Some("low") => low += 1,
-            name => high += usize::from(name.is_some()),
-        }
-    }
-    assert!(low < QUEUE_SIZE_MAX / 2, "{low} of the others came before");
-}
-
-#[tokio::test]
 async fn what_no_longer_passes_a_where_clause_is_told_once_more_and_not_to_be_kept() {
     let mut rig = Rig::new().await;
     let severe = compare(FilterOperator::GreaterThan, "Severity", &[500_u16.into()]);

@@ -30,6 +30,8 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
 const EVENT_ITEMS_MAX: usize = 5;
 /// Fields that all items of a session select of an event.
 pub(super) const SELECT_CLAUSES_MAX: usize = 1_100;
+/// The same for all sessions of a client.
+pub(super) const CLIENTS_CLAUSES_MAX: usize = 1_500;
 /// Subscriptions that are kept without a session.
 pub(super) const LEFT_MAX: usize = 2;
 /// Log-ins by a name and a password in the clear.
@@ -147,6 +149,7 @@ pub(super) async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir,
     builder.limits_mut().subscriptions.max_event_items_per_session = EVENT_ITEMS_MAX;
     builder.limits_mut().subscriptions.max_subscriptions_without_session = LEFT_MAX;
     builder.limits_mut().subscriptions.max_select_clauses_per_session = SELECT_CLAUSES_MAX;
+    builder.limits_mut().subscriptions.max_select_clauses_per_client = CLIENTS_CLAUSES_MAX;
     let (server, handle) = builder.build().expect("a server");
     tokio::spawn(server.run_with(listener));
     (url, pki, handle)
