@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn p5_6_5_12_each_way_in_which_a_certificate_is_refused_has_its_own_event() {
+    fn p5_6_5_each_way_in_which_a_certificate_is_refused_has_its_own_event() {
         use ObjectTypeId as T;
         use StatusCode as S;
         for (status, kind) in [
