@@ -43,7 +43,8 @@ impl Texts {
     }
 
     /// Whether whoever wants a locale can be told in it, be it in the gateway's own words.
-    pub(crate) fn has(&self, locale: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, locale: &str) -> bool {
         primary(locale).eq_ignore_ascii_case(OWN) || self.find(locale).is_some()
     }
 

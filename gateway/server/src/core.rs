@@ -192,7 +192,7 @@ impl NodeManager for Core {
             let status = if *node.node_id() != ObjectId::Server {
                 StatusCode::BadHistoryOperationUnsupported
             } else if self.shared.users.may(&context.token, Operation::ReadHistory) {
-                let speech = self.shared.tongues.of(context).clone();
+                let speech = self.shared.tongues.of(context);
                 let at = past::At { notifier: None, speech };
                 past::events(&self.shared, context.type_tree.clone(), at, &Asker::of(context), details, node).await
             } else {

@@ -74,7 +74,7 @@ impl Manager {
             Ok(value) => value,
             Err(status) => return bad(status),
         };
-        value = node.spoken(wanted.attribute_id, value, self.shared.tongues.of(context));
+        value = node.spoken(wanted.attribute_id, value, &self.shared.tongues.of(context));
         if !matches!(wanted.data_encoding, DataEncoding::Binary) {
             return bad(StatusCode::BadDataEncodingInvalid);
         }
@@ -457,7 +457,7 @@ impl NodeManager for Manager {
                 }
                 Some(_) => {
                     let notifier = own_text(node.node_id()).map(str::to_owned);
-                    let asked = past::At { notifier, speech: self.shared.tongues.of(context).clone() };
+                    let asked = past::At { notifier, speech: self.shared.tongues.of(context) };
                     past::events(&self.shared, context.type_tree.clone(), asked, &Asker::of(context), details, node)
                         .await
                 }

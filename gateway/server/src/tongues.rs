@@ -1,5 +1,6 @@
-//! Who is told in which language: each user in the one that the configuration gives him, everybody else in the server's.
-//! What an event or a value says in it is known in `speech`.
+//! Who is told in which language: each user in the one that the configuration gives him; who has none there in the first of
+//! those that the client asked for which there is (OPC 10000-4 §5.7.3); everybody else in the server's. What an event or a
+//! value says in it is known in `speech`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,6 +25,8 @@ pub(crate) struct Tongues {
     locales: Vec<String>,
     others: Speech,
     users: HashMap<String, Speech>,
+    known: HashMap<String, Speech>,
+    texts: Texts,
     /// Of subscriptions of those who are not told in the gateway's own words: their session, and how they are told.
     subscriptions: Mutex<BTreeMap<u32, (u32, Speech)>>,
 }
@@ -37,16 +40,18 @@ pub(crate) trait Spoken: Event + Sized {
 impl Tongues {
     pub(crate) fn new(texts: &Texts, config: &ServerConfig) -> Self {
         let languages = texts.languages();
-        let known: HashMap<&str, Speech> =
-            languages.iter().map(|language| (language.locale.as_str(), Speech::new(language))).collect();
+        let known: HashMap<String, Speech> =
+            languages.iter().map(|language| (language.locale.clone(), Speech::new(language))).collect();
         let speech = |locale: &str| {
-            texts.find(locale).and_then(|language| known.get(language.locale.as_str())).cloned().unwrap_or_default()
+            texts.find(locale).and_then(|language| known.get(&language.locale)).cloned().unwrap_or_default()
         };
         let own = config.users.iter().filter_map(|user| Some((user.name.clone(), speech(user.locale.as_deref()?))));
         Self {
             locales: languages.iter().map(|language| language.locale.clone()).collect(),
             others: config.locale.as_deref().map(speech).unwrap_or_default(),
             users: own.collect(),
+            known,
+            texts: texts.clone(),
             subscriptions: Mutex::default(),
         }
     }
@@ -58,8 +63,19 @@ impl Tongues {
     }
 
     /// How whoever asks is told.
-    pub(crate) fn of(&self, context: &RequestContext) -> &Speech {
-        self.users.get(name_of(&context.token)).unwrap_or(&self.others)
+    pub(crate) fn of(&self, context: &RequestContext) -> Speech {
+        let users = self.users.get(name_of(&context.token)).cloned();
+        users.or_else(|| self.asked_for(context)).unwrap_or_else(|| self.others.clone())
+    }
+
+    /// The first language that the client asked for which there is.
+    fn asked_for(&self, context: &RequestContext) -> Option<Speech> {
+        let session = context.session.read();
+        let mut asked = session.locale_ids().iter().map(AsRef::<str>::as_ref);
+        asked.find_map(|locale| match self.texts.find(locale) {
+            Some(language) => self.known.get(&language.locale).cloned(),
+            None => self.texts.has(locale).then(Speech::default),
+        })
     }
 
     /// A session is this user's from now on.
@@ -67,7 +83,7 @@ impl Tongues {
         let speech = self.of(context);
         let mut subscriptions = self.subscriptions.lock();
         for (_, told) in subscriptions.values_mut().filter(|(holder, _)| *holder == context.session_id) {
-            *told = speech.clone();
+            told.clone_from(&speech);
         }
     }
 
@@ -82,7 +98,7 @@ impl Tongues {
         if subscriptions.len() >= SUBSCRIPTIONS_MAX && !subscriptions.contains_key(&subscription) {
             subscriptions.retain(|id, (session, _)| session_with(*session, *id, all).is_some());
         }
-        subscriptions.insert(subscription, (session, speech.clone()));
+        subscriptions.insert(subscription, (session, speech));
     }
 
     /// How those are told who have a subscription.
