@@ -167,7 +167,8 @@ def build(unoptimised: bool) -> Programs:
 
 
 def sandbox() -> None:
-    """What a sample, a start, a thousand instances and a greedy neighbour cost, as the sandbox's own benchmark says."""
+    """What a sample, a start, a thousand instances, a greedy neighbour and each hostile one cost, as the sandbox's own
+    benchmark says."""
     say("bench: sandbox")
     tables = cargo(["bench", "--quiet", "--package", "watchfire-sandbox", "--bench", "sandbox"]).stdout
     print("\n## The sandbox\n")
