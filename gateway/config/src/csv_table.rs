@@ -51,11 +51,14 @@ pub(crate) fn read<T>(
     Err(ConfigErrors(errors))
 }
 
+/// Rows as they are, each with its line.
+pub(crate) type Plain = Vec<(usize, Vec<String>)>;
+
 /// Lines with what is wrong in them.
 pub(crate) type Wrong = Vec<(usize, String)>;
 
 /// The rows of a file as they are, each with its line, and what is no table in it.
-pub(crate) fn plain(path: &Path) -> Result<(Vec<(usize, Vec<String>)>, Wrong), ConfigErrors> {
+pub(crate) fn plain(path: &Path) -> Result<(Plain, Wrong), ConfigErrors> {
     let text = read_text(path, "a relative path begins at the configuration file's folder")
         .map_err(|error| ConfigErrors(vec![error]))?;
     let (rows, wrong) = rows(&text);

@@ -135,10 +135,10 @@ impl Latest {
     pub fn resume(&self, signals: &[SignalId]) {
         let mut latest = self.kept.write();
         for signal in signals {
-            if let Some(kept) = place(&mut latest, *signal) {
-                if kept.lost.take().is_some() {
-                    self.tell(*signal, kept);
-                }
+            if let Some(kept) = place(&mut latest, *signal)
+                && kept.lost.take().is_some()
+            {
+                self.tell(*signal, kept);
             }
         }
     }

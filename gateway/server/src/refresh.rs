@@ -168,8 +168,11 @@ fn items(
     }
 }
 
+/// A condition and how many events it has.
+type Counted = (Place, usize);
+
 /// The conditions that come first and have so many events at the most, but one at least; and the others.
-fn split(places: &[(Place, usize)], events_max: usize) -> (&[(Place, usize)], &[(Place, usize)]) {
+fn split(places: &[Counted], events_max: usize) -> (&[Counted], &[Counted]) {
     let mut events = 0;
     let fits = places.iter().take_while(|(_, more)| {
         events += more;

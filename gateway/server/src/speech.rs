@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use opcua::types::{Array, LocalizedText, UAString, Variant};
+use opcua::types::{Array, LocalizedText, Variant};
 use watchfire_config::Language;
 
 use crate::names::LOCALE;
@@ -71,7 +71,7 @@ impl Speech {
         match value {
             Variant::LocalizedText(text) if text.locale.as_ref() == LOCALE => self.text(text.text.as_ref()).into(),
             Variant::String(text) if STRINGS.contains(&field) && !text.is_null() => {
-                UAString::from(self.text(text.as_ref()).text).into()
+                self.text(text.as_ref()).text.into()
             }
             Variant::Array(mut array) => {
                 let Array { values, .. } = &mut *array;
@@ -159,6 +159,8 @@ fn cut(text: &str) -> Option<(String, Vec<(u8, String)>)> {
 
 #[cfg(test)]
 mod tests {
+    use opcua::types::UAString;
+
     use super::*;
 
     fn german() -> Speech {

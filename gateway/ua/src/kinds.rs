@@ -68,6 +68,7 @@ pub fn kind_of_value(value: &Variant) -> Option<Kind> {
         Variant::Float(_) | Variant::Double(_) => Some(Kind::Real),
         Variant::DateTime(_) => Some(Kind::Time),
         Variant::Variant(inner) => kind_of_value(inner),
+        Variant::DataValue(inner) => inner.value.as_ref().and_then(kind_of_value),
         _ => Some(Kind::Text),
     }
 }

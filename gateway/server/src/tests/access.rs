@@ -44,7 +44,7 @@ async fn an_unknown_certificate_waits_for_a_person_who_is_told_where_it_lies() {
     let mut rejected = Rejected::new(house.pki.clone(), std::sync::Arc::new(watchfire_model::SystemClock));
     let encrypted = MessageSecurityMode::SignAndEncrypt;
     let folder = TempDir::new().unwrap();
-    let (_, folder) = Hmi::log_in_with(&house.url, IdentityToken::Anonymous, encrypted, folder)
+    let (_, folder) = Hmi::log_in_with(&house.url, IdentityToken::Anonymous, encrypted, folder, &[])
         .await
         .map(|_| ())
         .expect_err("nobody trusts it yet");
@@ -55,8 +55,10 @@ async fn an_unknown_certificate_waits_for_a_person_who_is_told_where_it_lies() {
     let said = refused[0].to_string();
     assert!(said.ends_with(&format!("move it to `{}`", house.pki.trusted_dir().display())), "{said}");
     std::fs::rename(&refused[0].file, house.pki.trusted_dir().join("the press room.der")).unwrap();
-    let hmi =
-        Hmi::log_in_with(&house.url, IdentityToken::Anonymous, encrypted, folder).await.map_err(|(e, _)| e).unwrap();
+    let hmi = Hmi::log_in_with(&house.url, IdentityToken::Anonymous, encrypted, folder, &[])
+        .await
+        .map_err(|(e, _)| e)
+        .unwrap();
     assert!(hmi.value("area:Hall#ActiveCount").await == 0_u32.into());
     assert!(rejected.look().is_empty());
     hmi.close().await;

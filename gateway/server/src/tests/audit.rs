@@ -211,7 +211,7 @@ async fn a_certificate_that_nobody_trusts_is_told_with_its_subject() {
     let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();
     let mut audit = watch(&max, ObjectTypeId::AuditCertificateEventType).await;
     let (encrypted, folder) = (MessageSecurityMode::SignAndEncrypt, TempDir::new().unwrap());
-    Hmi::log_in_with(&house.url, IdentityToken::Anonymous, encrypted, folder).await.map(|_| ()).unwrap_err();
+    Hmi::log_in_with(&house.url, IdentityToken::Anonymous, encrypted, folder, &[]).await.map(|_| ()).unwrap_err();
     let told = audit.next().await;
     assert_eq!(*told.get("EventType"), NodeId::from(ObjectTypeId::AuditCertificateUntrustedEventType).into());
     assert_eq!((told.text("SourceName"), told.get("Status")), ("Security/Certificate".to_owned(), &false.into()));

@@ -45,7 +45,12 @@ impl Hmi {
     }
 
     pub(super) async fn log_in(url: &str, who: IdentityToken) -> Result<Self, StatusCode> {
-        Self::log_in_with(url, who, MessageSecurityMode::None, TempDir::new().unwrap())
+        Self::log_in_speaking(url, who, &[]).await
+    }
+
+    /// With a wish for languages, best first.
+    pub(super) async fn log_in_speaking(url: &str, who: IdentityToken, locales: &[&str]) -> Result<Self, StatusCode> {
+        Self::log_in_with(url, who, MessageSecurityMode::None, TempDir::new().unwrap(), locales)
             .await
             .map_err(|(status, _)| status)
     }
@@ -56,6 +61,7 @@ impl Hmi {
         who: IdentityToken,
         mode: MessageSecurityMode,
         folder: TempDir,
+        locales: &[&str],
     ) -> Result<Self, (StatusCode, TempDir)> {
         let client = ClientBuilder::new()
             .max_array_length(100_000)
@@ -67,6 +73,7 @@ impl Hmi {
             .create_sample_keypair(mode != MessageSecurityMode::None)
             .trust_server_certs(true)
             .session_retry_limit(0)
+            .preferred_locales(locales.iter().map(|locale| (*locale).to_owned()).collect())
             .client()
             .unwrap();
         let endpoints = client.get_server_endpoints_from_url(url).await.unwrap();

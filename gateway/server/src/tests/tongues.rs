@@ -104,7 +104,7 @@ async fn values_that_are_watched_and_events_of_the_past_are_told_in_the_language
     house.define(oil_high());
     let (ann, bob) = (log_in(&house, "ann").await, log_in(&house, "bob").await);
     let acked = own(&format!("{OIL}#AckedState"));
-    let (mut anns, mut bobs) = (ann.watch(&[acked.clone()]).await, bob.watch(&[acked]).await);
+    let (mut anns, mut bobs) = (ann.watch(std::slice::from_ref(&acked)).await, bob.watch(&[acked]).await);
     assert_eq!(anns.next().await.1.value, Some(said("de", "Quittiert")));
     assert_eq!(bobs.next().await.1.value, Some(said("en", "Acknowledged")));
     house.raise(&key(OIL));
@@ -140,5 +140,46 @@ async fn whoever_has_no_language_of_his_own_is_told_in_the_servers() {
     assert_eq!(locales, Some(vec![opcua::types::UAString::from("en"), "de".into()].into()));
     anybody.close().await;
     bob.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn each_session_is_told_in_the_first_language_that_it_asks_for_and_there_is() {
+    let house = House::with(config(None)).await;
+    house.define(oil_high());
+    let acked = ("en", "Acknowledged");
+    for (user, asked, expected) in [
+        (None, &["fr", "de-DE", "en"][..], ("de", "Quittiert")),
+        (None, &["en-US", "de"][..], acked),
+        (None, &["fr"][..], acked),
+        // What is configured for the user goes first.
+        (Some("ann"), &["en"][..], ("de", "Quittiert")),
+        (Some("bob"), &["de"][..], ("de", "Quittiert")),
+    ] {
+        let who = match user {
+            Some(name) => IdentityToken::UserName(name.to_owned(), "oil".to_owned().into()),
+            None => IdentityToken::Anonymous,
+        };
+        let hmi = Hmi::log_in_speaking(&house.url, who, asked).await.unwrap();
+        assert_eq!(hmi.value(&format!("{OIL}#AckedState")).await, said(expected.0, expected.1), "{user:?} {asked:?}");
+        hmi.close().await;
+    }
+
+    let anybody = IdentityToken::Anonymous;
+    let german = Hmi::log_in_speaking(&house.url, anybody, &["de-AT"]).await.unwrap();
+    let own_words = Hmi::connect(&house.url).await;
+    let mut heard = Vec::new();
+    for hmi in [&german, &own_words] {
+        heard.push(hmi.subscribe(server(), &FIELDS, ContentFilter::default()).await);
+    }
+    house.find(&key(OIL), Level::High, "too high", vec![oil_evidence()]);
+    for (events, expected) in heard.iter_mut().zip([GERMAN, OWN]) {
+        let event = events.next().await;
+        for (field, (locale, text)) in FIELDS.into_iter().zip(expected) {
+            assert_eq!(*event.get(field), said(locale, text), "{field}");
+        }
+    }
+    german.close().await;
+    own_words.close().await;
     house.close().await;
 }

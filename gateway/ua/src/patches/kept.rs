@@ -50,7 +50,6 @@ impl Bare {
             max_notifications_per_publish: 1,
             priority,
             publishing_enabled: true,
-            ..CreateSubscriptionRequest::default()
         };
         match self.send(subscribe).await {
             ResponseMessage::CreateSubscription(created) => created.subscription_id,

@@ -169,7 +169,7 @@ impl Live {
 
     /// Of each console; where there is none, of each area at the top.
     fn figures_of_all(&self, now: Instant) -> Vec<FiguresStatus> {
-        let of = |of: String, tried: Tried, read: &dyn Fn(&mut dyn FnMut(&Figures<'_>))| {
+        let of = |of: String, tried: Tried, read: &dyn Fn(Take<'_>)| {
             let mut told = Vec::new();
             read(&mut |figures| told = figures_with_targets(figures, tried));
             FiguresStatus { of, figures: told }
@@ -177,19 +177,22 @@ impl Live {
         let figures = &self.figures;
         if self.consoles.is_empty() {
             let area = |path: Arc<str>| {
-                let read = |take: &mut dyn FnMut(&Figures<'_>)| figures.area(&path, now, take);
+                let read = |take: Take<'_>| figures.area(&path, now, take);
                 of(format!("area {path}"), figures.tried_in(&path), &read)
             };
             return self.editor.top_areas().into_iter().map(area).collect();
         }
         let console = |console: &watchfire_config::ConsoleConfig| {
             let name = &console.name;
-            let read = |take: &mut dyn FnMut(&Figures<'_>)| figures.console(name, now, take);
+            let read = |take: Take<'_>| figures.console(name, now, take);
             of(format!("console {name}"), figures.tried_at(name), &read)
         };
         self.consoles.iter().map(console).collect()
     }
 }
+
+/// What figures are handed to.
+type Take<'t> = &'t mut dyn FnMut(&Figures<'_>);
 
 /// What needs a person.
 fn attention(
