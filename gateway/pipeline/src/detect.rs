@@ -12,11 +12,13 @@ use tokio::task::JoinError;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use watchfire_model::{Control, DetectorOrigin, Frame, Gap, Lsn, Phase, Record, RecordBody, SignalId, SourceState};
+use watchfire_model::{
+    Control, DetectorOrigin, Frame, Gap, GapCause, Lsn, Phase, Record, RecordBody, SignalId, SourceState,
+};
 
 use crate::binding::{Conditions, Indexes, begun_with};
 use crate::compare::Progress;
-use crate::late::{Late, is_of_a_source};
+use crate::late::{Late, PATIENCE, is_of_a_source};
 use crate::log::Cursor;
 use crate::notices::Notice;
 use crate::supervise::{Detection, Ended};
@@ -51,6 +53,9 @@ struct Running {
     late: Option<Late>,
     /// The state it went on from, until it is known whether anything is missing since then.
     before: Option<Checkpoint>,
+    begun: Timer,
+    /// Its sources that began to be read in this life.
+    up: BTreeSet<Arc<str>>,
 }
 
 /// A checkpoint on its way to the disk, while judging goes on; answers the frame it stands for, if it was saved.
@@ -190,8 +195,9 @@ impl Run {
         // One that has judged nothing yet does not know what stood.
         let goes_on = |saved: &Checkpoint| origin == DetectorOrigin::Checkpoint(saved.frame) && !saved.host.is_empty();
         let before = saved.filter(|saved| late.is_some() && goes_on(saved));
+        let (saved, begun, up) = (Lsn(0), Timer::now(), BTreeSet::new());
         let mut running =
-            Running { judge, cursor, conditions, indexes, progress, seen, saved: Lsn(0), catching_up, late, before };
+            Running { judge, cursor, conditions, indexes, progress, seen, saved, catching_up, late, before, begun, up };
         if !matches!(origin, DetectorOrigin::Checkpoint(_)) {
             // From here a kill before the first regular checkpoint can be made good by replaying the log.
             let header = self.header(&running, origin)?;
@@ -245,6 +251,9 @@ impl Run {
             RecordBody::Control(Control::Source { source, state, .. }) => {
                 if self.plan.sources.iter().any(|own| **own == **source) {
                     running.judge.source(source, *state);
+                    if *state == SourceState::Up && record.lsn > self.begin {
+                        running.up.insert(source.as_str().into());
+                    }
                     running.late.iter().for_each(|late| late.sources(running.judge.lacks_a_source()));
                 }
             }
@@ -283,7 +292,8 @@ impl Run {
                     if let Some(before) = running.before.take() {
                         late.before(before);
                     }
-                    late.missing();
+                    let is_lost = |gap: &Gap| own(gap) && gap.cause != GapCause::Overflow;
+                    late.missing(frame.gaps.iter().any(is_lost));
                 }
             }
             RecordBody::Control(Control::Filled { fills, .. })
@@ -297,8 +307,11 @@ impl Run {
                     && !running.judge.lacks_a_source()
                     && self.plan.sources.iter().any(|own| **own == **source) =>
             {
-                let state = running.judge.save(&self.plan.kept_as, running.seen).await.map_err(Ended::Save)?;
-                running.before = None;
+                // Where it was not read since the start, what is missing begins before that.
+                let state = match running.before.take() {
+                    Some(before) => before,
+                    None => running.judge.save(&self.plan.kept_as, running.seen).await.map_err(Ended::Save)?,
+                };
                 late.before(state);
             }
             _ => {}
@@ -376,8 +389,12 @@ impl Run {
         }
         let taken = running.judge.save(&self.plan.kept_as, running.seen).await;
         let checkpoint = taken.map_err(Ended::Save)?;
-        // By now it is known whether anything is missing since it began.
-        running.before = None;
+        // What is missing since it began is known once each source is read again; one that was read all the time does not
+        // say so.
+        let are_up = self.plan.sources.iter().all(|source| running.up.contains(source));
+        if are_up || running.begun.elapsed() > PATIENCE {
+            running.before = None;
+        }
         Ok(Some(AbortOnDropHandle::new(tokio::spawn(save(self.detection.clone(), checkpoint)))))
     }
 }

@@ -27,6 +27,8 @@ const SETTLES: Duration = Duration::from_secs(1);
 /// So long after one the rest is waited for. A history that lies behind is asked again after ten minutes, and what has none
 /// is never asked for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
+/// So long at the most it is waited for what is missing, however often more is.
+const LAST: Duration = Duration::from_secs(3600);
 /// How long after a failure that may pass it is tried again,
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// and how often.
@@ -49,8 +51,10 @@ pub(crate) fn late_binding(binding: &str) -> String {
 struct News {
     /// How it stood before something may be missing: the first that was told.
     before: Option<Checkpoint>,
-    /// Something is missing.
+    /// Something is missing,
     missing: bool,
+    /// and not for want of room in a queue alone, which may go on for ever.
+    lost: bool,
     /// What was missing was asked for.
     filled: bool,
     /// Whether one of its sources is lost.
@@ -107,9 +111,9 @@ impl Late {
         self.tell(|news| news.before = news.before.take().or(Some(state)));
     }
 
-    /// Something is missing.
-    pub(crate) fn missing(&self) {
-        self.tell(|news| news.missing = true);
+    /// Something is missing; `lost`, and not for want of room in a queue alone.
+    pub(crate) fn missing(&self, lost: bool) {
+        self.tell(|news| (news.missing, news.lost) = (true, news.lost || lost));
     }
 
     /// What was missing was asked for.
@@ -134,6 +138,8 @@ struct Kept {
     waits: Waits,
     /// How often it was tried in vain.
     tries: u32,
+    /// When it was first known that something is missing since.
+    missing_since: Option<Timer>,
 }
 
 /// What a state that is kept waits for.
@@ -145,8 +151,14 @@ enum Waits {
 }
 
 impl Kept {
-    fn new(state: Checkpoint) -> Self {
-        Self { state, waits: Waits::ForGaps(None), tries: 0 }
+    fn new(state: Checkpoint, waits: Waits) -> Self {
+        Self { state, waits, tries: 0, missing_since: None }
+    }
+
+    /// For how long it is waited now.
+    fn patient_until(&mut self, now: Timer) -> Timer {
+        let since = *self.missing_since.get_or_insert(now);
+        (now + PATIENCE).min(since + LAST)
     }
 
     fn due(&self) -> Option<Timer> {
@@ -175,7 +187,8 @@ struct Task {
 
 impl Task {
     async fn run(mut self, goes_on: bool) {
-        let mut kept = self.load(goes_on).await;
+        let mut kept = self.loaded(goes_on).await;
+        kept = self.hear(kept).await;
         loop {
             let due = kept.as_ref().and_then(Kept::due);
             tokio::select! {
@@ -198,25 +211,22 @@ impl Task {
             let down = news.down;
             std::mem::replace(&mut *news, News { down, ..News::default() })
         };
-        // While something is missing, what is missing later is judged from the same state.
-        if let Some(state) = news.before
-            && !matches!(&kept, Some(Kept { waits: Waits::ForValues(..), .. }))
-        {
+        // The earliest is the right one: what is missing later is judged from it as well.
+        if let (None, Some(state)) = (&kept, news.before) {
             self.keep(Checkpoint { binding: before(&self.plan.kept_as), ..state.clone() }).await;
-            kept = Some(Kept::new(state));
+            kept = Some(Kept::new(state, Waits::ForGaps(None)));
         }
         let mut kept = kept?;
         let now = Timer::now();
         kept.waits = match kept.waits {
-            Waits::ForGaps(_) if news.missing => Waits::ForValues(None, now + PATIENCE),
+            Waits::ForGaps(_) if news.missing => Waits::ForValues(None, kept.patient_until(now)),
             Waits::ForGaps(_) if news.down => Waits::ForGaps(None),
             Waits::ForGaps(until) => Waits::ForGaps(until.or(Some(now + GAPLESS))),
-            Waits::ForValues(look_at, until) => {
-                Waits::ForValues(look_at, if news.missing { now + PATIENCE } else { until })
-            }
+            Waits::ForValues(look_at, _) if news.lost => Waits::ForValues(look_at, kept.patient_until(now)),
+            Waits::ForValues(look_at, until) => Waits::ForValues(look_at, until),
         };
-        if let (Waits::ForValues(look_at, until), true) = (&mut kept.waits, news.filled) {
-            (*look_at, *until) = (Some(now + SETTLES), now + PATIENCE);
+        if let (Waits::ForValues(..), true) = (&kept.waits, news.filled) {
+            kept.waits = Waits::ForValues(Some(now + SETTLES), kept.patient_until(now));
         }
         Some(kept)
     }
@@ -236,9 +246,12 @@ impl Task {
                 kept.waits = Waits::ForValues(None, until);
                 return Some(kept);
             }
-            // What is missing of the source that is still lost is judged from the same state.
-            Ok(Looked::Done) if down => return Some(Kept { waits: Waits::ForGaps(None), ..kept }),
-            Ok(Looked::Done) => {}
+            // What is missing of a source that is still lost, or of a signal that is read again only later, is judged
+            // from the same state.
+            Ok(Looked::Done) => {
+                let until = (!down).then(|| Timer::now() + GAPLESS);
+                return Some(Kept::new(kept.state, Waits::ForGaps(until)));
+            }
             Err(error) if error.may_pass() && kept.tries < TRIES_MAX => {
                 tracing::warn!(detector = self.plan.spec.name, %error, "values that came late are judged later");
                 let again = Timer::now() + TRY_AGAIN;
@@ -266,7 +279,22 @@ impl Task {
     }
 
     /// What was kept when the gateway or the detector ended: one that did not begin anew goes on with it.
-    async fn load(&self, goes_on: bool) -> Option<Kept> {
+    async fn loaded(&self, goes_on: bool) -> Option<Kept> {
+        for _ in 0..TRIES_MAX {
+            match self.load().await {
+                Ok(Some(kept)) if goes_on => return Some(kept),
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(detector = self.plan.spec.name, %error, "what is missing cannot be looked for; tried again");
+                    tokio::time::sleep(TRY_AGAIN).await;
+                }
+            }
+        }
+        self.keep_if_there(self.nothing()).await;
+        None
+    }
+
+    async fn load(&self) -> Result<Option<Kept>, CursorError> {
         let (log, name) = (self.detection.log.clone(), before(&self.plan.kept_as));
         let (now, judged) = (self.detection.clock.now(), self.judged);
         let signals = self.signals();
@@ -275,28 +303,22 @@ impl Task {
             let Some(state) = loaded.filter(|state| state.frame > Lsn(0) && state.frame <= log.tail()) else {
                 return Ok(None);
             };
-            if Missed::time_at(&log, state.frame)?.is_none_or(|then| then.plus(LONGEST) < now) {
+            if Missed::time_after(&log, state.frame)?.is_some_and(|then| then.plus(LONGEST) < now) {
                 return Ok(None);
             }
             let is_missing = !missing(&log, signals, state.frame.max(judged))?.is_empty();
             Ok(Some((state, is_missing)))
         };
-        let found = tokio::task::spawn_blocking(look).await.map_err(CursorError::Ended).flatten();
-        let found = found.unwrap_or_else(|error| {
-            tracing::warn!(detector = self.plan.spec.name, %error, "what is missing cannot be looked for");
-            None
-        });
-        match found.filter(|_| goes_on) {
-            None => {
-                self.keep_if_there(self.nothing()).await;
-                None
-            }
-            Some((state, true)) => {
-                let now = Timer::now();
-                Some(Kept { waits: Waits::ForValues(Some(now), now + PATIENCE), ..Kept::new(state) })
-            }
-            Some((state, false)) => Some(Kept::new(state)),
-        }
+        let found = tokio::task::spawn_blocking(look).await.map_err(CursorError::Ended)??;
+        let now = Timer::now();
+        Ok(found.map(|(state, is_missing)| {
+            // A source that opens the connection itself may take a while to do so.
+            let waits = match is_missing {
+                true => Waits::ForValues(Some(now), now + PATIENCE),
+                false => Waits::ForGaps(Some(now + PATIENCE)),
+            };
+            Kept { missing_since: is_missing.then_some(now), ..Kept::new(state, waits) }
+        }))
     }
 
     /// Forgets what was kept, if anything was.
@@ -323,16 +345,18 @@ impl Task {
     /// Judges what was missing after this state, once all of it was asked for and every source is back, or nothing else will
     /// be.
     async fn look(&mut self, state: &Checkpoint, is_last: bool, down: bool) -> Result<Looked, NotJudged> {
-        let (log, after, signals) = (self.detection.log.clone(), state.frame.max(self.judged), self.signals());
+        let (log, after, signals) = (self.detection.log.clone(), state.frame, self.signals());
         let found = tokio::task::spawn_blocking(move || missing(&log, signals, after)).await;
         let gaps = found.map_err(CursorError::Ended)??;
-        if !is_last && (down || gaps.iter().any(|told| told.fill.is_none())) {
+        // What was judged before is gone through again, since the state is from before it, and told no more.
+        let is_new = |told: &&OnRecord| told.noticed > self.judged;
+        if !is_last && (down || gaps.iter().filter(is_new).any(|told| told.fill.is_none())) {
             return Ok(Looked::Waits);
         }
-        let Some(last) = gaps.iter().map(|told| told.noticed).max() else {
+        let Some(last) = gaps.iter().filter(is_new).map(|told| told.noticed).max() else {
             return Ok(if is_last { Looked::Done } else { Looked::Waits });
         };
-        if gaps.iter().filter_map(|told| told.fill).any(|fill| fill.values > 0) {
+        if gaps.iter().filter(is_new).filter_map(|told| told.fill).any(|fill| fill.values > 0) {
             let (verdicts, events) = self.judge(state, gaps, last).await?;
             tracing::info!(detector = self.plan.spec.name, found = events.len(), "values that came late were judged");
             let binding = self.plan.spec.name.clone();
@@ -367,14 +391,15 @@ impl Task {
             return Err(NotJudged::Unreadable);
         }
         plan.sources.iter().for_each(|source| judge.source(source, SourceState::Up));
-        let mut findings = Findings::new(plan, &judge, Missing::of(&gaps));
+        let is_new = |told: &&OnRecord| told.noticed > self.judged;
+        let mut findings = Findings::new(plan, &judge, Missing::of(gaps.iter().filter(is_new)));
         let missed = Missed { signals: self.signals(), gaps, state: state.frame, known: judge.known_until(), last };
         let (sender, mut frames) = mpsc::channel(FRAMES_AHEAD);
         let log = detection.log.clone();
         let reading = tokio::task::spawn_blocking(move || missed.read(&log, &sender));
         let indexes = plan.indexes();
-        while let Some(frame) = frames.recv().await {
-            findings.take(judge.take(last, &frame, &indexes).await?.verdicts, frame.now);
+        while let Some((at, frame)) = frames.recv().await {
+            findings.take(judge.take(last, &frame, &indexes).await?.verdicts, at);
         }
         reading.await.map_err(CursorError::Ended)??;
         Ok(findings.end(last, detection.clock.now()))

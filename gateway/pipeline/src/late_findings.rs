@@ -20,9 +20,9 @@ pub(crate) struct Missing(BTreeMap<SignalId, Vec<(Instant, Instant)>>);
 
 impl Missing {
     /// What of these gaps was fetched.
-    pub(crate) fn of(gaps: &[OnRecord]) -> Self {
+    pub(crate) fn of<'g>(gaps: impl Iterator<Item = &'g OnRecord>) -> Self {
         let mut of: BTreeMap<SignalId, Vec<(Instant, Instant)>> = BTreeMap::new();
-        for told in gaps.iter().filter(|told| told.fill.is_some_and(|fill| fill.values > 0)) {
+        for told in gaps.filter(|told| told.fill.is_some_and(|fill| fill.values > 0)) {
             if let Some(signal) = told.gap.signal {
                 of.entry(signal).or_default().push((told.gap.since, told.gap.until));
             }
@@ -61,7 +61,8 @@ impl Findings {
 
     /// Takes the verdicts on a frame, in order, with its time.
     pub(crate) fn take(&mut self, verdicts: Vec<Verdict>, now: Instant) {
-        self.now = now;
+        self.now = self.now.max(now);
+        let now = self.now;
         for verdict in verdicts {
             let Some((key, finding)) = self.conditions.finding(&verdict) else { continue };
             match finding.level {
@@ -77,13 +78,16 @@ impl Findings {
 
     /// Whether it began in what was missing of its signal, or of one of its signals.
     fn was_missing(&self, verdict: &Verdict) -> bool {
-        let Some(scope) = self.conditions.scope_of(verdict) else { return false };
-        let mut of_it = self.signals.iter().zip(0..).filter(|(signal, index)| match scope {
-            Scope::Binding => true,
-            Scope::Group => signal.group == verdict.instance,
-            Scope::Signal => *index == verdict.instance,
-        });
-        of_it.any(|(signal, _)| self.missing.holds(signal.id, verdict.at))
+        let holds = |signal: &SignalInfo| self.missing.holds(signal.id, verdict.at);
+        let of_group = |signal: &SignalInfo| signal.group == verdict.instance && holds(signal);
+        match self.conditions.scope_of(verdict) {
+            None => false,
+            Some(Scope::Binding) => self.signals.iter().any(holds),
+            Some(Scope::Group) => self.signals.iter().any(of_group),
+            Some(Scope::Signal) => {
+                usize::try_from(verdict.instance).is_ok_and(|at| self.signals.get(at).is_some_and(holds))
+            }
+        }
     }
 
     /// What stood ends.

@@ -23,8 +23,10 @@ const FRAME_ROWS: usize = 4096;
 const LOOKED_AT_MAX: u64 = 20_000;
 /// and behind the last that told what is missing: with the gap come the first values that are live again.
 const LOOKED_AT_BEHIND: u64 = 200;
-/// A source's clock that is off by less is taken as it is.
-const OFF_MIN_NS: i64 = 300_000_000_000;
+/// A source's clock that is ahead by less is taken as it is.
+const AHEAD_MIN_NS: i64 = 300_000_000_000;
+/// Records that are looked at for the time of a place.
+const TIME_WITHIN: u64 = 4096;
 
 /// What was missed.
 pub(crate) struct Missed {
@@ -50,25 +52,33 @@ struct Unseen {
 }
 
 impl Missed {
-    /// The gateway's time at a frame; `None` where there is none.
-    pub(crate) fn time_at(log: &Log, place: Lsn) -> Result<Option<Instant>, CursorError> {
-        match frame_at(log, place) {
-            Ok(frame) => Ok(frame.map(|frame| frame.now)),
-            Err(CursorError::Gone { .. }) => Ok(None),
-            Err(error) => Err(error),
+    /// The gateway's time of the first frame from a place on, if there is one soon.
+    pub(crate) fn time_after(log: &Log, place: Lsn) -> Result<Option<Instant>, CursorError> {
+        let mut next = place;
+        while next.0 <= place.0.saturating_add(TIME_WITHIN) {
+            let records = log.read_kept(&mut next)?;
+            if records.is_empty() {
+                break;
+            }
+            let of = |body: &RecordBody| if let RecordBody::Data(frame) = body { Some(frame.now) } else { None };
+            if let Some(now) = records.iter().find_map(|record| of(&record.body)) {
+                return Ok(Some(now));
+            }
         }
+        Ok(None)
     }
 
-    /// Reads it and hands on frame by frame, until nobody takes any. Blocks; holds the rows of a step, and those that are
+    /// Reads it and hands on frame by frame, each with its own time by the gateway's clock (a frame's never lies before what
+    /// was known), until nobody takes any. Blocks; holds the rows of a step, and those that are
     /// not sealed.
     ///
     /// # Errors
     /// When a store fails.
-    pub(crate) fn read(&self, log: &Log, into: &mpsc::Sender<Frame>) -> Result<(), CursorError> {
+    pub(crate) fn read(&self, log: &Log, into: &mpsc::Sender<(Instant, Frame)>) -> Result<(), CursorError> {
         let unseen = self.unseen(log)?;
-        let ahead_ns = unseen.ahead_ns.filter(|ahead| ahead.abs() >= OFF_MIN_NS).unwrap_or(0);
-        let begins: BTreeMap<SignalId, Instant> =
-            self.signals.iter().filter_map(|signal| Some((*signal, self.begin(*signal, &unseen, ahead_ns)?))).collect();
+        // Time that lies behind would stand still for as long.
+        let ahead_ns = unseen.ahead_ns.filter(|ahead| *ahead > 0 || *ahead <= -AHEAD_MIN_NS).unwrap_or(0);
+        let begins = self.begins(&unseen, ahead_ns);
         let until = self.gaps.iter().map(|told| told.gap.until).max().unwrap_or_default();
         let since = begins.values().copied().min().unwrap_or(until).max(until.minus(LONGEST));
         let stands = frame_at(log, self.last)?.unwrap_or_default();
@@ -84,9 +94,10 @@ impl Missed {
                 continue;
             };
             for (time, rows) in cut(&rows, at, to) {
-                now = now.max(Instant::from_ns(time.ns().saturating_add(ahead_ns)));
+                let of_it = Instant::from_ns(time.ns().saturating_add(ahead_ns));
+                now = now.max(of_it);
                 let frame = Frame { now, rows, gaps: Vec::new(), utc_offset_s: stands.utc_offset_s, mode: stands.mode };
-                if into.blocking_send(frame).is_err() {
+                if into.blocking_send((of_it, frame)).is_err() {
                     return Ok(());
                 }
             }
@@ -98,19 +109,39 @@ impl Missed {
         Ok(())
     }
 
-    /// From where on a signal has values that were not seen: where it began to be missing, or what came live behind the
+    /// From where on each signal has values that were not seen: where it began to be missing, or what came live behind the
     /// state; else when the state was taken, by the clock of its source.
-    fn begin(&self, signal: SignalId, unseen: &Unseen, ahead_ns: i64) -> Option<Instant> {
+    fn begins(&self, unseen: &Unseen, ahead_ns: i64) -> BTreeMap<SignalId, Instant> {
         let next = |time: Instant| Instant::from_ns(time.ns().saturating_add(1));
-        let of_it = self.gaps.iter().filter(|told| told.gap.signal == Some(signal)).map(|told| next(told.gap.since));
-        let known = self.known.map(|known| next(Instant::from_ns(known.ns().saturating_sub(ahead_ns))));
-        of_it.chain(unseen.first.get(&signal).copied()).min().or(known)
+        let mut begins = unseen.first.clone();
+        for (signal, since) in self.gaps.iter().filter_map(|told| Some((told.gap.signal?, next(told.gap.since)))) {
+            let begin = begins.entry(signal).or_insert(since);
+            *begin = (*begin).min(since);
+        }
+        if let Some(known) = self.known {
+            let known = next(Instant::from_ns(known.ns().saturating_sub(ahead_ns)));
+            for signal in &self.signals {
+                begins.entry(*signal).or_insert(known);
+            }
+        }
+        begins
     }
 
     fn unseen(&self, log: &Log) -> Result<Unseen, CursorError> {
         let mut found = Unseen::default();
-        let end = Lsn(self.state.0.saturating_add(LOOKED_AT_MAX).min(self.last.0.saturating_add(LOOKED_AT_BEHIND)));
-        let mut next = self.state.next();
+        let behind = Lsn(self.last.0.saturating_add(LOOKED_AT_BEHIND));
+        let end = Lsn(self.state.0.saturating_add(LOOKED_AT_MAX)).min(behind);
+        let mut first_times = BTreeMap::new();
+        self.look(log, self.state.next(), end, &mut found)?;
+        first_times.append(&mut found.first);
+        if end < self.last {
+            self.look(log, self.last, behind, &mut found)?;
+        }
+        Ok(Unseen { first: first_times, ..found })
+    }
+
+    fn look(&self, log: &Log, from: Lsn, end: Lsn, found: &mut Unseen) -> Result<(), CursorError> {
+        let mut next = from;
         while next <= end {
             let records = log.read_kept(&mut next)?;
             if records.is_empty() {
@@ -122,7 +153,7 @@ impl Missed {
                 }
             }
         }
-        Ok(found)
+        Ok(())
     }
 }
 

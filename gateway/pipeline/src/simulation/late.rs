@@ -311,6 +311,8 @@ async fn an_outage_that_begins_while_another_is_filled_is_judged_as_well() {
     fill(&rig, second, &[(7, 90.0), (9, 1.0)]);
     rig.wait_ms(5_000).await;
     assert_eq!(times(&rig.plain_events()), [after(since, 10), after(since, 30), after(again, 7)]);
+    assert!(kept(&site).is_some(), "what is told of it a moment later is judged, too");
+    rig.wait_ms(61_000).await;
     assert_eq!(kept(&site), None);
     rig.stop().await;
     site.check();
@@ -407,6 +409,107 @@ async fn one_that_cannot_be_made_yet_is_tried_again() {
     rig.wait_ms(100_000).await;
     assert_eq!(times(&rig.plain_events()), []);
     rig.wait_ms(100_000).await;
+    assert_eq!(times(&rig.plain_events()), [10, 30].map(|s| after(since, s)));
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_right_after_an_alarm_outlives_a_kill() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    // So long that it has saved its state.
+    rig.wait_ms(120_000).await;
+    rig.value(1, 50.0).await;
+    rig.shown_active("plain/high/s/1").await;
+    let since = site.now();
+    rig.source(SourceState::Down).await;
+    rig.wait_ms(2_000).await;
+    let state = kept(&site).unwrap();
+    rig.kill();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    site.lose_what_is_not_durable();
+    let rig = Rig::start(&site).await;
+    rig.wait_ms(2_000).await;
+    assert_eq!(kept(&site).map(|kept| kept.frame), Some(state.frame));
+    rig.source(SourceState::Up).await;
+    let gap = notice(&rig, since, GapCause::NotRecorded);
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(5_000).await;
+    assert_eq!(times(&rig.plain_events()), [10, 30].map(|s| after(since, s)));
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_source_is_reached_after_a_start_the_time_before_is_judged_with_its_delays() {
+    let mut slow: BindingPlan = plan(Mode::Live);
+    let settings = AlarmSettings { on_delay: Some(Duration::from_secs(8)), ..AlarmSettings::default() };
+    slow.spec.alarms.insert("high".into(), settings);
+    let site = Site::new();
+    let rig = Rig::start_with(&site, vec![slow.clone()]).await;
+    rig.source(SourceState::Up).await;
+    rig.wait_ms(120_000).await;
+    rig.value(0, 1.0).await;
+    let since = site.now();
+    rig.stop().await;
+    site.pass(Duration::from_secs(60));
+    let rig = Rig::start_with(&site, vec![slow]).await;
+    rig.source(SourceState::Down).await;
+    // Longer than until its state is saved.
+    rig.wait_ms(120_000).await;
+    rig.source(SourceState::Up).await;
+    let gap = notice(&rig, since, GapCause::NotRecorded);
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(5_000).await;
+    assert_eq!(times(&rig.plain_events()), [10, 30].map(|s| after(since, s)), "each lasted ten seconds and more");
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn delays_are_those_of_a_source_whose_clock_is_minutes_behind() {
+    let mut slow: BindingPlan = plan(Mode::Live);
+    let settings = AlarmSettings { on_delay: Some(Duration::from_secs(11)), ..AlarmSettings::default() };
+    slow.spec.alarms.insert("high".into(), settings);
+    let site = Site::new();
+    let rig = Rig::start_with(&site, vec![slow]).await;
+    let source = |at: Instant| at.minus(Duration::from_secs(120));
+    let value = |value: f64| {
+        let mut rows = Rows::default();
+        rows.push(SIGNAL, source(site.now()), value, StatusCode::GOOD, Quality::NONE, 0);
+        rig.hand_in(Arrival::Rows(rows));
+    };
+    value(1.0);
+    rig.wait_ms(100).await;
+    let since = site.now();
+    rig.source(SourceState::Down).await;
+    rig.wait_ms(60_000).await;
+    rig.source(SourceState::Up).await;
+    let gap = notice(&rig, source(since), GapCause::SourceLost);
+    rig.wait_ms(20).await;
+    value(2.0);
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(5_000).await;
+    assert_eq!(times(&rig.plain_events()), [source(after(since, 30))], "the one that lasted for twelve seconds");
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn queues_that_go_on_to_overflow_keep_no_outage_from_being_judged() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let since = outage(&rig, &site).await;
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    rig.wait_ms(20).await;
+    fill(&rig, gap, &MISSED);
+    for _ in 0..40 {
+        let at = site.now();
+        let overflow = Gap { signal: Some(SignalId(1)), since: at, until: after(at, 1), cause: GapCause::Overflow };
+        rig.hand_in(Arrival::Gaps(vec![overflow]));
+        rig.wait_ms(60_000).await;
+    }
     assert_eq!(times(&rig.plain_events()), [10, 30].map(|s| after(since, s)));
     rig.stop().await;
 }

@@ -59,6 +59,11 @@ impl Site {
         self.clock.now()
     }
 
+    /// Time passes while no gateway runs.
+    pub fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
     pub fn log(&self) -> Arc<Log> {
         Log::new(Arc::new(self.journal.clone()), Arc::new(self.history.clone()))
     }
