@@ -158,7 +158,7 @@ fn on_one_screen_stands_how_the_gateway_is_and_what_needs_a_person() {
     let (source, detector, figures) = (&told["sources"][0], &told["detectors"][0], &told["figures"][0]);
     assert_eq!((code, &told["gateway"], &source["connected"]), (3, &"test gateway".into(), &true.into()));
     assert_eq!(
-        (&detector["mode"], &detector["plugin"], &detector["restarts"]),
+        (&detector["mode"], &detector["plugin"], &detector["failures"]),
         (&"live".into(), &"limit".into(), &0.into())
     );
     assert!(detector["digest"].as_str().unwrap().starts_with("sha256:"), "{detector}");

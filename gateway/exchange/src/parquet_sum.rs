@@ -111,7 +111,9 @@ pub fn verify(file: &mut File) -> Result<(), ExchangeError> {
     if *sum.as_str() == *noted {
         return Ok(());
     }
-    Err(damaged(&format!("its checksum is {sum}, and {noted} is noted in it; export it again, or restore it")))
+    Err(damaged(&format!(
+        "its checksum is {sum}, and {noted} is noted in it; export it again or restore it, or leave out its metadata `{KEY}` if another program wrote it anew"
+    )))
 }
 
 fn damaged(why: &str) -> ExchangeError {

@@ -41,7 +41,7 @@ impl<W: Write + Send> Writer<W> {
     /// Begins a file.
     pub fn new(out: W) -> Result<Self, ExchangeError> {
         let schema = Arc::new(parse_message_type(SCHEMA)?);
-        let program = format!("{CREATED_BY} version {}", env!("CARGO_PKG_VERSION"));
+        let program = format!("{CREATED_BY} {}", env!("CARGO_PKG_VERSION"));
         let properties =
             WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by(program).build();
         let file = SerializedFileWriter::new(Summing::new(out), schema, Arc::new(properties))?;

@@ -96,7 +96,7 @@ pub fn slot_key(kind: Kind, slot: Slot) -> Vec<u8> {
     key
 }
 
-fn part(key: &[u8], part: u16) -> Vec<u8> {
+pub(crate) fn part(key: &[u8], part: u16) -> Vec<u8> {
     [key, &part.to_be_bytes()].concat()
 }
 
@@ -386,6 +386,19 @@ impl Ctl {
         let mut changes: Vec<Change> = found.into_iter().map(|(key, _)| Change::Remove(key)).collect();
         changes.extend(self.unchain_before(lsn)?);
         Ok(changes.into_iter().map(|change| vec![change]).collect())
+    }
+
+    /// What takes away the records beyond a place, and what was chained of them, as a killed seal left them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn remove_records_after(&self, lsn: Lsn) -> Result<Vec<Group>, PortError> {
+        let mut groups = Vec::new();
+        for kind in [Kind::Record, Kind::Filled, Kind::Chain] {
+            let found = self.store.range(&placed(kind, lsn.next()), &[kind as u8 + 1], usize::MAX)?;
+            groups.extend(found.into_iter().map(|(key, _)| vec![Change::Remove(key)]));
+        }
+        Ok(groups)
     }
 
     /// The records from `from` to `to` that tell what became of gaps, the first `most` of them.

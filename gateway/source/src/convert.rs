@@ -210,8 +210,10 @@ impl Converter {
             return;
         };
         // Its server has no value yet, as after its start: what comes next is the one that ends a gap, and the time that
-        // this bears, if any, is that of the server's start.
-        if value.status.is_some_and(|status| status_from_ua(status) == StatusCode::BAD_WAITING_FOR_INITIAL_DATA) {
+        // this bears, if any, is that of the server's start. Where there was a value, there is none any more.
+        let has_none =
+            value.status.is_some_and(|status| status_from_ua(status) == StatusCode::BAD_WAITING_FOR_INITIAL_DATA);
+        if has_none && self.ledger.awaits(at) {
             return;
         }
         // Its DataType is that of its elements.
@@ -223,6 +225,9 @@ impl Converter {
             self.ledger.set_open(at, false);
         } else if is_array && self.kinds.get(signal) != Some(Kind::Text) {
             self.kinds.set(signal, Kind::Text);
+        }
+        if has_none {
+            return;
         }
         let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { return };
         let seen = self.ledger.value(at, *time, now, has_overflow(*status));
@@ -258,6 +263,21 @@ mod tests {
         let mut received = Received::default();
         converter.data_change(notification, Instant::default(), &mut received);
         received
+    }
+
+    #[test]
+    fn that_there_is_no_value_yet_is_no_value_and_that_there_is_none_any_more_is_one() {
+        const WAITING: u32 = 0x8032_0000;
+        let mut converter = Converter::new(vec![SignalId(40)], Kinds::default());
+        assert!(receive(&mut converter, vec![item(0, 1, WAITING)]).rows.is_empty(), "its server has just started");
+        receive(&mut converter, vec![item(0, 2, 0)]);
+        let none = receive(&mut converter, vec![item(0, 3, WAITING)]);
+        assert_eq!((none.rows.len(), none.gaps.len()), (1, 0), "what it shows is no value any more");
+        converter.owe(0..1, GapCause::SourceLost);
+        let after_a_loss = receive(&mut converter, vec![item(0, 9, WAITING)]);
+        assert!(after_a_loss.rows.is_empty() && after_a_loss.gaps.is_empty(), "the gap goes on");
+        let ended = receive(&mut converter, vec![item(0, 12, 0)]);
+        assert_eq!((ended.rows.len(), ended.gaps.len()), (1, 1));
     }
 
     #[test]

@@ -125,6 +125,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a value of a signal is awaited: its first, or the one that ends a gap.
+    pub(crate) fn awaits(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|entry| entry.owed.is_some() || entry.last == NEVER)
+    }
+
     /// The signal's monitored item is being made: its next value is the one that stands.
     pub(crate) fn begin(&mut self, at: usize) {
         if let Some(entry) = self.entries.get_mut(at) {

@@ -104,7 +104,7 @@ pub struct DetectorStatus {
     /// SHA-256 of the component.
     pub digest: String,
     /// How often it has failed since the gateway's start.
-    pub restarts: u32,
+    pub failures: u32,
     /// How many alarms it may raise in ten minutes, before it is suppressed; `None`: any number.
     pub alarm_budget: Option<u32>,
     /// Whether it has raised more, and is suppressed until somebody lifts that.

@@ -8,7 +8,8 @@ use watchfire_pipeline::{History, PortError, RecordReader};
 
 use super::made::{START_S, all, bits, copy_folder, range, records};
 use crate::SledHistory;
-use crate::ctl::Ctl;
+use crate::ctl::{Ctl, Kind, part, placed};
+use crate::key_value::Change;
 use crate::slot::Slot;
 use crate::slot_entry::drop_slot;
 
@@ -96,6 +97,9 @@ fn what_is_lost_between_the_stores_is_left_out_and_what_a_killed_seal_left_of_it
     let history = SledHistory::open(folder.path()).unwrap();
     history.go_on_at(Lsn(21)).unwrap();
     assert_eq!(history.sealed(), Lsn(20), "they join");
+    // A seal lays the places of its records before what stands there.
+    let laid = [part(&placed(Kind::Record, Lsn(25)), 0), placed(Kind::Chain, Lsn(25))];
+    history.ctl().commit(laid.into_iter().map(|key| vec![Change::Put(key, Vec::new())]).collect()).unwrap();
     history.go_on_at(Lsn(1001)).unwrap();
     assert_eq!(history.sealed(), Lsn(1000));
     let mut after = records(11, 10, 1);

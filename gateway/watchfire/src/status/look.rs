@@ -157,7 +157,7 @@ impl Live {
                 plugin: found.plugin,
                 version: found.version,
                 digest: found.digest,
-                restarts: failures.get(name).copied().unwrap_or_default(),
+                failures: failures.get(name).copied().unwrap_or_default(),
                 alarm_budget: budgets.get(name.as_str()).copied(),
                 over_budget: listed.iter().any(|alarm| alarm.active && *alarm.key == *over.as_str()),
                 alarms_30_days: trusted.alarms,

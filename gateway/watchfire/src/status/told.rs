@@ -91,12 +91,12 @@ fn detector_line(detector: &DetectorStatus) -> String {
         (false, None) => "no budget".to_owned(),
     };
     format!(
-        "  {:<16} {}, {state}; {} {} {digest}; {} restarts; {} alarms in 30 days, {} marked false; {budget}",
+        "  {:<16} {}, {state}; {} {} {digest}; {} failures; {} alarms in 30 days, {} marked false; {budget}",
         detector.name,
         detector.mode,
         detector.plugin,
         detector.version,
-        detector.restarts,
+        detector.failures,
         detector.alarms_30_days,
         detector.marked_false_30_days
     )
@@ -175,7 +175,7 @@ mod tests {
             plugin: "limit".into(),
             version: "0.1.0".into(),
             digest: "sha256:58a77aa5d6338f2b35e8ddfdf879793d1a730919cf79971c8b21eea7babce1c7".into(),
-            restarts: 0,
+            failures: 0,
             alarm_budget: None,
             over_budget: false,
             alarms_30_days: 41,
