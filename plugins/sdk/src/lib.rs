@@ -4,6 +4,53 @@
 //! A detector is a pure function of what it is handed: it has no clock, no files, no randomness but its seed. The same
 //! code runs on the host, for tests and for comparison; only `export!` knows WebAssembly.
 //!
+//! A whole detector in thirty lines: it says when a value jumps by more than ten from one sample to the next. [`Trial`] is
+//! what its test is written with.
+//!
+//! ```
+//! use watchfire_detector::{Batch, Condition, Description, Detector, Level, Outcome, Refusal, Row, Setup, Verdict};
+//!
+//! struct Jump(Vec<Option<f64>>);
+//!
+//! fn jump() -> Condition {
+//!     Condition { id: "jump".into(), text: "the value jumped".into(), severity: 500, ..Condition::default() }
+//! }
+//!
+//! impl Detector for Jump {
+//!     fn describe() -> Description {
+//!         Description { id: "jump".into(), version: "0.1.0".into(), conditions: vec![jump()], ..Description::default() }
+//!     }
+//!
+//!     fn init(setup: Setup) -> Result<(Self, Vec<Condition>), Refusal> {
+//!         Ok((Self(vec![None; setup.signals.len()]), vec![jump()]))
+//!     }
+//!
+//!     fn process(&mut self, batch: &Batch) -> Result<Outcome, Refusal> {
+//!         let mut outcome = Outcome::default();
+//!         for row in batch.rows().filter(Row::is_usable) {
+//!             let Some(last) = self.0.get_mut(row.signal as usize) else { continue };
+//!             let by = row.value - last.replace(row.value).unwrap_or(row.value);
+//!             let level = if by.abs() > 10.0 { Level::Active } else { Level::Normal };
+//!             let (instance, why) = (row.signal, format!("it changed by {by} at once"));
+//!             outcome.verdicts.push(Verdict { instance, at: row.time, level, why, ..Verdict::default() });
+//!         }
+//!         Ok(outcome)
+//!     }
+//! }
+//! #[cfg(target_arch = "wasm32")]
+//! watchfire_detector::export!(Jump);
+//!
+//! # fn main() -> Result<(), Refusal> {
+//! let mut trial = watchfire_detector::Trial::<Jump>::new("{}", 1)?;
+//! let said = trial.feed(&[(0, 1, 5.0), (0, 2, 7.0), (0, 3, 40.0), (0, 4, 41.0)])?;
+//! let expected = [(0, 1, Level::Normal), (0, 3, Level::Active), (0, 4, Level::Normal)];
+//! assert_eq!(watchfire_detector::levels(&said), expected);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is the least of it:
+//!
 //! ```
 //! use watchfire_detector as wd;
 //!
@@ -61,6 +108,8 @@ pub mod glue;
 mod memory;
 mod show;
 mod state;
+#[cfg(not(target_arch = "wasm32"))]
+mod trial;
 
 pub use config::{config, refuse};
 pub use contract::{
@@ -72,6 +121,8 @@ pub use detector::{Detector, Learner, Observer};
 pub use glue::log;
 pub use show::number;
 pub use state::{Versioned, restore, snapshot};
+#[cfg(not(target_arch = "wasm32"))]
+pub use trial::{Trial, levels};
 
 /// Writes a line to the gateway's log: 1 error, 2 warning, 3 information, 4 detail. On the host it goes nowhere.
 #[cfg(not(target_arch = "wasm32"))]

@@ -67,6 +67,14 @@ fn on_record(site: &Site) -> Vec<PlainEvent> {
     found
 }
 
+/// The plain detector, one of whose conditions must last for so long.
+fn lasting(condition: &str, s: u64) -> BindingPlan {
+    let mut slow = plan(Mode::Live);
+    let settings = AlarmSettings { on_delay: Some(Duration::from_secs(s)), ..AlarmSettings::default() };
+    slow.spec.alarms.insert(condition.into(), settings);
+    slow
+}
+
 fn times(events: &[PlainEvent]) -> Vec<Instant> {
     times_of(HIGH, events)
 }
@@ -129,9 +137,7 @@ async fn what_still_holds_is_an_alarm_as_well_and_what_held_before_is_no_news() 
 
 #[tokio::test(start_paused = true)]
 async fn what_did_not_last_or_is_disabled_is_not_told() {
-    let mut slow: BindingPlan = plan(Mode::Live);
-    let settings = AlarmSettings { on_delay: Some(Duration::from_secs(11)), ..AlarmSettings::default() };
-    slow.spec.alarms.insert("high".into(), settings);
+    let slow = lasting("high", 11);
     for (disabled, expected) in [(false, vec![30]), (true, vec![])] {
         let site = Site::new();
         let rig = Rig::start_with(&site, vec![slow.clone()]).await;
@@ -345,9 +351,7 @@ async fn what_was_told_is_not_told_again_where_its_state_outlived_a_kill() {
 
 #[tokio::test(start_paused = true)]
 async fn time_goes_on_where_nothing_came_as_it_did_live() {
-    let mut slow: BindingPlan = plan(Mode::Live);
-    let settings = AlarmSettings { on_delay: Some(Duration::from_secs(30)), ..AlarmSettings::default() };
-    slow.spec.alarms.insert("odd".into(), settings);
+    let slow = lasting("odd", 30);
     for (plan, missed, expected) in [
         (plan(Mode::Live), vec![(10, 50.0), (11, 1.0), (25, 50.0), (26, 1.0)], vec![10, 25]),
         // Some ten seconds after its last score it is over, whenever the next value comes.
@@ -366,31 +370,37 @@ async fn time_goes_on_where_nothing_came_as_it_did_live() {
     }
 }
 
+/// A minute without a source whose clock is off, of which its history has this; when that began, by its clock.
+async fn outage_by_another_clock(rig: &Rig, site: &Site, off_s: i64, missed: &[(u64, f64)]) -> Instant {
+    let source = |at: Instant| Instant::from_ns(at.ns() + off_s * 1_000_000_000);
+    let value = |value: f64| {
+        let mut rows = Rows::default();
+        rows.push(SIGNAL, source(site.now()), value, StatusCode::GOOD, Quality::NONE, 0);
+        rig.hand_in(Arrival::Rows(rows));
+    };
+    value(1.0);
+    rig.wait_ms(100).await;
+    let since = source(site.now());
+    rig.source(SourceState::Down).await;
+    rig.wait_ms(60_000).await;
+    rig.source(SourceState::Up).await;
+    let gap = notice(rig, since, GapCause::SourceLost);
+    rig.wait_ms(20).await;
+    value(2.0);
+    rig.wait_ms(20).await;
+    fill(rig, gap, missed);
+    rig.wait_ms(5_000).await;
+    since
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_source_whose_clock_is_hours_off_is_judged_by_its_own_times() {
     for off_s in [-7200_i64, 7200] {
         let site = Site::new();
         let rig = Rig::start(&site).await;
-        let source = |at: Instant| Instant::from_ns(at.ns() + off_s * 1_000_000_000);
-        let value = |value: f64| {
-            let mut rows = Rows::default();
-            rows.push(SIGNAL, source(site.now()), value, StatusCode::GOOD, Quality::NONE, 0);
-            rig.hand_in(Arrival::Rows(rows));
-        };
-        value(1.0);
-        rig.wait_ms(100).await;
-        let since = site.now();
-        rig.source(SourceState::Down).await;
-        rig.wait_ms(60_000).await;
-        rig.source(SourceState::Up).await;
-        let gap = notice(&rig, source(since), GapCause::SourceLost);
-        rig.wait_ms(20).await;
-        value(2.0);
-        rig.wait_ms(20).await;
-        fill(&rig, gap, &[(10, 50.0), (11, 1.0), (25, 50.0), (26, 1.0)]);
-        rig.wait_ms(5_000).await;
-        let expected = [10, 25].map(|s| source(after(since, s)));
-        assert_eq!(times_of(ODD, &rig.plain_events()), expected, "{off_s} s");
+        let missed = [(10, 50.0), (11, 1.0), (25, 50.0), (26, 1.0)];
+        let since = outage_by_another_clock(&rig, &site, off_s, &missed).await;
+        assert_eq!(times_of(ODD, &rig.plain_events()), [10, 25].map(|s| after(since, s)), "{off_s} s");
         rig.stop().await;
     }
 }
@@ -443,9 +453,7 @@ async fn what_was_kept_right_after_an_alarm_outlives_a_kill() {
 
 #[tokio::test(start_paused = true)]
 async fn where_no_source_is_reached_after_a_start_the_time_before_is_judged_with_its_delays() {
-    let mut slow: BindingPlan = plan(Mode::Live);
-    let settings = AlarmSettings { on_delay: Some(Duration::from_secs(8)), ..AlarmSettings::default() };
-    slow.spec.alarms.insert("high".into(), settings);
+    let slow = lasting("high", 8);
     let site = Site::new();
     let rig = Rig::start_with(&site, vec![slow.clone()]).await;
     rig.source(SourceState::Up).await;
@@ -469,30 +477,11 @@ async fn where_no_source_is_reached_after_a_start_the_time_before_is_judged_with
 
 #[tokio::test(start_paused = true)]
 async fn delays_are_those_of_a_source_whose_clock_is_minutes_behind() {
-    let mut slow: BindingPlan = plan(Mode::Live);
-    let settings = AlarmSettings { on_delay: Some(Duration::from_secs(11)), ..AlarmSettings::default() };
-    slow.spec.alarms.insert("high".into(), settings);
+    let slow = lasting("high", 11);
     let site = Site::new();
     let rig = Rig::start_with(&site, vec![slow]).await;
-    let source = |at: Instant| at.minus(Duration::from_secs(120));
-    let value = |value: f64| {
-        let mut rows = Rows::default();
-        rows.push(SIGNAL, source(site.now()), value, StatusCode::GOOD, Quality::NONE, 0);
-        rig.hand_in(Arrival::Rows(rows));
-    };
-    value(1.0);
-    rig.wait_ms(100).await;
-    let since = site.now();
-    rig.source(SourceState::Down).await;
-    rig.wait_ms(60_000).await;
-    rig.source(SourceState::Up).await;
-    let gap = notice(&rig, source(since), GapCause::SourceLost);
-    rig.wait_ms(20).await;
-    value(2.0);
-    rig.wait_ms(20).await;
-    fill(&rig, gap, &MISSED);
-    rig.wait_ms(5_000).await;
-    assert_eq!(times(&rig.plain_events()), [source(after(since, 30))], "the one that lasted for twelve seconds");
+    let since = outage_by_another_clock(&rig, &site, -120, &MISSED).await;
+    assert_eq!(times(&rig.plain_events()), [after(since, 30)], "the one that lasted for twelve seconds");
     rig.stop().await;
 }
 

@@ -1,14 +1,14 @@
 //! What a client is sent: a server of this process, a client of this process, and a port of the loopback between them.
 
+use super::client::connect;
 use super::select::{Told, compare, condition_id, filter, value_of};
-use opcua::client::{ClientBuilder, IdentityToken, Session, SubscriptionCallbacks};
-use opcua::crypto::SecurityPolicy;
+use opcua::client::{Session, SubscriptionCallbacks};
 use opcua::nodes::Event;
 use opcua::server::{ServerBuilder, ServerHandle};
 use opcua::types::{
-    AttributeId, ExtensionObject, FilterOperator, MessageSecurityMode, MonitoredItemCreateRequest,
-    MonitoredItemModifyRequest, MonitoringMode, MonitoringParameters, NodeId, ObjectId, ObjectTypeId, ReadValueId,
-    SimpleAttributeOperand, StatusCode, TimestampsToReturn, UAString, UserTokenPolicy, Variant,
+    AttributeId, ExtensionObject, FilterOperator, MonitoredItemCreateRequest, MonitoredItemModifyRequest,
+    MonitoringMode, MonitoringParameters, NodeId, ObjectId, ObjectTypeId, ReadValueId, SimpleAttributeOperand,
+    StatusCode, TimestampsToReturn, UAString, Variant,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,20 +50,7 @@ impl Rig {
         let (server, handle) = builder.build().expect("a server");
         tokio::spawn(server.run_with(listener));
 
-        let mut client = ClientBuilder::new()
-            .application_name("patches")
-            .application_uri("urn:patches:client")
-            .pki_dir(pki.path().join("client"))
-            .session_retry_limit(0)
-            .client()
-            .expect("a client");
-        let url = format!("opc.tcp://127.0.0.1:{port}/");
-        let endpoint =
-            (url.as_str(), SecurityPolicy::None.to_str(), MessageSecurityMode::None, UserTokenPolicy::anonymous());
-        let (session, event_loop) =
-            client.connect_to_matching_endpoint(endpoint, IdentityToken::Anonymous).await.expect("an endpoint");
-        event_loop.spawn();
-        assert!(session.wait_for_connection().await, "the client connects");
+        let (session, _) = connect(port, pki.path(), WAIT_MAX).await;
 
         let (events, received) = unbounded_channel();
         let data = events.clone();

@@ -1,18 +1,15 @@
 //! How long a request may take: as long as the configuration says, and, if it only reads, as its connection lasts.
 
+use super::client::connect;
 use async_trait::async_trait;
-use opcua::client::{ClientBuilder, IdentityToken, Session};
-use opcua::crypto::SecurityPolicy;
+use opcua::client::Session;
 use opcua::nodes::DefaultTypeTree;
 use opcua::server::ServerBuilder;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::{
     ExternalReferenceRequest, NodeManager, ReadNode, RequestContext, ServerContext, WriteNode,
 };
-use opcua::types::{
-    AttributeId, DataValue, MessageSecurityMode, NodeId, ReadValueId, StatusCode, TimestampsToReturn, UserTokenPolicy,
-    WriteValue,
-};
+use opcua::types::{AttributeId, DataValue, NodeId, ReadValueId, StatusCode, TimestampsToReturn, WriteValue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -101,21 +98,7 @@ async fn serve(
         .build()
         .expect("a server");
     tokio::spawn(server.run_with(listener));
-    let mut client = ClientBuilder::new()
-        .application_name("patches")
-        .application_uri("urn:patches:client")
-        .pki_dir(pki.path().join("client"))
-        .request_timeout(WAIT_MAX)
-        .session_retry_limit(0)
-        .client()
-        .expect("a client");
-    let url = format!("opc.tcp://127.0.0.1:{port}/");
-    let endpoint =
-        (url.as_str(), SecurityPolicy::None.to_str(), MessageSecurityMode::None, UserTokenPolicy::anonymous());
-    let (session, events) =
-        client.connect_to_matching_endpoint(endpoint, IdentityToken::Anonymous).await.expect("an endpoint");
-    let running = events.spawn();
-    assert!(session.wait_for_connection().await, "the client connects");
+    let (session, running) = connect(port, pki.path(), WAIT_MAX).await;
     (session, going_on, running, pki)
 }
 

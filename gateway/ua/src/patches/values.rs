@@ -1,11 +1,11 @@
 //! Values as a client is sent them: with the times that their source gave, and with an overflow where one was.
 
-use opcua::client::{ClientBuilder, DataChangeCallback, IdentityToken, Session};
-use opcua::crypto::SecurityPolicy;
+use super::client::connect;
+use opcua::client::{DataChangeCallback, Session};
 use opcua::server::{ServerBuilder, ServerHandle};
 use opcua::types::{
-    AttributeId, DataValue, DateTime, MessageSecurityMode, MonitoredItemCreateRequest, NodeId, StatusCode,
-    TimestampsToReturn, UserTokenPolicy, VariableId, Variant,
+    AttributeId, DataValue, DateTime, MonitoredItemCreateRequest, NodeId, StatusCode, TimestampsToReturn, VariableId,
+    Variant,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,20 +35,7 @@ impl Rig {
             .port(port);
         let (server, handle) = builder.build().expect("a server");
         tokio::spawn(server.run_with(listener));
-        let mut client = ClientBuilder::new()
-            .application_name("patches")
-            .application_uri("urn:patches:client")
-            .pki_dir(pki.path().join("client"))
-            .session_retry_limit(0)
-            .client()
-            .expect("a client");
-        let url = format!("opc.tcp://127.0.0.1:{port}/");
-        let endpoint =
-            (url.as_str(), SecurityPolicy::None.to_str(), MessageSecurityMode::None, UserTokenPolicy::anonymous());
-        let (session, events) =
-            client.connect_to_matching_endpoint(endpoint, IdentityToken::Anonymous).await.expect("an endpoint");
-        events.spawn();
-        assert!(session.wait_for_connection().await, "the client connects");
+        let (session, _) = connect(port, pki.path(), WAIT_MAX).await;
         let (sender, received) = unbounded_channel();
         let callback = DataChangeCallback::new(move |value, _| drop(sender.send(value)));
         let every = Duration::from_millis(100);

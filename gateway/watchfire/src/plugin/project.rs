@@ -41,6 +41,7 @@ pub const RUST: [File; 17] = [
     ("watchfire/sdk/src/memory.rs", own!("../../plugins/sdk/src/memory.rs")),
     ("watchfire/sdk/src/show.rs", own!("../../plugins/sdk/src/show.rs")),
     ("watchfire/sdk/src/state.rs", own!("../../plugins/sdk/src/state.rs")),
+    ("watchfire/sdk/src/trial.rs", own!("../../plugins/sdk/src/trial.rs")),
 ];
 
 /// C, with the few functions that stand in for a C library.
