@@ -1,15 +1,27 @@
 //! Whether anybody still waits for what is read of history. Reading blocks a thread, which nothing ends from outside: so it
-//! is asked before each page.
+//! is asked before each page. And how much of that one session may have at a time, so that nobody waits for another's.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use opcua::server::node_manager::RequestContext;
+use opcua::sync::Mutex;
+use tokio::sync::Semaphore;
 use watchfire_model::{Instant, Unit};
 use watchfire_pipeline::{CursorError, Page, PortError, Summaries, Traced};
 
+/// Reads of one session at a time, of all that there may be.
+pub(crate) const READS_OF_ONE: usize = 2;
+/// The shares of sessions that read now.
+static SHARES: Mutex<BTreeMap<u32, Weak<Semaphore>>> = Mutex::new(BTreeMap::new());
+
 /// Whoever asked.
 #[derive(Clone)]
-pub(crate) struct Asker(Arc<dyn Fn() -> bool + Send + Sync>);
+pub(crate) struct Asker {
+    is_there: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// What reads for it holds one of these.
+    pub(crate) share: Arc<Semaphore>,
+}
 
 impl Asker {
     /// The client of a request: it is there as long as its session is, over the same connection, since the answer goes
@@ -17,16 +29,29 @@ impl Asker {
     pub(crate) fn of(context: &RequestContext) -> Self {
         let session = context.session.clone();
         let channel = session.read().secure_channel_id();
-        Self(Arc::new(move || {
+        let is_there = move || {
             let session = session.read();
             session.is_activated() && session.secure_channel_id() == channel
-        }))
+        };
+        Self { is_there: Arc::new(is_there), share: share_of(context.session_id) }
     }
 
     /// It waits for a request as long as that is held.
     pub(crate) fn waits_for(&self, request: &Arc<()>) -> Waiting {
         Waiting { asker: self.clone(), request: Arc::downgrade(request) }
     }
+}
+
+/// A session's share, the same for all that it asks for at a time.
+fn share_of(session: u32) -> Arc<Semaphore> {
+    let mut shares = SHARES.lock();
+    shares.retain(|_, share| share.strong_count() > 0);
+    if let Some(share) = shares.get(&session).and_then(Weak::upgrade) {
+        return share;
+    }
+    let share = Arc::new(Semaphore::new(READS_OF_ONE));
+    shares.insert(session, Arc::downgrade(&share));
+    share
 }
 
 /// A client that waits for a request.
@@ -38,7 +63,7 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// Whether it still does.
     pub(crate) fn is_on(&self) -> bool {
-        self.request.strong_count() > 0 && (self.asker.0)()
+        self.request.strong_count() > 0 && (self.asker.is_there)()
     }
 }
 
@@ -109,9 +134,41 @@ mod tests {
         }
     }
 
+    /// Somebody of a session of his own.
+    fn asker(is_there: impl Fn() -> bool + Send + Sync + 'static) -> Asker {
+        Asker { is_there: Arc::new(is_there), share: Arc::new(Semaphore::new(READS_OF_ONE)) }
+    }
+
     fn asked(is_there: impl Fn() -> bool + Send + Sync + 'static) -> Asked {
         let (signal, kind, timestamps) = (SignalId(1), Kind::Real, TimestampsToReturn::Both);
-        Asked { signal, kind, timestamps, values_max: 10, asker: Asker(Arc::new(is_there)) }
+        Asked { signal, kind, timestamps, values_max: 10, asker: asker(is_there) }
+    }
+
+    #[test]
+    fn a_session_has_one_share_while_it_reads() {
+        let (one, again, other) = (share_of(u32::MAX), share_of(u32::MAX), share_of(u32::MAX - 1));
+        assert!(Arc::ptr_eq(&one, &again) && !Arc::ptr_eq(&one, &other));
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_for_much_is_not_waited_for_by_others() {
+        let recorded: Arc<dyn Recorded> = Arc::new(Endless::default());
+        let (much, other) = (Arc::new(asked(|| true)), asked(|| true));
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let (held, mut reads) = (Arc::new(Mutex::new(held)), tokio::task::JoinSet::new());
+        for _ in 0..20 {
+            let (much, recorded, held) = (much.clone(), recorded.clone(), held.clone());
+            let read = move |_: &dyn Traced| {
+                // Until the other end is dropped.
+                held.lock().recv().unwrap_or_default();
+                Ok(())
+            };
+            reads.spawn(async move { much.read(&recorded, read).await });
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(other.read(&recorded, |_| Ok(())).await, Ok(()));
+        drop(let_go);
+        assert_eq!(reads.join_all().await, vec![Ok(()); 20]);
     }
 
     #[tokio::test]
@@ -151,7 +208,7 @@ mod tests {
     async fn a_read_of_events_ends_with_the_session_for_which_it_is() {
         let endless = Arc::new(Endless::default());
         let (recorded, counted) = (endless.clone(), endless.clone());
-        let asker = Asker(Arc::new(move || counted.0.load(Ordering::SeqCst) < 3));
+        let asker = asker(move || counted.0.load(Ordering::SeqCst) < 3);
         let all = PastWanted { from: Instant::MIN, to: Instant::MAX, backwards: false, begin: None };
         let read = while_waiting(&asker, move |waiting| recorded.past(&all, &|| waiting.is_on(), &mut |_| true));
         assert_eq!(read.await, Err(StatusCode::BadSessionClosed));

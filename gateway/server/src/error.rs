@@ -32,6 +32,9 @@ pub enum ServerError {
     /// The task that tells clients of alarms has failed.
     #[error("alarms are no longer told to clients: {0}; start the gateway again, and report this")]
     Publisher(String),
+    /// The task that tells clients of the values of signals has failed.
+    #[error("values are no longer told to clients: {0}; start the gateway again, and report this")]
+    Followers(String),
     /// There is no Tokio runtime.
     #[error("an OPC UA server is made on a Tokio runtime; call this from an async function")]
     Runtime,

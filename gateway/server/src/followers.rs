@@ -2,7 +2,7 @@
 //! of 0, or the latest one at intervals. A value goes to the items that want it and to no other of its node, so that
 //! whoever wants each gets each once and in order. Knows neither nodes nor what is a right.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,10 @@ const CREATED_WITHIN: Duration = Duration::from_secs(60);
 const EARLY_MAX: usize = 1_000;
 /// Values that are told in one go.
 const CHUNK: usize = 1_024;
+/// Values for items that are made before they are sent: one value goes to all items of its signal.
+const BATCH: usize = 4_096;
+/// Items that are being created and are looked for in one go.
+const LOOKED_FOR: usize = 64;
 
 /// Monitored items for the values of signals.
 #[derive(Debug, Default)]
@@ -38,10 +42,19 @@ pub(crate) struct Followers {
 
 #[derive(Debug, Default)]
 struct Items {
-    of: HashMap<SignalId, Vec<Item>>,
+    of: HashMap<SignalId, OfSignal>,
     /// Those that may not be there yet, or that are to be told how their signal stands.
     early: Vec<(SignalId, MonitoredItemHandle)>,
     sampled: usize,
+    /// The place after the last value that was told.
+    told: u64,
+}
+
+#[derive(Debug, Default)]
+struct OfSignal {
+    items: HashMap<MonitoredItemHandle, Item>,
+    /// How many of them want each value.
+    each: usize,
 }
 
 #[derive(Debug)]
@@ -51,32 +64,44 @@ struct Item {
     session: u32,
     node: Arc<SignalNode>,
     pace: Pace,
+    /// Who is not gets nothing, and hears how the signal stands once it is.
+    enabled: bool,
+}
+
+/// An item that is being created.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub handle: MonitoredItemHandle,
+    pub session: u32,
+    /// Each value for none, else the latest one so often.
+    pub interval: Option<Duration>,
+    pub enabled: bool,
 }
 
 #[derive(Debug)]
 enum Pace {
     /// Each value from a place on; those that came before the item was there.
     Each { since: u64, early: Option<Early> },
-    /// The latest value at intervals, and what was shown last.
-    Sampled { interval: Duration, due: Timer, shown: Option<Shown> },
+    /// The latest value at intervals, what was shown last, and whether values were passed over that were to be told.
+    Sampled { interval: Duration, due: Timer, shown: Option<Shown>, after_loss: bool },
 }
 
 #[derive(Debug)]
 struct Early {
-    values: Vec<DataValue>,
+    values: VecDeque<DataValue>,
     until: Timer,
 }
 
 impl Early {
     fn begin() -> Self {
-        Self { values: Vec::new(), until: Timer::now() + CREATED_WITHIN }
+        Self { values: VecDeque::new(), until: Timer::now() + CREATED_WITHIN }
     }
 
     fn push(&mut self, value: DataValue) {
-        self.values.push(value);
+        self.values.push_back(value);
         if self.values.len() > EARLY_MAX {
-            self.values.remove(0);
-            if let Some(next) = self.values.first_mut() {
+            self.values.pop_front();
+            if let Some(next) = self.values.front_mut() {
                 tell_loss(next);
             }
         }
@@ -97,18 +122,27 @@ fn tell_loss(value: &mut DataValue) {
 
 /// Values for items, by the session that had them last and their subscription.
 #[derive(Default)]
-struct Outgoing(BTreeMap<(u32, u32), Vec<(u32, DataValue)>>);
+struct Outgoing {
+    to: BTreeMap<(u32, u32), Vec<(u32, DataValue)>>,
+    count: usize,
+}
 
 impl Outgoing {
     fn put(&mut self, item: &Item, value: DataValue) {
         let to = (item.session, item.handle.subscription_id);
-        self.0.entry(to).or_default().push((item.handle.monitored_item_id, value));
+        self.to.entry(to).or_default().push((item.handle.monitored_item_id, value));
+        self.count += 1;
     }
 
-    fn send(self, shared: &Shared, subscriptions: &SubscriptionCache) {
+    const fn is_full(&self) -> bool {
+        self.count >= BATCH
+    }
+
+    fn send(&mut self, shared: &Shared, subscriptions: &SubscriptionCache) {
         // The clock that the stack goes by when a sample is due.
         let now = DateTime::now();
-        for ((session, subscription), values) in self.0 {
+        self.count = 0;
+        for ((session, subscription), values) in std::mem::take(&mut self.to) {
             let Some((_, holder)) = shared.watch.holder(session, subscription, subscriptions) else { continue };
             let mut holder = holder.lock();
             let Some(found) = holder.get_mut(subscription) else { continue };
@@ -119,18 +153,24 @@ impl Outgoing {
     }
 }
 
+impl Item {
+    /// Whether the client has it by now, in whichever session.
+    fn is_there(&mut self, shared: &Shared, subscriptions: &SubscriptionCache) -> bool {
+        let (subscription, id) = (self.handle.subscription_id, self.handle.monitored_item_id);
+        let Some((session, holder)) = shared.watch.holder(self.session, subscription, subscriptions) else {
+            return false;
+        };
+        self.session = session;
+        let holder = holder.lock();
+        holder.get(subscription).is_some_and(|found| found.contains_key(&id))
+    }
+}
+
 impl Followers {
-    /// Watches a signal for an item that is being created: each value for no `interval`, else the latest one so often.
-    /// Answers the one to begin with.
-    pub(crate) fn add(
-        &self,
-        shared: &Shared,
-        node: &Arc<SignalNode>,
-        handle: MonitoredItemHandle,
-        session: u32,
-        interval: Option<Duration>,
-    ) -> DataValue {
-        let item = Item { handle, session, node: node.clone(), pace: Pace::UNKNOWN };
+    /// Watches a signal for an item that is being created. Answers the value to begin with.
+    pub(crate) fn add(&self, shared: &Shared, node: &Arc<SignalNode>, asked: &Asked) -> DataValue {
+        let Asked { handle, session, interval, enabled } = *asked;
+        let item = Item { handle, session, node: node.clone(), pace: Pace::UNKNOWN, enabled };
         let first = self.items.lock().put(shared, item, interval);
         self.changed.notify_one();
         first
@@ -141,7 +181,7 @@ impl Followers {
         self.items.lock().take(shared, signal, handle);
     }
 
-    /// Another pace for an item that is there. It is told how its signal stands.
+    /// Another pace for an item that is there. It is told how its signal stands, unless it gets each value as before.
     pub(crate) fn set_pace(
         &self,
         shared: &Shared,
@@ -149,18 +189,20 @@ impl Followers {
         handle: MonitoredItemHandle,
         interval: Option<Duration>,
     ) {
-        let mut items = self.items.lock();
-        if let Some(item) = items.take(shared, signal, handle) {
-            items.put_again(shared, item, interval);
-        }
-        drop(items);
+        self.items.lock().set_pace(shared, signal, handle, interval);
         self.changed.notify_one();
     }
 
-    /// Tells an item how its signal stands, as after it was disabled.
-    pub(crate) fn tell_again(&self, shared: &Shared, signal: SignalId, handle: MonitoredItemHandle) {
+    /// Whether an item is to be told of anything. Once it is again, it is told how its signal stands.
+    pub(crate) fn enable(&self, shared: &Shared, signal: SignalId, handle: MonitoredItemHandle, enabled: bool) {
         let mut items = self.items.lock();
-        if let Some(item) = items.take(shared, signal, handle) {
+        let Some(item) = items.get_mut(signal, handle) else { return };
+        let was = std::mem::replace(&mut item.enabled, enabled);
+        // An item that only begins or ceases to report what it has goes on: nothing may be missing.
+        if enabled
+            && !was
+            && let Some(item) = items.take(shared, signal, handle)
+        {
             let interval = item.pace.interval();
             items.put_again(shared, item, interval);
         }
@@ -168,15 +210,20 @@ impl Followers {
         self.changed.notify_one();
     }
 
-    /// Tells whoever wants each value.
-    fn tell(&self, shared: &Shared, subscriptions: &SubscriptionCache, told: &[Followed]) {
+    /// Tells whoever wants each value, as many values as go in one go; returns the others.
+    fn tell<'a>(&self, shared: &Shared, subscriptions: &SubscriptionCache, mut told: &'a [Followed]) -> &'a [Followed] {
         let values = shared.values();
         let mut outgoing = Outgoing::default();
         let mut items = self.items.lock();
-        for one in told {
-            for item in items.of.get_mut(&one.signal).into_iter().flatten() {
+        let mut told_enough = false;
+        for _ in 0..CHUNK {
+            let Some((one, rest)) = told.split_first() else { break };
+            told = rest;
+            items.told = one.place + 1;
+            let Some(of) = items.of.get_mut(&one.signal) else { continue };
+            for item in of.items.values_mut() {
                 let Pace::Each { since, early } = &mut item.pace else { continue };
-                if one.place < *since {
+                if one.place < *since || !item.enabled {
                     continue;
                 }
                 let mut value = value_of(Some(&one.sample), values.kind(&item.node));
@@ -187,43 +234,48 @@ impl Followers {
                     Some(early) => early.push(value),
                     None => outgoing.put(item, value),
                 }
+                if outgoing.is_full() {
+                    outgoing.send(shared, subscriptions);
+                    told_enough = true;
+                }
+            }
+            if told_enough {
+                break;
             }
         }
         // Under the lock: what came early and what comes now must not change places.
         outgoing.send(shared, subscriptions);
+        told
     }
 
     /// Hands over what came early to items that are there by now.
     fn settle(&self, shared: &Shared, subscriptions: &SubscriptionCache) {
         let now = Timer::now();
-        let mut outgoing = Outgoing::default();
-        let mut items = self.items.lock();
-        let mut waiting = std::mem::take(&mut items.early);
-        let mut never = Vec::new();
-        waiting.retain(|(signal, handle)| {
-            let item = items.of.get_mut(signal).and_then(|items| items.iter_mut().find(|one| one.handle == *handle));
-            let Some(item) = item else { return false };
-            let Pace::Each { early: early @ Some(_), .. } = &mut item.pace else { return false };
-            let holder = shared.watch.holder(item.session, handle.subscription_id, subscriptions);
-            let there = holder.is_some_and(|(session, holder)| {
-                item.session = session;
-                let holder = holder.lock();
-                holder.get(handle.subscription_id).is_some_and(|found| found.contains_key(&handle.monitored_item_id))
-            });
-            if there {
+        let waiting = std::mem::take(&mut self.items.lock().early);
+        for some in waiting.chunks(LOOKED_FOR) {
+            let mut outgoing = Outgoing::default();
+            let mut items = self.items.lock();
+            for (signal, handle) in some {
+                let Some(item) = items.get_mut(*signal, *handle) else { continue };
+                let Pace::Each { early: Some(Early { until, .. }), .. } = item.pace else { continue };
+                if !item.is_there(shared, subscriptions) {
+                    if until < now {
+                        items.take(shared, *signal, *handle);
+                    } else {
+                        items.early.push((*signal, *handle));
+                    }
+                    continue;
+                }
+                let Pace::Each { early, .. } = &mut item.pace else { continue };
                 for value in early.take().into_iter().flat_map(|early| early.values) {
                     outgoing.put(item, value);
                 }
-            } else if early.as_ref().is_some_and(|early| early.until < now) {
-                never.push((*signal, *handle));
+                if outgoing.is_full() {
+                    outgoing.send(shared, subscriptions);
+                }
             }
-            !there
-        });
-        items.early = waiting;
-        for (signal, handle) in never {
-            items.take(shared, signal, handle);
+            outgoing.send(shared, subscriptions);
         }
-        outgoing.send(shared, subscriptions);
     }
 
     /// Tells whoever wants the latest value at intervals.
@@ -232,29 +284,29 @@ impl Followers {
         let values = shared.values();
         let mut outgoing = Outgoing::default();
         let mut items = self.items.lock();
-        for (signal, items) in &mut items.of {
+        for (signal, of) in &mut items.of {
             let mut latest = None;
-            for item in items {
-                let Pace::Sampled { interval, due, shown: last } = &mut item.pace else { continue };
-                if *due > now {
+            for item in of.items.values_mut() {
+                let Pace::Sampled { interval, due, shown: last, .. } = &mut item.pace else { continue };
+                if *due > now || !item.enabled {
                     continue;
                 }
-                *due = now + *interval;
+                *due = now.checked_add(*interval).unwrap_or(now);
                 let latest = latest.get_or_insert_with(|| shared.latest.get(*signal));
                 let Some(sample) = latest else { continue };
-                if *last == Some(shown(sample)) {
+                if *last == Some(shown(sample)) || !item.is_there(shared, subscriptions) {
                     continue;
                 }
-                let there = shared.watch.holder(item.session, item.handle.subscription_id, subscriptions);
-                let there = there.is_some_and(|(session, holder)| {
-                    item.session = session;
-                    let holder = holder.lock();
-                    let found = holder.get(item.handle.subscription_id);
-                    found.is_some_and(|found| found.contains_key(&item.handle.monitored_item_id))
-                });
-                if there {
+                let mut value = value_of(Some(sample), values.kind(&item.node));
+                if let Pace::Sampled { shown: last, after_loss, .. } = &mut item.pace {
                     *last = Some(shown(sample));
-                    outgoing.put(item, value_of(Some(sample), values.kind(&item.node)));
+                    if std::mem::take(after_loss) {
+                        tell_loss(&mut value);
+                    }
+                }
+                outgoing.put(item, value);
+                if outgoing.is_full() {
+                    outgoing.send(shared, subscriptions);
                 }
             }
         }
@@ -266,6 +318,9 @@ impl Followers {
         let this = &shared.followers;
         let mut sampling = tokio::time::interval(SAMPLING);
         sampling.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        // It goes on from one turn to the next: where values come all the time, none would last until it is due.
+        let mut looking = tokio::time::interval(LOOK_EVERY);
+        looking.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let (has_sampled, has_early) = {
                 let items = this.items.lock();
@@ -273,13 +328,14 @@ impl Followers {
             };
             tokio::select! {
                 told = shared.latest.told() => {
-                    for chunk in told.chunks(CHUNK) {
-                        this.tell(&shared, &subscriptions, chunk);
+                    let mut rest = told.as_slice();
+                    while !rest.is_empty() {
+                        rest = this.tell(&shared, &subscriptions, rest);
                         tokio::task::yield_now().await;
                     }
                 }
                 _ = sampling.tick(), if has_sampled => this.sample(&shared, &subscriptions),
-                () = tokio::time::sleep(LOOK_EVERY), if has_early => this.settle(&shared, &subscriptions),
+                _ = looking.tick(), if has_early => this.settle(&shared, &subscriptions),
                 () = this.changed.notified() => {}
             }
         }
@@ -290,6 +346,20 @@ impl Pace {
     /// Before it is put in.
     const UNKNOWN: Self = Self::Each { since: 0, early: None };
 
+    fn sampled(interval: Duration, after_loss: bool) -> Self {
+        Self::Sampled { interval, due: Timer::now(), shown: None, after_loss }
+    }
+
+    /// Whether values may wait for the item that it has not been told, where those before `told` have been and those
+    /// before `next` are there.
+    fn waits(&self, told: u64, next: u64) -> bool {
+        match self {
+            Self::Each { early: Some(early), .. } if !early.values.is_empty() => true,
+            Self::Each { since, .. } => next > told.max(*since),
+            Self::Sampled { .. } => false,
+        }
+    }
+
     const fn interval(&self) -> Option<Duration> {
         match self {
             Self::Each { .. } => None,
@@ -299,49 +369,109 @@ impl Pace {
 }
 
 impl Items {
+    fn get_mut(&mut self, signal: SignalId, handle: MonitoredItemHandle) -> Option<&mut Item> {
+        self.of.get_mut(&signal)?.items.get_mut(&handle)
+    }
+
     /// Puts an item in; answers the value that its signal has.
     fn put(&mut self, shared: &Shared, item: Item, interval: Option<Duration>) -> DataValue {
         let (signal, handle) = (item.node.id, item.handle);
+        let of = self.of.entry(signal).or_default();
         let (sample, pace) = match interval {
             None => {
                 let (sample, since) = shared.latest.follow(signal);
                 self.early.push((signal, handle));
+                of.each += 1;
                 (sample, Pace::Each { since, early: Some(Early::begin()) })
             }
             Some(interval) => {
                 self.sampled += 1;
-                (shared.latest.get(signal), Pace::Sampled { interval, due: Timer::now(), shown: None })
+                (shared.latest.get(signal), Pace::sampled(interval, false))
             }
         };
         let first = value_of(sample.as_ref(), shared.values().kind(&item.node));
-        self.of.entry(signal).or_default().push(Item { pace, ..item });
+        of.items.insert(handle, Item { pace, ..item });
         first
     }
 
     /// Puts an item in that is there, and is to be told how its signal stands.
     fn put_again(&mut self, shared: &Shared, item: Item, interval: Option<Duration>) {
-        let signal = item.node.id;
+        let (signal, handle) = (item.node.id, item.handle);
         let first = self.put(shared, item, interval);
-        let put = self.of.get_mut(&signal).and_then(|items| items.last_mut());
-        if let Some(Pace::Each { early: Some(early), .. }) = put.map(|item| &mut item.pace) {
+        if let Some(Pace::Each { early: Some(early), .. }) = self.get_mut(signal, handle).map(|item| &mut item.pace) {
             early.push(first);
+        }
+    }
+
+    fn set_pace(&mut self, shared: &Shared, signal: SignalId, handle: MonitoredItemHandle, interval: Option<Duration>) {
+        let told = self.told;
+        let Some(item) = self.get_mut(signal, handle) else { return };
+        let after_loss = match (&item.pace, interval) {
+            // It keeps its place, and misses nothing.
+            (Pace::Each { .. }, None) => return,
+            (Pace::Each { .. }, Some(_)) => item.pace.waits(told, shared.latest.follow(signal).1),
+            (Pace::Sampled { after_loss, .. }, _) => *after_loss,
+        };
+        let Some(item) = self.take(shared, signal, handle) else { return };
+        self.put_again(shared, item, interval);
+        if let Some(Pace::Sampled { after_loss: marked, .. }) = self.get_mut(signal, handle).map(|item| &mut item.pace)
+        {
+            *marked = after_loss;
         }
     }
 
     /// Takes an item out.
     fn take(&mut self, shared: &Shared, signal: SignalId, handle: MonitoredItemHandle) -> Option<Item> {
-        let items = self.of.get_mut(&signal)?;
-        let at = items.iter().position(|item| item.handle == handle)?;
-        let item = items.swap_remove(at);
-        if matches!(item.pace, Pace::Sampled { .. }) {
-            self.sampled -= 1;
+        let of = self.of.get_mut(&signal)?;
+        let item = of.items.remove(&handle)?;
+        match item.pace {
+            Pace::Sampled { .. } => self.sampled -= 1,
+            Pace::Each { .. } => {
+                of.each -= 1;
+                if of.each == 0 {
+                    shared.latest.unfollow(signal);
+                }
+            }
         }
-        if !items.iter().any(|item| matches!(item.pace, Pace::Each { .. })) {
-            shared.latest.unfollow(signal);
-        }
-        if items.is_empty() {
+        if of.items.is_empty() {
             self.of.remove(&signal);
         }
         Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_told_of_a_loss_only_where_values_wait_for_it() {
+        let early = |count| {
+            let mut early = Early::begin();
+            (0..count).for_each(|_| early.push(DataValue::null()));
+            Some(early)
+        };
+        for (since, early, told, next, waits) in [
+            (0, None, 5, 5, false),
+            (0, None, 5, 6, true),
+            // It has come after those that wait.
+            (7, None, 5, 7, false),
+            (7, None, 5, 8, true),
+            (0, early(0), 5, 5, false),
+            (0, early(1), 5, 5, true),
+        ] {
+            let pace = Pace::Each { since, early };
+            assert_eq!(pace.waits(told, next), waits, "{pace:?} {told} {next}");
+        }
+    }
+
+    #[test]
+    fn of_too_many_values_for_an_item_that_is_not_there_the_newest_are_kept_and_the_loss_is_told() {
+        let mut early = Early::begin();
+        (0..EARLY_MAX as u32 + 10).for_each(|value| early.push(DataValue::value_only(value)));
+        assert_eq!(early.values.len(), EARLY_MAX);
+        let marked: Vec<_> = early.values.iter().map(|value| value.status().overflow()).collect();
+        assert_eq!(early.values[0].value, Some(10_u32.into()));
+        assert!(marked[0] && !marked[1..].contains(&true));
     }
 }

@@ -286,6 +286,12 @@ pub(crate) async fn while_waiting<T: Send + 'static>(
             read => read.map(Some),
         }
     };
+    // The semaphore is never closed.
+    let share = asker.share.clone().acquire_owned().await.map_err(|_| StatusCode::BadShutdown)?;
+    let reading = move || {
+        let _share = share;
+        reading()
+    };
     off_the_runtime(reading).await?.ok_or(StatusCode::BadSessionClosed)
 }
 

@@ -7,6 +7,8 @@ use crate::seats::SEATS;
 
 const MIB: usize = 1 << 20;
 const HOUR_MS: f64 = 3_600_000.0;
+/// The longest sampling interval: nobody waits for longer, and a time so far ahead can be told.
+pub(crate) const SAMPLING_MAX_MS: f64 = HOUR_MS;
 
 /// The server's limits.
 pub(crate) fn limits() -> Limits {
@@ -25,6 +27,7 @@ pub(crate) fn limits() -> Limits {
             max_publish_requests_per_subscription: 10,
             // 0: a condition's every change is told; signals are sampled at their own pace.
             min_sampling_interval_ms: 0.0,
+            max_sampling_interval_ms: SAMPLING_MAX_MS,
             min_publishing_interval_ms: 10.0,
             max_monitored_items_per_sub: 100_000,
             max_monitored_items_per_session: 500_000,

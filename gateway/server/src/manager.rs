@@ -28,8 +28,9 @@ use crate::audit_event::{AuditEvent, Outcome};
 use crate::browse;
 use crate::device_types::{DEVICES, DEVICES_URI, DeviceType, HEALTH};
 use crate::fields;
-use crate::followers::SAMPLING;
+use crate::followers::{Asked as Watched, SAMPLING};
 use crate::history::{self, Asked};
+use crate::limits::SAMPLING_MAX_MS;
 use crate::methods;
 use crate::metrics;
 use crate::names::{
@@ -148,12 +149,20 @@ impl Manager {
             }
             return;
         }
+        match wanted.data_encoding {
+            DataEncoding::Binary => {}
+            DataEncoding::XML | DataEncoding::JSON => return item.set_status(StatusCode::BadDataEncodingUnsupported),
+            DataEncoding::Other(_) => return item.set_status(StatusCode::BadDataEncodingInvalid),
+        }
         if wanted.attribute_id == AttributeId::Value {
-            if let Node::Signal(signal) = &node
-                && matches!(wanted.data_encoding, DataEncoding::Binary)
-            {
-                let (followers, pace) = (&self.shared.followers, pace(item.sampling_interval()));
-                let first = followers.add(&self.shared, signal, item.handle(), context.session_id, pace);
+            if let Node::Signal(signal) = &node {
+                let asked = Watched {
+                    handle: item.handle(),
+                    session: context.session_id,
+                    interval: pace(item.sampling_interval()),
+                    enabled: item.monitoring_mode() != MonitoringMode::Disabled,
+                };
+                let first = self.shared.followers.add(&self.shared, signal, &asked);
                 // The part that an index range means is taken from it by the item, as from all that follow.
                 item.set_initial_value(first);
                 item.set_status(StatusCode::Good);
@@ -216,7 +225,7 @@ impl Manager {
 /// How often a value is looked at that is asked for at this interval, milliseconds; `None`: each one is wanted. Where it
 /// is left to the subscription, the stack keeps the latest until the next message.
 fn pace(asked_ms: f64) -> Option<Duration> {
-    let asked = Duration::try_from_secs_f64(asked_ms / 1000.0).unwrap_or(SAMPLING);
+    let asked = Duration::try_from_secs_f64(asked_ms.min(SAMPLING_MAX_MS) / 1000.0).unwrap_or(SAMPLING);
     (asked_ms != 0.0).then(|| asked.max(SAMPLING))
 }
 
@@ -505,6 +514,7 @@ impl NodeManager for Manager {
             let (shared, subscriptions) = (self.shared.clone(), context.subscriptions.clone());
             self.shared.spawn(async move {
                 tokio::time::sleep(SETTLED).await;
+                let _in_order = shared.telling.lock();
                 teller::tell_values(&shared, &subscriptions, &created);
             });
         }
@@ -527,10 +537,10 @@ impl NodeManager for Manager {
     async fn set_monitoring_mode(&self, _: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {
         for item in items {
             match self.signal(item.node_id(), item.attribute()) {
-                Some(signal) if mode != MonitoringMode::Disabled => {
-                    self.shared.followers.tell_again(&self.shared, signal, item.handle());
+                Some(signal) => {
+                    let enabled = mode != MonitoringMode::Disabled;
+                    self.shared.followers.enable(&self.shared, signal, item.handle(), enabled);
                 }
-                Some(_) => {}
                 None => self.sampler.set_sampler_mode(item.node_id(), item.attribute(), item.handle(), mode),
             }
         }

@@ -472,13 +472,13 @@ impl Node {
         Ok(DataValue::new_now(value))
     }
 
-    /// An attribute as it is said in a language.
+    /// An attribute as it is said in a language. Names stay as they are, as they do where nodes are browsed.
     pub(crate) fn spoken(&self, attribute: AttributeId, value: DataValue, speech: &Speech) -> DataValue {
         let field = match self {
             Self::Field(_, field) if attribute == AttributeId::Value => field.path,
             // What comes from elsewhere has its own languages.
-            _ if attribute == AttributeId::Value => return value,
-            _ => "",
+            _ if attribute == AttributeId::Description => "",
+            _ => return value,
         };
         DataValue { value: value.value.map(|value| speech.value(field, value)), ..value }
     }

@@ -12,6 +12,7 @@ use opcua::server::node_manager::ServerContext;
 use opcua::server::{ServerBuilder, ServerEndpoint};
 use opcua::sync::{Mutex, RwLock};
 use opcua::types::{BuildInfo, DateTime};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_config::{Security, ServerConfig, Texts};
@@ -191,15 +192,17 @@ impl Server {
         let _stops_with_us = token.clone().drop_guard();
         // Tasks of their own, so that telling a flood of alarms holds up neither requests nor publishing.
         let following = Followers::run(teller.shared.clone(), teller.subscriptions.clone());
-        let _following = AbortOnDropHandle::new(tokio::spawn(following));
+        let mut following = AbortOnDropHandle::new(tokio::spawn(following));
         let mut publishing = AbortOnDropHandle::new(tokio::spawn(async move { publisher.run(teller).await }));
         let _auditing = AbortOnDropHandle::new(tokio::spawn(auditing));
         let _watching = AbortOnDropHandle::new(tokio::spawn(rejected.watch()));
         let serving = stack.run_with(listener);
         tokio::pin!(serving);
+        let why = |ended: Result<(), JoinError>| ended.err().map_or_else(String::new, |why| why.to_string());
         let outcome = tokio::select! {
             ended = &mut serving => return ended.map_err(ServerError::Settings),
-            ended = &mut publishing => Err(ServerError::Publisher(ended.err().map_or_else(String::new, |why| why.to_string()))),
+            ended = &mut publishing => Err(ServerError::Publisher(why(ended))),
+            ended = &mut following => Err(ServerError::Followers(why(ended))),
             () = stop.cancelled() => Ok(()),
         };
         token.cancel();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use opcua::nodes::{DefaultTypeTree, TypeTree};
 use opcua::server::SubscriptionCache;
 use opcua::sync::RwLock;
-use opcua::types::{AttributeId, NodeId, ObjectId, ObjectTypeId};
+use opcua::types::{AttributeId, DataValue, NodeId, ObjectId, ObjectTypeId};
 use watchfire_pipeline::ConditionView;
 
 use crate::event::{ConditionEvent, MarkerEvent};
@@ -113,25 +113,37 @@ impl Teller {
     }
 }
 
-/// Sends the values that variables of ours have now to whoever watches them.
+/// Sends the values that variables of ours have now to whoever watches them. Whoever calls it has [`Shared::telling`], or
+/// an older value could come after a newer one.
 pub(crate) fn tell_values(shared: &Shared, subscriptions: &SubscriptionCache, ids: &[NodeId]) {
     if ids.is_empty() {
         return;
     }
-    let space = shared.space.read();
+    // Nothing of ours is locked while the stack's subscriptions are: others lock them the other way round.
+    let others = shared.tongues.others();
+    let values: Vec<(&NodeId, Node, DataValue)> = {
+        let space = shared.space.read();
+        let now = |id| {
+            let node = own_text(id).and_then(|name| Node::find(&space, name))?;
+            let value = node.value(&space, &shared.values())?;
+            Some((id, node, value))
+        };
+        ids.iter().filter_map(now).collect()
+    };
     let mut notifier = subscriptions.data_notifier();
-    for id in ids {
-        let Some(node) = own_text(id).and_then(|name| Node::find(&space, name)) else { continue };
-        let Some(value) = node.value(&space, &shared.values()) else { continue };
+    for (id, node, value) in values {
         let Some(mut items) = notifier.notify_for(id, AttributeId::Value) else { continue };
-        if !shared.tongues.differ() {
+        if others.is_empty() {
             items.data_value(value);
             continue;
         }
         let handles: Vec<_> = items.entries().map(|(handle, _)| *handle).collect();
         for handle in handles {
-            let speech = shared.tongues.of_subscription(handle.subscription_id);
-            items.data_value_to_item(node.spoken(AttributeId::Value, value.clone(), &speech), &handle);
+            let told = match others.get(&handle.subscription_id) {
+                Some(speech) => node.spoken(AttributeId::Value, value.clone(), speech),
+                None => value.clone(),
+            };
+            items.data_value_to_item(told, &handle);
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Whoever watches a signal and asks for no sampling gets each of its values, whatever comes between two messages; others
 //! get the latest one, as before.
 
+use std::collections::BTreeMap;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use opcua::client::DataChangeCallback;
+use opcua::server::MonitoredItemHandle;
+use opcua::server::node_manager::SyncSampler;
 use opcua::types::{
-    DataChangeFilter, DataChangeTrigger, DataValue, ExtensionObject, MonitoredItemCreateRequest,
-    MonitoredItemModifyRequest, MonitoringMode, StatusCode, TimestampsToReturn, Variant,
+    AttributeId, DataChangeFilter, DataChangeTrigger, DataValue, ExtensionObject, MonitoredItemCreateRequest,
+    MonitoredItemModifyRequest, MonitoringMode, QualifiedName, StatusCode, TimestampsToReturn, Variant,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use watchfire_model::{Instant, Quality, Rows, SignalId};
@@ -49,6 +53,22 @@ impl Watcher {
         let result = &created[0].result;
         assert!(result.status_code.is_good(), "{}", result.status_code);
         Self { subscription, item: result.monitored_item_id, received }
+    }
+
+    async fn modify(&self, hmi: &Hmi, sampling_ms: f64) -> f64 {
+        let asked = MonitoredItemModifyRequest {
+            monitored_item_id: self.item,
+            requested_parameters: wanted(sampling_ms, 1_000).requested_parameters,
+        };
+        let done = hmi.session.modify_monitored_items(self.subscription, TimestampsToReturn::Both, &[asked]).await;
+        let done = done.unwrap().remove(0);
+        assert!(done.status_code.is_good(), "{}", done.status_code);
+        done.revised_sampling_interval
+    }
+
+    async fn set_mode(&self, hmi: &Hmi, mode: MonitoringMode) {
+        let done = hmi.session.set_monitoring_mode(self.subscription, mode, &[self.item]).await.unwrap();
+        assert_eq!(done, [StatusCode::Good]);
     }
 
     async fn publish(&self, hmi: &Hmi) {
@@ -146,31 +166,175 @@ async fn an_item_that_changes_its_interval_or_is_enabled_again_is_told_how_the_s
     let mut item = Watcher::begin(&hmi, 100.0, 1_000).await;
     item.publish(&hmi).await;
     assert_eq!(item.take(1).await, good(0..1));
-    let asked = MonitoredItemModifyRequest {
-        monitored_item_id: item.item,
-        requested_parameters: wanted(0.0, 1_000).requested_parameters,
-    };
-    let done = hmi.session.modify_monitored_items(item.subscription, TimestampsToReturn::Both, &[asked]).await.unwrap();
-    assert!(done[0].status_code.is_good(), "{}", done[0].status_code);
+    assert_eq!(item.modify(&hmi, 0.0).await, 0.0);
     give(&house, 1..50);
     assert_eq!(item.take(49).await, good(1..50));
-    let mode = async |mode| {
-        let done = hmi.session.set_monitoring_mode(item.subscription, mode, &[item.item]).await.unwrap();
-        assert_eq!(done, [StatusCode::Good]);
-    };
-    mode(MonitoringMode::Disabled).await;
+    item.set_mode(&hmi, MonitoringMode::Disabled).await;
     give(&house, 50..60);
     // What was given meanwhile has been passed over once another item has it.
     let mut other = Watcher::begin(&hmi, 0.0, 1_000).await;
     other.publish(&hmi).await;
     give(&house, 60..61);
     assert_eq!(other.take(2).await, good(59..61));
-    mode(MonitoringMode::Reporting).await;
+    item.set_mode(&hmi, MonitoringMode::Reporting).await;
     give(&house, 61..64);
     assert_eq!(item.take(4).await, good(60..64));
     hmi.session.delete_monitored_items(item.subscription, &[item.item]).await.unwrap();
     give(&house, 64..65);
     assert_eq!(other.take(4).await, good(61..65));
     assert!(item.received.try_recv().is_err());
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_interval_is_longer_than_an_hour() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    give(&house, 0..1);
+    let hour = 3_600_000.0;
+    let mut patient = Watcher::begin(&hmi, 1e22, 10).await;
+    patient.publish(&hmi).await;
+    assert_eq!(patient.take(1).await, good(0..1));
+    for asked in [f64::MAX, 1e22, 1e25, hour + 1.0] {
+        assert_eq!(patient.modify(&hmi, asked).await, hour, "{asked}");
+    }
+    assert_eq!(patient.modify(&hmi, 1_000.0).await, 1_000.0);
+    patient.modify(&hmi, 1e22).await;
+    // Longer than it takes until samples are due: whoever tells values has gone on.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut each = Watcher::begin(&hmi, 0.0, 10).await;
+    each.publish(&hmi).await;
+    assert_eq!(each.take(1).await, good(0..1));
+    give(&house, 1..5);
+    assert_eq!(each.take(4).await, good(1..5));
+    hmi.close().await;
+    house.close().await;
+}
+
+/// Gives values of these seconds, one by one and so often.
+async fn flow(house: &House, seconds: std::ops::Range<i64>, every: Duration) {
+    for second in seconds {
+        give(house, second..second + 1);
+        tokio::time::sleep(every).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_comes_into_being_while_values_flow() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let born = async {
+        let mut each = Watcher::begin(&hmi, 0.0, 1_000).await;
+        each.publish(&hmi).await;
+        each.take(20).await
+    };
+    // For as long as a minute: the item must not wait until no values come.
+    let taken = tokio::select! {
+        taken = born => taken,
+        () = flow(&house, 0..30_000, Duration::from_millis(2)) => panic!("none comes while they flow"),
+    };
+    let values = taken.windows(2).map(|two| two[1].0 - two[0].0);
+    assert!(values.skip(1).all(|step| step == 1), "{taken:?}");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_keeps_its_interval_misses_nothing_whatever_else_is_changed() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    give(&house, 0..1);
+    let mut each = Watcher::begin(&hmi, 0.0, 1_000).await;
+    each.publish(&hmi).await;
+    let change = async {
+        for _ in 0..20 {
+            each.modify(&hmi, 0.0).await;
+            each.set_mode(&hmi, MonitoringMode::Sampling).await;
+            each.set_mode(&hmi, MonitoringMode::Reporting).await;
+        }
+    };
+    tokio::join!(change, flow(&house, 1..201, Duration::from_micros(100)));
+    assert_eq!(each.take(201).await, good(0..201));
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_items_than_are_told_in_one_go_get_each_value_in_order() {
+    const ITEMS: u32 = 5_000;
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    give(&house, 0..1);
+    let (sender, mut received) = unbounded_channel();
+    let callback = DataChangeCallback::new(move |value: DataValue, item| drop(sender.send((item.id(), value))));
+    let every = Duration::from_millis(20);
+    let subscription = hmi.session.create_subscription(every, 1000, 100, 0, 0, false, callback).await.unwrap();
+    let items = (0..ITEMS).map(|client_handle| {
+        let mut item = wanted(0.0, 10);
+        item.requested_parameters.client_handle = client_handle + 1;
+        item
+    });
+    let items = items.collect();
+    let created = hmi.session.create_monitored_items(subscription, TimestampsToReturn::Both, items).await.unwrap();
+    assert!(created.iter().all(|item| item.result.status_code.is_good()));
+    give(&house, 1..4);
+    hmi.session.set_publishing_mode(&[subscription], true).await.unwrap();
+    let mut told: BTreeMap<u32, Vec<Option<Variant>>> = BTreeMap::new();
+    for _ in 0..ITEMS * 4 {
+        let (item, value) = tokio::time::timeout(PATIENCE, received.recv()).await.expect("no value came").unwrap();
+        assert!(value.status.is_none_or(|status| status.is_good()));
+        told.entry(item).or_default().push(value.value);
+    }
+    let expected: Vec<Option<Variant>> = (0..4).map(|second| Some(value(second).into())).collect();
+    assert_eq!(told.len(), ITEMS as usize);
+    assert!(told.values().all(|values| *values == expected));
+    let ids: Vec<u32> = told.into_keys().collect();
+    let deleted = hmi.session.delete_monitored_items(subscription, &ids).await.unwrap();
+    assert!(deleted.iter().all(StatusCode::is_good));
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoding_that_there_is_not_is_refused() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let watcher = Watcher::begin(&hmi, 0.0, 10).await;
+    for (encoding, status) in [
+        ("Default XML", StatusCode::BadDataEncodingUnsupported),
+        ("Default JSON", StatusCode::BadDataEncodingUnsupported),
+        ("Default Smoke", StatusCode::BadDataEncodingInvalid),
+    ] {
+        for id in [OIL, "area:Hall#ActiveCount"] {
+            let mut item = MonitoredItemCreateRequest::from(own(id));
+            item.item_to_monitor.data_encoding = QualifiedName::new(0, encoding);
+            let created =
+                hmi.session.create_monitored_items(watcher.subscription, TimestampsToReturn::Both, vec![item]);
+            assert_eq!(created.await.unwrap()[0].result.status_code, status, "{encoding} of {id}");
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_a_sample_keeps_nobody_from_subscribing() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let (samples, mut sampled) = unbounded_channel();
+    let (subscribed, waits) = mpsc::channel();
+    let slow = move || {
+        samples.send(()).ok()?;
+        // Until somebody has subscribed.
+        waits.recv().ok()
+    };
+    let handle = MonitoredItemHandle { subscription_id: 1, monitored_item_id: 1 };
+    let interval = Duration::from_millis(1);
+    let sampler = SyncSampler::new();
+    sampler.add_sampler(own(OIL), AttributeId::Value, slow, MonitoringMode::Reporting, handle, interval);
+    sampler.run(interval, house.editor.subscriptions.clone());
+    tokio::time::timeout(PATIENCE, sampled.recv()).await.expect("no sample is taken");
+    let callback = DataChangeCallback::new(|_, _| {});
+    let subscription = hmi.session.create_subscription(interval, 1000, 100, 0, 0, true, callback);
+    let created = tokio::time::timeout(Duration::from_secs(20), subscription).await;
+    subscribed.send(DataValue::null()).unwrap();
+    drop(subscribed);
+    created.expect("nobody can subscribe meanwhile").unwrap();
     house.close().await;
 }

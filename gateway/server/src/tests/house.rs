@@ -179,7 +179,7 @@ fn texts() -> Texts {
     let file = folder.path().join("texts.csv");
     let table = "text;de\nActive;Aktiv\nAcknowledged;Quittiert\nUnacknowledged;Nicht quittiert\nUnshelved;Nicht zurückgestellt\n\
                  too high;zu hoch\n{1} = {2}, expected at most {3};{1} = {2}, erwartet höchstens {3}\n\
-                 stop the press;die Presse anhalten\n";
+                 stop the press;die Presse anhalten\nwhat press/oil measures;was press/oil misst\npress/oil;Presse/Öl\n";
     fs::write(&file, table).unwrap();
     Texts::load(&file).unwrap()
 }

@@ -1,14 +1,15 @@
 //! Two people at once, each told in a language of their own, and whoever has none in the gateway's own words.
 
-use opcua::client::IdentityToken;
+use opcua::client::services::{ActivateSession, Read};
+use opcua::client::{IdentityToken, UARequest};
 use opcua::types::{
     AttributeId, ByteString, ContentFilter, DateTime, EventFilter, LocalizedText, MethodId, NodeId, ObjectTypeId,
-    ReadEventDetails, StatusCode, VariableId, Variant,
+    ReadEventDetails, StatusCode, UAString, VariableId, Variant,
 };
 use watchfire_config::{Role, ServerConfig, UserConfig};
 use watchfire_model::Level;
 
-use super::client::{Hmi, clause, server};
+use super::client::{Hmi, PATIENCE, clause, server};
 use super::house::{House, guarded, key, oil_evidence, oil_high, user};
 use super::past::{fields, read};
 use crate::names::own;
@@ -93,6 +94,13 @@ async fn two_sessions_are_told_of_the_same_alarm_each_in_its_own_language() {
     let text = ann.attribute(own(OIL), AttributeId::Description).await.value;
     assert_eq!(text, Some(said("en", "the oil pressure is outside its limits")));
     assert_eq!(ann.value(&format!("{OIL}#ConditionName")).await, "hot/high".into());
+    // Descriptions are translated, and names are not, wherever they are read.
+    let signal = || own("signal:press/oil");
+    let described = ann.attribute(signal(), AttributeId::Description).await.value;
+    assert_eq!(described, Some(said("de", "was press/oil misst")));
+    let named = ann.attribute(signal(), AttributeId::DisplayName).await.value;
+    assert_eq!(named, bob.attribute(signal(), AttributeId::DisplayName).await.value);
+    assert_eq!(named, Some(said("en", "press/oil")));
     ann.close().await;
     bob.close().await;
     house.close().await;
@@ -181,5 +189,38 @@ async fn each_session_is_told_in_the_first_language_that_it_asks_for_and_there_i
     }
     german.close().await;
     own_words.close().await;
+    house.close().await;
+}
+
+/// Activates the session again, with another wish for languages.
+async fn ask_for(hmi: &Hmi, locales: &[&str]) {
+    let session = &hmi.session;
+    let token = Read::new(session).header().authentication_token.clone();
+    let (endpoint, handle) = (session.endpoint_info().endpoint.clone(), session.request_handle());
+    let again = ActivateSession::new_manual(endpoint, session.session_id(), PATIENCE, token, handle)
+        .locale_ids(locales.iter().map(|locale| UAString::from(*locale)).collect());
+    again.send(session.channel()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_is_activated_again_is_told_in_the_language_that_it_asks_for_then() {
+    let house = House::with(config(None)).await;
+    house.define(oil_high());
+    let hmi = Hmi::connect(&house.url).await;
+    let mut events = hmi.subscribe(server(), &FIELDS, ContentFilter::default()).await;
+    let mut values = hmi.watch(&[own(&format!("{OIL}#AckedState"))]).await;
+    assert_eq!(values.next().await.1.value, Some(said("en", "Acknowledged")));
+    for (at, (level, expected)) in
+        [(Level::High, GERMAN), (Level::HighHigh, OWN), (Level::High, GERMAN)].iter().enumerate()
+    {
+        let (locale, message) = expected[0];
+        ask_for(&hmi, &[locale]).await;
+        house.find(&key(OIL), *level, "too high", vec![oil_evidence()]);
+        assert_eq!(*events.next().await.get("Message"), said(locale, message));
+        if at == 0 {
+            assert_eq!(values.next().await.1.value, Some(said("de", "Nicht quittiert")));
+        }
+    }
+    hmi.close().await;
     house.close().await;
 }

@@ -22,7 +22,7 @@ const WORLD: File = ("wit/guest.wit", own!("templates/guest.wit"));
 const DEPENDENCY: File = ("wit/deps/detector/detector.wit", CONTRACT);
 
 /// Rust, with the SDK.
-pub const RUST: [File; 17] = [
+pub const RUST: [File; 18] = [
     ("wit/1.0.0/detector.wit", CONTRACT),
     ("Cargo.toml", own!("templates/rust/Cargo.toml.in")),
     // The versions that the bundled detectors are built with; cargo drops those that are not needed.
