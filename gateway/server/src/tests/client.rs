@@ -27,6 +27,31 @@ pub(super) struct Hmi {
     _folder: TempDir,
 }
 
+/// What is asked for to be told of events.
+pub(super) fn event_item(
+    notifier: NodeId,
+    fields: &[&'static str],
+    where_clause: ContentFilter,
+    queue_size: u32,
+) -> MonitoredItemCreateRequest {
+    let select_clauses = Some(fields.iter().map(|field| clause(field)).collect());
+    MonitoredItemCreateRequest {
+        item_to_monitor: ReadValueId {
+            node_id: notifier,
+            attribute_id: AttributeId::EventNotifier as u32,
+            ..ReadValueId::default()
+        },
+        monitoring_mode: MonitoringMode::Reporting,
+        requested_parameters: MonitoringParameters {
+            sampling_interval: 0.0,
+            filter: ExtensionObject::from_message(EventFilter { select_clauses, where_clause }),
+            queue_size,
+            discard_oldest: true,
+            ..MonitoringParameters::default()
+        },
+    }
+}
+
 /// Events of one item, as the selected fields.
 pub(super) struct Events {
     pub subscription: u32,
@@ -177,23 +202,7 @@ impl Hmi {
         filter: ContentFilter,
         queue_size: u32,
     ) -> (u32, Vec<StatusCode>) {
-        let select = fields.iter().map(|field| clause(field)).collect();
-        let filter = EventFilter { select_clauses: Some(select), where_clause: filter };
-        let request = MonitoredItemCreateRequest {
-            item_to_monitor: ReadValueId {
-                node_id: notifier,
-                attribute_id: AttributeId::EventNotifier as u32,
-                ..ReadValueId::default()
-            },
-            monitoring_mode: MonitoringMode::Reporting,
-            requested_parameters: MonitoringParameters {
-                sampling_interval: 0.0,
-                filter: ExtensionObject::from_message(filter),
-                queue_size,
-                discard_oldest: true,
-                ..MonitoringParameters::default()
-            },
-        };
+        let request = event_item(notifier, fields, filter, queue_size);
         let created =
             self.session.create_monitored_items(subscription, TimestampsToReturn::Both, vec![request]).await.unwrap();
         let result = &created[0].result;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use opcua::client::IdentityToken;
 use opcua::core::{RequestMessage, ResponseMessage};
 use opcua::types::{
-    ActivateSessionRequest, AnonymousIdentityToken, AttributeId, ContentFilter, ContentFilterBuilder,
-    CreateMonitoredItemsRequest, CreateSessionRequest, CreateSubscriptionRequest, EventFilter, ExtensionObject,
-    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, ObjectTypeId, Operand, ReadValueId,
+    ActivateSessionRequest, AnonymousIdentityToken, ContentFilter, ContentFilterBuilder, CreateMonitoredItemsRequest,
+    CreateSessionRequest, CreateSubscriptionRequest, ExtensionObject, NodeId, ObjectTypeId, Operand, ReadValueId,
     RequestHeader, StatusCode, TimestampsToReturn, VariableId,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use watchfire_model::Level;
 
-use super::client::{Events, Hmi, PATIENCE, clause, server};
+use super::client::{Events, Hmi, PATIENCE, clause, event_item, server};
 use super::house::{House, guarded, key, oil_high};
 use crate::names::own;
 
@@ -153,20 +152,7 @@ async fn a_client_that_never_comes_for_what_it_has_subscribed_to_disturbs_nobody
         ..CreateSubscriptionRequest::default()
     };
     let ResponseMessage::CreateSubscription(subscribed) = ask(&hmi, subscribe).await else { panic!("no subscription") };
-    let filter = EventFilter { select_clauses: Some(vec![clause("Message")]), where_clause: ContentFilter::default() };
-    let item = MonitoredItemCreateRequest {
-        item_to_monitor: ReadValueId {
-            node_id: server(),
-            attribute_id: AttributeId::EventNotifier as u32,
-            ..ReadValueId::default()
-        },
-        monitoring_mode: MonitoringMode::Reporting,
-        requested_parameters: MonitoringParameters {
-            filter: ExtensionObject::from_message(filter),
-            queue_size: 10,
-            ..MonitoringParameters::default()
-        },
-    };
+    let item = event_item(server(), &["Message"], ContentFilter::default(), 10);
     let monitor = CreateMonitoredItemsRequest {
         request_header: header(),
         subscription_id: subscribed.subscription_id,

@@ -5,12 +5,11 @@ use std::time::Duration;
 use opcua::client::IdentityToken;
 use opcua::core::ResponseMessage;
 use opcua::types::{
-    AttributeId, ByteString, ContentFilter, ContentFilterBuilder, ContentFilterElement, CreateSessionRequest,
-    EventFilter, ExtensionObject, FilterOperator, LocalizedText, MethodId, MonitoredItemCreateRequest, MonitoringMode,
-    MonitoringParameters, NodeId, ObjectTypeId, Operand, ReadValueId, StatusCode, TimestampsToReturn, Variant,
+    ByteString, ContentFilter, ContentFilterBuilder, ContentFilterElement, CreateSessionRequest, FilterOperator,
+    LocalizedText, MethodId, NodeId, ObjectTypeId, Operand, StatusCode, TimestampsToReturn, Variant,
 };
 
-use super::client::{Events, Hmi, clause, server};
+use super::client::{Events, Hmi, clause, event_item, server};
 use super::house::{House, guarded, key, oil_high};
 use crate::audit_event::cut;
 use crate::names::own;
@@ -20,20 +19,7 @@ const OIL: &str = "hot/high/press/oil";
 
 /// Tries to subscribe to the events of Server with a filter; the item's status.
 async fn filtered(hmi: &Hmi, subscription: u32, where_clause: ContentFilter) -> StatusCode {
-    let filter = EventFilter { select_clauses: Some(vec![clause("Message")]), where_clause };
-    let request = MonitoredItemCreateRequest {
-        item_to_monitor: ReadValueId {
-            node_id: server(),
-            attribute_id: AttributeId::EventNotifier as u32,
-            ..ReadValueId::default()
-        },
-        monitoring_mode: MonitoringMode::Reporting,
-        requested_parameters: MonitoringParameters {
-            filter: ExtensionObject::from_message(filter),
-            queue_size: 10,
-            ..MonitoringParameters::default()
-        },
-    };
+    let request = event_item(server(), &["Message"], where_clause, 10);
     let created = hmi.session.create_monitored_items(subscription, TimestampsToReturn::Neither, vec![request]).await;
     created.unwrap().remove(0).result.status_code
 }
