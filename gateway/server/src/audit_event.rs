@@ -1,4 +1,4 @@
-//! Audit events as clients see them (OPC 10000-5 §6.5, OPC 10000-9 §5.10): their types and fields, from what was asked
+//! Audit events as clients see them (OPC 10000-5 §6.4, OPC 10000-9 §5.10): their types and fields, from what was asked
 //! for and what came of it. Who sees them is known in `audit`.
 
 use std::borrow::Cow;
@@ -127,7 +127,7 @@ impl AuditEvent {
             .with(own.into_iter().filter_map(|(name, value)| Some((name, bounded(&value?)))))
     }
 
-    /// A value that was written (OPC 10000-5 §6.5.22).
+    /// A value that was written (AuditWriteUpdateEventType, OPC 10000-5 §6.4).
     pub(crate) fn of_write(
         (node, attribute): (NodeId, AttributeId),
         value: Option<Variant>,
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn p5_6_5_each_way_in_which_a_certificate_is_refused_has_its_own_event() {
+    fn p5_6_4_each_way_in_which_a_certificate_is_refused_has_its_own_event() {
         use ObjectTypeId as T;
         use StatusCode as S;
         for (status, kind) in [

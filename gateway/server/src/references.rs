@@ -152,6 +152,9 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
         Node::Signal(signal) => {
             list.comes_from(ReferenceTypeId::Organizes, Node::Area(signal.area.clone()));
             list.comes_from(ReferenceTypeId::HasEventSource, Node::Area(signal.area.clone()));
+            if let Some(source) = space.source_of(&signal.name) {
+                list.comes_from(ReferenceTypeId::HasEventSource, Node::Source(source.clone()));
+            }
             signal_parts(signal, None, &mut list);
             conditions_at(space, space.conditions_of(signal.id), &mut list);
         }
@@ -167,6 +170,9 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             for area in source.into_iter().flat_map(|source| &source.areas) {
                 list.comes_from(ReferenceTypeId::Organizes, Node::Area(area.clone()));
                 list.comes_from(ReferenceTypeId::HasNotifier, Node::Area(area.clone()));
+            }
+            for signal in space.signals_of(name) {
+                list.leads_to(ReferenceTypeId::HasEventSource, Node::Signal(signal.clone()));
             }
             conditions_at(space, source.map_or(&[], |source| &source.conditions), &mut list);
         }

@@ -490,10 +490,26 @@ impl Space {
         areas
     }
 
-    /// The notifiers below Server at which a condition's events are seen, as strings of NodeIds.
+    /// The notifiers below Server at which a condition's events are seen, as strings of NodeIds: the areas from its own
+    /// upwards, and the source that it is about or that its signal comes from.
     pub(crate) fn notifiers_of(&self, condition: &Condition) -> Vec<String> {
         let areas = self.areas_from(condition.area.clone()).into_iter().map(|path| format!("{AREA}{path}"));
-        let source = condition.signal.is_none().then(|| format!("{SOURCE}{}", condition.def.source_name));
-        areas.chain(source).collect()
+        let source = match &condition.signal {
+            Some(signal) => self.source_of(&signal.name),
+            None => Some(&condition.def.source_name),
+        };
+        areas.chain(source.map(|source| format!("{SOURCE}{source}"))).collect()
+    }
+
+    /// The source of this signal, where there is a node for it: one that conditions are about.
+    pub(crate) fn source_of(&self, signal: &str) -> Option<&Arc<str>> {
+        let (source, _) = signal.split_once('/')?;
+        self.sources.get_key_value(source).map(|(source, _)| source)
+    }
+
+    /// The signals that come from this source, by their areas. Goes through all signals.
+    pub(crate) fn signals_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Arc<SignalNode>> {
+        let of = move |name: &str| name.split_once('/').is_some_and(|(of, _)| of == source);
+        self.areas.values().flat_map(|area| &area.signals).filter(move |signal| of(&signal.name))
     }
 }

@@ -207,7 +207,7 @@ async fn each_node_says_what_each_role_may_do_with_it_and_what_this_user_may() {
         ("area:Hall", hears, PermissionType::ReadHistory, PermissionType::ReadHistory),
         ("area:Hall#ActiveCount", look, PermissionType::empty(), PermissionType::empty()),
         ("area:Hall#Metrics", look, PermissionType::empty(), PermissionType::Call),
-        ("signal:press/oil", hears, PermissionType::ReadHistory, PermissionType::ReadHistory),
+        ("signal:press/oil", look, PermissionType::ReadHistory, PermissionType::ReadHistory),
         ("hot/high/press/oil", hears, PermissionType::Call, PermissionType::Call),
         ("hot/high/press/oil#ShelvingState", look, PermissionType::Call, PermissionType::Call),
         ("hot/high/press/oil#Values/AcknowledgeRequest", look, PermissionType::Write, PermissionType::Write),
