@@ -123,12 +123,19 @@ fn bad_lines_are_told_with_their_number_and_the_others_are_read() {
 type Row = (Option<&'static str>, Option<i64>, Option<f64>, Option<i32>);
 
 fn of_another_make(rows: &[Row]) -> tempfile::NamedTempFile {
-    const SCHEMA: &str = "message others {
-        optional binary signal (STRING);
-        optional int64 source_time (TIMESTAMP(MILLIS,true));
-        optional double value;
-        optional int32 quality;
-    }";
+    made_with("(TIMESTAMP(MILLIS,true))", rows)
+}
+
+/// The same, with times of this type.
+fn made_with(stamp: &str, rows: &[Row]) -> tempfile::NamedTempFile {
+    let schema = format!(
+        "message others {{
+            optional binary signal (STRING);
+            optional int64 source_time {stamp};
+            optional double value;
+            optional int32 quality;
+        }}"
+    );
     fn column<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, values: Vec<Option<T::T>>) {
         let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
         let values: Vec<T::T> = values.into_iter().flatten().collect();
@@ -137,7 +144,7 @@ fn of_another_make(rows: &[Row]) -> tempfile::NamedTempFile {
         column.close().unwrap();
     }
     let file = tempfile::NamedTempFile::new().unwrap();
-    let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
     let mut writer = SerializedFileWriter::new(file.reopen().unwrap(), schema, Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     column::<ByteArrayType>(&mut group, rows.iter().map(|row| row.0.map(ByteArray::from)).collect());
@@ -168,6 +175,24 @@ fn bad_rows_of_parquet_are_told_with_their_number_and_the_others_are_read() {
     assert!(bad.iter().zip(words).all(|(bad, word)| bad.reason.contains(word)), "{bad:?}");
     let good: Vec<(i64, f64)> = read.into_iter().flatten().map(|line| (line.time.ns(), line.value)).collect();
     assert_eq!(good, [(1_000_000, 1.5), (6_000_000, 2.5)]);
+}
+
+#[test]
+fn times_of_parquet_have_the_unit_that_their_column_names_in_either_way_or_are_refused() {
+    let rows = [(Some("a/b"), Some(1_000), Some(1.5), None)];
+    for (stamp, ns) in [
+        ("(TIMESTAMP_MILLIS)", 1_000_000_000),
+        ("(TIMESTAMP_MICROS)", 1_000_000),
+        ("(TIMESTAMP(MICROS,true))", 1_000_000),
+        ("(TIMESTAMP(NANOS,true))", 1_000),
+    ] {
+        let read = read(made_with(stamp, &rows).reopen().unwrap(), Format::Parquet);
+        assert_eq!(read.into_iter().map(|line| line.unwrap().time.ns()).collect::<Vec<_>>(), [ns], "{stamp}");
+    }
+    let none = made_with("", &rows);
+    let mut reader = Reader::new(none.reopen().unwrap(), Format::Parquet).unwrap();
+    let refused = reader.line().unwrap_err().to_string();
+    assert!(refused.contains("`source_time`") && refused.contains("TIMESTAMP"), "{refused}");
 }
 
 #[test]

@@ -172,6 +172,7 @@ impl Gateway {
             notices: notices.clone(),
             site: self.site,
             last_now: recovered.last_now,
+            last_mode: recovered.mode,
         };
         let mut ingest: Essential = task(ingest.run());
         let source_stop = CancellationToken::new();
@@ -193,7 +194,16 @@ impl Gateway {
                 never = readers.watch(&door) => match never {},
                 Some(asked) = source_changes.recv() => asked,
             };
-            if let Err(error) = readers.change(asked.change, &door, &source_stop).await {
+            // It may wait for ingestion, which may wait for room on the disk.
+            let changed = tokio::select! {
+                () = stop.cancelled() => break None,
+                result = &mut commit => break Some((result, "commit")),
+                result = &mut seal => break Some((result, "sealing")),
+                result = &mut annunciate => break Some((result, "annunciator")),
+                result = &mut ingest => break Some((result, "ingestion")),
+                changed = readers.change(asked.change, &door, &source_stop) => changed,
+            };
+            if let Err(error) = changed {
                 tracing::error!(%error, "a change of the sources could not be recorded");
             }
             // Whoever asked may have gone.

@@ -50,6 +50,8 @@ pub struct Ingest {
     pub site: Site,
     /// The `now` of the last frame before the start: time never runs backwards in the log.
     pub last_now: Instant,
+    /// The mode of that frame, which holds until the mode's signal says another.
+    pub last_mode: u32,
 }
 
 /// Receive times that never run backwards: when the machine's clock is set back, they go on at the pace of the timer
@@ -105,7 +107,7 @@ impl Ingest {
             knows_mode: false,
             mode: None,
         };
-        let mut frame = Frame::default();
+        let mut frame = Frame { mode: self.site.mode_signal.map_or(0, |_| self.last_mode), ..Frame::default() };
         let mut cut_at = Timer::now() + HEARTBEAT;
         let mut waiting = false;
         loop {

@@ -38,7 +38,8 @@ const FRAMES_AHEAD: usize = 8;
 
 /// The name under which the state is kept from before what is missing.
 fn before(kept_as: &str) -> String {
-    format!("{kept_as}.before")
+    // No detector has such a name.
+    format!("{kept_as}/before")
 }
 
 /// Under which name what was found late is on record: no condition has such a detector.

@@ -28,6 +28,8 @@ pub struct Recovered {
     pub decided: BTreeMap<String, Lsn>,
     /// The last frame's receive time.
     pub last_now: Instant,
+    /// The mode of operation that it was judged in.
+    pub mode: u32,
     /// The last values' times.
     pub last: LastTimes,
     /// Gaps in what sources gave of which nobody knows yet whether they can be filled.
@@ -153,6 +155,7 @@ fn look_back(log: &Log, recovered: &mut Recovered) -> Result<(), CursorError> {
 fn take_now(recovered: &mut Recovered, body: &RecordBody) {
     if let RecordBody::Data(frame) = body {
         recovered.last_now = recovered.last_now.max(frame.now);
+        recovered.mode = frame.mode;
     }
 }
 
