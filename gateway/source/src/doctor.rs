@@ -242,7 +242,7 @@ async fn steps(
     let mut say = |(verdict, text): (Verdict, String), step| findings.push(Finding { verdict, step, text });
     say(limits(session).await?, "limits");
     say(skew(session, clock).await?, "clock");
-    let browse = BrowseLimits::of(session).await?;
+    let browse = BrowseLimits::of(session, config.profile).await?;
     let mut browser = Browser::new(session.clone(), browse);
     let namespaces = namespaces(session).await?;
     let tried = config.signals.get(..TRIED.min(config.signals.len())).unwrap_or_default();

@@ -30,6 +30,7 @@ use crate::{SourceError, Timing, events, refresh};
 /// An answer to a request of the set-up.
 pub(crate) enum Job {
     Examined(Result<Examined, SourceError>),
+    Searched(Result<Examined, SourceError>),
     Subscribed(Result<Subscription, SourceError>),
     Created { subscription: u32, result: Result<Created, SourceError> },
     Refreshed(StatusCode),
@@ -57,7 +58,10 @@ pub(crate) struct Setup {
     pending: VecDeque<Wanted>,
     /// Nodes to be examined once the request that is under way has been answered.
     sought: Vec<Sought>,
+    /// Items in a request.
     chunk: usize,
+    /// Nodes in a request to read.
+    read_max: usize,
     job: Option<BoxFuture<'static, Job>>,
     retry_at: Timer,
     /// Subscriptions whose server is to tell which alarms stand, and when it may be asked.
@@ -84,6 +88,7 @@ impl Setup {
             pending: VecDeque::new(),
             sought: Vec::new(),
             chunk: 1,
+            read_max: 1,
             job: None,
             retry_at,
             refresh: BTreeSet::new(),
@@ -104,8 +109,20 @@ impl Setup {
             self.sought.extend(nodes);
             return;
         }
-        let examination = examine(self.session.clone(), nodes, std::mem::take(&mut self.learn));
+        let examination = examine(self.session.clone(), nodes, std::mem::take(&mut self.learn), self.profile);
         self.job = Some(async move { Job::Examined(examination.await) }.boxed());
+    }
+
+    /// Searches signals for those whose values cannot be read; the answer is [`Job::Searched`]. Not while a request is
+    /// under way.
+    pub(crate) fn search(&mut self, nodes: Vec<Sought>) {
+        let examination = examine(self.session.clone(), nodes, false, self.profile);
+        self.job = Some(async move { Job::Searched(examination.await) }.boxed());
+    }
+
+    /// How many items may be in one request.
+    pub(crate) const fn at_once(&self) -> usize {
+        self.chunk
     }
 
     /// Examines again what was refused.
@@ -126,8 +143,9 @@ impl Setup {
 
     /// The nodes of some signals, of those whose address says it; at most as many as one request may have.
     pub(crate) fn nodes_of(&self, places: &[usize], roster: &Roster) -> Vec<(usize, NodeId)> {
-        let addresses = roster.some(places).into_iter().take(self.chunk);
-        let values = addresses.filter(|sought| !sought.events);
+        let addresses = roster.some(places).into_iter().take(self.chunk.min(self.read_max));
+        // One that cannot be read would hide the others.
+        let values = addresses.filter(|sought| !sought.events && !sought.doubtful);
         values.filter_map(|sought| Some((sought.at, sought.address.resolve(&self.namespaces).ok()?))).collect()
     }
 
@@ -210,9 +228,11 @@ impl Setup {
         inlet: &Inlet,
     ) -> Result<(), SourceError> {
         match job {
-            Job::Examined(examined) => {
+            // Who searched has taken out what concerns others.
+            Job::Examined(examined) | Job::Searched(examined) => {
                 let mut examined = examined?;
                 self.chunk = examined.limits.create.clamp(1, limits_of(self.profile).0);
+                self.read_max = examined.limits.read.max(1);
                 self.namespaces = examined.namespaces;
                 if let Some(structures) = examined.structures {
                     lent.backfill.set_structures(structures.clone());
@@ -233,7 +253,7 @@ impl Setup {
                         let mut reader = EventReader::new(watched.id, events, &self.namespaces);
                         if has_history {
                             if let Some(of_type) = events::type_of(events, &self.namespaces) {
-                                let limits = BrowseLimits::of(&self.session).await?;
+                                let limits = BrowseLimits::of(&self.session, self.profile).await?;
                                 reader.set_types(Browser::new(self.session.clone(), limits).derived(of_type).await?);
                             }
                             lent.backfill.set_filter(found.at, filter.clone());
