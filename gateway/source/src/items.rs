@@ -16,7 +16,7 @@ use tokio::time::Instant as Timer;
 use watchfire_config::Deadband;
 
 use crate::convert::client_handle;
-use crate::error::is_lost;
+use crate::error::{is_lost, is_too_large};
 use crate::sequence::Sequence;
 use crate::watched::{Found, Refused, Watched};
 use crate::{SourceError, Timing};
@@ -389,14 +389,9 @@ async fn send(
             Ok(Some(results.map(answer).chain(std::iter::repeat(none)).take(chunk.len()).collect()))
         }
         Err(error) => match error.status() {
-            StatusCode::BadTooManyOperations
-            | StatusCode::BadRequestTooLarge
-            | StatusCode::BadResponseTooLarge
-            | StatusCode::BadEncodingLimitsExceeded
-                if chunk.len() > 1 =>
-            {
-                Ok(None)
-            }
+            status if is_too_large(status) && chunk.len() > 1 => Ok(None),
+            // One alone concerns no other.
+            status if is_too_large(status) => Ok(Some(vec![(status, 0, 0.0, 0); chunk.len()])),
             // Some servers refuse the whole request when the subscription is full.
             StatusCode::BadTooManyMonitoredItems => {
                 Ok(Some(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0, 0); chunk.len()]))

@@ -199,7 +199,7 @@ impl Setup {
         let Some(interval) = self.pending.front().map(|wanted| wanted.publishing_interval) else { return };
         match subscriptions.iter().find(|s| s.interval == interval && s.items.len() < s.items_max) {
             None => {
-                let (timing, items_max) = (self.timing, limits_of(self.profile).1);
+                let (timing, (_, items_max, _)) = (self.timing, limits_of(self.profile));
                 let subscribing = async move { items::subscribe(&session, interval, &timing, items_max).await };
                 self.job = Some(subscribing.map(Job::Subscribed).boxed());
             }
@@ -286,6 +286,9 @@ impl Setup {
                     }
                 }
                 self.pending.extend(carriers.into_values());
+                let made: usize = subscriptions.iter().map(|subscription| subscription.items.len()).sum();
+                let beyond = self.beyond(limits_of(self.profile).2.saturating_sub(made));
+                examined.refused.extend(beyond.iter().flat_map(|wanted| no_room(wanted, lent.converter)));
                 self.pending.make_contiguous().sort_by_key(|wanted| (wanted.publishing_interval, wanted.at));
                 refuse(examined.refused, lent, inlet).await?;
             }
@@ -366,21 +369,26 @@ impl Setup {
         };
         let mut refused: Vec<Refused> = created.refused.into_iter().flat_map(carried).collect();
         if !created.no_room.is_empty() {
-            subscription.items_max = subscription.items.len();
             if subscription.items.is_empty() {
-                let status = StatusCode::BadTooManyMonitoredItems;
-                refused.extend(
-                    created
-                        .no_room
-                        .into_iter()
-                        .chain(self.pending.drain(..))
-                        .map(|wanted| Refused { at: wanted.at, status }),
-                );
+                // It stays, for the next try: one more each time would use up the subscriptions as well.
+                let left = created.no_room.iter().chain(&self.pending);
+                refused.extend(left.flat_map(|wanted| no_room(wanted, lent.converter)));
+                self.pending.clear();
             } else {
+                subscription.items_max = subscription.items.len();
                 self.put_back(created.no_room);
             }
         }
         refuse(refused, lent, inlet).await
+    }
+
+    /// What is beyond so many items, by the order of the configuration; it is not made.
+    fn beyond(&mut self, room: usize) -> VecDeque<Wanted> {
+        if self.pending.len() <= room {
+            return VecDeque::new();
+        }
+        self.pending.make_contiguous().sort_by_key(|wanted| wanted.at);
+        self.pending.split_off(room)
     }
 
     fn put_back(&mut self, wanted: Vec<Wanted>) {
@@ -445,12 +453,19 @@ impl Setup {
     }
 }
 
-/// Nodes in a request and items in a subscription, at the most: a single subscription of 50,000 makes some servers slow.
-const fn limits_of(profile: Profile) -> (usize, usize) {
+/// Nodes in a request, items in a subscription and items in all, at the most: a single subscription of 50,000 makes some
+/// servers slow, and a small controller has room for a thousand.
+const fn limits_of(profile: Profile) -> (usize, usize, usize) {
     match profile {
-        Profile::Standard => (1_000, 10_000),
-        Profile::Small => (100, 1_000),
+        Profile::Standard => (1_000, 10_000, usize::MAX),
+        Profile::Small => (100, 1_000, 1_000),
     }
+}
+
+/// The signals of an item that there is no room for.
+fn no_room(wanted: &Wanted, converter: &Converter) -> Vec<Refused> {
+    let status = StatusCode::BadTooManyMonitoredItems;
+    converter.parts_of(wanted.at).into_iter().map(|at| Refused { at, status }).collect()
 }
 
 /// Tells of each signal that it cannot be watched.

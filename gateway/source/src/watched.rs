@@ -207,7 +207,7 @@ fn way_out(status: StatusCode) -> &'static str {
             "the node may not be read; give the gateway's user the right on the server"
         }
         StatusCode::BadTooManyMonitoredItems | StatusCode::BadTooManySubscriptions => {
-            "the server has no room for more items; watch fewer nodes or raise its limit"
+            "there is no room for more items, at the server or in its `profile`; watch fewer nodes or raise the limit"
         }
         status if is_unreadable(status) => {
             "the value cannot be read here, nor any message that has it, so it is set aside and tried again; watch elements of a large array, and not all of it, or have the server's maker look at what it encodes"
