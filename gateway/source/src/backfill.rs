@@ -45,7 +45,7 @@ mod hole;
 /// Values of one node in one answer.
 const VALUES_PER_NODE: u32 = 1_000;
 /// Gaps in one request, whatever the server allows.
-const NODES_MAX: usize = 100;
+pub(crate) const GAPS_AT_ONCE: usize = 100;
 /// A gap that holds more is not filled to its end: no honest server has so many between two of our values.
 const VALUES_MAX: u32 = 20_000_000;
 /// A server that answers so often that there is more, without any, is not asked on.
@@ -181,7 +181,7 @@ impl Backfill {
 
     /// A connection begins whose server takes so many nodes in a request.
     pub(crate) fn connected(&mut self, nodes_max: usize) {
-        self.nodes_max = nodes_max.clamp(1, NODES_MAX);
+        self.nodes_max = nodes_max.clamp(1, GAPS_AT_ONCE);
         self.values_max = VALUES_PER_NODE;
     }
 
@@ -328,7 +328,7 @@ impl Backfill {
             } else {
                 left.push_back(hole);
                 // Those with other bounds wait; not all of a million are looked at for each request.
-                if left.len() >= 4 * NODES_MAX {
+                if left.len() >= 4 * GAPS_AT_ONCE {
                     break;
                 }
             }
@@ -357,8 +357,16 @@ impl Backfill {
             Err(status) => self.refused(status),
             Ok(results) => {
                 let asked = std::mem::take(&mut self.asked);
+                let count = asked.len();
                 for (mut hole, result) in asked.into_iter().zip(results) {
                     let status = result.status_code;
+                    if status == StatusCode::BadNoContinuationPoints && count > 1 {
+                        // So many at once need more continuation points than the server has.
+                        self.nodes_max = (count / 2).max(1);
+                        hole.more = ByteString::null();
+                        self.waiting.push_back(hole);
+                        continue;
+                    }
                     if status.is_bad() {
                         self.finish(hole, status);
                         continue;
@@ -419,7 +427,7 @@ impl Backfill {
             let (source, values) = (&**source, std::mem::take(&mut self.came_late));
             tracing::info!(source, values, "the server has told later what had been out of its reach");
         }
-        if !self.done.is_empty() && (is_pause || self.done.len() >= NODES_MAX) {
+        if !self.done.is_empty() && (is_pause || self.done.len() >= GAPS_AT_ONCE) {
             self.tell(source);
             arrivals.push(Arrival::Filled { source: source.clone(), fills: std::mem::take(&mut self.done) });
         }

@@ -17,7 +17,7 @@ use crate::error::is_too_large;
 use crate::server_info::{read, to_read};
 
 /// No request asks for more nodes at once, whatever the server allows.
-const NODES_MAX: usize = 500;
+pub(crate) const NODES_MAX: usize = 500;
 /// The same with a small controller.
 const SMALL_NODES_MAX: usize = 100;
 /// References of one node in one answer.

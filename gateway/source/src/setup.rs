@@ -455,7 +455,7 @@ impl Setup {
 
 /// Nodes in a request, items in a subscription and items in all, at the most: a single subscription of 50,000 makes some
 /// servers slow, and a small controller has room for a thousand.
-const fn limits_of(profile: Profile) -> (usize, usize, usize) {
+pub(crate) const fn limits_of(profile: Profile) -> (usize, usize, usize) {
     match profile {
         Profile::Standard => (1_000, 10_000, usize::MAX),
         Profile::Small => (100, 1_000, 1_000),
