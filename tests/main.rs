@@ -58,6 +58,7 @@ mod replay;
 mod security;
 #[cfg(test)]
 mod shapes;
+mod small;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]

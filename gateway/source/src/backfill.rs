@@ -11,7 +11,11 @@
 //!
 //! A history may lie behind what its server sends. Whether it has come as far as the gap's end is seen by the value that
 //! ended it: while that is missing, the server is asked again, later and later.
+//!
+//! What a server could not reach itself it may learn later, as another gateway does from its own source. So a time in which
+//! it said so is asked for as well, again and again for a while. It is no gap: nobody knows whether anything was missing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
@@ -41,7 +45,7 @@ mod hole;
 /// Values of one node in one answer.
 const VALUES_PER_NODE: u32 = 1_000;
 /// Gaps in one request, whatever the server allows.
-const NODES_MAX: usize = 100;
+pub(crate) const GAPS_AT_ONCE: usize = 100;
 /// A gap that holds more is not filled to its end: no honest server has so many between two of our values.
 const VALUES_MAX: u32 = 20_000_000;
 /// A server that answers so often that there is more, without any, is not asked on.
@@ -58,6 +62,11 @@ const TOGETHER_NS: i64 = 5_000_000_000;
 const AGAIN: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600)];
 /// A stream of events is asked for once more: whether its history was behind cannot be seen where nothing comes.
 const EVENT_PASSES: usize = 1;
+/// When a time in which a server said that a signal is out of its reach is asked for: each after the one before, in
+/// multiples of the time by which a history lies behind. The last one is later than a gateway's own last question.
+const UNREACHED: [u32; 4] = [5, 30, 300, 900];
+/// So many such times of one signal wait; of more the oldest are left. They have been asked for most.
+const UNREACHED_MAX: usize = 8;
 /// Gaps that wait; beyond that they stay what they are on record.
 const WAITING_MAX: usize = 1 << 20;
 
@@ -70,6 +79,16 @@ pub(crate) struct Backfill {
     waiting: VecDeque<Hole>,
     /// Those whose end a history had not reached, by how often they were asked for: each with when to ask again.
     later: [VecDeque<(Timer, Hole)>; AGAIN.len()],
+    /// Times in which signals were out of reach of their server, by how often they were asked for, each with when to ask.
+    unreached: [VecDeque<(Timer, Hole)>; UNREACHED.len()],
+    /// The numbers of those that are still to be asked for, by the signals' places.
+    unreached_of: HashMap<usize, VecDeque<u64>>,
+    /// The number of the last one.
+    unreached_last: u64,
+    /// How far histories lie behind.
+    lag: Duration,
+    /// Values that were out of the server's reach and have come, since they were last told.
+    came_late: u64,
     /// Those that are asked for now; they go on at once when there is more of them.
     asked: Vec<Hole>,
     /// The range that the request for them has.
@@ -94,12 +113,50 @@ impl Backfill {
     /// Notes a gap of the signal at a place. `wait`: a server's history may lie behind its subscriptions by so much.
     pub(crate) fn add(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, wait: Duration) {
         let Some(signal) = gap.signal else { return };
-        let later: usize = self.later.iter().map(VecDeque::len).sum();
-        if self.waiting.len() + later >= WAITING_MAX {
+        if self.is_full() {
             return;
         }
         self.begin_at.get_or_insert_with(|| Timer::now() + wait);
         self.waiting.push_back(Hole::new(at, signal, element, gap));
+    }
+
+    /// Notes a time in which the signal at a place was out of reach of its server. `lag`: a server's history may lie
+    /// behind its subscriptions by so much.
+    pub(crate) fn add_unreached(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, lag: Duration) {
+        let Some(signal) = gap.signal.filter(|_| !self.is_full()) else { return };
+        (self.lag, self.unreached_last) = (lag, self.unreached_last + 1);
+        let numbers = self.unreached_of.entry(at).or_default();
+        numbers.push_back(self.unreached_last);
+        if numbers.len() > UNREACHED_MAX {
+            numbers.pop_front();
+        }
+        self.ask_later(Hole::new(at, signal, element, gap).unreached(self.unreached_last));
+    }
+
+    fn is_full(&self) -> bool {
+        let later: usize = self.later.iter().chain(&self.unreached).map(VecDeque::len).sum();
+        self.waiting.len() + later >= WAITING_MAX
+    }
+
+    /// Lets a time that was out of reach wait until it is asked for again; after the last time it is done.
+    fn ask_later(&mut self, mut hole: Hole) {
+        match (self.unreached.get_mut(hole.passes), UNREACHED.get(hole.passes)) {
+            (Some(waiting), Some(times)) => {
+                hole.passes += 1;
+                waiting.push_back((Timer::now() + self.lag * *times, hole));
+            }
+            _ => self.forget(&hole),
+        }
+    }
+
+    /// A time that was out of reach is not asked for any more.
+    fn forget(&mut self, hole: &Hole) {
+        if let (Some(number), Entry::Occupied(mut of_it)) = (hole.unreached, self.unreached_of.entry(hole.at)) {
+            of_it.get_mut().retain(|other| *other != number);
+            if of_it.get().is_empty() {
+                of_it.remove();
+            }
+        }
     }
 
     /// Takes up gaps that were not yet done when the gateway ended. What had been fetched of them is fetched again, and
@@ -124,7 +181,7 @@ impl Backfill {
 
     /// A connection begins whose server takes so many nodes in a request.
     pub(crate) fn connected(&mut self, nodes_max: usize) {
-        self.nodes_max = nodes_max.clamp(1, NODES_MAX);
+        self.nodes_max = nodes_max.clamp(1, GAPS_AT_ONCE);
         self.values_max = VALUES_PER_NODE;
     }
 
@@ -153,7 +210,8 @@ impl Backfill {
             return None;
         }
         if self.waiting.is_empty() && self.asked.is_empty() {
-            return self.later.iter().filter_map(|holes| holes.front().map(|(at, _)| *at)).min();
+            let later = self.later.iter().chain(&self.unreached);
+            return later.filter_map(|holes| holes.front().map(|(at, _)| *at)).min();
         }
         Some(self.begin_at.unwrap_or_else(Timer::now))
     }
@@ -227,11 +285,14 @@ impl Backfill {
     /// Lets those wait that are to be asked for again by now.
     fn wake(&mut self) {
         let now = Timer::now();
-        for holes in &mut self.later {
+        for holes in self.later.iter_mut().chain(&mut self.unreached) {
             while holes.front().is_some_and(|(at, _)| *at <= now)
                 && let Some((_, hole)) = holes.pop_front()
             {
-                self.waiting.push_back(hole);
+                let numbers = self.unreached_of.get(&hole.at);
+                if hole.unreached.is_none_or(|number| numbers.is_some_and(|numbers| numbers.contains(&number))) {
+                    self.waiting.push_back(hole);
+                }
             }
         }
     }
@@ -243,6 +304,7 @@ impl Backfill {
             && let Some(hole) = self.waiting.pop_front()
         {
             if node_of(hole.at).is_none() {
+                self.forget(&hole);
                 continue;
             }
             let (from, to) = self.range;
@@ -266,7 +328,7 @@ impl Backfill {
             } else {
                 left.push_back(hole);
                 // Those with other bounds wait; not all of a million are looked at for each request.
-                if left.len() >= 4 * NODES_MAX {
+                if left.len() >= 4 * GAPS_AT_ONCE {
                     break;
                 }
             }
@@ -295,13 +357,22 @@ impl Backfill {
             Err(status) => self.refused(status),
             Ok(results) => {
                 let asked = std::mem::take(&mut self.asked);
+                let count = asked.len();
                 for (mut hole, result) in asked.into_iter().zip(results) {
                     let status = result.status_code;
+                    if status == StatusCode::BadNoContinuationPoints && count > 1 {
+                        // So many at once need more continuation points than the server has.
+                        self.nodes_max = (count / 2).max(1);
+                        hole.more = ByteString::null();
+                        self.waiting.push_back(hole);
+                        continue;
+                    }
                     if status.is_bad() {
                         self.finish(hole, status);
                         continue;
                     }
                     let before = hole.values;
+                    let is_unreached = hole.unreached.is_some();
                     hole.pages = hole.pages.saturating_add(1);
                     hole.more = result.continuation_point;
                     let reader = streams.get_mut(&hole.at).filter(|_| self.filters.contains_key(&hole.at));
@@ -315,12 +386,15 @@ impl Backfill {
                         let data = result.history_data.into_inner_as::<HistoryData>();
                         let count = data.as_ref().and_then(|data| data.data_values.as_ref()).map_or(0, Vec::len);
                         self.dropped += hole.take(data, self.structures.as_deref(), &mut rows, now);
+                        self.came_late += if is_unreached { u64::from(hole.values - before) } else { 0 };
                         (count, AGAIN.len())
                     };
                     if hole.more.is_null_or_empty() {
                         // Some servers answer as many as they were asked for and do not say that there are more.
                         if count >= self.values_max as usize && hole.values > before {
                             self.waiting.push_front(hole);
+                        } else if hole.unreached.is_some() {
+                            self.ask_later(hole);
                         } else if !hole.proved
                             && hole.passes < passes_max
                             && let (Some(later), Some(wait)) = (self.later.get_mut(hole.passes), AGAIN.get(hole.passes))
@@ -349,7 +423,11 @@ impl Backfill {
             arrivals.push(Arrival::Late(rows));
         }
         let is_pause = self.asked.is_empty();
-        if !self.done.is_empty() && (is_pause || self.done.len() >= NODES_MAX) {
+        if is_pause && self.came_late > 0 {
+            let (source, values) = (&**source, std::mem::take(&mut self.came_late));
+            tracing::info!(source, values, "the server has told later what had been out of its reach");
+        }
+        if !self.done.is_empty() && (is_pause || self.done.len() >= GAPS_AT_ONCE) {
             self.tell(source);
             arrivals.push(Arrival::Filled { source: source.clone(), fills: std::mem::take(&mut self.done) });
         }
@@ -385,6 +463,11 @@ impl Backfill {
     }
 
     fn finish(&mut self, hole: Hole, status: StatusCode) {
+        if hole.unreached.is_some() {
+            tracing::debug!(place = hole.at, %status, "what was out of the server's reach is not asked for any more");
+            self.forget(&hole);
+            return;
+        }
         let Hole { signal, since, until, values, .. } = hole;
         self.done.push(Fill { signal, since, until, values, status: status_from_ua(status) });
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use opcua::types::{DataChangeNotification, DataValue, EventNotificationList, Variant};
 use watchfire_config::ElementPath;
 use watchfire_model::{Gap, GapCause, Instant, Kind, Quality, Rows, SignalId, StatusCode};
-use watchfire_ua::{Kinds, Layouts, has_overflow, push_data_value, status_from_ua};
+use watchfire_ua::{Kinds, Layouts, has_overflow, is_out_of_reach, push_data_value, status_from_ua};
 
 use crate::element::{element, opened, with_members};
 use crate::events::{EventReader, Told};
@@ -20,6 +20,8 @@ pub(crate) struct Received {
     pub gaps: Vec<Gap>,
     /// The places of the gaps' signals.
     pub places: Vec<usize>,
+    /// Times in which signals were out of reach of their server, by the signals' places.
+    pub unreached: Vec<(usize, Gap)>,
     /// Whether conditions have changed without events.
     pub refresh: bool,
     /// Values and events of handles that nobody gave out.
@@ -230,6 +232,10 @@ impl Converter {
             return;
         }
         let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { return };
+        if let Some((since, until)) = self.ledger.reach(at, is_out_of_reach(*status), *time) {
+            let gap = Gap { signal: Some(signal), since, until, cause: GapCause::SourceLost };
+            into.unreached.push((at, gap));
+        }
         let seen = self.ledger.value(at, *time, now, has_overflow(*status));
         for gap in seen.gap.into_iter().chain(seen.before_step) {
             into.gaps.push(gap);

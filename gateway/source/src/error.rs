@@ -146,6 +146,14 @@ pub(crate) fn is_too_large(status: StatusCode) -> bool {
     )
 }
 
+/// Whether an answer could not be read here, or was more than fits into one: of a request for one value it is that value.
+pub(crate) fn is_unreadable(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BadDecodingError | StatusCode::BadEncodingLimitsExceeded | StatusCode::BadResponseTooLarge
+    )
+}
+
 fn what_to_check(user: &str) -> &'static str {
     if user.contains("certificate") {
         "that the server trusts it for users, and that it is valid"

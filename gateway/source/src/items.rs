@@ -16,7 +16,7 @@ use tokio::time::Instant as Timer;
 use watchfire_config::Deadband;
 
 use crate::convert::client_handle;
-use crate::error::is_lost;
+use crate::error::{is_lost, is_too_large};
 use crate::sequence::Sequence;
 use crate::watched::{Found, Refused, Watched};
 use crate::{SourceError, Timing};
@@ -52,6 +52,8 @@ pub(crate) struct Subscription {
     pub items_max: usize,
     /// Messages that did not come and are to be asked for again, and those that came after them.
     pub behind: Behind,
+    /// Whether items of it are being removed: what the server has then is not what is known here.
+    pub in_doubt: bool,
 }
 
 /// A monitored item as it was made.
@@ -136,6 +138,7 @@ pub(crate) async fn subscribe(
         streams: Vec::new(),
         items_max,
         behind: Behind::default(),
+        in_doubt: false,
     })
 }
 
@@ -263,10 +266,34 @@ pub(crate) struct Created {
     pub implausible: usize,
 }
 
-/// Removes items of ours.
-pub(crate) async fn remove(session: Arc<Session>, subscription: u32, ids: Vec<u32>) -> Result<(), SourceError> {
-    let removed = DeleteMonitoredItems::new(subscription, &session).items_to_delete(ids).send(session.channel()).await;
-    removed.map(drop).map_err(SourceError::request("removing monitored items"))
+/// Removes items of ours, so many in a request at the most.
+async fn remove(session: &Session, subscription: u32, ids: &[u32], at_once: usize) -> Result<(), SourceError> {
+    for ids in ids.chunks(at_once.max(1)) {
+        let request = DeleteMonitoredItems::new(subscription, session).items_to_delete(ids.to_vec());
+        request.send(session.channel()).await.map_err(SourceError::request("removing monitored items"))?;
+    }
+    Ok(())
+}
+
+impl Subscription {
+    /// Removes those of its items that are meant, so many in a request at the most; returns them. Where that is dropped
+    /// or fails the subscription stays in doubt.
+    pub(crate) async fn remove(
+        &mut self,
+        session: &Session,
+        at_once: usize,
+        is_meant: impl Fn(&Item) -> bool,
+    ) -> Result<Vec<Item>, SourceError> {
+        let (removed, kept): (Vec<Item>, Vec<Item>) = self.items.drain(..).partition(is_meant);
+        self.items = kept;
+        if !removed.is_empty() {
+            self.in_doubt = true;
+            let ids: Vec<u32> = removed.iter().map(|item| item.id).collect();
+            remove(session, self.id, &ids, at_once).await?;
+            self.in_doubt = false;
+        }
+        Ok(removed)
+    }
 }
 
 /// Makes items; those whose server cannot report every sample are made to report changes.
@@ -299,9 +326,13 @@ pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -
     }
     if !again.is_empty() {
         created.plain = again.iter().filter(|wanted| wanted.events.is_none()).count();
-        let results = send(&session, id, &again, false).await?.unwrap_or_default();
-        for (wanted, result) in again.into_iter().zip(results) {
-            created.sort_in(wanted, result);
+        match send(&session, id, &again, false).await? {
+            Some(results) => {
+                for (wanted, result) in again.into_iter().zip(results) {
+                    created.sort_in(wanted, result);
+                }
+            }
+            None => created.too_many = again,
         }
     }
     Ok(created)
@@ -353,17 +384,14 @@ async fn send(
                 let (queue_size, sampling_ms) = (result.revised_queue_size, result.revised_sampling_interval);
                 (result.status_code, queue_size, sampling_ms, result.monitored_item_id)
             };
-            Ok(Some(results.map(answer).collect()))
+            // Of what it does not answer for nothing is known.
+            let none = (StatusCode::BadUnknownResponse, 0, 0.0, 0);
+            Ok(Some(results.map(answer).chain(std::iter::repeat(none)).take(chunk.len()).collect()))
         }
         Err(error) => match error.status() {
-            StatusCode::BadTooManyOperations
-            | StatusCode::BadRequestTooLarge
-            | StatusCode::BadResponseTooLarge
-            | StatusCode::BadEncodingLimitsExceeded
-                if chunk.len() > 1 =>
-            {
-                Ok(None)
-            }
+            status if is_too_large(status) && chunk.len() > 1 => Ok(None),
+            // One alone concerns no other.
+            status if is_too_large(status) => Ok(Some(vec![(status, 0, 0.0, 0); chunk.len()])),
             // Some servers refuse the whole request when the subscription is full.
             StatusCode::BadTooManyMonitoredItems => {
                 Ok(Some(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0, 0); chunk.len()]))

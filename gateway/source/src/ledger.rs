@@ -1,6 +1,7 @@
 //! What is known of each signal's time line: the last time of which something is known, and whether a gap is owed.
 //! Pure; knows no connection.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use watchfire_model::{Gap, GapCause, Instant, SignalId};
@@ -30,6 +31,8 @@ const FRESH: u8 = 2;
 const ROUGH: u8 = 4;
 /// Nothing has come of it since this mark was set.
 const QUIET: u8 = 16;
+/// Its server has told that it is out of reach itself.
+const AWAY: u8 = 32;
 /// Its monitored item carries the values of several signals: what comes has parts.
 const CARRIER: u8 = 8;
 
@@ -54,6 +57,8 @@ pub(crate) struct Ledger {
     losses: Vec<Instant>,
     /// Of how many signals values are owed since one of the losses.
     owing: usize,
+    /// The last time that was known of the signals that are out of reach of their server, by place.
+    away: HashMap<usize, Instant>,
 }
 
 /// How much longer than we know of a source may have given what did not come.
@@ -63,7 +68,7 @@ impl Ledger {
     pub(crate) fn new(signals: impl Iterator<Item = SignalId>) -> Self {
         let entries =
             signals.map(|signal| Entry { last: NEVER, signal, owed: None, marks: OPEN, loss: NO_LOSS }).collect();
-        Self { entries, heard: NEVER, losses: Vec::new(), owing: 0 }
+        Self { entries, heard: NEVER, losses: Vec::new(), owing: 0, away: HashMap::new() }
     }
 
     /// The signal at a place, and whether its kind is left to its values.
@@ -176,6 +181,27 @@ impl Ledger {
         lost
     }
 
+    /// A value has come, its time given, that says whether its signal is out of reach of the server; to be told before
+    /// [`Ledger::value`]. Returns the bounds of the time in which it was, where that ends: the server may learn later
+    /// what there was meanwhile.
+    pub(crate) fn reach(&mut self, at: usize, is_away: bool, time: Instant) -> Option<(Instant, Instant)> {
+        let entry = self.entries.get_mut(at)?;
+        if is_away == (entry.marks & AWAY != 0) {
+            return None;
+        }
+        if is_away {
+            // Of a signal that never had a value nothing is sought.
+            if entry.last != NEVER {
+                entry.marks |= AWAY;
+                self.away.insert(at, entry.last);
+            }
+            return None;
+        }
+        entry.marks &= !AWAY;
+        let since = self.away.remove(&at)?;
+        (since < time).then_some((since, time))
+    }
+
     /// A value has come `now`, its time given; `overflow` when the server says that others before it were dropped. One
     /// that stood already ends a gap without any: nothing had changed.
     pub(crate) fn value(&mut self, at: usize, time: Instant, now: Instant, overflow: bool) -> Seen {
@@ -183,7 +209,7 @@ impl Ledger {
         let lost = self.settle(at);
         let Some(entry) = self.entries.get_mut(at) else { return Seen::default() };
         let marks = entry.marks;
-        entry.marks &= OPEN | CARRIER;
+        entry.marks &= OPEN | CARRIER | AWAY;
         let (fresh, rough) = (marks & FRESH != 0, marks & ROUGH != 0);
         let owed = entry.owed.take();
         let cause = if overflow { Some(GapCause::Overflow) } else { owed };
@@ -324,6 +350,25 @@ mod tests {
         owe_all(&mut ledger, GapCause::SourceLost);
         let again = ledger.value(0, second(10), second(230), false);
         assert_eq!(spans(again), [Some((second(-5), second(10))), Some((second(20), second(35)))]);
+    }
+
+    #[test]
+    fn a_time_out_of_reach_is_from_the_last_value_before_to_the_first_one_after() {
+        let mut ledger = ledger();
+        let second = |s: i64| Instant::from_s(s);
+        let mut value = |s: i64, is_away: bool| {
+            let ended = ledger.reach(0, is_away, second(s));
+            assert_eq!(ledger.value(0, second(s), NOW, false), NOTHING, "it is no gap");
+            ended
+        };
+        assert_eq!(value(1, true), None, "nothing was there before");
+        assert_eq!(value(2, false), None);
+        // Whoever tells it may have another clock.
+        assert_eq!((value(900, true), value(901, true)), (None, None));
+        assert_eq!(value(9, false), Some((second(2), second(9))));
+        assert_eq!((value(10, false), value(11, true)), (None, None));
+        assert_eq!(value(8, false), None, "a clock was set back");
+        assert!(ledger.away.is_empty());
     }
 
     #[test]

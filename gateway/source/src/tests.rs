@@ -11,4 +11,5 @@ mod outages;
 mod proxy;
 mod read_only;
 mod survey;
+mod unreadable;
 mod ways;

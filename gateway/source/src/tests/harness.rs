@@ -113,7 +113,7 @@ pub(super) fn of_plant(names: &[&str]) -> Vec<SignalConfig> {
     names.iter().map(|name| signal(name, &format!("nsu=urn:watchfire:plant;s={name}"))).collect()
 }
 
-pub(super) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
+pub(crate) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
     SourceConfig {
         name: "plant".to_owned(),
         url: EndpointUrl::parse(url).unwrap(),
