@@ -102,7 +102,15 @@ impl Gateway {
     /// [`GatewayError`] when it cannot start or has to stop by itself.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), GatewayError> {
         let (log, figures) = (self.log.clone(), self.figures.clone());
-        let recovering = move || figures.recover(&log).and_then(|()| recover(&log));
+        let signals_of = self.site.signals_of.clone();
+        let recovering = move || {
+            figures.recover(&log)?;
+            let mut recovered = recover(&log, &signals_of)?;
+            if let Err(error) = recovered.interrupt(&log, None) {
+                tracing::error!(%error, "that the sources are not read yet could not be kept");
+            }
+            Ok::<_, CursorError>(recovered)
+        };
         let recovered = tokio::task::spawn_blocking(recovering).await.map_err(|_| GatewayError::Task("recovery"))??;
         let own = OwnConditions::new(&self.own_area);
         for source in &mut self.sources {

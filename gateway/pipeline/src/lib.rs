@@ -55,6 +55,7 @@ mod supervise;
 mod surface;
 mod tails;
 mod tried;
+mod watching;
 
 pub use annunciate::Annunciator;
 pub use binding::{Beside, BindingPlan, Mode};
@@ -84,7 +85,7 @@ pub use ports::{
     Source, Summaries, Told, Wanted,
 };
 pub use readers::SignalsOf;
-pub use recover::{LastTimes, Recovered, recover};
+pub use recover::{Last, LastTimes, Recovered, recover};
 pub use replay::{Difference, ReplayError, ReplayReport, replay};
 pub use samples::{Recorded, Samples, Trace, Traced, samples, trace, without_repeated};
 pub use seal::seal_all;

@@ -57,6 +57,8 @@ pub struct Log {
     waiting: watch::Sender<u64>,
     /// What is not sealed of the signals that were read last.
     pub(crate) tails: Tails,
+    /// Held while what is known of sources is kept.
+    pub(crate) watching: Mutex<()>,
 }
 
 /// Why a cursor has no next record.
@@ -92,6 +94,7 @@ impl Log {
             room: watch::Sender::new(true),
             waiting: watch::Sender::new(0),
             tails: Tails::default(),
+            watching: Mutex::default(),
         })
     }
 

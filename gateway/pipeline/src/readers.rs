@@ -14,7 +14,7 @@ use watchfire_model::{Clock, Control, RecordBody, SignalId, SourceState, StatusC
 
 use crate::changes::Change;
 use crate::notices::{Gone, Notice};
-use crate::{Arrival, Inlet, Latest, Log, Notices, PortError, Source, Stats, recover};
+use crate::{Arrival, CursorError, Inlet, Latest, Log, Notices, PortError, Source, Stats, recover};
 
 /// How long one source may take to say goodbye to its server when it alone is ended.
 const GOODBYE_MAX: Duration = Duration::from_secs(3);
@@ -124,8 +124,13 @@ impl Readers {
                 self.end(&name, door).await;
                 let gone = self.signals_of.set(name.clone(), signals);
                 self.latest.mark(&gone, StatusCode::BAD_NO_DATA, self.clock.now());
-                let log = self.log.clone();
-                match tokio::task::spawn_blocking(move || recover(&log)).await {
+                let (log, signals_of, of) = (self.log.clone(), self.signals_of.clone(), name.clone());
+                let recovering = move || {
+                    let mut recovered = recover(&log, &signals_of)?;
+                    recovered.interrupt(&log, Some(&of))?;
+                    Ok::<_, CursorError>(recovered)
+                };
+                match tokio::task::spawn_blocking(recovering).await {
                     Ok(Ok(recovered)) => source.recorded(&recovered.last, &recovered.open),
                     Ok(Err(error)) => tracing::error!(source = %name, %error, "what was recorded cannot be read"),
                     Err(error) => tracing::error!(source = %name, %error, "what was recorded cannot be read"),

@@ -6,12 +6,16 @@ use std::time::Duration;
 use watchfire_alarms::Engine;
 use watchfire_model::{AlarmState, Frame, Gap, GapCause, Instant, Lsn, Quality, RecordBody, SignalId};
 
-use crate::{CursorError, Log, OnRecord, gaps};
+use crate::watching::{Place, SETTLED, Watching};
+use crate::{CursorError, Log, OnRecord, PortError, SignalsOf, gaps};
 
 /// How far back from the end the last value of each signal is looked for.
-const LOOK_BACK: Duration = Duration::from_secs(60);
+const LOOK_BACK: Duration = SETTLED;
 /// So many records are looked at for it at the most, beside those that are not sealed.
 const LOOK_BACK_RECORDS: u64 = 10_000;
+
+/// So many times it is looked before sources went away: those that went together are looked for together.
+const LOOKS_BACK_MAX: usize = 16;
 
 /// Of more of them the oldest are left.
 const OPEN_GAPS_MAX: usize = 1 << 16;
@@ -34,42 +38,125 @@ pub struct Recovered {
     pub last: LastTimes,
     /// Gaps in what sources gave of which nobody knows yet whether they can be filled.
     pub open: Vec<Gap>,
+    /// What the log says of sources.
+    watching: Watching,
 }
 
-/// The time of each signal's last recorded value, of those that had one shortly before the end.
+/// The time of each signal's last recorded value, of those that had one shortly before the end, or before their source
+/// went away; and up to when each source was watched.
 #[derive(Debug, Default)]
-pub struct LastTimes(Vec<Option<Instant>>);
+pub struct LastTimes {
+    /// By signal.
+    of: Vec<Option<Last>>,
+    /// By source: of its signals that have none nothing is missing up to the first, by its clock where that is known; and
+    /// it was watched up to the second, by ours.
+    until: BTreeMap<String, (Instant, Instant)>,
+}
+
+/// What is known of a signal's last value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// Its time.
+    Value(Instant),
+    /// Its time: it stood when its node began to be watched anew, maybe for long.
+    Stood(Instant),
+    /// When it was received: its source gives no times of its own.
+    Received(Instant),
+}
+
+impl Last {
+    /// The time, whichever it is.
+    #[must_use]
+    pub const fn time(self) -> Instant {
+        match self {
+            Self::Value(time) | Self::Stood(time) | Self::Received(time) => time,
+        }
+    }
+}
 
 impl LastTimes {
-    /// The time of a signal's last value; `None` when there was none lately.
+    /// A signal's last value; `None` when there was none lately.
     #[must_use]
-    pub fn get(&self, signal: SignalId) -> Option<Instant> {
-        self.0.get(signal.0 as usize).copied().flatten()
+    pub fn get(&self, signal: SignalId) -> Option<Last> {
+        self.of.get(signal.0 as usize).copied().flatten()
     }
 
-    /// Of these signals' values nothing is missing up to this time: those without a last one had none in the minute
-    /// before the others' latest. `None` when none of them has a last one.
+    /// Of a source's signals nothing is missing up to this time: those without a last value had none in the minute before
+    /// the others' latest, or before the source went away. `None` when the source was never up, and none of them has one.
     #[must_use]
-    pub fn all_until(&self, signals: impl Iterator<Item = SignalId>) -> Option<Instant> {
-        signals.filter_map(|signal| self.get(signal)).max().map(|latest| latest.minus(LOOK_BACK))
+    pub fn all_until(&self, source: &str, signals: impl Iterator<Item = SignalId>) -> Option<Instant> {
+        let known = self.until.get(source).map(|(until, _)| *until);
+        known.or_else(|| self.latest(signals).map(|latest| latest.minus(LOOK_BACK)))
+    }
+
+    /// Up to when a source was watched, by our clock; `None` when it was never up.
+    #[must_use]
+    pub fn since(&self, source: &str) -> Option<Instant> {
+        self.until.get(source).map(|(_, since)| *since)
+    }
+
+    fn latest(&self, signals: impl Iterator<Item = SignalId>) -> Option<Instant> {
+        let last = signals.filter_map(|signal| self.get(signal));
+        last.filter(|last| !matches!(last, Last::Stood(_))).map(Last::time).max()
+    }
+
+    fn set(&mut self, signal: SignalId, last: Last) {
+        let at = signal.0 as usize;
+        if at >= self.of.len() {
+            self.of.resize(at + 1, None);
+        }
+        if let Some(before) = self.of.get_mut(at) {
+            // Not the latest: its clock may have been set back.
+            *before = Some(last);
+        }
     }
 
     fn take(&mut self, frame: &Frame) {
         let rows = &frame.rows;
-        for ((signal, time), quality) in rows.signal.iter().zip(&rows.time).zip(&rows.quality) {
-            // Such a time is not the source's own, and may be far from those that are; what came late came in between.
-            if quality.has(Quality::SERVER_TIME) || quality.has(Quality::LATE) {
+        for (row, (signal, quality)) in rows.signal.iter().zip(&rows.quality).enumerate() {
+            // What came late came in between.
+            if quality.has(Quality::LATE) {
                 continue;
             }
-            let at = signal.0 as usize;
-            if at >= self.0.len() {
-                self.0.resize(at + 1, None);
-            }
-            if let Some(last) = self.0.get_mut(at) {
-                // Not the latest: its clock may have been set back.
-                *last = Some(*time);
+            let (Some(time), Some(status)) = (rows.time.get(row), rows.status.get(row)) else { continue };
+            if !quality.has(Quality::SERVER_TIME) {
+                let stood = quality.has(Quality::INITIAL);
+                self.set(*signal, if stood { Last::Stood(*time) } else { Last::Value(*time) });
+            } else if !status.is_bad() && matches!(self.get(*signal), None | Some(Last::Received(_))) {
+                // That time is not the source's own, and may be far from those that are. Where it is bad, it may be the
+                // word that the signal cannot be watched.
+                self.set(*signal, Last::Received(frame.now));
             }
         }
+    }
+
+    /// Takes what it does not have.
+    fn add_all(&mut self, from: Self) {
+        for (at, last) in (0..).zip(from.of) {
+            if let (None, Some(last)) = (self.get(SignalId(at)), last) {
+                self.set(SignalId(at), last);
+            }
+        }
+    }
+
+    /// The same of some signals.
+    fn add(&mut self, from: &Self, signals: &[SignalId]) {
+        for signal in signals {
+            if let (None, Some(last)) = (self.get(*signal), from.get(*signal)) {
+                self.set(*signal, last);
+            }
+        }
+    }
+}
+
+impl Recovered {
+    /// Keeps that the sources are not watched from here on, or this one, until they are up again; blocks.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn interrupt(&mut self, log: &Log, source: Option<&str>) -> Result<(), PortError> {
+        self.watching.interrupt(source);
+        self.watching.keep(log, None)
     }
 }
 
@@ -77,7 +164,7 @@ impl LastTimes {
 ///
 /// # Errors
 /// When a store fails. A state that cannot be read is logged, and its condition starts anew.
-pub fn recover(log: &Log) -> Result<Recovered, CursorError> {
+pub fn recover(log: &Log, signals_of: &SignalsOf) -> Result<Recovered, CursorError> {
     let mut recovered = Recovered { decided: log.history().decided()?, ..Recovered::default() };
     for state in log.history().alarm_states()? {
         restore(&mut recovered.engine, &state);
@@ -88,7 +175,8 @@ pub fn recover(log: &Log) -> Result<Recovered, CursorError> {
             take_now(&mut recovered, &record.body);
         }
     }
-    look_back(log, &mut recovered)?;
+    recovered.watching = Watching::of(log)?;
+    let mut unsealed = LastTimes::default();
     let mut next = log.history().sealed().next();
     loop {
         let records = log.read(next, READ_ROWS_MAX)?;
@@ -96,10 +184,9 @@ pub fn recover(log: &Log) -> Result<Recovered, CursorError> {
         next = last.lsn.next();
         for record in &records {
             take_now(&mut recovered, &record.body);
-            if let RecordBody::Data(frame) = &record.body {
-                recovered.last.take(frame);
-            }
+            recovered.watching.take(record);
             match &record.body {
+                RecordBody::Data(frame) => unsealed.take(frame),
                 RecordBody::Decided(decided) => {
                     recovered.decided.insert(decided.binding.clone(), decided.frame);
                     decided.transitions.iter().for_each(|state| restore(&mut recovered.engine, state));
@@ -107,12 +194,69 @@ pub fn recover(log: &Log) -> Result<Recovered, CursorError> {
                 RecordBody::Commanded { transitions, .. } => {
                     transitions.iter().for_each(|state| restore(&mut recovered.engine, state));
                 }
-                RecordBody::Data(_) | RecordBody::Control(_) => {}
+                RecordBody::Control(_) => {}
             }
         }
     }
+    recovered.last = last_times(log, &recovered, unsealed, signals_of)?;
     recovered.open = open_gaps(log)?;
     Ok(recovered)
+}
+
+/// The last values, with those among what is sealed unless what is not sealed reaches far enough, and for each source that
+/// is away with those before it went.
+fn last_times(
+    log: &Log,
+    recovered: &Recovered,
+    unsealed: LastTimes,
+    signals_of: &SignalsOf,
+) -> Result<LastTimes, CursorError> {
+    let mut last = unsealed;
+    let end = recovered.watching.last();
+    let sealed_end = log.history().last_frame()?;
+    let mut whole_since = None;
+    if let Some(sealed_end) = sealed_end {
+        let end_time = end.map_or(recovered.last_now, |end| end.time);
+        let (sealed, since) = look_back(log, Place { time: end_time, lsn: sealed_end }, None)?;
+        whole_since = since;
+        last.add_all(sealed);
+    }
+    let mut away: Vec<(&str, Place)> = Vec::new();
+    for (source, whole) in recovered.watching.sources() {
+        match (whole, end) {
+            (Some(place), _) => away.push((source, place)),
+            (None, Some(end)) => {
+                let mut until = end.time.minus(LOOK_BACK);
+                signals_of.with(source, |signals| {
+                    // The source's own clock, where it has told it.
+                    let latest = last.latest(signals.iter().copied());
+                    until = latest.map_or(until.max(whole_since.unwrap_or(until)), |latest| latest.minus(LOOK_BACK));
+                });
+                last.until.insert(source.to_owned(), (until, end.time));
+            }
+            (None, None) => {}
+        }
+    }
+    away.sort_unstable_by_key(|(_, place)| std::cmp::Reverse(place.lsn));
+    let groups = away.chunk_by(|(_, a), (_, b)| a.lsn.0 - b.lsn.0 <= LOOK_BACK_RECORDS);
+    for (group, sources) in groups.enumerate() {
+        let (Some((_, latest)), Some((_, earliest))) = (sources.first(), sources.last()) else { continue };
+        let mut before = LastTimes::default();
+        if group < LOOKS_BACK_MAX {
+            (before, _) = look_back(log, *latest, Some(*earliest))?;
+        }
+        for (source, place) in sources {
+            // Without a look at what came shortly before, it is taken for known.
+            let mut until = if group < LOOKS_BACK_MAX { place.time.minus(LOOK_BACK) } else { place.time };
+            signals_of.with(source, |signals| {
+                let latest = before.latest(signals.iter().copied());
+                until = latest.map_or(until, |latest| latest.minus(LOOK_BACK));
+                last.add(&before, signals);
+            });
+            last.until.insert((*source).to_owned(), (until, place.time));
+        }
+    }
+    Ok(last)
 }
 
 /// Gaps whose filling was not finished when the gateway ended, the latest of them. Their times may be any: those of a
@@ -131,25 +275,29 @@ fn open_gaps(log: &Log) -> Result<Vec<Gap>, CursorError> {
     Ok(open)
 }
 
-/// The last values among what is sealed, unless what is not sealed reaches far enough.
-fn look_back(log: &Log, recovered: &mut Recovered) -> Result<(), CursorError> {
-    let Some(last_frame) = log.history().last_frame()? else { return Ok(()) };
-    let begin = recovered.last_now.minus(LOOK_BACK);
-    let mut next = Lsn(last_frame.0.saturating_sub(LOOK_BACK_RECORDS).max(1));
-    while next <= last_frame {
+/// The last values in frames up to a place, a minute before it and longer where an earlier place is named; and since when
+/// all of them are known, if not for so long.
+fn look_back(log: &Log, from: Place, to: Option<Place>) -> Result<(LastTimes, Option<Instant>), CursorError> {
+    let begin = to.unwrap_or(from).time.minus(LOOK_BACK);
+    let mut found = LastTimes::default();
+    let first = Lsn(to.unwrap_or(from).lsn.0.saturating_sub(LOOK_BACK_RECORDS).max(1));
+    let mut next = first;
+    let mut whole_since = None;
+    while next <= from.lsn {
         let records = log.read_kept(&mut next)?;
         if records.is_empty() {
             break;
         }
-        for record in &records {
-            if let RecordBody::Data(frame) = &record.body
-                && frame.now >= begin
-            {
-                recovered.last.take(frame);
+        for record in records.iter().filter(|record| record.lsn <= from.lsn) {
+            if let RecordBody::Data(frame) = &record.body {
+                whole_since.get_or_insert(frame.now);
+                if frame.now >= begin {
+                    found.take(frame);
+                }
             }
         }
     }
-    Ok(())
+    Ok((found, whole_since.filter(|since| *since > begin)))
 }
 
 fn take_now(recovered: &mut Recovered, body: &RecordBody) {

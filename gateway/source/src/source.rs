@@ -216,8 +216,8 @@ impl Source for OpcUaSource {
 
     fn recorded(&mut self, last: &LastTimes, open: &[Gap]) {
         self.backfill.take_up(open, &self.roster);
-        let Some(all_until) = last.all_until(self.roster.ids().into_iter()) else { return };
-        self.converter.recorded(|signal| last.get(signal), all_until);
+        let Some(all_until) = last.all_until(&self.name, self.roster.ids().into_iter()) else { return };
+        self.converter.recorded(|signal| last.get(signal), all_until, last.since(&self.name));
     }
 
     async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use watchfire_config::Config;
 use watchfire_exchange::{Format, Line, Reader, Writer};
 use watchfire_model::{Clock, Instant, Quality, Rows, SignalId, SystemClock};
-use watchfire_pipeline::{History, not_yet_recorded, record_late, recover};
+use watchfire_pipeline::{History, SignalsOf, not_yet_recorded, record_late, recover};
 
 use crate::cli::{Export, Import};
 use crate::data::{Data, Stores};
@@ -172,7 +172,7 @@ pub fn import(options: &Import) -> Result<ExitCode> {
 /// Into the store of a gateway that does not run.
 fn stopped(folder: &Path, file: &Path, format: Option<&str>, utc_offset_s: i32) -> Result<Report> {
     let data = Data::open(folder)?;
-    let last = recover(&data.log)?.last_now;
+    let last = recover(&data.log, &SignalsOf::default())?.last_now;
     take(&data.stores, file, format, |rows| {
         // Time in the log never runs backwards.
         record_late(&data.log, rows, SystemClock.now().max(last), utc_offset_s)?;
