@@ -54,6 +54,7 @@ mod summed;
 mod supervise;
 mod surface;
 mod tails;
+mod told;
 mod tried;
 
 pub use annunciate::Annunciator;
