@@ -10,7 +10,8 @@ change at the source to the alarm's event at a client), `flood` (all conditions 
 are not ours), `urgent` (how soon one alarm of high severity among them reaches a subscription of higher priority),
 `steady` (a thousand new alarms a second, and a kill), `starts` (how long many conditions take to stand), `kills` (kills in the middle of what operators do; `make torture`
 has 500 of them), `memory` (by the number of signals and conditions, and how long all take to be subscribed), `sustain`
-(150,000 and 250,000 values a second for ten minutes each; only when it is asked for).
+(150,000 and 250,000 values a second for ten minutes each; only when it is asked for), `day` (bytes written in a day by a
+thousand values a second; half an hour, `--day-seals 6` an hour and ten minutes; only when it is asked for).
 
 It builds with the release profile (or, with `--unoptimised`, as the tests do), honours CARGO_TARGET_DIR, runs on
 loopback alone and writes only there and into a temporary folder (TMPDIR), which should lie on a disk for the bytes
@@ -30,6 +31,7 @@ import tempfile
 from pathlib import Path
 
 import cost
+import day
 import flood
 import kills
 import latency
@@ -44,11 +46,11 @@ TOP = Path(__file__).resolve().parent.parent.parent
 # Parts that run the gateway.
 OF_PROGRAMS = {
     "cost": cost, "latency": latency, "flood": flood, "urgent": urgent, "steady": steady, "starts": starts, "kills": kills,
-    "memory": memory, "sustain": sustain,
+    "memory": memory, "sustain": sustain, "day": day,
 }
-PARTS = ("cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "starts", "kills", "memory", "sustain")
+PARTS = ("cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "starts", "kills", "memory", "sustain", "day")
 # Those that take long run only when they are named.
-LONG = ("sustain",)
+LONG = ("sustain", "day")
 # How a row begins, the cell that counts, the most it may be, and what that is.
 SANDBOX_FLOORS = (
     (["limit", "256"], 3, 8.0, "nanoseconds a sample for `limit` at 256 samples, at the most"),
@@ -103,6 +105,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--conditions", type=int, help="conditions of `flood`, `urgent` and `starts` (default: 10000)")
     parser.add_argument("--rates", type=int, nargs="+", help="values/s of `sustain` (default: 150000 250000)")
     parser.add_argument("--minutes", type=float, help="how long each run of `sustain` takes (default: 10)")
+    parser.add_argument("--day-seals", type=int, help="seals in the window of `day`, ten minutes each (default: 2)")
+    parser.add_argument("--day-signals", type=int, help="signals of `day` (default: 1000; its floor is of those)")
+    parser.add_argument("--day-rate", type=float, help="changes a second of each signal of `day` (default: 1)")
     parser.add_argument("--seconds", type=int, help="how long alarms of `steady` come (default: 60)")
     parser.add_argument("--kills", type=int, help="kills of `kills` (default: 20; `make torture`: 500)")
     options = parser.parse_args()
@@ -119,6 +124,9 @@ def read_options() -> argparse.Namespace:
     options.rates = options.rates or [150_000, 250_000]
     options.minutes = options.minutes or 10.0
     options.conditions = options.conditions or (2_000 if quick else 10_000)
+    options.day_seals = options.day_seals or (1 if quick else 2)
+    options.day_signals = options.day_signals or day.SIGNALS
+    options.day_rate = options.day_rate or day.RATE_HZ
     options.seconds = options.seconds or (10 if quick else 60)
     options.kills = options.kills or (5 if quick else 20)
     options.changes = options.changes or (40 if quick else 200)

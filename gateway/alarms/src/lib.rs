@@ -18,6 +18,7 @@ mod settle;
 mod state;
 mod state_v1;
 mod state_v2;
+mod tells;
 #[cfg(test)]
 mod tests;
 mod track_record;
@@ -34,4 +35,5 @@ pub use moves::Moves;
 pub use state::{
     CHATTER, CHATTER_RISES, Comment, ConditionState, DecodeError, Evidence, Shelving, Stamped, Suppression,
 };
+pub use tells::Tells;
 pub use track_record::{TrackRecord, Trusted};

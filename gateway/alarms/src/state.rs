@@ -364,15 +364,20 @@ impl ConditionState {
     /// # Errors
     /// When the bytes are of another version or damaged.
     pub fn decode(key: &str, bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_first(key, bytes).map(|(state, _)| state)
+    }
+
+    /// The same, and what stands behind it.
+    pub(crate) fn decode_first<'b>(key: &str, bytes: &'b [u8]) -> Result<(Self, &'b [u8]), DecodeError> {
         let error = |reason: String| DecodeError { key: key.to_owned(), reason };
         match bytes.split_first() {
-            Some((&VERSION, body)) => postcard::from_bytes(body).map_err(|e| error(e.to_string())),
+            Some((&VERSION, body)) => postcard::take_from_bytes(body).map_err(|e| error(e.to_string())),
             // Those before are still read.
             Some((2, body)) => {
-                postcard::from_bytes(body).map(|old: StateV2| old.into()).map_err(|e| error(e.to_string()))
+                postcard::from_bytes(body).map(|old: StateV2| (old.into(), &[][..])).map_err(|e| error(e.to_string()))
             }
             Some((1, body)) => {
-                postcard::from_bytes(body).map(|old: StateV1| old.into()).map_err(|e| error(e.to_string()))
+                postcard::from_bytes(body).map(|old: StateV1| (old.into(), &[][..])).map_err(|e| error(e.to_string()))
             }
             Some((version, _)) => Err(error(format!("it has version {version}, this program writes {VERSION}"))),
             None => Err(error("it is empty".to_owned())),

@@ -52,11 +52,13 @@ enum Values {
 }
 
 impl Reader {
-    /// Reads the schema, and all of the file where it has a checksum, as ours have.
+    /// Reads the schema, and all of the file: of ours for its checksum, of one of another make to see that it can be read
+    /// to its end and that its pages are those whose checksums it has, so that nothing is taken of what is damaged
+    /// further on. Costs as much as reading it does; holds a few thousand values at a time.
     pub fn new(file: File) -> Result<Self, ExchangeError> {
         let mut whole = file.try_clone()?;
         let file = SerializedFileReader::new(file)?;
-        verify(&mut whole)?;
+        let is_whole = verify(&mut whole)?;
         let schema = file.metadata().file_metadata().schema_descr_ptr();
         let columns = schema.columns().iter().enumerate();
         let places: HashMap<String, usize> = columns.map(|(at, column)| (column.path().string(), at)).collect();
@@ -66,7 +68,12 @@ impl Reader {
                 return Err(ExchangeError::Form(format!("there is no column `{needed}`, but {there}")));
             }
         }
-        Ok(Self { file, places, group: 0, open: None, ready: VecDeque::new(), number: 0, names: HashMap::new() })
+        let reader =
+            Self { file, places, group: 0, open: None, ready: VecDeque::new(), number: 0, names: HashMap::new() };
+        if !is_whole {
+            (0..reader.file.num_row_groups()).try_for_each(|number| reader.begin(number)?.read_to_end())?;
+        }
+        Ok(reader)
     }
 
     /// The next sample, or why its row is none.
@@ -88,7 +95,7 @@ impl Reader {
         let group = self.file.get_row_group(number)?;
         let mut columns = HashMap::new();
         for (name, at) in &self.places {
-            if let Some(column) = column(&*group, *at, name)? {
+            if let Some(column) = column(&*group, *at, name).map_err(|error| error.in_column(name))? {
                 let levels = group.metadata().column(*at).column_descr().max_def_level();
                 columns.insert(name.clone(), (column, levels));
             }
@@ -104,13 +111,29 @@ impl Reader {
         group.left -= rows;
         let mut read = HashMap::new();
         for (name, (column, levels)) in &mut group.columns {
-            read.insert(name.clone(), column.read(rows, *levels)?);
+            let values = column.read(rows, *levels).map_err(|error| error.in_column(name))?;
+            read.insert(name.clone(), values);
         }
         for row in 0..rows {
             self.number += 1;
             let number = self.number;
             let line = line(&read, row, &mut self.names);
             self.ready.push_back(line.map_err(|reason| BadLine { number, reason }));
+        }
+        Ok(())
+    }
+}
+
+impl Group {
+    /// Reads each column and keeps nothing.
+    fn read_to_end(mut self) -> Result<(), ExchangeError> {
+        for (name, (column, levels)) in &mut self.columns {
+            let mut left = self.left;
+            while left > 0 {
+                let rows = left.min(STEP);
+                column.read(rows, *levels).map_err(|error| error.in_column(name))?;
+                left -= rows;
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The checksum of a whole Parquet file: a BLAKE3 of all its bytes stands in its own metadata, where its own digits count
-//! as zeros. The library writes no checksums of pages, and those would say nothing of the metadata. It is looked for in the
-//! metadata's bytes, since what is damaged may be understood as something else. Knows no columns.
+//! as zeros. The library checks checksums of pages, which others write, and writes none itself; those would say nothing of
+//! the metadata. It is looked for in the metadata's bytes, since what is damaged may be understood as something else. Knows
+//! no columns.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -75,11 +76,11 @@ impl<W: Write> Write for Summing<W> {
 }
 
 /// Reads a file to its end and holds it against the checksum that its metadata has. Costs as much as reading it; a file of
-/// another make is not looked at.
+/// another make is not looked at, and is not known to be whole (`false`).
 ///
 /// # Errors
 /// When it is another one, or is missing.
-pub fn verify(file: &mut File) -> Result<(), ExchangeError> {
+pub fn verify(file: &mut File) -> Result<bool, ExchangeError> {
     let length = file.seek(SeekFrom::End(0))?;
     let tail_at = length.saturating_sub(TAIL_BYTES);
     file.seek(SeekFrom::Start(tail_at))?;
@@ -91,7 +92,7 @@ pub fn verify(file: &mut File) -> Result<(), ExchangeError> {
     file.read_to_end(&mut last)?;
     let Some(digits) = digits_in(&mut last) else {
         let is_ours = place_of(CREATED_BY, &last).is_some();
-        return if is_ours { Err(damaged("its checksum is missing")) } else { Ok(()) };
+        return if is_ours { Err(damaged("its checksum is missing")) } else { Ok(false) };
     };
     let noted = String::from_utf8_lossy(digits).into_owned();
     digits.fill(b'0');
@@ -109,7 +110,7 @@ pub fn verify(file: &mut File) -> Result<(), ExchangeError> {
     sum.update(&last);
     let sum = sum.finalize().to_hex();
     if *sum.as_str() == *noted {
-        return Ok(());
+        return Ok(true);
     }
     Err(damaged(&format!(
         "its checksum is {sum}, and {noted} is noted in it; export it again or restore it, or leave out its metadata `{KEY}` if another program wrote it anew"

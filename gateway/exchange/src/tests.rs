@@ -1,5 +1,7 @@
 //! What is written is read back bit for bit, and what is bad is told with its number.
 
+mod page_checksums;
+
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;

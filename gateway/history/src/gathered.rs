@@ -5,6 +5,8 @@ use watchfire_model::{Instant, Quality, Rows, SignalId, StatusCode};
 
 use crate::places::Places;
 
+/// Rows that are held in one piece: a megabyte, which is let go of as soon as the signals in it are taken.
+const PIECE_ROWS: usize = if cfg!(test) { 4 } else { 1 << 16 };
 /// A row that belongs to none of the signals.
 const ELSEWHERE: u32 = u32::MAX;
 
@@ -22,7 +24,10 @@ pub struct Gathered {
     ranks: Places,
     /// Where the next row of each signal goes, and where its rows end.
     open: Vec<(u32, u32)>,
-    cells: Vec<(Instant, f64)>,
+    /// Times and values, in pieces of [`PIECE_ROWS`]; those that are let go of are empty.
+    cells: Vec<Vec<(Instant, f64)>>,
+    /// How many rows there are.
+    rows: usize,
     status: Vec<StatusCode>,
     quality: Vec<Quality>,
     skew_ns: Vec<i64>,
@@ -76,7 +81,10 @@ impl Gathered {
             end = end.saturating_add(u32::try_from(*count).unwrap_or(u32::MAX));
             gathered.open.push((begin, end));
         }
-        gathered.cells.resize(end as usize, (Instant::default(), 0.0));
+        gathered.rows = end as usize;
+        let pieces = (0..gathered.rows).step_by(PIECE_ROWS);
+        let piece = |begin: usize| vec![(Instant::default(), 0.0); (gathered.rows - begin).min(PIECE_ROWS)];
+        gathered.cells = pieces.map(piece).collect();
         gathered
     }
 
@@ -95,9 +103,10 @@ impl Gathered {
             self.at.push(*next);
             *next += 1;
         }
-        let all = self.cells.len();
+        let all = self.rows;
         for (at, cell) in self.at.iter().zip(rows.time.iter().copied().zip(rows.value.iter().copied())) {
-            self.cells.get_mut(*at as usize).into_iter().for_each(|slot| *slot = cell);
+            let piece = self.cells.get_mut(*at as usize / PIECE_ROWS);
+            piece.and_then(|piece| piece.get_mut(*at as usize % PIECE_ROWS)).into_iter().for_each(|slot| *slot = cell);
         }
         if has_status(&rows) {
             self.status.resize(all, StatusCode::GOOD);
@@ -124,20 +133,29 @@ impl Gathered {
         self.open.iter().all(|(next, end)| next == end)
     }
 
-    /// Puts the rows of a signal, which has this rank among the others, in the place of `into`.
+    /// Puts the rows of a signal, which has this rank among the others, in the place of `into`. The signals are taken in
+    /// ascending order: what lies before this one's rows is let go of.
     pub fn take(&mut self, signal: SignalId, rank: usize, into: &mut Rows) {
         into.clear();
         let begin = rank.checked_sub(1).and_then(|before| self.open.get(before)).map_or(0, |(_, end)| *end);
         let end = self.open.get(rank).map_or(begin, |(_, end)| *end);
         let own = begin as usize..end as usize;
-        let cells = self.cells.get(own.clone()).unwrap_or_default();
-        into.signal.resize(cells.len(), signal);
-        into.time.extend(cells.iter().map(|(time, _)| *time));
-        into.value.extend(cells.iter().map(|(_, value)| *value));
+        self.let_go_before(own.start);
+        let mut at = own.start;
+        while at < own.end {
+            let upto = own.end.min((at / PIECE_ROWS + 1) * PIECE_ROWS);
+            let within = at % PIECE_ROWS..at % PIECE_ROWS + (upto - at);
+            let cells = self.cells.get(at / PIECE_ROWS).and_then(|piece| piece.get(within)).unwrap_or_default();
+            into.time.extend(cells.iter().map(|(time, _)| *time));
+            into.value.extend(cells.iter().map(|(_, value)| *value));
+            at = upto;
+        }
+        let rows = into.time.len();
+        into.signal.resize(rows, signal);
         into.status.extend_from_slice(self.status.get(own.clone()).unwrap_or_default());
-        into.status.resize(cells.len(), StatusCode::GOOD);
+        into.status.resize(rows, StatusCode::GOOD);
         into.quality.extend_from_slice(self.quality.get(own.clone()).unwrap_or_default());
-        into.quality.resize(cells.len(), Quality::NONE);
+        into.quality.resize(rows, Quality::NONE);
         let skews = self.skew_ns.get(own).unwrap_or_default();
         if skews.iter().any(|skew| *skew != 0) {
             into.skew_ns.extend_from_slice(skews);
@@ -145,6 +163,13 @@ impl Gathered {
         into.exact.extend(of(&mut self.exact, begin, end).iter().map(|(at, bits)| (*at - begin, *bits)));
         let texts = of(&mut self.text, begin, end).iter_mut();
         into.text.extend(texts.map(|(at, text)| (*at - begin, std::mem::take(text))));
+    }
+}
+
+impl Gathered {
+    fn let_go_before(&mut self, row: usize) {
+        let whole = self.cells.iter_mut().take(row / PIECE_ROWS).rev();
+        whole.take_while(|piece| piece.capacity() > 0).for_each(|piece| *piece = Vec::new());
     }
 }
 
@@ -200,6 +225,25 @@ mod tests {
         let five = taken(&mut gathered, 5, 1);
         assert_eq!((five.status, five.text), (vec![StatusCode(0x8000_0000)], vec![(0, "five".to_owned())]));
         assert_eq!(taken(&mut gathered, u32::MAX, 2), rows(&[(u32::MAX, 0), (u32::MAX, 5)]));
+    }
+
+    #[test]
+    fn signals_over_several_pieces_come_whole_and_pieces_are_let_go_of_once_they_are_taken() {
+        let counts = [(1, 3), (2, 9), (3, 1), (4, 4)].map(|(signal, count)| (SignalId(signal), count));
+        let mut gathered = Gathered::of(&counts);
+        for s in 0..9 {
+            let at = counts.iter().filter(|(_, count)| s < *count as i64).map(|(signal, _)| (signal.0, s));
+            assert!(gathered.push(rows(&at.collect::<Vec<_>>())));
+        }
+        assert!(gathered.is_whole());
+        let held = |gathered: &Gathered| gathered.cells.iter().map(Vec::capacity).sum::<usize>();
+        let mut most = vec![held(&gathered)];
+        for ((signal, count), rank) in counts.iter().zip(0..) {
+            let wanted: Vec<_> = (0..*count as i64).map(|s| (signal.0, s)).collect();
+            assert_eq!(taken(&mut gathered, signal.0, rank), rows(&wanted));
+            most.push(held(&gathered));
+        }
+        assert_eq!(most, [17, 17, 17, 5, 5]);
     }
 
     #[test]

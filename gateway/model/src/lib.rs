@@ -29,7 +29,7 @@ pub use plain::{is_one_plain_line, plain, plain_lines};
 pub use plain_event::PlainEvent;
 pub use quality::{Quality, StatusCode};
 pub use record::{
-    AlarmCommand, AlarmState, CommandKind, Control, Decided, DetectorOrigin, Fill, Phase, Record, RecordBody,
+    AlarmCommand, AlarmState, CommandKind, Control, Decided, DetectorOrigin, Fill, GateSet, Phase, Record, RecordBody,
     SourceState, UpgradeStep,
 };
 pub use sample::Sample;

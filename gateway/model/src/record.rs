@@ -155,6 +155,25 @@ pub enum Control {
         /// Who did it, as far as the system says.
         by: String,
     },
+    /// By which thresholds a detector's scores become events from its start before this on: the configuration may have
+    /// changed them.
+    Gated {
+        /// The binding's name.
+        binding: String,
+        /// Of each of its conditions that has any.
+        gates: Vec<GateSet>,
+    },
+}
+
+/// By what the scores of a condition become events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateSet {
+    /// The condition's id.
+    pub condition: String,
+    /// The score at which an event begins.
+    pub threshold: f64,
+    /// For how long after it no other begins, nanoseconds.
+    pub hold_off_ns: u64,
 }
 
 /// A step of a detector from one version of its plugin to another.

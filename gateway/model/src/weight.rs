@@ -83,6 +83,10 @@ impl Control {
             Self::DetectorPhase { binding, .. } | Self::DetectorSkipped { binding, .. } => binding.len(),
             Self::Source { source, reason, .. } | Self::SourceEnded { source, reason } => source.len() + reason.len(),
             Self::Forgot { binding, by, .. } => binding.len() + by.len(),
+            Self::Gated { binding, gates } => {
+                let ids: usize = gates.iter().map(|gate| gate.condition.len()).sum();
+                binding.len() + room::<crate::GateSet>(gates.len()) + ids
+            }
             Self::DetectorEnded { binding, reason } => binding.len() + reason.len(),
             Self::Upgraded { binding, digest, kept_as, by, .. } => {
                 binding.len() + digest.len() + kept_as.len() + by.len()

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, RefusedCommand, Transition};
 use watchfire_model::{
-    AlarmState, Clock, CommandKind, ConditionKey, Decided, Instant, Level, Lsn, PlainEvent, RecordBody, Verdict,
+    Clock, CommandKind, ConditionKey, Decided, Instant, Level, Lsn, PlainEvent, RecordBody, Verdict,
 };
 
 use crate::budget::{self, Budgets};
@@ -19,6 +19,7 @@ use crate::maintenance::Reminders;
 use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
 use crate::over;
+use crate::told::{states, together};
 use crate::{AlarmFigures, CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
 
 /// Transitions in one record of the gateway's own: a lost source may concern tens of thousands.
@@ -273,7 +274,7 @@ impl Annunciator {
         transitions.extend(self.engine.hand_on(cause, now));
         let mut ready: Option<Unpublished> = None;
         while !transitions.is_empty() {
-            let rest = transitions.split_off(transitions.len().min(TRANSITIONS_MAX));
+            let rest = transitions.split_off(together(&transitions, TRANSITIONS_MAX));
             let some = std::mem::replace(&mut transitions, rest);
             let Some(more) = self.decide(OWN_BINDING.to_owned(), cause, Vec::new(), some, Vec::new()).await? else {
                 continue;
@@ -348,15 +349,6 @@ impl Annunciator {
         transitions.iter().for_each(told);
         self.figures.counted(recorded);
     }
-}
-
-/// What is written of transitions: of each condition the last state, which holds its branches.
-fn states(transitions: &[Transition]) -> Vec<AlarmState> {
-    let mut last = BTreeMap::new();
-    for transition in transitions {
-        last.insert(&transition.def.key, &transition.state);
-    }
-    last.into_iter().map(|(key, state)| AlarmState { key: key.clone(), state: state.encode() }).collect()
 }
 
 /// Publishes and answers in order, each as soon as it is durable. What never becomes durable is never published.

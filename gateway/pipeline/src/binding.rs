@@ -346,11 +346,7 @@ impl Conditions {
     /// A verdict in the engine's terms; `None` for an instance that does not exist.
     pub(crate) fn finding(&self, verdict: &Verdict) -> Option<(ConditionKey, Finding)> {
         let spec = self.specs.get(usize::from(verdict.condition))?;
-        let instance = match spec.scope {
-            Scope::Signal => self.name(verdict.instance)?.clone(),
-            Scope::Group => verdict.instance.to_string().into(),
-            Scope::Binding => Arc::default(),
-        };
+        let key = self.key_of(verdict.condition, verdict.instance)?;
         // Kept with the condition's state: no more room than it takes.
         let mut evidence = Vec::with_capacity(verdict.evidence.len());
         evidence.extend(verdict.evidence.iter().filter_map(|finding| {
@@ -367,7 +363,18 @@ impl Conditions {
             at: verdict.at,
             quality,
         };
-        Some((ConditionKey::new(&self.binding, &spec.id, &instance), finding))
+        Some((key, finding))
+    }
+
+    /// The name of an instance of a condition; `None` for one that does not exist.
+    pub(crate) fn key_of(&self, condition: u16, instance: u32) -> Option<ConditionKey> {
+        let spec = self.specs.get(usize::from(condition))?;
+        let instance = match spec.scope {
+            Scope::Signal => self.name(instance)?.clone(),
+            Scope::Group => instance.to_string().into(),
+            Scope::Binding => Arc::default(),
+        };
+        Some(ConditionKey::new(&self.binding, &spec.id, &instance))
     }
 
     /// What a verdict's condition is about; `None` for one that does not exist.

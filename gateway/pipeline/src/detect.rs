@@ -172,6 +172,10 @@ impl Run {
             recorded: self.plan.mode != Mode::Learning,
         };
         let started = log.put(RecordBody::Control(control)).await?.lsn;
+        let gates = judge.gates_set();
+        if !gates.is_empty() {
+            log.put(RecordBody::Control(Control::Gated { binding: spec.name.clone(), gates })).await?;
+        }
         if self.plan.beside.is_none() {
             let (binding, why) = (spec.name.clone(), "ended, since it is no alarm of its detector any more");
             let over = Notice::Over {

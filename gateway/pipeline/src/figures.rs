@@ -14,7 +14,8 @@ use watchfire_model::{ConditionKey, Instant, Lsn, Record, RecordBody};
 
 use crate::consoles::{OperatorConsole, counted_as, is_console, key_of};
 use crate::figures_v1::CountsV1;
-use crate::past::{Reader, states_of};
+use crate::past::Reader;
+use crate::told::standing;
 use crate::tried::TriedByArea;
 use crate::{Checkpoint, CursorError, Log, OWN_BINDING, PortError, Tried};
 
@@ -362,16 +363,16 @@ impl Counts {
         // What a command did to an occurrence left behind only the command itself tells the time of.
         let commanded =
             if let RecordBody::Commanded { command, .. } = &record.body { command.at } else { Instant::MIN };
-        for of in states_of(record) {
-            match ConditionState::decode(of.key.as_str(), &of.state) {
+        for (key, state) in standing(record) {
+            match state {
                 Ok(state) => {
-                    let all = self.untold.entry(of.key.clone()).or_default();
-                    if all.is_empty() && !self.last.contains_key(&of.key) {
+                    let all = self.untold.entry(key.clone()).or_default();
+                    if all.is_empty() && !self.last.contains_key(key) {
                         all.push(Glance::before(&state));
                     }
                     all.push(Glance::of(&state).not_before(commanded));
                 }
-                Err(error) => tracing::error!(condition = %of.key, %error, "a transition is left out of the figures"),
+                Err(error) => tracing::error!(condition = %key, %error, "a transition is left out of the figures"),
             }
         }
     }

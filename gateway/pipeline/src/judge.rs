@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use watchfire_calibration::{Gate, GateEvent, GateSettings};
 use watchfire_model::{
-    Batch, BatchGap, ConditionSpec, Decides, Frame, GapCause, Instant, Level, Lsn, Outcome, Phase, Progress, Quality,
-    Scale, SignalInfo, SourceState, Verdict,
+    Batch, BatchGap, ConditionSpec, Decides, Frame, GapCause, GateSet, Instant, Level, Lsn, Outcome, Phase, Progress,
+    Quality, Scale, SignalInfo, SourceState, Verdict,
 };
 
 use crate::binding::{Indexes, cut};
+use crate::marks::{Trace, Traced};
 use crate::observed::parted;
 use crate::settings::{fitting_types, known_conditions, settings_of};
 use crate::{BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
@@ -63,6 +64,8 @@ pub struct Judge {
     frozen: bool,
     /// Whether its levels were restored: then it knows all that it ever told.
     knows_levels: bool,
+    /// Where the scores of some events are kept, for whoever asks for them.
+    trace: Option<Trace>,
 }
 
 /// What a judge says of a batch.
@@ -94,7 +97,7 @@ impl Judge {
         if !detector.observes() || !streams.contains(&true) {
             streams.clear();
         }
-        Ok(Self { detector, gates, host, learning, streams, frozen: false, knows_levels: false })
+        Ok(Self { detector, gates, host, learning, streams, frozen: false, knows_levels: false, trace: None })
     }
 
     /// What the detector is.
@@ -158,6 +161,46 @@ impl Judge {
         true
     }
 
+    /// By what its scores become events, for the log.
+    pub(crate) fn gates_set(&self) -> Vec<GateSet> {
+        let gates = self.conditions().iter().zip(&self.gates);
+        let set = gates.filter_map(|(condition, gate)| {
+            let hold_off_ns = u64::try_from(gate.as_ref()?.hold_off.as_nanos()).unwrap_or(u64::MAX);
+            Some(GateSet { condition: condition.id.clone(), threshold: gate.as_ref()?.threshold, hold_off_ns })
+        });
+        set.collect()
+    }
+
+    /// Goes on with what was set then.
+    pub(crate) fn set_gates(&mut self, set: &[GateSet]) {
+        for (condition, gate) in self.detector.conditions().iter().zip(&mut self.gates) {
+            if let (Some(gate), Some(set)) = (gate, set.iter().find(|set| set.condition == condition.id)) {
+                gate.threshold = set.threshold;
+                gate.hold_off = std::time::Duration::from_nanos(set.hold_off_ns);
+            }
+        }
+    }
+
+    /// By what the scores of a condition become events; `None` where its plugin decides.
+    pub(crate) fn gate_settings(&self, condition: u16) -> Option<GateSettings> {
+        self.gate(condition)
+    }
+
+    /// Keeps the scores of events from here on that begin with these frames.
+    pub(crate) fn trace(&mut self, frames: BTreeSet<Lsn>) {
+        self.trace = Some(Trace::of(frames));
+    }
+
+    /// The events whose scores were kept.
+    pub(crate) fn traced(&mut self) -> Vec<Traced> {
+        self.trace.take().map(Trace::into_events).unwrap_or_default()
+    }
+
+    /// Whether an event of a condition is going on.
+    pub(crate) fn is_going_on(&self, condition: u16) -> bool {
+        self.host.gates.range((condition, 0)..=(condition, u32::MAX)).any(|(_, gate)| gate.is_open())
+    }
+
     /// Whether its detector can learn from what is past.
     #[must_use]
     pub fn learns(&self) -> bool {
@@ -212,6 +255,9 @@ impl Judge {
         if lsn <= self.learning.taught {
             self.learn(&Batch::whole(lsn, frame, |id| indexes.of(id))).await?;
             return Ok(Judgement::default());
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.at(lsn);
         }
         let (batch, events) = if self.streams.is_empty() {
             (cut(lsn, frame, indexes), Vec::new())
@@ -358,7 +404,11 @@ impl Judge {
             let Some(settings) = self.gate(*condition) else { continue };
             let first = !self.host.gates.contains_key(&(*condition, *instance));
             let gate = self.host.gates.entry((*condition, *instance)).or_default();
-            if let Some(GateEvent::Began(score)) = gate.offer(&settings, now, *score) {
+            let offered = gate.offer(&settings, now, *score);
+            if let Some(trace) = &mut self.trace {
+                trace.scored((*condition, *instance), now, *score, offered.is_some());
+            }
+            if let Some(GateEvent::Began(score)) = offered {
                 let reasons = self.detector.explain(*condition, *instance).await?;
                 let reasons = reasons.unwrap_or_else(|| plain(*condition, *instance, *at));
                 let began = Verdict {
@@ -428,6 +478,9 @@ impl Judge {
             }
         }
         for (condition, instance) in ended {
+            if let Some(trace) = &mut self.trace {
+                trace.ended((condition, instance));
+            }
             self.level(normal(condition, instance, now), judgement);
         }
     }

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use watchfire_alarms::ConditionState;
-use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, PlainEvent, Record, RecordBody};
+use watchfire_model::{ConditionKey, Instant, Lsn, PlainEvent, Record, RecordBody};
 
 use crate::late_rows::LONGEST;
+use crate::told::{known_at, told_by};
 use crate::{CursorError, Log, PortError, place_at};
 
 /// Records that are read at once.
@@ -80,7 +81,7 @@ impl PastWanted {
 }
 
 /// Events that were told, in the order in which they were recorded or in the opposite one, until `take` wants no more.
-/// A condition that changed several times by one and the same record is told as it was in the end. Blocks; costs by the
+/// Blocks; costs by the
 /// records that hold no samples between the two times (and an hour before, and up to eight days after), and a scan of what is
 /// not sealed. `goes_on` is asked before some of them are read, whether any event was among those before.
 ///
@@ -205,58 +206,4 @@ impl<'l> Reader<'l> {
         }
         Ok(self.found.pop_front())
     }
-}
-
-pub(crate) fn states_of(record: &Record) -> &[AlarmState] {
-    match &record.body {
-        RecordBody::Decided(decided) => &decided.transitions,
-        RecordBody::Commanded { transitions, .. } => transitions,
-        RecordBody::Data(_) | RecordBody::Control(_) => &[],
-    }
-}
-
-fn events_of(record: &Record) -> &[PlainEvent] {
-    if let RecordBody::Decided(decided) = &record.body { &decided.events } else { &[] }
-}
-
-fn decode(record: &Record, of: &AlarmState) -> Result<ConditionState, CursorError> {
-    ConditionState::decode(of.key.as_str(), &of.state).map_err(|error| {
-        PortError::Damaged { what: format!("record {}", record.lsn), detail: error.to_string() }.into()
-    })
-}
-
-/// When the gateway knew the first thing that a record tells; `None` where it tells nothing.
-fn known_at(record: &Record) -> Result<Option<Instant>, CursorError> {
-    match (states_of(record).first(), events_of(record).first()) {
-        (Some(of), _) => decode(record, of).map(|state| Some(state.receive_time)),
-        (None, event) => Ok(event.map(|event| event.receive_time)),
-    }
-}
-
-/// The events of a record.
-fn told_by(record: &Record) -> Result<Vec<Past>, CursorError> {
-    let mut told: Vec<PastEvent> = Vec::new();
-    let command_at = match &record.body {
-        RecordBody::Commanded { command, .. } => Some(command.at),
-        _ => None,
-    };
-    let cause = match &record.body {
-        RecordBody::Decided(decided) => decided.frame.0,
-        _ => 0,
-    };
-    for of in states_of(record) {
-        let state = decode(record, of)?;
-        let is_new = |told: &ConditionState| match command_at {
-            Some(at) => told.receive_time == at,
-            None => told.is_told_by(&of.key, state.transitions, cause),
-        };
-        // A branch is told before the condition that it is of.
-        let (branches, main) = (state.branches.iter().filter(|branch| is_new(branch)), is_new(&state));
-        let all = branches.chain(main.then_some(&state)).cloned();
-        told.extend(all.map(|state| PastEvent::Alarm(of.key.clone(), Box::new(state))));
-    }
-    // As they are told: after the alarms of the same record.
-    told.extend(events_of(record).iter().cloned().map(PastEvent::Plain));
-    let placed = (0..).zip(told).map(|(at, event)| Past { place: PastPlace { lsn: record.lsn, at }, event });
-    Ok(placed.collect())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchfire_model::{Control, DetectorOrigin, Lsn, Record, RecordBody, UpgradeStep, Verdict};
+use watchfire_model::{Control, DetectorOrigin, GateSet, Lsn, Record, RecordBody, UpgradeStep, Verdict};
 
 use crate::BindingPlan;
 
@@ -34,6 +34,10 @@ pub(crate) struct Recorded<'p> {
     lives: Vec<(Lsn, bool)>,
     /// What it said, by frame.
     pub verdicts: BTreeMap<Lsn, Vec<Verdict>>,
+    /// By what its scores became events, from the frames after these on.
+    pub gates: BTreeMap<Lsn, Vec<GateSet>>,
+    /// After which frame its last life reads, and where that began.
+    life: (Lsn, Lsn),
 }
 
 impl<'p> Recorded<'p> {
@@ -53,6 +57,8 @@ impl<'p> Recorded<'p> {
             holes: BTreeMap::new(),
             lives: Vec::new(),
             verdicts: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            life: (Lsn(0), Lsn(0)),
         }
     }
 
@@ -81,6 +87,7 @@ impl<'p> Recorded<'p> {
                     self.life(record.lsn, *origin, config_hash, *recorded);
                 }
             }
+            RecordBody::Control(Control::Gated { binding, gates }) if self.is_ours(binding) => self.gated(gates),
             RecordBody::Control(Control::DetectorSkipped { binding, from, to }) if self.is_ours(binding) => {
                 self.holes.insert(*from, *to);
             }
@@ -94,8 +101,23 @@ impl<'p> Recorded<'p> {
         }
     }
 
+    /// What its last life goes by. What the one before had said after the frame from which this one reads, it said by
+    /// other thresholds, if they are others.
+    fn gated(&mut self, gates: &[GateSet]) {
+        let (after, place) = self.life;
+        let is_other = self.gates.last_key_value().is_some_and(|(_, before)| before != gates);
+        if is_other && let Some((_, recorded)) = self.lives.pop() {
+            self.lives.push((after, false));
+            self.lives.push((place, recorded));
+        }
+        if is_other || self.gates.is_empty() {
+            self.gates.insert(after, gates.to_vec());
+        }
+    }
+
     fn life(&mut self, place: Lsn, origin: DetectorOrigin, config_hash: &str, recorded: bool) {
         let after = origin.after();
+        self.life = (after, place);
         let ours = (config_hash == self.config_hash).then_some(after);
         let begins_beside = self.kept_as != self.name && self.start.is_none() && !self.began;
         match origin {
@@ -106,6 +128,7 @@ impl<'p> Recorded<'p> {
                 self.holes.clear();
                 self.lives.clear();
                 self.verdicts.clear();
+                self.gates.clear();
             }
             DetectorOrigin::Checkpoint(_) if begins_beside => (self.start, self.goes_on) = (ours, true),
             DetectorOrigin::Checkpoint(_) => {}

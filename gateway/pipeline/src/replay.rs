@@ -1,12 +1,16 @@
 //! Replay: the log is read again with fresh detectors, and what they say is compared with what was recorded.
 //! The same log with the same plugin must give the same verdicts bit for bit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use watchfire_calibration::{MarkedAlarm, propose};
 use watchfire_model::{Control, Lsn, Record, RecordBody, Verdict};
 
 use crate::binding::begun_with;
+use crate::marks::{MarkedCondition, Marks, Traced};
 use crate::recorded::Recorded;
+use crate::settings::settings_of;
 use crate::{BindingPlan, Checkpoint, CreateError, CursorError, DetectorFactory, DetectorFault, Judge, Log, PortError};
 
 /// Rows read at once.
@@ -46,6 +50,9 @@ pub struct ReplayReport {
     pub same_state: Option<bool>,
     /// Where the two differ; empty when replay equals live.
     pub differences: Vec<Difference>,
+    /// What people said of its alarms whose scores became events by a threshold, and what another would have done. Nothing
+    /// where replay does not equal live: then the scores are not those that alarms came of.
+    pub marked: Vec<MarkedCondition>,
 }
 
 /// Why a replay cannot be made.
@@ -103,8 +110,10 @@ pub async fn replay(
     let mut judge = Judge::create(factory, &plan.spec).await?;
     let config_hash = judge.identity().config_hash.clone();
     let mut recorded = Recorded::of(plan, &config_hash);
+    let mut marks = Marks::of(name);
     let holes = each(log, Lsn(1), async |record| {
         recorded.note(record);
+        marks.note(record);
         Ok(())
     })
     .await?;
@@ -131,6 +140,7 @@ pub async fn replay(
         }
     }
     judge.teach(recorded.taught);
+    judge.trace(marks.frames());
     let learned = checkpoint.filter(|saved| saved.config_hash == config_hash && saved.frame > start);
     let checkpoint = learned.as_ref().map_or(start, |saved| saved.frame);
     let end = recorded.verdicts.last_key_value().map_or(checkpoint, |(last, _)| checkpoint.max(*last));
@@ -151,6 +161,11 @@ pub async fn replay(
         }
         if record.lsn > checkpoint && report.same_state.is_none() {
             report.same_state = same_state(&mut judge, learned.as_ref()).await?;
+        }
+        while let Some(gates) = recorded.gates.first_entry()
+            && *gates.key() < record.lsn
+        {
+            judge.set_gates(&gates.remove());
         }
         while let Some(hole) = recorded.holes.first_entry()
             && *hole.key() <= record.lsn
@@ -198,7 +213,33 @@ pub async fn replay(
     }
     let last = saved(&mut judge, name, end).await?;
     report.state = blake3::Hasher::new().update(&last.bytes).update(&last.host).finalize().to_hex().to_string();
+    if report.is_same() {
+        report.marked = marked(plan, &mut judge, &marks);
+    }
     Ok(report)
+}
+
+/// What was said of the alarms that came of scores, and what another threshold would have done.
+fn marked(plan: &BindingPlan, judge: &mut Judge, marks: &Marks) -> Vec<MarkedCondition> {
+    let mut all: BTreeMap<u16, Vec<MarkedAlarm>> = BTreeMap::new();
+    let conditions = plan.conditions(judge.conditions());
+    for Traced { place: (condition, instance), frame, alarm } in judge.traced() {
+        let said = conditions.key_of(condition, instance).and_then(|key| marks.said_of(&key, frame));
+        if let Some(genuine) = said {
+            all.entry(condition).or_default().push(MarkedAlarm { genuine, ..alarm });
+        }
+    }
+    let told = |(at, alarms): (u16, Vec<MarkedAlarm>)| {
+        let (condition, settings) = (judge.conditions().get(usize::from(at))?.id.clone(), judge.gate_settings(at)?);
+        let stands = judge.is_going_on(at);
+        let on_delay = settings_of(&plan.spec, &condition).on_delay.unwrap_or_default();
+        let genuine = alarms.iter().filter(|alarm| alarm.genuine).count();
+        let mistaken = alarms.len() - genuine;
+        // An attacker could raise an alarm and have its threshold raised above it.
+        let proposal = if stands { None } else { propose(&settings, on_delay, &alarms) };
+        Some(MarkedCondition { condition, threshold: settings.threshold, genuine, mistaken, proposal, stands })
+    };
+    all.into_iter().filter_map(told).collect()
 }
 
 /// Whether what a detector has learned up to here is what its checkpoint has, bit for bit.

@@ -156,7 +156,10 @@ pub(crate) async fn run(
             sealed.and(dropped).and(shrunk)
         });
         match sealed.await {
-            Ok(Ok(())) => unsummarised |= keep.summaries.is_some() && has_room,
+            Ok(Ok(())) => {
+                tracing::debug!(sealed = %log.history().sealed(), "sealed what was durable");
+                unsummarised |= keep.summaries.is_some() && has_room;
+            }
             Ok(Err(PortError::Full { doing })) => {
                 tracing::error!(doing, "no room left on the disk; sealing waits");
                 log.tell_full();

@@ -8,6 +8,7 @@ mod figures;
 mod kills;
 mod late;
 mod learners;
+mod marks;
 mod memory;
 mod modes;
 mod past;

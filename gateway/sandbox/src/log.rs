@@ -15,6 +15,10 @@ const LINE_BYTES_MAX: usize = 1_024;
 /// After so long one more line may come.
 const REFILL: Duration = Duration::from_secs(1);
 
+/// That lines are left out is told at once, and how many have followed only after so long, and at the end: a plugin that
+/// floods must not do so by way of what is said of it.
+const TELL_EVERY: Duration = Duration::from_secs(600);
+
 /// How much of a detector's log is still heard.
 pub(crate) struct Hearing {
     detector: Arc<str>,
@@ -24,16 +28,21 @@ pub(crate) struct Hearing {
     line_bytes_max: usize,
     left: u32,
     refilled: Instant,
+    /// Lines that were left out since that was last told.
     unheard: u64,
+    told: Option<Instant>,
 }
 
 impl Hearing {
     pub(crate) fn new(detector: Arc<str>, burst: u32, line_bytes_max: usize) -> Self {
-        Self { detector, burst, line_bytes_max, left: burst, refilled: Instant::now(), unheard: 0 }
+        Self { detector, burst, line_bytes_max, left: burst, refilled: Instant::now(), unheard: 0, told: None }
     }
 
     /// A call begins: what time has passed is looked at here, not for each line.
     pub(crate) fn begin(&mut self) {
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.tell();
+        }
         if self.left == self.burst {
             return;
         }
@@ -44,10 +53,20 @@ impl Hearing {
         }
         self.left = self.left.saturating_add(lines).min(self.burst);
         self.refilled = Instant::now();
-        if self.unheard > 0 {
-            let (detector, lines) = (&*self.detector, self.unheard);
-            tracing::warn!(detector, lines, "plugin wrote more log lines than are kept");
-            self.unheard = 0;
+    }
+
+    /// Says how many lines were left out, if any were.
+    fn tell(&mut self) {
+        let lines = std::mem::take(&mut self.unheard);
+        if lines > 0 {
+            let (detector, most) = (&*self.detector, self.burst);
+            tracing::warn!(
+                detector,
+                lines,
+                most,
+                "plugin wrote more log lines than it may, and these were left out; `log_lines` in [detector.quota] allows more"
+            );
+            self.told = Some(Instant::now());
         }
     }
 
@@ -68,6 +87,12 @@ impl Hearing {
             4 => tracing::debug!(detector, line, "plugin says"),
             _ => tracing::trace!(detector, line, "plugin says"),
         }
+    }
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        self.tell();
     }
 }
 
@@ -111,13 +136,103 @@ mod tests {
         }
         assert_eq!((hearing.left, hearing.unheard), (0, 80));
         hearing.begin();
-        assert_eq!((hearing.left, hearing.unheard), (0, 80));
+        assert_eq!((hearing.left, hearing.unheard), (0, 0), "told with the next call");
         tokio::time::advance(REFILL * 3).await;
         hearing.begin();
         assert_eq!((hearing.left, hearing.unheard), (3, 0));
-        let mut deaf = Hearing::new("test".into(), 0, 100);
-        deaf.hear(1, "x");
-        deaf.begin();
-        assert_eq!((deaf.left, deaf.unheard), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_that_are_left_out_are_told_once_with_their_number_and_the_setting_and_the_rest_at_the_end() {
+        let told = Told::default();
+        let _here = tracing::subscriber::set_default(told.clone());
+        for burst in [0, 2] {
+            let mut hearing = Hearing::new("hot".into(), burst, 100);
+            for second in 0..500 {
+                for _ in 0..10 {
+                    hearing.hear(5, "x");
+                }
+                hearing.begin();
+                assert_eq!(
+                    told.take(),
+                    if second == 0 { vec![("hot".to_owned(), 10 - u64::from(burst))] } else { vec![] }
+                );
+                tokio::time::advance(REFILL).await;
+            }
+            tokio::time::advance(TELL_EVERY - REFILL * 500).await;
+            hearing.begin();
+            let heard = if burst == 0 { 0 } else { 498 };
+            assert_eq!(told.take(), [("hot".to_owned(), 4990 - heard)], "with a burst of {burst}");
+            hearing.left = 0;
+            hearing.hear(5, "x");
+            hearing.begin();
+            assert_eq!(told.take(), []);
+            drop(hearing);
+            assert_eq!(told.take(), [("hot".to_owned(), 1)], "what was not told yet");
+            drop(Hearing::new("hot".into(), burst, 100));
+            assert_eq!(told.take(), []);
+        }
+    }
+
+    /// Detector and number of lines of each warning.
+    #[derive(Clone, Default)]
+    struct Told(Arc<parking_lot::Mutex<Vec<(String, u64)>>>);
+
+    impl Told {
+        fn take(&self) -> Vec<(String, u64)> {
+            std::mem::take(&mut self.0.lock())
+        }
+    }
+
+    impl tracing::Subscriber for Told {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            *metadata.level() == tracing::Level::WARN
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            let mut read = Read::default();
+            event.record(&mut read);
+            assert!(read.message.contains("`log_lines`"), "{}", read.message);
+            self.0.lock().push((read.detector, read.lines));
+        }
+
+        fn enter(&self, _: &tracing::span::Id) {}
+
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[derive(Default)]
+    struct Read {
+        detector: String,
+        lines: u64,
+        message: String,
+    }
+
+    impl tracing::field::Visit for Read {
+        fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+            if field.name() == "detector" {
+                self.detector = value.to_owned();
+            }
+        }
+
+        fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
+            if field.name() == "lines" {
+                self.lines = value;
+            }
+        }
+
+        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+            if field.name() == "message" {
+                self.message = format!("{value:?}");
+            }
+        }
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use tokio::task::LocalSet;
+use watchfire_calibration::{Proposal, RISE_MAX};
 use watchfire_config::Config;
 use watchfire_model::{Clock, SystemClock};
-use watchfire_pipeline::{BindingPlan, ReplayError, ReplayReport, replay as replay_binding, seal_all};
+use watchfire_pipeline::{BindingPlan, MarkedCondition, ReplayError, ReplayReport, replay as replay_binding, seal_all};
 
 use crate::assemble::Assembly;
 use crate::cli::Replay;
@@ -73,8 +74,19 @@ pub fn replay(options: &Replay) -> Result<ExitCode> {
 }
 
 fn print(report: &ReplayReport) {
-    let ReplayReport { binding, frames, samples, recorded, replayed, skipped, digest, state, same_state, differences } =
-        report;
+    let ReplayReport {
+        binding,
+        frames,
+        samples,
+        recorded,
+        replayed,
+        skipped,
+        digest,
+        state,
+        same_state,
+        differences,
+        marked,
+    } = report;
     let verdict = if report.is_same() { "identical" } else { "DIFFERENT" };
     let (digest, state) = (digest.get(..16).unwrap_or(digest), state.get(..16).unwrap_or(state));
     println!(
@@ -91,4 +103,25 @@ fn print(report: &ReplayReport) {
     if differences.len() > SHOWN_MAX {
         println!("  and {} more frames", differences.len() - SHOWN_MAX);
     }
+    marked.iter().for_each(|condition| println!("  {}", said(condition)));
+}
+
+/// What people said of the alarms of a condition, and what follows from it, if a person wants it.
+fn said(marked: &MarkedCondition) -> String {
+    let MarkedCondition { condition, threshold, genuine, mistaken, proposal, stands } = marked;
+    let begin = format!(
+        "{condition}: {mistaken} of its alarms were marked as false, {genuine} as true, by the threshold {threshold}; "
+    );
+    let rest = match proposal {
+        None if *stands => "nothing is proposed while something of it stands".to_owned(),
+        None if *mistaken == 0 => "there is nothing to propose".to_owned(),
+        None => format!(
+            "no threshold up to {RISE_MAX} times that would have spared any without missing one that was marked as true"
+        ),
+        Some(Proposal { threshold, spared }) => format!(
+            "{threshold} would have spared {spared} of those marked as false and missed none marked as true: to have it so, set \
+             `threshold = {threshold}` in [detector.alarm.{condition}]"
+        ),
+    };
+    begin + &rest
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use watchfire_alarms::ConditionState;
 use watchfire_model::{CommandKind, Instant};
 
 use super::rig::{Rig, Site};
@@ -35,6 +36,10 @@ async fn live(site: &Site, random: &mut SmallRng) -> Vec<(String, [u8; 16])> {
     for _ in 0..60 {
         rig.value(random.random_range(0..3), random.random_range(0.0..14.0)).await;
         rig.wait_ms(random.random_range(0..3000)).await;
+        if random.random_bool(0.2) {
+            let all: Vec<(u32, f64)> = (0..6).map(|_| (0, random.random_range(0.0..14.0))).collect();
+            rig.values(&all).await;
+        }
         if random.random_bool(0.3)
             && let Some(view) = rig.unacknowledged()
         {
@@ -67,6 +72,54 @@ async fn every_event_that_was_told_is_found_again_once_and_in_its_order() {
         }
         assert!(told.len() > 50, "seed {seed}: too little happened: {}", told.len());
     }
+}
+
+/// How events told of alarms: the condition or a branch of it, which has no branches of its own.
+fn alone(key: &str, state: &ConditionState) -> (String, ConditionState) {
+    let mut state = state.clone();
+    state.branches.clear();
+    (key.to_owned(), state)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_condition_that_changed_several_times_by_one_record_is_found_as_each_event_told_it() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    for round in 0..4 {
+        let up = 11.0 + f64::from(round);
+        rig.values(&[(0, up), (1, 1.0), (0, 2.0), (0, up + 1.0), (1, up), (0, 3.0), (0, up + 2.0), (1, 2.0)]).await;
+        rig.wait_ms(3000).await;
+        rig.values(&[(0, 0.0), (1, 0.5)]).await;
+        rig.wait_ms(3000).await;
+    }
+    // Those left behind are dealt with, one after another, and are gone.
+    let mut dealt_with = 0;
+    while let Some(branch) = rig.state_of("plain/high/s/0").branches.first() {
+        let key = rig.last_of("plain/high/s/0").def.key.clone();
+        rig.command(&key, CommandKind::Acknowledge, branch.event_id(&key).bytes()).await.unwrap();
+        rig.wait_ms(500).await;
+        dealt_with += 1;
+    }
+    assert!(dealt_with > 2);
+    let told: Vec<_> = rig.told().iter().map(|view| alone(view.def.key.as_str(), view.told())).collect();
+    assert_eq!(rig.events().len(), told.len());
+    let figures = rig.alarms_counted();
+    rig.kill();
+
+    site.seal_some(site.journal.records().len() / 2);
+    let again: Vec<_> = found(&site, ALL, usize::MAX)
+        .iter()
+        .map(|past| match &past.event {
+            PastEvent::Alarm(key, state) => alone(key.as_str(), state),
+            PastEvent::Plain(event) => panic!("{event:?}"),
+        })
+        .collect();
+    let ids = |all: &[(String, ConditionState)]| -> Vec<u64> { all.iter().map(|(_, s)| s.transitions).collect() };
+    assert_eq!(ids(&again), ids(&told));
+    assert_eq!(again, told);
+    let rig = Rig::start(&site).await;
+    assert_eq!(rig.alarms_counted(), figures, "and they are counted as they were");
+    rig.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -440,6 +440,16 @@ impl Rig {
         last.values().map(|activations| usize::try_from(*activations).unwrap()).sum()
     }
 
+    /// Every event of an alarm that was shown.
+    pub fn told(&self) -> Vec<ConditionView> {
+        self.screen.0.lock().iter().filter(|view| view.notify).cloned().collect()
+    }
+
+    /// How many alarms the detector had.
+    pub fn alarms_counted(&self) -> u32 {
+        self.figures.detector("plain", self.clock.now()).alarms
+    }
+
     /// Every finding that was told and is no alarm.
     pub fn plain_events(&self) -> Vec<PlainEvent> {
         self.screen.2.lock().clone()
