@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant as Timer;
 use watchfire_model::{Clock, Control, Frame, Gap, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
 
-use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, SignalsOf, Stats};
+use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, SignalsOf, Stats, take_gaps};
 
 /// A frame is cut at the latest so long after its first row.
 const CUT_AFTER: Duration = Duration::from_millis(10);
@@ -150,6 +150,8 @@ impl Ingest {
                 frame.rows.append(&mut rows);
             }
             Arrival::Late(mut rows) => {
+                // What is imported may tell of gaps, too.
+                frame.gaps.append(&mut take_gaps(&mut rows));
                 self.stats.late.fetch_add(rows.len() as u64, Ordering::Relaxed);
                 frame.rows.append(&mut rows);
             }

@@ -17,7 +17,8 @@ const ARRIVALS_MAX: usize = 1 << 14;
 pub enum Arrival {
     /// Values.
     Rows(Rows),
-    /// Values of times that were missed, fetched afterwards from the server's own history. Rows marked `LATE`.
+    /// Values of times that were missed, fetched afterwards from the server's own history, or imported. Rows marked
+    /// `LATE`; among those that are imported may be some that tell of gaps.
     Late(Rows),
     /// Intervals in which values were lost.
     Gaps(Vec<Gap>),

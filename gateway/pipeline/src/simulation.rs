@@ -4,6 +4,7 @@
 mod changes;
 mod events;
 mod figures;
+mod holes;
 mod kills;
 mod late;
 mod learners;
