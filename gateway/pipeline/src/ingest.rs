@@ -164,6 +164,9 @@ impl Ingest {
                 }
                 self.log.put(RecordBody::Control(Control::Filled { source: source.to_string(), fills })).await?;
             }
+            Arrival::Terms { source, terms } => {
+                self.stats.terms.lock().insert(source, terms);
+            }
             Arrival::Settled(answer) => {
                 if !is_empty(frame) {
                     self.cut(frame, monotone).await?;

@@ -56,6 +56,7 @@ mod summed;
 mod supervise;
 mod surface;
 mod tails;
+mod terms;
 mod tried;
 
 pub use annunciate::Annunciator;
@@ -94,5 +95,6 @@ pub use seal::seal_all;
 pub use stats::{DetectorHealth, SourceHealth, Stats};
 pub use summed::{Stretch, summed, walk};
 pub use surface::{CommandRequest, Commands, ConditionView, Surface, commands};
+pub use terms::{Given, Term, Terms};
 pub use tried::Tried;
 pub use watchfire_model::Sample;

@@ -36,6 +36,7 @@ fn subscription() -> Subscription {
         streams: Vec::new(),
         items_max: 10,
         behind: Behind::default(),
+        terms: Terms::default(),
         is_plausible: true,
         has_spoken: false,
     }
