@@ -17,6 +17,8 @@ use crate::harness::wait_for;
 const SIGNAL: &str = "a_feed";
 const NODE: &str = "signal:plant/a_feed";
 const CONDITION: &str = "gateway/source/plant";
+/// Before and after all that is served, milliseconds since 1970.
+const EVER_MS: (i64, i64) = (946_684_800_000, 4_102_444_800_000);
 /// How long a cut lasts.
 const CUT: Duration = Duration::from_secs(3);
 /// What is configured of a source's security.
@@ -67,11 +69,27 @@ impl Watched {
         self.hmi.event(begin, CONDITION, |event| event["active"] == active)
     }
 
-    /// While the source is away its signals say so.
+    /// While the source is away its signals say so, and a trend ends with a point without a value.
     fn shows_no_communication(&mut self) {
         wait_for("the signal's status to be bad", || {
             (self.hmi.read(&[NODE])[0]["status"] == "BadNoCommunication").then_some(())
         });
+        let trend = self.hmi.history(NODE, EVER_MS.0, EVER_MS.1);
+        assert_eq!(trend.last().unwrap().1, Value::Null, "{trend:?}");
+    }
+
+    /// In a trend there is a point without a value where each gap begins, and nowhere else.
+    fn draws_no_line_through_gaps(&mut self) {
+        let trend = self.hmi.history(NODE, EVER_MS.0, EVER_MS.1);
+        let ms = |time: &Value| Time::parse(time.as_str().unwrap()).unwrap().ns() as f64 / 1e6;
+        let begins: Vec<f64> = self.site.gaps("plant/a_feed").iter().map(|gap| ms(&gap["since"])).collect();
+        let marks: Vec<f64> = trend.iter().filter(|(_, value)| value.is_null()).map(|(time, _)| *time).collect();
+        let is_same = begins.len() == marks.len() && begins.iter().zip(&marks).all(|(a, b)| (a - b).abs() < 1.0);
+        assert!(is_same, "gaps begin at {begins:?}, but {trend:?}");
+        for mark in &marks {
+            let within = self.hmi.at(NODE, &[*mark as i64 + 1]);
+            assert_eq!(within[0].1, Value::Null, "nothing was received then");
+        }
     }
 
     /// Every value served is recorded, each once, and there is no gap.
@@ -84,6 +102,7 @@ impl Watched {
 
     /// Every value served is recorded, or lies in a gap that is on record.
     fn nothing_is_lost_silently(mut self) {
+        self.draws_no_line_through_gaps();
         let served = self.server.served(SIGNAL);
         self.gateway.stop();
         let recorded = recorded(&self.site);

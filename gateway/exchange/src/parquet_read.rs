@@ -263,7 +263,7 @@ fn line(read: &HashMap<String, Values>, row: usize, names: &mut HashMap<String, 
             name
         }
     };
-    Ok(Line {
+    Line {
         signal,
         time: Instant::from_ns(time),
         server_time: Instant::from_ns(int("server_time").unwrap_or(time)),
@@ -272,5 +272,6 @@ fn line(read: &HashMap<String, Values>, row: usize, names: &mut HashMap<String, 
         text,
         status: StatusCode(status.map_err(|_| "`status` is no StatusCode".to_owned())?),
         quality: Quality(quality),
-    })
+    }
+    .sound()
 }

@@ -42,8 +42,14 @@ fn odd() -> Vec<Line> {
     lines.push(Line {
         server_time: Instant::MAX,
         status: StatusCode(0x8031_0000),
-        quality: Quality(0xff),
+        quality: Quality(0xff & !Quality::GAP.0),
         ..line("press/oil", i64::MIN, 1.0)
+    });
+    lines.push(Line {
+        server_time: Instant::from_s(3600),
+        status: StatusCode::BAD_DATA_LOST,
+        quality: Quality::GAP,
+        ..line("press/oil", 0, f64::NAN)
     });
     lines
 }
@@ -86,6 +92,26 @@ fn whatever_a_sample_is_it_comes_back_bit_for_bit() {
 fn more_than_one_row_group_comes_back() {
     let lines: Vec<Line> = (0..300_000).map(|n| line("a/b", n * 250_000_000, n as f64 / 8.0)).collect();
     round_trip(&lines, Format::Parquet);
+}
+
+#[test]
+fn a_gap_with_a_value_or_without_an_end_is_no_line() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let text = "signal,source_time,server_time,value,status,quality\n\
+                a/b,2026-03-01T12:00:00Z,2026-03-01T13:00:00Z,NaN,0x809D0000,gap\n\
+                a/b,2026-03-01T12:00:00Z,2026-03-01T13:00:00Z,5,0x809D0000,gap+late\n\
+                a/b,2026-03-01T12:00:00Z,2026-03-01T12:00:00Z,NaN,0x809D0000,gap\n\
+                a/b,2026-03-01T12:00:00Z,,NaN,0x809D0000,gap\n";
+    file.write_all(text.as_bytes()).unwrap();
+    let csv = read(file.reopen().unwrap(), Format::Csv);
+    let good = csv.first().unwrap().clone().unwrap();
+    assert_eq!((good.quality, good.skew_ns()), (Quality::GAP, 3_600_000_000_000));
+    let reason = |line: &Result<Line, BadLine>| line.as_ref().unwrap_err().reason.clone();
+    assert!(reason(&csv[1]).contains("values are missing, but it has one"), "{csv:?}");
+    assert!(csv[2..].iter().all(|line| reason(line).contains("does not lie after 2026-03-01T12:00:00Z")), "{csv:?}");
+    let lines = [Line { value: 5.0, ..good.clone() }, Line { server_time: good.time, ..good.clone() }, good];
+    let parquet = read(written(&lines, Format::Parquet).reopen().unwrap(), Format::Parquet);
+    assert_eq!(parquet.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, false, true]);
 }
 
 #[test]

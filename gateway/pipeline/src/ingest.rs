@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant as Timer;
 use watchfire_model::{Clock, Control, Frame, Gap, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
 
-use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, SignalsOf, Stats};
+use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, SignalsOf, Stats, take_gaps};
 
 /// A frame is cut at the latest so long after its first row.
 const CUT_AFTER: Duration = Duration::from_millis(10);
@@ -152,6 +152,8 @@ impl Ingest {
                 frame.rows.append(&mut rows);
             }
             Arrival::Late(mut rows) => {
+                // What is imported may tell of gaps, too.
+                frame.gaps.append(&mut take_gaps(&mut rows));
                 self.stats.late.fetch_add(rows.len() as u64, Ordering::Relaxed);
                 frame.rows.append(&mut rows);
             }
@@ -163,6 +165,9 @@ impl Ingest {
                     self.cut(frame, monotone).await?;
                 }
                 self.log.put(RecordBody::Control(Control::Filled { source: source.to_string(), fills })).await?;
+            }
+            Arrival::Terms { source, terms } => {
+                self.stats.terms.lock().insert(source, terms);
             }
             Arrival::Settled(answer) => {
                 if !is_empty(frame) {

@@ -418,5 +418,5 @@ fn missing(log: &Log, signals: BTreeSet<SignalId>, after: Lsn) -> Result<Vec<OnR
 
 /// Whether something is missing that a source's own history may have.
 pub(crate) fn is_of_a_source(signal: Option<SignalId>, cause: GapCause) -> bool {
-    signal.is_some() && cause != GapCause::Skipped
+    signal.is_some() && !matches!(cause, GapCause::Skipped | GapCause::Imported)
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use watchfire_alarms::Engine;
-use watchfire_model::{AlarmState, Frame, Gap, GapCause, Instant, Lsn, Quality, RecordBody, SignalId};
+use watchfire_model::{AlarmState, Frame, Gap, Instant, Lsn, Quality, RecordBody, SignalId};
 
+use crate::late::is_of_a_source;
 use crate::watching::{Place, SETTLED, Watching};
 use crate::{CursorError, Log, OnRecord, PortError, SignalsOf, gaps};
 
@@ -264,10 +265,7 @@ fn last_times(
 fn open_gaps(log: &Log) -> Result<Vec<Gap>, CursorError> {
     let mut open = Vec::new();
     for page in gaps(log, None, Instant::MIN, Instant::MAX)? {
-        let is_open = |told: &OnRecord| {
-            let of_a_source = told.gap.signal.is_some() && told.gap.cause != GapCause::Skipped;
-            of_a_source && told.fill.is_none()
-        };
+        let is_open = |told: &OnRecord| is_of_a_source(told.gap.signal, told.gap.cause) && told.fill.is_none();
         open.extend(page?.into_iter().filter(is_open).map(|told| told.gap));
         let oldest = open.len().saturating_sub(OPEN_GAPS_MAX);
         open.drain(..oldest);

@@ -5,6 +5,7 @@ mod away;
 mod changes;
 mod events;
 mod figures;
+mod holes;
 mod kills;
 mod late;
 mod learners;

@@ -41,6 +41,7 @@ use crate::past;
 use crate::refusals::Refused;
 use crate::shared::Shared;
 use crate::teller;
+use crate::trend::Lost;
 use crate::users::name_of;
 
 /// How often what changes by itself is looked at, such as figures of alarms.
@@ -116,7 +117,9 @@ impl Manager {
             }
             Some(Node::Signal(signal)) => {
                 let (asker, kind) = (Asker::of(context), self.shared.values().kind(&signal));
-                Ok(Asked { signal: signal.id, kind, timestamps, values_max, asker })
+                let lost = self.shared.latest.lost_since(signal.id);
+                let lost = lost.map(|(since, has_come)| Lost { since, has_come, now: self.shared.clock.now() });
+                Ok(Asked { signal: signal.id, kind, timestamps, values_max, lost, asker })
             }
             Some(_) => Err(StatusCode::BadHistoryOperationUnsupported),
             None => Err(StatusCode::BadNodeIdUnknown),

@@ -14,6 +14,7 @@ use opcua::types::{
 use tokio::time::Instant as Timer;
 
 use watchfire_config::Deadband;
+use watchfire_pipeline::{Term, Terms};
 
 use crate::convert::client_handle;
 use crate::error::{is_lost, is_too_large};
@@ -37,6 +38,8 @@ pub(crate) struct Subscription {
     pub interval: Duration,
     /// How long the server is silent at the most.
     pub keep_alive: Duration,
+    /// What was asked for, and what the server gave.
+    pub terms: Terms,
     /// Whether the server's intervals can be what it says.
     pub is_plausible: bool,
     pub sequence: Sequence,
@@ -120,14 +123,16 @@ pub(crate) async fn subscribe(
         .map_err(SourceError::request("making a subscription"))?;
     let (asked_ms, told_ms) = (interval_s * 1000.0, response.revised_publishing_interval);
     let revised_ms = plausible_ms(told_ms);
-    if revised_ms.is_some_and(|revised_ms| (revised_ms - asked_ms).abs() > 0.5) {
-        tracing::info!(asked_ms, revised_ms = told_ms, "the server publishes at an interval of its own");
-    }
+    let mut terms = Terms::default();
+    terms.add(Term::PublishingInterval, asked_ms, told_ms.max(0.0));
+    terms.add(Term::KeepAliveCount, keep_alive_count.into(), response.revised_max_keep_alive_count.into());
+    terms.add(Term::LifetimeCount, lifetime_count.into(), response.revised_lifetime_count.into());
     let revised = Duration::from_secs_f64(revised_ms.unwrap_or(asked_ms).max(1.0) / 1000.0);
     let keep_alive = revised.saturating_mul(response.revised_max_keep_alive_count);
     Ok(Subscription {
         id: response.subscription_id,
         interval: publishing_interval,
+        terms,
         // What cannot be is taken for what was asked for: else a silence would be noticed after days.
         keep_alive: if keep_alive > INTERVAL_MAX { timing.keep_alive } else { keep_alive.max(timing.keep_alive) },
         is_plausible: revised_ms.is_some() && keep_alive <= INTERVAL_MAX,
@@ -258,6 +263,8 @@ pub(crate) struct Created {
     pub too_many: Vec<Wanted>,
     /// How many were given another sampling interval than asked for: by both, in milliseconds.
     pub revised: BTreeMap<(u64, u64), usize>,
+    /// What was asked for, and what the server gave.
+    pub terms: Terms,
     /// The longest interval at which one of them is sampled or published.
     pub slowest: Duration,
     /// How many could not be made as asked for, and report every change instead.
@@ -349,6 +356,10 @@ impl Created {
                 if wanted.events.is_none() && (asked_ms - sampling_ms).abs() >= 1.0 {
                     *self.revised.entry((whole_ms(asked_ms), whole_ms(sampling_ms))).or_default() += 1;
                 }
+                if wanted.events.is_none() {
+                    self.terms.add(Term::SamplingInterval, asked_ms, sampling_ms);
+                }
+                self.terms.add(Term::QueueSize, wanted.queue_size.into(), queue_size.into());
                 let sampling = Duration::from_millis(whole_ms(sampling_ms));
                 self.slowest = self.slowest.max(sampling.max(wanted.publishing_interval));
                 self.made.push(Item { at: client_handle(wanted.at) - 1, queue_size, id });

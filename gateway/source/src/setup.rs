@@ -14,7 +14,7 @@ use opcua::types::{NodeId, StatusCode};
 use tokio::time::Instant as Timer;
 use watchfire_config::Profile;
 use watchfire_model::{Kind, SourceState};
-use watchfire_pipeline::{Arrival, Inlet};
+use watchfire_pipeline::{Arrival, Inlet, Terms};
 use watchfire_ua::{Kinds, status_from_ua};
 
 use crate::browse::{BrowseLimits, Browser};
@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     url: String,
     /// How many items were given another sampling interval, by the one asked for and the one given, milliseconds.
     revised: BTreeMap<(u64, u64), usize>,
+    /// What was asked for on this connection, and what the server gave.
+    terms: Terms,
     /// Items whose server cannot report every sample, or knows no deadband.
     plain: usize,
     /// Subscriptions and items whose server says that their intervals are what they cannot be.
@@ -80,6 +82,7 @@ impl Setup {
             kinds,
             url,
             revised: BTreeMap::new(),
+            terms: Terms::default(),
             plain: 0,
             implausible: 0,
             slowest: Duration::ZERO,
@@ -294,6 +297,8 @@ impl Setup {
             }
             Job::Subscribed(Ok(subscription)) => {
                 self.implausible += usize::from(!subscription.is_plausible);
+                self.terms.append(&subscription.terms);
+                tell_revised(lent.reporter.source(), &subscription.terms);
                 subscriptions.push(subscription);
             }
             Job::Subscribed(Err(error)) if subscriptions.is_empty() => return Err(error),
@@ -339,6 +344,7 @@ impl Setup {
             tracing::warn!(source, items, ids = ids.len(), "the server gives one id for several items");
         }
         self.slowest = self.slowest.max(created.slowest);
+        self.terms.append(&created.terms);
         for (both, count) in created.revised {
             *self.revised.entry(both).or_default() += count;
         }
@@ -431,6 +437,8 @@ impl Setup {
                 let source = lent.reporter.source();
                 tracing::info!(source, asked_ms, revised_ms, items, "the server samples at an interval of its own");
             }
+            let terms = Arrival::Terms { source: lent.reporter.shared_source(), terms: self.terms.clone() };
+            inlet.push(terms).await;
             let implausible = std::mem::take(&mut self.implausible);
             if implausible > 0 {
                 let source = lent.reporter.source();
@@ -450,6 +458,19 @@ impl Setup {
             }
         }
         Ok(())
+    }
+}
+
+/// Tells the log what a server has made of what a subscription asked for, where that is something else.
+fn tell_revised(source: &str, terms: &Terms) {
+    for (term, asked, given) in terms.iter().filter(|(_, asked, given)| (given.most - asked).abs() > 0.5) {
+        tracing::info!(
+            source,
+            ?term,
+            asked,
+            revised = given.most,
+            "the server has terms of its own for a subscription"
+        );
     }
 }
 

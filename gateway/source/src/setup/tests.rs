@@ -38,6 +38,7 @@ fn subscription() -> Subscription {
         items_max: 10,
         behind: Behind::default(),
         in_doubt: false,
+        terms: Terms::default(),
         is_plausible: true,
         has_spoken: false,
     }
