@@ -190,6 +190,11 @@ impl Engine {
         self.state(key).or_else(|| self.orphans.get(key))
     }
 
+    /// The states that were taken back and whose conditions nobody has defined, by key.
+    pub fn undefined(&self) -> impl Iterator<Item = (&ConditionKey, &ConditionState)> {
+        self.orphans.iter()
+    }
+
     /// Applies a finding that rests on the record at `cause`. `now` is the receive time. Answers the transitions that
     /// follow, in their order: none for a finding that changes nothing that an operator sees, or for a condition that is
     /// unknown; that of a branch before that of its condition. A disabled condition keeps its level for when it is

@@ -13,6 +13,7 @@ mod past;
 mod plain;
 mod plain_events;
 pub(crate) mod rig;
+mod stand_ins;
 mod stored;
 mod upgrades;
 
