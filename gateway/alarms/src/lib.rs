@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no clock of its own. It is told the time and the cause with each call, and answers with the
 //! transitions that follow. The surfaces and the log are the pipeline's affair.
 
+mod branches;
 mod command;
 mod condition;
 mod definition;

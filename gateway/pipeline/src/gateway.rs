@@ -123,6 +123,9 @@ impl Gateway {
         }
         let (notices, notice_receiver) = Notices::new(own, self.stats.clone());
         notices.send(Notice::Define(self.own_conditions())).await;
+        let plans = self.bindings.iter().filter(|plan| plan.beside.is_none()).cloned().collect();
+        let sources = self.sources.iter().map(|source| source.name()).collect();
+        notices.send(Notice::Configured { plans, sources }).await;
 
         let (commit_stop, seal_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut commit: Essential = task(self.log.clone().commit(self.commit_interval, commit_stop.clone()));

@@ -52,6 +52,7 @@ mod seal;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod stand_in;
 mod stats;
 mod summed;
 mod supervise;

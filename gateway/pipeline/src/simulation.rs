@@ -16,6 +16,7 @@ mod past;
 mod plain;
 mod plain_events;
 pub(crate) mod rig;
+mod stand_ins;
 mod stored;
 mod upgrades;
 

@@ -417,6 +417,11 @@ impl Rig {
         Self::last(&self.screen.0.lock(), key).unwrap()
     }
 
+    /// Whether a condition was not shown in this life.
+    pub fn never_shown(&self, key: &str) -> bool {
+        Self::last(&self.screen.0.lock(), key).is_none()
+    }
+
     pub fn state_of(&self, key: &str) -> ConditionState {
         (*self.last_of(key).state).clone()
     }
