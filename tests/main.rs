@@ -62,3 +62,5 @@ mod shapes;
 mod terminal;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod users;
