@@ -1,4 +1,4 @@
-//! How the alarms of an operator's console are doing: the figures of OPC 10000-9 §8.2 (AlarmMetricsType) and of
+//! How the alarms of an operator's console are doing: the figures of OPC 10000-9 §9.2 (AlarmMetricsType) and of
 //! ISA-18.2 §16 / IEC 62682, EEMUA 191. Fed with what is shown; keeps counts of thirty days, and knows no nodes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -1,4 +1,4 @@
-//! The figures of an area's or an operator console's alarms as nodes: AlarmMetricsType (OPC 10000-9 §8.2) with those of ISA-18.2 beside them.
+//! The figures of an area's or an operator console's alarms as nodes: AlarmMetricsType (OPC 10000-9 §9.2) with those of ISA-18.2 beside them.
 
 use opcua::types::{DataTypeId, VariableTypeId, Variant};
 use watchfire_alarms::{Figures, Window};

@@ -25,4 +25,5 @@ mod part_9;
 mod past;
 mod plain_events;
 mod refresh;
+mod refused_certificates;
 mod tongues;

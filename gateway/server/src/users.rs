@@ -16,7 +16,7 @@ use opcua::server::authenticator::{
     user_pass_security_policy_id,
 };
 use opcua::sync::RwLock;
-use opcua::types::{Error, MethodId, NodeId, ObjectId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
+use opcua::types::{Error, MethodId, NodeId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use watchfire_config::{AccessConfig, Operation, Role, Roles, ServerConfig, ShownCertificate, UserConfig};
@@ -28,7 +28,6 @@ use crate::audit_event::{AuditEvent, Outcome, cut};
 use crate::error::ServerError;
 use crate::lockout::{Begun, Lockout};
 use crate::method_table;
-use crate::refusals::Refused;
 use crate::rights::{Rights, operation_of};
 use crate::seats;
 
@@ -301,21 +300,26 @@ impl Users {
         Err(refused())
     }
 
-    /// Whose certificate it is.
-    fn owner(&self, certificate: &X509) -> Result<UserToken, String> {
-        let der = certificate.to_der().map_err(|_| "it cannot be read".to_owned())?;
-        let certificate = Certificate::first_of(&der).ok_or_else(|| "it cannot be read".to_owned())?;
+    /// Whose certificate it is; else why nobody gets in by it, and the status that stands for that.
+    fn owner(&self, der: &[u8]) -> Result<UserToken, (StatusCode, String)> {
+        let certificate = Certificate::first_of(der)
+            .ok_or_else(|| (StatusCode::BadCertificateInvalid, "its certificate cannot be read".to_owned()))?;
         let is_theirs = |user: &User| user.certificate.as_ref().is_some_and(|shown| shown.is(&certificate));
         let known = self.known();
         let owner = known.users.iter().find(|(_, user)| is_theirs(user));
         let Some((name, _)) = owner else {
-            return Err(format!("certificate `{}` ({}) is no user's", certificate.subject(), certificate.thumbprint()));
+            let why = format!("certificate `{}` ({}) is no user's", certificate.subject(), certificate.thumbprint());
+            return Err((StatusCode::BadCertificateUntrusted, why));
         };
-        let mut list = self.pki.trust_list().map_err(|error| error.to_string())?;
+        let list = self.pki.trust_list();
+        let mut list = list.map_err(|error| (StatusCode::BadCertificateUntrusted, error.to_string()))?;
         // The configuration has chosen it; its time, a person's rejection and revocation lists still count.
         list.trusted.push(certificate.clone());
         let judged = list.judge(&certificate, &[], &Peer::default(), self.clock.now());
-        judged.map_err(|refusal| format!("certificate `{}` of user `{name}` {refusal}", certificate.subject()))?;
+        judged.map_err(|refusal| {
+            let why = format!("certificate `{}` of user `{name}` {refusal}", certificate.subject());
+            (refusal.status(&certificate), why)
+        })?;
         Ok(UserToken(name.clone()))
     }
 }
@@ -350,12 +354,12 @@ impl AuthManager for Users {
         certificate: &X509,
         client: &SecurityClient,
     ) -> Result<UserToken, Error> {
-        self.owner(certificate).map_err(|reason| {
-            // The client is not told why.
+        let der = certificate.to_der().unwrap_or_default();
+        self.owner(&der).map_err(|(status, reason)| {
+            // The client is not told why; who watches is (OPC 10000-4 §6.5.6).
             let from = client.address.map_or_else(String::new, |address| format!(" from {address}"));
-            let (what, node) = (format!("log-in{from}: {reason}"), ObjectId::Server.into());
-            let status = StatusCode::BadIdentityTokenRejected;
-            self.audit.log(&Refused { user: "", what: &what, node: &node, status });
+            let outcome = Outcome { server: &self.audit.server, at: self.clock.now(), status };
+            self.audit.tell(AuditEvent::of_user_certificate(&der, &format!("log-in{from}: {reason}"), outcome));
             Error::new(StatusCode::BadIdentityTokenRejected, "the certificate is no user's that may log in")
         })
     }

@@ -186,7 +186,7 @@ async fn what_is_refused_and_would_change_nothing_leaves_an_audit_event_too() {
 }
 
 #[tokio::test]
-async fn p5_6_5_a_log_in_that_fails_is_told_without_its_password() {
+async fn p5_6_4_a_log_in_that_fails_is_told_without_its_password() {
     let config = guarded();
     let house = House::with(config).await;
     let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();

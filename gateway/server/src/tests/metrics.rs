@@ -17,7 +17,7 @@ async fn count(hmi: &Hmi, figure: &str) -> Variant {
 }
 
 #[tokio::test]
-async fn p9_8_2_an_area_counts_its_alarms_and_those_below_it() {
+async fn p9_9_2_an_area_counts_its_alarms_and_those_below_it() {
     let house = House::open().await;
     house.define(oil_high());
     house.define(odd());
@@ -56,7 +56,7 @@ async fn p9_8_2_an_area_counts_its_alarms_and_those_below_it() {
 }
 
 #[tokio::test]
-async fn p9_8_3_figures_are_found_by_browsing() {
+async fn p9_9_3_figures_are_found_by_browsing() {
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;
     let found = hmi.follow(own("area:Hall"), &["Metrics", ".CurrentAlarmRate", ".Rate"], false).await;
@@ -89,7 +89,7 @@ async fn p9_8_3_figures_are_found_by_browsing() {
 }
 
 #[tokio::test]
-async fn p9_8_2_an_operator_console_has_the_figures_of_the_areas_that_it_looks_after() {
+async fn p9_9_2_an_operator_console_has_the_figures_of_the_areas_that_it_looks_after() {
     let house = House::open().await;
     house.define(oil_high());
     let hmi = Hmi::connect(&house.url).await;
