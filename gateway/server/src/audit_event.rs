@@ -130,7 +130,7 @@ impl AuditEvent {
             .with(own.into_iter().filter_map(|(name, value)| Some((name, bounded(&value?)))))
     }
 
-    /// A value that was written (OPC 10000-5 §6.4.26).
+    /// A value that was written (OPC 10000-5 §6.4.25).
     pub(crate) fn of_write(
         (node, attribute): (NodeId, AttributeId),
         value: Option<Variant>,

@@ -2,6 +2,7 @@
 
 mod access;
 mod address_space;
+mod alarm_state;
 mod areas;
 mod aside;
 mod audit;
