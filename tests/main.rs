@@ -63,3 +63,5 @@ mod small;
 mod terminal;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod users;

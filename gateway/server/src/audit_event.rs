@@ -27,6 +27,9 @@ const LONG_MAX: usize = 4096;
 /// Bytes of a certificate that is shown.
 const CERTIFICATE_MAX: usize = 16_384;
 
+/// SourceName of what is told of certificates (OPC 10000-5 §6.4).
+const CERTIFICATE_SOURCE: &str = "Security/Certificate";
+
 /// What was asked of the server, and what came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct AuditEvent {
@@ -127,7 +130,7 @@ impl AuditEvent {
             .with(own.into_iter().filter_map(|(name, value)| Some((name, bounded(&value?)))))
     }
 
-    /// A value that was written (AuditWriteUpdateEventType, OPC 10000-5 §6.4).
+    /// A value that was written (OPC 10000-5 §6.4.25).
     pub(crate) fn of_write(
         (node, attribute): (NodeId, AttributeId),
         value: Option<Variant>,
@@ -147,6 +150,14 @@ impl AuditEvent {
     pub(crate) fn of_filter(node: &NodeId, user: &str, outcome: Outcome<'_>) -> Self {
         let source = (node.clone(), "MonitoredItem/Filter");
         Self::new(ObjectTypeId::AuditSecurityEventType, source, format!("a filter by {user}"), outcome).by(user)
+    }
+
+    /// A user's certificate that let nobody in, with why.
+    pub(crate) fn of_user_certificate(certificate: &[u8], why: &str, outcome: Outcome<'_>) -> Self {
+        let kind = certificate_type(outcome.status).unwrap_or(ObjectTypeId::AuditCertificateEventType);
+        let source = (NodeId::from(ObjectId::Server), CERTIFICATE_SOURCE);
+        let certificate = small(&ByteString::from(certificate.to_vec()));
+        Self::new(kind, source, why.to_owned(), outcome).with([("Certificate", certificate.into())])
     }
 
     /// A message that could not be read: nobody knows what it asked for.
@@ -205,9 +216,12 @@ impl AuditEvent {
                 let refused = certificate_type(outcome.status).map(|kind| {
                     let subject = Certificate::first_of(certificate.as_ref()).map_or_else(String::new, |c| c.subject());
                     let message = format!("certificate `{subject}` of {name}{from}");
-                    Self::new(kind, server("Security/Certificate"), message, outcome)
+                    let of_another = outcome.status == StatusCode::BadCertificateUriInvalid;
+                    let uri = of_another.then(|| ("InvalidUri", name.clone().into()));
+                    Self::new(kind, server(CERTIFICATE_SOURCE), message, outcome)
                         .with(entry(&asked.request_header))
                         .with([("Certificate", certificate.clone().into())])
+                        .with(uri)
                 });
                 std::iter::once(event).chain(refused).collect()
             }

@@ -26,6 +26,7 @@ use crate::manager;
 use crate::methods;
 use crate::nodes::NOTIFIER;
 use crate::past::{self, EVENTS_MAX};
+use crate::profiles;
 use crate::shared::Shared;
 
 /// Makes the node manager.
@@ -55,7 +56,8 @@ fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
     {
         Some(true.into())
     } else if *id == VariableId::Server_ServerCapabilities_ServerProfileArray {
-        Some(shared.profiles.clone().into())
+        let of_users = profiles::of_users(shared.users.ways_in());
+        Some(shared.profiles.iter().cloned().chain(of_users).collect::<Vec<_>>().into())
     } else if *id == VariableId::Server_ServerCapabilities_LocaleIdArray {
         Some(shared.tongues.locale_ids().into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnDataValues {

@@ -4,6 +4,7 @@
 //! for clients that know no alarms. It decides nothing about alarms and keeps nothing: commands go to the annunciator,
 //! states come from it.
 
+mod alarm_state;
 mod asking;
 mod attempts;
 mod audit;
@@ -63,3 +64,4 @@ pub use error::ServerError;
 pub use server::{Server, ServerOptions};
 pub use space::SignalNode;
 pub use state_names::STATE_NAMES;
+pub use users::{OtherUsers, UserStep};

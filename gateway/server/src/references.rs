@@ -6,10 +6,11 @@ use std::sync::Arc;
 use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId, VariableTypeId};
 use watchfire_aggregates::Aggregate;
 
+use crate::alarm_state::{Summary, Summed};
 use crate::counted::Counted;
 use crate::detector_parts::DetectorPart;
 use crate::device_types::{DeviceType, HEALTH};
-use crate::fields::{self, FIELDS, PLAIN, SHELVING, Shape};
+use crate::fields::{self, FIELDS, PLAIN, SHELVING, SUB_STATES, Shape};
 use crate::method_table::{self, Method, MethodNode};
 use crate::metrics::{self, FIGURES, Figure};
 use crate::nodes::{AreaPart, Node};
@@ -156,6 +157,9 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
                 list.comes_from(ReferenceTypeId::HasEventSource, Node::Source(source.clone()));
             }
             signal_parts(signal, None, &mut list);
+            if let Some(summed) = space.summed(signal) {
+                list.leads_to(ReferenceTypeId::HasComponent, Node::AlarmState(summed));
+            }
             conditions_at(space, space.conditions_of(signal.id), &mut list);
         }
         Node::SignalPart(signal, part) => {
@@ -164,6 +168,15 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
                 .map_or_else(|| Node::Signal(signal.clone()), |parent| Node::SignalPart(signal.clone(), parent));
             list.comes_from(part.reference(), parent);
             signal_parts(signal, Some(*part), &mut list);
+        }
+        Node::AlarmState(summed) => {
+            list.comes_from(ReferenceTypeId::HasComponent, summed.node());
+            for summary in Summary::ALL {
+                list.leads_to(ReferenceTypeId::HasProperty, Node::Summary(summed.clone(), summary));
+            }
+        }
+        Node::Summary(summed, _) => {
+            list.comes_from(ReferenceTypeId::HasProperty, Node::AlarmState(summed.clone()));
         }
         Node::Source(name) => {
             let source = space.sources.get(name);
@@ -268,6 +281,7 @@ fn of_area(path: &Arc<str>, area: &Area, list: &mut List) {
     for part in AreaPart::ALL {
         list.leads_to(ReferenceTypeId::HasComponent, Node::AreaPart(path.clone(), part));
     }
+    list.leads_to(ReferenceTypeId::HasComponent, Node::AlarmState(Summed::Area(path.clone())));
     for below in &area.areas {
         list.leads_to(ReferenceTypeId::Organizes, Node::Area(below.clone()));
         list.leads_to(ReferenceTypeId::HasNotifier, Node::Area(below.clone()));
@@ -358,6 +372,17 @@ fn of_field(condition: &Arc<Condition>, field: &'static fields::Field, list: &mu
         list.comes_from(kind, Node::Field(condition.clone(), parent));
     } else {
         list.comes_from(kind, Node::Condition(condition.clone()));
+    }
+    for (whole, part) in SUB_STATES {
+        if *whole == field.path
+            && let Some(part) = fields::field(part).filter(|part| condition.has(part))
+        {
+            list.leads_to(ReferenceTypeId::HasTrueSubState, Node::Field(condition.clone(), part));
+        } else if *part == field.path
+            && let Some(whole) = fields::field(whole)
+        {
+            list.comes_from(ReferenceTypeId::HasTrueSubState, Node::Field(condition.clone(), whole));
+        }
     }
     if field.path == SHELVING {
         for method in method_table::of_shelving() {

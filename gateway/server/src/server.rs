@@ -9,7 +9,7 @@ use std::time::Duration;
 use opcua::crypto::X509Data;
 use opcua::server::diagnostics::DiagnosticsNodeManagerBuilder;
 use opcua::server::node_manager::ServerContext;
-use opcua::server::{ServerBuilder, ServerEndpoint};
+use opcua::server::{ServerBuilder, ServerEndpoint, ServerHandle};
 use opcua::sync::{Mutex, RwLock};
 use opcua::types::{BuildInfo, DateTime};
 use tokio::task::JoinError;
@@ -88,6 +88,7 @@ pub struct ServerOptions {
 /// The OPC UA server.
 pub struct Server {
     stack: opcua::server::Server,
+    handle: ServerHandle,
     listener: TcpListener,
     address: SocketAddr,
     token: CancellationToken,
@@ -165,7 +166,7 @@ impl Server {
         let surface: Arc<dyn Surface> = publisher.clone();
         pki.decide_for(&mut stack.certificate_store().write(), clock.clone());
         let rejected = Rejected::new(pki, clock);
-        Ok((Self { stack, listener, address, token, publisher, teller, rejected, auditing }, surface))
+        Ok((Self { stack, handle, listener, address, token, publisher, teller, rejected, auditing }, surface))
     }
 
     /// Where it listens.
@@ -177,7 +178,11 @@ impl Server {
     /// The way to what it shows, also while it runs.
     #[must_use]
     pub fn editor(&self) -> Editor {
-        Editor { shared: self.teller.shared.clone(), subscriptions: self.teller.subscriptions.clone() }
+        Editor {
+            shared: self.teller.shared.clone(),
+            subscriptions: self.teller.subscriptions.clone(),
+            stack: self.handle.clone(),
+        }
     }
 
     /// Serves clients until it is told to stop; says goodbye to them within two seconds.
@@ -185,7 +190,7 @@ impl Server {
     /// # Errors
     /// When the listening socket fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServerError> {
-        let Self { stack, listener, address, token, publisher, teller, rejected, auditing } = self;
+        let Self { stack, listener, address, token, publisher, teller, rejected, auditing, .. } = self;
         let failed = |source| ServerError::Listen { address: address.to_string(), source };
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;

@@ -10,6 +10,7 @@ use watchfire_model::{ConditionKey, Instant, Kind, Level, Sample, SignalId, Stat
 use watchfire_pipeline::{ConditionView, EndingCertificate, FirstToEnd, OperatorConsole, area_parts};
 use watchfire_ua::sample_to_data_value;
 
+use crate::alarm_state::Summed;
 use crate::detector_parts::DetectorNode;
 use crate::fields::{EXPECTED, EXPECTED_UNITS, Field, NORMAL};
 use crate::names::{AREA, SIGNAL, SOURCE, below, own};
@@ -335,6 +336,11 @@ impl Space {
     /// The conditions about a signal.
     pub(crate) fn conditions_of(&self, signal: SignalId) -> &[Place] {
         self.signals.get(&signal).map_or(&[], |signal| &signal.conditions)
+    }
+
+    /// The alarms about a signal summed up, where there are any.
+    pub(crate) fn summed(&self, signal: &Arc<SignalNode>) -> Option<Summed> {
+        (!self.conditions_of(signal.id).is_empty()).then(|| Summed::Signal(signal.clone()))
     }
 
     /// The area's path as it is kept; makes it and those above it where they are missing.

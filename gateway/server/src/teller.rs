@@ -9,8 +9,9 @@ use opcua::sync::RwLock;
 use opcua::types::{AttributeId, DataValue, NodeId, ObjectId, ObjectTypeId};
 use watchfire_pipeline::ConditionView;
 
+use crate::alarm_state::ALARM_STATE;
 use crate::event::{ConditionEvent, MarkerEvent};
-use crate::names::{AREA, below, own_text};
+use crate::names::{AREA, SIGNAL, below, own_text};
 use crate::nodes::Node;
 use crate::shared::Shared;
 use crate::space::Condition;
@@ -109,7 +110,17 @@ impl Teller {
         let areas: BTreeSet<Arc<str>> = changed.iter().map(|condition| condition.area.clone()).chain(left).collect();
         let above: BTreeSet<Arc<str>> = areas.into_iter().flat_map(|area| space.areas_from(area)).collect();
         owners.extend(above.into_iter().map(|path| format!("{AREA}{path}")));
-        owners.iter().flat_map(|owner| watch.paths_of(owner).into_iter().map(|path| below(owner, &path))).collect()
+        let of = |owner: &String| -> Vec<NodeId> {
+            watch.paths_of(owner).into_iter().map(|path| below(owner, &path)).collect()
+        };
+        // Of a signal, what sums its alarms up: its value goes another way.
+        let signals: BTreeSet<&str> = changed.iter().filter_map(|one| Some(&*one.signal.as_ref()?.name)).collect();
+        let summed = signals.into_iter().flat_map(|signal| {
+            let owner = format!("{SIGNAL}{signal}");
+            let paths = watch.paths_of(&owner).into_iter().filter(|path| path.starts_with(ALARM_STATE));
+            paths.map(move |path| below(&owner, &path)).collect::<Vec<_>>()
+        });
+        owners.iter().flat_map(of).chain(summed).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod address_space;
+mod alarm_state;
 mod areas;
 mod aside;
 mod audit;
@@ -25,4 +26,5 @@ mod part_9;
 mod past;
 mod plain_events;
 mod refresh;
+mod refused_certificates;
 mod tongues;
