@@ -35,12 +35,12 @@ fn asyncua(folder: &Path) -> Recorded {
     Recorded::new("tep_normal.csv", Some(FIRST)).with_history(folder)
 }
 
-fn node_opcua(_folder: &Path) -> Recorded {
-    Recorded::by_node_opcua(&[SIGNAL], FIRST)
+fn node_opcua(folder: &Path) -> Recorded {
+    Recorded::by_node_opcua(&[SIGNAL], FIRST).with_history(folder)
 }
 
-fn open62541(_folder: &Path) -> Recorded {
-    Recorded::by_open62541(&[SIGNAL], FIRST)
+fn open62541(folder: &Path) -> Recorded {
+    Recorded::by_open62541(&[SIGNAL], FIRST).with_history(folder)
 }
 
 impl Site1 {
@@ -234,9 +234,9 @@ fn nothing_is_missing_nor_double_when_the_clock_of_open62541_steps_by_an_hour() 
     after_steps_of_the_clock(open62541);
 }
 
-#[test]
-fn what_a_server_gave_before_it_was_restarted_is_fetched_from_its_file() {
-    let mut plant = Site1::begin(asyncua);
+/// The server has what it gave in a file, and does not send it again.
+fn after_a_restart_of(server: fn(&Path) -> Recorded) {
+    let mut plant = Site1::begin(server);
     plant.proxy.cut();
     plant.give(MISSED);
     plant.server.peer.process.kill();
@@ -245,6 +245,21 @@ fn what_a_server_gave_before_it_was_restarted_is_fetched_from_its_file() {
     plant.give(2);
     plant.is_whole();
     plant.filled();
+}
+
+#[test]
+fn what_asyncua_gave_before_it_was_restarted_is_fetched_from_its_file() {
+    after_a_restart_of(asyncua);
+}
+
+#[test]
+fn what_node_opcua_gave_before_it_was_restarted_is_fetched_from_its_file() {
+    after_a_restart_of(node_opcua);
+}
+
+#[test]
+fn what_open62541_gave_before_it_was_restarted_is_fetched_from_its_file() {
+    after_a_restart_of(open62541);
 }
 
 /// The gateway does not run for a while.

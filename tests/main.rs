@@ -58,6 +58,7 @@ mod replay;
 mod security;
 #[cfg(test)]
 mod shapes;
+#[cfg(test)]
 mod small;
 #[cfg(test)]
 mod terminal;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use watchfire_model::{Control, Fill, Frame, Gap, GapCause, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
 
 use super::rig::Site;
-use crate::{Journal, Log, Recorded, not_yet_recorded, push_gap, record_late, recover, seal_all};
+use crate::{SignalsOf, Journal, Log, Recorded, not_yet_recorded, push_gap, record_late, recover, seal_all};
 
 fn at(s: i64) -> Instant {
     Instant::from_s(s)
@@ -124,6 +124,6 @@ fn a_gap_that_is_imported_is_on_record_once_and_nobodys_to_fill() {
     // Also one of which more is known to be missing.
     push_gap(&mut rows, SignalId(0), at(22), at(30));
     assert!(not_yet_recorded(&log, &rows).unwrap().is_empty());
-    let open = recover(&log).unwrap().open;
+    let open = recover(&log, &SignalsOf::default()).unwrap().open;
     assert!(open.is_empty(), "no source is asked for {open:?}");
 }

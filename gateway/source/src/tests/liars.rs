@@ -74,7 +74,12 @@ impl Liar {
 
     /// Gives one of its variables another value, of which subscribers are told.
     pub(super) fn give(&self, name: &str, value: Variant) {
-        let (node, value) = (NodeId::new(self.node.namespace, name), at(Some(value), 0, Some(DateTime::now())));
+        self.give_at(name, value, DateTime::now());
+    }
+
+    /// The same with a time of its own.
+    pub(super) fn give_at(&self, name: &str, value: Variant, time: DateTime) {
+        let (node, value) = (NodeId::new(self.node.namespace, name), at(Some(value), 0, Some(time)));
         if let Some(NodeType::Variable(variable)) = self.nodes.address_space().write().find_mut(&node) {
             variable.set_data_value(value.clone());
         }

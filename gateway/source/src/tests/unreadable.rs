@@ -72,7 +72,7 @@ async fn a_value_that_nobody_can_decode_is_set_aside_by_name_and_does_not_silenc
     let mut lie = || {
         given += 1.0;
         liar.give("v", unreadable());
-        if given < 2.0 || given > 40.0 {
+        if !(2.0..=40.0).contains(&given) {
             liar.give("w", Variant::Double(given));
         }
     };
