@@ -17,8 +17,8 @@ from children import Failed, say
 # By part: its heading, the numbers it has unless others are asked for, and smaller ones for `--quick`.
 PARTS = {
     "rate": ("What a disk has to write", (1_000, 600), (1_000, 10)),
-    "ring": ("A ring of days at accelerated time", (200, 15, 3), (20, 2, 1)),
-    "read": ("A ring of days, opened again and read", (200, 15, 3), (20, 2, 1)),
+    "ring": ("A ring of days at accelerated time", (200, 15, 3), (20, 3, 2)),
+    "read": ("A ring of days, opened again and read", (200, 15, 3), (20, 3, 2)),
     "unsealed": ("Reading what is not sealed yet", (50_000, 40), (1_000, 40)),
     "hours": ("Summaries of hours", (50_000, 1), (100, 1)),
 }
