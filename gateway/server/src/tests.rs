@@ -5,6 +5,7 @@ mod address_space;
 mod areas;
 mod aside;
 mod audit;
+mod by_itself;
 mod certificates;
 mod client;
 mod deaf;
