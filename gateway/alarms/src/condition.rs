@@ -371,7 +371,8 @@ impl Condition {
             state.receive_time = now;
             state.retain = retain;
         }
-        let of_main = || Transition { def: def.clone(), state: self.state.clone(), branch: None, notify };
+        let (def, state) = (&def, &self.state);
+        let of_main = || Transition { def: def.clone(), state: state.clone(), branch: None, notify, commanded: false };
         let of_branch = |branch| Transition { branch: Some(Arc::new(branch)), notify: true, ..of_main() };
         let mut all: Vec<Transition> = told.into_iter().map(of_branch).collect();
         if changed.main || changed.seen || changed.quiet {

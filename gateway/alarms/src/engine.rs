@@ -49,6 +49,8 @@ pub struct Transition {
     /// Whether an event tells of it. A change that concerns neither a listed condition nor one that just left the list
     /// (an inactive one whose inputs are lost) only shows in its nodes, and keeps its EventId.
     pub notify: bool,
+    /// Whether it is what a person has commanded, and not what followed from findings, time, the plant's mode or others.
+    pub commanded: bool,
 }
 
 impl Transition {
@@ -104,7 +106,8 @@ impl Engine {
             Some(state) => state,
             None => self.fresh(def.severity, at),
         };
-        let transition = Transition { def: def.clone(), state: state.clone(), branch: None, notify: false };
+        let transition =
+            Transition { def: def.clone(), state: state.clone(), branch: None, notify: false, commanded: false };
         let mut condition = Condition { def, state, due, noted, leader: None };
         if is_new {
             // It stands in its group as it did: who was before it may come back later.
@@ -247,11 +250,13 @@ impl Engine {
     /// Why it is refused; nothing has changed then.
     pub fn command(&mut self, command: &AlarmCommand, cause: Lsn) -> Result<Vec<Transition>, RefusedCommand> {
         let meant = self.conditions.get(&command.key).ok_or(RefusedCommand::UnknownCondition)?.check(command)?;
-        Ok(self.change(&command.key, |condition| {
+        let mut all = self.change(&command.key, |condition| {
             let was_listed = condition.state.retain;
             let changed = condition.obey(command, meant);
             condition.close(was_listed, changed, cause.0, command.at, command.at)
-        }))
+        });
+        all.iter_mut().for_each(|transition| transition.commanded = true);
+        Ok(all)
     }
 
     /// When time changes something next.

@@ -15,6 +15,7 @@ mod groups;
 mod maintenance;
 mod metrics;
 mod moves;
+mod recent;
 mod settle;
 mod state;
 mod state_v1;
@@ -33,6 +34,7 @@ pub use glance_v1::GlanceV1;
 pub use maintenance::{Maintenance, Planned, Planner};
 pub use metrics::{Figures, Metrics, Window};
 pub use moves::Moves;
+pub use recent::Recent;
 pub use state::{
     CHATTER, CHATTER_RISES, Comment, ConditionState, DecodeError, Evidence, Shelving, Stamped, Suppression,
 };

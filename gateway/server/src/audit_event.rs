@@ -14,6 +14,7 @@ use opcua::types::{
 use watchfire_model::{CommandKind, Instant};
 use watchfire_ua::{Certificate, date_time_from_instant};
 
+use crate::by_itself::Done;
 use crate::event::within;
 use crate::names::text;
 use crate::refusals::Refused;
@@ -21,6 +22,9 @@ use crate::refusals::Refused;
 /// Severity of what was done, and of what was refused.
 const DONE_SEVERITY: u16 = 100;
 const REFUSED_SEVERITY: u16 = 400;
+
+/// The user of what nobody asked for.
+const THE_GATEWAY: &str = "System/Watchfire";
 
 /// Bytes that one text or byte string of an event has at most: anybody can send long ones.
 const LONG_MAX: usize = 4096;
@@ -128,6 +132,36 @@ impl AuditEvent {
                 ("InputArguments", arguments.map_or(Variant::Empty, Variant::from)),
             ])
             .with(own.into_iter().filter_map(|(name, value)| Some((name, bounded(&value?)))))
+    }
+
+    /// What the gateway did to a condition, or to so many more, by itself (OPC 10000-9 §5.10.1, §5.10.9).
+    pub(crate) fn by_itself(of: Option<(NodeId, &[u8])>, done: &Done, count: u64, outcome: Outcome<'_>) -> Self {
+        let name = format!("Internal/{}", done.name);
+        let message = match &of {
+            Some(_) => format!("{} by the gateway: {}", done.name, done.why),
+            None => format!("{} of {count} more conditions by the gateway: {}", done.name, done.why),
+        };
+        let (node, event_id) = match of {
+            Some((node, event_id)) => (node, ByteString::from(event_id.to_vec()).into()),
+            None => (ObjectId::Server.into(), Variant::Empty),
+        };
+        Self::new(type_of(Some(done.kind())), (node, &name), message, outcome)
+            .by(THE_GATEWAY)
+            .with([("ConditionEventId", event_id)])
+    }
+
+    /// An acknowledgement that was written and not called.
+    pub(crate) fn of_acknowledgement(
+        node: NodeId,
+        event_id: Option<Vec<u8>>,
+        user: &str,
+        outcome: Outcome<'_>,
+    ) -> Self {
+        let kind = type_of(Some(CommandKind::Acknowledge));
+        let message = format!("AcknowledgeRequest written by {user}");
+        let event_id = event_id.map_or(Variant::Empty, |event_id| ByteString::from(event_id).into());
+        let event = Self::new(kind, (node, "Internal/AcknowledgeRequest"), message, outcome).by(user);
+        event.with([("ConditionEventId", bounded(&event_id))])
     }
 
     /// A value that was written (OPC 10000-5 §6.4.25).

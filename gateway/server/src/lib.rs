@@ -10,6 +10,7 @@ mod attempts;
 mod audit;
 mod audit_event;
 mod browse;
+mod by_itself;
 mod condition_values;
 mod core;
 mod counted;

@@ -206,22 +206,25 @@ impl Manager {
         let Some(condition) = node.takes_acknowledgement().filter(|_| attribute == AttributeId::Value) else {
             return StatusCode::BadNotWritable;
         };
-        if !self.shared.users.may(&context.token, Operation::Acknowledge) {
-            return StatusCode::BadUserAccessDenied;
-        }
         let event_id = match value {
-            Some(Variant::ByteString(ByteString { value })) => value.unwrap_or_default(),
-            _ => return StatusCode::BadTypeMismatch,
+            Some(Variant::ByteString(ByteString { value })) => Some(value.unwrap_or_default()),
+            _ => None,
         };
-        let command = AlarmCommand {
-            key: condition.def.key.clone(),
-            kind: CommandKind::Acknowledge,
-            event_id,
-            comment: None,
-            user: name_of(&context.token).to_owned(),
-            at: self.shared.clock.now(),
+        let (key, user, now) = (condition.def.key.clone(), name_of(&context.token), self.shared.clock.now());
+        let status = if !self.shared.users.may(&context.token, Operation::Acknowledge) {
+            StatusCode::BadUserAccessDenied
+        } else if let Some(event_id) = event_id.clone() {
+            let (kind, user) = (CommandKind::Acknowledge, user.to_owned());
+            let command = AlarmCommand { key: key.clone(), kind, event_id, comment: None, user, at: now };
+            methods::give(&self.shared, command).await.map_or_else(|status| status, |()| StatusCode::Good)
+        } else {
+            StatusCode::BadTypeMismatch
         };
-        methods::give(&self.shared, command).await.map_or_else(|status| status, |()| StatusCode::Good)
+        // As a call of Acknowledge is told (OPC 10000-9 §5.10.1): the write alone does not say what it does.
+        let outcome = Outcome { server: &self.shared.audit.server, at: self.shared.clock.now(), status };
+        let told = AuditEvent::of_acknowledgement(own(key.as_str()), event_id, user, outcome);
+        self.shared.audit.tell(told);
+        status
     }
 }
 

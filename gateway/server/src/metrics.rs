@@ -95,11 +95,9 @@ pub(crate) static FIGURES: &[Figure] = &[
     standard("MaximumUnAck", DataTypeId::Duration, "The longest time that an alarm was not acknowledged.", |f| {
         milliseconds(f.longest_unacknowledged())
     }),
-    rate("CurrentAlarmRate", "Alarms in these ten minutes and the ten before.", |f| {
-        f64::from(f.alarms(Window::Period)).into()
-    }),
+    rate("CurrentAlarmRate", "Alarms of the last ten minutes.", |f| f64::from(f.alarms(Window::Period)).into()),
     period("CurrentAlarmRate/Rate"),
-    rate("MaximumAlarmRate", "The most alarms in ten minutes by the clock.", |f| f.rate_max().into()),
+    rate("MaximumAlarmRate", "The most alarms in any ten minutes.", |f| f.rate_max().into()),
     period("MaximumAlarmRate/Rate"),
     standard("MaximumReAlarmCount", DataTypeId::UInt32, "How often an alarm was told anew at most.", |f| {
         u32::from(f.re_alarms_max()).into()

@@ -161,8 +161,12 @@ impl Server {
         let types = handle.info().type_tree.clone();
         let auditing = Box::pin(audit::run(audit, audited, users, handle.subscriptions().clone(), types));
         let publisher = Arc::new(Publisher::default());
-        let teller =
-            Teller { shared, subscriptions: handle.subscriptions().clone(), types: handle.info().type_tree.clone() };
+        let teller = Teller {
+            shared,
+            subscriptions: handle.subscriptions().clone(),
+            types: handle.info().type_tree.clone(),
+            burst: Mutex::default(),
+        };
         let surface: Arc<dyn Surface> = publisher.clone();
         pki.decide_for(&mut stack.certificate_store().write(), clock.clone());
         let rejected = Rejected::new(pki, clock);

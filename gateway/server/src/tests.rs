@@ -6,6 +6,7 @@ mod alarm_state;
 mod areas;
 mod aside;
 mod audit;
+mod by_itself;
 mod certificates;
 mod client;
 mod deaf;

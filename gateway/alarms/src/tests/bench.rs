@@ -82,7 +82,13 @@ impl Bench {
         let told = self.engine.command(&command, Lsn(self.s.unsigned_abs()))?;
         let as_it_was = |bench: &Self| {
             let (def, state) = bench.engine.condition(&bench.key).unwrap();
-            Transition { def: def.clone(), state: Arc::new(state.clone()), branch: None, notify: false }
+            Transition {
+                def: def.clone(),
+                state: Arc::new(state.clone()),
+                branch: None,
+                notify: false,
+                commanded: true,
+            }
         };
         Ok(self.keep(told).unwrap_or_else(|| as_it_was(self)))
     }
