@@ -19,6 +19,10 @@ pub(crate) fn limits() -> Limits {
         max_message_size: 16 * MIB,
         max_chunk_count: 512,
         max_sessions: SEATS,
+        // Twice what sessions take: HMIs ask for endpoints over a connection of its own. All of one address may be HMIs
+        // behind one router, or on this machine.
+        max_connections: 300,
+        max_connections_per_address: 150,
         // Each may keep the references of one large node.
         max_browse_continuation_points: 100,
         subscriptions: SubscriptionLimits {

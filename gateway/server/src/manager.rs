@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use opcua::nodes::DefaultTypeTree;
+use opcua::nodes::{DefaultTypeTree, index_range};
 use opcua::server::CreateMonitoredItem;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::{
@@ -83,7 +83,7 @@ impl Manager {
         if !matches!(wanted.index_range, NumericRange::None)
             && let Some(whole) = value.value.take()
         {
-            match whole.range_of(&wanted.index_range) {
+            match index_range(&whole, &wanted.index_range) {
                 Ok(part) => value.value = Some(part),
                 Err(status) => return bad(status),
             }
@@ -184,7 +184,9 @@ impl Manager {
                 self.shared.watch.add_value(name, item.handle());
             }
         }
-        let value = self.read_one(context, &wanted);
+        // The part that an index range means is taken from it by the item.
+        let whole = ParsedReadValueId { index_range: NumericRange::None, ..wanted.clone() };
+        let value = self.read_one(context, &whole);
         // A bad status of the value itself is a value to show; a wrong attribute is not.
         if matches!(value.status, Some(StatusCode::BadAttributeIdInvalid | StatusCode::BadNodeIdUnknown)) {
             self.shared.watch.remove(name, item.handle());

@@ -95,7 +95,7 @@ pub struct Server {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) teller: Teller,
     rejected: Rejected,
-    auditing: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(crate) auditing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Server {
@@ -130,7 +130,7 @@ impl Server {
             watch: Watch::default(),
             followers: Followers::default(),
             tongues: Tongues::new(&options.texts, &options.config),
-            refreshing: crate::refresh::InProgress::default(),
+            refreshing: Arc::default(),
             latest: options.latest,
             kinds: options.kinds,
             figures: options.figures,
@@ -203,7 +203,7 @@ impl Server {
         let following = Followers::run(teller.shared.clone(), teller.subscriptions.clone());
         let mut following = AbortOnDropHandle::new(tokio::spawn(following));
         let mut publishing = AbortOnDropHandle::new(tokio::spawn(async move { publisher.run(teller).await }));
-        let _auditing = AbortOnDropHandle::new(tokio::spawn(auditing));
+        let mut auditing = AbortOnDropHandle::new(tokio::spawn(auditing));
         let _watching = AbortOnDropHandle::new(tokio::spawn(rejected.watch()));
         let serving = stack.run_with(listener);
         tokio::pin!(serving);
@@ -212,6 +212,7 @@ impl Server {
             ended = &mut serving => return ended.map_err(ServerError::Settings),
             ended = &mut publishing => Err(ServerError::Publisher(why(ended))),
             ended = &mut following => Err(ServerError::Followers(why(ended))),
+            ended = &mut auditing => Err(ServerError::Audit(why(ended))),
             () = stop.cancelled() => Ok(()),
         };
         token.cancel();

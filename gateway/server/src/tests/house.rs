@@ -236,6 +236,12 @@ impl House {
         Server::build(options).map(drop)
     }
 
+    /// Runs a server whose audit events are told by this, until it ends by itself.
+    pub(super) async fn with_auditing(auditing: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
+        let mut house = Self::start(open(), |server| server.auditing = Box::pin(auditing)).await;
+        (&mut house.serving).await.unwrap()
+    }
+
     #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
     async fn start(config: ServerConfig, change: impl FnOnce(&mut Server)) -> Self {
         let folder = TempDir::new().unwrap();
