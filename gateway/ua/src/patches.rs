@@ -10,4 +10,5 @@ mod notifications;
 mod requests;
 mod select;
 mod sessions;
+mod subscribed;
 mod values;
