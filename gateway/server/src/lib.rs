@@ -15,6 +15,7 @@ mod counted;
 mod detector_parts;
 mod device_types;
 mod editor;
+mod enabled;
 mod error;
 mod event;
 mod fields;

@@ -27,6 +27,7 @@ use crate::attempts;
 use crate::audit_event::{AuditEvent, Outcome};
 use crate::browse;
 use crate::device_types::{DEVICES, DEVICES_URI, DeviceType, HEALTH};
+use crate::enabled;
 use crate::fields;
 use crate::followers::{Asked as Watched, SAMPLING};
 use crate::history::{self, Asked};
@@ -68,26 +69,19 @@ impl Manager {
     }
 
     fn read_one(&self, context: &RequestContext, wanted: &ParsedReadValueId) -> DataValue {
+        part_of(self.read_whole(context, wanted), wanted)
+    }
+
+    /// Whatever the index range and the encoding are.
+    fn read_whole(&self, context: &RequestContext, wanted: &ParsedReadValueId) -> DataValue {
         let space = self.shared.space.read();
         let Some(node) = Node::of(&space, &wanted.node_id) else { return bad(StatusCode::BadNodeIdUnknown) };
         let rights = self.shared.users.rights(&context.token);
-        let mut value = match node.attribute(&space, &self.shared.values(), wanted.attribute_id, &rights) {
+        let value = match node.attribute(&space, &self.shared.values(), wanted.attribute_id, &rights) {
             Ok(value) => value,
             Err(status) => return bad(status),
         };
-        value = node.spoken(wanted.attribute_id, value, &self.shared.tongues.of(context));
-        if !matches!(wanted.data_encoding, DataEncoding::Binary) {
-            return bad(StatusCode::BadDataEncodingInvalid);
-        }
-        if !matches!(wanted.index_range, NumericRange::None)
-            && let Some(whole) = value.value.take()
-        {
-            match whole.range_of(&wanted.index_range) {
-                Ok(part) => value.value = Some(part),
-                Err(status) => return bad(status),
-            }
-        }
-        value
+        node.spoken(wanted.attribute_id, value, &self.shared.tongues.of(context))
     }
 
     /// The signals of a request for history, node by node.
@@ -156,6 +150,7 @@ impl Manager {
         }
         if wanted.attribute_id == AttributeId::Value {
             if let Node::Signal(signal) = &node {
+                item.limit_sampling_interval(ms(SAMPLING), true);
                 let asked = Watched {
                     handle: item.handle(),
                     session: context.session_id,
@@ -163,7 +158,6 @@ impl Manager {
                     enabled: item.monitoring_mode() != MonitoringMode::Disabled,
                 };
                 let first = self.shared.followers.add(&self.shared, signal, &asked);
-                // The part that an index range means is taken from it by the item, as from all that follow.
                 item.set_initial_value(first);
                 item.set_status(StatusCode::Good);
                 return;
@@ -175,13 +169,15 @@ impl Manager {
                     Node::find(&space, &name)?.value(&space, &shared.values())
                 };
                 let (mode, handle) = (item.monitoring_mode(), item.handle());
+                item.limit_sampling_interval(ms(COUNTED), false);
                 let interval = pace(item.sampling_interval()).unwrap_or(COUNTED).max(COUNTED);
                 self.sampler.add_sampler(wanted.node_id.clone(), AttributeId::Value, now, mode, handle, interval);
             } else {
                 self.shared.watch.add_value(name, item.handle());
             }
         }
-        let value = self.read_one(context, &wanted);
+        // The part that an index range means is taken from it by the item, as from all that follow.
+        let value = self.read_whole(context, &wanted);
         // A bad status of the value itself is a value to show; a wrong attribute is not.
         if matches!(value.status, Some(StatusCode::BadAttributeIdInvalid | StatusCode::BadNodeIdUnknown)) {
             self.shared.watch.remove(name, item.handle());
@@ -227,6 +223,26 @@ impl Manager {
 fn pace(asked_ms: f64) -> Option<Duration> {
     let asked = Duration::try_from_secs_f64(asked_ms.min(SAMPLING_MAX_MS) / 1000.0).unwrap_or(SAMPLING);
     (asked_ms != 0.0).then(|| asked.max(SAMPLING))
+}
+
+fn ms(interval: Duration) -> f64 {
+    interval.as_secs_f64() * 1_000.0
+}
+
+/// What is asked for of a value.
+pub(crate) fn part_of(mut value: DataValue, wanted: &ParsedReadValueId) -> DataValue {
+    if !matches!(wanted.data_encoding, DataEncoding::Binary) {
+        return bad(StatusCode::BadDataEncodingInvalid);
+    }
+    if !matches!(wanted.index_range, NumericRange::None)
+        && let Some(whole) = value.value.take()
+    {
+        match whole.range_of(&wanted.index_range) {
+            Ok(part) => value.value = Some(part),
+            Err(status) => return bad(status),
+        }
+    }
+    value
 }
 
 /// Logs a history that somebody may not read, since the standard has no audit event for reading; and tells of a filter
@@ -534,7 +550,7 @@ impl NodeManager for Manager {
         }
     }
 
-    async fn set_monitoring_mode(&self, _: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {
+    async fn set_monitoring_mode(&self, context: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {
         for item in items {
             match self.signal(item.node_id(), item.attribute()) {
                 Some(signal) => {
@@ -544,6 +560,19 @@ impl NodeManager for Manager {
                 None => self.sampler.set_sampler_mode(item.node_id(), item.attribute(), item.handle(), mode),
             }
         }
+        // Signals are told by those who follow them.
+        let others = enabled::without_value(context, items).into_iter();
+        let others = others.filter(|item| self.signal(item.node_id(), item.attribute()).is_none());
+        let now = |item: &MonitoredItemRef| {
+            let wanted = ParsedReadValueId {
+                node_id: item.node_id().clone(),
+                attribute_id: item.attribute(),
+                index_range: NumericRange::None,
+                data_encoding: DataEncoding::Binary,
+            };
+            (item.handle(), self.read_whole(context, &wanted))
+        };
+        enabled::tell(context, others.map(now).collect());
     }
 
     async fn delete_monitored_items(&self, _: &RequestContext, items: &[&MonitoredItemRef]) {
