@@ -26,6 +26,7 @@ use crate::history::VALUES_MAX;
 use crate::manager;
 use crate::methods;
 use crate::nodes::NOTIFIER;
+use crate::part;
 use crate::past::{self, EVENTS_MAX};
 use crate::shared::Shared;
 
@@ -71,7 +72,7 @@ fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
 /// The same as it is asked for.
 fn answer(shared: &Shared, wanted: &ParsedReadValueId, timestamps: TimestampsToReturn) -> Option<DataValue> {
     let value = DataValue::new_now(capability(shared, wanted)?);
-    Some(manager::keep_timestamps(manager::part_of(value, wanted), timestamps))
+    Some(part::keep_timestamps(part::part_of(value, wanted), timestamps))
 }
 
 struct Core {

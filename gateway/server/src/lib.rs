@@ -30,6 +30,7 @@ mod methods;
 mod metrics;
 mod names;
 mod nodes;
+mod part;
 mod past;
 mod permissions;
 mod plain_events;

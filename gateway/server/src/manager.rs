@@ -31,13 +31,13 @@ use crate::enabled;
 use crate::fields;
 use crate::followers::{Asked as Watched, SAMPLING};
 use crate::history::{self, Asked};
-use crate::limits::SAMPLING_MAX_MS;
 use crate::methods;
 use crate::metrics;
 use crate::names::{
     METRICS_TYPE, NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, is_ours, own, own_text,
 };
 use crate::nodes::Node;
+use crate::part::{bad, keep_timestamps, ms, pace, part_of};
 use crate::past;
 use crate::refusals::Refused;
 use crate::shared::Shared;
@@ -218,33 +218,6 @@ impl Manager {
     }
 }
 
-/// How often a value is looked at that is asked for at this interval, milliseconds; `None`: each one is wanted. Where it
-/// is left to the subscription, the stack keeps the latest until the next message.
-fn pace(asked_ms: f64) -> Option<Duration> {
-    let asked = Duration::try_from_secs_f64(asked_ms.min(SAMPLING_MAX_MS) / 1000.0).unwrap_or(SAMPLING);
-    (asked_ms != 0.0).then(|| asked.max(SAMPLING))
-}
-
-fn ms(interval: Duration) -> f64 {
-    interval.as_secs_f64() * 1_000.0
-}
-
-/// What is asked for of a value.
-pub(crate) fn part_of(mut value: DataValue, wanted: &ParsedReadValueId) -> DataValue {
-    if !matches!(wanted.data_encoding, DataEncoding::Binary) {
-        return bad(StatusCode::BadDataEncodingInvalid);
-    }
-    if !matches!(wanted.index_range, NumericRange::None)
-        && let Some(whole) = value.value.take()
-    {
-        match whole.range_of(&wanted.index_range) {
-            Ok(part) => value.value = Some(part),
-            Err(status) => return bad(status),
-        }
-    }
-    value
-}
-
 /// Logs a history that somebody may not read, since the standard has no audit event for reading; and tells of a filter
 /// that nobody could evaluate.
 pub(crate) fn tell_denied(shared: &Shared, context: &RequestContext, node: &NodeId, status: StatusCode) {
@@ -269,20 +242,6 @@ pub(crate) fn tell_write(
     let outcome = Outcome { server: &shared.audit.server, at: shared.clock.now(), status };
     let user = name_of(&context.token);
     shared.audit.tell(AuditEvent::of_write((wanted.node_id.clone(), wanted.attribute_id), said, user, outcome));
-}
-
-fn bad(status: StatusCode) -> DataValue {
-    DataValue { status: Some(status), ..DataValue::default() }
-}
-
-pub(crate) fn keep_timestamps(mut value: DataValue, wanted: TimestampsToReturn) -> DataValue {
-    if !matches!(wanted, TimestampsToReturn::Source | TimestampsToReturn::Both) {
-        (value.source_timestamp, value.source_picoseconds) = (None, None);
-    }
-    if !matches!(wanted, TimestampsToReturn::Server | TimestampsToReturn::Both) {
-        (value.server_timestamp, value.server_picoseconds) = (None, None);
-    }
-    value
 }
 
 #[async_trait]

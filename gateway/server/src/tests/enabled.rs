@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opcua::client::DataChangeCallback;
+use opcua::client::{DataChangeCallback, IdentityToken};
 use opcua::types::{
     ByteString, DataValue, MonitoredItemCreateRequest, MonitoredItemModifyRequest, MonitoringMode,
     MonitoringParameters, NodeId, QualifiedName, ReadValueId, StatusCode, TimestampsToReturn, VariableId, Variant,
@@ -10,7 +10,7 @@ use opcua::types::{
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::client::Hmi;
-use super::house::{House, key, oil_high};
+use super::house::{House, guarded, key, oil_high};
 use crate::names::own;
 
 const OIL: &str = "hot/high/press/oil";
@@ -96,6 +96,22 @@ async fn whatever_is_enabled_is_told_how_it_stands() {
         assert_eq!(item.next().await, *value, "once");
         assert!(item.received.try_recv().is_err());
     }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_by_itself_is_looked_at_again_once_it_is_enabled() {
+    let house = House::with(guarded()).await;
+    let max = IdentityToken::UserName("max".into(), "oil".to_owned().into());
+    let hmi = Hmi::log_in(&house.url, max).await.unwrap();
+    let count = VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSubscriptionCount;
+    let mut item = Item::create(&hmi, of(count.into(), MonitoringMode::Disabled)).await;
+    item.set_mode(&hmi, MonitoringMode::Reporting).await;
+    assert_eq!(item.next().await, Some(1_u32.into()));
+    let other = Item::create(&hmi, of(own("area:Hall#ActiveCount"), MonitoringMode::Reporting)).await;
+    assert_eq!(item.next().await, Some(2_u32.into()));
+    drop(other);
     hmi.close().await;
     house.close().await;
 }
