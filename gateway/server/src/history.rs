@@ -17,7 +17,7 @@ use watchfire_pipeline::{CursorError, Recorded, Traced};
 use watchfire_ua::{instant_from_date_time, sample_to_data_value, status_to_ua};
 
 use crate::asking::{Asker, Waiting, WhileWaiting};
-use crate::manager::keep_timestamps;
+use crate::part::keep_timestamps;
 use crate::trend::{self, Lost, Place, Raw, Series, Values};
 
 /// Values that one answer holds for one node; the client asks on for more.

@@ -272,9 +272,9 @@ impl Refresh {
         false
     }
 
-    /// Does something with the subscription, if the session still has it.
+    /// Does something with the subscription, in whichever session it is by now.
     fn with<T>(&self, what: impl FnOnce(&mut Subscription) -> T) -> Option<T> {
-        let session = self.subscriptions.get_session_subscriptions(self.session)?;
+        let (_, session) = self.shared.watch.holder(self.session, self.subscription, &self.subscriptions)?;
         let mut session = session.lock();
         session.get_mut(self.subscription).map(what)
     }

@@ -11,6 +11,7 @@ mod certificates;
 mod client;
 mod deaf;
 mod devices;
+mod enabled;
 mod events;
 mod filtered;
 mod followed;

@@ -13,4 +13,5 @@ mod raw;
 mod requests;
 mod select;
 mod sessions;
+mod subscribed;
 mod values;

@@ -217,9 +217,9 @@ impl House {
     }
 
     /// A server that waits only so long for clients that do not read what a refresh brings, and what it knows.
-    pub(super) async fn with_patience(patience: Duration) -> (Arc<Shared>, Self) {
+    pub(super) async fn with_patience(config: ServerConfig, patience: Duration) -> (Arc<Shared>, Self) {
         let mut shared = None;
-        let house = Self::start(open(), |server| {
+        let house = Self::start(config, |server| {
             server.teller.shared.refreshing.be_impatient(patience);
             shared = Some(server.teller.shared.clone());
         });
