@@ -25,6 +25,7 @@ const SUPERTYPES_MAX: usize = 16;
 pub(crate) struct Limits {
     pub read: usize,
     pub create: usize,
+    /// Not more either than it goes on with at once (MaxHistoryContinuationPoints).
     pub history: usize,
 }
 
@@ -41,10 +42,12 @@ impl Limits {
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
+            VariableId::Server_ServerCapabilities_MaxHistoryContinuationPoints,
         ];
         let values = read(session, &nodes.map(|node| to_read(node.into(), AttributeId::Value))).await?;
         let limit = |at: usize| values.get(at).and_then(whole).filter(|limit| *limit > 0).unwrap_or(CHUNK_MAX);
-        Ok(Self { read: limit(0).min(CHUNK_MAX), create: limit(1).min(CHUNK_MAX), history: limit(2).min(CHUNK_MAX) })
+        let history = limit(2).min(limit(3)).min(CHUNK_MAX);
+        Ok(Self { read: limit(0).min(CHUNK_MAX), create: limit(1).min(CHUNK_MAX), history })
     }
 }
 

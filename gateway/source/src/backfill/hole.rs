@@ -37,6 +37,9 @@ pub(super) struct Hole {
     pub passes: usize,
     /// Where the server goes on.
     pub more: ByteString,
+    /// How often it was refused for now since a value of it has come, and how many had come then.
+    pub refusals: u16,
+    pub values_at_refusal: u32,
 }
 
 impl Hole {
@@ -56,6 +59,8 @@ impl Hole {
             proved: false,
             passes: 0,
             more: ByteString::null(),
+            refusals: 0,
+            values_at_refusal: 0,
         }
     }
 
