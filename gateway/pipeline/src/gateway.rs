@@ -111,7 +111,8 @@ impl Gateway {
             }
             Ok::<_, CursorError>(recovered)
         };
-        let recovered = tokio::task::spawn_blocking(recovering).await.map_err(|_| GatewayError::Task("recovery"))??;
+        let mut recovered =
+            tokio::task::spawn_blocking(recovering).await.map_err(|_| GatewayError::Task("recovery"))??;
         let own = OwnConditions::new(&self.own_area);
         for source in &mut self.sources {
             source.recorded(&recovered.last, &recovered.open);
@@ -121,6 +122,8 @@ impl Gateway {
                 own.source(&source.name(), true);
             }
         }
+        // A million gaps are nothing to keep for as long as it runs.
+        drop((std::mem::take(&mut recovered.last), std::mem::take(&mut recovered.open)));
         let (notices, notice_receiver) = Notices::new(own, self.stats.clone());
         notices.send(Notice::Define(self.own_conditions())).await;
         let plans = self.bindings.iter().filter(|plan| plan.beside.is_none()).cloned().collect();

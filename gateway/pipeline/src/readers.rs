@@ -37,6 +37,12 @@ impl SignalsOf {
         }
     }
 
+    /// The source of each signal.
+    pub(crate) fn sources(&self) -> HashMap<SignalId, Arc<str>> {
+        let all = self.0.read();
+        all.iter().flat_map(|(source, signals)| signals.iter().map(|signal| (*signal, source.clone()))).collect()
+    }
+
     /// Sets a source's signals; answers those that it had and has no more.
     fn set(&self, source: Arc<str>, signals: Vec<SignalId>) -> Vec<SignalId> {
         let mut all = self.0.write();
@@ -94,8 +100,8 @@ impl Readers {
         self.running.insert(name, Reader { stop, over, task });
     }
 
-    /// Tells of every source whose task ends by itself, as of one that is lost; the others go on. Dropping the future
-    /// loses nothing.
+    /// Tells of every source whose task ends by itself, as of one that is lost; the others go on. A source begins its work
+    /// anew by itself where that fails, so none does but by a fault there. Dropping the future loses nothing.
     pub(crate) async fn watch(&mut self, door: &Inlet) -> std::convert::Infallible {
         loop {
             let Some(ended) = self.tasks.join_next_with_id().await else { return std::future::pending().await };
@@ -105,7 +111,9 @@ impl Readers {
             };
             let Some(source) = self.names.remove(&id) else { continue };
             tracing::error!(%source, why, "a source is no longer read");
-            let reason = format!("{why}; it is read again when the gateway is started again");
+            let reason = format!(
+                "{why}; it is read again when the gateway is started again, or `watchfire reload` finds it changed"
+            );
             door.push(Arrival::State { source, state: SourceState::Down, reason }).await;
         }
     }

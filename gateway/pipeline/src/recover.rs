@@ -18,8 +18,8 @@ const LOOK_BACK_RECORDS: u64 = 10_000;
 /// So many times it is looked before sources went away: those that went together are looked for together.
 const LOOKS_BACK_MAX: usize = 16;
 
-/// Of more of them the oldest are left.
-const OPEN_GAPS_MAX: usize = 1 << 16;
+/// Of more of them the oldest are left: ten outages of 100,000 signals. Some 30 bytes each while they are handed on.
+const OPEN_GAPS_MAX: usize = 1 << 20;
 
 /// Rows read at once.
 const READ_ROWS_MAX: usize = 1 << 16;
@@ -200,7 +200,7 @@ pub fn recover(log: &Log, signals_of: &SignalsOf) -> Result<Recovered, CursorErr
         }
     }
     recovered.last = last_times(log, &recovered, unsealed, signals_of)?;
-    recovered.open = open_gaps(log)?;
+    recovered.open = open_gaps(log, signals_of)?;
     Ok(recovered)
 }
 
@@ -262,15 +262,35 @@ fn last_times(
 
 /// Gaps whose filling was not finished when the gateway ended, the latest of them. Their times may be any: those of a
 /// source whose clock is wrong, too.
-fn open_gaps(log: &Log) -> Result<Vec<Gap>, CursorError> {
+fn open_gaps(log: &Log, signals_of: &SignalsOf) -> Result<Vec<Gap>, CursorError> {
     let mut open = Vec::new();
+    let mut left = BTreeMap::new();
     for page in gaps(log, None, Instant::MIN, Instant::MAX)? {
         let is_open = |told: &OnRecord| is_of_a_source(told.gap.signal, told.gap.cause) && told.fill.is_none();
         open.extend(page?.into_iter().filter(is_open).map(|told| told.gap));
-        let oldest = open.len().saturating_sub(OPEN_GAPS_MAX);
-        open.drain(..oldest);
+        leave_oldest(&mut open, OPEN_GAPS_MAX, signals_of, &mut left);
+    }
+    for (source, gaps) in left {
+        tracing::error!(
+            source,
+            gaps,
+            "too many gaps wait for the server's history; the oldest stay on record, and are asked for after a later start"
+        );
     }
     Ok(open)
+}
+
+/// Takes out the oldest gaps of too many, and counts them by their sources.
+fn leave_oldest(open: &mut Vec<Gap>, most: usize, signals_of: &SignalsOf, left: &mut BTreeMap<String, usize>) {
+    let too_many = open.len().saturating_sub(most);
+    if too_many == 0 {
+        return;
+    }
+    let sources = signals_of.sources();
+    for signal in open.drain(..too_many).filter_map(|gap| gap.signal) {
+        let source = sources.get(&signal).map_or("one that is no longer configured", |source| &**source);
+        *left.entry(source.to_owned()).or_default() += 1;
+    }
 }
 
 /// The last values in frames up to a place, a minute before it and longer where an earlier place is named; and since when
@@ -308,5 +328,27 @@ fn take_now(recovered: &mut Recovered, body: &RecordBody) {
 fn restore(engine: &mut Engine, state: &AlarmState) {
     if let Err(error) = engine.restore(&state.key, &state.state) {
         tracing::error!(condition = %state.key, %error, "a stored alarm state is unreadable; the condition starts anew");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_gaps_the_oldest_are_left_and_counted_by_their_sources() {
+        let gap = |signal, s| {
+            let (since, until) = (Instant::from_s(s), Instant::from_s(s + 1));
+            Gap { signal: Some(SignalId(signal)), since, until, cause: GapCause::SourceLost }
+        };
+        let of = BTreeMap::from([("mill".into(), vec![SignalId(1)]), ("press".into(), vec![SignalId(2), SignalId(3)])]);
+        let mut open = vec![gap(2, 1), gap(9, 2), gap(3, 3), gap(1, 4), gap(2, 5)];
+        let mut left = BTreeMap::new();
+        leave_oldest(&mut open, 5, &SignalsOf::default(), &mut left);
+        assert_eq!((open.len(), left.len()), (5, 0));
+        leave_oldest(&mut open, 1, &SignalsOf::new(of), &mut left);
+        assert_eq!(open, [gap(2, 5)]);
+        let left: Vec<_> = left.iter().map(|(source, gaps)| (source.as_str(), *gaps)).collect();
+        assert_eq!(left, [("mill", 1), ("one that is no longer configured", 1), ("press", 2)]);
     }
 }

@@ -10,13 +10,14 @@
 //! bounds are of our clock, and an event's time is of its server's.
 //!
 //! A history may lie behind what its server sends. Whether it has come as far as the gap's end is seen by the value that
-//! ended it: while that is missing, the server is asked again, later and later.
+//! ended it: while that is missing, the server is asked again, later and later. So is one that cannot answer
+//! now.
 //!
 //! What a server could not reach itself it may learn later, as another gateway does from its own source. So a time in which
 //! it said so is asked for as well, again and again for a while. It is no gap: nobody knows whether anything was missing.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ use crate::events::{EventReader, SKEW_NS};
 use crate::watched::Roster;
 
 mod hole;
+mod refusal;
 
 /// Values of one node in one answer.
 const VALUES_PER_NODE: u32 = 1_000;
@@ -89,16 +91,27 @@ pub(crate) struct Backfill {
     lag: Duration,
     /// Values that were out of the server's reach and have come, since they were last told.
     came_late: u64,
+    /// Those that were refused for now, by when to ask again and in their order.
+    put_off: BTreeMap<(Timer, u64), Hole>,
+    put_off_count: u64,
+    /// Where the server need not go on, with the places of the signals.
+    release: Vec<(usize, ByteString)>,
+    /// Whether the request that is under way tells it so.
+    is_releasing: bool,
     /// Those that are asked for now; they go on at once when there is more of them.
     asked: Vec<Hole>,
     /// The range that the request for them has.
     range: (Instant, Instant),
-    /// Gaps from before the start, by place, until it is known that the server keeps the signal's history.
-    from_before: HashMap<usize, Vec<Hole>>,
+    /// Gaps by place, until it is known that the server keeps the signal's history, and in which node: those from before
+    /// the start, and those that another connection has left.
+    unknown: HashMap<usize, Vec<Hole>>,
     job: Option<BoxFuture<'static, Page>>,
     begin_at: Option<Timer>,
     nodes_max: usize,
     values_max: u32,
+    /// They grow up to these again where a server was only slow; 0 until it is known what it takes.
+    nodes_cap: usize,
+    values_cap: u32,
     /// Gaps done since they were last told.
     done: Vec<Fill>,
     /// What is asked of the histories of events, by the places of their streams.
@@ -107,6 +120,8 @@ pub(crate) struct Backfill {
     structures: Option<Arc<Layouts>>,
     /// Values dropped since they were out of order or out of range.
     dropped: u64,
+    /// Gaps that there was no room for since that was last told.
+    given_up: u64,
 }
 
 impl Backfill {
@@ -114,6 +129,7 @@ impl Backfill {
     pub(crate) fn add(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, wait: Duration) {
         let Some(signal) = gap.signal else { return };
         if self.is_full() {
+            self.given_up += 1;
             return;
         }
         self.begin_at.get_or_insert_with(|| Timer::now() + wait);
@@ -135,7 +151,7 @@ impl Backfill {
 
     fn is_full(&self) -> bool {
         let later: usize = self.later.iter().chain(&self.unreached).map(VecDeque::len).sum();
-        self.waiting.len() + later >= WAITING_MAX
+        self.waiting.len() + later + self.put_off.len() >= WAITING_MAX
     }
 
     /// Lets a time that was out of reach wait until it is asked for again; after the last time it is done.
@@ -167,22 +183,30 @@ impl Backfill {
             let Some(signal) = gap.signal else { continue };
             let Some(at) = places.get(&signal).copied() else { continue };
             let element = roster.get(at).and_then(|watched| watched.config.element.clone());
-            self.from_before.entry(at).or_default().push(Hole::new(at, signal, element, gap));
+            self.unknown.entry(at).or_default().push(Hole::new(at, signal, element, gap));
         }
     }
 
     /// Whether the server keeps the history of a signal.
     pub(crate) fn known(&mut self, at: usize, has_history: bool) {
-        let holes = self.from_before.remove(&at);
+        let holes = self.unknown.remove(&at);
         if has_history {
             self.waiting.extend(holes.into_iter().flatten());
         }
     }
 
-    /// A connection begins whose server takes so many nodes in a request.
+    /// A session begins, and what an earlier one had at its server is gone.
+    pub(crate) fn begin_session(&mut self) {
+        self.release.clear();
+        self.nodes_cap = 0;
+    }
+
+    /// The session's server takes so many nodes in a request.
     pub(crate) fn connected(&mut self, nodes_max: usize) {
-        self.nodes_max = nodes_max.clamp(1, GAPS_AT_ONCE);
-        self.values_max = VALUES_PER_NODE;
+        if self.nodes_cap == 0 {
+            self.nodes_cap = nodes_max.clamp(1, GAPS_AT_ONCE);
+            (self.nodes_max, self.values_max, self.values_cap) = (self.nodes_cap, VALUES_PER_NODE, VALUES_PER_NODE);
+        }
     }
 
     /// The events of a place are asked for so.
@@ -197,10 +221,9 @@ impl Backfill {
 
     /// The connection was lost: what was asked for is asked for again.
     pub(crate) fn lost(&mut self) {
-        self.job = None;
-        for mut hole in self.asked.drain(..).rev() {
-            hole.more = ByteString::null();
-            self.waiting.push_front(hole);
+        (self.job, self.is_releasing) = (None, false);
+        for hole in std::mem::take(&mut self.asked).into_iter().rev() {
+            self.begin_anew(hole);
         }
     }
 
@@ -209,9 +232,10 @@ impl Backfill {
         if self.job.is_some() {
             return None;
         }
-        if self.waiting.is_empty() && self.asked.is_empty() {
+        if self.waiting.is_empty() && self.asked.is_empty() && self.release.is_empty() {
             let later = self.later.iter().chain(&self.unreached);
-            return later.filter_map(|holes| holes.front().map(|(at, _)| *at)).min();
+            let later = later.filter_map(|holes| holes.front().map(|(at, _)| *at));
+            return later.chain(self.put_off.first_key_value().map(|((at, _), _)| *at)).min();
         }
         Some(self.begin_at.unwrap_or_else(Timer::now))
     }
@@ -231,8 +255,12 @@ impl Backfill {
         page
     }
 
-    /// Makes the next request. A node that the server keeps no history of is not asked for: its gap remains.
+    /// Makes the next request. A node that the server keeps no history of is not asked for: its gap remains. Nor is one
+    /// of which that is not known on this connection: its gap waits.
     pub(crate) fn go_on(&mut self, session: &Arc<Session>, node_of: impl Fn(usize) -> Option<NodeId>) {
+        if self.tell_releases(session, &node_of) {
+            return;
+        }
         self.begin_at = None;
         self.wake();
         if self.asked.is_empty() {
@@ -295,6 +323,9 @@ impl Backfill {
                 }
             }
         }
+        while let Some(first) = self.put_off.first_entry().filter(|first| first.key().0 <= now) {
+            self.waiting.push_back(first.remove());
+        }
     }
 
     /// Takes the next gaps that fit into one request.
@@ -303,8 +334,13 @@ impl Backfill {
         while self.asked.len() < self.nodes_max
             && let Some(hole) = self.waiting.pop_front()
         {
+            // Not until it is known what the node is now, on this connection.
             if node_of(hole.at).is_none() {
-                self.forget(&hole);
+                if hole.unreached.is_some() {
+                    self.forget(&hole);
+                } else {
+                    self.unknown.entry(hole.at).or_default().push(hole);
+                }
                 continue;
             }
             let (from, to) = self.range;
@@ -350,25 +386,21 @@ impl Backfill {
         now: Instant,
     ) -> Result<Vec<Arrival>, SourceError> {
         let mut rows = Rows::default();
+        let was_release = std::mem::take(&mut self.is_releasing);
         match page {
             Err(status) if is_lost(status) => {
                 return Err(SourceError::Lost(format!("reading history failed ({status})")));
             }
+            _ if was_release => return Ok(Vec::new()),
             Err(status) => self.refused(status),
             Ok(results) => {
                 let asked = std::mem::take(&mut self.asked);
-                let count = asked.len();
+                let (count_asked, refused) = (asked.len(), results.iter().any(|result| result.status_code.is_bad()));
+                let going_on = results.iter().filter(|result| !result.continuation_point.is_null_or_empty()).count();
                 for (mut hole, result) in asked.into_iter().zip(results) {
                     let status = result.status_code;
-                    if status == StatusCode::BadNoContinuationPoints && count > 1 {
-                        // So many at once need more continuation points than the server has.
-                        self.nodes_max = (count / 2).max(1);
-                        hole.more = ByteString::null();
-                        self.waiting.push_back(hole);
-                        continue;
-                    }
                     if status.is_bad() {
-                        self.finish(hole, status);
+                        self.refused_one(hole, status, count_asked, going_on);
                         continue;
                     }
                     let before = hole.values;
@@ -411,10 +443,14 @@ impl Backfill {
                         || hole.empty_pages > EMPTY_PAGES_MAX
                         || hole.pages > PAGES_MAX.saturating_add(hole.values / PAGE_VALUES_MIN)
                     {
+                        self.let_go(&hole);
                         self.finish(hole, StatusCode::BadContinuationPointInvalid);
                     } else {
                         self.asked.push(hole);
                     }
+                }
+                if !refused {
+                    self.answered();
                 }
             }
         }
@@ -422,6 +458,7 @@ impl Backfill {
         if !rows.is_empty() {
             arrivals.push(Arrival::Late(rows));
         }
+        self.tell_given_up(source);
         let is_pause = self.asked.is_empty();
         if is_pause && self.came_late > 0 {
             let (source, values) = (&**source, std::mem::take(&mut self.came_late));
@@ -434,34 +471,6 @@ impl Backfill {
         Ok(arrivals)
     }
 
-    /// The request as a whole was refused: smaller, or not at all.
-    fn refused(&mut self, status: StatusCode) {
-        let too_large = matches!(
-            status,
-            StatusCode::BadTooManyOperations
-                | StatusCode::BadRequestTooLarge
-                | StatusCode::BadResponseTooLarge
-                | StatusCode::BadEncodingLimitsExceeded
-                | StatusCode::BadTimeout
-                | StatusCode::BadRequestTimeout
-                | StatusCode::BadNoContinuationPoints
-        );
-        let asked = std::mem::take(&mut self.asked);
-        if too_large && asked.len() > 1 {
-            self.nodes_max = (asked.len() / 2).max(1);
-        } else if too_large && self.values_max > 10 {
-            self.values_max /= 4;
-        } else {
-            self.values_max = VALUES_PER_NODE;
-            asked.into_iter().for_each(|hole| self.finish(hole, status));
-            return;
-        }
-        for mut hole in asked.into_iter().rev() {
-            hole.more = ByteString::null();
-            self.waiting.push_front(hole);
-        }
-    }
-
     fn finish(&mut self, hole: Hole, status: StatusCode) {
         if hole.unreached.is_some() {
             tracing::debug!(place = hole.at, %status, "what was out of the server's reach is not asked for any more");
@@ -470,6 +479,18 @@ impl Backfill {
         }
         let Hole { signal, since, until, values, .. } = hole;
         self.done.push(Fill { signal, since, until, values, status: status_from_ua(status) });
+    }
+
+    /// Says of how many gaps there was no room to wait: never silently.
+    fn tell_given_up(&mut self, source: &str) {
+        let gaps = std::mem::take(&mut self.given_up);
+        if gaps > 0 {
+            tracing::error!(
+                source,
+                gaps,
+                "too many gaps wait for the server's history; these stay on record, and are asked for after the gateway's next start"
+            );
+        }
     }
 
     fn tell(&mut self, source: &str) {

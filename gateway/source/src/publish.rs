@@ -212,6 +212,9 @@ impl<'a> Publisher<'a> {
         let kept: BTreeSet<usize> = items.flat_map(|item| self.lent.converter.parts_of(item.at())).collect();
         let missing: Vec<usize> = (0..self.lent.roster.len()).filter(|at| !kept.contains(at)).collect();
         self.lent.converter.owe(missing.iter().copied(), GapCause::SourceLost);
+        // Another server, or the same with other namespaces, may have another node there.
+        missing.iter().for_each(|at| self.lent.roster.set_history(*at, None));
+        self.lent.backfill.begin_session();
         if self.lent.roster.has_members() {
             self.setup.learn();
         }

@@ -27,6 +27,7 @@ const SUPERTYPES_MAX: usize = 16;
 pub(crate) struct Limits {
     pub read: usize,
     pub create: usize,
+    /// Not more either than it goes on with at once (MaxHistoryContinuationPoints).
     pub history: usize,
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod harness;
 mod liars;
 mod nodes;
 mod outages;
+mod panics;
 mod proxy;
 mod read_only;
 mod survey;

@@ -268,6 +268,19 @@ fn gaps_are_those_on_record_and_each_says_what_became_of_it_wherever_it_is_store
 }
 
 #[test]
+fn no_gap_of_a_plant_of_a_hundred_thousand_signals_is_forgotten_by_a_start() {
+    let site = Site::new();
+    let gap = |signal| {
+        let (since, until) = (Instant::from_s(10), Instant::from_s(20));
+        Gap { signal: Some(SignalId(signal)), since, until, cause: GapCause::SourceLost }
+    };
+    let frames = (0..25).map(|n| (n * 4_000..(n + 1) * 4_000).map(gap).collect());
+    let log = durable(&site, frames.map(|gaps| RecordBody::Data(Frame { gaps, ..Frame::default() })));
+    let open = recover(&log, &SignalsOf::default()).unwrap().open;
+    assert_eq!(open, (0..100_000).map(gap).collect::<Vec<_>>());
+}
+
+#[test]
 fn whoever_reads_what_is_not_sealed_finds_all_of_it_whatever_was_read_before() {
     for seed in 0..40 {
         let site = Site::new();

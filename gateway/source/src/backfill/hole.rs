@@ -39,6 +39,9 @@ pub(super) struct Hole {
     pub more: ByteString,
     /// Its number, if it is no gap but a time in which the signal was out of reach of its server.
     pub unreached: Option<u64>,
+    /// How often it was refused for now since a value of it has come, and how many had come then.
+    pub refusals: u16,
+    pub values_at_refusal: u32,
 }
 
 impl Hole {
@@ -59,6 +62,8 @@ impl Hole {
             passes: 0,
             more: ByteString::null(),
             unreached: None,
+            refusals: 0,
+            values_at_refusal: 0,
         }
     }
 

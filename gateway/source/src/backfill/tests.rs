@@ -5,6 +5,8 @@ use opcua::types::{DataValue, ExtensionObject, HistoryEventFieldList, Variant};
 use watchfire_config::EventsConfig;
 use watchfire_model::{GapCause, Quality};
 
+mod refusals;
+
 const NOW: Instant = Instant::from_s(1_000);
 
 fn source() -> Arc<str> {
