@@ -86,7 +86,7 @@ async fn a_historian_that_hangs_for_a_while_loses_no_gap_and_is_asked_for_much_a
     fills.sort_unstable();
     assert_eq!(fills, [(1, 1, true), (2, 1, true), (3, 1, true)]);
     (0..8).for_each(|_| backfill.answered());
-    assert_eq!((backfill.nodes_max, backfill.values_max), (NODES_MAX, VALUES_PER_NODE));
+    assert_eq!((backfill.nodes_max, backfill.values_max), (GAPS_AT_ONCE, VALUES_PER_NODE));
 }
 
 #[tokio::test(start_paused = true)]
