@@ -1,6 +1,6 @@
 //! What is known when the gateway starts: how alarms stood, what was decided, and when time stood still.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use watchfire_alarms::Engine;
@@ -52,6 +52,8 @@ pub struct LastTimes {
     /// By source: of its signals that have none nothing is missing up to the first, by its clock where that is known; and
     /// it was watched up to the second, by ours.
     until: BTreeMap<String, (Instant, Instant)>,
+    /// Those of which the first is by our clock, too.
+    by_ours: BTreeSet<String>,
 }
 
 /// What is known of a signal's last value.
@@ -96,9 +98,22 @@ impl LastTimes {
         self.until.get(source).map(|(_, since)| *since)
     }
 
+    /// Whether [`LastTimes::all_until`] is by our clock, since the source has told none of its own before.
+    #[must_use]
+    pub fn is_by_our_clock(&self, source: &str) -> bool {
+        self.by_ours.contains(source)
+    }
+
     fn latest(&self, signals: impl Iterator<Item = SignalId>) -> Option<Instant> {
         let last = signals.filter_map(|signal| self.get(signal));
         last.filter(|last| !matches!(last, Last::Stood(_))).map(Last::time).max()
+    }
+
+    fn put_until(&mut self, source: &str, until: (Instant, Instant), is_by_our_clock: bool) {
+        self.until.insert(source.to_owned(), until);
+        if is_by_our_clock {
+            self.by_ours.insert(source.to_owned());
+        }
     }
 
     fn set(&mut self, signal: SignalId, last: Last) {
@@ -227,13 +242,13 @@ fn last_times(
         match (whole, end) {
             (Some(place), _) => away.push((source, place)),
             (None, Some(end)) => {
-                let mut until = end.time.minus(LOOK_BACK);
+                let (mut until, mut latest) = (end.time.minus(LOOK_BACK), None);
                 signals_of.with(source, |signals| {
                     // The source's own clock, where it has told it.
-                    let latest = last.latest(signals.iter().copied());
+                    latest = last.latest(signals.iter().copied());
                     until = latest.map_or(until.max(whole_since.unwrap_or(until)), |latest| latest.minus(LOOK_BACK));
                 });
-                last.until.insert(source.to_owned(), (until, end.time));
+                last.put_until(source, (until, end.time), latest.is_none());
             }
             (None, None) => {}
         }
@@ -249,12 +264,13 @@ fn last_times(
         for (source, place) in sources {
             // Without a look at what came shortly before, it is taken for known.
             let mut until = if group < LOOKS_BACK_MAX { place.time.minus(LOOK_BACK) } else { place.time };
+            let mut latest = None;
             signals_of.with(source, |signals| {
-                let latest = before.latest(signals.iter().copied());
+                latest = before.latest(signals.iter().copied());
                 until = latest.map_or(until, |latest| latest.minus(LOOK_BACK));
                 last.add(&before, signals);
             });
-            last.until.insert((*source).to_owned(), (until, place.time));
+            last.put_until(source, (until, place.time), latest.is_none());
         }
     }
     Ok(last)

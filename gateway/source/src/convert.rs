@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use opcua::types::{DataChangeNotification, DataValue, EventNotificationList, Variant};
 use tokio::time::Instant as Timer;
 use watchfire_config::ElementPath;
 use watchfire_model::{Gap, GapCause, Instant, Kind, Quality, Rows, SignalId, StatusCode};
 use watchfire_pipeline::Last;
-use watchfire_ua::{Kinds, Layouts, has_overflow, is_out_of_reach, push_data_value, status_from_ua};
+use watchfire_ua::{
+    Kinds, Layouts, has_overflow, instant_from_date_time, is_out_of_reach, push_data_value, status_from_ua,
+};
 
 use crate::element::{element, opened, with_members};
 use crate::events::{EventReader, Told};
@@ -77,6 +80,11 @@ impl Converter {
         since: Option<Instant>,
     ) {
         self.ledger.recorded(last_of, all_until, since);
+    }
+
+    /// See [`Ledger::by_our_clock`].
+    pub(crate) fn by_our_clock(&mut self, is_so: impl Fn(SignalId) -> bool) {
+        self.ledger.by_our_clock(is_so);
     }
 
     fn moment(&self, wall: Instant) -> Moment {
@@ -232,6 +240,14 @@ impl Converter {
         if has_none && self.ledger.awaits(at) {
             return;
         }
+        // What is known by our clock alone is held against the source's. A server that says when a value was set, and not
+        // when it was sampled, is never ahead.
+        if self.ledger.is_by_our_clock(at)
+            && let Some(server) = value.server_timestamp.and_then(|time| instant_from_date_time(&time, None))
+            && let Ok(ahead_ns) = u64::try_from(server.since_ns(now))
+        {
+            self.ledger.shift(at, Duration::from_nanos(ahead_ns));
+        }
         // Its DataType is that of its elements.
         let is_array = matches!(value.value, Some(Variant::Array(_)));
         let value = with_members(opened(value, self.structures.as_deref()));
@@ -299,6 +315,29 @@ mod tests {
         assert!(after_a_loss.rows.is_empty() && after_a_loss.gaps.is_empty(), "the gap goes on");
         let ended = receive(&mut converter, vec![item(0, 12, 0)]);
         assert_eq!((ended.rows.len(), ended.gaps.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_value_that_did_not_change_while_a_server_is_ahead_leaves_no_gap_after_a_start() {
+        // By our clock it is ten minutes past midnight, and by the server's an hour later.
+        let now = instant_from_date_time(&DateTime::ymd_hms(2026, 1, 1, 0, 10, 0), None).unwrap();
+        let value = |minute| DataValue {
+            value: Some(Variant::Int32(5)),
+            source_timestamp: Some(DateTime::ymd_hms(2026, 1, 1, 0, minute, 0)),
+            server_timestamp: Some(DateTime::ymd_hms(2026, 1, 1, 1, 10, 0)),
+            ..Default::default()
+        };
+        for (is_ours, minute, wanted) in [(true, 30, 0), (false, 30, 1)] {
+            let mut converter = Converter::new(vec![SignalId(40)], Kinds::default());
+            // The gateway ended at midnight.
+            let end = now.minus(Duration::from_secs(600));
+            converter.recorded(|_| None, end.minus(Duration::from_secs(60)), Some(end));
+            converter.by_our_clock(|_| is_ours);
+            converter.begin(0);
+            let mut received = Received::default();
+            converter.value(0, value(minute), now, &mut received);
+            assert_eq!(received.gaps.len(), wanted, "{is_ours}, {minute}");
+        }
     }
 
     #[test]

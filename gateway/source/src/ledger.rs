@@ -43,6 +43,8 @@ const ROUGH: u8 = 4;
 const QUIET: u8 = 16;
 /// Its server has told that it is out of reach itself.
 const AWAY: u8 = 32;
+/// And it is by our clock.
+const OURS: u8 = 64;
 /// Its monitored item carries the values of several signals: what comes has parts.
 const CARRIER: u8 = 8;
 
@@ -149,6 +151,26 @@ impl Ledger {
             entry.last = last.map_or(all_until, Last::time);
             entry.marks |= if matches!(last, None | Some(Last::Received(_))) { ROUGH } else { 0 };
             entry.owed = Some(GapCause::NotRecorded);
+        }
+    }
+
+    /// The times up to which all of some signals is known are by our clock, and not by their source's.
+    pub(crate) fn by_our_clock(&mut self, is_so: impl Fn(SignalId) -> bool) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.marks & ROUGH != 0 && is_so(entry.signal)) {
+            entry.marks |= OURS;
+        }
+    }
+
+    /// Whether the time up to which all of a signal is known is by our clock.
+    pub(crate) fn is_by_our_clock(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|entry| entry.marks & OURS != 0)
+    }
+
+    /// Its server's clock is ahead of ours: so is that time.
+    pub(crate) fn shift(&mut self, at: usize, ahead: Duration) {
+        if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.marks & OURS != 0) {
+            entry.marks &= !OURS;
+            entry.last = entry.last.plus(ahead);
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
 use watchfire_config::{Profile, SignalConfig, SourceConfig};
 use watchfire_model::{Clock, Gap, SignalId, SourceState};
-use watchfire_pipeline::{Arrival, Inlet, LastTimes, Source};
+use watchfire_pipeline::{Arrival, Inlet, Last, LastTimes, Source};
 use watchfire_ua::{Kinds, Pki};
 
 use crate::backfill::Backfill;
@@ -226,6 +226,10 @@ impl Source for OpcUaSource {
         self.backfill.take_up(open, &self.roster);
         let Some(all_until) = last.all_until(&self.name, self.roster.ids().into_iter()) else { return };
         self.converter.recorded(|signal| last.get(signal), all_until, last.since(&self.name));
+        self.converter.by_our_clock(|signal| match last.get(signal) {
+            None => last.is_by_our_clock(&self.name),
+            Some(known) => matches!(known, Last::Received(_)),
+        });
     }
 
     async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {
