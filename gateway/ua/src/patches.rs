@@ -6,6 +6,7 @@ mod client;
 mod fetching;
 mod filters;
 mod kept;
+mod memory;
 mod notifications;
 mod requests;
 mod select;

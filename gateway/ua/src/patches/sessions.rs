@@ -34,6 +34,9 @@ pub(super) const SELECT_CLAUSES_MAX: usize = 1_100;
 pub(super) const CLIENTS_CLAUSES_MAX: usize = 1_500;
 /// Subscriptions that are kept without a session.
 pub(super) const LEFT_MAX: usize = 2;
+/// Bytes that may wait to be sent in a session, and in all of them.
+pub(super) const QUEUED_BYTES_MAX: usize = 1 << 18;
+pub(super) const QUEUED_BYTES_MAX_OF_ALL: usize = 600 << 10;
 /// Log-ins by a name and a password in the clear.
 const BY_NAME: &str = "userpass_none";
 /// Sessions that one address gets of this authenticator.
@@ -150,6 +153,11 @@ pub(super) async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir,
     builder.limits_mut().subscriptions.max_subscriptions_without_session = LEFT_MAX;
     builder.limits_mut().subscriptions.max_select_clauses_per_session = SELECT_CLAUSES_MAX;
     builder.limits_mut().subscriptions.max_select_clauses_per_client = CLIENTS_CLAUSES_MAX;
+    builder.limits_mut().subscriptions.max_queued_bytes_per_session = QUEUED_BYTES_MAX;
+    builder.limits_mut().subscriptions.max_queued_bytes = QUEUED_BYTES_MAX_OF_ALL;
+    builder.limits_mut().subscriptions.max_monitored_item_queue_size = 1_000;
+    // Who gives no hint waits for as long as it takes.
+    let builder = builder.publish_timeout_default_ms(0);
     let (server, handle) = builder.build().expect("a server");
     tokio::spawn(server.run_with(listener));
     (url, pki, handle)
