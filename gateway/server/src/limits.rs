@@ -50,6 +50,9 @@ pub(crate) fn limits() -> Limits {
             max_event_item_queue_size: 100_000,
             // 33,000 events of the sixty fields that an HMI asks for.
             max_queued_event_fields: 2_000_000,
+            // Twenty thousand of such events. Beyond it, queues of that session grow no longer.
+            max_queued_bytes_per_session: 64 * MIB,
+            max_queued_bytes: 256 * MIB,
             max_publishing_interval_ms: HOUR_MS,
             max_lifetime_ms: 12.0 * HOUR_MS,
             max_subscriptions_without_session: SEATS,

@@ -283,6 +283,12 @@ impl NodeManager for Manager {
         vec![ours, devices]
     }
 
+    fn subscriptions_transferred(&self, context: &RequestContext, subscription_ids: &[u32]) {
+        for id in subscription_ids {
+            self.shared.tongues.subscribed(*id, context);
+        }
+    }
+
     async fn init(&self, types: &mut DefaultTypeTree, context: ServerContext) {
         let ours = own(STATISTICAL_TYPE);
         types.add_type_node(&ours, &ObjectTypeId::AlarmConditionType.into(), NodeClass::ObjectType);

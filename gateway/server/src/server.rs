@@ -284,6 +284,8 @@ fn builder(
         .limits(limits())
         .subscription_poll_interval_ms(SUBSCRIPTION_TICK_MS)
         .max_session_timeout_ms(SESSION_TIMEOUT_MS)
+        // Whoever gives no hint waits for as long as it takes (OPC 10000-4 §7.33).
+        .publish_timeout_default_ms(0)
         .max_secure_channel_token_lifetime_ms(3_600_000)
         .diagnostics_enabled(true)
         .token(token);

@@ -7,6 +7,7 @@ mod fetching;
 mod filters;
 mod hostile;
 mod kept;
+mod memory;
 mod notifications;
 mod ranges;
 mod raw;

@@ -258,7 +258,7 @@ async fn whoever_refreshed_before_a_standing_condition_appeared_is_asked_to_do_i
     house.close().await;
 }
 
-/// The stack says nothing to node managers when a subscription moves to another session.
+/// Its event items are those of the session that has it now, without a word of the client.
 #[tokio::test]
 async fn a_subscription_that_moves_to_another_session_keeps_its_areas_events() {
     let house = House::with(guarded()).await;

@@ -1,10 +1,10 @@
 //! Two people at once, each told in a language of their own, and whoever has none in the gateway's own words.
 
-use opcua::client::services::{ActivateSession, Read};
+use opcua::client::services::{ActivateSession, Publish, Read};
 use opcua::client::{IdentityToken, UARequest};
 use opcua::types::{
-    AttributeId, ByteString, ContentFilter, DateTime, EventFilter, LocalizedText, MethodId, NodeId, ObjectTypeId,
-    ReadEventDetails, StatusCode, UAString, VariableId, Variant,
+    AttributeId, ByteString, ContentFilter, DateTime, EventFilter, EventNotificationList, LocalizedText, MethodId,
+    NodeId, ObjectTypeId, ReadEventDetails, StatusCode, UAString, VariableId, Variant,
 };
 use watchfire_config::{Role, ServerConfig, UserConfig};
 use watchfire_model::Level;
@@ -218,9 +218,43 @@ async fn a_session_that_is_activated_again_is_told_in_the_language_that_it_asks_
         house.find(&key(OIL), *level, "too high", vec![oil_evidence()]);
         assert_eq!(*events.next().await.get("Message"), said(locale, message));
         if at == 0 {
-            assert_eq!(values.next().await.1.value, Some(said("de", "Nicht quittiert")));
+            // What stood is told again, now in German, where it is settled only now that it is watched.
+            let told = [values.next().await.1.value, Some(said("de", "Nicht quittiert"))];
+            if told[0] == Some(said("de", "Quittiert")) {
+                assert_eq!(values.next().await.1.value, told[1]);
+            } else {
+                assert_eq!(told[0], told[1]);
+            }
         }
     }
     hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_transferred_is_told_in_the_language_of_its_new_session() {
+    let house = House::with(config(None)).await;
+    house.define(oil_high());
+    let who = || IdentityToken::UserName("bob".into(), "oil".to_owned().into());
+    let before = Hmi::log_in_speaking(&house.url, who(), &["de"]).await.unwrap();
+    let after = Hmi::log_in_speaking(&house.url, who(), &["en"]).await.unwrap();
+    let mut events = before.subscribe(server(), &["Message"], ContentFilter::default()).await;
+    house.raise(&key(OIL));
+    assert_eq!(*events.next().await.get("Message"), said(GERMAN[0].0, GERMAN[0].1));
+    let moved = after.session.transfer_subscriptions(&[events.subscription], false).await.unwrap();
+    assert_eq!(moved[0].status_code, StatusCode::Good);
+    house.find(&key(OIL), Level::HighHigh, "too high", vec![oil_evidence()]);
+    let told = loop {
+        let answer = Publish::new(&after.session).send(after.session.channel()).await.unwrap();
+        let data = answer.notification_message.notification_data.unwrap_or_default();
+        let lists = data.iter().filter_map(|data| data.inner_as::<EventNotificationList>());
+        let fields = lists.flat_map(|list| list.events.iter().flatten()).find_map(|event| event.event_fields.clone());
+        if let Some(fields) = fields {
+            break fields;
+        }
+    };
+    assert_eq!(told, [said(OWN[0].0, OWN[0].1)]);
+    after.close().await;
+    before.close().await;
     house.close().await;
 }

@@ -42,6 +42,9 @@ pub(super) const LINKS_OF_SESSION: usize = 4;
 pub(super) const ITEMS_OF_CALL: usize = 50;
 /// Subscriptions that are kept without a session.
 pub(super) const LEFT_MAX: usize = 2;
+/// Bytes that may wait to be sent in a session, and in all of them.
+pub(super) const QUEUED_BYTES_MAX: usize = 1 << 18;
+pub(super) const QUEUED_BYTES_MAX_OF_ALL: usize = 600 << 10;
 /// Log-ins by a name and a password in the clear.
 const BY_NAME: &str = "userpass_none";
 /// Sessions that one address gets of this authenticator.
@@ -163,6 +166,11 @@ pub(super) async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir,
     builder.limits_mut().subscriptions.max_links_per_item = LINKS_OF_ITEM;
     builder.limits_mut().subscriptions.max_links_per_session = LINKS_OF_SESSION;
     builder.limits_mut().operational.max_monitored_items_per_call = ITEMS_OF_CALL;
+    builder.limits_mut().subscriptions.max_queued_bytes_per_session = QUEUED_BYTES_MAX;
+    builder.limits_mut().subscriptions.max_queued_bytes = QUEUED_BYTES_MAX_OF_ALL;
+    builder.limits_mut().subscriptions.max_monitored_item_queue_size = 1_000;
+    // Who gives no hint waits for as long as it takes.
+    let builder = builder.publish_timeout_default_ms(0);
     let (server, handle) = builder.build().expect("a server");
     tokio::spawn(server.run_with(listener));
     (url, pki, handle)
