@@ -101,7 +101,7 @@ mod tests {
     use watchfire_pipeline::{Past, PastWanted, Recorded};
 
     use super::*;
-    use crate::history::{Asked, READS_AT_ONCE, while_waiting};
+    use crate::history::{Ahead, Asked, READS_AT_ONCE, while_waiting};
 
     /// Counts how often it was looked at.
     #[derive(Default)]
@@ -169,6 +169,48 @@ mod tests {
         assert_eq!(other.read(&recorded, |_| Ok(())).await, Ok(()));
         drop(let_go);
         assert_eq!(reads.join_all().await, vec![Ok(()); 20]);
+    }
+
+    /// Prepares until the other end is dropped.
+    struct Slow(Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl Recorded for Slow {
+        fn prepare(&self, _: &[SignalId]) -> Result<(), CursorError> {
+            self.0.lock().recv().unwrap_or_default();
+            Ok(())
+        }
+
+        fn trace(&self, _: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
+            Err(PortError::Io { doing: "reading".to_owned(), source: std::io::Error::other("it only prepares") }.into())
+        }
+
+        fn past(
+            &self,
+            _: &PastWanted,
+            _: &dyn Fn() -> bool,
+            _: &mut dyn FnMut(Past) -> bool,
+        ) -> Result<(), CursorError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_has_much_prepared_is_not_waited_for_by_others() {
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let slow: Arc<dyn Recorded> = Arc::new(Slow(Mutex::new(held)));
+        let (much, mut reads) = (asker(|| true), tokio::task::JoinSet::new());
+        for _ in 0..20 {
+            let (much, slow) = (much.clone(), slow.clone());
+            reads.spawn(async move { Ahead(vec![Some(SignalId(1)); 2]).prepare(&slow, &much, 0).await });
+        }
+        tokio::task::yield_now().await;
+        let recorded: Arc<dyn Recorded> = Arc::new(Endless::default());
+        let read = tokio::time::timeout(std::time::Duration::from_secs(120), async {
+            asked(|| true).read(&recorded, |_| Ok(())).await
+        });
+        assert_eq!(read.await, Ok(Ok(())));
+        drop(let_go);
+        reads.join_all().await;
     }
 
     #[tokio::test]

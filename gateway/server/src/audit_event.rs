@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use opcua::nodes::Event;
 use opcua::server::IdentityToken;
-use opcua::server::authenticator::{SecurityClient, SecurityRequest};
+use opcua::server::authenticator::{SecurityClient, SecurityRequest, SessionEnd, UserToken};
 use opcua::types::event_field::EventField;
 use opcua::types::{
     Array, AttributeId, ByteString, DateTime, ExtensionObject, NodeId, NumericRange, ObjectId, ObjectTypeId,
@@ -18,6 +18,7 @@ use crate::by_itself::Done;
 use crate::event::within;
 use crate::names::text;
 use crate::refusals::Refused;
+use crate::users::name_of;
 
 /// Severity of what was done, and of what was refused.
 const DONE_SEVERITY: u16 = 100;
@@ -171,8 +172,8 @@ impl AuditEvent {
         user: &str,
         outcome: Outcome<'_>,
     ) -> Self {
-        let (name, message) = (format!("Attribute/{attribute:?}"), format!("{attribute:?} written by {user}"));
-        Self::new(ObjectTypeId::AuditWriteUpdateEventType, (node, &name), message, outcome).by(user).with([
+        let (source, message) = ((node, "Attribute/Write"), format!("{attribute:?} written by {user}"));
+        Self::new(ObjectTypeId::AuditWriteUpdateEventType, source, message, outcome).by(user).with([
             ("AttributeId", (attribute as u32).into()),
             ("IndexRange", UAString::null().into()),
             ("NewValue", bounded(&value.unwrap_or_default())),
@@ -220,7 +221,8 @@ impl AuditEvent {
         let entry =
             |header: &opcua::types::RequestHeader| [("ClientAuditEntryId", short(&header.audit_entry_id).into())];
         match request {
-            SecurityRequest::OpenSecureChannel(asked) => {
+            SecurityRequest::OpenSecureChannel(asked, certificate) => {
+                let certificate = small(certificate);
                 let kind = ObjectTypeId::AuditOpenSecureChannelEventType;
                 let source = server("SecureChannel/OpenSecureChannel");
                 let event = Self::new(kind, source, format!("a secure channel was asked for{from}"), outcome)
@@ -228,12 +230,15 @@ impl AuditEvent {
                     .with(channel())
                     .with(policy())
                     .with([
+                        ("ClientUserId", UAString::from("System/OpenSecureChannel").into()),
+                        ("ClientCertificateThumbprint", UAString::from(thumbprint(&certificate)).into()),
+                        ("ClientCertificate", certificate.into()),
                         ("RequestType", (asked.request_type as i32).into()),
                         ("RequestedLifetime", f64::from(asked.requested_lifetime).into()),
                     ]);
                 vec![event]
             }
-            SecurityRequest::CreateSession(asked) => {
+            SecurityRequest::CreateSession(asked, revised_timeout_ms) => {
                 let kind = ObjectTypeId::AuditCreateSessionEventType;
                 let certificate = &small(&asked.client_certificate);
                 let name = short(&asked.client_description.application_uri);
@@ -245,7 +250,9 @@ impl AuditEvent {
                         ("SessionId", session.clone().into()),
                         ("ClientCertificate", certificate.clone().into()),
                         ("ClientCertificateThumbprint", UAString::from(thumbprint(certificate)).into()),
-                        ("RevisedSessionTimeout", asked.requested_session_timeout.into()),
+                        ("ClientUserId", UAString::from("System/CreateSession").into()),
+                        // Where there is no session nothing was revised.
+                        ("RevisedSessionTimeout", revised_timeout_ms.unwrap_or_default().into()),
                     ]);
                 let refused = certificate_type(outcome.status).map(|kind| {
                     let subject = Certificate::first_of(certificate.as_ref()).map_or_else(String::new, |c| c.subject());
@@ -281,7 +288,34 @@ impl AuditEvent {
                         .with([("SessionId", session.clone().into())]);
                 vec![event]
             }
+            SecurityRequest::TransferSubscriptions(asked, user) => {
+                let kind = ObjectTypeId::AuditSessionEventType;
+                let user = name_of(user);
+                let message = format!("subscriptions taken over{from} by {user}");
+                let event = Self::new(kind, server("Session/TransferSubscriptions"), message, outcome)
+                    .by(user)
+                    .with(entry(&asked.request_header))
+                    .with([("SessionId", session.clone().into())]);
+                vec![event]
+            }
         }
+    }
+
+    /// A session that ended without its client having closed it (OPC 10000-4 §6.5.6).
+    pub(crate) fn of_session_end(
+        session: &NodeId,
+        user: Option<&UserToken>,
+        end: SessionEnd,
+        outcome: Outcome<'_>,
+    ) -> Self {
+        let (name, message) = match end {
+            SessionEnd::Timeout => ("Session/Timeout", "a session ended, since its client was silent for too long"),
+            SessionEnd::Terminated => ("Session/Terminated", "a session that nobody used made room for another"),
+        };
+        let source = (NodeId::from(ObjectId::Server), name);
+        Self::new(ObjectTypeId::AuditSessionEventType, source, message.to_owned(), outcome)
+            .by(user.map_or("", name_of))
+            .with([("SessionId", session.clone().into())])
     }
 }
 
@@ -434,7 +468,7 @@ mod tests {
         };
         let asked = CreateSessionRequest { client_certificate: vec![0x30, 0x82].into(), ..Default::default() };
         let outcome = Outcome { server: "urn:test", at: Instant::from_s(1), status };
-        AuditEvent::of_security(&client, SecurityRequest::CreateSession(&asked), &NodeId::null(), outcome)
+        AuditEvent::of_security(&client, SecurityRequest::CreateSession(&asked, None), &NodeId::null(), outcome)
     }
 
     fn field(event: &AuditEvent, name: &str) -> Variant {

@@ -1,11 +1,11 @@
 //! Browse, BrowseNext and TranslateBrowsePathsToNodeIds over computed references, those that lead from and into the
 //! standard's namespace included.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet};
 
 use opcua::nodes::TypeTree;
 use opcua::server::node_manager::{
-    AddReferenceResult, BrowseNode, BrowsePathItem, NodeManagersRef, NodeMetadata, RequestContext, get_node_metadata,
+    BrowseNode, BrowsePathItem, NodeManagersRef, NodeMetadata, RequestContext, get_node_metadata,
 };
 use opcua::types::{
     ExpandedNodeId, NodeId, QualifiedName, ReferenceDescription, ReferenceTypeId, RelativePathElement, StatusCode,
@@ -18,8 +18,20 @@ use crate::references::{self, Reference, Target};
 use crate::shared::Shared;
 use crate::space::Space;
 
-/// What is left for BrowseNext, filtered already.
-struct Rest(VecDeque<ReferenceDescription>);
+/// References that one request has looked at: what costs time, whatever the client gets of it. What is beyond is left for
+/// BrowseNext.
+const LOOKED_AT_MAX: usize = 1_000_000;
+/// References that one request has described: what costs memory.
+const DESCRIBED_MAX: usize = 20_000;
+/// References that TranslateBrowsePathsToNodeIds looks at for one request.
+pub(crate) const FOLLOWED_MAX: usize = 200_000;
+
+/// What is left for BrowseNext: what comes after so many of the references in the wanted directions and of the wanted
+/// types. They are found anew, since those of one node can be many, and one client browses many at once.
+#[derive(Clone, Copy)]
+struct Rest {
+    after: usize,
+}
 
 /// Adds our references to each node's answer.
 pub(crate) async fn browse(
@@ -28,13 +40,20 @@ pub(crate) async fn browse(
     context: &RequestContext,
     nodes: &mut [BrowseNode],
 ) {
+    let (mut looked_at, mut described) = (0, 0);
     for node in nodes {
-        if let Some(rest) = node.take_continuation_point::<Rest>() {
+        let rest = node.take_continuation_point::<Rest>();
+        let mut after = rest.as_ref().map_or(0, |rest| rest.after);
+        if rest.is_some() {
             node.set_status(StatusCode::Good);
-            give_rest(node, *rest);
+        }
+        let is_enough = looked_at >= LOOKED_AT_MAX || described >= DESCRIBED_MAX;
+        if is_enough && (rest.is_some() || is_ours(node.node_id())) {
+            node.set_status(StatusCode::Good);
+            node.set_next_continuation_point(Box::new(Rest { after }));
             continue;
         }
-        let Some(wanted) = wanted(shared, context, node) else {
+        let Some(wanted) = wanted(shared, context, node, &mut looked_at) else {
             // Other managers answer Good for whatever they are asked.
             node.set_status(StatusCode::BadNodeIdUnknown);
             continue;
@@ -43,34 +62,39 @@ pub(crate) async fn browse(
         if is_ours(node.node_id()) {
             node.set_status(StatusCode::Good);
         }
-        let described = describe(managers, context, wanted).await;
-        let types = context.type_tree.read();
-        let mut rest = VecDeque::new();
-        for reference in described {
-            if let AddReferenceResult::Full(reference) = node.add(&*types, reference) {
-                rest.push_back(reference);
+        while node.remaining() > 0 && described < DESCRIBED_MAX {
+            let page = wanted.get(after..).unwrap_or_default();
+            let page = page.get(..node.remaining()).unwrap_or(page);
+            if page.is_empty() {
+                break;
+            }
+            after += page.len();
+            described += page.len();
+            let found = describe(managers, context, page).await;
+            let types = context.type_tree.read();
+            for reference in found {
+                // There is room for each.
+                node.add(&*types, reference);
             }
         }
-        if !rest.is_empty() {
-            node.set_next_continuation_point(Box::new(Rest(rest)));
+        if after < wanted.len() {
+            node.set_next_continuation_point(Box::new(Rest { after }));
         }
-    }
-}
-
-fn give_rest(node: &mut BrowseNode, mut rest: Rest) {
-    while node.remaining() > 0 {
-        let Some(reference) = rest.0.pop_front() else { return };
-        node.add_unchecked(reference);
-    }
-    if !rest.0.is_empty() {
-        node.set_next_continuation_point(Box::new(rest));
+        // Others are served between large ones.
+        tokio::task::yield_now().await;
     }
 }
 
 /// The references in the wanted directions and of the wanted types; `None` for a node of ours that does not exist.
-fn wanted(shared: &Shared, context: &RequestContext, node: &BrowseNode) -> Option<Vec<Reference>> {
+fn wanted(
+    shared: &Shared,
+    context: &RequestContext,
+    node: &BrowseNode,
+    looked_at: &mut usize,
+) -> Option<Vec<Reference>> {
     let space = shared.space.read();
-    let all = references_of(&space, node.node_id())?;
+    let all = references_of(&space, node.node_id(), None)?;
+    *looked_at += all.len();
     let types = context.type_tree.read();
     let fits = |reference: &Reference| {
         let direction = if reference.forward { node.allows_forward() } else { node.allows_inverse() };
@@ -79,9 +103,10 @@ fn wanted(shared: &Shared, context: &RequestContext, node: &BrowseNode) -> Optio
     Some(all.into_iter().filter(fits).collect())
 }
 
-fn references_of(space: &Space, id: &NodeId) -> Option<Vec<Reference>> {
+/// The references of a node; of what there can be many, those of this name alone where there is one.
+fn references_of(space: &Space, id: &NodeId, name: Option<&str>) -> Option<Vec<Reference>> {
     match id.namespace {
-        _ if is_ours(id) => Node::of(space, id).map(|node| references::of(space, &node)),
+        _ if is_ours(id) => Node::of(space, id).map(|node| references::named(space, &node, name)),
         // Of a namespace that nobody has there is no node.
         namespace if namespace > DEVICES => None,
         _ => Some(references::of_core_node(space, id)),
@@ -92,10 +117,10 @@ fn references_of(space: &Space, id: &NodeId) -> Option<Vec<Reference>> {
 async fn describe(
     managers: &NodeManagersRef,
     context: &RequestContext,
-    references: Vec<Reference>,
+    references: &[Reference],
 ) -> Vec<ReferenceDescription> {
     let mut ids: Vec<NodeId> = Vec::new();
-    for reference in &references {
+    for reference in references {
         if let Target::Core(id) = &reference.target
             && !ids.contains(id)
         {
@@ -126,8 +151,9 @@ fn metadata(node: &Node) -> NodeMetadata {
     }
 }
 
-/// Follows a browse path as far as our references go; what leads elsewhere is left to its owner.
-pub(crate) fn follow(shared: &Shared, context: &RequestContext, item: &mut BrowsePathItem<'_>) {
+/// Follows a browse path as far as our references go; what leads elsewhere is left to its owner. Refuses it once so many
+/// references were `looked_at` for a request that others would have to wait.
+pub(crate) fn follow(shared: &Shared, context: &RequestContext, item: &mut BrowsePathItem<'_>, looked_at: &mut usize) {
     let space = shared.space.read();
     if let Some(name) = item.unmatched_browse_name() {
         let node = Node::of(&space, item.node_id());
@@ -139,14 +165,18 @@ pub(crate) fn follow(shared: &Shared, context: &RequestContext, item: &mut Brows
     let types = context.type_tree.read();
     let mut reached = vec![item.node_id().clone()];
     for (depth, element) in item.path().iter().enumerate() {
-        let mut next: Vec<NodeId> = Vec::new();
+        let (mut next, mut known): (Vec<NodeId>, HashSet<NodeId>) = (Vec::new(), HashSet::new());
         for id in &reached {
-            for target in targets(&space, &*types, id, element) {
+            if *looked_at >= FOLLOWED_MAX {
+                item.set_status(StatusCode::BadTooManyOperations);
+                return;
+            }
+            for target in targets(&space, &*types, id, element, looked_at) {
                 match target {
                     Target::Core(id) => item.add_element(id, depth + 1, Some(element.target_name.clone())),
                     Target::Own(node) => {
                         let id = node.id();
-                        if !next.contains(&id) {
+                        if known.insert(id.clone()) {
                             item.add_element(id.clone(), depth + 1, None);
                             next.push(id);
                         }
@@ -159,7 +189,13 @@ pub(crate) fn follow(shared: &Shared, context: &RequestContext, item: &mut Brows
 }
 
 /// Where an element of a path leads from a node. Targets of ours have the wanted name.
-fn targets(space: &Space, types: &dyn TypeTree, id: &NodeId, element: &RelativePathElement) -> Vec<Target> {
+fn targets(
+    space: &Space,
+    types: &dyn TypeTree,
+    id: &NodeId,
+    element: &RelativePathElement,
+    looked_at: &mut usize,
+) -> Vec<Target> {
     let fits = |kind: ReferenceTypeId| {
         let kind = NodeId::from(kind);
         element.reference_type_id.is_null()
@@ -167,7 +203,9 @@ fn targets(space: &Space, types: &dyn TypeTree, id: &NodeId, element: &RelativeP
             || (element.include_subtypes && types.is_subtype_of(&kind, &element.reference_type_id))
     };
     let named = |name: &QualifiedName| element.target_name.is_null() || *name == element.target_name;
-    let all = references_of(space, id).unwrap_or_default();
+    let name = (!element.target_name.is_null()).then(|| element.target_name.name.as_ref());
+    let all = references_of(space, id, name).unwrap_or_default();
+    *looked_at += all.len();
     let chosen = all.into_iter().filter(|reference| reference.forward != element.is_inverse && fits(reference.kind));
     chosen
         .map(|reference| reference.target)

@@ -66,13 +66,14 @@ const TOGETHER: usize = 64;
 pub(crate) struct Ahead(pub(crate) Vec<Option<SignalId>>);
 
 impl Ahead {
-    /// Prepares the nodes that come next, where others were prepared before this one.
-    pub(crate) async fn prepare(&self, recorded: &Arc<dyn Recorded>, at: usize) {
+    /// Prepares the nodes that come next, where others were prepared before this one. It takes its turn as any read of
+    /// whoever asks.
+    pub(crate) async fn prepare(&self, recorded: &Arc<dyn Recorded>, asker: &Asker, at: usize) {
         let next = self.0.chunks(TOGETHER).nth(at / TOGETHER).filter(|_| at.is_multiple_of(TOGETHER));
         let signals: Vec<SignalId> = next.unwrap_or_default().iter().copied().flatten().collect();
         if signals.len() > 1 {
             let recorded = recorded.clone();
-            if let Err(status) = off_the_runtime(move || recorded.prepare(&signals)).await {
+            if let Err(status) = while_waiting(asker, move |_| recorded.prepare(&signals)).await {
                 // Whoever reads one of them is told so too.
                 tracing::debug!(%status, "what is not sealed yet could not be read ahead");
             }

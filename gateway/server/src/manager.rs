@@ -374,9 +374,9 @@ impl NodeManager for Manager {
         timestamps: TimestampsToReturn,
     ) -> Result<(), StatusCode> {
         let values_max = history::values_max(nodes.len());
-        let ahead = self.ahead(context, nodes, timestamps);
+        let (ahead, asker) = (self.ahead(context, nodes, timestamps), Asker::of(context));
         for (at, node) in nodes.iter_mut().enumerate() {
-            ahead.prepare(&self.shared.recorded, at).await;
+            ahead.prepare(&self.shared.recorded, &asker, at).await;
             let status = match self.asked(context, node.node_id(), timestamps, values_max) {
                 Ok(asked) => history::raw(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
@@ -399,9 +399,9 @@ impl NodeManager for Manager {
         let one = aggregates.first().filter(|first| aggregates.iter().all(|other| other == *first));
         let matched = aggregates.len() == nodes.len();
         let values_max = history::values_max(nodes.len());
-        let ahead = self.ahead(context, nodes, timestamps);
+        let (ahead, asker) = (self.ahead(context, nodes, timestamps), Asker::of(context));
         for (at, node) in nodes.iter_mut().enumerate() {
-            ahead.prepare(&self.shared.recorded, at).await;
+            ahead.prepare(&self.shared.recorded, &asker, at).await;
             let aggregate = if matched { aggregates.get(at) } else { one };
             let status = match (self.asked(context, node.node_id(), timestamps, values_max), aggregate) {
                 (Ok(asked), Some(aggregate)) => {
@@ -424,9 +424,9 @@ impl NodeManager for Manager {
         timestamps: TimestampsToReturn,
     ) -> Result<(), StatusCode> {
         let values_max = history::values_max(nodes.len());
-        let ahead = self.ahead(context, nodes, timestamps);
+        let (ahead, asker) = (self.ahead(context, nodes, timestamps), Asker::of(context));
         for (at, node) in nodes.iter_mut().enumerate() {
-            ahead.prepare(&self.shared.recorded, at).await;
+            ahead.prepare(&self.shared.recorded, &asker, at).await;
             let status = match self.asked(context, node.node_id(), timestamps, values_max) {
                 Ok(asked) => history::at_times(&self.shared.recorded, &asked, details, node).await,
                 Err(status) => status,
@@ -474,8 +474,10 @@ impl NodeManager for Manager {
         context: &RequestContext,
         nodes: &mut [&mut BrowsePathItem],
     ) -> Result<(), StatusCode> {
+        let mut looked_at = 0;
         for item in nodes {
-            browse::follow(&self.shared, context, item);
+            browse::follow(&self.shared, context, item, &mut looked_at);
+            tokio::task::yield_now().await;
         }
         Ok(())
     }

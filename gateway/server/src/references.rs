@@ -95,8 +95,9 @@ pub(crate) fn of_core_node(space: &Space, id: &NodeId) -> Vec<Reference> {
     list.0
 }
 
-/// All references of a node of ours.
-pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
+/// The references of a node of ours. Of signals and conditions, of which there can be many, those with this browse name
+/// alone where there is one: they are found without looking at the others.
+pub(crate) fn named(space: &Space, node: &Node, name: Option<&str>) -> Vec<Reference> {
     let mut list = List::default();
     let type_definition = node.description().type_definition;
     if !type_definition.is_null() {
@@ -113,7 +114,7 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
     match node {
         Node::Area(path) => {
             if let Some(area) = space.areas.get(path) {
-                of_area(path, area, &mut list);
+                of_area(space, (path, area), name, &mut list);
             }
             if space.detectors_in.as_ref() == Some(path) {
                 list.leads_to(ReferenceTypeId::HasComponent, Node::Detectors);
@@ -127,7 +128,7 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
         }
         Node::AreaPart(path, part) => {
             list.comes_from(ReferenceTypeId::HasComponent, Node::Area(path.clone()));
-            of_list(space, path, *part, &mut list);
+            of_list(space, (path, *part), name, &mut list);
             if *part == AreaPart::Metrics {
                 figures_of(&Counted::Area(path.clone()), &mut list);
             }
@@ -160,7 +161,7 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             if let Some(summed) = space.summed(signal) {
                 list.leads_to(ReferenceTypeId::HasComponent, Node::AlarmState(summed));
             }
-            conditions_at(space, space.conditions_of(signal.id), &mut list);
+            conditions_at(space, space.conditions_of(signal.id), name, &mut list);
         }
         Node::SignalPart(signal, part) => {
             let parent = part
@@ -178,16 +179,16 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
         Node::Summary(summed, _) => {
             list.comes_from(ReferenceTypeId::HasProperty, Node::AlarmState(summed.clone()));
         }
-        Node::Source(name) => {
-            let source = space.sources.get(name);
+        Node::Source(of) => {
+            let source = space.sources.get(of);
             for area in source.into_iter().flat_map(|source| &source.areas) {
                 list.comes_from(ReferenceTypeId::Organizes, Node::Area(area.clone()));
                 list.comes_from(ReferenceTypeId::HasNotifier, Node::Area(area.clone()));
             }
-            for signal in space.signals_of(name) {
+            for signal in space.signals_of(of) {
                 list.leads_to(ReferenceTypeId::HasEventSource, Node::Signal(signal.clone()));
             }
-            conditions_at(space, source.map_or(&[], |source| &source.conditions), &mut list);
+            conditions_at(space, source.map_or(&[], |source| &source.conditions), name, &mut list);
         }
         Node::Detectors => {
             if let Some(area) = &space.detectors_in {
@@ -217,7 +218,8 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
         Node::Group(group) => {
             list.comes_from(ReferenceTypeId::Organizes, Node::Groups);
             let members = space.groups.get(group).into_iter().flatten();
-            for condition in members.filter_map(|place| space.condition_at(*place)) {
+            let members = members.filter_map(|place| space.condition_at(*place));
+            for condition in members.filter(|member| name.is_none_or(|name| member.key() == name)) {
                 list.leads_to(ReferenceTypeId::AlarmGroupMember, Node::Condition(condition.clone()));
                 list.comes_from(ReferenceTypeId::HasComponent, Node::Condition(condition.clone()));
             }
@@ -267,7 +269,7 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
     list.0
 }
 
-fn of_area(path: &Arc<str>, area: &Area, list: &mut List) {
+fn of_area(space: &Space, (path, area): (&Arc<str>, &Area), name: Option<&str>, list: &mut List) {
     match &area.parent {
         Some(parent) => {
             list.comes_from(ReferenceTypeId::Organizes, Node::Area(parent.clone()));
@@ -290,16 +292,24 @@ fn of_area(path: &Arc<str>, area: &Area, list: &mut List) {
         list.leads_to(ReferenceTypeId::Organizes, Node::Source(source.clone()));
         list.leads_to(ReferenceTypeId::HasNotifier, Node::Source(source.clone()));
     }
-    for signal in &area.signals {
+    let found: Vec<&Arc<SignalNode>> = match name {
+        Some(name) => space.signal(name).filter(|signal| signal.area == *path).into_iter().collect(),
+        None => area.signals.iter().collect(),
+    };
+    for signal in found {
         list.leads_to(ReferenceTypeId::Organizes, Node::Signal(signal.clone()));
         list.leads_to(ReferenceTypeId::HasEventSource, Node::Signal(signal.clone()));
     }
 }
 
 /// The instances below `Alarms`, their plain variables below `AlarmValues`.
-fn of_list(space: &Space, path: &Arc<str>, part: AreaPart, list: &mut List) {
-    let conditions = space.areas.get(path).into_iter().flat_map(|area| &area.conditions);
-    for condition in conditions.filter_map(|place| space.condition_at(*place)) {
+fn of_list(space: &Space, (path, part): (&Arc<str>, AreaPart), name: Option<&str>, list: &mut List) {
+    let all = || space.areas.get(path).into_iter().flat_map(|area| &area.conditions);
+    let found: Vec<&Arc<Condition>> = match name {
+        Some(name) => space.condition(name).filter(|condition| condition.area == *path).into_iter().collect(),
+        None => all().filter_map(|place| space.condition_at(*place)).collect(),
+    };
+    for condition in found {
         match part {
             AreaPart::Alarms => list.leads_to(ReferenceTypeId::HasComponent, Node::Condition(condition.clone())),
             AreaPart::AlarmValues => {
@@ -339,8 +349,9 @@ fn signal_parts(signal: &Arc<SignalNode>, parent: Option<SignalPart>, list: &mut
     }
 }
 
-fn conditions_at(space: &Space, places: &[Place], list: &mut List) {
-    for condition in places.iter().filter_map(|place| space.condition_at(*place)) {
+fn conditions_at(space: &Space, places: &[Place], name: Option<&str>, list: &mut List) {
+    let all = places.iter().filter_map(|place| space.condition_at(*place));
+    for condition in all.filter(|condition| name.is_none_or(|name| condition.key() == name)) {
         list.leads_to(ReferenceTypeId::HasCondition, Node::Condition(condition.clone()));
     }
 }

@@ -20,6 +20,7 @@ mod history;
 pub(crate) mod house;
 mod limits;
 mod maintenance;
+mod many;
 mod marks;
 mod methods;
 mod metrics;

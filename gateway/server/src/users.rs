@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use opcua::crypto::{SecurityPolicy, X509};
 use opcua::server::ServerEndpoint;
 use opcua::server::authenticator::{
-    AuthManager, CoreServerPermissions, Password, SecurityClient, SecurityRequest, SessionHolder, UserToken,
-    user_pass_security_policy_id,
+    AuthManager, CoreServerPermissions, Password, SecurityClient, SecurityRequest, SessionEnd, SessionHolder,
+    UserToken, user_pass_security_policy_id,
 };
 use opcua::sync::RwLock;
 use opcua::types::{Error, MethodId, NodeId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
@@ -377,6 +377,12 @@ impl AuthManager for Users {
         for event in AuditEvent::of_security(client, request, session_id, outcome) {
             self.audit.tell(event);
         }
+    }
+
+    fn audit_session_end(&self, session_id: &NodeId, user: Option<&UserToken>, end: SessionEnd) {
+        let status = StatusCode::Good;
+        let outcome = Outcome { server: &self.audit.server, at: self.clock.now(), status };
+        self.audit.tell(AuditEvent::of_session_end(session_id, user, end, outcome));
     }
 
     fn audit_unreadable(&self, client: &SecurityClient, status: StatusCode) {

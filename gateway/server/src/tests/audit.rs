@@ -1,16 +1,18 @@
 //! Who did what, and who was refused, as those see it who may.
 
 use opcua::client::IdentityToken;
+use opcua::core::ResponseMessage;
 use opcua::types::{
-    ByteString, ContentFilter, ContentFilterBuilder, LocalizedText, MessageSecurityMode, MethodId, NodeId,
-    ObjectTypeId, Operand, StatusCode, VariableId, Variant,
+    ByteString, ContentFilter, ContentFilterBuilder, CreateSessionRequest, LocalizedText, MessageSecurityMode,
+    MethodId, NodeId, ObjectTypeId, Operand, StatusCode, VariableId, Variant,
 };
 use tempfile::TempDir;
 use watchfire_config::{Role, Security, ServerConfig};
 
-use super::client::{Events, Hmi, server};
+use super::client::{Events, Hmi, PATIENCE, Seen, server};
 use super::house::{House, guarded, key, oil_high, user};
 use crate::names::own;
+use crate::seats::SEATS;
 
 const FIELDS: [&str; 16] = [
     "EventType",
@@ -117,6 +119,7 @@ async fn a_written_request_leaves_an_audit_event_of_a_write() {
     let told = audit.next().await;
     assert_eq!(*told.get("EventType"), NodeId::from(ObjectTypeId::AuditWriteUpdateEventType).into());
     assert_eq!((told.get("SourceNode"), told.get("NewValue")), (&written.into(), &asked.into()));
+    assert_eq!(told.text("SourceName"), "Attribute/Write");
     assert_eq!((told.text("ClientUserId"), told.get("StatusCodeId")), ("ann".to_owned(), &status.into()));
     max.close().await;
     ann.close().await;
@@ -182,6 +185,104 @@ async fn what_is_refused_and_would_change_nothing_leaves_an_audit_event_too() {
     }
     max.close().await;
     bob.close().await;
+    house.close().await;
+}
+
+/// What is told of channels and sessions.
+const OF_SESSIONS: [&str; 9] = [
+    "EventType",
+    "SourceName",
+    "ClientUserId",
+    "StatusCodeId",
+    "ClientCertificate",
+    "ClientCertificateThumbprint",
+    "RevisedSessionTimeout",
+    "SessionId",
+    "Message",
+];
+
+/// The next audit event of this source name.
+async fn next_of(events: &mut Events, source: &str) -> Seen {
+    loop {
+        let told = events.next().await;
+        if told.text("SourceName") == source {
+            return told;
+        }
+    }
+}
+
+async fn watch_sessions(hmi: &Hmi) -> Events {
+    hmi.subscribe(server(), &OF_SESSIONS, of(ObjectTypeId::AuditSecurityEventType)).await
+}
+
+#[tokio::test]
+async fn channels_and_sessions_are_told_with_whose_they_are_and_what_they_got() {
+    let both = ServerConfig { security: vec![Security::None, Security::Basic256Sha256], ..guarded() };
+    let house = House::with(both).await;
+    let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();
+    let mut audit = watch_sessions(&max).await;
+    let (encrypted, folder) = (MessageSecurityMode::SignAndEncrypt, TempDir::new().unwrap());
+    Hmi::log_in_with(&house.url, IdentityToken::Anonymous, encrypted, folder, &[]).await.map(|_| ()).unwrap_err();
+    // The endpoints are asked for in the clear.
+    loop {
+        let told = next_of(&mut audit, "SecureChannel/OpenSecureChannel").await;
+        assert_eq!(told.text("ClientUserId"), "System/OpenSecureChannel");
+        let thumbprint = told.text("ClientCertificateThumbprint");
+        if let Variant::ByteString(certificate) = told.get("ClientCertificate")
+            && !certificate.is_null_or_empty()
+        {
+            assert_eq!(thumbprint.len(), 40, "{thumbprint}");
+            break;
+        }
+    }
+    let refused = next_of(&mut audit, "Session/CreateSession").await;
+    assert_eq!(refused.text("ClientUserId"), "System/CreateSession");
+    let asked = CreateSessionRequest {
+        endpoint_url: house.url.as_str().into(),
+        requested_session_timeout: 1e9,
+        ..CreateSessionRequest::default()
+    };
+    max.session.channel().send(asked, PATIENCE).await.unwrap();
+    let told = next_of(&mut audit, "Session/CreateSession").await;
+    assert_eq!(told.text("ClientUserId"), "System/CreateSession");
+    assert_eq!(*told.get("RevisedSessionTimeout"), 300_000.0.into());
+    max.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn sessions_that_end_by_themselves_and_subscriptions_that_move_are_told() {
+    let house = House::with(guarded()).await;
+    let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();
+    let mut audit = watch_sessions(&max).await;
+    let bob = Hmi::log_in(&house.url, password("bob", "oil")).await.unwrap();
+    let again = Hmi::log_in(&house.url, password("bob", "oil")).await.unwrap();
+    let moved = bob.subscribe(server(), &["Message"], ContentFilter::default()).await.subscription;
+    let hers = audit.subscription;
+    for (subscription, status) in [(moved, StatusCode::Good), (hers, StatusCode::BadUserAccessDenied)] {
+        let answer = again.session.transfer_subscriptions(&[subscription], false).await.unwrap();
+        assert_eq!(answer[0].status_code, status);
+        let told = next_of(&mut audit, "Session/TransferSubscriptions").await;
+        assert_eq!((told.text("ClientUserId"), told.get("StatusCodeId")), ("bob".to_owned(), &status.into()));
+        assert_eq!(*told.get("EventType"), NodeId::from(ObjectTypeId::AuditSessionEventType).into());
+    }
+    let asked = |timeout_ms| CreateSessionRequest {
+        endpoint_url: house.url.as_str().into(),
+        requested_session_timeout: timeout_ms,
+        ..CreateSessionRequest::default()
+    };
+    let made = max.session.channel().send(asked(1.0), PATIENCE).await.unwrap();
+    let ResponseMessage::CreateSession(made) = made else { panic!("{made:?}") };
+    let told = next_of(&mut audit, "Session/Timeout").await;
+    assert_eq!(*told.get("SessionId"), made.session_id.clone().into());
+    for _ in 0..SEATS {
+        max.session.channel().send(asked(300_000.0), PATIENCE).await.unwrap();
+    }
+    let told = next_of(&mut audit, "Session/Terminated").await;
+    assert_eq!(*told.get("EventType"), NodeId::from(ObjectTypeId::AuditSessionEventType).into());
+    for hmi in [max, bob, again] {
+        hmi.close().await;
+    }
     house.close().await;
 }
 
