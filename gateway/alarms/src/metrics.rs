@@ -163,10 +163,8 @@ impl Metrics {
             334..=666 => 1,
             _ => 2,
         };
-        if let Some(period) = self.period(now) {
-            if let Some(count) = period.alarms.get_mut(priority) {
-                *count = count.saturating_add(1);
-            }
+        if let Some(count) = self.period(now).and_then(|period| period.alarms.get_mut(priority)) {
+            *count = count.saturating_add(1);
         }
         self.recent.count(now);
         self.rate_max = self.rate_max.max(self.recent.within_last(PERIOD_S));

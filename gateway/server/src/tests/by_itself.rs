@@ -86,9 +86,9 @@ async fn of_many_conditions_at_once_so_many_are_audited_one_by_one_and_the_other
         keys.iter().flat_map(|key| engine.believe(key, Lsn(9), lost, Instant::from_s(9))).collect()
     };
     house.surface.publish(told);
-    for at in 0..ONE_BY_ONE_MAX {
+    for key in keys.iter().take(ONE_BY_ONE_MAX) {
         let told = audit.next().await;
-        assert_eq!(told.get("SourceNode"), &own(keys[at].as_str()).into());
+        assert_eq!(told.get("SourceNode"), &own(key.as_str()).into());
     }
     let summed = audit.next().await;
     let message = LocalizedText::new("en", "Suppress of 500 more conditions by the gateway: an alarm above it");
