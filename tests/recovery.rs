@@ -87,7 +87,12 @@ impl Watched {
 
     /// In a trend there is a point without a value where each gap begins, and nowhere else.
     fn draws_no_line_through_gaps(&mut self) {
-        let trend = self.trend();
+        // A value is shown a moment before it is on record.
+        let last = 100.0 + self.seconds;
+        let trend = wait_for("the last value to be on record", || {
+            let trend = self.trend();
+            trend.iter().any(|(_, value)| value.as_f64() == Some(last)).then_some(trend)
+        });
         let ms = |time: &Value| Time::parse(time.as_str().unwrap()).unwrap().ns() as f64 / 1e6;
         // Listed as they were noticed; those that begin together are one in a trend.
         let mut begins: Vec<f64> = self.site.gaps("plant/a_feed").iter().map(|gap| ms(&gap["since"])).collect();
