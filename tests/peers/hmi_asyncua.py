@@ -306,9 +306,11 @@ class Hmi:
 
     @staticmethod
     def recorded(found: list[ua.DataValue]) -> dict[str, Any]:
-        """Times in milliseconds since 1970, and values."""
+        """Times in milliseconds since 1970, and values; what is no number is a text, since JSON has none for it."""
         times = [(one.SourceTimestamp.replace(tzinfo=None) - EPOCH) / datetime.timedelta(milliseconds=1) for one in found]
-        return {"values": [[time, plain(one.Value)] for time, one in zip(times, found)]}
+        values = [plain(one.Value) for one in found]
+        values = ["NaN" if value != value else value for value in values]
+        return {"values": [list(pair) for pair in zip(times, values)]}
 
     async def aggregate(self, request: dict[str, Any]) -> dict[str, Any]:
         """Processed values; asyncua has the service, but no call of its own for it."""

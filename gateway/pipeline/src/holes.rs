@@ -74,7 +74,7 @@ impl Holes {
         }
     }
 
-    /// The gaps that touch the days of `from..to`, of the signal and of those near to it. Blocks; costs a look at the
+    /// The gaps that touch the days of `from..to`, of the signal and of those near to it, and perhaps others. Blocks; costs a look at the
     /// heads of the days that have such gaps, and a read of the gaps of each of their buckets that has.
     ///
     /// # Errors
@@ -90,8 +90,8 @@ impl Holes {
         let (upto, generation) = {
             let mut state = self.0.lock();
             let upto = state.catch_up(log)?;
-            if let Some(known) = state.known.get(&(block, first, last)) {
-                return Ok(known.clone());
+            if let Some(known) = state.covering(block, first, last) {
+                return Ok(known);
             }
             for (lsn, news) in &state.news {
                 match news {
@@ -142,13 +142,14 @@ impl State {
         if self.news.first().is_some_and(|(lsn, _)| *lsn <= upto) {
             self.news.retain(|(lsn, _)| *lsn > upto);
         }
-        loop {
+        while self.next <= log.tail() {
             let records = log.read_kept(&mut self.next)?;
             if records.is_empty() {
-                return Ok(upto);
+                break;
             }
             records.iter().for_each(|record| self.take(record));
         }
+        Ok(upto)
     }
 
     fn take(&mut self, record: &Record) {
@@ -170,6 +171,12 @@ impl State {
         self.news = Vec::new();
         self.next = Lsn(0);
         self.forget();
+    }
+
+    /// What was found of these signals for these days, or for more.
+    fn covering(&self, block: u32, first: i64, last: i64) -> Option<Arc<Vec<Hole>>> {
+        let begun = self.known.range((block, i64::MIN, i64::MIN)..=(block, first, i64::MAX));
+        begun.rev().find(|((_, _, end), _)| *end >= last).map(|(_, known)| known.clone())
     }
 
     fn forget(&mut self) {

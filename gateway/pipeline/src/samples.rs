@@ -187,6 +187,8 @@ pub fn samples(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Resul
 /// # Errors
 /// As [`samples`].
 pub fn samples_with_gaps(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Result<Samples<'_>, CursorError> {
+    // For all of it at once, and for the signals that are likely to be next: not for each page.
+    drop(log.holes.near(log, signal, from, to)?);
     Ok(Samples { trace: Box::new(trace_with_gaps(log, signal)?), next: Some(from), to })
 }
 

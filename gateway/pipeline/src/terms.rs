@@ -61,6 +61,7 @@ mod tests {
     #[test]
     fn what_was_given_is_a_range_for_each_that_was_asked_for() {
         let (mut terms, mut more) = (Terms::default(), Terms::default());
+        terms.add(Term::SamplingInterval, 100.0, 150.0);
         terms.add(Term::SamplingInterval, 100.0, 250.0);
         terms.add(Term::SamplingInterval, 1000.0, 1000.0);
         more.add(Term::SamplingInterval, 100.0, 100.0);
@@ -69,7 +70,7 @@ mod tests {
         let found: Vec<_> =
             terms.iter().map(|(term, asked, given)| (term, asked, given.least, given.most, given.of)).collect();
         let expected = [
-            (Term::SamplingInterval, 100.0, 100.0, 250.0, 2),
+            (Term::SamplingInterval, 100.0, 100.0, 250.0, 3),
             (Term::SamplingInterval, 1000.0, 1000.0, 1000.0, 1),
             (Term::QueueSize, 100.0, 10.0, 10.0, 1),
         ];
