@@ -24,7 +24,7 @@ const LOOKED_AT_MAX: usize = 1_000_000;
 /// References that one request has described: what costs memory.
 const DESCRIBED_MAX: usize = 20_000;
 /// References that TranslateBrowsePathsToNodeIds looks at for one request.
-pub(crate) const FOLLOWED_MAX: usize = 200_000;
+const FOLLOWED_MAX: usize = 200_000;
 
 /// What is left for BrowseNext: what comes after so many of the references in the wanted directions and of the wanted
 /// types. They are found anew, since those of one node can be many, and one client browses many at once.

@@ -144,7 +144,7 @@ async fn what_changes_something_goes_on_where_its_client_was_told_that_it_takes_
     let (session, going_on, _running, _pki) = serve(50).await;
     let written = session.write(&[one()]).await;
     assert_eq!(written.map(|_| ()).map_err(|error| error.status()), Err(StatusCode::BadTimeout));
-    assert_eq!(going_on.writes.load(Ordering::Relaxed), 1);
+    becomes(&going_on.writes, 1).await;
     going_on.let_go.notify_one();
     becomes(&going_on.written, 1).await;
 }
