@@ -185,22 +185,6 @@ fn what_a_server_refuses_is_asked_for_in_smaller_pieces_and_then_left() {
 }
 
 #[test]
-fn a_gap_that_a_server_has_no_continuation_point_for_is_asked_for_again_among_fewer() {
-    let mut backfill = backfill(&[(1, 0, 100), (2, 0, 100), (3, 0, 100), (4, 0, 100)]);
-    ask(&mut backfill);
-    let none = || HistoryReadResult { status_code: StatusCode::BadNoContinuationPoints, ..answer(&[], "") };
-    let first = take(&mut backfill, Ok(vec![answer(&[1, 2], "more"), none(), none(), none()]));
-    assert_eq!(first, (vec![(1, 1), (1, 2)], vec![]));
-    ask(&mut backfill);
-    assert_eq!(take(&mut backfill, Ok(vec![answer(&[3, 100], "")])), (vec![(1, 3)], vec![(1, 3, true)]));
-    ask(&mut backfill);
-    assert_eq!(backfill.asked.len(), 2, "half as many as before");
-    assert_eq!(take(&mut backfill, Ok(vec![none(), answer(&[5, 100], "")])), (vec![(3, 5)], vec![(3, 1, true)]));
-    ask(&mut backfill);
-    assert_eq!(backfill.asked.len(), 1);
-}
-
-#[test]
 fn a_lost_connection_forgets_nothing_and_doubles_nothing() {
     let mut backfill = backfill(&[(7, 0, 100)]);
     ask(&mut backfill);
