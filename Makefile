@@ -10,7 +10,7 @@ help:
 	@echo "make demo    a simulated plant with the gateway on it; ARGS='--for 90s' ends it by itself"
 	@echo "make test    every test; brings the OPC UA peers they talk to (needs Python 3.11 and Node.js 20)"
 	@echo "make onnx    the detector for models, which takes minutes to build, and its tests"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   the benchmarks; ARGS='sustain' or ARGS='ring' for those that take long (tests/bench/run.py says which)"
 	@echo "make conformance  the tests of detectors in every language (needs Node.js 20; 500 MB to fetch)"
 	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, flipped bits, and 500 kills of the gateway"
 	@echo "             in the middle of what operators do (needs a C compiler, and Python 3.11)"

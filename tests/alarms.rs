@@ -412,7 +412,10 @@ fn what_does_not_last_raises_nothing_and_what_comes_again_is_a_branch() {
     assert_eq!((&branch["active"], &branch["acked"]), (&Value::from(false), &Value::from(false)));
     // The first event is of what is a branch now; acknowledging it leaves the alarm that stands as it is.
     assert_eq!(hmi.call("acknowledge", LEVEL, raised["event"].as_str().unwrap(), Some("the first")), "Good");
-    assert_eq!(hmi.call("acknowledge", LEVEL, raised["event"].as_str().unwrap(), None), "BadEventIdUnknown");
+    assert_eq!(
+        hmi.call("acknowledge", LEVEL, raised["event"].as_str().unwrap(), None),
+        "BadConditionBranchAlreadyAcked"
+    );
     assert_eq!(hmi.call("acknowledge", LEVEL, again["event"].as_str().unwrap(), Some("the second")), "Good");
     gateway.stop();
 }

@@ -35,12 +35,12 @@ fn asyncua(folder: &Path) -> Recorded {
     Recorded::new("tep_normal.csv", Some(FIRST)).with_history(folder)
 }
 
-fn node_opcua(_folder: &Path) -> Recorded {
-    Recorded::by_node_opcua(&[SIGNAL], FIRST)
+fn node_opcua(folder: &Path) -> Recorded {
+    Recorded::by_node_opcua(&[SIGNAL], FIRST).with_history(folder)
 }
 
-fn open62541(_folder: &Path) -> Recorded {
-    Recorded::by_open62541(&[SIGNAL], FIRST)
+fn open62541(folder: &Path) -> Recorded {
+    Recorded::by_open62541(&[SIGNAL], FIRST).with_history(folder)
 }
 
 impl Site1 {
@@ -234,9 +234,9 @@ fn nothing_is_missing_nor_double_when_the_clock_of_open62541_steps_by_an_hour() 
     after_steps_of_the_clock(open62541);
 }
 
-#[test]
-fn what_a_server_gave_before_it_was_restarted_is_fetched_from_its_file() {
-    let mut plant = Site1::begin(asyncua);
+/// The server has what it gave in a file, and does not send it again.
+fn after_a_restart_of(server: fn(&Path) -> Recorded) {
+    let mut plant = Site1::begin(server);
     plant.proxy.cut();
     plant.give(MISSED);
     plant.server.peer.process.kill();
@@ -245,6 +245,21 @@ fn what_a_server_gave_before_it_was_restarted_is_fetched_from_its_file() {
     plant.give(2);
     plant.is_whole();
     plant.filled();
+}
+
+#[test]
+fn what_asyncua_gave_before_it_was_restarted_is_fetched_from_its_file() {
+    after_a_restart_of(asyncua);
+}
+
+#[test]
+fn what_node_opcua_gave_before_it_was_restarted_is_fetched_from_its_file() {
+    after_a_restart_of(node_opcua);
+}
+
+#[test]
+fn what_open62541_gave_before_it_was_restarted_is_fetched_from_its_file() {
+    after_a_restart_of(open62541);
 }
 
 /// The gateway does not run for a while.
@@ -318,10 +333,13 @@ fn through(above: &Site, plant: &mut Site1, count: usize) {
     wait_for("the value to come through both", has_come);
 }
 
-/// All that was served since the one above began, with the value that stood then, is recorded there, each once.
+/// All that was served since the one above began, with the value that stood then, is recorded there, each once; that there
+/// was none for a while is no value.
 fn is_whole_above(above: &Site, plant: &Site1) {
     wait_for("all of it to be recorded once", || {
-        let values: Vec<_> = recorded(above, "below/feed").iter().map(|(time, value, _)| (*time, *value)).collect();
+        let mut values: Vec<_> = recorded(above, "below/feed").iter().map(|(time, value, _)| (*time, *value)).collect();
+        values.retain(|(_, value)| !value.is_nan());
+        assert!(values.len() <= plant.served.len(), "more than was served: {values:?}");
         (values == plant.served.get(2..).unwrap()).then_some(())
     });
 }
@@ -338,6 +356,29 @@ fn a_gateway_fetches_from_another_one_what_it_missed() {
     gateway.logged(&["gaps were filled from the server's history", "below"]);
     through(&above, &mut plant, 2);
     is_whole_above(&above, &plant);
+}
+
+#[test]
+fn what_a_gateway_fetched_later_of_its_own_source_is_fetched_by_the_one_above() {
+    let mut plant = Site1::begin(asyncua);
+    let (above, gateway) = above(&plant.site.url());
+    through(&above, &mut plant, 2);
+    plant.proxy.cut();
+    plant.gateway.as_ref().unwrap().logged(&["WARN", "plant", "connection lost"]);
+    plant.give(MISSED);
+    // What it has in its file alone is not sent afterwards.
+    plant.server.peer.process.kill();
+    plant.server = plant.recorded.start();
+    plant.proxy.open();
+    plant.give(2);
+    plant.is_whole();
+    plant.filled();
+    gateway.logged(&["the server has told later what had been out of its reach", "below"]);
+    is_whole_above(&above, &plant);
+    let late = recorded(&above, "below/feed").iter().filter(|(_, _, marks)| marks.contains("late")).count();
+    assert!((MISSED - 1..=MISSED + 1).contains(&late), "{late} came late");
+    gateway.stop();
+    assert_eq!(above.gaps("below/*"), Vec::<Value>::new(), "it had told so, which is no gap");
 }
 
 #[test]

@@ -83,11 +83,37 @@ fn samples_go_out_and_come_in_bit_for_bit_and_once() {
     assert!(told.contains("not a time") && told.contains("1 lines are bad"), "{told}");
     assert_eq!(samples(&stopped), wanted);
 
+    // A file that says where values are missing brings that, and no value.
+    let gap = "plant/a_feed,2024-06-01T00:00:00Z,2024-06-01T01:00:00Z,NaN,,,0x809D0000,gap";
+    let gaps = folder.path().join("gaps.csv");
+    let head = "signal,source_time,server_time,value,integer,text,status,quality";
+    std::fs::write(&gaps, format!("{head}\n{gap}\n")).unwrap();
+    let has_the_gap_once = |site: &Site| {
+        let (taken, told) = run(site, &["import"], &gaps);
+        assert!(taken.status.success() && told.starts_with("0 samples and 1 gaps of 1 signals were taken"), "{told}");
+        let (_, told) = run(site, &["import"], &gaps);
+        assert!(
+            told.starts_with("0 samples of 1 signals were taken") && told.contains("1 were there already"),
+            "{told}"
+        );
+        let listed = site.gaps("plant/a_feed");
+        let imported: Vec<_> = listed.iter().filter(|gap| gap["cause"] == "imported").collect();
+        assert!(imported.len() == 1 && imported[0]["until"] == "2024-06-01T01:00:00Z", "{listed:?}");
+        assert_eq!(samples(site), wanted, "and nothing else has changed");
+        let out = folder.path().join(format!("{}.csv", site.data().display().to_string().replace('/', "-")));
+        let (exported, told) = run(site, &["export", "--signal", "plant/a_feed"], &out);
+        assert!(exported.status.success() && told.contains(" samples and "), "{told}");
+        let text = std::fs::read_to_string(&out).unwrap();
+        assert_eq!(text.lines().filter(|line| *line == gap).count(), 1, "{text}");
+    };
+    has_the_gap_once(&stopped);
+
     drop(server);
     let gateway = running.start();
     taken(&running, &parquet, false);
     taken(&running, &parquet, true);
     assert_eq!(samples(&running), wanted);
+    has_the_gap_once(&running);
     gateway.kill();
     assert_eq!(samples(&running), wanted, "what was taken was durable");
 }

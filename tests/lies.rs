@@ -91,6 +91,10 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     goes_on(&site, "long/a");
     liars.ask("many", json!({ "of": "long", "length": MANY }));
     gateway.logged(&["a message is too large, or cannot be read; its values are lost", "source=\"long\""]);
+    gateway.logged(&["ERROR", "the value cannot be read here", "signal=\"long/many\""]);
+    wait_for("the signal's status to say so", || {
+        (hmi.read(&["signal:long/many"])[0]["status"] == "BadEncodingLimitsExceeded").then_some(())
+    });
     goes_on(&site, "long/a");
     let lost = |line: &String| line.contains("connection lost") && line.contains("source=\"long\"");
     assert!(!gateway.process.lines(Stream::Error).iter().any(lost), "its connection stays");

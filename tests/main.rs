@@ -59,6 +59,10 @@ mod security;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]
+mod small;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod users;

@@ -17,6 +17,8 @@ use crate::harness::wait_for;
 const SIGNAL: &str = "a_feed";
 const NODE: &str = "signal:plant/a_feed";
 const CONDITION: &str = "gateway/source/plant";
+/// Before and after all that is served, milliseconds since 1970.
+const EVER_MS: (i64, i64) = (946_684_800_000, 4_102_444_800_000);
 /// How long a cut lasts.
 const CUT: Duration = Duration::from_secs(3);
 /// What is configured of a source's security.
@@ -38,9 +40,12 @@ impl Watched {
     }
 
     fn begin_as(recorded: &Recorded, url: &str, security: &str) -> Self {
+        Self::begin_from(recorded, &source("plant", url, &[SIGNAL]).replacen(NONE, security, 1))
+    }
+
+    fn begin_from(recorded: &Recorded, plant: &str) -> Self {
         let site = Site::new();
-        let plant = source("plant", url, &[SIGNAL]).replacen(NONE, security, 1);
-        site.configure(&(plant + &signal_table("ghost", "ns=2;s=no_such_node")));
+        site.configure(&(plant.to_owned() + &signal_table("ghost", "ns=2;s=no_such_node")));
         let server = recorded.start();
         let gateway = site.start();
         let hmi = Hmi::connect(Kind::Asyncua, &site.url());
@@ -67,11 +72,27 @@ impl Watched {
         self.hmi.event(begin, CONDITION, |event| event["active"] == active)
     }
 
-    /// While the source is away its signals say so.
+    /// While the source is away its signals say so, and a trend ends with a point without a value.
     fn shows_no_communication(&mut self) {
         wait_for("the signal's status to be bad", || {
             (self.hmi.read(&[NODE])[0]["status"] == "BadNoCommunication").then_some(())
         });
+        let trend = self.hmi.history(NODE, EVER_MS.0, EVER_MS.1);
+        assert_eq!(trend.last().unwrap().1, Value::Null, "{trend:?}");
+    }
+
+    /// In a trend there is a point without a value where each gap begins, and nowhere else.
+    fn draws_no_line_through_gaps(&mut self) {
+        let trend = self.hmi.history(NODE, EVER_MS.0, EVER_MS.1);
+        let ms = |time: &Value| Time::parse(time.as_str().unwrap()).unwrap().ns() as f64 / 1e6;
+        let begins: Vec<f64> = self.site.gaps("plant/a_feed").iter().map(|gap| ms(&gap["since"])).collect();
+        let marks: Vec<f64> = trend.iter().filter(|(_, value)| value.is_null()).map(|(time, _)| *time).collect();
+        let is_same = begins.len() == marks.len() && begins.iter().zip(&marks).all(|(a, b)| (a - b).abs() < 1.0);
+        assert!(is_same, "gaps begin at {begins:?}, but {trend:?}");
+        for mark in &marks {
+            let within = self.hmi.at(NODE, &[*mark as i64 + 1]);
+            assert_eq!(within[0].1, Value::Null, "nothing was received then");
+        }
     }
 
     /// Every value served is recorded, each once, and there is no gap.
@@ -82,20 +103,25 @@ impl Watched {
         assert_eq!(self.site.gaps("plant/a_feed"), Vec::<Value>::new());
     }
 
-    /// Every value served is recorded, or lies in a gap that is on record.
-    fn nothing_is_lost_silently(mut self) {
+    /// Every value served is recorded, or lies in a gap that is on record; how many these are.
+    fn nothing_is_lost_silently(mut self) -> usize {
+        self.draws_no_line_through_gaps();
         let served = self.server.served(SIGNAL);
         self.gateway.stop();
         let recorded = recorded(&self.site);
-        assert_eq!(recorded.last().copied().flatten(), served.last().unwrap().value.as_f64());
+        let newest = served.last().unwrap().value.as_f64();
+        assert!(recorded.contains(&newest), "{newest:?} was seen: {recorded:?}");
 
         let gaps = self.site.gaps("plant/a_feed");
+        let mut lost = 0;
         for missing in served.iter().filter(|one| !recorded.contains(&one.value.as_f64())) {
+            lost += 1;
             let time = |gap: &Value, bound: &str| Time::parse(gap[bound].as_str().unwrap()).unwrap().ns();
             let covers = |gap: &&Value| (time(gap, "since")..=time(gap, "until")).contains(&missing.time_ns);
             let gap = gaps.iter().find(covers).unwrap_or_else(|| panic!("{missing:?} is lost: {gaps:?}"));
             assert_eq!((gap["cause"].as_str(), gap["filled"].as_bool()), (Some("source-lost"), Some(false)), "{gap:?}");
         }
+        lost
     }
 }
 
@@ -185,11 +211,24 @@ fn cut_for_three_seconds(recorded: &Recorded) {
 }
 
 #[test]
-fn a_connection_that_hangs_is_given_up_and_made_again() {
-    let recorded = asyncua();
+fn a_connection_to_asyncua_that_hangs_is_given_up_and_made_again() {
+    hanging_until_it_is_noticed(&asyncua());
+}
+
+#[test]
+fn a_connection_to_node_opcua_that_hangs_is_given_up_and_made_again() {
+    hanging_until_it_is_noticed(&node_opcua());
+}
+
+#[test]
+fn a_connection_to_open62541_that_hangs_is_given_up_and_made_again() {
+    hanging_until_it_is_noticed(&open62541());
+}
+
+fn hanging_until_it_is_noticed(recorded: &Recorded) {
     let proxy = Proxy::to(recorded.port);
     let url = format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port);
-    let mut plant = Watched::begin(&recorded, &url);
+    let mut plant = Watched::begin(recorded, &url);
     let begin = plant.hmi.mark();
     proxy.hang();
     plant.told(begin, true);
@@ -198,6 +237,45 @@ fn a_connection_that_hangs_is_given_up_and_made_again() {
     plant.told(begin, false);
     plant.flows();
     plant.nothing_is_lost_silently();
+}
+
+#[test]
+fn what_asyncua_gave_around_a_step_of_its_clock_and_did_not_keep_is_on_record() {
+    steps_of_the_clock(&asyncua(), |_| ());
+}
+
+#[test]
+fn what_node_opcua_gave_around_a_step_of_its_clock_and_did_not_keep_is_on_record() {
+    // It keeps messages that it could not send, however short its queues are, for as long as the session.
+    steps_of_the_clock(&node_opcua(), RecordedServer::forget);
+}
+
+#[test]
+fn what_open62541_gave_around_a_step_of_its_clock_and_did_not_keep_is_on_record() {
+    steps_of_the_clock(&open62541(), |_| ());
+}
+
+/// The source's clock goes an hour forward in one outage and back in another, and its server keeps the last value alone.
+fn steps_of_the_clock(recorded: &Recorded, before_the_end: fn(&mut RecordedServer)) {
+    let proxy = Proxy::to(recorded.port);
+    let url = format!("opc.tcp://127.0.0.1:{}/recorded", proxy.port);
+    let plant = source("plant", &url, &[SIGNAL]).replacen("queue_size = 10000", "queue_size = 1", 1);
+    let mut plant = Watched::begin_from(recorded, &plant);
+    for step in [3600.0, -3600.0] {
+        let begin = plant.hmi.mark();
+        proxy.cut();
+        plant.told(begin, true);
+        plant.give();
+        plant.give();
+        plant.seconds += step;
+        plant.give();
+        plant.give();
+        before_the_end(&mut plant.server);
+        proxy.open();
+        plant.told(begin, false);
+        plant.flows();
+    }
+    assert!(plant.nothing_is_lost_silently() >= 4, "each outage had what is lost");
 }
 
 /// The server forgets the session and keeps its subscriptions, after three messages that did not arrive.

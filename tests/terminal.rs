@@ -162,6 +162,11 @@ fn on_one_screen_stands_how_the_gateway_is_and_what_needs_a_person() {
         (&"live".into(), &"limit".into(), &0.into())
     );
     assert!(detector["digest"].as_str().unwrap().starts_with("sha256:"), "{detector}");
+    let mut terms = source["terms"].as_array().unwrap().iter();
+    for (what, of) in [("keep_alive_count", 1), ("lifetime_count", 1), ("sampling_interval_ms", 1), ("queue_size", 1)] {
+        let fits = |term: &&Value| term["what"] == what && term["of"] == of && term["most"].as_f64() > Some(0.0);
+        assert!(terms.any(|term| fits(&term)), "{what}: {source}");
+    }
     assert_eq!(told["alarms"]["active"], serde_json::json!({"high": 1, "medium": 0, "low": 0}));
     assert_eq!((&figures["of"], &figures["figures"][0]["value"]), (&"console east".into(), &1.0.into()));
     assert!(told["history"]["bytes"].as_u64().unwrap() > 0 && told["history"]["free_bytes"].as_u64().unwrap() > 0);

@@ -268,6 +268,13 @@ fn what_a_page_says_is_shown_by_a_test_has_that_test() {
         }
     }
     assert!(named > 40, "the table is read: {named}");
+    let page = std::fs::read_to_string(top().join("docs/outages.md")).unwrap();
+    let shown = page.lines().filter(|line| line.starts_with("| ")).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let tests: Vec<&str> = shown.filter_map(|name| Some(name.split_once("::")?.1)).collect();
+    assert!(tests.len() > 40, "so is that of outages: {tests:?}");
+    for test in tests {
+        assert!(sources.contains(&format!("fn {test}(")), "there is no test `{test}` of outages");
+    }
 }
 
 /// Clauses that a row is about, with their part; what stands in brackets is only mentioned.

@@ -67,8 +67,8 @@ def hold(programs: Programs, url: str, signals: int, conditions: bool, window: f
         return Held(first_mb, memory_mb(process.pid), peak_mb(process.pid), cores, process.subscribed_s)
 
 
-def run(programs: Programs, options: argparse.Namespace) -> None:
-    """Measures each size and prints the table."""
+def run(programs: Programs, options: argparse.Namespace) -> bool:
+    """Measures each size and prints the table; whether all floors were held."""
     rows, floors = [], []
     for signals in options.sizes:
         with Child("the load server", [str(programs.bench), "serve", str(signals), str(RATE_HZ)]) as server:
@@ -92,6 +92,7 @@ def run(programs: Programs, options: argparse.Namespace) -> None:
     print("\n".join(rows))
     if floors:
         print("\nFloors: " + "; ".join(floors) + ".")
+    return not any("MISSED" in floor for floor in floors)
 
 
 def row(signals: int, plain: Held, judged: Held) -> str:

@@ -25,7 +25,7 @@ from datetime import datetime, timezone
 
 from asyncua import Client, ua
 
-from promises import Account, Command, Key, Lost, Seen, Shown, Standing
+from promises import Account, Command, Key, Lost, Seen, Shown, Standing, aside
 
 OPERATORS = 6
 KILLED_AFTER_S = 0.3
@@ -97,13 +97,13 @@ def clause(path: str) -> ua.SimpleAttributeOperand:
     return ua.SimpleAttributeOperand(TypeDefinitionId=ua.NodeId(kind), BrowsePath=names, AttributeId=of_node)
 
 
-def shown(values: list, begin: float, end: float, branch: bool = False) -> Shown:
-    """How an alarm is shown by the values of FIELDS. What is put aside is the condition, not a branch of it."""
+def shown(values: list, begin: float, end: float) -> Shown:
+    """How an alarm, or a branch of it, is shown by the values of FIELDS."""
     event, active, retain, acked, confirmed, comment, suppressed, out, state, left_ms = values
-    shelved = not branch and state is not None and state.Identifier != ua.ObjectIds.ShelvedStateMachineType_Unshelved
+    shelved = state is not None and state.Identifier != ua.ObjectIds.ShelvedStateMachineType_Unshelved
     until = (begin + left_ms / 1000, end + left_ms / 1000) if shelved else None
     text = (comment.Text if comment else None) or ""
-    standing = Standing(acked, confirmed, text, suppressed and not branch, out and not branch, until)
+    standing = Standing(acked, confirmed, text, suppressed, out, until)
     return Shown(event or b"", active, retain, standing)
 
 
@@ -191,12 +191,17 @@ class Desk:
                 continue
             if key in found:
                 raise Lost(f"{key} is listed twice")
-            found[key] = shown([getattr(event, path, None) for path in FIELDS], begin, end, branch is not None)
+            found[key] = shown([getattr(event, path, None) for path in FIELDS], begin, end)
         for key, one in seen.shown.items():
             if one.retain != (key in found):
                 raise Lost(f"{key}: Retain is {one.retain}, and it is {'' if key in found else 'not '}listed")
+            if one.retain and aside(one.standing) != aside(found[key].standing):
+                raise Lost(f"{key}: the list tells {found[key]}, the node {one}")
             if one.retain and (one.event, one.active) != (found[key].event, found[key].active):
                 raise Lost(f"{key}: the list tells {found[key]}, the node {one}")
+        for key, one in found.items():
+            if aside(one.standing) != aside(found[key[0], None].standing):
+                raise Lost(f"{key} is put aside otherwise than its condition: {one}")
         seen.shown |= {key: one for key, one in found.items() if key[1]}
         return seen
 

@@ -139,11 +139,25 @@ class Account:
     def good(self, key: Key, after: Standing | None) -> None:
         """It was answered Good."""
         self.asked.discard(key[0])
-        self.promises[key].may_be, self.promises[key].changed = [after], True
+        for promise, stands in self._with_branches(key, after):
+            promise.may_be, promise.changed = [stands], True
 
     def cut_off(self, key: Key, after: Standing | None) -> None:
         """It was not answered: it may have been carried out, and then wholly."""
-        self.promises[key].may_be.append(after)
+        for promise, stands in self._with_branches(key, after):
+            promise.may_be.append(stands)
+
+    def _with_branches(self, key: Key, after: Standing | None) -> list[tuple[Promise, Standing | None]]:
+        """What comes of it, and of the branches that are put aside with their condition, or come back with it."""
+        concerned = [(self.promises[key], after)]
+        for (name, branch), promise in self.promises.items():
+            if key[1] or name != key[0] or not branch or not promise.now or not after:
+                continue
+            if aside(promise.now) != aside(after):
+                of_it = {"suppressed": after.suppressed, "out_of_service": after.out_of_service}
+                until = after.shelved_until and (promise.now.shelved_until or after.shelved_until)
+                concerned.append((promise, replace(promise.now, shelved_until=until, **of_it)))
+        return concerned
 
     def check(self, seen: Seen) -> int:
         """Holds what is seen against what was promised; how many of those that were cut off were carried out."""
@@ -177,6 +191,11 @@ class Account:
             what = f"{key}: the EventId is {'new' if new else 'old'}; it was told {promise.may_be[fitting[-1]]}"
             raise Lost(f"{what}; before it was {promise.before}, now {shown}", key[0])
         return carried_out
+
+
+def aside(standing: Standing) -> tuple[bool, bool, bool]:
+    """In which ways it is put aside."""
+    return standing.suppressed, standing.out_of_service, standing.shelved_until is not None
 
 
 def is_kept(promised: Standing | None, found: Standing | None, seen: Seen) -> bool:

@@ -1,6 +1,6 @@
 """The benchmarks: each a table in Markdown on standard output, each with what it is measured against in the same run.
 
-    make bench                          all of it, about 15 minutes and as much again for the first build
+    make bench                          all of it, about half an hour and another quarter of one for the first build
     make bench ARGS=--quick             smaller and shorter, about 4 minutes
     make bench ARGS="cost --signals 10000"
 
@@ -10,8 +10,13 @@ change at the source to the alarm's event at a client), `flood` (all conditions 
 are not ours), `urgent` (how soon one alarm of high severity among them reaches a subscription of higher priority),
 `steady` (a thousand new alarms a second, and a kill), `starts` (how long many conditions take to stand), `kills` (kills in the middle of what operators do; `make torture`
 has 500 of them), `memory` (by the number of signals and conditions, and how long all take to be subscribed), `sustain`
-(150,000 and 250,000 values a second for ten minutes each; only when it is asked for), `day` (bytes written in a day by a
-thousand values a second; half an hour, `--day-seals 6` an hour and ten minutes; only when it is asked for).
+(150,000 and 250,000 values a second for ten minutes each), `day` (bytes written in a day by a thousand values a second;
+half an hour, `--day-seals 6` an hour and ten minutes), and of the stores alone, by the tool of `make torture`:
+`rate` (what a disk has to write for a value, in real time), `ring` (days at accelerated time, of which some are kept),
+`read` (the same, and then how long it takes to open them again and to read from them), `unsealed` (reading what is not
+sealed yet), `hours` (what summaries take). These, `sustain` and `day` run only when they are asked for by name.
+
+Exit code 1: a part could not be measured, or missed a floor of `cost`, `memory`, `sustain` or `day`.
 
 It builds with the release profile (or, with `--unoptimised`, as the tests do), honours CARGO_TARGET_DIR, runs on
 loopback alone and writes only there and into a temporary folder (TMPDIR), which should lie on a disk for the bytes
@@ -38,6 +43,7 @@ import latency
 import memory
 import starts
 import steady
+import store
 import sustain
 import urgent
 from children import Failed, Programs, say
@@ -48,9 +54,13 @@ OF_PROGRAMS = {
     "cost": cost, "latency": latency, "flood": flood, "urgent": urgent, "steady": steady, "starts": starts, "kills": kills,
     "memory": memory, "sustain": sustain, "day": day,
 }
-PARTS = ("cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "starts", "kills", "memory", "sustain", "day")
+OF_STORES = ("rate", "ring", "read", "unsealed", "hours")
+PARTS = (
+    "cost", "sandbox", "disk", "latency", "flood", "urgent", "steady", "starts", "kills", "memory", "sustain", "day",
+    *OF_STORES,
+)
 # Those that take long run only when they are named.
-LONG = ("sustain", "day")
+LONG = ("sustain", "day", *OF_STORES)
 # How a row begins, the cell that counts, the most it may be, and what that is.
 SANDBOX_FLOORS = (
     (["limit", "256"], 3, 8.0, "nanoseconds a sample for `limit` at 256 samples, at the most"),
@@ -66,7 +76,8 @@ SANDBOX_FLOORS = (
 
 
 def main() -> int:
-    """Runs the parts that were asked for; 1 when one of them could not be measured. A missed floor is only told."""
+    """Runs the parts that were asked for; 1 when one of them could not be measured or missed a floor of its own. Floors of
+    other parts are only told."""
     options = read_options()
     print(f"Measured on {machine()}.")
     failures = 0
@@ -79,9 +90,13 @@ def main() -> int:
                 sandbox()
             elif part == "disk":
                 disk()
+            elif part in OF_STORES:
+                store.run(part, cargo, options)
             else:
                 programs = programs or build(options.unoptimised)
-                OF_PROGRAMS[part].run(programs, options)
+                if OF_PROGRAMS[part].run(programs, options) is False:
+                    say(f"bench: {part}: a floor was missed")
+                    failures += 1
         except Failed as failed:
             say(f"bench: {part}: {failed}")
             failures += 1
@@ -97,7 +112,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--unoptimised", action="store_true", help="with the programs that `make test` builds")
     parser.add_argument("--signals", type=int, nargs="+", help="sizes of `cost` (default: 1000 10000 50000)")
     parser.add_argument("--rate", type=float, help="changes of a signal a second (default: by size)")
-    parser.add_argument("--window", type=float, help="seconds measured in each round of `cost` (default: 20)")
+    parser.add_argument(
+        "--window", type=float,
+        help="seconds measured in each round of `cost` (default: 90 at 50,000 signals, so that what is sealed is in it; else 20)",
+    )
     parser.add_argument("--rounds", type=int, help="rounds of `cost`, `urgent` and `starts`, of `cost` their median is shown (default: 3)")
     parser.add_argument("--sizes", type=int, nargs="+", help="signals of `memory` (default: 10000 50000 100000)")
     parser.add_argument("--memory-window", type=float, help="seconds of each run of `memory` (default: 60)")
@@ -109,6 +127,12 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--day-signals", type=int, help="signals of `day` (default: 1000; its floor is of those)")
     parser.add_argument("--day-rate", type=float, help="changes a second of each signal of `day` (default: 1)")
     parser.add_argument("--seconds", type=int, help="how long alarms of `steady` come (default: 60)")
+    parser.add_argument(
+        "--store", type=int, nargs="+",
+        help="numbers of the parts of the stores: `rate` values/s and seconds (1000 600), `ring` and `read` signals, days and "
+        "days kept (200 15 3), `unsealed` signals and values of each (50000 40), `hours` signals and hours (50000 1)",
+    )
+    parser.add_argument("--folder", help="where the parts of the stores write, an empty folder on the disk in question")
     parser.add_argument("--kills", type=int, help="kills of `kills` (default: 20; `make torture`: 500)")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
@@ -117,7 +141,6 @@ def read_options() -> argparse.Namespace:
     options.parts = options.parts or [part for part in PARTS if part not in LONG]
     quick = options.quick
     options.signals = options.signals or ([1_000, 10_000] if quick else [1_000, 10_000, 50_000])
-    options.window = options.window or (8.0 if quick else 20.0)
     options.rounds = options.rounds or (1 if quick else 3)
     options.sizes = options.sizes or ([10_000] if quick else [10_000, 50_000, 100_000])
     options.memory_window = options.memory_window or (15.0 if quick else 60.0)

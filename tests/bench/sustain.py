@@ -14,6 +14,14 @@ SAMPLING_MS = 62
 QUEUE_SIZE = 20
 NEVER = 1e9
 SETTLE_S = 20.0
+# So many values a second for so many minutes, none of them lost, and at the end no more memory than so many times that at
+# the end of a minute.
+FLOOR_RATE = 150_000
+FLOOR_MINUTES = 10.0
+FLOOR_GROWTH = 1.05
+FLOOR_GROWTH_FROM = 2
+# The load server counts what it offers a moment before or after the gateway counts what it has.
+NEARLY = 0.999
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,17 @@ def keep(programs: Programs, rate: int, minutes: float) -> Kept:
             )
 
 
-def run(programs: Programs, options: argparse.Namespace) -> None:
-    """Measures each rate and prints the table."""
-    rows = []
+def run(programs: Programs, options: argparse.Namespace) -> bool:
+    """Measures each rate and prints the table; whether the floor was held."""
+    rows, floors, all_held = [], [], True
     for rate in options.rates:
         say(f"bench: sustain: {rate} values/s of {SIGNALS} signals for {options.minutes:g} minutes")
-        rows.append(row(keep(programs, rate, options.minutes)))
+        kept = keep(programs, rate, options.minutes)
+        rows.append(row(kept))
+        if rate == FLOOR_RATE:
+            told, held = verdict(kept, options.minutes)
+            floors.append(told)
+            all_held &= held
     print("\n## Many values a second for minutes\n")
     print(f"{SIGNALS:,} signals, `limit` on every one, live; the server that makes the values runs on the same cores.\n")
     print(
@@ -80,6 +93,26 @@ def run(programs: Programs, options: argparse.Namespace) -> None:
     )
     print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     print("\n".join(rows))
+    if floors:
+        print(f"\nFloor at {FLOOR_RATE:,} values/s for {FLOOR_MINUTES:g} minutes: " + "; ".join(floors) + ".")
+    return all_held
+
+
+def verdict(kept: Kept, minutes: float) -> tuple[str, bool]:
+    """What the floor says of a run, and whether that is held."""
+    early = kept.memory_mb[min(FLOOR_GROWTH_FROM, len(kept.memory_mb) - 1)]
+    growth = kept.memory_mb[-1] / early
+    received = kept.values / kept.seconds
+    parts = [
+        (f"{received:,.0f} values/s", received >= FLOOR_RATE * NEARLY),
+        (f"{kept.gaps} gaps", kept.gaps == 0),
+        (f"{kept.judged / max(kept.values, 1):.1%} judged", kept.judged >= kept.values * NEARLY),
+        (f"{growth:.3f} times the memory of minute {FLOOR_GROWTH_FROM}, of {FLOOR_GROWTH:g}", growth <= FLOOR_GROWTH),
+    ]
+    told = ", ".join(f"{what}: {'held' if held else 'MISSED'}" for what, held in parts)
+    if minutes < FLOOR_MINUTES:
+        told += f" (of {minutes:g} minutes alone, which is no verdict on {FLOOR_MINUTES:g})"
+    return told, all(held for _, held in parts)
 
 
 def row(kept: Kept) -> str:

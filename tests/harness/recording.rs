@@ -89,7 +89,7 @@ impl Recorded {
 
     /// Keeps the history of what it serves in a file of `folder`.
     pub fn with_history(mut self, folder: &Path) -> Self {
-        self.arguments.extend(["--history".to_owned(), folder.join("history.sqlite").display().to_string()]);
+        self.arguments.extend(["--history".to_owned(), folder.join("history").display().to_string()]);
         self
     }
 

@@ -103,6 +103,54 @@ fn a_read_at_a_time_gives_the_point_or_what_lies_between_its_neighbours() {
     }
 }
 
+/// An hour of which fifty minutes were not received: 10 at its beginning, 20 after ten minutes, then nothing until 50 at its
+/// end.
+#[test]
+fn what_was_not_received_is_bad_and_neither_counted_nor_drawn_through() {
+    let lost = StatusCode::BAD_DATA_LOST;
+    let mut points = good(&[(0, 10.0), (600, 20.0), (3600, 50.0), (4200, 50.0)]);
+    points.insert(2, point(600, f64::NAN, lost));
+    let fair = UNCERTAIN_SUB_NORMAL;
+    for (aggregate, value, code) in [
+        (Aggregate::DurationGood, 600_000.0, GOOD),
+        (Aggregate::DurationBad, 3_000_000.0, GOOD),
+        (Aggregate::PercentGood, 100.0 / 6.0, GOOD),
+        (Aggregate::PercentBad, 500.0 / 6.0, GOOD),
+        // Two good values and one that is not: fewer good ones than there should be.
+        (Aggregate::Count, 2.0, fair),
+        (Aggregate::Average, 15.0, fair),
+        // The line from 10 to 20, and nothing else.
+        (Aggregate::Total2, 15.0 * 600.0, fair),
+        (Aggregate::TimeAverage2, 15.0, fair),
+        // These go on to the next good value, which makes them uncertain (Tables 54 and 56).
+        (Aggregate::Total, 15.0 * 600.0 + 35.0 * 3000.0, fair),
+        (Aggregate::TimeAverage, 114_000.0 / 3600.0, fair),
+        (Aggregate::Minimum, 10.0, fair),
+        (Aggregate::Start, 10.0, GOOD),
+        (Aggregate::WorstQuality, f64::from(lost.0), GOOD),
+    ] {
+        let found = run(&points, aggregate, Rules::default(), (0, 3600, 0)).remove(0);
+        let is_near = found.value.is_some_and(|found| (found.number() - value).abs() < 1e-9 * value.abs());
+        assert!(is_near && found.status.0 & 0xFFFF_0000 == code.0, "{aggregate:?}: {found:?}");
+    }
+    // With half of the data good is good enough, and half of it bad too much.
+    let half = Configuration { percent_data_good: 50, percent_data_bad: 50, ..Configuration::default() };
+    let halved = run(&points, Aggregate::TimeAverage2, Rules { configuration: half, stepped: false }, (0, 3600, 0));
+    assert_eq!((halved[0].value, halved[0].status.0 & 0xFFFF_0000), (None, BAD.0));
+    // Within it there is nothing but that.
+    let within = run(&points, Aggregate::PercentGood, Rules::default(), (1200, 2400, 0));
+    assert_eq!(values(&within), [Some(0.0)]);
+    for stepped in [false, true] {
+        for bounds in [Bounds::Simple, Bounds::Interpolated] {
+            let rules = Rules { stepped, ..Rules::default() };
+            let found = |s| interpolate_at(&points, at(s), bounds, &rules);
+            let number = |s| found(s).value.map(Value::number);
+            assert_eq!([600, 3600].map(number), [Some(20.0), Some(50.0)], "what was received");
+            assert!([601, 2000, 3599].iter().all(|s| (found(*s).value, found(*s).status) == (None, lost)));
+        }
+    }
+}
+
 #[test]
 fn start_and_end_are_the_points_themselves_with_all_their_bits() {
     let mut points = good(&[(-1, 0.0), (2, 1.0), (4, 2.0), (20, 0.0)]);

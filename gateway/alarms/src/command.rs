@@ -115,7 +115,8 @@ impl Condition {
             }
             _ => return Ok(Meant::Main),
         }
-        let meant = self.meant(&command.event_id).ok_or(RefusedCommand::EventIdUnknown)?;
+        let unknown = || self.dealt_with(command).unwrap_or(RefusedCommand::EventIdUnknown);
+        let meant = self.meant(&command.event_id).ok_or_else(unknown)?;
         let (acked, confirmed) = match meant {
             Meant::Main => (state.acked.value, state.confirmed.value),
             Meant::Branch(at) => {
@@ -138,6 +139,16 @@ impl Condition {
         self.state.branches.iter().position(|branch| bears(&branch.event_ids)).map(Meant::Branch)
     }
 
+    /// What is answered to whoever comes too late for a branch: it was acknowledged, and confirmed where that is asked for.
+    fn dealt_with(&self, command: &AlarmCommand) -> Option<RefusedCommand> {
+        let known = self.state.later.dealt_with.iter().any(|id| id.bytes()[..] == *command.event_id);
+        match command.kind {
+            CommandKind::Acknowledge if known => Some(RefusedCommand::AlreadyAcked),
+            CommandKind::Confirm if known => Some(RefusedCommand::AlreadyConfirmed),
+            _ => None,
+        }
+    }
+
     /// Carries out a command that was checked.
     pub(crate) fn obey(&mut self, command: &AlarmCommand, meant: Meant) -> Changed {
         use CommandKind::{
@@ -147,6 +158,10 @@ impl Condition {
         };
         let (at, def) = (command.at, self.def.clone());
         let mut changed = Changed::default();
+        if command.kind == Silence && (!self.state.active.value || self.state.silenced.value) {
+            // What does not sound is not silenced (OPC 10000-9 §5.8.7).
+            return changed;
+        }
         let state = self.state_mut();
         let aim = match meant {
             Meant::Main => &mut *state,
@@ -190,8 +205,13 @@ impl Condition {
                 let with = state.suppressed.value.with(Suppression::OPERATOR, true);
                 state.suppressed.set(with, at);
             }
-            // A person's word lifts every reason; one that begins anew suppresses anew.
+            // A person's word lifts every reason; one that begins anew suppresses anew. What ends and begins of these two
+            // is told again and again while they last.
             Unsuppress => {
+                for reason in [Suppression::MODE, Suppression::PARENT] {
+                    let lifted = state.has_lifted(reason) || state.suppressed.value.has(reason);
+                    state.later.lifted = state.later.lifted.with(reason, lifted);
+                }
                 state.suppressed.set(Suppression::default(), at);
                 changed.lifted = true;
             }

@@ -147,9 +147,8 @@ impl Condition {
                 self.end_occurrence(at);
             }
             let state = self.state_mut();
-            if state.active.value && state.severity.value != def.severity {
-                state.last_severity = state.severity.clone();
-                state.severity.set(def.severity, at);
+            if state.active.value {
+                state.weigh(def.severity, at);
             }
         }
     }
@@ -181,6 +180,7 @@ impl Condition {
             rises: Vec::new(),
             re_alarm_at: None,
             branch: Some(state.event_id),
+            later: crate::state::Later::default(),
             active: crate::Stamped::new(false, if state.active.value { now } else { state.active.since }),
             ..state.clone()
         };
@@ -221,6 +221,7 @@ impl Condition {
     fn end_occurrence(&mut self, at: Instant) {
         let state = self.state_mut();
         state.re_alarm_at = None;
+        state.re_alarms = 0;
         state.silenced.set(false, at);
         if matches!(state.shelving.value, Shelving::OneShot { .. }) {
             state.shelve(Shelving::Unshelved, at);
@@ -315,17 +316,21 @@ impl Condition {
     /// is enabled.
     pub(crate) fn believe(&mut self, belief: Belief, cause: Lsn, now: Instant) -> Vec<Transition> {
         let managed = self.def.is_highly_managed();
-        let suppressed = self.state.suppressed.value.with(Suppression::PARENT, !belief.supported && !managed);
-        let stands = self.state.quality.value == belief.quality && self.state.suppressed.value == suppressed;
-        if stands {
+        let lifted = self.state.has_lifted(Suppression::PARENT);
+        let below = !belief.supported && !managed && !lifted;
+        let suppressed = self.state.suppressed.value.with(Suppression::PARENT, below);
+        let seen = self.state.quality.value != belief.quality || self.state.suppressed.value != suppressed;
+        let ends = lifted && belief.supported;
+        if !seen && !ends {
             return Vec::new();
         }
         let was_listed = self.state.retain;
         let state = self.state_mut();
         state.quality.set(belief.quality, now);
         state.suppressed.set(suppressed, now);
+        state.later.lifted = state.later.lifted.with(Suppression::PARENT, lifted && !ends);
         state.decided = cause;
-        let changed = Changed { seen: true, ..Changed::default() };
+        let changed = Changed { seen, quiet: true, ..Changed::default() };
         self.close(was_listed, changed, cause.0, now, now)
     }
 
@@ -347,6 +352,7 @@ impl Condition {
         if changed.switched {
             changed.branches = (0..self.state.branches.len()).collect();
         }
+        self.put_branches_aside(&mut changed);
         let told = self.tell_branches(&def, &changed.branches, cause, at, now);
         let retain = self.state.must_retain(&def);
         if !told.is_empty() && self.state.retain != retain {
@@ -365,7 +371,8 @@ impl Condition {
             state.receive_time = now;
             state.retain = retain;
         }
-        let of_main = || Transition { def: def.clone(), state: self.state.clone(), branch: None, notify };
+        let (def, state) = (&def, &self.state);
+        let of_main = || Transition { def: def.clone(), state: state.clone(), branch: None, notify, commanded: false };
         let of_branch = |branch| Transition { branch: Some(Arc::new(branch)), notify: true, ..of_main() };
         let mut all: Vec<Transition> = told.into_iter().map(of_branch).collect();
         if changed.main || changed.seen || changed.quiet {
@@ -402,7 +409,11 @@ impl Condition {
             branch.retain = branch.enabled.value && branch.is_open(def.confirm);
             told.push(branch.clone());
         }
-        state.branches.retain(|branch| branch.is_open(def.confirm));
+        let (left, ended) =
+            std::mem::take(&mut state.branches).into_iter().partition(|branch| branch.is_open(def.confirm));
+        state.branches = left;
+        let ended: Vec<ConditionState> = ended;
+        ended.iter().for_each(|branch| state.remember(&branch.event_ids));
         told
     }
 }

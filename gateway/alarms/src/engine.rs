@@ -49,6 +49,8 @@ pub struct Transition {
     /// Whether an event tells of it. A change that concerns neither a listed condition nor one that just left the list
     /// (an inactive one whose inputs are lost) only shows in its nodes, and keeps its EventId.
     pub notify: bool,
+    /// Whether it is what a person has commanded, and not what followed from findings, time, the plant's mode or others.
+    pub commanded: bool,
 }
 
 impl Transition {
@@ -104,7 +106,8 @@ impl Engine {
             Some(state) => state,
             None => self.fresh(def.severity, at),
         };
-        let transition = Transition { def: def.clone(), state: state.clone(), branch: None, notify: false };
+        let transition =
+            Transition { def: def.clone(), state: state.clone(), branch: None, notify: false, commanded: false };
         let mut condition = Condition { def, state, due, noted, leader: None };
         if is_new {
             // It stands in its group as it did: who was before it may come back later.
@@ -190,6 +193,11 @@ impl Engine {
         self.state(key).or_else(|| self.orphans.get(key))
     }
 
+    /// The states that were taken back and whose conditions nobody has defined, by key.
+    pub fn undefined(&self) -> impl Iterator<Item = (&ConditionKey, &ConditionState)> {
+        self.orphans.iter()
+    }
+
     /// Applies a finding that rests on the record at `cause`. `now` is the receive time. Answers the transitions that
     /// follow, in their order: none for a finding that changes nothing that an operator sees, or for a condition that is
     /// unknown; that of a branch before that of its condition. A disabled condition keeps its level for when it is
@@ -212,7 +220,7 @@ impl Engine {
     }
 
     /// Begins or ends a reason of the gateway's own to suppress a condition. One that is highly managed is never
-    /// suppressed so.
+    /// suppressed so, and neither is one of which a person has lifted the same reason, until it has ended.
     pub fn suppress(
         &mut self,
         key: &ConditionKey,
@@ -223,13 +231,16 @@ impl Engine {
     ) -> Vec<Transition> {
         self.change(key, |condition| {
             let managed = condition.def.is_highly_managed();
-            if condition.state.suppressed.value.has(reason) == holds || (holds && managed) {
+            let (suppressed, lifted) = (condition.state.suppressed.value, condition.state.has_lifted(reason));
+            if (suppressed.has(reason) || lifted) == holds || (holds && managed) {
                 return Vec::new();
             }
             let was_listed = condition.state.retain;
-            let with = condition.state.suppressed.value.with(reason, holds);
-            condition.state_mut().suppressed.set(with, now);
-            condition.close(was_listed, Changed { seen: true, ..Changed::default() }, cause.0, now, now)
+            let state = condition.state_mut();
+            state.suppressed.set(suppressed.with(reason, holds), now);
+            state.later.lifted = state.later.lifted.with(reason, false);
+            let changed = Changed { seen: !lifted, quiet: true, ..Changed::default() };
+            condition.close(was_listed, changed, cause.0, now, now)
         })
     }
 
@@ -239,11 +250,13 @@ impl Engine {
     /// Why it is refused; nothing has changed then.
     pub fn command(&mut self, command: &AlarmCommand, cause: Lsn) -> Result<Vec<Transition>, RefusedCommand> {
         let meant = self.conditions.get(&command.key).ok_or(RefusedCommand::UnknownCondition)?.check(command)?;
-        Ok(self.change(&command.key, |condition| {
+        let mut all = self.change(&command.key, |condition| {
             let was_listed = condition.state.retain;
             let changed = condition.obey(command, meant);
             condition.close(was_listed, changed, cause.0, command.at, command.at)
-        }))
+        });
+        all.iter_mut().for_each(|transition| transition.commanded = true);
+        Ok(all)
     }
 
     /// When time changes something next.

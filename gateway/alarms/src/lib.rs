@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no clock of its own. It is told the time and the cause with each call, and answers with the
 //! transitions that follow. The surfaces and the log are the pipeline's affair.
 
+mod branches;
 mod command;
 mod condition;
 mod definition;
@@ -14,6 +15,7 @@ mod groups;
 mod maintenance;
 mod metrics;
 mod moves;
+mod recent;
 mod settle;
 mod state;
 mod state_v1;
@@ -32,6 +34,7 @@ pub use glance_v1::GlanceV1;
 pub use maintenance::{Maintenance, Planned, Planner};
 pub use metrics::{Figures, Metrics, Window};
 pub use moves::Moves;
+pub use recent::Recent;
 pub use state::{
     CHATTER, CHATTER_RISES, Comment, ConditionState, DecodeError, Evidence, Shelving, Stamped, Suppression,
 };

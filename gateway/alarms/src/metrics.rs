@@ -1,4 +1,4 @@
-//! How the alarms of an operator's console are doing: the figures of OPC 10000-9 §8.2 (AlarmMetricsType) and of
+//! How the alarms of an operator's console are doing: the figures of OPC 10000-9 §9.2 (AlarmMetricsType) and of
 //! ISA-18.2 §16 / IEC 62682, EEMUA 191. Fed with what is shown; keeps counts of thirty days, and knows no nodes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use watchfire_model::{ConditionKey, Instant, Severity};
 
-use crate::{Glance, TrackRecord, Trusted};
+use crate::{Glance, Recent, TrackRecord, Trusted};
 
 /// The period by which rates and floods are judged.
 const PERIOD_S: i64 = 600;
@@ -78,6 +78,9 @@ pub struct Metrics {
     /// Alarms of each condition by day.
     conditions: BTreeMap<ConditionKey, VecDeque<(i64, u32)>>,
     record: TrackRecord,
+    /// Written in a place of its own.
+    #[serde(skip)]
+    recent: Recent,
     #[serde(skip)]
     active: BTreeMap<ConditionKey, Instant>,
     #[serde(skip)]
@@ -164,9 +167,9 @@ impl Metrics {
             if let Some(count) = period.alarms.get_mut(priority) {
                 *count = count.saturating_add(1);
             }
-            let alarms = period.all();
-            self.rate_max = self.rate_max.max(alarms);
         }
+        self.recent.count(now);
+        self.rate_max = self.rate_max.max(self.recent.within_last(PERIOD_S));
         let day = seconds(now).div_euclid(DAY_S);
         let days = self.conditions.entry(key.clone()).or_default();
         match days.back_mut().filter(|(last, _)| *last >= day) {
@@ -189,6 +192,17 @@ impl Metrics {
             }
         }
         self.periods.back_mut()
+    }
+
+    /// What came lately, which is not written with the rest.
+    #[must_use]
+    pub const fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Takes back what came lately.
+    pub fn set_recent(&mut self, recent: Recent) {
+        self.recent = recent;
     }
 
     /// The figures as they are now.
@@ -239,7 +253,7 @@ impl Figures<'_> {
         self.metrics.re_alarms_max
     }
 
-    /// MaximumAlarmRate: the most alarms in ten minutes by the clock.
+    /// MaximumAlarmRate: the most alarms in ten minutes, wherever they began.
     #[must_use]
     pub fn rate_max(&self) -> f64 {
         f64::from(self.metrics.rate_max)
@@ -252,10 +266,14 @@ impl Figures<'_> {
         f64::from(self.metrics.alarms) / periods.max(1.0)
     }
 
-    /// Alarms in a window; by periods of the clock, of which the first may begin up to ten minutes before it.
+    /// Alarms in a window: of ten minutes (CurrentAlarmRate, OPC 10000-9 §8.2) and an hour to ten seconds, of longer ones
+    /// by periods of ten minutes of the clock, of which the one that runs is the last.
     #[must_use]
     pub fn alarms(&self, window: Window) -> u32 {
-        self.periods(window).map(Period::all).sum()
+        match window {
+            Window::Period | Window::Hour => self.metrics.recent.within(window.seconds(), self.now),
+            Window::Day | Window::Month => self.periods(window).map(Period::all).sum(),
+        }
     }
 
     /// Alarms that ended within ten seconds.

@@ -1,5 +1,6 @@
 //! What becomes of a condition that is defined otherwise than before: what its rules no longer provide for must not hold
-//! it, in the list or below something.
+//! it, in the list or below something; its severity and what its rules ask for are those of what stands as well
+//! (OPC 10000-9 §4.6, §5.5.2).
 
 use watchfire_model::{Instant, Lsn};
 
@@ -16,9 +17,21 @@ impl Condition {
             self.state_mut().latched.set(false, now);
             changed.seen = true;
         }
-        if self.state.re_alarm_at.is_some() && def.rules.re_alarm.is_none() {
-            self.state_mut().re_alarm_at = None;
+        let stands = self.state.active.value && self.state.enabled.value;
+        if stands && def.rules.latch && !self.state.latched.value {
+            self.state_mut().latched.set(true, now);
+            changed.seen = true;
+        }
+        // One that is told anew sooner than before is so from now on.
+        let soonest = def.rules.re_alarm.filter(|_| stands).map(|after| now.plus(after));
+        let re_alarm_at = soonest.map(|soonest| self.state.re_alarm_at.map_or(soonest, |at| at.min(soonest)));
+        if self.state.re_alarm_at != re_alarm_at {
+            self.state_mut().re_alarm_at = re_alarm_at;
             changed.quiet = true;
+        }
+        if self.state.severity.value != def.severity {
+            self.state_mut().weigh(def.severity, now);
+            changed.seen = true;
         }
         if !def.confirm {
             self.confirm_all(now, &mut changed);
@@ -29,6 +42,7 @@ impl Condition {
             self.state_mut().suppressed.set(suppressed, now);
             changed.seen = true;
         }
+        changed.quiet |= self.leaves_branches_aside();
         // Another has become the first while it was not there.
         changed.seen |= self.state.first_in_group && (self.leader.is_some() || !self.stands_in_group());
         changed.main = self.state.retain != self.state.must_retain(&def);

@@ -11,7 +11,9 @@ use crate::state_v2::StateV2;
 use crate::{ConditionDef, EventId, Maintenance, Moves};
 
 /// The version of the encoding below, its first byte.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+/// EventIds of branches that were dealt with which are still known for that.
+const DEALT_WITH_MAX: usize = 32;
 /// EventIds of the current occurrence that stay valid for acknowledgement and comments.
 pub(crate) const EVENT_IDS_MAX: usize = 32;
 /// Occurrences that a condition leaves behind; with more, the newest of them stands for those that follow.
@@ -254,6 +256,18 @@ pub struct ConditionState {
     pub branch: Option<EventId>,
     /// Earlier occurrences that nobody has dealt with, oldest first (OPC 10000-9 §5.5.2, BranchId).
     pub branches: Vec<ConditionState>,
+    /// What is written behind the rest.
+    #[serde(skip)]
+    pub(crate) later: Later,
+}
+
+/// What is kept of a condition, and not of its branches, since version 4 of the encoding.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Later {
+    /// Reasons to suppress it that a person has lifted and that have not ended since.
+    pub lifted: Suppression,
+    /// EventIds of branches that were dealt with, the latest last.
+    pub dealt_with: Vec<EventId>,
 }
 
 /// Bytes that are no condition state.
@@ -309,6 +323,7 @@ impl ConditionState {
             moves: None,
             branch: None,
             branches: Vec::new(),
+            later: Later::default(),
         }
     }
 
@@ -322,6 +337,28 @@ impl ConditionState {
     #[must_use]
     pub fn is_aside(&self) -> bool {
         self.suppressed.value.any() || self.out_of_service.value || self.shelving.value.is_shelved()
+    }
+
+    /// Whether a person has lifted a reason to suppress it that has not ended since.
+    #[must_use]
+    pub fn has_lifted(&self, reason: Suppression) -> bool {
+        self.later.lifted.has(reason)
+    }
+
+    /// Gives it another severity.
+    pub(crate) fn weigh(&mut self, severity: Severity, at: Instant) {
+        if self.severity.value != severity {
+            self.last_severity = self.severity.clone();
+            self.severity.set(severity, at);
+        }
+    }
+
+    /// Remembers the EventIds of a branch that was dealt with.
+    pub(crate) fn remember(&mut self, dealt_with: &[EventId]) {
+        let known = &mut self.later.dealt_with;
+        known.extend_from_slice(dealt_with);
+        let excess = known.len().saturating_sub(DEALT_WITH_MAX);
+        known.drain(..excess);
     }
 
     /// Whether somebody still has to acknowledge or confirm it.
@@ -356,7 +393,8 @@ impl ConditionState {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         // Every type in it can be written, so the only way to fail would be a full target, and a Vec grows.
-        postcard::to_extend(self, vec![VERSION]).unwrap_or_default()
+        let body = postcard::to_extend(self, vec![VERSION]);
+        body.and_then(|body| postcard::to_extend(&self.later, body)).unwrap_or_default()
     }
 
     /// Reads a state back.
@@ -371,8 +409,14 @@ impl ConditionState {
     pub(crate) fn decode_first<'b>(key: &str, bytes: &'b [u8]) -> Result<(Self, &'b [u8]), DecodeError> {
         let error = |reason: String| DecodeError { key: key.to_owned(), reason };
         match bytes.split_first() {
-            Some((&VERSION, body)) => postcard::take_from_bytes(body).map_err(|e| error(e.to_string())),
-            // Those before are still read.
+            Some((&VERSION, body)) => postcard::take_from_bytes::<Self>(body)
+                .and_then(|(state, rest)| {
+                    let (later, behind) = postcard::take_from_bytes(rest)?;
+                    Ok((Self { later, ..state }, behind))
+                })
+                .map_err(|e| error(e.to_string())),
+            // Those before are still read; the third was the same without what is kept later.
+            Some((3, body)) => postcard::take_from_bytes(body).map_err(|e| error(e.to_string())),
             Some((2, body)) => {
                 postcard::from_bytes(body).map(|old: StateV2| (old.into(), &[][..])).map_err(|e| error(e.to_string()))
             }

@@ -87,6 +87,7 @@ impl From<StateV2> for ConditionState {
             moves: None,
             branch: old.branch,
             branches: old.branches.into_iter().map(Self::from).collect(),
+            later: crate::state::Later::default(),
         }
     }
 }
@@ -144,5 +145,19 @@ mod tests {
         now.branches.push(left);
         let bytes = postcard::to_extend(&old(&now), vec![2]).unwrap();
         assert_eq!(ConditionState::decode("a/b", &bytes), Ok(now));
+    }
+
+    #[test]
+    fn a_state_of_the_third_version_is_one_without_what_is_kept_later() {
+        let (at, key) = (Instant::from_s(7), watchfire_model::ConditionKey::new("a", "b", ""));
+        let mut now = ConditionState::normal(Severity::clamped(700), at);
+        let bytes = postcard::to_extend(&now, vec![3]).unwrap();
+        assert_eq!(ConditionState::decode("a/b", &bytes), Ok(now.clone()));
+        now.later.lifted = Suppression::MODE;
+        now.remember(&[EventId::derive(&key, 1, 2)]);
+        assert_eq!(ConditionState::decode("a/b", &now.encode()), Ok(now.clone()));
+        assert!(ConditionState::decode("a/b", &now.encode()[..bytes.len()]).is_err(), "it was cut short");
+        (0..99).for_each(|at| now.remember(&[EventId::derive(&key, at, 2)]));
+        assert_eq!(now.later.dealt_with.len(), 32);
     }
 }

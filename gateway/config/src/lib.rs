@@ -43,6 +43,7 @@ mod server;
 mod signals_csv;
 mod source;
 mod texts;
+mod users_file;
 #[cfg(test)]
 mod value_tests;
 
@@ -69,6 +70,7 @@ pub use select::SelectConfig;
 pub use server::{ServerConfig, ShownCertificate, UserConfig};
 pub use source::{Deadband, Profile, SignalConfig, SourceConfig, is_unit};
 pub use texts::{Language, Texts};
+pub use users_file::{UsersFile, roles_of};
 
 use watchfire_model::PlannedMaintenance;
 use watchfire_package::Trust;

@@ -31,15 +31,23 @@ impl Unique {
     /// Reports a name that is taken.
     pub(crate) fn claim(&mut self, section: &Section<'_>, name: Text<'_>) {
         let place = (section.report.file.clone(), section.report.line(name.at));
-        if let Some((file, line)) = self.places.get(name.text) {
-            let elsewhere = if *file == place.0 { String::new() } else { format!(" of {file}") };
-            let (sort, text) = (self.sort, name.text);
-            let message =
-                format!("`name`: the {sort} in line {line}{elsewhere} is named `{text}` too; names must differ");
-            section.wrong(name.at, message);
-        } else {
-            self.places.insert(name.text.to_owned(), place);
+        if let Err(message) = self.claim_at(place, name.text) {
+            section.wrong(name.at, format_args!("`name`: {message}"));
         }
+    }
+
+    /// Takes a name for a place, its file and its line.
+    ///
+    /// # Errors
+    /// That it is taken, and where.
+    pub(crate) fn claim_at(&mut self, place: (Rc<str>, usize), name: &str) -> Result<(), String> {
+        if let Some((file, line)) = self.places.get(name) {
+            let elsewhere = if *file == place.0 { String::new() } else { format!(" of {file}") };
+            let sort = self.sort;
+            return Err(format!("the {sort} in line {line}{elsewhere} is named `{name}` too; names must differ"));
+        }
+        self.places.insert(name.to_owned(), place);
+        Ok(())
     }
 }
 
@@ -61,18 +69,28 @@ pub(crate) fn required<'t>(
 /// Whether a name is well-formed; reports why not.
 pub(crate) fn check(section: &Section<'_>, key: &str, name: Text<'_>, forbidden: &[char]) -> bool {
     let shown = name.text.escape_debug();
-    let found = name.text.chars().find(|c| c.is_control() || forbidden.contains(c));
-    if let Some(found) = found {
-        let message = format_args!("`{key}` \"{shown}\" has a `{}` in it; leave it out", found.escape_debug());
-        section.wrong(name.at, message);
-    } else if name.text.trim() != name.text {
-        section.wrong(name.at, format_args!("`{key}` \"{shown}\" begins or ends with a blank; leave it out"));
-    } else if name.text.len() > NAME_BYTES_MAX {
-        section.wrong(name.at, format_args!("`{key}` is longer than {NAME_BYTES_MAX} bytes; shorten it"));
-    } else {
-        return true;
+    match well_formed(name.text, forbidden) {
+        Ok(()) => return true,
+        Err(why) if name.text.len() > NAME_BYTES_MAX => section.wrong(name.at, format_args!("`{key}` {why}")),
+        Err(why) => section.wrong(name.at, format_args!("`{key}` \"{shown}\" {why}")),
     }
     false
+}
+
+/// Whether a name is well-formed.
+///
+/// # Errors
+/// Why not, to be put after the name.
+pub(crate) fn well_formed(name: &str, forbidden: &[char]) -> Result<(), String> {
+    if let Some(found) = name.chars().find(|c| c.is_control() || forbidden.contains(c)) {
+        Err(format!("has a `{}` in it; leave it out", found.escape_debug()))
+    } else if name.trim() != name {
+        Err("begins or ends with a blank; leave it out".to_owned())
+    } else if name.len() > NAME_BYTES_MAX {
+        Err(format!("is longer than {NAME_BYTES_MAX} bytes; shorten it"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether names joined by `/` are well-formed; reports why not.

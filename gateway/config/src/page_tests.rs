@@ -40,6 +40,9 @@ fn folder_of_the_example() -> tempfile::TempDir {
     }
     std::fs::write(folder.path().join("texts.csv"), "text,de\nActive,Aktiv\n").unwrap();
     std::fs::write(folder.path().join("alarms.csv"), "condition,severity\n").unwrap();
+    let users = folder.path().join("users");
+    std::fs::write(&users, "# nobody yet\n").unwrap();
+    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     folder
 }
 

@@ -1,15 +1,16 @@
 //! `[server]`: the OPC UA server that HMIs connect to.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use argon2::PasswordHash;
 
-use crate::Security;
 use crate::access::{AccessConfig, Role, Roles};
 use crate::lockout::LockoutConfig;
 use crate::names::{self, Unique};
 use crate::section::{Section, Text};
 use crate::texts::{Texts, is_locale};
+use crate::{ConfigError, ConfigErrors, Security, UsersFile};
 
 /// Names that stand on record for somebody else than a user, and for whom; in small letters, whatever a user writes. The
 /// stack knows the first as well.
@@ -17,6 +18,9 @@ const RESERVED: [(&str, &str); 2] = [
     ("anonymous", "clients that do not log in; what they may do is `anonymous` in `[server]`"),
     ("the configuration", "what is planned in `[[maintenance]]`; give the user another"),
 ];
+
+/// What is said of a language that there is not.
+const TRANSLATE: &str = "give it a column in the table that `texts_csv` in `[gateway]` names";
 
 /// The OPC UA server's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub struct ServerConfig {
     pub security: Vec<Security>,
     /// The roles of a client that does not log in; `None`: it is refused. Default [`Role::Observer`].
     pub anonymous: Option<Roles>,
-    /// `[[server.user]]`.
+    /// `[[server.user]]`, and after them those of `users_file`.
     pub users: Vec<UserConfig>,
     /// `[server.access]`: who may do what.
     pub access: AccessConfig,
@@ -64,7 +68,7 @@ pub enum ShownCertificate {
 }
 
 /// Words for what one user is: the roles of old, and the standard's.
-const ROLES: [(&str, Role); 8] = [
+pub(crate) const ROLES: [(&str, Role); 8] = [
     ("view", Role::Observer),
     ("operate", Role::Operator),
     (Role::Observer.word(), Role::Observer),
@@ -96,14 +100,18 @@ impl ServerConfig {
         let security = section.choices_or("security", Security::Basic256Sha256, &Security::WORDS);
         let anonymous = section.choice_or("anonymous", Some(Role::Observer), &ANONYMOUS);
         let given = section.tables("user", "[[server.user]]");
-        if anonymous.is_none() && given.is_empty() {
+        let file = section.text("users_file").map(|file| base.join(file.text));
+        let mut unique = Unique::new("user");
+        let mut read: Vec<Option<UserConfig>> =
+            given.into_iter().map(|user| UserConfig::read(user, base, &mut unique, texts)).collect();
+        if let Some(file) = &file {
+            read.extend(of_file(&section, file, &mut unique, texts));
+        }
+        if anonymous.is_none() && read.is_empty() {
             let message =
                 "`anonymous` is \"none\" and there is no `[[server.user]]`, so nobody could connect; add a user";
             section.missing(section.at, message);
         }
-        let mut unique = Unique::new("user");
-        let read: Vec<Option<UserConfig>> =
-            given.into_iter().map(|user| UserConfig::read(user, base, &mut unique, texts)).collect();
         let locale = locale(&section, texts);
         let access = AccessConfig::read(section.table("access", "[server.access]"));
         let lockout = LockoutConfig::read(section.table("lockout", "[server.lockout]"));
@@ -124,8 +132,7 @@ impl ServerConfig {
 impl UserConfig {
     fn read(section: Section<'_>, base: &Path, unique: &mut Unique, texts: Option<&Texts>) -> Option<Self> {
         let name = names::required(&section, "name", &[], unique);
-        let reserved = |name: &Text<'_>| RESERVED.iter().find(|(reserved, _)| name.text.eq_ignore_ascii_case(reserved));
-        if let Some((name, (_, whom))) = name.and_then(|name| Some((name, reserved(&name)?))) {
+        if let Some((name, whom)) = name.and_then(|name| Some((name, reserved(name.text)?))) {
             section.wrong(name.at, format_args!("the name \"{}\" stands for {whom}", name.text));
         }
         let hash = section.text("password_hash");
@@ -147,6 +154,37 @@ impl UserConfig {
     }
 }
 
+/// For whom a name stands on record, if for somebody else than a user.
+pub(crate) fn reserved(name: &str) -> Option<&'static str> {
+    RESERVED.iter().find(|(reserved, _)| name.eq_ignore_ascii_case(reserved)).map(|(_, whom)| *whom)
+}
+
+/// The users of a file; nobody, after a report, where anything in it is wrong.
+fn of_file(section: &Section<'_>, path: &Path, unique: &mut Unique, texts: Option<&Texts>) -> Vec<Option<UserConfig>> {
+    let users = match UsersFile::load(path) {
+        Ok(users) => users,
+        Err(ConfigErrors(errors)) => {
+            section.report.wrong_elsewhere(errors);
+            return vec![None];
+        }
+    };
+    let file: Rc<str> = path.display().to_string().into();
+    let judged = users.users().map(|(line, user)| {
+        let shown = user.name.escape_debug();
+        let unknown = user.locale.as_ref().filter(|locale| texts.is_some_and(|texts| !texts.has(locale)));
+        let unknown = unknown.map(|locale| {
+            format!("user `{shown}`: the language is \"{locale}\", but nothing is translated to it; {TRANSLATE}")
+        });
+        let taken = unique.claim_at((file.clone(), line), &user.name).err();
+        let wrong: Vec<String> = unknown.into_iter().chain(taken).collect();
+        let is_right = wrong.is_empty();
+        let error = |message| ConfigError { file: file.to_string(), line, message };
+        section.report.wrong_elsewhere(wrong.into_iter().map(error).collect());
+        is_right.then(|| user.clone())
+    });
+    judged.collect()
+}
+
 /// In which language somebody is told.
 fn locale(section: &Section<'_>, texts: Option<&Texts>) -> Option<String> {
     let locale = section.text("locale")?;
@@ -155,8 +193,8 @@ fn locale(section: &Section<'_>, texts: Option<&Texts>) -> Option<String> {
         section
             .wrong(locale.at, format_args!("`locale` \"{shown}\" is no language; write it as `\"de\"` or `\"pt-BR\"`"));
     } else if texts.is_some_and(|texts| !texts.has(locale.text)) {
-        let way_out = "give it a column in the table that `texts_csv` in `[gateway]` names";
-        section.missing(locale.at, format_args!("`locale` is \"{shown}\", but nothing is translated to it; {way_out}"));
+        section
+            .missing(locale.at, format_args!("`locale` is \"{shown}\", but nothing is translated to it; {TRANSLATE}"));
     }
     Some(locale.text.to_owned())
 }
@@ -206,7 +244,7 @@ fn owned(text: Text<'_>) -> String {
     text.text.to_owned()
 }
 
-fn is_argon2id(text: &str) -> bool {
+pub(crate) fn is_argon2id(text: &str) -> bool {
     PasswordHash::new(text)
         .is_ok_and(|hash| hash.algorithm.as_str() == "argon2id" && hash.salt.is_some() && hash.hash.is_some())
 }

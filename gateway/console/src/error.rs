@@ -29,7 +29,7 @@ pub enum ConsoleError {
     },
     /// The user is not let in.
     #[error(
-        "the gateway does not let in {user} ({status}): give `--user` and its password, as `[[server.user]]` has them"
+        "the gateway does not let in {user} ({status}): give `--user` and its password, as the configuration has them"
     )]
     Login {
         /// Who.

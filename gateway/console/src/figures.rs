@@ -84,7 +84,7 @@ impl Console {
         self.shown(&CONDITION, &format!("{condition}#"), &format!("condition `{condition}`")).await
     }
 
-    /// The figures of an area's alarms (OPC 10000-9 §8.2, ISA-18.2 §16).
+    /// The figures of an area's alarms (OPC 10000-9 §9.2, ISA-18.2 §16).
     ///
     /// # Errors
     /// When there is no such area, or the connection ends.

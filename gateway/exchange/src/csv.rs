@@ -153,7 +153,7 @@ impl<R: BufRead> Reader<R> {
                 name
             }
         };
-        Ok(Line { signal, time: at, server_time, value, exact, text, status, quality })
+        Line { signal, time: at, server_time, value, exact, text, status, quality }.sound()
     }
 
     /// The fields of the next line, which may go on over several where it has quotes, and its number.

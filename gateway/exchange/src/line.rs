@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use watchfire_model::{Instant, Quality, Rows, StatusCode};
 
-/// A sample of a signal.
+/// A sample of a signal, or with the mark [`Quality::GAP`] an interval in which samples are missing, from the source time
+/// stamp to the server time stamp.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// The signal's name, `source/name`.
@@ -57,6 +58,28 @@ impl Line {
         Some(if is_unsigned { i128::from(bits.cast_unsigned()) } else { i128::from(bits) })
     }
 
+    /// The line, unless it says what cannot be: a gap has no value, and an end after its beginning.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn sound(self) -> Result<Self, String> {
+        if !self.quality.has(Quality::GAP) {
+            return Ok(self);
+        }
+        if !self.value.is_nan() || self.exact.is_some() || self.text.is_some() {
+            return Err("a line of quality `gap` says that values are missing, but it has one; leave out one or the \
+                        other"
+                .to_owned());
+        }
+        if self.server_time <= self.time {
+            return Err(format!(
+                "a gap begins at its `source_time` and ends at its `server_time`, but {} does not lie after {}",
+                self.server_time, self.time
+            ));
+        }
+        Ok(self)
+    }
+
     /// Equal in every bit.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -76,13 +99,14 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// The marks by name.
-const MARKS: [(Quality, &str); 6] = [
+const MARKS: [(Quality, &str); 7] = [
     (Quality::LATE, "late"),
     (Quality::OVERFLOW, "overflow"),
     (Quality::ROUNDED, "rounded"),
     (Quality::SERVER_TIME, "server-time"),
     (Quality::DISTRUSTED, "distrusted"),
     (Quality::INITIAL, "initial"),
+    (Quality::GAP, "gap"),
 ];
 
 /// The names of marks, joined by `+`; what has no name as a number.

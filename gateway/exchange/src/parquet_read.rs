@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 
-use parquet::basic::{LogicalType, TimeUnit, Type};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
@@ -153,12 +153,19 @@ fn column(group: &dyn RowGroupReader, at: usize, name: &str) -> Result<Option<Co
     if !wanted.contains(&physical) || descr.max_rep_level() > 0 {
         return Err(ExchangeError::Form(format!("column `{name}` is {physical}, but {wanted:?} is needed")));
     }
-    let unit_ns = match descr.logical_type_ref() {
-        Some(LogicalType::Timestamp(stamp)) => match stamp.unit {
+    // Older writers name the unit by the converted type alone.
+    let unit_ns = match (descr.logical_type_ref(), descr.converted_type()) {
+        (Some(LogicalType::Timestamp(stamp)), _) => match stamp.unit {
             TimeUnit::MILLIS => 1_000_000,
             TimeUnit::MICROS => 1_000,
             TimeUnit::NANOS => 1,
         },
+        (_, ConvertedType::TIMESTAMP_MILLIS) => 1_000_000,
+        (_, ConvertedType::TIMESTAMP_MICROS) => 1_000,
+        _ if name.ends_with("_time") => {
+            let why = "is a number that does not say what it counts: it must be a TIMESTAMP, of any unit";
+            return Err(ExchangeError::Form(format!("column `{name}` {why}")));
+        }
         _ => 1,
     };
     Ok(match group.get_column_reader(at)? {
@@ -256,7 +263,7 @@ fn line(read: &HashMap<String, Values>, row: usize, names: &mut HashMap<String, 
             name
         }
     };
-    Ok(Line {
+    Line {
         signal,
         time: Instant::from_ns(time),
         server_time: Instant::from_ns(int("server_time").unwrap_or(time)),
@@ -265,5 +272,6 @@ fn line(read: &HashMap<String, Values>, row: usize, names: &mut HashMap<String, 
         text,
         status: StatusCode(status.map_err(|_| "`status` is no StatusCode".to_owned())?),
         quality: Quality(quality),
-    })
+    }
+    .sound()
 }

@@ -42,8 +42,14 @@ fn odd() -> Vec<Line> {
     lines.push(Line {
         server_time: Instant::MAX,
         status: StatusCode(0x8031_0000),
-        quality: Quality(0xff),
+        quality: Quality(0xff & !Quality::GAP.0),
         ..line("press/oil", i64::MIN, 1.0)
+    });
+    lines.push(Line {
+        server_time: Instant::from_s(3600),
+        status: StatusCode::BAD_DATA_LOST,
+        quality: Quality::GAP,
+        ..line("press/oil", 0, f64::NAN)
     });
     lines
 }
@@ -89,6 +95,26 @@ fn more_than_one_row_group_comes_back() {
 }
 
 #[test]
+fn a_gap_with_a_value_or_without_an_end_is_no_line() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let text = "signal,source_time,server_time,value,status,quality\n\
+                a/b,2026-03-01T12:00:00Z,2026-03-01T13:00:00Z,NaN,0x809D0000,gap\n\
+                a/b,2026-03-01T12:00:00Z,2026-03-01T13:00:00Z,5,0x809D0000,gap+late\n\
+                a/b,2026-03-01T12:00:00Z,2026-03-01T12:00:00Z,NaN,0x809D0000,gap\n\
+                a/b,2026-03-01T12:00:00Z,,NaN,0x809D0000,gap\n";
+    file.write_all(text.as_bytes()).unwrap();
+    let csv = read(file.reopen().unwrap(), Format::Csv);
+    let good = csv.first().unwrap().clone().unwrap();
+    assert_eq!((good.quality, good.skew_ns()), (Quality::GAP, 3_600_000_000_000));
+    let reason = |line: &Result<Line, BadLine>| line.as_ref().unwrap_err().reason.clone();
+    assert!(reason(&csv[1]).contains("values are missing, but it has one"), "{csv:?}");
+    assert!(csv[2..].iter().all(|line| reason(line).contains("does not lie after 2026-03-01T12:00:00Z")), "{csv:?}");
+    let lines = [Line { value: 5.0, ..good.clone() }, Line { server_time: good.time, ..good.clone() }, good];
+    let parquet = read(written(&lines, Format::Parquet).reopen().unwrap(), Format::Parquet);
+    assert_eq!(parquet.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, false, true]);
+}
+
+#[test]
 fn bad_lines_are_told_with_their_number_and_the_others_are_read() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let text = "\u{feff}value,signal,source_time,status,text\r\n\
@@ -125,12 +151,19 @@ fn bad_lines_are_told_with_their_number_and_the_others_are_read() {
 type Row = (Option<&'static str>, Option<i64>, Option<f64>, Option<i32>);
 
 fn of_another_make(rows: &[Row]) -> tempfile::NamedTempFile {
-    const SCHEMA: &str = "message others {
-        optional binary signal (STRING);
-        optional int64 source_time (TIMESTAMP(MILLIS,true));
-        optional double value;
-        optional int32 quality;
-    }";
+    made_with("(TIMESTAMP(MILLIS,true))", rows)
+}
+
+/// The same, with times of this type.
+fn made_with(stamp: &str, rows: &[Row]) -> tempfile::NamedTempFile {
+    let schema = format!(
+        "message others {{
+            optional binary signal (STRING);
+            optional int64 source_time {stamp};
+            optional double value;
+            optional int32 quality;
+        }}"
+    );
     fn column<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, values: Vec<Option<T::T>>) {
         let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
         let values: Vec<T::T> = values.into_iter().flatten().collect();
@@ -139,7 +172,7 @@ fn of_another_make(rows: &[Row]) -> tempfile::NamedTempFile {
         column.close().unwrap();
     }
     let file = tempfile::NamedTempFile::new().unwrap();
-    let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
     let mut writer = SerializedFileWriter::new(file.reopen().unwrap(), schema, Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     column::<ByteArrayType>(&mut group, rows.iter().map(|row| row.0.map(ByteArray::from)).collect());
@@ -170,6 +203,24 @@ fn bad_rows_of_parquet_are_told_with_their_number_and_the_others_are_read() {
     assert!(bad.iter().zip(words).all(|(bad, word)| bad.reason.contains(word)), "{bad:?}");
     let good: Vec<(i64, f64)> = read.into_iter().flatten().map(|line| (line.time.ns(), line.value)).collect();
     assert_eq!(good, [(1_000_000, 1.5), (6_000_000, 2.5)]);
+}
+
+#[test]
+fn times_of_parquet_have_the_unit_that_their_column_names_in_either_way_or_are_refused() {
+    let rows = [(Some("a/b"), Some(1_000), Some(1.5), None)];
+    for (stamp, ns) in [
+        ("(TIMESTAMP_MILLIS)", 1_000_000_000),
+        ("(TIMESTAMP_MICROS)", 1_000_000),
+        ("(TIMESTAMP(MICROS,true))", 1_000_000),
+        ("(TIMESTAMP(NANOS,true))", 1_000),
+    ] {
+        let read = read(made_with(stamp, &rows).reopen().unwrap(), Format::Parquet);
+        assert_eq!(read.into_iter().map(|line| line.unwrap().time.ns()).collect::<Vec<_>>(), [ns], "{stamp}");
+    }
+    let none = made_with("", &rows);
+    let mut reader = Reader::new(none.reopen().unwrap(), Format::Parquet).unwrap();
+    let refused = reader.line().unwrap_err().to_string();
+    assert!(refused.contains("`source_time`") && refused.contains("TIMESTAMP"), "{refused}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use watchfire_model::Lsn;
 use watchfire_pipeline::{Checkpoint, PortError};
 
-use crate::ctl::{Ctl, Kind, named};
+use crate::ctl::{Alone, Ctl, Kind, named};
 use crate::key_value::{Pair, VALUE_BYTES_MAX};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,7 @@ fn manifest(ctl: &Ctl, binding: &str) -> Result<Option<Manifest>, PortError> {
 /// When the store fails; the earlier one then stays.
 pub fn save(ctl: &Ctl, checkpoint: &Checkpoint) -> Result<(), PortError> {
     let binding = checkpoint.binding.as_str();
+    let alone = ctl.alone();
     let before = manifest(ctl, binding)?;
     let whole = [checkpoint.bytes.as_slice(), &checkpoint.host].concat();
     let mut saved = Manifest {
@@ -75,15 +76,15 @@ pub fn save(ctl: &Ctl, checkpoint: &Checkpoint) -> Result<(), PortError> {
     };
     if !has_pieces {
         saved.generation = saved.generation.wrapping_add(1);
-        put_pieces(ctl, &pieces_key(binding, saved.generation), &whole)?;
+        put_pieces(ctl, &alone, &pieces_key(binding, saved.generation), &whole)?;
     }
     let encoded = postcard::to_stdvec(&saved).map_err(|error| refused(binding, &error.to_string()))?;
-    ctl.commit(vec![ctl.replace(&named(Kind::Checkpoint, binding), &encoded)?])?;
+    alone.commit(vec![ctl.replace(&named(Kind::Checkpoint, binding), &encoded)?])?;
     if has_pieces {
         return Ok(());
     }
     // Not urgent: durable with whatever is committed next.
-    ctl.write(ctl.remove_under(&named(Kind::Piece, binding), Some(&pieces_key(binding, saved.generation)))?)
+    alone.write(ctl.remove_under(&named(Kind::Piece, binding), Some(&pieces_key(binding, saved.generation)))?)
 }
 
 fn pieces(ctl: &Ctl, binding: &str, generation: u64) -> Result<Vec<u8>, PortError> {
@@ -91,12 +92,12 @@ fn pieces(ctl: &Ctl, binding: &str, generation: u64) -> Result<Vec<u8>, PortErro
 }
 
 /// Makes a state's pieces durable.
-fn put_pieces(ctl: &Ctl, pieces: &[u8], whole: &[u8]) -> Result<(), PortError> {
+fn put_pieces(ctl: &Ctl, alone: &Alone<'_>, pieces: &[u8], whole: &[u8]) -> Result<(), PortError> {
     // What a kill left of an earlier try would otherwise stand among the new pieces.
-    ctl.write(ctl.remove_under(pieces, None)?)?;
+    alone.write(ctl.remove_under(pieces, None)?)?;
     let each = whole.chunks(VALUE_BYTES_MAX).zip(0_u32..);
-    ctl.lay(each.map(|(piece, number)| -> Pair { (piece_key(pieces, number), piece.to_vec()) }).collect())?;
-    ctl.commit(Vec::new())
+    alone.lay(each.map(|(piece, number)| -> Pair { (piece_key(pieces, number), piece.to_vec()) }).collect())?;
+    alone.commit(Vec::new())
 }
 
 /// The binding's checkpoint; one that is not what was saved counts as none, and is told. May be called while another

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use watchfire_model::{Lsn, Record, RecordBody};
 use watchfire_pipeline::PortError;
 
@@ -60,10 +60,21 @@ pub enum Kind {
     Slot = b'y',
 }
 
+/// The database, for the one who writes to it. A full disk may take what a writer has not committed yet: the database is
+/// then opened anew, by whoever looks at it next. The writer is told, and gives up; were there another one between, its
+/// failure would take what the first believes to be written.
+#[derive(Debug)]
+pub struct Alone<'c> {
+    ctl: &'c Ctl,
+    _turn: MutexGuard<'c, ()>,
+}
+
 /// The database.
 #[derive(Debug)]
 pub struct Ctl {
     store: Store,
+    /// Whoever writes, from the first change of what belongs together to its commit.
+    turn: Mutex<()>,
     mark: Mutex<(Mark, Promise)>,
     fresh: bool,
     unmarked: bool,
@@ -145,7 +156,8 @@ impl Ctl {
         let mark_path = data.join("ctl.mark");
         let (mark, promised) = Mark::open(&mark_path)?;
         let mark_state = Mutex::new((mark, Promise::default()));
-        let mut ctl = Self { store, mark: mark_state, fresh: false, unmarked: promised.is_none() };
+        let unmarked = promised.is_none();
+        let mut ctl = Self { store, turn: Mutex::default(), mark: mark_state, fresh: false, unmarked };
         let found = Promise { commits: ctl.number("commits")?, sealed: Lsn(ctl.number("sealed")?) };
         if let Some(promised) = promised
             && found < promised
@@ -236,32 +248,48 @@ impl Ctl {
         self.mark.lock().1.sealed
     }
 
-    /// Applies changes and makes them durable. Whoever commits meanwhile waits.
+    /// As [`Store::end_after`].
+    #[cfg(test)]
+    pub fn end_after(&self, batches: u64) {
+        self.store.end_after(batches);
+    }
+
+    /// Waits until nobody else writes, and keeps others from it.
+    pub fn alone(&self) -> Alone<'_> {
+        Alone { ctl: self, _turn: self.turn.lock() }
+    }
+
+    /// Applies changes and makes them durable.
     ///
     /// # Errors
     /// When the store fails.
     pub fn commit(&self, groups: Vec<Group>) -> Result<(), PortError> {
-        let mut mark = self.mark.lock();
-        let sealed = mark.1.sealed;
-        self.promise(&mut mark, groups, sealed)
+        self.alone().commit(groups)
     }
 
-    /// Applies changes and makes them durable, with `sealed` the last to be written.
+    /// As [`Alone::write`].
     ///
     /// # Errors
     /// When the store fails.
-    pub fn commit_sealed(&self, groups: Vec<Group>, sealed: Lsn) -> Result<(), PortError> {
-        self.promise(&mut self.mark.lock(), groups, sealed)
+    pub fn write(&self, groups: Vec<Group>) -> Result<(), PortError> {
+        self.alone().write(groups)
     }
 
-    fn promise(&self, mark: &mut (Mark, Promise), mut groups: Vec<Group>, sealed: Lsn) -> Result<(), PortError> {
+    fn promise(
+        &self,
+        mark: &mut (Mark, Promise),
+        mut groups: Vec<Group>,
+        mut together: Group,
+        sealed: Lsn,
+    ) -> Result<(), PortError> {
         let promise = Promise { commits: mark.1.commits + 1, sealed };
         let number = |name: &str, value: u64| {
             let mut bytes = Vec::new();
             put_varint(value, &mut bytes);
             Change::Put(named(Kind::Meta, name), bytes)
         };
-        groups.push(vec![number("commits", promise.commits), number("sealed", promise.sealed.0)]);
+        together.extend([number("commits", promise.commits), number("sealed", promise.sealed.0)]);
+        groups.push(together);
         self.store.write(digest::add(&self.store, groups)?)?;
         self.store.commit()?;
         mark.1 = promise;
@@ -285,25 +313,6 @@ impl Ctl {
             group.extend(old.into_iter().map(|(key, _)| Change::Remove(key)));
         }
         Ok(group)
-    }
-
-    /// Applies changes that are made durable with the next commit, none of what is digested.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn write(&self, groups: Vec<Group>) -> Result<(), PortError> {
-        // One writer at a time, as in a commit.
-        let _mark = self.mark.lock();
-        self.store.write(groups)
-    }
-
-    /// Adds pairs whose keys are new, none of what is digested, as [`KeyValue::lay`] does: durable with the next commit.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn lay(&self, pairs: Vec<Pair>) -> Result<(), PortError> {
-        let _mark = self.mark.lock();
-        self.store.lay(pairs)
     }
 
     /// Copies all of it, as it stands at one commit, into another data folder, with a mark of its own. Whoever writes
@@ -433,6 +442,45 @@ impl Ctl {
             Some((Slot { day, part }, bytes))
         });
         each.collect::<Option<_>>().ok_or_else(|| self.damaged("days"))
+    }
+}
+impl Alone<'_> {
+    /// Applies changes and makes them durable.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn commit(&self, groups: Vec<Group>) -> Result<(), PortError> {
+        let mut mark = self.ctl.mark.lock();
+        let sealed = mark.1.sealed;
+        self.ctl.promise(&mut mark, groups, Vec::new(), sealed)
+    }
+
+    /// Applies changes and makes them durable, with `sealed` the last to be written, and `together` in one with it: a kill
+    /// leaves both or neither of them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn commit_sealed(&self, groups: Vec<Group>, together: Group, sealed: Lsn) -> Result<(), PortError> {
+        self.ctl.promise(&mut self.ctl.mark.lock(), groups, together, sealed)
+    }
+
+    /// Applies changes that are made durable with the next commit, none of what is digested.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn write(&self, groups: Vec<Group>) -> Result<(), PortError> {
+        // Not while all of it is copied.
+        let _mark = self.ctl.mark.lock();
+        self.ctl.store.write(groups)
+    }
+
+    /// Adds pairs whose keys are new, none of what is digested, as [`KeyValue::lay`] does: durable with the next commit.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn lay(&self, pairs: Vec<Pair>) -> Result<(), PortError> {
+        let _mark = self.ctl.mark.lock();
+        self.ctl.store.lay(pairs)
     }
 }
 

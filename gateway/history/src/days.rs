@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use watchfire_model::{Instant, Lsn};
 use watchfire_pipeline::PortError;
 
-use crate::bucket;
+use crate::bucket::{self, bucket_of, from_key};
 use crate::bytes::{Reader, put_varint};
 use crate::hours::Hours;
 use crate::key_value::{Change, KeyValue};
@@ -363,11 +363,11 @@ pub fn filled(last: Lsn) -> Change {
     Change::Put(FILLED_KEY.to_vec(), bytes)
 }
 
-/// Whether a folder is what a killed seal left of a slot: it holds records, all of them after the last one sealed, so
-/// that the journal has them still.
+/// Whether a folder is what a killed seal left of a slot: whatever it holds, heads or pages whose head was to follow, is
+/// of records after the last one sealed, so that the journal has them still. One that holds nothing may be damaged.
 fn is_unfinished(folder: &Path, sealed: Lsn) -> bool {
-    let first = Store::open(folder, CACHE_BYTES).and_then(|store| bucket::after(&store, Lsn(0)));
-    first.is_ok_and(|first| first.is_some_and(|head| head.first > sealed))
+    let first = Store::open(folder, CACHE_BYTES).and_then(|store| store.at_or_after(&from_key(Lsn(1))));
+    first.is_ok_and(|first| first.and_then(|(key, _)| bucket_of(&key)).is_some_and(|first| first > sealed))
 }
 
 /// Gives a folder that the index does not know a name under which it is found, but not used.

@@ -89,6 +89,7 @@ const fn number_of(cause: GapCause) -> u64 {
         GapCause::Overflow => 1,
         GapCause::Skipped => 2,
         GapCause::NotRecorded => 3,
+        GapCause::Imported => 4,
     }
 }
 
@@ -98,6 +99,7 @@ const fn cause_of(number: u64) -> Option<GapCause> {
         1 => GapCause::Overflow,
         2 => GapCause::Skipped,
         3 => GapCause::NotRecorded,
+        4 => GapCause::Imported,
         _ => return None,
     })
 }
@@ -119,7 +121,8 @@ mod tests {
         let all = Gap { signal: None, since: Instant::MIN, until: Instant::MAX, cause: GapCause::NotRecorded };
         let shape = |lsn: u64, frame: &Frame| Shape { lsn: Lsn(lsn), frame: frame.clone(), rows: 0, has_skew: false };
         let lost = Frame { gaps: (0..10_000).map(gap).collect(), ..Frame::default() };
-        let other = Frame { gaps: vec![all, Gap { cause: GapCause::Skipped, ..all }], ..Frame::default() };
+        let of = |cause| Gap { cause, ..all };
+        let other = Frame { gaps: vec![all, of(GapCause::Skipped), of(GapCause::Imported)], ..Frame::default() };
         for (frames, bytes_max) in [
             (vec![shape(7, &lost)], 10_000 * 4),
             (vec![shape(7, &lost), shape(8, &other)], 10_000 * 8 + 100),

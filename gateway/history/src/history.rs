@@ -121,7 +121,7 @@ impl SledHistory {
             }
         }
         let upto = Lsn(first.0 - 1);
-        self.ctl.commit_sealed(self.ctl.remove_records_after(sealed)?, upto)?;
+        self.ctl.alone().commit_sealed(self.ctl.remove_records_after(sealed)?, Vec::new(), upto)?;
         self.counts.write().sealed = upto;
         Ok(())
     }

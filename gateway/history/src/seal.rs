@@ -9,7 +9,7 @@ use watchfire_pipeline::{PortError, RecordRun};
 
 use crate::bucket::{from_key, widen};
 use crate::chain::{self, Link};
-use crate::ctl::{self, Ctl, Kind, named, parts, placed, set};
+use crate::ctl::{self, Alone, Ctl, Kind, named, parts, placed, set};
 use crate::days::{Days, SlotEntry, filled};
 use crate::filling::Filling;
 use crate::hours::Hours;
@@ -62,9 +62,10 @@ pub fn seal(
         return Ok(None);
     }
     let days = samples.commit()?;
-    let mut groups = effects.into_groups(ctl)?;
-    groups.extend(days.iter().map(|(slot, entry)| vec![set_slot(*slot, entry)]));
-    ctl.commit_sealed(groups, last)?;
+    let alone = ctl.alone();
+    let groups = effects.into_groups(ctl, &alone)?;
+    // What an entry counts is what counts as sealed, or the next seal would count it again.
+    alone.commit_sealed(groups, days.iter().map(|(slot, entry)| set_slot(*slot, entry)).collect(), last)?;
     Ok(Some(Sealed { days, last }))
 }
 
@@ -175,10 +176,10 @@ impl Effects {
     }
 
     /// Writes the records, once each, and answers what is to be written with what counts as sealed.
-    fn into_groups(self, ctl: &Ctl) -> Result<Vec<Group>, PortError> {
+    fn into_groups(self, ctl: &Ctl, alone: &Alone<'_>) -> Result<Vec<Group>, PortError> {
         let Self { mut records, mut groups, .. } = self;
         records.sort_unstable();
-        ctl.lay(records)?;
+        alone.lay(records)?;
         for (key, state) in self.states {
             groups.push(ctl.replace(&named(Kind::Alarm, key.as_str()), &state.state)?);
         }

@@ -49,6 +49,8 @@ pub struct Store {
     broken: AtomicBool,
     /// Something was written, here or before it was opened, that may not be durable.
     unsettled: AtomicBool,
+    #[cfg(test)]
+    batches_left: std::sync::atomic::AtomicU64,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,8 @@ impl Store {
             stuck: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             unsettled: AtomicBool::new(true),
+            #[cfg(test)]
+            batches_left: u64::MAX.into(),
         })
     }
 
@@ -111,6 +115,11 @@ impl Store {
     fn apply(&self, work: impl FnOnce(&sled::Db) -> sled::Result<()>) -> Result<(), PortError> {
         if self.unsettled.load(Ordering::SeqCst) {
             self.commit()?;
+        }
+        #[cfg(test)]
+        if self.batches_left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            self.batches_left.store(0, Ordering::SeqCst);
+            return Err(failed("writing to", &self.folder, io::Error::other("killed")));
         }
         self.unsettled.store(true, Ordering::SeqCst);
         self.with("writing", move |open| work(&open.db))
@@ -194,6 +203,12 @@ impl Store {
         self.stuck.store(false, Ordering::SeqCst);
         tracing::info!(folder = %self.folder.display(), "the database goes on after a full disk");
         Ok(())
+    }
+
+    /// Lets so many batches through from now on; the rest fails as if the process had been killed before it.
+    #[cfg(test)]
+    pub fn end_after(&self, batches: u64) {
+        self.batches_left.store(batches, Ordering::SeqCst);
     }
 
     /// As after a full disk.

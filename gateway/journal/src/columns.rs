@@ -55,6 +55,7 @@ pub fn write(frame: &Frame, out: &mut Vec<u8>) {
             GapCause::Overflow => 1,
             GapCause::Skipped => 2,
             GapCause::NotRecorded => 3,
+            GapCause::Imported => 4,
         });
     }
 }
@@ -182,6 +183,7 @@ impl<'b> Input<'b> {
                 1 => GapCause::Overflow,
                 2 => GapCause::Skipped,
                 3 => GapCause::NotRecorded,
+                4 => GapCause::Imported,
                 _ => return None,
             };
             gaps.push(Gap { signal: (known == 1).then_some(signal), since, until, cause });

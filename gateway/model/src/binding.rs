@@ -114,10 +114,11 @@ impl Batch {
         batch
     }
 
-    /// With the gaps that `frame` tells of these signals.
+    /// With the gaps that `frame` tells of these signals, but for those that were imported.
     #[must_use]
     pub fn with_gaps(mut self, frame: &Frame, index_of: impl Fn(SignalId) -> Option<u32>) -> Self {
-        self.gaps.extend(frame.gaps.iter().filter_map(|gap| {
+        let live = frame.gaps.iter().filter(|gap| gap.cause != GapCause::Imported);
+        self.gaps.extend(live.filter_map(|gap| {
             let signal = match gap.signal {
                 None => None,
                 Some(id) => Some(index_of(id)?),
@@ -180,7 +181,8 @@ mod tests {
         }
         rows.set_text("four".into());
         let gap = |signal| Gap { signal, since: Instant::MIN, until: Instant::MAX, cause: GapCause::Overflow };
-        let gaps = vec![gap(Some(SignalId(8))), gap(None), gap(Some(SignalId(9)))];
+        let imported = Gap { cause: GapCause::Imported, ..gap(Some(SignalId(9))) };
+        let gaps = vec![gap(Some(SignalId(8))), gap(None), imported, gap(Some(SignalId(9)))];
         let frame = Frame { rows, gaps, ..Frame::default() };
         let batch = Batch::cut(Lsn(5), &frame, |id| (id.0 != 8).then(|| id.0 - 7));
         assert_eq!((batch.signal.as_slice(), batch.value.as_slice()), (&[0, 2][..], &[1.0, 4.0][..]));

@@ -340,6 +340,9 @@ pub enum GapCause {
     Skipped,
     /// The gateway did not run, or the source keeps no history.
     NotRecorded,
+    /// It came with samples from a file. It is of the past, so no detector is told of it, and no source is asked for what
+    /// is missing.
+    Imported,
 }
 
 /// An interval in which values of a signal, or of every signal, may be missing.

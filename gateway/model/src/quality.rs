@@ -21,6 +21,8 @@ impl StatusCode {
     pub const BAD_WAITING_FOR_INITIAL_DATA: Self = Self(0x8032_0000);
     /// BadNoData: nothing was recorded then.
     pub const BAD_NO_DATA: Self = Self(0x809B_0000);
+    /// BadDataLost: data is missing, since its collection was interrupted (OPC 10000-11 §6.3.1).
+    pub const BAD_DATA_LOST: Self = Self(0x809D_0000);
     /// BadBoundNotFound: there is no value next to the end of an interval.
     pub const BAD_BOUND_NOT_FOUND: Self = Self(0x80D7_0000);
     /// BadNodeIdUnknown: the node does not exist on the server.
@@ -30,6 +32,12 @@ impl StatusCode {
     #[must_use]
     pub const fn is_good(self) -> bool {
         self.0 >> 30 == 0
+    }
+
+    /// Whether it says that data is missing, whatever its info bits.
+    #[must_use]
+    pub const fn is_data_lost(self) -> bool {
+        self.0 >> 16 == Self::BAD_DATA_LOST.0 >> 16
     }
 
     /// Whether the severity bits say bad.
@@ -59,6 +67,9 @@ impl Quality {
     /// What a node showed when it began to be watched anew, no newer than what was known: it may have been received
     /// before. Readers of history leave out one that they have met.
     pub const INITIAL: Self = Self(32);
+    /// No value but where a gap begins, as readers of history are shown it: the server's time is when something is known
+    /// again. No row of the log has it.
+    pub const GAP: Self = Self(64);
 
     /// Whether every mark of `marks` is set.
     #[must_use]

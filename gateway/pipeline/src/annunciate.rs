@@ -19,8 +19,9 @@ use crate::maintenance::Reminders;
 use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
 use crate::over;
+use crate::stand_in;
 use crate::told::{states, together};
-use crate::{AlarmFigures, CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
+use crate::{AlarmFigures, BindingPlan, CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
 
 /// Transitions in one record of the gateway's own: a lost source may concern tens of thousands.
 const TRANSITIONS_MAX: usize = 1000;
@@ -40,9 +41,22 @@ struct Unpublished {
     answer: Option<oneshot::Sender<Result<(), RefusedCommand>>>,
 }
 
+impl Unpublished {
+    /// With what follows from it; `None` where there is nothing to show.
+    fn and(mut self, follows: Option<Self>) -> Option<Self> {
+        if let Some(follows) = follows {
+            self.lsn = follows.lsn;
+            self.views.extend(follows.views);
+        }
+        (!self.views.is_empty()).then_some(self)
+    }
+}
+
 /// What is so now.
 #[derive(Debug, Default)]
 struct Current {
+    /// What was configured at the start.
+    plans: Vec<Arc<BindingPlan>>,
     /// The bindings whose detectors have seen all there is, so that what they found last is how things stand.
     bindings: BTreeSet<String>,
     /// The mode of operation.
@@ -157,31 +171,28 @@ impl Annunciator {
         notice: Notice,
     ) -> Result<Option<Unpublished>, PortError> {
         match notice {
-            Notice::Define(mut defs) => {
-                let bindings: BTreeSet<String> = defs.iter().map(|def| def.key.binding().to_owned()).collect();
-                let told = |key: &ConditionKey| self.engine.recovered(key).is_some();
-                let is_over_budget = |binding: &&String| told(&OwnConditions::budget_key(binding));
-                let budgets: Vec<_> =
-                    bindings.iter().filter(is_over_budget).map(|binding| own.budget_def(binding)).collect();
-                let reminds = |binding: &&String| told(&OwnConditions::maintenance_key(binding));
-                let reminders: Vec<&String> = bindings.iter().filter(reminds).collect();
-                defs.extend(budgets);
-                let mut keys: Vec<ConditionKey> = defs.iter().map(|def| def.key.clone()).collect();
-                let mut defined = self.define(defs);
-                // What they remind of has to be known by then.
-                let reminders: Vec<_> =
-                    reminders.iter().map(|binding| own.maintenance_def(binding, &self.engine)).collect();
-                keys.extend(reminders.iter().map(|def| def.key.clone()));
-                defined.views.extend(self.define(reminders).views);
+            Notice::Define(defs) => self.defined(own, current, defs).await,
+            Notice::Configured { plans, sources } => {
+                let (gone, defs) = stand_in::left_over(&self.engine, own, &plans, &sources);
+                current.plans = plans;
+                let defined = self.define(defs);
                 let (cause, now) = (self.log.tail(), self.clock.now());
-                let mut settled: Vec<_> = keys.iter().flat_map(|key| self.engine.settle(key, cause, now)).collect();
-                settled.extend(budget::settle(&mut self.engine, &bindings, cause, now));
-                settled.extend(current.mode.settle(&mut self.engine, &keys, cause, now));
-                if let Some(settled) = self.decide_own(cause, now, settled).await? {
-                    defined.lsn = settled.lsn;
-                    defined.views.extend(settled.views);
+                let mut ended = Vec::new();
+                for what in gone {
+                    ended.extend(over::gone(&mut self.engine, own, cause, now, &what));
                 }
-                Ok(Some(defined))
+                let ended = self.decide_own(cause, now, ended).await?;
+                Ok(defined.and(ended))
+            }
+            Notice::StandIn { plan, mut defs } => {
+                let name = &plan.spec.name;
+                if self.engine.conditions_of(name).next().is_some() {
+                    return Ok(None);
+                }
+                let known = defs.iter().map(|def| def.key.clone()).collect();
+                defs.extend(stand_in::left_of(&self.engine, own, name, &known, &current.plans));
+                own.rest_on(name, &defs, &plan.sources);
+                self.defined(own, current, defs).await
             }
             Notice::Settled(answer) => {
                 if answer.send(self.log.tail()).is_err() {
@@ -243,11 +254,14 @@ impl Annunciator {
                 self.decide_own(cause, now, transitions).await
             }
             Notice::Over { cause, now, binding, except, why, current: is_current } => {
+                let left = stand_in::left_of(&self.engine, own, &binding, &except, &current.plans);
+                let left = self.define(left);
                 let transitions = over::end(&mut self.engine, own, cause, now, (&binding, &except, why));
                 if is_current {
                     current.bindings.insert(binding);
                 }
-                self.decide_own(cause, now, transitions).await
+                let over = self.decide_own(cause, now, transitions).await?;
+                Ok(left.and(over))
             }
             Notice::Mode { cause, now, mode } => {
                 let transitions = current.mode.change(&mut self.engine, mode, cause, now);
@@ -262,6 +276,34 @@ impl Annunciator {
                 self.decide_own(cause, now, transitions).await
             }
         }
+    }
+
+    /// These conditions exist, perhaps in another way than before.
+    async fn defined(
+        &mut self,
+        own: &OwnConditions,
+        current: &Current,
+        mut defs: Vec<Arc<ConditionDef>>,
+    ) -> Result<Option<Unpublished>, PortError> {
+        let bindings: BTreeSet<String> = defs.iter().map(|def| def.key.binding().to_owned()).collect();
+        let told = |key: &ConditionKey| self.engine.recovered(key).is_some();
+        let is_over_budget = |binding: &&String| told(&OwnConditions::budget_key(binding));
+        let budgets: Vec<_> = bindings.iter().filter(is_over_budget).map(|binding| own.budget_def(binding)).collect();
+        let reminds = |binding: &&String| told(&OwnConditions::maintenance_key(binding));
+        let reminders: Vec<&String> = bindings.iter().filter(reminds).collect();
+        defs.extend(budgets);
+        let mut keys: Vec<ConditionKey> = defs.iter().map(|def| def.key.clone()).collect();
+        let mut defined = self.define(defs);
+        // What they remind of has to be known by then.
+        let reminders: Vec<_> = reminders.iter().map(|binding| own.maintenance_def(binding, &self.engine)).collect();
+        keys.extend(reminders.iter().map(|def| def.key.clone()));
+        defined.views.extend(self.define(reminders).views);
+        let (cause, now) = (self.log.tail(), self.clock.now());
+        let mut settled: Vec<_> = keys.iter().flat_map(|key| self.engine.settle(key, cause, now)).collect();
+        settled.extend(budget::settle(&mut self.engine, &bindings, cause, now));
+        settled.extend(current.mode.settle(&mut self.engine, &keys, cause, now));
+        let settled = self.decide_own(cause, now, settled).await?;
+        Ok(defined.and(settled))
     }
 
     /// Records transitions of the gateway's own finding, and what follows from them in groups, in records of bounded size.

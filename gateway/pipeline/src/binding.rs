@@ -78,7 +78,8 @@ pub(crate) struct Conditions {
 
 /// The name under which the state is kept that a version was begun with, as long as it is needed to replay it.
 pub(crate) fn begun_with(kept_as: &str) -> String {
-    format!("{kept_as}.begun")
+    // No detector has such a name.
+    format!("{kept_as}/begun")
 }
 
 impl BindingPlan {

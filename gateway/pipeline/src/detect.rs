@@ -21,6 +21,7 @@ use crate::compare::Progress;
 use crate::late::{Late, PATIENCE, is_of_a_source};
 use crate::log::Cursor;
 use crate::notices::Notice;
+use crate::stand_in;
 use crate::supervise::{Detection, Ended};
 use crate::{BindingPlan, Checkpoint, CursorError, DetectorHealth, Judge, Judgement, Mode, PortError, place_at};
 
@@ -107,6 +108,12 @@ impl Run {
         if self.plan.beside.is_none() {
             notices.rest_on(&spec.name, &definitions, &self.plan.sources);
             notices.send(Notice::Define(definitions)).await;
+            let (log, name, told, identity) =
+                (log.clone(), spec.name.clone(), judge.conditions().to_vec(), judge.identity().clone());
+            let keep = move || stand_in::keep(&log, &name, &told, &identity);
+            if let Err(error) = tokio::task::spawn_blocking(keep).await.map_err(CursorError::Ended)? {
+                tracing::warn!(detector = spec.name, %error, "what it tells of its conditions could not be kept");
+            }
         }
         let conditions = Arc::new(self.plan.conditions(judge.conditions()).with_plain(plain));
 

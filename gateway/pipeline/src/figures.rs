@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
-use watchfire_alarms::{ConditionDef, ConditionState, Figures, Glance, Metrics, TrackRecord, Trusted};
+use watchfire_alarms::{ConditionDef, ConditionState, Figures, Glance, Metrics, Recent, TrackRecord, Trusted};
 use watchfire_model::{ConditionKey, Instant, Lsn, Record, RecordBody};
 
 use crate::consoles::{OperatorConsole, counted_as, is_console, key_of};
@@ -25,9 +25,10 @@ const KEEP_EVERY: Duration = Duration::from_secs(1800);
 const TRY_EVERY: Duration = Duration::from_secs(10);
 /// Conditions that nobody has told of for so long are forgotten: no window reaches further back.
 const FORGET: Duration = Duration::from_secs(31 * 86_400);
-/// The form in which they are kept, and the one before.
-const VERSION: u32 = 2;
-const VERSION_BEFORE: u32 = 1;
+/// The form in which they are kept, and those before: the second had nothing of what came lately.
+const VERSION: u32 = 3;
+const VERSION_2: u32 = 2;
+const VERSION_1: u32 = 1;
 /// Names the form among what is kept under the gateway's own name.
 const FIGURES: &str = "figures";
 /// The area of what has none, where not even a default is given.
@@ -232,8 +233,7 @@ impl AlarmFigures {
     /// When a store fails.
     pub fn recover(&self, log: &Log) -> Result<(), CursorError> {
         let kept = log.history().load_checkpoint(OWN_BINDING)?;
-        let kept =
-            kept.filter(|kept| kept.plugin == FIGURES && (VERSION_BEFORE..=VERSION).contains(&kept.state_version));
+        let kept = kept.filter(|kept| kept.plugin == FIGURES && (VERSION_1..=VERSION).contains(&kept.state_version));
         let Some(kept) = kept else {
             let mut counts = self.counts.lock();
             (counts.upto, counts.changes) = (log.tail(), counts.changes + 1);
@@ -298,7 +298,7 @@ impl AlarmFigures {
         let oldest = now.minus(FORGET);
         counts.last.retain(|_, last| last.now > oldest);
         counts.untold.retain(|_, all| all.last().is_some_and(|last| last.now > oldest));
-        let bytes = postcard::to_allocvec(&*counts).map_err(|error| PortError::Damaged {
+        let bytes = counts.encode().map_err(|error| PortError::Damaged {
             what: "the figures of alarms".to_owned(),
             detail: error.to_string(),
         })?;
@@ -316,8 +316,22 @@ impl AlarmFigures {
 }
 
 impl Counts {
+    fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        let recent: BTreeMap<&String, &Recent> =
+            self.areas.iter().map(|(key, metrics)| (key, metrics.recent())).collect();
+        postcard::to_extend(&recent, postcard::to_allocvec(self)?)
+    }
+
     fn decode(version: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
         if version == VERSION {
+            let (mut counts, recent): (Self, _) = postcard::take_from_bytes(bytes)?;
+            let recent: BTreeMap<String, Recent> = postcard::from_bytes(recent)?;
+            for (key, recent) in recent {
+                counts.areas.entry(key).and_modify(|metrics| metrics.set_recent(recent));
+            }
+            return Ok(counts);
+        }
+        if version == VERSION_2 {
             return postcard::from_bytes(bytes);
         }
         let mut old = CountsV1::decode(bytes)?;
@@ -390,5 +404,22 @@ pub(crate) async fn run(figures: Arc<AlarmFigures>, log: Arc<Log>, clock: Arc<dy
             _ = figures.asked() => log.hurry(),
             () = tokio::time::sleep(next) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_that_were_kept_before_what_came_lately_was_are_read() {
+        let start = Instant::from_s(1_000_000);
+        let mut counts = Counts::default();
+        counts.areas.insert("area".to_owned(), Metrics::new(start));
+        let old = postcard::to_allocvec(&counts).unwrap();
+        let read = Counts::decode(VERSION_2, &old).unwrap();
+        assert_eq!(read.areas["area"].figures(start).start(), start);
+        assert!(Counts::decode(VERSION, &old).is_err(), "it is no third one");
+        assert_eq!(Counts::decode(VERSION, &counts.encode().unwrap()).unwrap().areas.len(), 1);
     }
 }

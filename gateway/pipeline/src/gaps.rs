@@ -64,16 +64,8 @@ pub(crate) fn gaps_after(
     to: Instant,
 ) -> Result<GapsOnRecord<'_>, CursorError> {
     let upto = log.history().sealed();
-    let mut found = GapsOnRecord {
-        log,
-        signals,
-        between: (from, to),
-        next: Some(after.next()).filter(|next| *next <= upto.next()),
-        upto,
-        unsealed: Vec::new(),
-        fills: Vec::new(),
-        is_done: false,
-    };
+    let mut found = gaps_known(log, signals, (from, to), upto, Vec::new(), Vec::new());
+    found.next = Some(after.next()).filter(|next| *next <= upto.next());
     let mut next = upto.max(after).next();
     loop {
         let records = log.read_kept(&mut next)?;
@@ -91,6 +83,19 @@ pub(crate) fn gaps_after(
             }
         }
     }
+}
+
+/// Those that touch the time between two instants, where it is known which of them are not sealed, and what became of
+/// gaps that is not: a scan less.
+pub(crate) fn gaps_known(
+    log: &Log,
+    signals: Option<BTreeSet<SignalId>>,
+    between: (Instant, Instant),
+    upto: Lsn,
+    unsealed: Vec<(Lsn, Gap)>,
+    fills: Vec<Fill>,
+) -> GapsOnRecord<'_> {
+    GapsOnRecord { log, signals, between, next: Some(Lsn(1)), upto, unsealed, fills, is_done: false }
 }
 
 impl GapsOnRecord<'_> {

@@ -102,8 +102,17 @@ impl Gateway {
     /// [`GatewayError`] when it cannot start or has to stop by itself.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), GatewayError> {
         let (log, figures) = (self.log.clone(), self.figures.clone());
-        let recovering = move || figures.recover(&log).and_then(|()| recover(&log));
-        let recovered = tokio::task::spawn_blocking(recovering).await.map_err(|_| GatewayError::Task("recovery"))??;
+        let signals_of = self.site.signals_of.clone();
+        let recovering = move || {
+            figures.recover(&log)?;
+            let mut recovered = recover(&log, &signals_of)?;
+            if let Err(error) = recovered.interrupt(&log, None) {
+                tracing::error!(%error, "that the sources are not read yet could not be kept");
+            }
+            Ok::<_, CursorError>(recovered)
+        };
+        let mut recovered =
+            tokio::task::spawn_blocking(recovering).await.map_err(|_| GatewayError::Task("recovery"))??;
         let own = OwnConditions::new(&self.own_area);
         for source in &mut self.sources {
             source.recorded(&recovered.last, &recovered.open);
@@ -113,8 +122,13 @@ impl Gateway {
                 own.source(&source.name(), true);
             }
         }
+        // A million gaps are nothing to keep for as long as it runs.
+        drop((std::mem::take(&mut recovered.last), std::mem::take(&mut recovered.open)));
         let (notices, notice_receiver) = Notices::new(own, self.stats.clone());
         notices.send(Notice::Define(self.own_conditions())).await;
+        let plans = self.bindings.iter().filter(|plan| plan.beside.is_none()).cloned().collect();
+        let sources = self.sources.iter().map(|source| source.name()).collect();
+        notices.send(Notice::Configured { plans, sources }).await;
 
         let (commit_stop, seal_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut commit: Essential = task(self.log.clone().commit(self.commit_interval, commit_stop.clone()));
@@ -172,6 +186,7 @@ impl Gateway {
             notices: notices.clone(),
             site: self.site,
             last_now: recovered.last_now,
+            last_mode: recovered.mode,
         };
         let mut ingest: Essential = task(ingest.run());
         let source_stop = CancellationToken::new();
@@ -193,7 +208,16 @@ impl Gateway {
                 never = readers.watch(&door) => match never {},
                 Some(asked) = source_changes.recv() => asked,
             };
-            if let Err(error) = readers.change(asked.change, &door, &source_stop).await {
+            // It may wait for ingestion, which may wait for room on the disk.
+            let changed = tokio::select! {
+                () = stop.cancelled() => break None,
+                result = &mut commit => break Some((result, "commit")),
+                result = &mut seal => break Some((result, "sealing")),
+                result = &mut annunciate => break Some((result, "annunciator")),
+                result = &mut ingest => break Some((result, "ingestion")),
+                changed = readers.change(asked.change, &door, &source_stop) => changed,
+            };
+            if let Err(error) = changed {
                 tracing::error!(%error, "a change of the sources could not be recorded");
             }
             // Whoever asked may have gone.

@@ -1,10 +1,10 @@
 //! Samples from outside, put into the log as late data: which of them the log does not hold yet, and the way in.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use watchfire_model::{Copied, Frame, Instant, Lsn, RecordBody, Rows, SignalId, StatusCode};
+use watchfire_model::{Copied, Frame, Instant, Lsn, Quality, RecordBody, Rows, SignalId, StatusCode};
 
-use crate::{CursorError, Log, Wanted, seal_all};
+use crate::{CursorError, Log, OnRecord, Wanted, gaps, seal_all, take_gaps};
 
 /// Rows of a frame that is made of imported samples.
 const FRAME_ROWS: usize = 4096;
@@ -20,7 +20,8 @@ fn key(rows: &Rows, row: usize) -> Option<Key> {
     Some((signal, time, bits, *rows.status.get(row)?, rows.exact_at(row), rows.text_at(row).map(str::to_owned)))
 }
 
-/// Those of `rows` that the log does not hold yet, each once. Blocks; costs a read of what is not sealed and of the
+/// Those of `rows` that the log does not hold yet, each once; of a row that tells of a gap, that it knows of none from its
+/// beginning to its end. Blocks; costs a read of what is not sealed and of the
 /// signals' chunks between the earliest and the latest of their times.
 ///
 /// # Errors
@@ -64,13 +65,42 @@ pub fn not_yet_recorded(log: &Log, rows: &Rows) -> Result<Rows, CursorError> {
             }
         }
     }
+    let known = gaps_of(log, rows)?;
     let (mut fresh, mut copied) = (Rows::default(), Copied::default());
     for row in 0..rows.len() {
+        if rows.quality.get(row).is_some_and(|quality| quality.has(Quality::GAP)) {
+            let gap = rows.signal.get(row).zip(rows.time.get(row));
+            let is_known = gap.is_none_or(|(signal, since)| {
+                let until = Instant::from_ns(since.ns().saturating_add(rows.skew_ns_at(row)));
+                let of = known.get(signal).map_or(&[][..], Vec::as_slice);
+                of.iter().any(|(begin, end)| begin <= since && until <= *end)
+            });
+            if is_known {
+                continue;
+            }
+        }
         if key(rows, row).is_some_and(|key| held.insert(key)) {
             fresh.copy_row(rows, row, &mut copied);
         }
     }
     Ok(fresh)
+}
+
+/// The gaps on record of signals of which `rows` tell of some, filled or not.
+fn gaps_of(log: &Log, rows: &Rows) -> Result<BTreeMap<SignalId, Vec<(Instant, Instant)>>, CursorError> {
+    let told = take_gaps(&mut rows.clone());
+    let mut known: BTreeMap<SignalId, Vec<(Instant, Instant)>> = BTreeMap::new();
+    let Some(from) = told.iter().map(|gap| gap.since).min() else { return Ok(known) };
+    let to = told.iter().map(|gap| gap.until).max().unwrap_or(from);
+    let signals: BTreeSet<SignalId> = told.iter().filter_map(|gap| gap.signal).collect();
+    for page in gaps(log, Some(signals.clone()), from, to)? {
+        for OnRecord { gap, .. } in page? {
+            for signal in signals.iter().filter(|signal| gap.signal.is_none_or(|of| of == **signal)) {
+                known.entry(*signal).or_default().push((gap.since, gap.until));
+            }
+        }
+    }
+    Ok(known)
 }
 
 /// Puts rows into the log of a gateway that does not run, durably, as frames received at `now`, which must not lie before
@@ -79,9 +109,10 @@ pub fn not_yet_recorded(log: &Log, rows: &Rows) -> Result<Rows, CursorError> {
 /// # Errors
 /// When a store fails.
 pub fn record_late(log: &Log, mut rows: Rows, now: Instant, utc_offset_s: i32) -> Result<Lsn, CursorError> {
-    while !rows.is_empty() {
+    let mut gaps = take_gaps(&mut rows);
+    while !rows.is_empty() || !gaps.is_empty() {
         let rest = rows.split_off(FRAME_ROWS);
-        let frame = Frame { now, utc_offset_s, rows, ..Frame::default() };
+        let frame = Frame { now, utc_offset_s, rows, gaps: std::mem::take(&mut gaps), ..Frame::default() };
         log.journal().append(&RecordBody::Data(frame))?;
         rows = rest;
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant as Timer;
 use watchfire_model::{Clock, Control, Frame, Gap, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
 
-use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, SignalsOf, Stats};
+use crate::{Arrival, ArrivalReceiver, Latest, Log, Notices, PortError, SignalsOf, Stats, take_gaps};
 
 /// A frame is cut at the latest so long after its first row.
 const CUT_AFTER: Duration = Duration::from_millis(10);
@@ -50,6 +50,8 @@ pub struct Ingest {
     pub site: Site,
     /// The `now` of the last frame before the start: time never runs backwards in the log.
     pub last_now: Instant,
+    /// The mode of that frame, which holds until the mode's signal says another.
+    pub last_mode: u32,
 }
 
 /// Receive times that never run backwards: when the machine's clock is set back, they go on at the pace of the timer
@@ -105,7 +107,7 @@ impl Ingest {
             knows_mode: false,
             mode: None,
         };
-        let mut frame = Frame::default();
+        let mut frame = Frame { mode: self.site.mode_signal.map_or(0, |_| self.last_mode), ..Frame::default() };
         let mut cut_at = Timer::now() + HEARTBEAT;
         let mut waiting = false;
         loop {
@@ -150,6 +152,8 @@ impl Ingest {
                 frame.rows.append(&mut rows);
             }
             Arrival::Late(mut rows) => {
+                // What is imported may tell of gaps, too.
+                frame.gaps.append(&mut take_gaps(&mut rows));
                 self.stats.late.fetch_add(rows.len() as u64, Ordering::Relaxed);
                 frame.rows.append(&mut rows);
             }
@@ -161,6 +165,9 @@ impl Ingest {
                     self.cut(frame, monotone).await?;
                 }
                 self.log.put(RecordBody::Control(Control::Filled { source: source.to_string(), fills })).await?;
+            }
+            Arrival::Terms { source, terms } => {
+                self.stats.terms.lock().insert(source, terms);
             }
             Arrival::Settled(answer) => {
                 if !is_empty(frame) {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, mpsc, oneshot};
 use watchfire_model::{Fill, Gap, Instant, Rows, SignalId, SourceState, StatusCode};
 
+use crate::Terms;
+
 /// Bytes that may wait in the inlet before sources must hold back: some 260,000 plain samples.
 const BYTES_MAX: usize = 10 << 20;
 /// Arrivals other than rows are few; this only bounds a fault.
@@ -17,7 +19,8 @@ const ARRIVALS_MAX: usize = 1 << 14;
 pub enum Arrival {
     /// Values.
     Rows(Rows),
-    /// Values of times that were missed, fetched afterwards from the server's own history. Rows marked `LATE`.
+    /// Values of times that were missed, fetched afterwards from the server's own history, or imported. Rows marked
+    /// `LATE`; among those that are imported may be some that tell of gaps.
     Late(Rows),
     /// Intervals in which values were lost.
     Gaps(Vec<Gap>),
@@ -38,6 +41,13 @@ pub enum Arrival {
         state: SourceState,
         /// Why, one sentence with the way out.
         reason: String,
+    },
+    /// What the server gave of what was asked of it.
+    Terms {
+        /// The source's name.
+        source: Arc<str>,
+        /// All of it.
+        terms: Terms,
     },
     /// Asks to be told once what was handed in before is in the log.
     Settled(oneshot::Sender<()>),

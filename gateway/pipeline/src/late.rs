@@ -38,7 +38,8 @@ const FRAMES_AHEAD: usize = 8;
 
 /// The name under which the state is kept from before what is missing.
 fn before(kept_as: &str) -> String {
-    format!("{kept_as}.before")
+    // No detector has such a name.
+    format!("{kept_as}/before")
 }
 
 /// Under which name what was found late is on record: no condition has such a detector.
@@ -417,5 +418,5 @@ fn missing(log: &Log, signals: BTreeSet<SignalId>, after: Lsn) -> Result<Vec<OnR
 
 /// Whether something is missing that a source's own history may have.
 pub(crate) fn is_of_a_source(signal: Option<SignalId>, cause: GapCause) -> bool {
-    signal.is_some() && cause != GapCause::Skipped
+    signal.is_some() && !matches!(cause, GapCause::Skipped | GapCause::Imported)
 }

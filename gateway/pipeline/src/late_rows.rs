@@ -25,6 +25,8 @@ const LOOKED_AT_MAX: u64 = 20_000;
 const LOOKED_AT_BEHIND: u64 = 200;
 /// A source's clock that is ahead by less is taken as it is.
 const AHEAD_MIN_NS: i64 = 300_000_000_000;
+/// What lies further in the future than this, by the clocks of the others, is no time.
+const BEYOND: Duration = Duration::from_secs(86_400);
 /// Records that are looked at for the time of a place.
 const TIME_WITHIN: u64 = 4096;
 
@@ -47,8 +49,10 @@ pub(crate) struct Missed {
 struct Unseen {
     /// The first time of each signal that came live.
     first: BTreeMap<SignalId, Instant>,
-    /// How far the gateway's clock is ahead of the sources', at most.
+    /// How far the gateway's clock is ahead of the sources', at most,
     ahead_ns: Option<i64>,
+    /// and of those that lie beyond what a clock may, which count where there are no others.
+    beyond_ns: Option<i64>,
 }
 
 impl Missed {
@@ -77,11 +81,15 @@ impl Missed {
     pub(crate) fn read(&self, log: &Log, into: &mpsc::Sender<(Instant, Frame)>) -> Result<(), CursorError> {
         let unseen = self.unseen(log)?;
         // Time that lies behind would stand still for as long.
-        let ahead_ns = unseen.ahead_ns.filter(|ahead| *ahead > 0 || *ahead <= -AHEAD_MIN_NS).unwrap_or(0);
+        let ahead = unseen.ahead_ns.or(unseen.beyond_ns);
+        let ahead_ns = ahead.filter(|ahead| *ahead > 0 || *ahead <= -AHEAD_MIN_NS).unwrap_or(0);
         let begins = self.begins(&unseen, ahead_ns);
-        let until = self.gaps.iter().map(|told| told.gap.until).max().unwrap_or_default();
-        let since = begins.values().copied().min().unwrap_or(until).max(until.minus(LONGEST));
         let stands = frame_at(log, self.last)?.unwrap_or_default();
+        // By the clocks of the sources. A time that lies far beyond is none, whatever a device says.
+        let told = Instant::from_ns(stands.now.ns().saturating_sub(ahead_ns));
+        let latest = told.plus(BEYOND);
+        let until = self.gaps.iter().map(|told| told.gap.until).filter(|until| *until <= latest).max().unwrap_or(told);
+        let since = begins.values().copied().min().unwrap_or(until).max(until.minus(LONGEST));
         let signals: Vec<SignalId> = begins.keys().copied().collect();
         let traces = traces(log, &signals, since, until)?;
         let read: Vec<(Instant, Trace)> = begins.into_values().zip(traces).collect();
@@ -168,7 +176,9 @@ impl Unseen {
             let first = self.first.entry(*signal).or_insert(*time);
             *first = (*first).min(*time);
             let ahead = frame.now.ns().saturating_sub(time.ns());
-            self.ahead_ns = Some(self.ahead_ns.map_or(ahead, |known| known.min(ahead)));
+            let is_beyond = *time > frame.now.plus(BEYOND);
+            let least = if is_beyond { &mut self.beyond_ns } else { &mut self.ahead_ns };
+            *least = Some(least.map_or(ahead, |known| known.min(ahead)));
         }
     }
 }

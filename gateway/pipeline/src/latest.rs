@@ -26,6 +26,8 @@ struct Kept {
     /// Whether its source is watched; while it is not, the status says so.
     lost: Option<StatusCode>,
     seen: bool,
+    /// Whether it came, and is no mere mark.
+    came: bool,
     /// Whether each value is told.
     followed: bool,
     /// What few samples have: all 64 bits, text.
@@ -39,6 +41,7 @@ const UNSEEN: Kept = Kept {
     status: StatusCode::GOOD,
     lost: None,
     seen: false,
+    came: false,
     followed: false,
     side: None,
 };
@@ -109,7 +112,8 @@ impl Latest {
             let skew_ns = rows.skew_ns_at(row);
             if let Some(kept) = place(&mut latest, *signal) {
                 let (value, status, followed) = (*value, *status, kept.followed);
-                *kept = Kept { time: *time, skew_ns, value, status, lost: None, seen: true, followed, side };
+                *kept =
+                    Kept { time: *time, skew_ns, value, status, lost: None, seen: true, came: true, followed, side };
                 self.tell(*signal, kept);
             }
         }
@@ -129,6 +133,17 @@ impl Latest {
                 self.tell(*signal, kept);
             }
         }
+    }
+
+    /// Since when a signal's source is lost, if it is, and whether a value has come of it since the start: nobody marks what
+    /// has none any later. Not before the latest value, whose time is its server's.
+    #[must_use]
+    pub fn lost_since(&self, signal: SignalId) -> Option<(Instant, bool)> {
+        let latest = self.kept.read();
+        let kept = latest.get(signal.0 as usize)?;
+        let is_lost = kept.lost == Some(StatusCode::BAD_NO_COMMUNICATION);
+        let at = Instant::from_ns(kept.time.ns().saturating_add(kept.skew_ns.max(0)));
+        is_lost.then_some((at, kept.came))
     }
 
     /// Says that the signals' last values hold again: they are watched as before.

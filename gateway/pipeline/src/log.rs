@@ -13,6 +13,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{Lsn, Record, RecordBody};
 
+use crate::holes::Holes;
 use crate::tails::Tails;
 use crate::{Encoded, History, Journal, PortError};
 
@@ -57,6 +58,10 @@ pub struct Log {
     waiting: watch::Sender<u64>,
     /// What is not sealed of the signals that were read last.
     pub(crate) tails: Tails,
+    /// Held while what is known of sources is kept.
+    pub(crate) watching: Mutex<()>,
+    /// The gaps of the signals that were read last.
+    pub(crate) holes: Holes,
 }
 
 /// Why a cursor has no next record.
@@ -92,6 +97,8 @@ impl Log {
             room: watch::Sender::new(true),
             waiting: watch::Sender::new(0),
             tails: Tails::default(),
+            watching: Mutex::default(),
+            holes: Holes::default(),
         })
     }
 
@@ -151,6 +158,7 @@ impl Log {
         // Still under the lock: two who append must not tell their places in the wrong order.
         self.tail.send_replace(lsn);
         self.waiting.send_modify(|waiting| *waiting += encoded.0.len() as u64);
+        self.holes.hear(&record);
         drop(ring);
         Ok(record)
     }

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use watchfire_alarms::{ConditionDef, Finding};
 use watchfire_model::{ConditionKey, Instant, Level, Lsn, PlainEvent, SourceState, StatusCode, Verdict};
 
-use crate::{OwnConditions, Stats};
+use crate::{BindingPlan, OwnConditions, Stats};
 
 /// Messages that may wait for the annunciator; more makes detectors wait, and ingestion only when it has to tell of a
 /// source that came or went.
@@ -18,6 +18,20 @@ const MESSAGES_MAX: usize = 4096;
 pub(crate) enum Notice {
     /// These conditions exist.
     Define(Vec<Arc<ConditionDef>>),
+    /// What is configured at a start: of anything else nobody tells any more how it stands.
+    Configured {
+        /// The detectors that have conditions.
+        plans: Vec<Arc<BindingPlan>>,
+        /// The sources.
+        sources: Vec<Arc<str>>,
+    },
+    /// A detector cannot be made: its conditions exist all the same, as they were told last, unless there are any of it.
+    StandIn {
+        /// The detector's plan.
+        plan: Arc<BindingPlan>,
+        /// Its conditions, as far as that is known.
+        defs: Vec<Arc<ConditionDef>>,
+    },
     /// What was found in a frame.
     Found {
         /// The binding.

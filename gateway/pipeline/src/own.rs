@@ -99,6 +99,11 @@ impl OwnConditions {
         Self { area: area.to_owned(), standing: Mutex::default() }
     }
 
+    /// The area in which they are listed.
+    pub(crate) fn area(&self) -> &str {
+        &self.area
+    }
+
     /// The key of "this source is lost".
     #[must_use]
     pub fn source_key(source: &str) -> ConditionKey {

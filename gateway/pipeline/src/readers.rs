@@ -14,7 +14,7 @@ use watchfire_model::{Clock, Control, RecordBody, SignalId, SourceState, StatusC
 
 use crate::changes::Change;
 use crate::notices::{Gone, Notice};
-use crate::{Arrival, Inlet, Latest, Log, Notices, PortError, Source, Stats, recover};
+use crate::{Arrival, CursorError, Inlet, Latest, Log, Notices, PortError, Source, Stats, recover};
 
 /// How long one source may take to say goodbye to its server when it alone is ended.
 const GOODBYE_MAX: Duration = Duration::from_secs(3);
@@ -35,6 +35,12 @@ impl SignalsOf {
         if let Some(signals) = self.0.read().get(source) {
             say(signals);
         }
+    }
+
+    /// The source of each signal.
+    pub(crate) fn sources(&self) -> HashMap<SignalId, Arc<str>> {
+        let all = self.0.read();
+        all.iter().flat_map(|(source, signals)| signals.iter().map(|signal| (*signal, source.clone()))).collect()
     }
 
     /// Sets a source's signals; answers those that it had and has no more.
@@ -94,8 +100,8 @@ impl Readers {
         self.running.insert(name, Reader { stop, over, task });
     }
 
-    /// Tells of every source whose task ends by itself, as of one that is lost; the others go on. Dropping the future
-    /// loses nothing.
+    /// Tells of every source whose task ends by itself, as of one that is lost; the others go on. A source begins its work
+    /// anew by itself where that fails, so none does but by a fault there. Dropping the future loses nothing.
     pub(crate) async fn watch(&mut self, door: &Inlet) -> std::convert::Infallible {
         loop {
             let Some(ended) = self.tasks.join_next_with_id().await else { return std::future::pending().await };
@@ -105,7 +111,9 @@ impl Readers {
             };
             let Some(source) = self.names.remove(&id) else { continue };
             tracing::error!(%source, why, "a source is no longer read");
-            let reason = format!("{why}; it is read again when the gateway is started again");
+            let reason = format!(
+                "{why}; it is read again when the gateway is started again, or `watchfire reload` finds it changed"
+            );
             door.push(Arrival::State { source, state: SourceState::Down, reason }).await;
         }
     }
@@ -124,8 +132,13 @@ impl Readers {
                 self.end(&name, door).await;
                 let gone = self.signals_of.set(name.clone(), signals);
                 self.latest.mark(&gone, StatusCode::BAD_NO_DATA, self.clock.now());
-                let log = self.log.clone();
-                match tokio::task::spawn_blocking(move || recover(&log)).await {
+                let (log, signals_of, of) = (self.log.clone(), self.signals_of.clone(), name.clone());
+                let recovering = move || {
+                    let mut recovered = recover(&log, &signals_of)?;
+                    recovered.interrupt(&log, Some(&of))?;
+                    Ok::<_, CursorError>(recovered)
+                };
+                match tokio::task::spawn_blocking(recovering).await {
                     Ok(Ok(recovered)) => source.recorded(&recovered.last, &recovered.open),
                     Ok(Err(error)) => tracing::error!(source = %name, %error, "what was recorded cannot be read"),
                     Err(error) => tracing::error!(source = %name, %error, "what was recorded cannot be read"),

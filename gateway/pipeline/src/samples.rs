@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use watchfire_model::{Copied, Instant, Lsn, Quality, Rows, SignalId, Unit};
 
-use crate::{CursorError, Log, Page, Past, PastWanted, Summaries, Wanted, past};
+use crate::{CursorError, Log, Page, Past, PastWanted, Summaries, Wanted, past, trace_with_gaps};
 
 /// About how many bytes a page holds: some 100,000 plain samples.
 const PAGE_BYTES: usize = if cfg!(test) { 256 } else { 4 << 20 };
@@ -55,7 +55,7 @@ pub trait Recorded: Send + Sync {
         Ok(())
     }
 
-    /// What is recorded of a signal now. Blocks; costs as [`trace`].
+    /// What is recorded of a signal now, with its gaps in it. Blocks; costs as [`trace_with_gaps`].
     ///
     /// # Errors
     /// When a store fails.
@@ -79,7 +79,7 @@ impl Recorded for Log {
     }
 
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
-        Ok(Box::new(trace(self, signal, Instant::MIN, Instant::MAX)?))
+        Ok(Box::new(trace_with_gaps(self, signal)?))
     }
 
     fn past(
@@ -166,7 +166,7 @@ fn within(mut rows: Rows, from: Instant, to: Instant) -> Rows {
 
 /// The samples of a signal, page by page; each page blocks.
 pub struct Samples<'l> {
-    trace: Trace<'l>,
+    trace: Box<dyn Traced + 'l>,
     /// From where there may be more; `None` at the end.
     next: Option<Instant>,
     to: Instant,
@@ -179,7 +179,15 @@ pub struct Samples<'l> {
 /// # Errors
 /// When a store fails.
 pub fn samples(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Result<Samples<'_>, CursorError> {
-    Ok(Samples { trace: trace(log, signal, from, to)?, next: Some(from), to })
+    Ok(Samples { trace: Box::new(trace(log, signal, from, to)?), next: Some(from), to })
+}
+
+/// The same with rows in it that say where values are missing ([`crate::push_gap`]).
+///
+/// # Errors
+/// As [`samples`].
+pub fn samples_with_gaps(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Result<Samples<'_>, CursorError> {
+    Ok(Samples { trace: Box::new(trace_with_gaps(log, signal)?), next: Some(from), to })
 }
 
 impl Iterator for Samples<'_> {
@@ -242,7 +250,7 @@ pub fn without_repeated(rows: Rows) -> Rows {
 }
 
 /// Rows by time; those of one time as they come, the first ones first.
-fn merge((first, some): (&Rows, Range<usize>), (second, others): (&Rows, Range<usize>)) -> Rows {
+pub(crate) fn merge((first, some): (&Rows, Range<usize>), (second, others): (&Rows, Range<usize>)) -> Rows {
     let times = |rows: &Rows, which: Range<usize>| -> Vec<Instant> {
         which.filter_map(|row| rows.time.get(row).copied()).collect()
     };

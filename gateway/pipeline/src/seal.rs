@@ -1,11 +1,13 @@
 //! The sealer: moves what is durable in the journal into the store of record, in time slices long enough to pack well.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{Clock, Instant, Lsn, Record};
 
+use crate::watching::Watching;
 use crate::{Log, PortError, RecordRun};
 
 /// How often the journal is sealed into the store of record.
@@ -33,12 +35,15 @@ pub fn seal_all(log: &Log) -> Result<(), PortError> {
         if from > durable {
             return Ok(());
         }
-        log.history().seal_run(&Run { log, from, durable })?;
+        let before = Watching::known(log);
+        let run = Run { log, from, durable, watching: RefCell::new(before.clone()) };
+        log.history().seal_run(&run)?;
         let sealed = log.history().sealed();
         if sealed < from {
             return Ok(());
         }
         log.journal().truncate(sealed)?;
+        run.watching.into_inner().keep(log, Some(&before))?;
     }
 }
 
@@ -47,12 +52,19 @@ struct Run<'l> {
     log: &'l Log,
     from: Lsn,
     durable: Lsn,
+    /// What it says of sources, beside.
+    watching: RefCell<Watching>,
 }
 
 impl RecordRun for Run<'_> {
     fn records(&self) -> Box<dyn Iterator<Item = Result<Record, PortError>> + '_> {
-        let Self { log, from, durable } = *self;
-        Box::new(Reading { log, next: from, durable, read: Vec::new().into_iter(), bytes: 0 })
+        let Self { log, from, durable, .. } = *self;
+        let reading = Reading { log, next: from, durable, read: Vec::new().into_iter(), bytes: 0 };
+        Box::new(reading.inspect(|record| {
+            if let Ok(record) = record {
+                self.watching.borrow_mut().take(record);
+            }
+        }))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Simulation: the whole gateway over stores in memory, a plain detector and paused time, driven by one seed. Outages,
 //! poison, kills and commands are scripted; what must hold after any of them is checked here.
 
+mod away;
 mod changes;
 mod events;
 mod figures;
+mod holes;
 mod kills;
 mod late;
 mod learners;
@@ -14,6 +16,7 @@ mod past;
 mod plain;
 mod plain_events;
 pub(crate) mod rig;
+mod stand_ins;
 mod stored;
 mod upgrades;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use parking_lot::Mutex;
 use watchfire_model::{Instant, Phase, SourceState};
 
-use crate::Compared;
+use crate::{Compared, Terms};
 
 /// How a detector stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct Stats {
     pub transitions: AtomicU64,
     /// Sources by name.
     pub sources: Mutex<BTreeMap<Arc<str>, SourceHealth>>,
+    /// What sources' servers gave of what was asked of them when they were last connected to, by the sources' names.
+    pub terms: Mutex<BTreeMap<Arc<str>, Terms>>,
     /// Detectors by name.
     pub detectors: Mutex<BTreeMap<String, DetectorHealth>>,
     /// How often each detector has failed.

@@ -14,6 +14,8 @@ use watchfire_model::{Clock, Control, Lsn, RecordBody};
 
 use crate::compare::Progress;
 use crate::detect::Run;
+use crate::notices::Notice;
+use crate::stand_in;
 use crate::{
     BindingPlan, CreateError, CursorError, DetectorFactory, DetectorFault, DetectorHealth, Log, Notices, PortError,
     Stats,
@@ -82,6 +84,7 @@ impl Detection {
         let mut restarts: Vec<Timer> = Vec::new();
         let (mut last_fault, mut save_faults) = (None, 0);
         let (mut started, mut pause) = (Timer::now(), BACKOFF);
+        let mut stood_in = plan.beside.is_some();
         loop {
             let once = Run { detection: self.clone(), plan: plan.clone(), skips: skips.clone(), begin };
             let ended = match AbortOnDropHandle::new(tokio::spawn(once.run(stop.clone()))).await {
@@ -108,6 +111,9 @@ impl Detection {
             save_faults = if matches!(ended, Ended::Save(_)) { save_faults + 1 } else { 0 };
             let give_up = hopeless || restarts.len() > RESTARTS_MAX || save_faults > SAVE_FAULTS_MAX;
             let next = if give_up { None } else { Some(pause) };
+            if !std::mem::replace(&mut stood_in, true) {
+                self.stand_in(&plan).await;
+            }
             let told = self.tell_fault(&plan, &ended, frame, skip, next).await;
             if let (true, Some(frame)) = (skip, frame) {
                 skips.insert(frame);
@@ -128,6 +134,14 @@ impl Detection {
             pause = (pause * 2).min(BACKOFF_MAX);
             started = Timer::now();
         }
+    }
+
+    /// Has the conditions of a detector that may not have told them be there: nobody else says what they are.
+    async fn stand_in(&self, plan: &Arc<BindingPlan>) {
+        let (log, of) = (self.log.clone(), plan.clone());
+        let recalling = tokio::task::spawn_blocking(move || stand_in::recall(&log, &of));
+        let defs = recalling.await.unwrap_or_default();
+        self.notices.send(Notice::StandIn { plan: plan.clone(), defs }).await;
     }
 
     /// Answers where the log says so; `None` when the log has failed.

@@ -42,7 +42,8 @@ fn gap(gap: &watchfire_model::BatchGap) -> wit::Gap {
         GapCause::SourceLost => wit::Cause::SourceLost,
         GapCause::Overflow => wit::Cause::Overflow,
         GapCause::Skipped => wit::Cause::Skipped,
-        GapCause::NotRecorded => wit::Cause::NotRecorded,
+        // No detector is told of the latter.
+        GapCause::NotRecorded | GapCause::Imported => wit::Cause::NotRecorded,
     };
     wit::Gap { signal: gap.signal, since: gap.since.ns(), until: gap.until.ns(), cause }
 }

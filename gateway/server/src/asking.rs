@@ -141,7 +141,7 @@ mod tests {
 
     fn asked(is_there: impl Fn() -> bool + Send + Sync + 'static) -> Asked {
         let (signal, kind, timestamps) = (SignalId(1), Kind::Real, TimestampsToReturn::Both);
-        Asked { signal, kind, timestamps, values_max: 10, asker: asker(is_there) }
+        Asked { signal, kind, timestamps, values_max: 10, lost: None, asker: asker(is_there) }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Audit events as clients see them (OPC 10000-5 §6.5, OPC 10000-9 §5.10): their types and fields, from what was asked
+//! Audit events as clients see them (OPC 10000-5 §6.4, OPC 10000-9 §5.10): their types and fields, from what was asked
 //! for and what came of it. Who sees them is known in `audit`.
 
 use std::borrow::Cow;
@@ -14,6 +14,7 @@ use opcua::types::{
 use watchfire_model::{CommandKind, Instant};
 use watchfire_ua::{Certificate, date_time_from_instant};
 
+use crate::by_itself::Done;
 use crate::event::within;
 use crate::names::text;
 use crate::refusals::Refused;
@@ -22,10 +23,16 @@ use crate::refusals::Refused;
 const DONE_SEVERITY: u16 = 100;
 const REFUSED_SEVERITY: u16 = 400;
 
+/// The user of what nobody asked for.
+const THE_GATEWAY: &str = "System/Watchfire";
+
 /// Bytes that one text or byte string of an event has at most: anybody can send long ones.
 const LONG_MAX: usize = 4096;
 /// Bytes of a certificate that is shown.
 const CERTIFICATE_MAX: usize = 16_384;
+
+/// SourceName of what is told of certificates (OPC 10000-5 §6.4).
+const CERTIFICATE_SOURCE: &str = "Security/Certificate";
 
 /// What was asked of the server, and what came of it.
 #[derive(Clone, Debug)]
@@ -127,7 +134,37 @@ impl AuditEvent {
             .with(own.into_iter().filter_map(|(name, value)| Some((name, bounded(&value?)))))
     }
 
-    /// A value that was written (OPC 10000-5 §6.5.22).
+    /// What the gateway did to a condition, or to so many more, by itself (OPC 10000-9 §5.10.1, §5.10.9).
+    pub(crate) fn by_itself(of: Option<(NodeId, &[u8])>, done: &Done, count: u64, outcome: Outcome<'_>) -> Self {
+        let name = format!("Internal/{}", done.name);
+        let message = match &of {
+            Some(_) => format!("{} by the gateway: {}", done.name, done.why),
+            None => format!("{} of {count} more conditions by the gateway: {}", done.name, done.why),
+        };
+        let (node, event_id) = match of {
+            Some((node, event_id)) => (node, ByteString::from(event_id.to_vec()).into()),
+            None => (ObjectId::Server.into(), Variant::Empty),
+        };
+        Self::new(type_of(Some(done.kind())), (node, &name), message, outcome)
+            .by(THE_GATEWAY)
+            .with([("ConditionEventId", event_id)])
+    }
+
+    /// An acknowledgement that was written and not called.
+    pub(crate) fn of_acknowledgement(
+        node: NodeId,
+        event_id: Option<Vec<u8>>,
+        user: &str,
+        outcome: Outcome<'_>,
+    ) -> Self {
+        let kind = type_of(Some(CommandKind::Acknowledge));
+        let message = format!("AcknowledgeRequest written by {user}");
+        let event_id = event_id.map_or(Variant::Empty, |event_id| ByteString::from(event_id).into());
+        let event = Self::new(kind, (node, "Internal/AcknowledgeRequest"), message, outcome).by(user);
+        event.with([("ConditionEventId", bounded(&event_id))])
+    }
+
+    /// A value that was written (OPC 10000-5 §6.4.25).
     pub(crate) fn of_write(
         (node, attribute): (NodeId, AttributeId),
         value: Option<Variant>,
@@ -147,6 +184,14 @@ impl AuditEvent {
     pub(crate) fn of_filter(node: &NodeId, user: &str, outcome: Outcome<'_>) -> Self {
         let source = (node.clone(), "MonitoredItem/Filter");
         Self::new(ObjectTypeId::AuditSecurityEventType, source, format!("a filter by {user}"), outcome).by(user)
+    }
+
+    /// A user's certificate that let nobody in, with why.
+    pub(crate) fn of_user_certificate(certificate: &[u8], why: &str, outcome: Outcome<'_>) -> Self {
+        let kind = certificate_type(outcome.status).unwrap_or(ObjectTypeId::AuditCertificateEventType);
+        let source = (NodeId::from(ObjectId::Server), CERTIFICATE_SOURCE);
+        let certificate = small(&ByteString::from(certificate.to_vec()));
+        Self::new(kind, source, why.to_owned(), outcome).with([("Certificate", certificate.into())])
     }
 
     /// A message that could not be read: nobody knows what it asked for.
@@ -205,9 +250,12 @@ impl AuditEvent {
                 let refused = certificate_type(outcome.status).map(|kind| {
                     let subject = Certificate::first_of(certificate.as_ref()).map_or_else(String::new, |c| c.subject());
                     let message = format!("certificate `{subject}` of {name}{from}");
-                    Self::new(kind, server("Security/Certificate"), message, outcome)
+                    let of_another = outcome.status == StatusCode::BadCertificateUriInvalid;
+                    let uri = of_another.then(|| ("InvalidUri", name.clone().into()));
+                    Self::new(kind, server(CERTIFICATE_SOURCE), message, outcome)
                         .with(entry(&asked.request_header))
                         .with([("Certificate", certificate.clone().into())])
+                        .with(uri)
                 });
                 std::iter::once(event).chain(refused).collect()
             }
@@ -394,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn p5_6_5_each_way_in_which_a_certificate_is_refused_has_its_own_event() {
+    fn p5_6_4_each_way_in_which_a_certificate_is_refused_has_its_own_event() {
         use ObjectTypeId as T;
         use StatusCode as S;
         for (status, kind) in [

@@ -14,18 +14,21 @@ use opcua::server::node_manager::{
     RequestContext, ServerContext, WriteNode, get_node_metadata,
 };
 use opcua::types::{
-    AttributeId, DataValue, ExpandedNodeId, MonitoringMode, NodeId, ObjectId, ReadEventDetails, StatusCode,
-    TimestampsToReturn, VariableId, Variant,
+    AttributeId, DataValue, DiagnosticBits, ExpandedNodeId, MonitoringMode, NodeId, ObjectId, ReadEventDetails,
+    ReadValueId, StatusCode, TimestampsToReturn, VariableId, Variant,
 };
 
 use watchfire_config::Operation;
 
 use crate::asking::Asker;
+use crate::enabled;
 use crate::history::VALUES_MAX;
 use crate::manager;
 use crate::methods;
 use crate::nodes::NOTIFIER;
+use crate::part;
 use crate::past::{self, EVENTS_MAX};
+use crate::profiles;
 use crate::shared::Shared;
 
 /// Makes the node manager.
@@ -55,7 +58,8 @@ fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
     {
         Some(true.into())
     } else if *id == VariableId::Server_ServerCapabilities_ServerProfileArray {
-        Some(shared.profiles.clone().into())
+        let of_users = profiles::of_users(shared.users.ways_in());
+        Some(shared.profiles.iter().cloned().chain(of_users).collect::<Vec<_>>().into())
     } else if *id == VariableId::Server_ServerCapabilities_LocaleIdArray {
         Some(shared.tongues.locale_ids().into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnDataValues {
@@ -65,6 +69,12 @@ fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
     } else {
         None
     }
+}
+
+/// The same as it is asked for.
+fn answer(shared: &Shared, wanted: &ParsedReadValueId, timestamps: TimestampsToReturn) -> Option<DataValue> {
+    let value = DataValue::new_now(capability(shared, wanted)?);
+    Some(part::keep_timestamps(part::part_of(value, wanted), timestamps))
 }
 
 struct Core {
@@ -112,8 +122,8 @@ impl NodeManager for Core {
     ) -> Result<(), StatusCode> {
         self.inner.read(context, max_age, timestamps, nodes).await?;
         for node in nodes {
-            if let Some(value) = capability(&self.shared, node.node()) {
-                node.set_result(DataValue::new_now(value));
+            if let Some(value) = answer(&self.shared, node.node(), timestamps) {
+                node.set_result(value);
             }
         }
         Ok(())
@@ -154,8 +164,14 @@ impl NodeManager for Core {
         items: &mut [&mut CreateMonitoredItem],
     ) -> Result<(), StatusCode> {
         self.inner.create_monitored_items(context, items).await?;
-        for item in items.iter().filter(|item| item.status_code().is_good()) {
+        for item in items.iter_mut().filter(|item| item.status_code().is_good()) {
             let wanted = item.item_to_monitor();
+            if wanted.attribute_id == AttributeId::Value
+                && let Some(value) = capability(&self.shared, wanted)
+            {
+                item.set_initial_value(DataValue::new_now(value));
+                continue;
+            }
             if wanted.attribute_id == AttributeId::EventNotifier && wanted.node_id == ObjectId::Server {
                 self.shared.audit.add_item(item.handle(), context.session_id);
                 self.shared.watch.add_server(item.handle(), context.session_id);
@@ -171,6 +187,22 @@ impl NodeManager for Core {
 
     async fn set_monitoring_mode(&self, context: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {
         self.inner.set_monitoring_mode(context, mode, items).await;
+        let enabled = enabled::without_value(context, items);
+        if enabled.is_empty() {
+            return;
+        }
+        let wanted = |item: &&MonitoredItemRef| ReadValueId {
+            node_id: item.node_id().clone(),
+            attribute_id: item.attribute() as u32,
+            ..ReadValueId::default()
+        };
+        let mut nodes: Vec<ReadNode> =
+            enabled.iter().map(|item| ReadNode::new(wanted(item), DiagnosticBits::empty())).collect();
+        let mut asked: Vec<&mut ReadNode> = nodes.iter_mut().collect();
+        if self.read(context, 0.0, TimestampsToReturn::Both, &mut asked).await.is_ok() {
+            let values = enabled.iter().zip(&nodes).map(|(item, node)| (item.handle(), node.result().clone()));
+            enabled::tell(context, values.collect());
+        }
     }
 
     async fn delete_monitored_items(&self, context: &RequestContext, items: &[&MonitoredItemRef]) {

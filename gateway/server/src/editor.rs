@@ -1,24 +1,28 @@
-//! Changes what a running server shows, and tells what it does: signals that come or are described otherwise, and whose code detectors run.
-//! Clients stay connected. Nothing is taken away before the server's end: what somebody watches keeps its node.
+//! Changes what a running server shows, and tells what it does: signals that come or are described otherwise, whose code
+//! detectors run, and who may log in. Clients stay connected, but for those of users who may no longer. Nothing is taken away before the server's end: what somebody watches keeps its node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use opcua::server::SubscriptionCache;
+use opcua::server::{ServerHandle, SubscriptionCache};
+use watchfire_config::ServerConfig;
 use watchfire_model::SignalId;
 
 use crate::condition_values::waiting;
 use crate::detector_parts::{DetectorNode, DetectorPart};
+use crate::error::ServerError;
 use crate::names::{DETECTOR, below};
 use crate::shared::Shared;
 use crate::space::SignalNode;
 use crate::teller::tell_values;
+use crate::users::OtherUsers;
 
 /// The way to what a running server shows.
 #[derive(Clone)]
 pub struct Editor {
     pub(crate) shared: Arc<Shared>,
     pub(crate) subscriptions: Arc<SubscriptionCache>,
+    pub(crate) stack: ServerHandle,
 }
 
 impl std::fmt::Debug for Editor {
@@ -85,6 +89,24 @@ impl Editor {
     #[must_use]
     pub fn top_areas(&self) -> Vec<Arc<str>> {
         self.shared.space.read().top.clone()
+    }
+
+    /// What other users would change. Reads their certificates: blocks.
+    ///
+    /// # Errors
+    /// When a file holds no certificate.
+    pub fn compare_users(&self, config: &ServerConfig) -> Result<OtherUsers, ServerError> {
+        self.shared.users.compare(config)
+    }
+
+    /// Other users may log in from now on. Roles count at once; sessions of those end who are gone or whose password or
+    /// certificate is no longer the one that they had.
+    pub fn users(&self, others: OtherUsers) {
+        let ended = others.to_end();
+        self.shared.tongues.speak_to(others.locales());
+        self.shared.users.replace(others);
+        // After it: whoever came in meanwhile with what counts no longer is there by now.
+        self.stack.session_manager().write().end_sessions(|user| ended.contains(&user.0));
     }
 
     /// Shows these signals; those that are known are shown as they are described now. Conditions about them stay where

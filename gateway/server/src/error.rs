@@ -35,6 +35,9 @@ pub enum ServerError {
     /// The task that tells clients of the values of signals has failed.
     #[error("values are no longer told to clients: {0}; start the gateway again, and report this")]
     Followers(String),
+    /// The task that tells clients of what people do has failed.
+    #[error("audit events are no longer told to clients: {0}; start the gateway again, and report this")]
+    Audit(String),
     /// There is no Tokio runtime.
     #[error("an OPC UA server is made on a Tokio runtime; call this from an async function")]
     Runtime,

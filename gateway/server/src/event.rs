@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use opcua::nodes::{Event, RetainedCondition};
+use opcua::nodes::{Event, RetainedCondition, index_range};
 use opcua::types::event_field::EventField;
 use opcua::types::{
     AttributeId, ByteString, DateTime, NodeId, NumericRange, ObjectId, ObjectTypeId, QualifiedName, UAString, Variant,
@@ -85,7 +85,7 @@ fn field(path: &[QualifiedName]) -> Option<&'static fields::Field> {
 
 /// The part of a field that is asked for; nothing where it has no such part.
 pub(crate) fn within(value: Variant, range: &NumericRange) -> Variant {
-    if matches!(range, NumericRange::None) { value } else { value.range_of(range).unwrap_or(Variant::Empty) }
+    if matches!(range, NumericRange::None) { value } else { index_range(&value, range).unwrap_or(Variant::Empty) }
 }
 
 impl Event for ConditionEvent {

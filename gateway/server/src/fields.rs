@@ -133,6 +133,20 @@ impl Field {
 pub(crate) const PLAIN: &str = "Values";
 /// The state machine of shelving, which has methods of its own.
 pub(crate) const SHELVING: &str = "ShelvingState";
+/// States, and what they are divided into while they are true (HasTrueSubState, OPC 10000-9 §5.4.2), as the types of the
+/// standard have it. None of them has states that another is divided into while it is false.
+pub(crate) static SUB_STATES: &[(&str, &str)] = &[
+    ("EnabledState", "AckedState"),
+    ("EnabledState", "ConfirmedState"),
+    ("EnabledState", "ActiveState"),
+    ("EnabledState", "SuppressedState"),
+    ("EnabledState", SHELVING),
+    ("ActiveState", "LimitState"),
+    ("ActiveState", "HighHighState"),
+    ("ActiveState", "HighState"),
+    ("ActiveState", "LowState"),
+    ("ActiveState", "LowLowState"),
+];
 /// What is left of a shelving.
 const UNSHELVE_TIME: &str = "ShelvingState/UnshelveTime";
 /// What was expected, where no signal is the setpoint.
@@ -383,5 +397,7 @@ mod tests {
             assert_eq!(field(one.path), Some(one));
             assert_eq!(FIELDS.iter().position(|other| other.path == one.path), Some(at));
         }
+        let known = |path: &&str| field(path).is_some();
+        assert!(SUB_STATES.iter().all(|(whole, part)| known(whole) && known(part)));
     }
 }

@@ -2,7 +2,10 @@
 //! of 0, or the latest one at intervals. A value goes to the items that want it and to no other of its node, so that
 //! whoever wants each gets each once and in order. Knows neither nodes nor what is a right.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod sampled;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use tokio::time::{Instant as Timer, MissedTickBehavior};
 use watchfire_model::{Instant, Sample, SignalId, StatusCode};
 use watchfire_pipeline::Followed;
 
+use self::sampled::Round;
 use crate::nodes::value_of;
 use crate::shared::Shared;
 use crate::space::SignalNode;
@@ -28,7 +32,8 @@ const CREATED_WITHIN: Duration = Duration::from_secs(60);
 const EARLY_MAX: usize = 1_000;
 /// Values that are told in one go.
 const CHUNK: usize = 1_024;
-/// Values for items that are made before they are sent: one value goes to all items of its signal.
+/// Items that are looked at, and values that are made for them, before anybody else has a turn: one value goes to all
+/// items of its signal.
 const BATCH: usize = 4_096;
 /// Items that are being created and are looked for in one go.
 const LOOKED_FOR: usize = 64;
@@ -42,17 +47,34 @@ pub(crate) struct Followers {
 
 #[derive(Debug, Default)]
 struct Items {
-    of: HashMap<SignalId, OfSignal>,
+    of: BTreeMap<SignalId, OfSignal>,
     /// Those that may not be there yet, or that are to be told how their signal stands.
     early: Vec<(SignalId, MonitoredItemHandle)>,
     sampled: usize,
     /// The place after the last value that was told.
     told: u64,
+    /// How far the next value has been told.
+    reached: Option<Reached>,
+}
+
+/// An item by its subscription and its number.
+type Key = (u32, u32);
+
+/// A value has been told to the items of its signal up to one.
+#[derive(Clone, Copy, Debug)]
+struct Reached {
+    place: u64,
+    signal: SignalId,
+    key: Key,
+}
+
+const fn key(handle: MonitoredItemHandle) -> Key {
+    (handle.subscription_id, handle.monitored_item_id)
 }
 
 #[derive(Debug, Default)]
 struct OfSignal {
-    items: HashMap<MonitoredItemHandle, Item>,
+    items: BTreeMap<Key, Item>,
     /// How many of them want each value.
     each: usize,
 }
@@ -193,6 +215,21 @@ impl Followers {
         self.changed.notify_one();
     }
 
+    /// Changes of an item's pace while values come and none is told.
+    #[cfg(test)]
+    pub(crate) fn change_at_once(
+        &self,
+        shared: &Shared,
+        signal: SignalId,
+        handle: MonitoredItemHandle,
+        paces: &[Option<Duration>],
+        values: impl FnOnce(),
+    ) {
+        let mut items = self.items.lock();
+        values();
+        paces.iter().for_each(|pace| items.set_pace(shared, signal, handle, *pace));
+    }
+
     /// Whether an item is to be told of anything. Once it is again, it is told how its signal stands.
     pub(crate) fn enable(&self, shared: &Shared, signal: SignalId, handle: MonitoredItemHandle, enabled: bool) {
         let mut items = self.items.lock();
@@ -210,18 +247,25 @@ impl Followers {
         self.changed.notify_one();
     }
 
-    /// Tells whoever wants each value, as many values as go in one go; returns the others.
+    /// Tells whoever wants each value, as many as go in one go; returns the others, of which the first may have been told
+    /// to some.
     fn tell<'a>(&self, shared: &Shared, subscriptions: &SubscriptionCache, mut told: &'a [Followed]) -> &'a [Followed] {
         let values = shared.values();
         let mut outgoing = Outgoing::default();
         let mut items = self.items.lock();
-        let mut told_enough = false;
-        for _ in 0..CHUNK {
+        let mut looked_at = 0;
+        'told: for _ in 0..CHUNK {
             let Some((one, rest)) = told.split_first() else { break };
-            told = rest;
-            items.told = one.place + 1;
-            let Some(of) = items.of.get_mut(&one.signal) else { continue };
-            for item in of.items.values_mut() {
+            let Items { of, reached, .. } = &mut *items;
+            let after = reached.take().filter(|reached| reached.place == one.place);
+            let after = after.map_or(Bound::Unbounded, |reached| Bound::Excluded(reached.key));
+            let theirs = of.get_mut(&one.signal).into_iter();
+            for (key, item) in theirs.flat_map(|of| of.items.range_mut((after, Bound::Unbounded))) {
+                if looked_at >= BATCH {
+                    break 'told;
+                }
+                looked_at += 1;
+                *reached = Some(Reached { place: one.place, signal: one.signal, key: *key });
                 let Pace::Each { since, early } = &mut item.pace else { continue };
                 if one.place < *since || !item.enabled {
                     continue;
@@ -234,14 +278,9 @@ impl Followers {
                     Some(early) => early.push(value),
                     None => outgoing.put(item, value),
                 }
-                if outgoing.is_full() {
-                    outgoing.send(shared, subscriptions);
-                    told_enough = true;
-                }
             }
-            if told_enough {
-                break;
-            }
+            told = rest;
+            (items.told, items.reached) = (one.place + 1, None);
         }
         // Under the lock: what came early and what comes now must not change places.
         outgoing.send(shared, subscriptions);
@@ -249,65 +288,40 @@ impl Followers {
     }
 
     /// Hands over what came early to items that are there by now.
-    fn settle(&self, shared: &Shared, subscriptions: &SubscriptionCache) {
-        let now = Timer::now();
+    async fn settle(&self, shared: &Shared, subscriptions: &SubscriptionCache) {
         let waiting = std::mem::take(&mut self.items.lock().early);
         for some in waiting.chunks(LOOKED_FOR) {
-            let mut outgoing = Outgoing::default();
-            let mut items = self.items.lock();
-            for (signal, handle) in some {
-                let Some(item) = items.get_mut(*signal, *handle) else { continue };
-                let Pace::Each { early: Some(Early { until, .. }), .. } = item.pace else { continue };
-                if !item.is_there(shared, subscriptions) {
-                    if until < now {
-                        items.take(shared, *signal, *handle);
-                    } else {
-                        items.early.push((*signal, *handle));
-                    }
-                    continue;
-                }
-                let Pace::Each { early, .. } = &mut item.pace else { continue };
-                for value in early.take().into_iter().flat_map(|early| early.values) {
-                    outgoing.put(item, value);
-                }
-                if outgoing.is_full() {
-                    outgoing.send(shared, subscriptions);
-                }
-            }
-            outgoing.send(shared, subscriptions);
+            self.settle_some(shared, subscriptions, some);
+            tokio::task::yield_now().await;
         }
     }
 
-    /// Tells whoever wants the latest value at intervals.
-    fn sample(&self, shared: &Shared, subscriptions: &SubscriptionCache) {
+    fn settle_some(
+        &self,
+        shared: &Shared,
+        subscriptions: &SubscriptionCache,
+        some: &[(SignalId, MonitoredItemHandle)],
+    ) {
         let now = Timer::now();
-        let values = shared.values();
         let mut outgoing = Outgoing::default();
         let mut items = self.items.lock();
-        for (signal, of) in &mut items.of {
-            let mut latest = None;
-            for item in of.items.values_mut() {
-                let Pace::Sampled { interval, due, shown: last, .. } = &mut item.pace else { continue };
-                if *due > now || !item.enabled {
-                    continue;
+        for (signal, handle) in some {
+            let Some(item) = items.get_mut(*signal, *handle) else { continue };
+            let Pace::Each { early: Some(Early { until, .. }), .. } = item.pace else { continue };
+            if !item.is_there(shared, subscriptions) {
+                if until < now {
+                    items.take(shared, *signal, *handle);
+                } else {
+                    items.early.push((*signal, *handle));
                 }
-                *due = now.checked_add(*interval).unwrap_or(now);
-                let latest = latest.get_or_insert_with(|| shared.latest.get(*signal));
-                let Some(sample) = latest else { continue };
-                if *last == Some(shown(sample)) || !item.is_there(shared, subscriptions) {
-                    continue;
-                }
-                let mut value = value_of(Some(sample), values.kind(&item.node));
-                if let Pace::Sampled { shown: last, after_loss, .. } = &mut item.pace {
-                    *last = Some(shown(sample));
-                    if std::mem::take(after_loss) {
-                        tell_loss(&mut value);
-                    }
-                }
+                continue;
+            }
+            let Pace::Each { early, .. } = &mut item.pace else { continue };
+            for value in early.take().into_iter().flat_map(|early| early.values) {
                 outgoing.put(item, value);
-                if outgoing.is_full() {
-                    outgoing.send(shared, subscriptions);
-                }
+            }
+            if outgoing.is_full() {
+                outgoing.send(shared, subscriptions);
             }
         }
         outgoing.send(shared, subscriptions);
@@ -321,6 +335,8 @@ impl Followers {
         // It goes on from one turn to the next: where values come all the time, none would last until it is due.
         let mut looking = tokio::time::interval(LOOK_EVERY);
         looking.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        // Where a round of samples has come to: it takes turns with values that are told.
+        let mut round: Option<Round> = None;
         loop {
             let (has_sampled, has_early) = {
                 let items = this.items.lock();
@@ -331,11 +347,15 @@ impl Followers {
                     let mut rest = told.as_slice();
                     while !rest.is_empty() {
                         rest = this.tell(&shared, &subscriptions, rest);
+                        round = round.and_then(|round| this.sample(&shared, &subscriptions, round));
                         tokio::task::yield_now().await;
                     }
                 }
-                _ = sampling.tick(), if has_sampled => this.sample(&shared, &subscriptions),
-                _ = looking.tick(), if has_early => this.settle(&shared, &subscriptions),
+                _ = sampling.tick(), if has_sampled && round.is_none() => round = Some(Round::begin()),
+                () = tokio::task::yield_now(), if round.is_some() => {
+                    round = round.and_then(|round| this.sample(&shared, &subscriptions, round));
+                }
+                _ = looking.tick(), if has_early => this.settle(&shared, &subscriptions).await,
                 () = this.changed.notified() => {}
             }
         }
@@ -370,7 +390,7 @@ impl Pace {
 
 impl Items {
     fn get_mut(&mut self, signal: SignalId, handle: MonitoredItemHandle) -> Option<&mut Item> {
-        self.of.get_mut(&signal)?.items.get_mut(&handle)
+        self.of.get_mut(&signal)?.items.get_mut(&key(handle))
     }
 
     /// Puts an item in; answers the value that its signal has.
@@ -390,7 +410,7 @@ impl Items {
             }
         };
         let first = value_of(sample.as_ref(), shared.values().kind(&item.node));
-        of.items.insert(handle, Item { pace, ..item });
+        of.items.insert(key(handle), Item { pace, ..item });
         first
     }
 
@@ -404,7 +424,8 @@ impl Items {
     }
 
     fn set_pace(&mut self, shared: &Shared, signal: SignalId, handle: MonitoredItemHandle, interval: Option<Duration>) {
-        let told = self.told;
+        let has = |reached: Reached| reached.signal == signal && key(handle) <= reached.key;
+        let told = self.reached.filter(|reached| has(*reached)).map_or(self.told, |reached| reached.place + 1);
         let Some(item) = self.get_mut(signal, handle) else { return };
         let after_loss = match (&item.pace, interval) {
             // It keeps its place, and misses nothing.
@@ -414,16 +435,20 @@ impl Items {
         };
         let Some(item) = self.take(shared, signal, handle) else { return };
         self.put_again(shared, item, interval);
-        if let Some(Pace::Sampled { after_loss: marked, .. }) = self.get_mut(signal, handle).map(|item| &mut item.pace)
-        {
-            *marked = after_loss;
+        match self.get_mut(signal, handle).map(|item| &mut item.pace) {
+            Some(Pace::Sampled { after_loss: marked, .. }) => *marked = after_loss,
+            // The value to begin with is the first after those that are missing.
+            Some(Pace::Each { early: Some(early), .. }) if after_loss => {
+                early.values.iter_mut().take(1).for_each(tell_loss)
+            }
+            _ => {}
         }
     }
 
     /// Takes an item out.
     fn take(&mut self, shared: &Shared, signal: SignalId, handle: MonitoredItemHandle) -> Option<Item> {
         let of = self.of.get_mut(&signal)?;
-        let item = of.items.remove(&handle)?;
+        let item = of.items.remove(&key(handle))?;
         match item.pace {
             Pace::Sampled { .. } => self.sampled -= 1,
             Pace::Each { .. } => {

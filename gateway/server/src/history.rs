@@ -17,13 +17,16 @@ use watchfire_pipeline::{CursorError, Recorded, Traced};
 use watchfire_ua::{instant_from_date_time, sample_to_data_value, status_to_ua};
 
 use crate::asking::{Asker, Waiting, WhileWaiting};
-use crate::manager::keep_timestamps;
-use crate::trend::{self, Place, Raw, Series, Values};
+use crate::part::keep_timestamps;
+use crate::trend::{self, Lost, Place, Raw, Series, Values};
 
 /// Values that one answer holds for one node; the client asks on for more.
 pub(crate) const VALUES_MAX: u32 = 10_000;
 /// Values that one answer holds for all its nodes: many trends at once must still fit into a message.
 const ANSWER_VALUES_MAX: u32 = 100_000;
+
+/// Bytes of text that an answer has room for, for each value that it may hold: a text may have a megabyte.
+const VALUE_BYTES: usize = 800;
 
 /// How many values an answer holds for each of so many nodes.
 pub(crate) fn values_max(nodes: usize) -> u32 {
@@ -46,6 +49,8 @@ pub(crate) struct Asked {
     pub timestamps: TimestampsToReturn,
     /// Values that one answer may hold for this node.
     pub values_max: u32,
+    /// Whether its source is lost now.
+    pub lost: Option<Lost>,
     /// Whose answer it is.
     pub asker: Asker,
 }
@@ -105,7 +110,8 @@ pub(crate) async fn raw(
         most => most.min(asked.values_max),
     };
     let most = usize::try_from(most).unwrap_or(1);
-    let Values { samples, next } = match asked.read(recorded, move |trace| raw.read(trace, most)).await {
+    let bytes_max = asked.values_max as usize * VALUE_BYTES;
+    let Values { samples, next } = match asked.read(recorded, move |trace| raw.read(trace, most, bytes_max)).await {
         Ok(values) => values,
         Err(status) => return status,
     };
@@ -138,6 +144,7 @@ pub(crate) async fn processed(
         },
     };
     let most = asked.values_max.into();
+    let series = Series { lost_until: asked.lost.map(|lost| lost.now), ..series };
     let (values, next) = match asked.read(recorded, move |trace| series.read(trace, most)).await {
         Ok(values) => values,
         Err(status) => return status,
@@ -186,8 +193,16 @@ impl Asked {
         recorded: &Arc<dyn Recorded>,
         read: impl FnOnce(&dyn Traced) -> Result<T, CursorError> + Send + 'static,
     ) -> Result<T, StatusCode> {
-        let (recorded, signal) = (recorded.clone(), self.signal);
-        while_waiting(&self.asker, move |waiting| read(&WhileWaiting(&*recorded.trace(signal)?, waiting))).await
+        let (recorded, signal, lost) = (recorded.clone(), self.signal, self.lost);
+        let read = move |waiting: &Waiting| {
+            let trace = recorded.trace(signal)?;
+            let trace = WhileWaiting(&*trace, waiting);
+            match lost {
+                Some(lost) => read(&trend::with_loss(trace, signal, lost)?),
+                None => read(&trace),
+            }
+        };
+        while_waiting(&self.asker, read).await
     }
 
     fn rules(&self, configuration: Configuration) -> Rules {
@@ -217,7 +232,7 @@ impl Asked {
         let interval = Duration::try_from_secs_f64(details.processing_interval / 1000.0);
         let interval = interval.map_err(|_| StatusCode::BadInvalidArgument)?;
         let intervals = Intervals::new(start, end, interval).map_err(|_| StatusCode::BadInvalidArgument)?;
-        Ok(Series { aggregate, rules: self.rules(configuration), intervals, next: 0 })
+        Ok(Series { aggregate, rules: self.rules(configuration), intervals, next: 0, lost_until: None })
     }
 
     /// A computed value in the type of what it is.

@@ -4,17 +4,20 @@
 //! for clients that know no alarms. It decides nothing about alarms and keeps nothing: commands go to the annunciator,
 //! states come from it.
 
+mod alarm_state;
 mod asking;
 mod attempts;
 mod audit;
 mod audit_event;
 mod browse;
+mod by_itself;
 mod condition_values;
 mod core;
 mod counted;
 mod detector_parts;
 mod device_types;
 mod editor;
+mod enabled;
 mod error;
 mod event;
 mod fields;
@@ -29,6 +32,7 @@ mod methods;
 mod metrics;
 mod names;
 mod nodes;
+mod part;
 mod past;
 mod permissions;
 mod plain_events;
@@ -63,3 +67,4 @@ pub use error::ServerError;
 pub use server::{Server, ServerOptions};
 pub use space::SignalNode;
 pub use state_names::STATE_NAMES;
+pub use users::{OtherUsers, UserStep};

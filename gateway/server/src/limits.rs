@@ -19,6 +19,10 @@ pub(crate) fn limits() -> Limits {
         max_message_size: 16 * MIB,
         max_chunk_count: 512,
         max_sessions: SEATS,
+        // Twice what sessions take: HMIs ask for endpoints over a connection of its own. All of one address may be HMIs
+        // behind one router, or on this machine.
+        max_connections: 300,
+        max_connections_per_address: 150,
         // Each may keep the references of one large node.
         max_browse_continuation_points: 100,
         subscriptions: SubscriptionLimits {
@@ -31,6 +35,11 @@ pub(crate) fn limits() -> Limits {
             min_publishing_interval_ms: 10.0,
             max_monitored_items_per_sub: 100_000,
             max_monitored_items_per_session: 500_000,
+            // However many sessions it opens: each of its items costs all others time.
+            max_monitored_items_per_client: 500_000,
+            // All of them may be looked at whenever a message is made.
+            max_links_per_item: 1_000,
+            max_links_per_session: 10_000,
             // One for each area, if an HMI likes.
             max_event_items_per_session: 100,
             // Sixty fields for each: all are read for each event, before anybody else is told of it.

@@ -27,20 +27,22 @@ use crate::attempts;
 use crate::audit_event::{AuditEvent, Outcome};
 use crate::browse;
 use crate::device_types::{DEVICES, DEVICES_URI, DeviceType, HEALTH};
+use crate::enabled;
 use crate::fields;
 use crate::followers::{Asked as Watched, SAMPLING};
 use crate::history::{self, Asked};
-use crate::limits::SAMPLING_MAX_MS;
 use crate::methods;
 use crate::metrics;
 use crate::names::{
     METRICS_TYPE, NAMESPACE, NAMESPACE_URI, STATISTICAL_TYPE, below, browse_name, is_ours, own, own_text,
 };
 use crate::nodes::Node;
+use crate::part::{bad, keep_timestamps, ms, pace, part_of};
 use crate::past;
 use crate::refusals::Refused;
 use crate::shared::Shared;
 use crate::teller;
+use crate::trend::Lost;
 use crate::users::name_of;
 
 /// How often what changes by itself is looked at, such as figures of alarms.
@@ -68,26 +70,19 @@ impl Manager {
     }
 
     fn read_one(&self, context: &RequestContext, wanted: &ParsedReadValueId) -> DataValue {
+        part_of(self.read_whole(context, wanted), wanted)
+    }
+
+    /// Whatever the index range and the encoding are.
+    fn read_whole(&self, context: &RequestContext, wanted: &ParsedReadValueId) -> DataValue {
         let space = self.shared.space.read();
         let Some(node) = Node::of(&space, &wanted.node_id) else { return bad(StatusCode::BadNodeIdUnknown) };
         let rights = self.shared.users.rights(&context.token);
-        let mut value = match node.attribute(&space, &self.shared.values(), wanted.attribute_id, &rights) {
+        let value = match node.attribute(&space, &self.shared.values(), wanted.attribute_id, &rights) {
             Ok(value) => value,
             Err(status) => return bad(status),
         };
-        value = node.spoken(wanted.attribute_id, value, &self.shared.tongues.of(context));
-        if !matches!(wanted.data_encoding, DataEncoding::Binary) {
-            return bad(StatusCode::BadDataEncodingInvalid);
-        }
-        if !matches!(wanted.index_range, NumericRange::None)
-            && let Some(whole) = value.value.take()
-        {
-            match whole.range_of(&wanted.index_range) {
-                Ok(part) => value.value = Some(part),
-                Err(status) => return bad(status),
-            }
-        }
-        value
+        node.spoken(wanted.attribute_id, value, &self.shared.tongues.of(context))
     }
 
     /// The signals of a request for history, node by node.
@@ -116,7 +111,9 @@ impl Manager {
             }
             Some(Node::Signal(signal)) => {
                 let (asker, kind) = (Asker::of(context), self.shared.values().kind(&signal));
-                Ok(Asked { signal: signal.id, kind, timestamps, values_max, asker })
+                let lost = self.shared.latest.lost_since(signal.id);
+                let lost = lost.map(|(since, has_come)| Lost { since, has_come, now: self.shared.clock.now() });
+                Ok(Asked { signal: signal.id, kind, timestamps, values_max, lost, asker })
             }
             Some(_) => Err(StatusCode::BadHistoryOperationUnsupported),
             None => Err(StatusCode::BadNodeIdUnknown),
@@ -156,6 +153,7 @@ impl Manager {
         }
         if wanted.attribute_id == AttributeId::Value {
             if let Node::Signal(signal) = &node {
+                item.limit_sampling_interval(ms(SAMPLING), true);
                 let asked = Watched {
                     handle: item.handle(),
                     session: context.session_id,
@@ -163,7 +161,6 @@ impl Manager {
                     enabled: item.monitoring_mode() != MonitoringMode::Disabled,
                 };
                 let first = self.shared.followers.add(&self.shared, signal, &asked);
-                // The part that an index range means is taken from it by the item, as from all that follow.
                 item.set_initial_value(first);
                 item.set_status(StatusCode::Good);
                 return;
@@ -175,13 +172,15 @@ impl Manager {
                     Node::find(&space, &name)?.value(&space, &shared.values())
                 };
                 let (mode, handle) = (item.monitoring_mode(), item.handle());
+                item.limit_sampling_interval(ms(COUNTED), false);
                 let interval = pace(item.sampling_interval()).unwrap_or(COUNTED).max(COUNTED);
                 self.sampler.add_sampler(wanted.node_id.clone(), AttributeId::Value, now, mode, handle, interval);
             } else {
                 self.shared.watch.add_value(name, item.handle());
             }
         }
-        let value = self.read_one(context, &wanted);
+        // The part that an index range means is taken from it by the item, as from all that follow.
+        let value = self.read_whole(context, &wanted);
         // A bad status of the value itself is a value to show; a wrong attribute is not.
         if matches!(value.status, Some(StatusCode::BadAttributeIdInvalid | StatusCode::BadNodeIdUnknown)) {
             self.shared.watch.remove(name, item.handle());
@@ -203,30 +202,26 @@ impl Manager {
         let Some(condition) = node.takes_acknowledgement().filter(|_| attribute == AttributeId::Value) else {
             return StatusCode::BadNotWritable;
         };
-        if !self.shared.users.may(&context.token, Operation::Acknowledge) {
-            return StatusCode::BadUserAccessDenied;
-        }
         let event_id = match value {
-            Some(Variant::ByteString(ByteString { value })) => value.unwrap_or_default(),
-            _ => return StatusCode::BadTypeMismatch,
+            Some(Variant::ByteString(ByteString { value })) => Some(value.unwrap_or_default()),
+            _ => None,
         };
-        let command = AlarmCommand {
-            key: condition.def.key.clone(),
-            kind: CommandKind::Acknowledge,
-            event_id,
-            comment: None,
-            user: name_of(&context.token).to_owned(),
-            at: self.shared.clock.now(),
+        let (key, user, now) = (condition.def.key.clone(), name_of(&context.token), self.shared.clock.now());
+        let status = if !self.shared.users.may(&context.token, Operation::Acknowledge) {
+            StatusCode::BadUserAccessDenied
+        } else if let Some(event_id) = event_id.clone() {
+            let (kind, user) = (CommandKind::Acknowledge, user.to_owned());
+            let command = AlarmCommand { key: key.clone(), kind, event_id, comment: None, user, at: now };
+            methods::give(&self.shared, command).await.map_or_else(|status| status, |()| StatusCode::Good)
+        } else {
+            StatusCode::BadTypeMismatch
         };
-        methods::give(&self.shared, command).await.map_or_else(|status| status, |()| StatusCode::Good)
+        // As a call of Acknowledge is told (OPC 10000-9 §5.10.1): the write alone does not say what it does.
+        let outcome = Outcome { server: &self.shared.audit.server, at: self.shared.clock.now(), status };
+        let told = AuditEvent::of_acknowledgement(own(key.as_str()), event_id, user, outcome);
+        self.shared.audit.tell(told);
+        status
     }
-}
-
-/// How often a value is looked at that is asked for at this interval, milliseconds; `None`: each one is wanted. Where it
-/// is left to the subscription, the stack keeps the latest until the next message.
-fn pace(asked_ms: f64) -> Option<Duration> {
-    let asked = Duration::try_from_secs_f64(asked_ms.min(SAMPLING_MAX_MS) / 1000.0).unwrap_or(SAMPLING);
-    (asked_ms != 0.0).then(|| asked.max(SAMPLING))
 }
 
 /// Logs a history that somebody may not read, since the standard has no audit event for reading; and tells of a filter
@@ -253,20 +248,6 @@ pub(crate) fn tell_write(
     let outcome = Outcome { server: &shared.audit.server, at: shared.clock.now(), status };
     let user = name_of(&context.token);
     shared.audit.tell(AuditEvent::of_write((wanted.node_id.clone(), wanted.attribute_id), said, user, outcome));
-}
-
-fn bad(status: StatusCode) -> DataValue {
-    DataValue { status: Some(status), ..DataValue::default() }
-}
-
-pub(crate) fn keep_timestamps(mut value: DataValue, wanted: TimestampsToReturn) -> DataValue {
-    if !matches!(wanted, TimestampsToReturn::Source | TimestampsToReturn::Both) {
-        (value.source_timestamp, value.source_picoseconds) = (None, None);
-    }
-    if !matches!(wanted, TimestampsToReturn::Server | TimestampsToReturn::Both) {
-        (value.server_timestamp, value.server_picoseconds) = (None, None);
-    }
-    value
 }
 
 #[async_trait]
@@ -534,7 +515,7 @@ impl NodeManager for Manager {
         }
     }
 
-    async fn set_monitoring_mode(&self, _: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {
+    async fn set_monitoring_mode(&self, context: &RequestContext, mode: MonitoringMode, items: &[&MonitoredItemRef]) {
         for item in items {
             match self.signal(item.node_id(), item.attribute()) {
                 Some(signal) => {
@@ -544,6 +525,19 @@ impl NodeManager for Manager {
                 None => self.sampler.set_sampler_mode(item.node_id(), item.attribute(), item.handle(), mode),
             }
         }
+        // Signals are told by those who follow them.
+        let others = enabled::without_value(context, items).into_iter();
+        let others = others.filter(|item| self.signal(item.node_id(), item.attribute()).is_none());
+        let now = |item: &MonitoredItemRef| {
+            let wanted = ParsedReadValueId {
+                node_id: item.node_id().clone(),
+                attribute_id: item.attribute(),
+                index_range: NumericRange::None,
+                data_encoding: DataEncoding::Binary,
+            };
+            (item.handle(), self.read_whole(context, &wanted))
+        };
+        enabled::tell(context, others.map(now).collect());
     }
 
     async fn delete_monitored_items(&self, _: &RequestContext, items: &[&MonitoredItemRef]) {

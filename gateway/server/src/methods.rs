@@ -57,7 +57,7 @@ enum What {
     Refresh {
         item: bool,
     },
-    /// Reset of the figures of an area or a console (OPC 10000-9 §8.2).
+    /// Reset of the figures of an area or a console (OPC 10000-9 §9.4).
     ResetFigures,
     /// GetGroupMemberships (OPC 10000-9 §5.8): asks, and changes nothing.
     Groups,

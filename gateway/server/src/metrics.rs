@@ -1,12 +1,12 @@
-//! The figures of an area's or an operator console's alarms as nodes: AlarmMetricsType (OPC 10000-9 §8.2) with those of ISA-18.2 beside them.
+//! The figures of an area's or an operator console's alarms as nodes: AlarmMetricsType (OPC 10000-9 §9.2) with those of ISA-18.2 beside them.
 
 use opcua::types::{DataTypeId, VariableTypeId, Variant};
 use watchfire_alarms::{Figures, Window};
 use watchfire_pipeline::Tried;
 use watchfire_ua::date_time_from_instant;
 
-/// The period of rates, seconds.
-const RATE_S: u16 = 600;
+/// The period of rates, minutes (§9.3).
+const RATE_MIN: u16 = 10;
 
 /// A variable below an area's `Metrics`, or a console.
 pub(crate) struct Figure {
@@ -65,9 +65,9 @@ const fn rate(path: &'static str, explanation: &'static str, value: fn(&Figures<
 }
 
 const fn period(path: &'static str) -> Figure {
-    let explanation = "The time that the rate is of, seconds.";
+    let explanation = "The time that the rate is of, minutes.";
     let kind = VariableTypeId::PropertyType;
-    Figure { kind, ..standard(path, DataTypeId::UInt16, explanation, |_| RATE_S.into()) }
+    Figure { kind, ..standard(path, DataTypeId::UInt16, explanation, |_| RATE_MIN.into()) }
 }
 
 const fn count(path: &'static str, explanation: &'static str, value: fn(&Figures<'_>) -> Variant) -> Figure {
@@ -95,11 +95,9 @@ pub(crate) static FIGURES: &[Figure] = &[
     standard("MaximumUnAck", DataTypeId::Duration, "The longest time that an alarm was not acknowledged.", |f| {
         milliseconds(f.longest_unacknowledged())
     }),
-    rate("CurrentAlarmRate", "Alarms in these ten minutes and the ten before.", |f| {
-        f64::from(f.alarms(Window::Period)).into()
-    }),
+    rate("CurrentAlarmRate", "Alarms of the last ten minutes.", |f| f64::from(f.alarms(Window::Period)).into()),
     period("CurrentAlarmRate/Rate"),
-    rate("MaximumAlarmRate", "The most alarms in ten minutes by the clock.", |f| f.rate_max().into()),
+    rate("MaximumAlarmRate", "The most alarms in any ten minutes.", |f| f.rate_max().into()),
     period("MaximumAlarmRate/Rate"),
     standard("MaximumReAlarmCount", DataTypeId::UInt32, "How often an alarm was told anew at most.", |f| {
         u32::from(f.re_alarms_max()).into()

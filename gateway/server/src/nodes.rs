@@ -12,6 +12,7 @@ use watchfire_model::{Instant, Kind, Sample};
 use watchfire_pipeline::{AlarmFigures, Latest, OperatorConsole};
 use watchfire_ua::{Kinds, data_type_of_kind, sample_to_data_value};
 
+use crate::alarm_state::{ALARM_STATE, Summary, Summed};
 use crate::condition_values;
 use crate::counted::Counted;
 use crate::detector_parts::{DetectorNode, DetectorPart};
@@ -45,6 +46,9 @@ pub(crate) enum Node {
     Signal(Arc<SignalNode>),
     SignalPart(Arc<SignalNode>, SignalPart),
     Source(Arc<str>),
+    /// An AlarmStateVariableType variable, and its properties.
+    AlarmState(Summed),
+    Summary(Summed, Summary),
     Detectors,
     Detector(Arc<DetectorNode>),
     DetectorPart(Arc<DetectorNode>, DetectorPart),
@@ -163,11 +167,14 @@ impl Node {
                 if let Some(figure) = path.strip_prefix(METRICS).and_then(|path| path.strip_prefix('/')) {
                     return metrics::figure(figure).map(|figure| Self::Figure(Counted::Area(area), figure));
                 }
-                AreaPart::ALL.into_iter().find(|part| part.name() == path).map(|part| Self::AreaPart(area, part))
+                let part = AreaPart::ALL.into_iter().find(|part| part.name() == path);
+                part.map(|part| Self::AreaPart(area.clone(), part)).or_else(|| Summed::Area(area).find(path))
             }
-            Self::Signal(signal) => SignalPart::of(&signal)
-                .find(|part| part.path() == path)
-                .map(|part| Self::SignalPart(signal.clone(), part)),
+            Self::Signal(signal) => {
+                let part = SignalPart::of(&signal).find(|part| part.path() == path);
+                part.map(|part| Self::SignalPart(signal.clone(), part))
+                    .or_else(|| space.summed(&signal).and_then(|summed| summed.find(path)))
+            }
             Self::Detector(detector) => DetectorPart::ALL
                 .into_iter()
                 .find(|part| part.name() == path)
@@ -222,6 +229,8 @@ impl Node {
             Self::Signal(signal) => own(&format!("{SIGNAL}{}", signal.name)),
             Self::SignalPart(signal, part) => below(&format!("{SIGNAL}{}", signal.name), part.path()),
             Self::Source(name) => own(&format!("{SOURCE}{name}")),
+            Self::AlarmState(summed) => summed.id(),
+            Self::Summary(summed, summary) => summed.summary_id(*summary),
             Self::Detectors => own(DETECTORS),
             Self::Detector(detector) => own(&format!("{DETECTOR}{}", detector.name)),
             Self::DetectorPart(detector, part) => below(&format!("{DETECTOR}{}", detector.name), part.name()),
@@ -273,6 +282,14 @@ impl Node {
             }
             Self::Source(name) => {
                 (NodeClass::Object, ours(name), name.to_string(), ObjectTypeId::BaseObjectType.into())
+            }
+            Self::AlarmState(_) => {
+                let kind = VariableTypeId::AlarmStateVariableType.into();
+                (NodeClass::Variable, ours(ALARM_STATE), ALARM_STATE.to_owned(), kind)
+            }
+            Self::Summary(_, summary) => {
+                let (name, kind) = (summary.name(), VariableTypeId::PropertyType.into());
+                (NodeClass::Variable, browse_name(false, name), name.to_owned(), kind)
             }
             Self::Detectors => {
                 (NodeClass::Object, ours("Detectors"), "Detectors".to_owned(), ObjectTypeId::FolderType.into())
@@ -354,6 +371,8 @@ impl Node {
                 let tally = &space.areas.get(path)?.tally;
                 part.value(tally).map(|(_, value)| DataValue::new_now(value))
             }
+            Self::AlarmState(summed) => Some(DataValue::new_now(summed.mask(space))),
+            Self::Summary(summed, summary) => Some(DataValue::new_now(summed.summary(space, *summary))),
             Self::Figure(counted, figure) => Some(DataValue::new_now(counted.value(figure, values))),
             Self::Field(_, field) if matches!(field.shape, Shape::Object(_)) => None,
             Self::Field(condition, field) if field.path == NORMAL => {
@@ -389,6 +408,8 @@ impl Node {
             Self::AreaPart(_, part) => {
                 part.value(&Tally::default()).map_or_else(|| DataTypeId::BaseDataType.into(), |(kind, _)| kind.into())
             }
+            Self::AlarmState(_) => DataTypeId::AlarmMask.into(),
+            Self::Summary(_, summary) => summary.data_type().into(),
             Self::Figure(_, figure) | Self::MetricsTypeFigure(figure) => figure.data_type.into(),
             Self::Field(condition, field) if field.path == NORMAL => {
                 data_type_of_kind(normal_kind(condition, values)).into()
@@ -509,6 +530,7 @@ impl Node {
             Self::Condition(condition) => condition.def.text.to_string(),
             Self::DetectorPart(_, part) => part.explanation().to_owned(),
             Self::Figure(_, figure) | Self::MetricsTypeFigure(figure) => figure.explanation.to_owned(),
+            Self::AlarmState(_) => "Whether alarms are active, unacknowledged, unconfirmed.".to_owned(),
             Self::Console(console) => format!("The alarms of {}.", console.areas.join(", ")),
             Self::MetricsType => {
                 "How the alarms of an area or an operator console are doing, by ISA-18.2 and EEMUA 191.".to_owned()

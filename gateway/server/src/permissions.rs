@@ -35,10 +35,7 @@ fn permissions(node: &Node, role: Role, rights: &Rights<'_>) -> PermissionType {
     let may = |operation| rights.access.may(Roles::of(&[role]), operation);
     // Whoever gets in may look at everything and hear of it.
     let mut all = PermissionType::Browse | PermissionType::ReadRolePermissions | PermissionType::Read;
-    if matches!(
-        node,
-        Node::Area(_) | Node::Source(_) | Node::Signal(_) | Node::Condition(_) | Node::Type | Node::DeviceType(_)
-    ) {
+    if matches!(node, Node::Area(_) | Node::Source(_) | Node::Condition(_) | Node::Type | Node::DeviceType(_)) {
         all |= PermissionType::ReceiveEvents;
     }
     if matches!(node, Node::Area(_) | Node::Source(_) | Node::Signal(_)) && may(Operation::ReadHistory) {

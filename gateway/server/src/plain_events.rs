@@ -13,7 +13,7 @@ use watchfire_model::PlainEvent;
 use watchfire_ua::date_time_from_instant;
 
 use crate::event::within;
-use crate::names::{AREA, DETECTOR, SIGNAL, own};
+use crate::names::{AREA, DETECTOR, SIGNAL, SOURCE, own};
 use crate::space::Space;
 use crate::speech::Speech;
 use crate::teller::{CHUNK, Teller};
@@ -72,9 +72,11 @@ impl Teller {
     }
 }
 
-/// The areas at which such an event is seen.
+/// The areas at which such an event is seen, and the source of its signal.
 pub(crate) fn seen_at(space: &Space, event: &PlainEvent) -> Vec<String> {
-    space.path_of(&event.area).iter().map(|path| format!("{AREA}{path}")).collect()
+    let source = event.signal.and_then(|_| space.source_of(&event.source_name));
+    let source = source.map(|source| format!("{SOURCE}{source}"));
+    space.path_of(&event.area).iter().map(|path| format!("{AREA}{path}")).chain(source).collect()
 }
 
 /// Such an event.

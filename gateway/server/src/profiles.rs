@@ -30,7 +30,7 @@ const ANONYMOUS: &str = "http://opcfoundation.org/UA-Profile/Security/UserToken/
 const PASSWORD: &str = "http://opcfoundation.org/UA-Profile/Security/UserToken/Server/UserNamePassword";
 const CERTIFICATE: &str = "http://opcfoundation.org/UA-Profile/Security/UserToken/Server/X509Certificate";
 
-/// The profiles of a server with this configuration.
+/// The profiles of a server with this configuration, but for those of its users, who may change.
 pub(crate) fn profiles(config: &ServerConfig) -> Vec<UAString> {
     let policies = config.security.iter().map(|security| match security {
         Security::None => "http://opcfoundation.org/UA/SecurityPolicy#None",
@@ -39,10 +39,13 @@ pub(crate) fn profiles(config: &ServerConfig) -> Vec<UAString> {
         Security::Aes256Sha256RsaPss => "http://opcfoundation.org/UA/SecurityPolicy#Aes256_Sha256_RsaPss",
     });
     let anonymous = config.anonymous.map(|_| ANONYMOUS);
-    let password = config.users.iter().any(|user| user.password_hash.is_some()).then_some(PASSWORD);
-    let certificate = config.users.iter().any(|user| user.certificate.is_some()).then_some(CERTIFICATE);
-    let users = anonymous.into_iter().chain(password).chain(certificate);
-    ALWAYS.into_iter().chain(policies).chain(users).map(UAString::from).collect()
+    ALWAYS.into_iter().chain(policies).chain(anonymous).map(UAString::from).collect()
+}
+
+/// Those of its users: whether any log in with a password, and with a certificate.
+pub(crate) fn of_users((password, certificate): (bool, bool)) -> impl Iterator<Item = UAString> {
+    let password = password.then_some(PASSWORD);
+    password.into_iter().chain(certificate.then_some(CERTIFICATE)).map(UAString::from)
 }
 
 #[cfg(test)]

@@ -108,6 +108,7 @@ impl Publisher {
                 if std::mem::take(&mut appeared) {
                     teller.have_appeared();
                 }
+                teller.is_at_rest();
                 self.wake.notified().await;
                 continue;
             }

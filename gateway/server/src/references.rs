@@ -6,10 +6,11 @@ use std::sync::Arc;
 use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId, VariableTypeId};
 use watchfire_aggregates::Aggregate;
 
+use crate::alarm_state::{Summary, Summed};
 use crate::counted::Counted;
 use crate::detector_parts::DetectorPart;
 use crate::device_types::{DeviceType, HEALTH};
-use crate::fields::{self, FIELDS, PLAIN, SHELVING, Shape};
+use crate::fields::{self, FIELDS, PLAIN, SHELVING, SUB_STATES, Shape};
 use crate::method_table::{self, Method, MethodNode};
 use crate::metrics::{self, FIGURES, Figure};
 use crate::nodes::{AreaPart, Node};
@@ -152,7 +153,13 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
         Node::Signal(signal) => {
             list.comes_from(ReferenceTypeId::Organizes, Node::Area(signal.area.clone()));
             list.comes_from(ReferenceTypeId::HasEventSource, Node::Area(signal.area.clone()));
+            if let Some(source) = space.source_of(&signal.name) {
+                list.comes_from(ReferenceTypeId::HasEventSource, Node::Source(source.clone()));
+            }
             signal_parts(signal, None, &mut list);
+            if let Some(summed) = space.summed(signal) {
+                list.leads_to(ReferenceTypeId::HasComponent, Node::AlarmState(summed));
+            }
             conditions_at(space, space.conditions_of(signal.id), &mut list);
         }
         Node::SignalPart(signal, part) => {
@@ -162,11 +169,23 @@ pub(crate) fn of(space: &Space, node: &Node) -> Vec<Reference> {
             list.comes_from(part.reference(), parent);
             signal_parts(signal, Some(*part), &mut list);
         }
+        Node::AlarmState(summed) => {
+            list.comes_from(ReferenceTypeId::HasComponent, summed.node());
+            for summary in Summary::ALL {
+                list.leads_to(ReferenceTypeId::HasProperty, Node::Summary(summed.clone(), summary));
+            }
+        }
+        Node::Summary(summed, _) => {
+            list.comes_from(ReferenceTypeId::HasProperty, Node::AlarmState(summed.clone()));
+        }
         Node::Source(name) => {
             let source = space.sources.get(name);
             for area in source.into_iter().flat_map(|source| &source.areas) {
                 list.comes_from(ReferenceTypeId::Organizes, Node::Area(area.clone()));
                 list.comes_from(ReferenceTypeId::HasNotifier, Node::Area(area.clone()));
+            }
+            for signal in space.signals_of(name) {
+                list.leads_to(ReferenceTypeId::HasEventSource, Node::Signal(signal.clone()));
             }
             conditions_at(space, source.map_or(&[], |source| &source.conditions), &mut list);
         }
@@ -262,6 +281,7 @@ fn of_area(path: &Arc<str>, area: &Area, list: &mut List) {
     for part in AreaPart::ALL {
         list.leads_to(ReferenceTypeId::HasComponent, Node::AreaPart(path.clone(), part));
     }
+    list.leads_to(ReferenceTypeId::HasComponent, Node::AlarmState(Summed::Area(path.clone())));
     for below in &area.areas {
         list.leads_to(ReferenceTypeId::Organizes, Node::Area(below.clone()));
         list.leads_to(ReferenceTypeId::HasNotifier, Node::Area(below.clone()));
@@ -352,6 +372,17 @@ fn of_field(condition: &Arc<Condition>, field: &'static fields::Field, list: &mu
         list.comes_from(kind, Node::Field(condition.clone(), parent));
     } else {
         list.comes_from(kind, Node::Condition(condition.clone()));
+    }
+    for (whole, part) in SUB_STATES {
+        if *whole == field.path
+            && let Some(part) = fields::field(part).filter(|part| condition.has(part))
+        {
+            list.leads_to(ReferenceTypeId::HasTrueSubState, Node::Field(condition.clone(), part));
+        } else if *part == field.path
+            && let Some(whole) = fields::field(whole)
+        {
+            list.comes_from(ReferenceTypeId::HasTrueSubState, Node::Field(condition.clone(), whole));
+        }
     }
     if field.path == SHELVING {
         for method in method_table::of_shelving() {

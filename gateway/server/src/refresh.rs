@@ -48,12 +48,10 @@ impl Default for InProgress {
 }
 
 impl InProgress {
-    fn begin(&self, subscription: u32) -> bool {
-        self.subscriptions.lock().insert(subscription)
-    }
-
-    fn end(&self, subscription: u32) {
-        self.subscriptions.lock().remove(&subscription);
+    /// `None` while the subscription is being refreshed.
+    fn begin(self: &Arc<Self>, subscription: u32) -> Option<Begun> {
+        let is_first = self.subscriptions.lock().insert(subscription);
+        is_first.then(|| Begun { of: self.clone(), subscription })
     }
 
     /// How often it was looked whether queues are empty, once nothing is refreshed any more.
@@ -69,6 +67,19 @@ impl InProgress {
     #[cfg(test)]
     pub(crate) fn be_impatient(&self, patience: Duration) {
         *self.patience.lock() = patience;
+    }
+}
+
+/// A refresh that has begun; it has ended when this is dropped, however that comes.
+#[derive(Debug)]
+struct Begun {
+    of: Arc<InProgress>,
+    subscription: u32,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.of.subscriptions.lock().remove(&self.subscription);
     }
 }
 
@@ -113,9 +124,7 @@ pub(crate) async fn begin(
         subscription,
         items: items(shared, context, subscription, only)?,
     };
-    if !shared.refreshing.begin(subscription) {
-        return Err(StatusCode::BadRefreshInProgress);
-    }
+    let begun = shared.refreshing.begin(subscription).ok_or(StatusCode::BadRefreshInProgress)?;
     let places = refresh.retained();
     let events: usize = places.iter().map(|(_, events)| events).sum();
     let smallest = |room: fn(&Item) -> usize| refresh.items.iter().map(room).min().unwrap_or(1);
@@ -124,12 +133,12 @@ pub(crate) async fn begin(
     let fits = events + 2 <= free - free / 4;
     // A task of its own, so that it ends whatever becomes of the call.
     let sent = shared.spawn(async move {
+        let _begun = begun;
         if fits {
             refresh.whole(&places).await;
         } else {
             refresh.paced(&places, (queue / 2).max(1)).await;
         }
-        refresh.shared.refreshing.end(refresh.subscription);
     });
     if fits {
         sent.await.map_err(|_| StatusCode::BadInternalError)?;
@@ -263,9 +272,9 @@ impl Refresh {
         false
     }
 
-    /// Does something with the subscription, if the session still has it.
+    /// Does something with the subscription, in whichever session it is by now.
     fn with<T>(&self, what: impl FnOnce(&mut Subscription) -> T) -> Option<T> {
-        let session = self.subscriptions.get_session_subscriptions(self.session)?;
+        let (_, session) = self.shared.watch.holder(self.session, self.subscription, &self.subscriptions)?;
         let mut session = session.lock();
         session.get_mut(self.subscription).map(what)
     }
@@ -325,6 +334,19 @@ mod tests {
     fn items(count: usize, fields: usize) -> Vec<Item> {
         let item = Item { id: 1, node: ObjectId::Server.into(), queue: 1_000, free: 1_000, fields };
         vec![item; count]
+    }
+
+    #[tokio::test]
+    async fn a_refresh_that_ends_amiss_can_be_begun_again() {
+        let all = Arc::new(InProgress::default());
+        let begun = all.begin(1).unwrap();
+        assert!(all.begin(1).is_none() && all.begin(2).is_some());
+        let amiss = tokio::spawn(async move {
+            let _begun = begun;
+            panic!("as if it were a defect");
+        });
+        assert!(amiss.await.is_err_and(|why| why.is_panic()));
+        assert!(all.begin(1).is_some());
     }
 
     #[test]

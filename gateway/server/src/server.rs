@@ -9,7 +9,7 @@ use std::time::Duration;
 use opcua::crypto::X509Data;
 use opcua::server::diagnostics::DiagnosticsNodeManagerBuilder;
 use opcua::server::node_manager::ServerContext;
-use opcua::server::{ServerBuilder, ServerEndpoint};
+use opcua::server::{ServerBuilder, ServerEndpoint, ServerHandle};
 use opcua::sync::{Mutex, RwLock};
 use opcua::types::{BuildInfo, DateTime};
 use tokio::task::JoinError;
@@ -88,13 +88,14 @@ pub struct ServerOptions {
 /// The OPC UA server.
 pub struct Server {
     stack: opcua::server::Server,
+    handle: ServerHandle,
     listener: TcpListener,
     address: SocketAddr,
     token: CancellationToken,
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) teller: Teller,
     rejected: Rejected,
-    auditing: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(crate) auditing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Server {
@@ -129,7 +130,7 @@ impl Server {
             watch: Watch::default(),
             followers: Followers::default(),
             tongues: Tongues::new(&options.texts, &options.config),
-            refreshing: crate::refresh::InProgress::default(),
+            refreshing: Arc::default(),
             latest: options.latest,
             kinds: options.kinds,
             figures: options.figures,
@@ -160,12 +161,16 @@ impl Server {
         let types = handle.info().type_tree.clone();
         let auditing = Box::pin(audit::run(audit, audited, users, handle.subscriptions().clone(), types));
         let publisher = Arc::new(Publisher::default());
-        let teller =
-            Teller { shared, subscriptions: handle.subscriptions().clone(), types: handle.info().type_tree.clone() };
+        let teller = Teller {
+            shared,
+            subscriptions: handle.subscriptions().clone(),
+            types: handle.info().type_tree.clone(),
+            burst: Mutex::default(),
+        };
         let surface: Arc<dyn Surface> = publisher.clone();
         pki.decide_for(&mut stack.certificate_store().write(), clock.clone());
         let rejected = Rejected::new(pki, clock);
-        Ok((Self { stack, listener, address, token, publisher, teller, rejected, auditing }, surface))
+        Ok((Self { stack, handle, listener, address, token, publisher, teller, rejected, auditing }, surface))
     }
 
     /// Where it listens.
@@ -177,7 +182,11 @@ impl Server {
     /// The way to what it shows, also while it runs.
     #[must_use]
     pub fn editor(&self) -> Editor {
-        Editor { shared: self.teller.shared.clone(), subscriptions: self.teller.subscriptions.clone() }
+        Editor {
+            shared: self.teller.shared.clone(),
+            subscriptions: self.teller.subscriptions.clone(),
+            stack: self.handle.clone(),
+        }
     }
 
     /// Serves clients until it is told to stop; says goodbye to them within two seconds.
@@ -185,7 +194,7 @@ impl Server {
     /// # Errors
     /// When the listening socket fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServerError> {
-        let Self { stack, listener, address, token, publisher, teller, rejected, auditing } = self;
+        let Self { stack, listener, address, token, publisher, teller, rejected, auditing, .. } = self;
         let failed = |source| ServerError::Listen { address: address.to_string(), source };
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
@@ -194,7 +203,7 @@ impl Server {
         let following = Followers::run(teller.shared.clone(), teller.subscriptions.clone());
         let mut following = AbortOnDropHandle::new(tokio::spawn(following));
         let mut publishing = AbortOnDropHandle::new(tokio::spawn(async move { publisher.run(teller).await }));
-        let _auditing = AbortOnDropHandle::new(tokio::spawn(auditing));
+        let mut auditing = AbortOnDropHandle::new(tokio::spawn(auditing));
         let _watching = AbortOnDropHandle::new(tokio::spawn(rejected.watch()));
         let serving = stack.run_with(listener);
         tokio::pin!(serving);
@@ -203,6 +212,7 @@ impl Server {
             ended = &mut serving => return ended.map_err(ServerError::Settings),
             ended = &mut publishing => Err(ServerError::Publisher(why(ended))),
             ended = &mut following => Err(ServerError::Followers(why(ended))),
+            ended = &mut auditing => Err(ServerError::Audit(why(ended))),
             () = stop.cancelled() => Ok(()),
         };
         token.cancel();

@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     pub watch: Watch,
     pub followers: Followers,
     pub tongues: Tongues,
-    pub refreshing: InProgress,
+    pub refreshing: Arc<InProgress>,
     pub latest: Arc<Latest>,
     pub kinds: Kinds,
     pub figures: Arc<AlarmFigures>,

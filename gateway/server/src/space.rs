@@ -10,6 +10,7 @@ use watchfire_model::{ConditionKey, Instant, Kind, Level, Sample, SignalId, Stat
 use watchfire_pipeline::{ConditionView, EndingCertificate, FirstToEnd, OperatorConsole, area_parts};
 use watchfire_ua::sample_to_data_value;
 
+use crate::alarm_state::Summed;
 use crate::detector_parts::DetectorNode;
 use crate::fields::{EXPECTED, EXPECTED_UNITS, Field, NORMAL};
 use crate::names::{AREA, SIGNAL, SOURCE, below, own};
@@ -337,6 +338,11 @@ impl Space {
         self.signals.get(&signal).map_or(&[], |signal| &signal.conditions)
     }
 
+    /// The alarms about a signal summed up, where there are any.
+    pub(crate) fn summed(&self, signal: &Arc<SignalNode>) -> Option<Summed> {
+        (!self.conditions_of(signal.id).is_empty()).then(|| Summed::Signal(signal.clone()))
+    }
+
     /// The area's path as it is kept; makes it and those above it where they are missing.
     fn area(&mut self, path: &str) -> Arc<str> {
         let mut above: Option<Arc<str>> = None;
@@ -490,10 +496,26 @@ impl Space {
         areas
     }
 
-    /// The notifiers below Server at which a condition's events are seen, as strings of NodeIds.
+    /// The notifiers below Server at which a condition's events are seen, as strings of NodeIds: the areas from its own
+    /// upwards, and the source that it is about or that its signal comes from.
     pub(crate) fn notifiers_of(&self, condition: &Condition) -> Vec<String> {
         let areas = self.areas_from(condition.area.clone()).into_iter().map(|path| format!("{AREA}{path}"));
-        let source = condition.signal.is_none().then(|| format!("{SOURCE}{}", condition.def.source_name));
-        areas.chain(source).collect()
+        let source = match &condition.signal {
+            Some(signal) => self.source_of(&signal.name),
+            None => Some(&condition.def.source_name),
+        };
+        areas.chain(source.map(|source| format!("{SOURCE}{source}"))).collect()
+    }
+
+    /// The source of this signal, where there is a node for it: one that conditions are about.
+    pub(crate) fn source_of(&self, signal: &str) -> Option<&Arc<str>> {
+        let (source, _) = signal.split_once('/')?;
+        self.sources.get_key_value(source).map(|(source, _)| source)
+    }
+
+    /// The signals that come from this source, by their areas. Goes through all signals.
+    pub(crate) fn signals_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Arc<SignalNode>> {
+        let of = move |name: &str| name.split_once('/').is_some_and(|(of, _)| of == source);
+        self.areas.values().flat_map(|area| &area.signals).filter(move |signal| of(&signal.name))
     }
 }

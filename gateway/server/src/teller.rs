@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use opcua::nodes::{DefaultTypeTree, TypeTree};
 use opcua::server::SubscriptionCache;
-use opcua::sync::RwLock;
+use opcua::sync::{Mutex, RwLock};
 use opcua::types::{AttributeId, DataValue, NodeId, ObjectId, ObjectTypeId};
 use watchfire_pipeline::ConditionView;
 
+use crate::alarm_state::ALARM_STATE;
+use crate::by_itself::{self, Burst, Done};
 use crate::event::{ConditionEvent, MarkerEvent};
-use crate::names::{AREA, below, own_text};
+use crate::names::{AREA, SIGNAL, below, own, own_text};
 use crate::nodes::Node;
 use crate::shared::Shared;
 use crate::space::Condition;
@@ -25,6 +27,8 @@ pub(crate) struct Teller {
     pub shared: Arc<Shared>,
     pub subscriptions: Arc<SubscriptionCache>,
     pub types: Arc<RwLock<DefaultTypeTree>>,
+    /// What the gateway has done by itself.
+    pub burst: Mutex<Burst>,
 }
 
 impl Teller {
@@ -35,6 +39,7 @@ impl Teller {
         let mut changed: Vec<Arc<Condition>> = Vec::with_capacity(views.len());
         let mut left: Vec<Arc<str>> = Vec::new();
         let mut events: Vec<(ConditionEvent, Vec<String>)> = Vec::new();
+        let mut done: Vec<(Arc<Condition>, Done)> = Vec::new();
         let mut appeared = false;
         {
             let below_server = self.shared.watch.has_notifiers();
@@ -43,9 +48,17 @@ impl Teller {
                 let notify = view.notify && with_events;
                 appeared |= !view.notify && view.state.retain;
                 let branch = view.branch.clone();
-                let before = space.condition(view.def.key.as_str()).map(|condition| condition.area.clone());
+                let commanded = view.commanded;
+                let before = space.condition(view.def.key.as_str());
+                let before = before.map(|before| (before.area.clone(), before.state.clone()));
                 let condition = space.show(view);
-                left.extend(before.filter(|area| *area != condition.area));
+                if let Some((area, state)) = before {
+                    if !commanded {
+                        let all = by_itself::done(&state, &condition.state);
+                        done.extend(all.into_iter().map(|one| (condition.clone(), one)));
+                    }
+                    left.extend(Some(area).filter(|area| *area != condition.area));
+                }
                 if notify {
                     let notifiers = if below_server { space.notifiers_of(&condition) } else { Vec::new() };
                     let told = branch.map_or_else(|| condition.clone(), |branch| condition.branch(branch));
@@ -58,7 +71,18 @@ impl Teller {
         let below = events.iter().map(|(event, notifiers)| (event, notifiers.as_slice()));
         self.shared.watch.deliver(below, &self.hearers(&*self.types.read()));
         tell_values(&self.shared, &self.subscriptions, &self.watched(&changed, left));
+        // Last: nobody waits for them.
+        let (audit, at) = (&self.shared.audit, self.shared.clock.now());
+        for (condition, one) in done {
+            let event_id = condition.state.event_id(&condition.def.key);
+            self.burst.lock().tell(audit, (own(condition.key()), event_id.bytes()), one, at);
+        }
         appeared
+    }
+
+    /// Nothing more waits to be told.
+    pub(crate) fn is_at_rest(&self) {
+        self.burst.lock().end(&self.shared.audit, self.shared.clock.now());
     }
 
     /// Who hears events below Server.
@@ -109,7 +133,17 @@ impl Teller {
         let areas: BTreeSet<Arc<str>> = changed.iter().map(|condition| condition.area.clone()).chain(left).collect();
         let above: BTreeSet<Arc<str>> = areas.into_iter().flat_map(|area| space.areas_from(area)).collect();
         owners.extend(above.into_iter().map(|path| format!("{AREA}{path}")));
-        owners.iter().flat_map(|owner| watch.paths_of(owner).into_iter().map(|path| below(owner, &path))).collect()
+        let of = |owner: &String| -> Vec<NodeId> {
+            watch.paths_of(owner).into_iter().map(|path| below(owner, &path)).collect()
+        };
+        // Of a signal, what sums its alarms up: its value goes another way.
+        let signals: BTreeSet<&str> = changed.iter().filter_map(|one| Some(&*one.signal.as_ref()?.name)).collect();
+        let summed = signals.into_iter().flat_map(|signal| {
+            let owner = format!("{SIGNAL}{signal}");
+            let paths = watch.paths_of(&owner).into_iter().filter(|path| path.starts_with(ALARM_STATE));
+            paths.map(move |path| below(&owner, &path)).collect::<Vec<_>>()
+        });
+        owners.iter().flat_map(of).chain(summed).collect()
     }
 }
 

@@ -2,13 +2,16 @@
 
 mod access;
 mod address_space;
+mod alarm_state;
 mod areas;
 mod aside;
 mod audit;
+mod by_itself;
 mod certificates;
 mod client;
 mod deaf;
 mod devices;
+mod enabled;
 mod events;
 mod filtered;
 mod followed;
@@ -25,4 +28,5 @@ mod part_9;
 mod past;
 mod plain_events;
 mod refresh;
+mod refused_certificates;
 mod tongues;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use opcua::nodes::Event;
 use opcua::server::node_manager::RequestContext;
-use opcua::sync::Mutex;
+use opcua::sync::{Mutex, RwLock};
 use opcua::types::UAString;
 use watchfire_config::{ServerConfig, Texts};
 
@@ -24,7 +24,7 @@ pub(crate) struct Tongues {
     /// What LocaleIdArray says.
     locales: Vec<String>,
     others: Speech,
-    users: HashMap<String, Speech>,
+    users: RwLock<HashMap<String, Speech>>,
     known: HashMap<String, Speech>,
     texts: Texts,
     subscriptions: Mutex<Subscriptions>,
@@ -53,15 +53,26 @@ impl Tongues {
         let speech = |locale: &str| {
             texts.find(locale).and_then(|language| known.get(&language.locale)).cloned().unwrap_or_default()
         };
-        let own = config.users.iter().filter_map(|user| Some((user.name.clone(), speech(user.locale.as_deref()?))));
-        Self {
+        let tongues = Self {
             locales: languages.iter().map(|language| language.locale.clone()).collect(),
             others: config.locale.as_deref().map(speech).unwrap_or_default(),
-            users: own.collect(),
+            users: RwLock::default(),
             known,
             texts: texts.clone(),
             subscriptions: Mutex::default(),
-        }
+        };
+        let own = config.users.iter().filter_map(|user| Some((user.name.as_str(), user.locale.as_deref()?)));
+        tongues.speak_to(own);
+        tongues
+    }
+
+    /// These users have languages of their own, and no others. Who listens is told so from the next log-in on.
+    pub(crate) fn speak_to<'a>(&self, users: impl Iterator<Item = (&'a str, &'a str)>) {
+        let speech = |locale| {
+            let language = self.texts.find(locale);
+            language.and_then(|language| self.known.get(&language.locale)).cloned().unwrap_or_default()
+        };
+        *self.users.write() = users.map(|(name, locale)| (name.to_owned(), speech(locale))).collect();
     }
 
     /// LocaleIdArray (OPC 10000-5 §6.3.2): the gateway's own first.
@@ -72,8 +83,8 @@ impl Tongues {
 
     /// How whoever asks is told.
     pub(crate) fn of(&self, context: &RequestContext) -> Speech {
-        let users = self.users.get(name_of(&context.token)).cloned();
-        users.or_else(|| self.asked_for(context)).unwrap_or_else(|| self.others.clone())
+        let own = self.users.read().get(name_of(&context.token)).cloned();
+        own.or_else(|| self.asked_for(context)).unwrap_or_else(|| self.others.clone())
     }
 
     /// The first language that the client asked for which there is.

@@ -3,6 +3,7 @@
 //! [`Traced`]; knows no OPC UA node.
 
 mod around;
+mod loss;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,11 +13,15 @@ use watchfire_model::{Instant, Rows, Sample, StatusCode, Summary, Unit};
 use watchfire_pipeline::{CursorError, Page, Stretch, Traced, walk};
 
 pub(crate) use around::at_times;
+use loss::lost_at;
+pub(crate) use loss::{Lost, with_loss};
 
 /// How far back is looked at first; twice as far each time nothing or not enough was there.
 const LOOK_BACK: Duration = Duration::from_secs(60);
 /// Rows looked at back in one go, about; a denser signal is looked at in shorter steps.
 const LOOK_BACK_ROWS: usize = 20_000;
+/// A text counts as one more row for each so many bytes.
+const LOOK_BACK_TEXT_BYTES: usize = 256;
 /// Values on either side of what is asked among which good ones are looked for.
 const NEIGHBOURS_MAX: usize = 1_000;
 /// Good values that are needed before, to go on from them in a straight line.
@@ -57,9 +62,27 @@ pub(crate) struct Values {
     pub next: Option<Place>,
 }
 
+/// What an answer has room for.
+struct Room {
+    values: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Whether there is room, which the sample then takes: one more than its bytes allow, so that each answer goes on.
+    fn takes(&mut self, sample: &Sample) -> bool {
+        if self.values == 0 || self.bytes == 0 {
+            return false;
+        }
+        self.values -= 1;
+        self.bytes = self.bytes.saturating_sub(sample.text.as_ref().map_or(0, String::len));
+        true
+    }
+}
+
 impl Raw {
-    /// The next values, `most` (at least one) at the most.
-    pub(crate) fn read(&self, trace: &dyn Traced, most: usize) -> Result<Values, CursorError> {
+    /// The next values, `most` (at least one) at the most, and none after those whose texts have `bytes_max` together.
+    pub(crate) fn read(&self, trace: &dyn Traced, most: usize, bytes_max: usize) -> Result<Values, CursorError> {
         let mut values = Values::default();
         let mut place = self.place;
         if place == Place::Begin {
@@ -69,11 +92,11 @@ impl Raw {
             place = Place::At(self.start, 0);
         }
         if let Place::At(time, skip) = place {
-            let most = most.saturating_sub(values.samples.len());
+            let mut room = Room { values: most.saturating_sub(values.samples.len()), bytes: bytes_max };
             let next = if self.forward() {
-                self.forwards(trace, time, skip, most, &mut values.samples)?
+                self.forwards(trace, time, skip, &mut room, &mut values.samples)?
             } else {
-                self.backwards(trace, time, skip, most, &mut values.samples)?
+                self.backwards(trace, time, skip, &mut room, &mut values.samples)?
             };
             if next.is_some() {
                 return Ok(Values { next, ..values });
@@ -110,20 +133,19 @@ impl Raw {
         trace: &dyn Traced,
         from: Instant,
         skip: usize,
-        most: usize,
+        room: &mut Room,
         into: &mut Vec<Sample>,
     ) -> Result<Option<Place>, CursorError> {
         // One time alone means the values of that time.
         let end = if self.start == self.end { self.end.plus(SHORTEST) } else { self.end };
-        let (mut next, mut skip, mut left) = (Some(from), skip, most);
+        let (mut next, mut skip) = (Some(from), skip);
         while let Some(from) = next {
             let Page { rows, rest } = trace.page(from, end)?;
             for row in skip..rows.len() {
                 let Some(sample) = rows.sample(row) else { continue };
-                if left == 0 {
+                if !room.takes(&sample) {
                     return Ok(Some(place_of(&rows, row, from)));
                 }
-                left -= 1;
                 into.push(sample);
             }
             (next, skip) = (rest, 0);
@@ -136,12 +158,12 @@ impl Raw {
         trace: &dyn Traced,
         from: Instant,
         skip: usize,
-        most: usize,
+        room: &mut Room,
         into: &mut Vec<Sample>,
     ) -> Result<Option<Place>, CursorError> {
         let lowest = self.end.plus(SHORTEST);
         let mut back = Back::new(trace, from.plus(SHORTEST), lowest);
-        let (mut skip, mut left) = (skip, most);
+        let mut skip = skip;
         let (mut time, mut of_time) = (from, 0);
         while let Some(sample) = back.next()? {
             if sample.time != time {
@@ -151,10 +173,9 @@ impl Raw {
             if of_time <= skip {
                 continue;
             }
-            if left == 0 {
+            if !room.takes(&sample) {
                 return Ok(Some(Place::At(time, of_time - 1)));
             }
-            left -= 1;
             into.push(sample);
         }
         Ok(None)
@@ -167,6 +188,8 @@ pub(crate) struct Series {
     pub aggregate: Aggregate,
     pub rules: Rules,
     pub intervals: Intervals,
+    /// Up to when nothing can have been received, where the source is lost now.
+    pub lost_until: Option<Instant>,
     /// The interval where it goes on.
     pub next: u64,
 }
@@ -223,6 +246,10 @@ impl Series {
         }
         if let Some(known) = known {
             push(&mut processor, &known);
+        }
+        // As long as it is lost that is known, too: its last value does not end where all data does.
+        if let Some(now) = self.lost_until.filter(|_| processor.is_hungry()) {
+            push(&mut processor, &lost_at(now));
         }
         Ok((processor.finish(), more))
     }
@@ -373,10 +400,12 @@ impl<'t> Back<'t> {
         let (mut next, mut rows_seen) = (Some(low), 0);
         while let Some(from) = next {
             let Page { rows, rest } = self.trace.page(from, self.high)?;
-            rows_seen += rows.len();
+            // A long text counts as many.
+            rows_seen +=
+                rows.len() + rows.text.iter().map(|(_, text)| text.len() / LOOK_BACK_TEXT_BYTES).sum::<usize>();
             self.found.extend((0..rows.len()).filter_map(|row| rows.sample(row)));
             // Of a window that is too dense for memory the later part counts: look at less the next time.
-            let excess = self.found.len().saturating_sub(2 * LOOK_BACK_ROWS);
+            let excess = rows_seen.saturating_sub(2 * LOOK_BACK_ROWS);
             if excess > 0 && rest.is_some() && self.step > SHORTEST {
                 self.found.clear();
                 self.step = (self.step / 4).max(SHORTEST);
@@ -393,97 +422,5 @@ impl<'t> Back<'t> {
 
 #[cfg(test)]
 mod by_summaries;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use watchfire_model::{Quality, SignalId};
-
-    /// Rows in pages of a few.
-    struct Recorded(Vec<(i64, f64)>);
-
-    impl Traced for Recorded {
-        fn page(&self, from: Instant, to: Instant) -> Result<Page, CursorError> {
-            let mut page = Page::default();
-            for (s, value) in &self.0 {
-                let time = Instant::from_s(*s);
-                if !(from..to).contains(&time) {
-                    continue;
-                }
-                if page.rows.len() >= 3 && page.rows.time.last() != Some(&time) {
-                    page.rest = Some(time);
-                    break;
-                }
-                page.rows.push(SignalId(0), time, *value, StatusCode::GOOD, Quality::NONE, 0);
-            }
-            Ok(page)
-        }
-    }
-
-    fn recorded() -> Recorded {
-        Recorded(vec![(10, 1.0), (20, 2.0), (20, 2.5), (30, 3.0), (40, 4.0), (50, 5.0), (60, 6.0)])
-    }
-
-    /// All values of a read, some at a time; a bound that was not found is NaN.
-    fn all(trace: &Recorded, start: i64, end: i64, bounds: bool, most: usize) -> Vec<f64> {
-        let (start, end) = (Instant::from_s(start), Instant::from_s(end));
-        let mut read = Raw { start, end, bounds, place: Place::Begin };
-        let mut found = Vec::new();
-        loop {
-            let values = read.read(trace, most).unwrap();
-            assert!(values.samples.len() <= most);
-            found.extend(values.samples.iter().map(|sample| sample.value));
-            let Some(next) = values.next else { return found };
-            assert!(!values.samples.is_empty(), "each answer goes on");
-            read.place = next;
-        }
-    }
-
-    #[test]
-    fn raw_values_are_read_from_one_time_to_another() {
-        for (what, start, end, bounds, expected) in [
-            ("the end is excluded", 20, 40, false, vec![2.0, 2.5, 3.0]),
-            ("backwards it is too", 40, 20, false, vec![4.0, 3.0]),
-            ("one time alone", 20, 20, false, vec![2.0, 2.5]),
-            ("bounds that are values", 20, 40, true, vec![2.0, 2.5, 3.0, 4.0]),
-            ("bounds next to the ends", 25, 45, true, vec![2.5, 3.0, 4.0, 5.0]),
-            ("backwards as well", 45, 25, true, vec![5.0, 4.0, 3.0, 2.5]),
-            ("no values between bounds", 41, 42, true, vec![4.0, 5.0]),
-            ("nothing at all", 41, 42, false, vec![]),
-        ] {
-            for most in 1..9 {
-                assert_eq!(all(&recorded(), start, end, bounds, most), expected, "{what}, {most} at a time");
-            }
-        }
-    }
-
-    #[test]
-    fn a_bound_that_is_not_there_is_told_at_the_time_it_was_wanted_for() {
-        let (start, end) = (Instant::from_s(0), Instant::from_s(99));
-        let read = Raw { start, end, bounds: true, place: Place::Begin };
-        let values = read.read(&recorded(), 100).unwrap().samples;
-        let (first, last) = (values.first().unwrap(), values.last().unwrap());
-        assert_eq!((first.time, first.status), (start, StatusCode::BAD_BOUND_NOT_FOUND));
-        assert_eq!((last.time, last.status), (end, StatusCode::BAD_BOUND_NOT_FOUND));
-        assert_eq!(values.len(), 9);
-    }
-
-    proptest! {
-        #[test]
-        fn backwards_is_forwards_turned_round(
-            times in proptest::collection::vec(0_i64..200, 0..60), low in -5_i64..205, high in -5_i64..205, most in 1_usize..9,
-        ) {
-            let mut times = times;
-            times.sort_unstable();
-            let (low, high) = (low.min(high), low.max(high));
-            prop_assume!(low < high);
-            let trace = Recorded(times.iter().enumerate().map(|(n, s)| (*s, n as f64)).collect());
-            // `low..high` forwards holds what is above `low - 1` second backwards, since times are whole seconds.
-            let forwards = all(&trace, low, high, false, most);
-            let mut backwards = all(&trace, high - 1, low - 1, false, most);
-            backwards.reverse();
-            prop_assert_eq!(forwards, backwards);
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
 //! Who may log in, by a password or by a certificate, and what they are. Passwords are kept as Argon2id hashes and
 //! checked off the runtime; the stack's own authenticator compares plain text.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,10 +15,11 @@ use opcua::server::authenticator::{
     AuthManager, CoreServerPermissions, Password, SecurityClient, SecurityRequest, SessionHolder, UserToken,
     user_pass_security_policy_id,
 };
-use opcua::types::{Error, MethodId, NodeId, ObjectId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
+use opcua::sync::RwLock;
+use opcua::types::{Error, MethodId, NodeId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use watchfire_config::{AccessConfig, Operation, Role, Roles, ServerConfig, ShownCertificate};
+use watchfire_config::{AccessConfig, Operation, Role, Roles, ServerConfig, ShownCertificate, UserConfig};
 use watchfire_model::Clock;
 use watchfire_ua::{Certificate, Peer, Pki};
 
@@ -27,7 +28,6 @@ use crate::audit_event::{AuditEvent, Outcome, cut};
 use crate::error::ServerError;
 use crate::lockout::{Begun, Lockout};
 use crate::method_table;
-use crate::refusals::Refused;
 use crate::rights::{Rights, operation_of};
 use crate::seats;
 
@@ -43,10 +43,31 @@ struct User {
     hash: Option<Arc<str>>,
     certificate: Option<Shown>,
     roles: Roles,
+    locale: Option<String>,
+}
+
+impl User {
+    /// Whether what it has logged in with may have been another's: something that let this user in is gone or another.
+    fn must_log_in_again(&self, new: Option<&Self>) -> bool {
+        let Some(new) = new else { return true };
+        (self.hash.is_some() && self.hash != new.hash)
+            || (self.certificate.is_some() && self.certificate != new.certificate)
+    }
+
+    /// What is different in the new one.
+    fn step(&self, new: &Self) -> Option<UserStep> {
+        if self.hash != new.hash || self.certificate != new.certificate {
+            Some(UserStep::Login { sessions_end: self.must_log_in_again(Some(new)) })
+        } else if self.roles != new.roles {
+            Some(UserStep::Roles)
+        } else {
+            (self.locale != new.locale).then_some(UserStep::Locale)
+        }
+    }
 }
 
 /// The certificate that a user shows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Shown {
     This(Box<Certificate>),
     /// The one with this SHA-1, in small letters.
@@ -76,12 +97,73 @@ impl Shown {
     }
 }
 
-/// The users of the configuration.
-pub(crate) struct Users {
-    anonymous: Option<Roles>,
+/// What becomes of a user where others are configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserStep {
+    /// May log in from now on.
+    Added,
+    /// May not any more; its sessions end.
+    Removed,
+    /// Has another password or certificate.
+    Login {
+        /// Whether one was taken away or replaced, so that its sessions end, and not only added.
+        sessions_end: bool,
+    },
+    /// Is something else.
+    Roles,
+    /// Is told in another language.
+    Locale,
+}
+
+/// Other users than a server has, ready to be taken over.
+#[derive(Debug)]
+pub struct OtherUsers {
+    /// What becomes of each that is not as it was, by name.
+    pub steps: BTreeMap<String, UserStep>,
+    users: BTreeMap<String, User>,
+}
+
+impl OtherUsers {
+    /// Those whose sessions end.
+    pub(crate) fn to_end(&self) -> BTreeSet<String> {
+        let ends = |step: &UserStep| matches!(step, UserStep::Removed | UserStep::Login { sessions_end: true });
+        self.steps.iter().filter(|(_, step)| ends(step)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The languages of those who have one of their own.
+    pub(crate) fn locales(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.users.iter().filter_map(|(name, user)| Some((name.as_str(), user.locale.as_deref()?)))
+    }
+}
+
+/// Those who may log in.
+struct Known {
     users: BTreeMap<String, User>,
     /// The hashes there are: an unknown user's password is checked against one of them.
     hashes: Vec<Arc<str>>,
+}
+
+impl Known {
+    fn new(users: BTreeMap<String, User>) -> Arc<Self> {
+        Arc::new(Self { hashes: users.values().filter_map(|user| user.hash.clone()).collect(), users })
+    }
+}
+
+/// Reads the certificates of users.
+fn read(config: &ServerConfig) -> Result<BTreeMap<String, User>, ServerError> {
+    let user = |user: &UserConfig| {
+        let certificate = user.certificate.as_ref().map(|shown| Shown::read(&user.name, shown)).transpose()?;
+        let hash = user.password_hash.as_deref().map(Arc::from);
+        let read = User { hash, certificate, roles: user.roles, locale: user.locale.clone() };
+        Ok((user.name.clone(), read))
+    };
+    config.users.iter().map(user).collect()
+}
+
+/// The users of the configuration.
+pub(crate) struct Users {
+    anonymous: Option<Roles>,
+    known: RwLock<Arc<Known>>,
     /// Which one, so that a name always takes as long.
     hasher: RandomState,
     access: AccessConfig,
@@ -103,17 +185,10 @@ impl Users {
         clock: Arc<dyn Clock>,
         audit: Arc<Audit>,
     ) -> Result<Self, ServerError> {
-        let mut users = BTreeMap::new();
-        for user in &config.users {
-            let certificate = user.certificate.as_ref().map(|shown| Shown::read(&user.name, shown)).transpose()?;
-            let hash = user.password_hash.as_deref().map(Arc::from);
-            users.insert(user.name.clone(), User { hash, certificate, roles: user.roles });
-        }
         Ok(Self {
             anonymous: config.anonymous,
-            hashes: users.values().filter_map(|user| user.hash.clone()).collect(),
+            known: RwLock::new(Known::new(read(config)?)),
             hasher: RandomState::new(),
-            users,
             access: config.access.clone(),
             lockout: Lockout::new(config.lockout),
             checks: Semaphore::new(CHECKS_AT_ONCE),
@@ -123,13 +198,44 @@ impl Users {
         })
     }
 
+    fn known(&self) -> Arc<Known> {
+        self.known.read().clone()
+    }
+
+    /// What other users would change. Reads their certificates.
+    ///
+    /// # Errors
+    /// When a file holds no certificate.
+    pub(crate) fn compare(&self, config: &ServerConfig) -> Result<OtherUsers, ServerError> {
+        let (known, users) = (self.known(), read(config)?);
+        let gone = known.users.keys().filter(|name| !users.contains_key(*name));
+        let gone = gone.map(|name| (name.clone(), UserStep::Removed));
+        let others = users.iter().filter_map(|(name, user)| {
+            let step = known.users.get(name).map_or(Some(UserStep::Added), |before| before.step(user))?;
+            Some((name.clone(), step))
+        });
+        let steps = gone.chain(others).collect();
+        Ok(OtherUsers { steps, users })
+    }
+
+    /// Others may log in from now on.
+    pub(crate) fn replace(&self, others: OtherUsers) {
+        *self.known.write() = Known::new(others.users);
+    }
+
+    /// Whether anybody may log in with a password, and with a certificate.
+    pub(crate) fn ways_in(&self) -> (bool, bool) {
+        let known = self.known();
+        (!known.hashes.is_empty(), known.users.values().any(|user| user.certificate.is_some()))
+    }
+
     /// The roles of the user of a session; none for nobody that is known.
     pub(crate) fn roles(&self, token: &UserToken) -> Roles {
         if token.is_anonymous() {
             return self.anonymous.map_or_else(Roles::default, |roles| roles.and(Roles::of(&[Role::Anonymous])));
         }
         let logged_in = Roles::of(&[Role::Anonymous, Role::AuthenticatedUser]);
-        self.users.get(&token.0).map_or_else(Roles::default, |user| user.roles.and(logged_in))
+        self.known.read().users.get(&token.0).map_or_else(Roles::default, |user| user.roles.and(logged_in))
     }
 
     /// What the user of a session may do.
@@ -151,9 +257,9 @@ impl Users {
     }
 
     /// A hash that stands in for an unknown user's.
-    fn any_hash(&self, name: &str) -> Option<&Arc<str>> {
-        let count = u64::try_from(self.hashes.len()).ok().filter(|count| *count > 0)?;
-        self.hashes.get(usize::try_from(self.hasher.hash_one(name) % count).ok()?)
+    fn any_hash<'k>(&self, known: &'k Known, name: &str) -> Option<&'k Arc<str>> {
+        let count = u64::try_from(known.hashes.len()).ok().filter(|count| *count > 0)?;
+        known.hashes.get(usize::try_from(self.hasher.hash_one(name) % count).ok()?)
     }
 
     fn refuse_if_locked(&self, user: &str, address: Option<IpAddr>) -> Result<(), Error> {
@@ -169,13 +275,16 @@ impl Users {
         let Ok(_permit) = self.checks.acquire().await else { return Err(refused()) };
         // Again, since others may have failed while this one waited.
         self.refuse_if_locked(name, address)?;
-        let known = self.users.get(name).and_then(|user| user.hash.as_ref());
+        let known = self.known();
+        let own = known.users.get(name).and_then(|user| user.hash.as_ref());
         // An unknown user's password is checked as well, against another's, so that the answer takes as long.
-        let fits = match known.or_else(|| self.any_hash(name)) {
+        let fits = match own.or_else(|| self.any_hash(&known, name)) {
             Some(hash) => self.check(hash.clone(), password.to_owned()).await,
             None => false,
         };
-        if fits && known.is_some() {
+        // Not the password of before, if there is another by now: who logs in with that must not outlast its sessions.
+        let still = self.known().users.get(name).is_some_and(|user| user.hash.as_ref() == own);
+        if fits && own.is_some() && still {
             self.lockout.succeeded(name, address);
             return Ok(UserToken(name.to_owned()));
         }
@@ -191,20 +300,26 @@ impl Users {
         Err(refused())
     }
 
-    /// Whose certificate it is.
-    fn owner(&self, certificate: &X509) -> Result<UserToken, String> {
-        let der = certificate.to_der().map_err(|_| "it cannot be read".to_owned())?;
-        let certificate = Certificate::first_of(&der).ok_or_else(|| "it cannot be read".to_owned())?;
+    /// Whose certificate it is; else why nobody gets in by it, and the status that stands for that.
+    fn owner(&self, der: &[u8]) -> Result<UserToken, (StatusCode, String)> {
+        let certificate = Certificate::first_of(der)
+            .ok_or_else(|| (StatusCode::BadCertificateInvalid, "its certificate cannot be read".to_owned()))?;
         let is_theirs = |user: &User| user.certificate.as_ref().is_some_and(|shown| shown.is(&certificate));
-        let owner = self.users.iter().find(|(_, user)| is_theirs(user));
+        let known = self.known();
+        let owner = known.users.iter().find(|(_, user)| is_theirs(user));
         let Some((name, _)) = owner else {
-            return Err(format!("certificate `{}` ({}) is no user's", certificate.subject(), certificate.thumbprint()));
+            let why = format!("certificate `{}` ({}) is no user's", certificate.subject(), certificate.thumbprint());
+            return Err((StatusCode::BadCertificateUntrusted, why));
         };
-        let mut list = self.pki.trust_list().map_err(|error| error.to_string())?;
+        let list = self.pki.trust_list();
+        let mut list = list.map_err(|error| (StatusCode::BadCertificateUntrusted, error.to_string()))?;
         // The configuration has chosen it; its time, a person's rejection and revocation lists still count.
         list.trusted.push(certificate.clone());
         let judged = list.judge(&certificate, &[], &Peer::default(), self.clock.now());
-        judged.map_err(|refusal| format!("certificate `{}` of user `{name}` {refusal}", certificate.subject()))?;
+        judged.map_err(|refusal| {
+            let why = format!("certificate `{}` of user `{name}` {refusal}", certificate.subject());
+            (refusal.status(&certificate), why)
+        })?;
         Ok(UserToken(name.clone()))
     }
 }
@@ -239,17 +354,21 @@ impl AuthManager for Users {
         certificate: &X509,
         client: &SecurityClient,
     ) -> Result<UserToken, Error> {
-        self.owner(certificate).map_err(|reason| {
-            // The client is not told why.
+        let der = certificate.to_der().unwrap_or_default();
+        self.owner(&der).map_err(|(status, reason)| {
+            // The client is not told why; who watches is (OPC 10000-4 §6.5.6).
             let from = client.address.map_or_else(String::new, |address| format!(" from {address}"));
-            let (what, node) = (format!("log-in{from}: {reason}"), ObjectId::Server.into());
-            let status = StatusCode::BadIdentityTokenRejected;
-            self.audit.log(&Refused { user: "", what: &what, node: &node, status });
+            let outcome = Outcome { server: &self.audit.server, at: self.clock.now(), status };
+            self.audit.tell(AuditEvent::of_user_certificate(&der, &format!("log-in{from}: {reason}"), outcome));
             Error::new(StatusCode::BadIdentityTokenRejected, "the certificate is no user's that may log in")
         })
     }
 
     fn admit_session(&self, holder: &SessionHolder, others: &[SessionHolder]) -> Result<(), StatusCode> {
+        // Under the stack's lock on sessions, and so not while those end of who may no longer log in.
+        if !holder.user.is_anonymous() && !self.known.read().users.contains_key(&holder.user.0) {
+            return Err(StatusCode::BadIdentityTokenRejected);
+        }
         if seats::admits(holder, others) { Ok(()) } else { Err(StatusCode::BadTooManySessions) }
     }
 
@@ -293,16 +412,14 @@ impl AuthManager for Users {
             encrypted => encrypted.to_uri().into(),
         };
         let password = endpoint.password_security_policy();
-        let named = (!self.hashes.is_empty())
+        let (by_password, by_certificate) = self.ways_in();
+        let named = by_password
             .then(|| policy(UserTokenType::UserName, user_pass_security_policy_id(endpoint), encrypted(password)));
         // The key of the certificate signs by the policy of the messages, or where they are plain by the password's.
         let signs =
             if endpoint.security_policy() == SecurityPolicy::None { password } else { endpoint.security_policy() };
-        let shown = self
-            .users
-            .values()
-            .any(|user| user.certificate.is_some())
-            .then(|| policy(UserTokenType::Certificate, CERTIFICATE_POLICY.into(), encrypted(signs)));
+        let shown =
+            by_certificate.then(|| policy(UserTokenType::Certificate, CERTIFICATE_POLICY.into(), encrypted(signs)));
         anonymous.into_iter().chain(named).chain(shown).collect()
     }
 

@@ -7,11 +7,11 @@ use opcua::client::Session;
 use opcua::types::{
     AttributeId, DataTypeId, DataValue, EUInformation, Identifier, NodeId, Range, ReadValueId, StatusCode, Variant,
 };
-use watchfire_config::{About, Profile, is_unit};
+use watchfire_config::{About, is_unit};
 use watchfire_ua::ucum_of;
 
 use crate::SourceError;
-use crate::browse::{Below, Browser, small};
+use crate::browse::{Below, Browser};
 use crate::error::is_too_large;
 use crate::server_info::{read, to_read};
 
@@ -28,8 +28,8 @@ pub(crate) struct Reader<'s> {
 
 impl<'s> Reader<'s> {
     /// For a server that says that it takes so many nodes at once.
-    pub(crate) fn new(session: &'s Session, at_once: usize, profile: Profile) -> Self {
-        Self { session, at_once: if profile == Profile::Small { small(at_once) } else { at_once } }
+    pub(crate) const fn new(session: &'s Session, at_once: usize) -> Self {
+        Self { session, at_once }
     }
 
     /// The values of all, in their order.

@@ -10,9 +10,14 @@
 //! bounds are of our clock, and an event's time is of its server's.
 //!
 //! A history may lie behind what its server sends. Whether it has come as far as the gap's end is seen by the value that
-//! ended it: while that is missing, the server is asked again, later and later.
+//! ended it: while that is missing, the server is asked again, later and later. So is one that cannot answer
+//! now.
+//!
+//! What a server could not reach itself it may learn later, as another gateway does from its own source. So a time in which
+//! it said so is asked for as well, again and again for a while. It is no gap: nobody knows whether anything was missing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +42,12 @@ use crate::events::{EventReader, SKEW_NS};
 use crate::watched::Roster;
 
 mod hole;
+mod refusal;
 
 /// Values of one node in one answer.
 const VALUES_PER_NODE: u32 = 1_000;
 /// Gaps in one request, whatever the server allows.
-const NODES_MAX: usize = 100;
+pub(crate) const GAPS_AT_ONCE: usize = 100;
 /// A gap that holds more is not filled to its end: no honest server has so many between two of our values.
 const VALUES_MAX: u32 = 20_000_000;
 /// A server that answers so often that there is more, without any, is not asked on.
@@ -58,6 +64,11 @@ const TOGETHER_NS: i64 = 5_000_000_000;
 const AGAIN: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600)];
 /// A stream of events is asked for once more: whether its history was behind cannot be seen where nothing comes.
 const EVENT_PASSES: usize = 1;
+/// When a time in which a server said that a signal is out of its reach is asked for: each after the one before, in
+/// multiples of the time by which a history lies behind. The last one is later than a gateway's own last question.
+const UNREACHED: [u32; 4] = [5, 30, 300, 900];
+/// So many such times of one signal wait; of more the oldest are left. They have been asked for most.
+const UNREACHED_MAX: usize = 8;
 /// Gaps that wait; beyond that they stay what they are on record.
 const WAITING_MAX: usize = 1 << 20;
 
@@ -70,16 +81,37 @@ pub(crate) struct Backfill {
     waiting: VecDeque<Hole>,
     /// Those whose end a history had not reached, by how often they were asked for: each with when to ask again.
     later: [VecDeque<(Timer, Hole)>; AGAIN.len()],
+    /// Times in which signals were out of reach of their server, by how often they were asked for, each with when to ask.
+    unreached: [VecDeque<(Timer, Hole)>; UNREACHED.len()],
+    /// The numbers of those that are still to be asked for, by the signals' places.
+    unreached_of: HashMap<usize, VecDeque<u64>>,
+    /// The number of the last one.
+    unreached_last: u64,
+    /// How far histories lie behind.
+    lag: Duration,
+    /// Values that were out of the server's reach and have come, since they were last told.
+    came_late: u64,
+    /// Those that were refused for now, by when to ask again and in their order.
+    put_off: BTreeMap<(Timer, u64), Hole>,
+    put_off_count: u64,
+    /// Where the server need not go on, with the places of the signals.
+    release: Vec<(usize, ByteString)>,
+    /// Whether the request that is under way tells it so.
+    is_releasing: bool,
     /// Those that are asked for now; they go on at once when there is more of them.
     asked: Vec<Hole>,
     /// The range that the request for them has.
     range: (Instant, Instant),
-    /// Gaps from before the start, by place, until it is known that the server keeps the signal's history.
-    from_before: HashMap<usize, Vec<Hole>>,
+    /// Gaps by place, until it is known that the server keeps the signal's history, and in which node: those from before
+    /// the start, and those that another connection has left.
+    unknown: HashMap<usize, Vec<Hole>>,
     job: Option<BoxFuture<'static, Page>>,
     begin_at: Option<Timer>,
     nodes_max: usize,
     values_max: u32,
+    /// They grow up to these again where a server was only slow; 0 until it is known what it takes.
+    nodes_cap: usize,
+    values_cap: u32,
     /// Gaps done since they were last told.
     done: Vec<Fill>,
     /// What is asked of the histories of events, by the places of their streams.
@@ -88,18 +120,59 @@ pub(crate) struct Backfill {
     structures: Option<Arc<Layouts>>,
     /// Values dropped since they were out of order or out of range.
     dropped: u64,
+    /// Gaps that there was no room for since that was last told.
+    given_up: u64,
 }
 
 impl Backfill {
     /// Notes a gap of the signal at a place. `wait`: a server's history may lie behind its subscriptions by so much.
     pub(crate) fn add(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, wait: Duration) {
         let Some(signal) = gap.signal else { return };
-        let later: usize = self.later.iter().map(VecDeque::len).sum();
-        if self.waiting.len() + later >= WAITING_MAX {
+        if self.is_full() {
+            self.given_up += 1;
             return;
         }
         self.begin_at.get_or_insert_with(|| Timer::now() + wait);
         self.waiting.push_back(Hole::new(at, signal, element, gap));
+    }
+
+    /// Notes a time in which the signal at a place was out of reach of its server. `lag`: a server's history may lie
+    /// behind its subscriptions by so much.
+    pub(crate) fn add_unreached(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, lag: Duration) {
+        let Some(signal) = gap.signal.filter(|_| !self.is_full()) else { return };
+        (self.lag, self.unreached_last) = (lag, self.unreached_last + 1);
+        let numbers = self.unreached_of.entry(at).or_default();
+        numbers.push_back(self.unreached_last);
+        if numbers.len() > UNREACHED_MAX {
+            numbers.pop_front();
+        }
+        self.ask_later(Hole::new(at, signal, element, gap).unreached(self.unreached_last));
+    }
+
+    fn is_full(&self) -> bool {
+        let later: usize = self.later.iter().chain(&self.unreached).map(VecDeque::len).sum();
+        self.waiting.len() + later + self.put_off.len() >= WAITING_MAX
+    }
+
+    /// Lets a time that was out of reach wait until it is asked for again; after the last time it is done.
+    fn ask_later(&mut self, mut hole: Hole) {
+        match (self.unreached.get_mut(hole.passes), UNREACHED.get(hole.passes)) {
+            (Some(waiting), Some(times)) => {
+                hole.passes += 1;
+                waiting.push_back((Timer::now() + self.lag * *times, hole));
+            }
+            _ => self.forget(&hole),
+        }
+    }
+
+    /// A time that was out of reach is not asked for any more.
+    fn forget(&mut self, hole: &Hole) {
+        if let (Some(number), Entry::Occupied(mut of_it)) = (hole.unreached, self.unreached_of.entry(hole.at)) {
+            of_it.get_mut().retain(|other| *other != number);
+            if of_it.get().is_empty() {
+                of_it.remove();
+            }
+        }
     }
 
     /// Takes up gaps that were not yet done when the gateway ended. What had been fetched of them is fetched again, and
@@ -110,22 +183,30 @@ impl Backfill {
             let Some(signal) = gap.signal else { continue };
             let Some(at) = places.get(&signal).copied() else { continue };
             let element = roster.get(at).and_then(|watched| watched.config.element.clone());
-            self.from_before.entry(at).or_default().push(Hole::new(at, signal, element, gap));
+            self.unknown.entry(at).or_default().push(Hole::new(at, signal, element, gap));
         }
     }
 
     /// Whether the server keeps the history of a signal.
     pub(crate) fn known(&mut self, at: usize, has_history: bool) {
-        let holes = self.from_before.remove(&at);
+        let holes = self.unknown.remove(&at);
         if has_history {
             self.waiting.extend(holes.into_iter().flatten());
         }
     }
 
-    /// A connection begins whose server takes so many nodes in a request.
+    /// A session begins, and what an earlier one had at its server is gone.
+    pub(crate) fn begin_session(&mut self) {
+        self.release.clear();
+        self.nodes_cap = 0;
+    }
+
+    /// The session's server takes so many nodes in a request.
     pub(crate) fn connected(&mut self, nodes_max: usize) {
-        self.nodes_max = nodes_max.clamp(1, NODES_MAX);
-        self.values_max = VALUES_PER_NODE;
+        if self.nodes_cap == 0 {
+            self.nodes_cap = nodes_max.clamp(1, GAPS_AT_ONCE);
+            (self.nodes_max, self.values_max, self.values_cap) = (self.nodes_cap, VALUES_PER_NODE, VALUES_PER_NODE);
+        }
     }
 
     /// The events of a place are asked for so.
@@ -140,10 +221,9 @@ impl Backfill {
 
     /// The connection was lost: what was asked for is asked for again.
     pub(crate) fn lost(&mut self) {
-        self.job = None;
-        for mut hole in self.asked.drain(..).rev() {
-            hole.more = ByteString::null();
-            self.waiting.push_front(hole);
+        (self.job, self.is_releasing) = (None, false);
+        for hole in std::mem::take(&mut self.asked).into_iter().rev() {
+            self.begin_anew(hole);
         }
     }
 
@@ -152,8 +232,10 @@ impl Backfill {
         if self.job.is_some() {
             return None;
         }
-        if self.waiting.is_empty() && self.asked.is_empty() {
-            return self.later.iter().filter_map(|holes| holes.front().map(|(at, _)| *at)).min();
+        if self.waiting.is_empty() && self.asked.is_empty() && self.release.is_empty() {
+            let later = self.later.iter().chain(&self.unreached);
+            let later = later.filter_map(|holes| holes.front().map(|(at, _)| *at));
+            return later.chain(self.put_off.first_key_value().map(|((at, _), _)| *at)).min();
         }
         Some(self.begin_at.unwrap_or_else(Timer::now))
     }
@@ -173,8 +255,12 @@ impl Backfill {
         page
     }
 
-    /// Makes the next request. A node that the server keeps no history of is not asked for: its gap remains.
+    /// Makes the next request. A node that the server keeps no history of is not asked for: its gap remains. Nor is one
+    /// of which that is not known on this connection: its gap waits.
     pub(crate) fn go_on(&mut self, session: &Arc<Session>, node_of: impl Fn(usize) -> Option<NodeId>) {
+        if self.tell_releases(session, &node_of) {
+            return;
+        }
         self.begin_at = None;
         self.wake();
         if self.asked.is_empty() {
@@ -227,12 +313,18 @@ impl Backfill {
     /// Lets those wait that are to be asked for again by now.
     fn wake(&mut self) {
         let now = Timer::now();
-        for holes in &mut self.later {
+        for holes in self.later.iter_mut().chain(&mut self.unreached) {
             while holes.front().is_some_and(|(at, _)| *at <= now)
                 && let Some((_, hole)) = holes.pop_front()
             {
-                self.waiting.push_back(hole);
+                let numbers = self.unreached_of.get(&hole.at);
+                if hole.unreached.is_none_or(|number| numbers.is_some_and(|numbers| numbers.contains(&number))) {
+                    self.waiting.push_back(hole);
+                }
             }
+        }
+        while let Some(first) = self.put_off.first_entry().filter(|first| first.key().0 <= now) {
+            self.waiting.push_back(first.remove());
         }
     }
 
@@ -242,7 +334,13 @@ impl Backfill {
         while self.asked.len() < self.nodes_max
             && let Some(hole) = self.waiting.pop_front()
         {
+            // Not until it is known what the node is now, on this connection.
             if node_of(hole.at).is_none() {
+                if hole.unreached.is_some() {
+                    self.forget(&hole);
+                } else {
+                    self.unknown.entry(hole.at).or_default().push(hole);
+                }
                 continue;
             }
             let (from, to) = self.range;
@@ -266,7 +364,7 @@ impl Backfill {
             } else {
                 left.push_back(hole);
                 // Those with other bounds wait; not all of a million are looked at for each request.
-                if left.len() >= 4 * NODES_MAX {
+                if left.len() >= 4 * GAPS_AT_ONCE {
                     break;
                 }
             }
@@ -288,20 +386,25 @@ impl Backfill {
         now: Instant,
     ) -> Result<Vec<Arrival>, SourceError> {
         let mut rows = Rows::default();
+        let was_release = std::mem::take(&mut self.is_releasing);
         match page {
             Err(status) if is_lost(status) => {
                 return Err(SourceError::Lost(format!("reading history failed ({status})")));
             }
+            _ if was_release => return Ok(Vec::new()),
             Err(status) => self.refused(status),
             Ok(results) => {
                 let asked = std::mem::take(&mut self.asked);
+                let (count_asked, refused) = (asked.len(), results.iter().any(|result| result.status_code.is_bad()));
+                let going_on = results.iter().filter(|result| !result.continuation_point.is_null_or_empty()).count();
                 for (mut hole, result) in asked.into_iter().zip(results) {
                     let status = result.status_code;
                     if status.is_bad() {
-                        self.finish(hole, status);
+                        self.refused_one(hole, status, count_asked, going_on);
                         continue;
                     }
                     let before = hole.values;
+                    let is_unreached = hole.unreached.is_some();
                     hole.pages = hole.pages.saturating_add(1);
                     hole.more = result.continuation_point;
                     let reader = streams.get_mut(&hole.at).filter(|_| self.filters.contains_key(&hole.at));
@@ -315,12 +418,15 @@ impl Backfill {
                         let data = result.history_data.into_inner_as::<HistoryData>();
                         let count = data.as_ref().and_then(|data| data.data_values.as_ref()).map_or(0, Vec::len);
                         self.dropped += hole.take(data, self.structures.as_deref(), &mut rows, now);
+                        self.came_late += if is_unreached { u64::from(hole.values - before) } else { 0 };
                         (count, AGAIN.len())
                     };
                     if hole.more.is_null_or_empty() {
                         // Some servers answer as many as they were asked for and do not say that there are more.
                         if count >= self.values_max as usize && hole.values > before {
                             self.waiting.push_front(hole);
+                        } else if hole.unreached.is_some() {
+                            self.ask_later(hole);
                         } else if !hole.proved
                             && hole.passes < passes_max
                             && let (Some(later), Some(wait)) = (self.later.get_mut(hole.passes), AGAIN.get(hole.passes))
@@ -337,10 +443,14 @@ impl Backfill {
                         || hole.empty_pages > EMPTY_PAGES_MAX
                         || hole.pages > PAGES_MAX.saturating_add(hole.values / PAGE_VALUES_MIN)
                     {
+                        self.let_go(&hole);
                         self.finish(hole, StatusCode::BadContinuationPointInvalid);
                     } else {
                         self.asked.push(hole);
                     }
+                }
+                if !refused {
+                    self.answered();
                 }
             }
         }
@@ -348,45 +458,39 @@ impl Backfill {
         if !rows.is_empty() {
             arrivals.push(Arrival::Late(rows));
         }
+        self.tell_given_up(source);
         let is_pause = self.asked.is_empty();
-        if !self.done.is_empty() && (is_pause || self.done.len() >= NODES_MAX) {
+        if is_pause && self.came_late > 0 {
+            let (source, values) = (&**source, std::mem::take(&mut self.came_late));
+            tracing::info!(source, values, "the server has told later what had been out of its reach");
+        }
+        if !self.done.is_empty() && (is_pause || self.done.len() >= GAPS_AT_ONCE) {
             self.tell(source);
             arrivals.push(Arrival::Filled { source: source.clone(), fills: std::mem::take(&mut self.done) });
         }
         Ok(arrivals)
     }
 
-    /// The request as a whole was refused: smaller, or not at all.
-    fn refused(&mut self, status: StatusCode) {
-        let too_large = matches!(
-            status,
-            StatusCode::BadTooManyOperations
-                | StatusCode::BadRequestTooLarge
-                | StatusCode::BadResponseTooLarge
-                | StatusCode::BadEncodingLimitsExceeded
-                | StatusCode::BadTimeout
-                | StatusCode::BadRequestTimeout
-                | StatusCode::BadNoContinuationPoints
-        );
-        let asked = std::mem::take(&mut self.asked);
-        if too_large && asked.len() > 1 {
-            self.nodes_max = (asked.len() / 2).max(1);
-        } else if too_large && self.values_max > 10 {
-            self.values_max /= 4;
-        } else {
-            self.values_max = VALUES_PER_NODE;
-            asked.into_iter().for_each(|hole| self.finish(hole, status));
+    fn finish(&mut self, hole: Hole, status: StatusCode) {
+        if hole.unreached.is_some() {
+            tracing::debug!(place = hole.at, %status, "what was out of the server's reach is not asked for any more");
+            self.forget(&hole);
             return;
         }
-        for mut hole in asked.into_iter().rev() {
-            hole.more = ByteString::null();
-            self.waiting.push_front(hole);
-        }
-    }
-
-    fn finish(&mut self, hole: Hole, status: StatusCode) {
         let Hole { signal, since, until, values, .. } = hole;
         self.done.push(Fill { signal, since, until, values, status: status_from_ua(status) });
+    }
+
+    /// Says of how many gaps there was no room to wait: never silently.
+    fn tell_given_up(&mut self, source: &str) {
+        let gaps = std::mem::take(&mut self.given_up);
+        if gaps > 0 {
+            tracing::error!(
+                source,
+                gaps,
+                "too many gaps wait for the server's history; these stay on record, and are asked for after the gateway's next start"
+            );
+        }
     }
 
     fn tell(&mut self, source: &str) {

@@ -17,7 +17,7 @@ use crate::error::is_too_large;
 use crate::server_info::{read, to_read};
 
 /// No request asks for more nodes at once, whatever the server allows.
-const NODES_MAX: usize = 500;
+pub(crate) const NODES_MAX: usize = 500;
 /// The same with a small controller.
 const SMALL_NODES_MAX: usize = 100;
 /// References of one node in one answer.
@@ -55,7 +55,8 @@ pub(crate) struct BrowseLimits {
 }
 
 impl BrowseLimits {
-    pub(crate) async fn of(session: &Session) -> Result<Self, SourceError> {
+    /// Asks the server; a small controller is asked for little, whatever it tells.
+    pub(crate) async fn of(session: &Session, profile: Profile) -> Result<Self, SourceError> {
         let nodes = [
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
@@ -67,19 +68,16 @@ impl BrowseLimits {
             Some(DataValue { value: Some(Variant::UInt16(limit)), .. }) => usize::from(*limit),
             _ => 0,
         };
-        Ok(Self { browse: limit(0), translate: limit(1), continuation_points: limit(2) })
-    }
-
-    /// Those to keep to with a server of this profile.
-    pub(crate) fn of_profile(self, profile: Profile) -> Self {
-        match profile {
-            Profile::Standard => self,
-            Profile::Small => Self { browse: small(self.browse), translate: small(self.translate), ..self },
-        }
+        let kept_to = |limit| if profile == Profile::Small { small(limit) } else { limit };
+        Ok(Self { browse: kept_to(limit(0)), translate: kept_to(limit(1)), continuation_points: limit(2) })
     }
 
     pub(crate) fn translate_at_once(&self) -> usize {
         at_once(self.translate)
+    }
+
+    pub(crate) fn browse_at_once(&self) -> usize {
+        at_once(self.browse)
     }
 }
 
@@ -103,7 +101,7 @@ type Found = Vec<Vec<ReferenceDescription>>;
 
 impl Browser {
     pub(crate) fn new(session: Arc<Session>, limits: BrowseLimits) -> Self {
-        Self { session, at_once: at_once(limits.browse) }
+        Self { session, at_once: limits.browse_at_once() }
     }
 
     /// The references of each node, in the order of `nodes`. A node that the server refuses has none; only a server
@@ -181,7 +179,9 @@ impl Browser {
                 let (url, nodes) = (&self.session.endpoint_info().endpoint.endpoint_url, endless.len());
                 tracing::warn!(%url, nodes, "the server's answers to browsing have no end and are cut off");
                 // Whether it frees them or not makes no difference to us.
-                drop(self.session.browse_next(true, &endless).await);
+                for points in endless.chunks(self.at_once) {
+                    drop(self.session.browse_next(true, points).await);
+                }
             }
         }
         Ok(())

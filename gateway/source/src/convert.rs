@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use opcua::types::{DataChangeNotification, DataValue, EventNotificationList, Variant};
+use tokio::time::Instant as Timer;
 use watchfire_config::ElementPath;
 use watchfire_model::{Gap, GapCause, Instant, Kind, Quality, Rows, SignalId, StatusCode};
-use watchfire_ua::{Kinds, Layouts, has_overflow, push_data_value, status_from_ua};
+use watchfire_pipeline::Last;
+use watchfire_ua::{Kinds, Layouts, has_overflow, is_out_of_reach, push_data_value, status_from_ua};
 
 use crate::element::{element, opened, with_members};
 use crate::events::{EventReader, Told};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Moment};
 use crate::order::order;
 
 /// What is received is turned into this.
@@ -20,6 +22,8 @@ pub(crate) struct Received {
     pub gaps: Vec<Gap>,
     /// The places of the gaps' signals.
     pub places: Vec<usize>,
+    /// Times in which signals were out of reach of their server, by the signals' places.
+    pub unreached: Vec<(usize, Gap)>,
     /// Whether conditions have changed without events.
     pub refresh: bool,
     /// Values and events of handles that nobody gave out.
@@ -29,6 +33,8 @@ pub(crate) struct Received {
 /// Turns notifications into rows. Lives as long as its source: what it knows of each signal outlasts connections.
 pub(crate) struct Converter {
     ledger: Ledger,
+    /// When it was made.
+    begun: Timer,
     kinds: Kinds,
     /// The signals whose values a carrier's are, each with its part, by the carrier's place.
     parts: HashMap<usize, Vec<Part>>,
@@ -55,6 +61,7 @@ impl Converter {
     pub(crate) fn new(signals: Vec<SignalId>, kinds: Kinds) -> Self {
         Self {
             ledger: Ledger::new(signals.into_iter()),
+            begun: Timer::now(),
             kinds,
             parts: HashMap::new(),
             streams: HashMap::new(),
@@ -63,8 +70,17 @@ impl Converter {
     }
 
     /// What was recorded before the start; see [`Ledger::recorded`].
-    pub(crate) fn recorded(&mut self, last_of: impl Fn(SignalId) -> Option<Instant>, all_until: Instant) {
-        self.ledger.recorded(last_of, all_until);
+    pub(crate) fn recorded(
+        &mut self,
+        last_of: impl Fn(SignalId) -> Option<Last>,
+        all_until: Instant,
+        since: Option<Instant>,
+    ) {
+        self.ledger.recorded(last_of, all_until, since);
+    }
+
+    fn moment(&self, wall: Instant) -> Moment {
+        Moment { wall, steady: Some(self.begun.elapsed()) }
     }
 
     /// Values of these signals may be missing from now on.
@@ -109,7 +125,7 @@ impl Converter {
         if let Some(reader) = self.streams.get_mut(&at) {
             reader.begin(now);
         }
-        self.ledger.value(at, now, now, overflow).gap
+        self.ledger.value(at, now, self.moment(now), overflow).gap
     }
 
     /// See [`Ledger::heard`].
@@ -229,8 +245,13 @@ impl Converter {
         if has_none {
             return;
         }
+        let moment = self.moment(now);
         let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { return };
-        let seen = self.ledger.value(at, *time, now, has_overflow(*status));
+        if let Some((since, until)) = self.ledger.reach(at, is_out_of_reach(*status), *time) {
+            let gap = Gap { signal: Some(signal), since, until, cause: GapCause::SourceLost };
+            into.unreached.push((at, gap));
+        }
+        let seen = self.ledger.value(at, *time, moment, has_overflow(*status));
         for gap in seen.gap.into_iter().chain(seen.before_step) {
             into.gaps.push(gap);
             into.places.push(at);

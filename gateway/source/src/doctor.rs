@@ -1,6 +1,7 @@
 //! Examines a source's server step by step, as a person would who has to find out why nothing comes: address, endpoint,
 //! certificates, login, limits, clock, a trial subscription, history. Says of each step how it is and what mends it.
 
+mod limits;
 mod security;
 
 use std::path::PathBuf;
@@ -9,9 +10,8 @@ use std::time::Duration;
 
 use opcua::client::{DataChangeCallback, HistoryReadAction, Session};
 use opcua::types::{
-    AttributeId, DataValue, DateTime, HistoryData, HistoryReadValueId, MonitoredItemCreateRequest, MonitoringMode,
-    MonitoringParameters, NodeId, ReadRawModifiedDetails, ReadValueId, RedundancySupport, TimestampsToReturn,
-    VariableId, Variant,
+    AttributeId, DateTime, HistoryData, HistoryReadValueId, MonitoredItemCreateRequest, MonitoringMode,
+    MonitoringParameters, NodeId, ReadRawModifiedDetails, RedundancySupport, TimestampsToReturn, VariableId, Variant,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant as Timer;
@@ -23,7 +23,7 @@ use crate::browse::{BrowseLimits, Browser};
 use crate::connect::Connector;
 use crate::redundant_set::RedundantSet;
 use crate::reverse::Door;
-use crate::server_info::{namespaces, read, to_read};
+use crate::server_info::{Limits, namespaces, read, to_read};
 use crate::survey::nodes_of;
 use crate::visit::{connector, visit};
 use crate::{SourceError, login, redundancy};
@@ -239,10 +239,10 @@ async fn steps(
     clock: &dyn Clock,
     findings: &mut Vec<Finding>,
 ) -> Result<(), SourceError> {
+    findings.extend(limits::examine(session, config).await?);
     let mut say = |(verdict, text): (Verdict, String), step| findings.push(Finding { verdict, step, text });
-    say(limits(session).await?, "limits");
     say(skew(session, clock).await?, "clock");
-    let browse = BrowseLimits::of(session).await?;
+    let browse = BrowseLimits::of(session, config.profile).await?;
     let mut browser = Browser::new(session.clone(), browse);
     let namespaces = namespaces(session).await?;
     let tried = config.signals.get(..TRIED.min(config.signals.len())).unwrap_or_default();
@@ -252,37 +252,10 @@ async fn steps(
         // Every server has its own time, and it changes.
         nodes.push(VariableId::Server_ServerStatus_CurrentTime.into());
     }
-    say(trial(session, config, &nodes).await, "subscription");
+    let at_once = Limits::of(session, config.profile).await?.create;
+    say(trial(session, config, &nodes, at_once).await, "subscription");
     say(history(session, &nodes).await?, "history");
     Ok(())
-}
-
-async fn limits(session: &Session) -> Result<(Verdict, String), SourceError> {
-    let asked = [
-        ("nodes a read", VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead),
-        ("items a call", VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall),
-        ("nodes a browse", VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse),
-        ("continuation points", VariableId::Server_ServerCapabilities_MaxBrowseContinuationPoints),
-    ];
-    let wanted: Vec<ReadValueId> = asked.iter().map(|(_, node)| to_read((*node).into(), AttributeId::Value)).collect();
-    let values = read(session, &wanted).await?;
-    let told: Vec<String> = asked
-        .iter()
-        .zip(&values)
-        .filter_map(|((what, _), value)| match whole(value) {
-            Some(0) | None => None,
-            Some(limit) => Some(format!("{limit} {what}")),
-        })
-        .collect();
-    Ok((Verdict::Ok, if told.is_empty() { "the server tells none".to_owned() } else { told.join(", ") }))
-}
-
-fn whole(value: &DataValue) -> Option<u32> {
-    match value.value {
-        Some(Variant::UInt32(limit)) => Some(limit),
-        Some(Variant::UInt16(limit)) => Some(u32::from(limit)),
-        _ => None,
-    }
 }
 
 async fn skew(session: &Session, clock: &dyn Clock) -> Result<(Verdict, String), SourceError> {
@@ -310,7 +283,7 @@ async fn skew(session: &Session, clock: &dyn Clock) -> Result<(Verdict, String),
 }
 
 /// A subscription as the gateway would make it, for as long as it takes to see its first value.
-async fn trial(session: &Session, config: &SourceConfig, nodes: &[NodeId]) -> (Verdict, String) {
+async fn trial(session: &Session, config: &SourceConfig, nodes: &[NodeId], at_once: usize) -> (Verdict, String) {
     let arrived = Arc::new(Notify::new());
     let told = arrived.clone();
     let callback = DataChangeCallback::new(move |_, _| told.notify_one());
@@ -335,9 +308,16 @@ async fn trial(session: &Session, config: &SourceConfig, nodes: &[NodeId]) -> (V
             ..Default::default()
         },
     };
-    let items = (1_u32..).zip(nodes).map(item).collect();
+    let items: Vec<MonitoredItemCreateRequest> = (1_u32..).zip(nodes).map(item).collect();
     let began = Timer::now();
-    let created = session.create_monitored_items(id, TimestampsToReturn::Both, items).await;
+    let mut created = Ok(Vec::new());
+    for items in items.chunks(at_once.max(1)) {
+        let more = session.create_monitored_items(id, TimestampsToReturn::Both, items.to_vec()).await;
+        created = match (created, more) {
+            (Ok(all), Ok(more)) => Ok([all, more].concat()),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        };
+    }
     let finding = match created {
         Err(error) => (Verdict::Fail, format!("no items can be made: {}", error.status())),
         Ok(items) => {

@@ -84,6 +84,9 @@ pub enum SourceError {
         /// Which.
         url: EndpointUrl,
     },
+    /// A fault of ours.
+    #[error("its task failed ({0}) and is begun anew; please report it, with the log")]
+    Panicked(String),
     /// The connection ended or fell silent.
     #[error("connection lost: {0}")]
     Lost(String),
@@ -107,6 +110,7 @@ impl SourceError {
                 | Self::Password(_)
                 | Self::UserCertificate { .. }
                 | Self::Ua(_)
+                | Self::Panicked(_)
         )
     }
 
@@ -117,7 +121,7 @@ impl SourceError {
 
     /// Whether the other side may still listen, so that a goodbye makes sense.
     pub(crate) const fn can_say_goodbye(&self) -> bool {
-        !matches!(self, Self::Lost(_) | Self::Unreachable { .. })
+        !matches!(self, Self::Lost(_) | Self::Unreachable { .. } | Self::Panicked(_))
     }
 }
 
@@ -143,6 +147,14 @@ pub(crate) fn is_too_large(status: StatusCode) -> bool {
             | StatusCode::BadRequestTooLarge
             | StatusCode::BadResponseTooLarge
             | StatusCode::BadEncodingLimitsExceeded
+    )
+}
+
+/// Whether an answer could not be read here, or was more than fits into one: of a request for one value it is that value.
+pub(crate) fn is_unreadable(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BadDecodingError | StatusCode::BadEncodingLimitsExceeded | StatusCode::BadResponseTooLarge
     )
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use opcua::client::Session;
-use opcua::types::{AttributeId, StatusCode, Variant};
-use watchfire_config::BrowsePath;
+use opcua::types::{AttributeId, NodeId, StatusCode, Variant};
+use watchfire_config::{BrowsePath, Profile};
 use watchfire_model::Kind;
 use watchfire_ua::Layouts;
 
@@ -13,7 +13,7 @@ use crate::browse::{BrowseLimits, Browser};
 use crate::paths::resolve;
 use crate::server_info::{Limits, TypeKinds, namespaces, read, to_read, variables};
 use crate::watched::{Found, Refused, Sought};
-use crate::{SourceError, structures};
+use crate::{SourceError, structures, unreadable};
 
 /// The bit of EventNotifier that says that events can be had (OPC 10000-3 §8.59).
 const SUBSCRIBE_TO_EVENTS: u8 = 1;
@@ -38,19 +38,26 @@ pub(crate) struct Examined {
 /// Examines nodes, each named by its place among the watched. Fails only if the server answers nothing at all: a node
 /// that is not there concerns no other.
 /// `learn`: what structures are made of is to be learned as well; it is too where one of the nodes may be one.
-pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bool) -> Result<Examined, SourceError> {
-    let mut examined = Examined { limits: Limits::of(&session).await?, ..Examined::default() };
+pub(crate) async fn examine(
+    session: Arc<Session>,
+    nodes: Vec<Sought>,
+    learn: bool,
+    profile: Profile,
+) -> Result<Examined, SourceError> {
+    let mut examined = Examined { limits: Limits::of(&session, profile).await?, ..Examined::default() };
     if learn {
-        examined.structures = Some(structures::learn(&session, examined.limits).await);
+        examined.structures = Some(structures::learn(&session, examined.limits, profile).await);
     }
     let mut may_be_structures = false;
     let namespaces = namespaces(&session).await?;
     let mut known = Vec::with_capacity(nodes.len());
-    let mut streams = HashSet::new();
+    let (mut streams, mut doubtful) = (HashSet::new(), HashSet::new());
     let (mut paths, mut places) = (Vec::new(), Vec::new());
-    for Sought { at, address, events } in nodes {
+    for Sought { at, address, events, doubtful: is_doubtful } in nodes {
         if events {
             streams.insert(at);
+        } else if is_doubtful {
+            doubtful.insert(at);
         }
         if let Some(path) = address.path().and_then(|path| BrowsePath::parse(path).ok()) {
             paths.push(path);
@@ -66,7 +73,7 @@ pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bo
         }
     }
     if !paths.is_empty() {
-        let limits = BrowseLimits::of(&session).await?;
+        let limits = BrowseLimits::of(&session, profile).await?;
         let mut browser = Browser::new(session.clone(), limits);
         let resolved = resolve(&session, &mut browser, limits, &namespaces, &paths).await?;
         for (at, resolved) in places.into_iter().zip(resolved) {
@@ -100,10 +107,13 @@ pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bo
     let nodes: Vec<_> = known.iter().map(|found| found.node.clone()).collect();
     let variables = variables(&session, &nodes, examined.limits).await?;
     let mut kinds = TypeKinds::default();
+    let tried: Vec<NodeId> =
+        known.iter().filter(|found| doubtful.contains(&found.at)).map(|found| found.node.clone()).collect();
+    let unreadable = unreadable::search(&session, tried, examined.limits.read).await;
     for (found, variable) in known.into_iter().zip(variables) {
-        match variable {
-            Err(status) => examined.refused.push(Refused { at: found.at, status }),
-            Ok(variable) => {
+        match (variable, unreadable.get(&found.node).filter(|_| doubtful.contains(&found.at))) {
+            (Err(status), _) | (_, Some(&status)) => examined.refused.push(Refused { at: found.at, status }),
+            (Ok(variable), None) => {
                 let kind = match &variable.data_type {
                     Some(data_type) => {
                         let kind = kinds.kind(&session, data_type).await;
@@ -117,7 +127,7 @@ pub(crate) async fn examine(session: Arc<Session>, nodes: Vec<Sought>, learn: bo
         }
     }
     if may_be_structures && examined.structures.is_none() {
-        examined.structures = Some(structures::learn(&session, examined.limits).await);
+        examined.structures = Some(structures::learn(&session, examined.limits, profile).await);
     }
     examined.namespaces = namespaces;
     Ok(examined)

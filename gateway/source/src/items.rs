@@ -14,9 +14,10 @@ use opcua::types::{
 use tokio::time::Instant as Timer;
 
 use watchfire_config::Deadband;
+use watchfire_pipeline::{Term, Terms};
 
 use crate::convert::client_handle;
-use crate::error::is_lost;
+use crate::error::{is_lost, is_too_large};
 use crate::sequence::Sequence;
 use crate::watched::{Found, Refused, Watched};
 use crate::{SourceError, Timing};
@@ -37,6 +38,8 @@ pub(crate) struct Subscription {
     pub interval: Duration,
     /// How long the server is silent at the most.
     pub keep_alive: Duration,
+    /// What was asked for, and what the server gave.
+    pub terms: Terms,
     /// Whether the server's intervals can be what it says.
     pub is_plausible: bool,
     pub sequence: Sequence,
@@ -52,6 +55,8 @@ pub(crate) struct Subscription {
     pub items_max: usize,
     /// Messages that did not come and are to be asked for again, and those that came after them.
     pub behind: Behind,
+    /// Whether items of it are being removed: what the server has then is not what is known here.
+    pub in_doubt: bool,
 }
 
 /// A monitored item as it was made.
@@ -118,14 +123,16 @@ pub(crate) async fn subscribe(
         .map_err(SourceError::request("making a subscription"))?;
     let (asked_ms, told_ms) = (interval_s * 1000.0, response.revised_publishing_interval);
     let revised_ms = plausible_ms(told_ms);
-    if revised_ms.is_some_and(|revised_ms| (revised_ms - asked_ms).abs() > 0.5) {
-        tracing::info!(asked_ms, revised_ms = told_ms, "the server publishes at an interval of its own");
-    }
+    let mut terms = Terms::default();
+    terms.add(Term::PublishingInterval, asked_ms, told_ms.max(0.0));
+    terms.add(Term::KeepAliveCount, keep_alive_count.into(), response.revised_max_keep_alive_count.into());
+    terms.add(Term::LifetimeCount, lifetime_count.into(), response.revised_lifetime_count.into());
     let revised = Duration::from_secs_f64(revised_ms.unwrap_or(asked_ms).max(1.0) / 1000.0);
     let keep_alive = revised.saturating_mul(response.revised_max_keep_alive_count);
     Ok(Subscription {
         id: response.subscription_id,
         interval: publishing_interval,
+        terms,
         // What cannot be is taken for what was asked for: else a silence would be noticed after days.
         keep_alive: if keep_alive > INTERVAL_MAX { timing.keep_alive } else { keep_alive.max(timing.keep_alive) },
         is_plausible: revised_ms.is_some() && keep_alive <= INTERVAL_MAX,
@@ -136,6 +143,7 @@ pub(crate) async fn subscribe(
         streams: Vec::new(),
         items_max,
         behind: Behind::default(),
+        in_doubt: false,
     })
 }
 
@@ -255,6 +263,8 @@ pub(crate) struct Created {
     pub too_many: Vec<Wanted>,
     /// How many were given another sampling interval than asked for: by both, in milliseconds.
     pub revised: BTreeMap<(u64, u64), usize>,
+    /// What was asked for, and what the server gave.
+    pub terms: Terms,
     /// The longest interval at which one of them is sampled or published.
     pub slowest: Duration,
     /// How many could not be made as asked for, and report every change instead.
@@ -263,10 +273,34 @@ pub(crate) struct Created {
     pub implausible: usize,
 }
 
-/// Removes items of ours.
-pub(crate) async fn remove(session: Arc<Session>, subscription: u32, ids: Vec<u32>) -> Result<(), SourceError> {
-    let removed = DeleteMonitoredItems::new(subscription, &session).items_to_delete(ids).send(session.channel()).await;
-    removed.map(drop).map_err(SourceError::request("removing monitored items"))
+/// Removes items of ours, so many in a request at the most.
+async fn remove(session: &Session, subscription: u32, ids: &[u32], at_once: usize) -> Result<(), SourceError> {
+    for ids in ids.chunks(at_once.max(1)) {
+        let request = DeleteMonitoredItems::new(subscription, session).items_to_delete(ids.to_vec());
+        request.send(session.channel()).await.map_err(SourceError::request("removing monitored items"))?;
+    }
+    Ok(())
+}
+
+impl Subscription {
+    /// Removes those of its items that are meant, so many in a request at the most; returns them. Where that is dropped
+    /// or fails the subscription stays in doubt.
+    pub(crate) async fn remove(
+        &mut self,
+        session: &Session,
+        at_once: usize,
+        is_meant: impl Fn(&Item) -> bool,
+    ) -> Result<Vec<Item>, SourceError> {
+        let (removed, kept): (Vec<Item>, Vec<Item>) = self.items.drain(..).partition(is_meant);
+        self.items = kept;
+        if !removed.is_empty() {
+            self.in_doubt = true;
+            let ids: Vec<u32> = removed.iter().map(|item| item.id).collect();
+            remove(session, self.id, &ids, at_once).await?;
+            self.in_doubt = false;
+        }
+        Ok(removed)
+    }
 }
 
 /// Makes items; those whose server cannot report every sample are made to report changes.
@@ -299,9 +333,13 @@ pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -
     }
     if !again.is_empty() {
         created.plain = again.iter().filter(|wanted| wanted.events.is_none()).count();
-        let results = send(&session, id, &again, false).await?.unwrap_or_default();
-        for (wanted, result) in again.into_iter().zip(results) {
-            created.sort_in(wanted, result);
+        match send(&session, id, &again, false).await? {
+            Some(results) => {
+                for (wanted, result) in again.into_iter().zip(results) {
+                    created.sort_in(wanted, result);
+                }
+            }
+            None => created.too_many = again,
         }
     }
     Ok(created)
@@ -318,6 +356,10 @@ impl Created {
                 if wanted.events.is_none() && (asked_ms - sampling_ms).abs() >= 1.0 {
                     *self.revised.entry((whole_ms(asked_ms), whole_ms(sampling_ms))).or_default() += 1;
                 }
+                if wanted.events.is_none() {
+                    self.terms.add(Term::SamplingInterval, asked_ms, sampling_ms);
+                }
+                self.terms.add(Term::QueueSize, wanted.queue_size.into(), queue_size.into());
                 let sampling = Duration::from_millis(whole_ms(sampling_ms));
                 self.slowest = self.slowest.max(sampling.max(wanted.publishing_interval));
                 self.made.push(Item { at: client_handle(wanted.at) - 1, queue_size, id });
@@ -353,17 +395,14 @@ async fn send(
                 let (queue_size, sampling_ms) = (result.revised_queue_size, result.revised_sampling_interval);
                 (result.status_code, queue_size, sampling_ms, result.monitored_item_id)
             };
-            Ok(Some(results.map(answer).collect()))
+            // Of what it does not answer for nothing is known.
+            let none = (StatusCode::BadUnknownResponse, 0, 0.0, 0);
+            Ok(Some(results.map(answer).chain(std::iter::repeat(none)).take(chunk.len()).collect()))
         }
         Err(error) => match error.status() {
-            StatusCode::BadTooManyOperations
-            | StatusCode::BadRequestTooLarge
-            | StatusCode::BadResponseTooLarge
-            | StatusCode::BadEncodingLimitsExceeded
-                if chunk.len() > 1 =>
-            {
-                Ok(None)
-            }
+            status if is_too_large(status) && chunk.len() > 1 => Ok(None),
+            // One alone concerns no other.
+            status if is_too_large(status) => Ok(Some(vec![(status, 0, 0.0, 0); chunk.len()])),
             // Some servers refuse the whole request when the subscription is full.
             StatusCode::BadTooManyMonitoredItems => {
                 Ok(Some(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0, 0); chunk.len()]))

@@ -1,9 +1,11 @@
 //! What is known of each signal's time line: the last time of which something is known, and whether a gap is owed.
 //! Pure; knows no connection.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use watchfire_model::{Gap, GapCause, Instant, SignalId};
+use watchfire_pipeline::Last;
 
 /// Sixteen bytes, since each value looks its signal up.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,15 @@ struct Entry {
 
 const NEVER: Instant = Instant::MIN;
 
+/// A moment by our clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// What people take it for; it may be set back.
+    pub wall: Instant,
+    /// Since the source was made, which goes on whatever the other does; `None` before that.
+    pub steady: Option<Duration>,
+}
+
 /// Nothing is owed, or since before anything was heard.
 const NO_LOSS: u16 = u16::MAX;
 
@@ -30,6 +41,8 @@ const FRESH: u8 = 2;
 const ROUGH: u8 = 4;
 /// Nothing has come of it since this mark was set.
 const QUIET: u8 = 16;
+/// Its server has told that it is out of reach itself.
+const AWAY: u8 = 32;
 /// Its monitored item carries the values of several signals: what comes has parts.
 const CARRIER: u8 = 8;
 
@@ -48,22 +61,26 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     entries: Vec<Entry>,
-    /// When something was heard last, by our clock.
-    heard: Instant,
+    /// When something was heard last.
+    heard: Option<Moment>,
     /// When it was before values of signals began to be owed: signals are lost together, or one after the other.
-    losses: Vec<Instant>,
+    losses: Vec<Option<Moment>>,
     /// Of how many signals values are owed since one of the losses.
     owing: usize,
+    /// The last time that was known of the signals that are out of reach of their server, by place.
+    away: HashMap<usize, Instant>,
 }
 
 /// How much longer than we know of a source may have given what did not come.
 const SPARE: Duration = Duration::from_secs(5);
+/// So long the gateway is taken to have been away where its clock was set back meanwhile, and it cannot tell.
+const UNTOLD: Duration = Duration::from_secs(3_600);
 
 impl Ledger {
     pub(crate) fn new(signals: impl Iterator<Item = SignalId>) -> Self {
         let entries =
             signals.map(|signal| Entry { last: NEVER, signal, owed: None, marks: OPEN, loss: NO_LOSS }).collect();
-        Self { entries, heard: NEVER, losses: Vec::new(), owing: 0 }
+        Self { entries, heard: None, losses: Vec::new(), owing: 0, away: HashMap::new() }
     }
 
     /// The signal at a place, and whether its kind is left to its values.
@@ -115,12 +132,22 @@ impl Ledger {
     }
 
     /// What was recorded before the start: of each signal the time of its last value as far as it is known, else the
-    /// time up to which nothing can be missing. What came after was not recorded.
-    pub(crate) fn recorded(&mut self, last_of: impl Fn(SignalId) -> Option<Instant>, all_until: Instant) {
+    /// time up to which nothing can be missing. What came after was not recorded. `since`: when that began, by our clock.
+    pub(crate) fn recorded(
+        &mut self,
+        last_of: impl Fn(SignalId) -> Option<Last>,
+        all_until: Instant,
+        since: Option<Instant>,
+    ) {
+        if let Some(wall) = since {
+            self.losses = vec![Some(Moment { wall, steady: None })];
+            self.owing = self.entries.len();
+        }
         for entry in &mut self.entries {
+            entry.loss = if since.is_some() { 0 } else { NO_LOSS };
             let last = last_of(entry.signal);
-            entry.last = last.unwrap_or(all_until);
-            entry.marks |= if last.is_none() { ROUGH } else { 0 };
+            entry.last = last.map_or(all_until, Last::time);
+            entry.marks |= if matches!(last, None | Some(Last::Received(_))) { ROUGH } else { 0 };
             entry.owed = Some(GapCause::NotRecorded);
         }
     }
@@ -163,10 +190,10 @@ impl Ledger {
     }
 
     /// When something was heard last before values of a signal began to be owed, which they are no longer.
-    fn settle(&mut self, at: usize) -> Option<Instant> {
+    fn settle(&mut self, at: usize) -> Option<Moment> {
         let entry = self.entries.get_mut(at)?;
         let loss = std::mem::replace(&mut entry.loss, NO_LOSS);
-        let lost = self.losses.get(usize::from(loss)).copied().filter(|lost| *lost != NEVER);
+        let lost = self.losses.get(usize::from(loss)).copied().flatten().filter(|lost| lost.wall != NEVER);
         if loss != NO_LOSS {
             self.owing -= 1;
         }
@@ -176,14 +203,35 @@ impl Ledger {
         lost
     }
 
+    /// A value has come, its time given, that says whether its signal is out of reach of the server; to be told before
+    /// [`Ledger::value`]. Returns the bounds of the time in which it was, where that ends: the server may learn later
+    /// what there was meanwhile.
+    pub(crate) fn reach(&mut self, at: usize, is_away: bool, time: Instant) -> Option<(Instant, Instant)> {
+        let entry = self.entries.get_mut(at)?;
+        if is_away == (entry.marks & AWAY != 0) {
+            return None;
+        }
+        if is_away {
+            // Of a signal that never had a value nothing is sought.
+            if entry.last != NEVER {
+                entry.marks |= AWAY;
+                self.away.insert(at, entry.last);
+            }
+            return None;
+        }
+        entry.marks &= !AWAY;
+        let since = self.away.remove(&at)?;
+        (since < time).then_some((since, time))
+    }
+
     /// A value has come `now`, its time given; `overflow` when the server says that others before it were dropped. One
     /// that stood already ends a gap without any: nothing had changed.
-    pub(crate) fn value(&mut self, at: usize, time: Instant, now: Instant, overflow: bool) -> Seen {
-        self.heard = now;
+    pub(crate) fn value(&mut self, at: usize, time: Instant, now: Moment, overflow: bool) -> Seen {
+        self.heard = Some(now);
         let lost = self.settle(at);
         let Some(entry) = self.entries.get_mut(at) else { return Seen::default() };
         let marks = entry.marks;
-        entry.marks &= OPEN | CARRIER;
+        entry.marks &= OPEN | CARRIER | AWAY;
         let (fresh, rough) = (marks & FRESH != 0, marks & ROUGH != 0);
         let owed = entry.owed.take();
         let cause = if overflow { Some(GapCause::Overflow) } else { owed };
@@ -195,13 +243,21 @@ impl Ledger {
         let between = |since, until| cause.map(|cause| Gap { signal, since, until, cause });
         if let Some(lost) = lost.filter(|_| time < last && owed.is_some()) {
             // As long as values were owed, nobody knows when a clock was set back.
-            let away = Duration::from_nanos(now.since_ns(lost).try_into().unwrap_or(0));
-            let reach = away.saturating_add(SPARE);
+            let step = Duration::from_nanos(last.since_ns(time).try_into().unwrap_or(0));
+            let reach = away(lost, now).unwrap_or_else(|| step.max(UNTOLD)).saturating_add(SPARE);
             return Seen { gap: between(time.minus(reach), time), before_step: between(last, last.plus(reach)), stood };
         }
         let (since, until) = (last.min(time), last.max(time));
         Seen { gap: between(since, until).filter(|_| since < until), before_step: None, stood }
     }
+}
+
+/// For how long nothing was heard; `None` where a clock was set back that alone could tell. The one that cannot be set
+/// stands still while the machine sleeps.
+fn away(lost: Moment, now: Moment) -> Option<Duration> {
+    let wall = now.wall.since_ns(lost.wall).try_into().ok().map(Duration::from_nanos);
+    let steady = now.steady.zip(lost.steady).map(|(now, lost)| now.saturating_sub(lost));
+    wall.max(steady)
 }
 
 #[cfg(test)]
@@ -218,9 +274,14 @@ mod tests {
     }
 
     /// When values come, where that makes no difference.
-    const NOW: Instant = Instant::MIN;
+    const NOW: Moment = Moment { wall: Instant::MIN, steady: Some(Duration::ZERO) };
     const NOTHING: Seen = Seen { gap: None, before_step: None, stood: false };
     const STOOD: Seen = Seen { gap: None, before_step: None, stood: true };
+
+    /// When no clock is set.
+    fn on(wall: Instant) -> Moment {
+        Moment { wall, steady: Some(Duration::from_nanos(wall.ns().try_into().unwrap())) }
+    }
 
     fn owe_all(ledger: &mut Ledger, cause: GapCause) {
         (0..2).for_each(|at| ledger.owe(at, cause));
@@ -289,19 +350,53 @@ mod tests {
     fn where_a_clock_was_set_back_what_was_given_before_and_after_that_may_be_missing() {
         let mut ledger = ledger();
         let second = |s: i64| Instant::from_s(1_000_000 + s);
-        assert_eq!(ledger.value(0, second(3600), second(100), false), NOTHING);
-        assert_eq!(ledger.value(1, second(3600), second(100), false), NOTHING);
+        assert_eq!(ledger.value(0, second(3600), on(second(100)), false), NOTHING);
+        assert_eq!(ledger.value(1, second(3600), on(second(100)), false), NOTHING);
         owe_all(&mut ledger, GapCause::SourceLost);
         for at in 0..2 {
             // Away for twenty seconds.
-            let seen = ledger.value(at, second(20), second(120), false);
+            let seen = ledger.value(at, second(20), on(second(120)), false);
             let spans = [seen.gap, seen.before_step].map(|gap| gap.map(|gap| (gap.since, gap.until)));
             assert_eq!(spans, [Some((second(-5), second(20))), Some((second(3600), second(3625)))]);
         }
-        assert_eq!(ledger.value(0, second(21), second(121), false), NOTHING);
+        assert_eq!(ledger.value(0, second(21), on(second(121)), false), NOTHING);
         // Ten hours later a full queue dropped some: nothing was owed, so its gap has nothing to do with the outage.
-        let seen = ledger.value(0, second(20), second(36_120), true);
+        let seen = ledger.value(0, second(20), on(second(36_120)), true);
         assert_eq!(seen, gap(10, 1_000_020, 1_000_021, GapCause::Overflow));
+    }
+
+    #[test]
+    fn how_long_an_outage_was_is_known_though_our_clock_was_set_back_with_the_sources() {
+        let second = |s: i64| Instant::from_s(1_000_000 + s);
+        let moment = |wall: i64, steady: u64| Moment { wall: second(wall), steady: Some(Duration::from_secs(steady)) };
+        let spans = |seen: Seen| [seen.gap, seen.before_step].map(|gap| gap.map(|gap| (gap.since, gap.until)));
+        let mut ledger = ledger();
+        assert_eq!(ledger.value(0, second(3600), moment(3600, 100), false), NOTHING);
+        ledger.owe(0, GapCause::SourceLost);
+        // Twenty seconds later an hour before.
+        let seen = ledger.value(0, second(20), moment(20, 120), false);
+        assert_eq!(spans(seen), [Some((second(-5), second(20))), Some((second(3600), second(3625)))]);
+        // The machine slept for half an hour, and its steady clock with it.
+        ledger.owe(0, GapCause::SourceLost);
+        let seen = ledger.value(0, second(0), moment(1820, 121), false);
+        assert_eq!(spans(seen), [Some((second(-1805), second(0))), Some((second(20), second(1825)))]);
+    }
+
+    #[test]
+    fn what_was_not_recorded_where_a_clock_was_set_back_before_the_start_is_on_both_sides_of_the_step() {
+        let second = |s: i64| Instant::from_s(1_000_000 + s);
+        let spans = |seen: Seen| [seen.gap, seen.before_step].map(|gap| gap.map(|gap| (gap.since, gap.until)));
+        let last = |_| Some(Last::Value(second(3600)));
+        let started = |wall: i64| Moment { wall: second(wall), steady: Some(Duration::from_secs(1)) };
+        let mut ledger = ledger();
+        ledger.recorded(last, second(3540), Some(second(3602)));
+        // Stopped for ten minutes by our clock, the source's alone was set back by an hour.
+        let seen = ledger.value(0, second(600), started(4202), false);
+        assert_eq!(seen.gap.map(|gap| gap.cause), Some(GapCause::NotRecorded));
+        assert_eq!(spans(seen), [Some((second(-5), second(600))), Some((second(3600), second(4205)))]);
+        // Ours with it: nobody knows for how long.
+        let seen = ledger.value(1, second(600), started(602), false);
+        assert_eq!(spans(seen), [Some((second(-3005), second(600))), Some((second(3600), second(7205)))]);
     }
 
     #[test]
@@ -309,36 +404,55 @@ mod tests {
         let mut ledger = ledger();
         let second = |s: i64| Instant::from_s(1_000_000 + s);
         for at in 0..2 {
-            assert_eq!(ledger.value(at, second(3600), second(100), false), NOTHING);
+            assert_eq!(ledger.value(at, second(3600), on(second(100)), false), NOTHING);
         }
         ledger.owe(0, GapCause::SourceLost);
-        assert_eq!(ledger.value(1, second(3700), second(200), false), NOTHING);
+        assert_eq!(ledger.value(1, second(3700), on(second(200)), false), NOTHING);
         // Lost with it a second time, and the other one for the first.
         owe_all(&mut ledger, GapCause::SourceLost);
         let spans = |seen: Seen| [seen.gap, seen.before_step].map(|gap| gap.map(|gap| (gap.since, gap.until)));
-        let first = ledger.value(0, second(20), second(220), false);
+        let first = ledger.value(0, second(20), on(second(220)), false);
         assert_eq!(spans(first), [Some((second(-105), second(20))), Some((second(3600), second(3725)))]);
-        let other = ledger.value(1, second(20), second(220), false);
+        let other = ledger.value(1, second(20), on(second(220)), false);
         assert_eq!(spans(other), [Some((second(-5), second(20))), Some((second(3700), second(3725)))]);
         // Known again, they are lost together.
         owe_all(&mut ledger, GapCause::SourceLost);
-        let again = ledger.value(0, second(10), second(230), false);
+        let again = ledger.value(0, second(10), on(second(230)), false);
         assert_eq!(spans(again), [Some((second(-5), second(10))), Some((second(20), second(35)))]);
+    }
+
+    #[test]
+    fn a_time_out_of_reach_is_from_the_last_value_before_to_the_first_one_after() {
+        let mut ledger = ledger();
+        let second = |s: i64| Instant::from_s(s);
+        let mut value = |s: i64, is_away: bool| {
+            let ended = ledger.reach(0, is_away, second(s));
+            assert_eq!(ledger.value(0, second(s), NOW, false), NOTHING, "it is no gap");
+            ended
+        };
+        assert_eq!(value(1, true), None, "nothing was there before");
+        assert_eq!(value(2, false), None);
+        // Whoever tells it may have another clock.
+        assert_eq!((value(900, true), value(901, true)), (None, None));
+        assert_eq!(value(9, false), Some((second(2), second(9))));
+        assert_eq!((value(10, false), value(11, true)), (None, None));
+        assert_eq!(value(8, false), None, "a clock was set back");
+        assert!(ledger.away.is_empty());
     }
 
     #[test]
     fn very_many_losses_are_kept_in_little() {
         let mut ledger = Ledger::new((0..70_000).map(SignalId));
         for at in 0..70_000 {
-            ledger.value(at, Instant::from_s(1), Instant::from_s(1), false);
+            ledger.value(at, Instant::from_s(1), on(Instant::from_s(1)), false);
         }
         for at in 0..69_999_usize {
             ledger.owe(at, GapCause::SourceLost);
-            ledger.value(69_999, Instant::from_s(2), Instant::from_s(2 + at as i64), false);
+            ledger.value(69_999, Instant::from_s(2), on(Instant::from_s(2 + at as i64)), false);
         }
         assert_eq!((ledger.losses.len(), ledger.owing), (usize::from(NO_LOSS), 69_999));
         for at in 0..70_000 {
-            ledger.value(at, Instant::from_s(3), Instant::from_s(99_999), false);
+            ledger.value(at, Instant::from_s(3), on(Instant::from_s(99_999)), false);
         }
         assert_eq!((ledger.losses.len(), ledger.owing), (0, 0));
     }
@@ -364,8 +478,8 @@ mod tests {
     #[test]
     fn what_was_not_recorded_before_the_start_is_a_gap_from_what_is_known() {
         let mut ledger = ledger();
-        let last = |signal| (signal == SignalId(10)).then_some(Instant::from_s(50));
-        ledger.recorded(last, Instant::from_s(40));
+        let last = |signal| (signal == SignalId(10)).then_some(Last::Value(Instant::from_s(50)));
+        ledger.recorded(last, Instant::from_s(40), Some(Instant::from_s(55)));
         let mut quiet = ledger.clone();
         assert_eq!(ledger.value(0, Instant::from_s(90), NOW, false), gap(10, 50, 90, GapCause::NotRecorded));
         assert_eq!(ledger.value(1, Instant::from_s(90), NOW, false), gap(11, 40, 90, GapCause::NotRecorded));

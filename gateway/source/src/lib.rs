@@ -37,6 +37,7 @@ mod structures;
 mod survey;
 mod timing;
 mod tree;
+mod unreadable;
 mod visit;
 mod walk;
 mod watchdog;

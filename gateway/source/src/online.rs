@@ -41,8 +41,8 @@ pub async fn check_online(
 }
 
 async fn checked(session: Arc<Session>, config: &SourceConfig) -> Result<Online, SourceError> {
-    let limits = BrowseLimits::of(&session).await?.of_profile(config.profile);
-    let mut reader = Reader::new(&session, Limits::of(&session).await?.read, config.profile);
+    let limits = BrowseLimits::of(&session, config.profile).await?;
+    let mut reader = Reader::new(&session, Limits::of(&session, config.profile).await?.read);
     let mut browser = Browser::new(session.clone(), limits);
     let namespaces = namespaces(&session).await?;
     let nodes = nodes_of(&session, &mut browser, limits, &namespaces, &config.signals).await?;

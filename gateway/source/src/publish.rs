@@ -21,20 +21,22 @@ use opcua::types::{
 };
 use std::time::Duration;
 use tokio::time::Instant as Timer;
-use watchfire_config::Deadband;
 use watchfire_model::{Clock, GapCause, SourceState};
 use watchfire_pipeline::{Arrival, Inlet};
 
 use crate::SourceError;
 use crate::backfill::{self, Backfill};
 use crate::convert::{Converter, Received};
-use crate::error::is_lost;
+use crate::error::{is_lost, is_unreadable};
 use crate::items::{self, Item, Subscription};
 use crate::report::Reporter;
 use crate::sequence::{Arrived, after};
 use crate::setup::{Job, Setup};
+use crate::unreadable::Search;
 use crate::watchdog::{Look, Watch};
 use crate::watched::Roster;
+
+mod anew;
 
 /// A line that has come back may fail again before anything has come over it; a session that is taken up in vain so often is
 /// made anew.
@@ -106,6 +108,8 @@ pub(crate) struct Publisher<'a> {
     /// Whether handles have come that nobody gave out.
     has_strangers: bool,
     watch: Watch,
+    /// The search for values that no message can be read with.
+    search: Search,
 }
 
 impl<'a> Publisher<'a> {
@@ -125,18 +129,20 @@ impl<'a> Publisher<'a> {
             too_large: 0,
             has_strangers: false,
             watch: Watch::new(every),
+            search: Search::new(),
         }
     }
 
     /// The subscriptions, for a later session.
     pub(crate) fn into_subscriptions(self) -> Vec<Subscription> {
-        self.subscriptions
+        self.subscriptions.into_iter().filter(|subscription| !subscription.in_doubt).collect()
     }
 
     /// Whether it makes sense to take the session up again when the transport was lost: all was made, and something has
     /// come since one of the last times that it was taken up.
     pub(crate) fn can_resume(&self) -> bool {
-        self.resumes > 0 && self.setup.is_done() && !self.subscriptions.is_empty()
+        let is_known = self.subscriptions.iter().all(|subscription| !subscription.in_doubt);
+        self.resumes > 0 && self.setup.is_done() && !self.subscriptions.is_empty() && is_known
     }
 
     /// Says that the transport was lost.
@@ -163,6 +169,7 @@ impl<'a> Publisher<'a> {
         self.publishes.clear();
         self.lent.backfill.lost();
         self.watch.begin();
+        self.search.begin();
         self.resumes = if matches!(begin, Begin::SameSession) { self.resumes.saturating_sub(1) } else { 0 };
         self.deliver().await?;
         match begin {
@@ -205,6 +212,9 @@ impl<'a> Publisher<'a> {
         let kept: BTreeSet<usize> = items.flat_map(|item| self.lent.converter.parts_of(item.at())).collect();
         let missing: Vec<usize> = (0..self.lent.roster.len()).filter(|at| !kept.contains(at)).collect();
         self.lent.converter.owe(missing.iter().copied(), GapCause::SourceLost);
+        // Another server, or the same with other namespaces, may have another node there.
+        missing.iter().for_each(|at| self.lent.roster.set_history(*at, None));
+        self.lent.backfill.begin_session();
         if self.lent.roster.has_members() {
             self.setup.learn();
         }
@@ -213,11 +223,17 @@ impl<'a> Publisher<'a> {
     }
 
     async fn step(&mut self) -> Result<(), SourceError> {
+        if !self.setup.is_working() && self.search.starts() {
+            let items = self.subscriptions.iter().flat_map(|subscription| &subscription.items);
+            let places: Vec<usize> = items.flat_map(|item| self.lent.converter.parts_of(item.at())).collect();
+            self.setup.search(self.lent.roster.doubtful(&places));
+        }
         self.setup.go_on(&self.subscriptions, self.lent.converter);
         self.issue_publishes();
         match self.next_event().await {
             Event::Published(Ok(response)) => self.published(response).await,
             Event::Published(Err(error)) => self.publish_failed(error.status()),
+            Event::Job(Job::Searched(examined)) => self.searched(examined?).await,
             Event::Job(job) => {
                 let inlet = self.lent.inlet.clone();
                 self.setup.done(job, &mut self.subscriptions, &mut self.lent, &inlet).await
@@ -274,41 +290,6 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Makes the items anew of those that have changed though nothing was reported.
-    async fn looked(&mut self, seen: Vec<Look>) -> Result<(), SourceError> {
-        let mut dead = self.watch.looked(seen, self.setup.slowest());
-        dead.retain(|at| self.lent.converter.is_quiet(*at) && self.reports_changes(*at));
-        if dead.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<_> = dead.iter().filter_map(|at| Some(self.lent.roster.get(*at)?.name())).take(10).collect();
-        let (source, signals) = (self.lent.reporter.source(), dead.len());
-        let first = names.join(", ");
-        tracing::error!(
-            source,
-            signals,
-            first,
-            "the server no longer reports these though they change; watching them anew"
-        );
-        for subscription in &mut self.subscriptions {
-            let of_them = |item: &Item| dead.contains(&item.at());
-            let ids: Vec<u32> = subscription.items.iter().filter(|item| of_them(item)).map(|item| item.id).collect();
-            subscription.items.retain(|item| !of_them(item));
-            if !ids.is_empty() {
-                items::remove(self.session.clone(), subscription.id, ids).await?;
-            }
-        }
-        self.lent.converter.owe(dead.iter().copied(), GapCause::SourceLost);
-        self.setup.examine(self.lent.roster.some(&dead));
-        Ok(())
-    }
-
-    /// Whether each change of a signal's value is to be reported: not within a deadband, nor as a part of another value.
-    fn reports_changes(&self, at: usize) -> bool {
-        let watched = self.lent.roster.get(at);
-        watched.is_some_and(|watched| watched.config.deadband == Deadband::None && watched.config.element.is_none())
-    }
-
     /// The connection is given up. Subscriptions of which nothing has come on it are not kept where the server answers
     /// otherwise: one may hand over a subscription that is dead, and taking that up again would go on for ever. Where it
     /// does not answer either the line hangs, and what they have queued is still to be had.
@@ -358,12 +339,13 @@ impl<'a> Publisher<'a> {
                 Ok(())
             }
             // One message is lost, as its number will show; the next may be smaller, or can be read.
-            StatusCode::BadResponseTooLarge | StatusCode::BadEncodingLimitsExceeded | StatusCode::BadDecodingError
-                if self.too_large < TOO_LARGE_MAX =>
-            {
-                self.too_large += 1;
-                let source = self.lent.reporter.source();
-                tracing::error!(source, %status, "a message is too large, or cannot be read; its values are lost; watch elements of a large array, and not all of it");
+            status if is_unreadable(status) && (self.search.is_running() || self.too_large < TOO_LARGE_MAX) => {
+                if !self.search.is_running() {
+                    self.too_large += 1;
+                    let source = self.lent.reporter.source();
+                    tracing::error!(source, %status, "a message is too large, or cannot be read; its values are lost; looking for those that it was");
+                }
+                self.search.message_lost();
                 Ok(())
             }
             // Whether the server is silent is judged by what comes, not by one request.
@@ -481,7 +463,7 @@ impl<'a> Publisher<'a> {
                 ended = Some(SourceError::Request { doing: "keeping a subscription alive", status: change.status });
             }
         }
-        let Received { rows, gaps, places, refresh, strangers } = received;
+        let Received { rows, gaps, places, unreached, refresh, strangers } = received;
         if strangers > 0 && !std::mem::replace(&mut self.has_strangers, true) {
             let source = self.lent.reporter.source();
             tracing::warn!(
@@ -497,6 +479,12 @@ impl<'a> Publisher<'a> {
             if self.lent.roster.history(at).is_some() {
                 let element = self.lent.roster.get(at).and_then(|watched| watched.config.element.clone());
                 self.lent.backfill.add(at, gap, element, self.lent.history_lag);
+            }
+        }
+        for (at, gap) in unreached {
+            if self.lent.roster.history(at).is_some() {
+                let element = self.lent.roster.get(at).and_then(|watched| watched.config.element.clone());
+                self.lent.backfill.add_unreached(at, &gap, element, self.lent.history_lag);
             }
         }
         if !gaps.is_empty() {

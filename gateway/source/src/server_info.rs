@@ -7,14 +7,16 @@ use opcua::types::{
     AttributeId, BrowseDescription, BrowseDirection, DataValue, NodeId, ReadValueId, ReferenceTypeId, StatusCode,
     TimestampsToReturn, VariableId, Variant,
 };
+use watchfire_config::Profile;
 use watchfire_model::Kind;
 use watchfire_ua::{DataTypeKind, kind_of_data_type};
 
 use crate::SourceError;
+use crate::browse::small;
 use crate::error::is_too_large;
 
 /// No request is larger than this, whatever the server allows: an answer should come within a second.
-const CHUNK_MAX: usize = 1_000;
+pub(crate) const CHUNK_MAX: usize = 1_000;
 /// The bit of an AccessLevel that says that the history may be read.
 const HISTORY_READ: u8 = 4;
 /// Type hierarchies are shallow; this only bounds a fault.
@@ -25,6 +27,7 @@ const SUPERTYPES_MAX: usize = 16;
 pub(crate) struct Limits {
     pub read: usize,
     pub create: usize,
+    /// Not more either than it goes on with at once (MaxHistoryContinuationPoints).
     pub history: usize,
 }
 
@@ -35,16 +38,22 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Asks the server. What it does not tell, or tells to be 0, is unlimited.
-    pub(crate) async fn of(session: &Session) -> Result<Self, SourceError> {
+    /// Asks the server. What it does not tell, or tells to be 0, is unlimited; a small controller is asked for little,
+    /// whatever it tells.
+    pub(crate) async fn of(session: &Session, profile: Profile) -> Result<Self, SourceError> {
         let nodes = [
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
+            // Each node may need one.
+            VariableId::Server_ServerCapabilities_MaxHistoryContinuationPoints,
         ];
         let values = read(session, &nodes.map(|node| to_read(node.into(), AttributeId::Value))).await?;
-        let limit = |at: usize| values.get(at).and_then(whole).filter(|limit| *limit > 0).unwrap_or(CHUNK_MAX);
-        Ok(Self { read: limit(0).min(CHUNK_MAX), create: limit(1).min(CHUNK_MAX), history: limit(2).min(CHUNK_MAX) })
+        let limit = |at: usize| {
+            let told = values.get(at).and_then(whole).filter(|limit| *limit > 0).unwrap_or(CHUNK_MAX).min(CHUNK_MAX);
+            if profile == Profile::Small { small(told) } else { told }
+        };
+        Ok(Self { read: limit(0), create: limit(1), history: limit(2).min(limit(3)) })
     }
 }
 

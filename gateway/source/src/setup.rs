@@ -14,7 +14,7 @@ use opcua::types::{NodeId, StatusCode};
 use tokio::time::Instant as Timer;
 use watchfire_config::Profile;
 use watchfire_model::{Kind, SourceState};
-use watchfire_pipeline::{Arrival, Inlet};
+use watchfire_pipeline::{Arrival, Inlet, Terms};
 use watchfire_ua::{Kinds, status_from_ua};
 
 use crate::browse::{BrowseLimits, Browser};
@@ -30,6 +30,7 @@ use crate::{SourceError, Timing, events, refresh};
 /// An answer to a request of the set-up.
 pub(crate) enum Job {
     Examined(Result<Examined, SourceError>),
+    Searched(Result<Examined, SourceError>),
     Subscribed(Result<Subscription, SourceError>),
     Created { subscription: u32, result: Result<Created, SourceError> },
     Refreshed(StatusCode),
@@ -44,6 +45,8 @@ pub(crate) struct Setup {
     url: String,
     /// How many items were given another sampling interval, by the one asked for and the one given, milliseconds.
     revised: BTreeMap<(u64, u64), usize>,
+    /// What was asked for on this connection, and what the server gave.
+    terms: Terms,
     /// Items whose server cannot report every sample, or knows no deadband.
     plain: usize,
     /// Subscriptions and items whose server says that their intervals are what they cannot be.
@@ -57,7 +60,10 @@ pub(crate) struct Setup {
     pending: VecDeque<Wanted>,
     /// Nodes to be examined once the request that is under way has been answered.
     sought: Vec<Sought>,
+    /// Items in a request.
     chunk: usize,
+    /// Nodes in a request to read.
+    read_max: usize,
     job: Option<BoxFuture<'static, Job>>,
     retry_at: Timer,
     /// Subscriptions whose server is to tell which alarms stand, and when it may be asked.
@@ -76,6 +82,7 @@ impl Setup {
             kinds,
             url,
             revised: BTreeMap::new(),
+            terms: Terms::default(),
             plain: 0,
             implausible: 0,
             slowest: Duration::ZERO,
@@ -84,6 +91,7 @@ impl Setup {
             pending: VecDeque::new(),
             sought: Vec::new(),
             chunk: 1,
+            read_max: 1,
             job: None,
             retry_at,
             refresh: BTreeSet::new(),
@@ -104,8 +112,20 @@ impl Setup {
             self.sought.extend(nodes);
             return;
         }
-        let examination = examine(self.session.clone(), nodes, std::mem::take(&mut self.learn));
+        let examination = examine(self.session.clone(), nodes, std::mem::take(&mut self.learn), self.profile);
         self.job = Some(async move { Job::Examined(examination.await) }.boxed());
+    }
+
+    /// Searches signals for those whose values cannot be read; the answer is [`Job::Searched`]. Not while a request is
+    /// under way.
+    pub(crate) fn search(&mut self, nodes: Vec<Sought>) {
+        let examination = examine(self.session.clone(), nodes, false, self.profile);
+        self.job = Some(async move { Job::Searched(examination.await) }.boxed());
+    }
+
+    /// How many items may be in one request.
+    pub(crate) const fn at_once(&self) -> usize {
+        self.chunk
     }
 
     /// Examines again what was refused.
@@ -126,8 +146,9 @@ impl Setup {
 
     /// The nodes of some signals, of those whose address says it; at most as many as one request may have.
     pub(crate) fn nodes_of(&self, places: &[usize], roster: &Roster) -> Vec<(usize, NodeId)> {
-        let addresses = roster.some(places).into_iter().take(self.chunk);
-        let values = addresses.filter(|sought| !sought.events);
+        let addresses = roster.some(places).into_iter().take(self.chunk.min(self.read_max));
+        // One that cannot be read would hide the others.
+        let values = addresses.filter(|sought| !sought.events && !sought.doubtful);
         values.filter_map(|sought| Some((sought.at, sought.address.resolve(&self.namespaces).ok()?))).collect()
     }
 
@@ -181,7 +202,7 @@ impl Setup {
         let Some(interval) = self.pending.front().map(|wanted| wanted.publishing_interval) else { return };
         match subscriptions.iter().find(|s| s.interval == interval && s.items.len() < s.items_max) {
             None => {
-                let (timing, items_max) = (self.timing, limits_of(self.profile).1);
+                let (timing, (_, items_max, _)) = (self.timing, limits_of(self.profile));
                 let subscribing = async move { items::subscribe(&session, interval, &timing, items_max).await };
                 self.job = Some(subscribing.map(Job::Subscribed).boxed());
             }
@@ -210,9 +231,11 @@ impl Setup {
         inlet: &Inlet,
     ) -> Result<(), SourceError> {
         match job {
-            Job::Examined(examined) => {
+            // Who searched has taken out what concerns others.
+            Job::Examined(examined) | Job::Searched(examined) => {
                 let mut examined = examined?;
                 self.chunk = examined.limits.create.clamp(1, limits_of(self.profile).0);
+                self.read_max = examined.limits.read.max(1);
                 self.namespaces = examined.namespaces;
                 if let Some(structures) = examined.structures {
                     lent.backfill.set_structures(structures.clone());
@@ -233,7 +256,7 @@ impl Setup {
                         let mut reader = EventReader::new(watched.id, events, &self.namespaces);
                         if has_history {
                             if let Some(of_type) = events::type_of(events, &self.namespaces) {
-                                let limits = BrowseLimits::of(&self.session).await?;
+                                let limits = BrowseLimits::of(&self.session, self.profile).await?;
                                 reader.set_types(Browser::new(self.session.clone(), limits).derived(of_type).await?);
                             }
                             lent.backfill.set_filter(found.at, filter.clone());
@@ -266,11 +289,16 @@ impl Setup {
                     }
                 }
                 self.pending.extend(carriers.into_values());
+                let made: usize = subscriptions.iter().map(|subscription| subscription.items.len()).sum();
+                let beyond = self.beyond(limits_of(self.profile).2.saturating_sub(made));
+                examined.refused.extend(beyond.iter().flat_map(|wanted| no_room(wanted, lent.converter)));
                 self.pending.make_contiguous().sort_by_key(|wanted| (wanted.publishing_interval, wanted.at));
                 refuse(examined.refused, lent, inlet).await?;
             }
             Job::Subscribed(Ok(subscription)) => {
                 self.implausible += usize::from(!subscription.is_plausible);
+                self.terms.append(&subscription.terms);
+                tell_revised(lent.reporter.source(), &subscription.terms);
                 subscriptions.push(subscription);
             }
             Job::Subscribed(Err(error)) if subscriptions.is_empty() => return Err(error),
@@ -316,6 +344,7 @@ impl Setup {
             tracing::warn!(source, items, ids = ids.len(), "the server gives one id for several items");
         }
         self.slowest = self.slowest.max(created.slowest);
+        self.terms.append(&created.terms);
         for (both, count) in created.revised {
             *self.revised.entry(both).or_default() += count;
         }
@@ -346,21 +375,26 @@ impl Setup {
         };
         let mut refused: Vec<Refused> = created.refused.into_iter().flat_map(carried).collect();
         if !created.no_room.is_empty() {
-            subscription.items_max = subscription.items.len();
             if subscription.items.is_empty() {
-                let status = StatusCode::BadTooManyMonitoredItems;
-                refused.extend(
-                    created
-                        .no_room
-                        .into_iter()
-                        .chain(self.pending.drain(..))
-                        .map(|wanted| Refused { at: wanted.at, status }),
-                );
+                // It stays, for the next try: one more each time would use up the subscriptions as well.
+                let left = created.no_room.iter().chain(&self.pending);
+                refused.extend(left.flat_map(|wanted| no_room(wanted, lent.converter)));
+                self.pending.clear();
             } else {
+                subscription.items_max = subscription.items.len();
                 self.put_back(created.no_room);
             }
         }
         refuse(refused, lent, inlet).await
+    }
+
+    /// What is beyond so many items, by the order of the configuration; it is not made.
+    fn beyond(&mut self, room: usize) -> VecDeque<Wanted> {
+        if self.pending.len() <= room {
+            return VecDeque::new();
+        }
+        self.pending.make_contiguous().sort_by_key(|wanted| wanted.at);
+        self.pending.split_off(room)
     }
 
     fn put_back(&mut self, wanted: Vec<Wanted>) {
@@ -403,6 +437,8 @@ impl Setup {
                 let source = lent.reporter.source();
                 tracing::info!(source, asked_ms, revised_ms, items, "the server samples at an interval of its own");
             }
+            let terms = Arrival::Terms { source: lent.reporter.shared_source(), terms: self.terms.clone() };
+            inlet.push(terms).await;
             let implausible = std::mem::take(&mut self.implausible);
             if implausible > 0 {
                 let source = lent.reporter.source();
@@ -425,12 +461,32 @@ impl Setup {
     }
 }
 
-/// Nodes in a request and items in a subscription, at the most: a single subscription of 50,000 makes some servers slow.
-const fn limits_of(profile: Profile) -> (usize, usize) {
-    match profile {
-        Profile::Standard => (1_000, 10_000),
-        Profile::Small => (100, 1_000),
+/// Tells the log what a server has made of what a subscription asked for, where that is something else.
+fn tell_revised(source: &str, terms: &Terms) {
+    for (term, asked, given) in terms.iter().filter(|(_, asked, given)| (given.most - asked).abs() > 0.5) {
+        tracing::info!(
+            source,
+            ?term,
+            asked,
+            revised = given.most,
+            "the server has terms of its own for a subscription"
+        );
     }
+}
+
+/// Nodes in a request, items in a subscription and items in all, at the most: a single subscription of 50,000 makes some
+/// servers slow, and a small controller has room for a thousand.
+pub(crate) const fn limits_of(profile: Profile) -> (usize, usize, usize) {
+    match profile {
+        Profile::Standard => (1_000, 10_000, usize::MAX),
+        Profile::Small => (100, 1_000, 1_000),
+    }
+}
+
+/// The signals of an item that there is no room for.
+fn no_room(wanted: &Wanted, converter: &Converter) -> Vec<Refused> {
+    let status = StatusCode::BadTooManyMonitoredItems;
+    converter.parts_of(wanted.at).into_iter().map(|at| Refused { at, status }).collect()
 }
 
 /// Tells of each signal that it cannot be watched.

@@ -1,13 +1,15 @@
 //! The source as the pipeline sees it: connects, works, and begins anew after every loss.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use opcua::client::Session;
 use tokio::time::Instant as Timer;
 use tokio_util::sync::CancellationToken;
@@ -208,6 +210,12 @@ async fn work(session: &Session, timing: Timing, publisher: &mut Publisher<'_>, 
     publisher.run(begin).await
 }
 
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it did not say why".to_owned())
+}
+
 #[async_trait]
 impl Source for OpcUaSource {
     fn name(&self) -> Arc<str> {
@@ -216,8 +224,8 @@ impl Source for OpcUaSource {
 
     fn recorded(&mut self, last: &LastTimes, open: &[Gap]) {
         self.backfill.take_up(open, &self.roster);
-        let Some(all_until) = last.all_until(self.roster.ids().into_iter()) else { return };
-        self.converter.recorded(|signal| last.get(signal), all_until);
+        let Some(all_until) = last.all_until(&self.name, self.roster.ids().into_iter()) else { return };
+        self.converter.recorded(|signal| last.get(signal), all_until, last.since(&self.name));
     }
 
     async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {
@@ -227,7 +235,16 @@ impl Source for OpcUaSource {
         let mut attempt = 0_u32;
         loop {
             let begin = Timer::now();
-            let Some(error) = self.connection(&inlet, &mut reporter, &stop).await else { return };
+            let connection = AssertUnwindSafe(self.connection(&inlet, &mut reporter, &stop)).catch_unwind();
+            let error = match connection.await {
+                Ok(None) => return,
+                Ok(Some(error)) => error,
+                // What is known of each signal is kept, so that what is missed is a gap; all else is made anew.
+                Err(panic) => {
+                    self.kept.clear();
+                    SourceError::Panicked(said(&*panic))
+                }
+            };
             let was_up = reporter.is_up();
             let new = reporter.report(&inlet, SourceState::Down, error.to_string()).await;
             if !new {

@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use opcua::client::Session;
+use opcua::client::browser::BrowserConfig;
 use opcua::client::custom_types::DataTypeTreeBuilder;
 use opcua::types::{AttributeId, DataTypeId, NodeId, VariableId, Variant};
+use watchfire_config::Profile;
 use watchfire_ua::{Described, Dictionary, Layouts, STANDARD_TYPES, Unread};
 
 use crate::SourceError;
@@ -16,20 +18,27 @@ use crate::server_info::{Limits, read, to_read};
 
 /// Dictionaries that are read of one server: each may have megabytes.
 const DICTIONARIES_MAX: usize = 64;
+/// Types that are browsed in one request, at the most.
+const TYPES_AT_ONCE: usize = 100;
 /// Types that cannot be read are told one by one up to this.
 const TOLD_MAX: usize = 20;
 
 /// Reads every type of the server, some thousand nodes. Where that fails, members are what cannot be read, and all else
 /// goes on.
-pub(crate) async fn learn(session: &Arc<Session>, limits: Limits) -> Arc<Layouts> {
+pub(crate) async fn learn(session: &Arc<Session>, limits: Limits, profile: Profile) -> Arc<Layouts> {
     let mut unread = Vec::new();
     let mut layouts = Layouts::default();
-    match DataTypeTreeBuilder::new(|_| true).values_per_read(limits.read).build(session).await {
+    let nodes_max = match BrowseLimits::of(session, profile).await {
+        Ok(limits) => limits.browse_at_once().min(TYPES_AT_ONCE),
+        Err(_) => TYPES_AT_ONCE,
+    };
+    let browsing = BrowserConfig::new().max_nodes_per_request(nodes_max);
+    match DataTypeTreeBuilder::new(|_| true).config(browsing).values_per_read(limits.read).build(session).await {
         Ok(tree) => (layouts, unread) = Layouts::of_definitions(&tree),
         Err(error) => tracing::debug!(%error, "the server's types do not tell what they are"),
     }
     let defined = layouts.len();
-    match dictionaries(session, limits, &layouts).await {
+    match dictionaries(session, limits, profile, &layouts).await {
         Ok((dictionaries, described)) if !described.is_empty() => {
             // The work of a moment, but on megabytes that a stranger wrote.
             let reading = tokio::task::spawn_blocking(move || {
@@ -88,9 +97,10 @@ fn described_by(layouts: &mut Layouts, texts: Vec<Text>, described: &[Described]
 async fn dictionaries(
     session: &Arc<Session>,
     limits: Limits,
+    profile: Profile,
     known: &Layouts,
 ) -> Result<(Vec<Text>, Vec<Described>), SourceError> {
-    let mut browser = Browser::new(session.clone(), BrowseLimits::of(session).await?);
+    let mut browser = Browser::new(session.clone(), BrowseLimits::of(session, profile).await?);
     // The standard's own are met where others speak of them.
     let types = browser.derived(DataTypeId::Structure.into()).await?;
     let types: Vec<NodeId> = types.into_iter().filter(|node| node.namespace != 0 && !known.knows(node)).collect();

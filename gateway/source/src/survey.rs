@@ -38,8 +38,8 @@ pub async fn survey(config: &SourceConfig, pki_dir: PathBuf, clock: Arc<dyn Cloc
 }
 
 async fn surveyed(session: Arc<Session>, config: &SourceConfig) -> Result<Survey, SourceError> {
-    let limits = BrowseLimits::of(&session).await?.of_profile(config.profile);
-    let mut reader = Reader::new(&session, Limits::of(&session).await?.read, config.profile);
+    let limits = BrowseLimits::of(&session, config.profile).await?;
+    let mut reader = Reader::new(&session, Limits::of(&session, config.profile).await?.read);
     let mut browser = Browser::new(session.clone(), limits);
     let namespaces = namespaces(&session).await?;
     let configured = nodes_of(&session, &mut browser, limits, &namespaces, &config.signals).await?;

@@ -86,8 +86,8 @@ struct Growing {
 }
 
 async fn grown(session: Arc<Session>, from: Option<&str>, depth: usize, profile: Profile) -> Result<Tree, SourceError> {
-    let limits = BrowseLimits::of(&session).await?.of_profile(profile);
-    let mut reader = Reader::new(&session, Limits::of(&session).await?.read, profile);
+    let limits = BrowseLimits::of(&session, profile).await?;
+    let mut reader = Reader::new(&session, Limits::of(&session, profile).await?.read);
     let mut browser = Browser::new(session.clone(), limits);
     let namespaces = namespaces(&session).await?;
     let root = match from {

@@ -8,6 +8,8 @@ use watchfire_config::{Deadband, ElementPath, ElementStep, EventsConfig, SignalC
 use watchfire_model::SignalId;
 use watchfire_ua::NodeAddress;
 
+use crate::error::is_unreadable;
+
 /// What a signal's item is asked for with: all that is kept of its configuration, since there may be 100,000.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -42,6 +44,8 @@ pub(crate) struct Sought {
     pub address: NodeAddress,
     /// Whether its events are wanted rather than its value.
     pub events: bool,
+    /// Whether its value may be one that cannot be read here: it is tried alone, before any message has it.
+    pub doubtful: bool,
 }
 
 /// A signal whose node is known on this connection: its place among the watched, and the node.
@@ -72,7 +76,8 @@ impl Watched {
     }
 
     fn sought(&self, at: usize) -> Sought {
-        Sought { at, address: self.address.clone(), events: self.config.events.is_some() }
+        let events = self.config.events.is_some();
+        Sought { at, address: self.address.clone(), events, doubtful: self.refused.is_some_and(is_unreadable) }
     }
 
     /// Whether it is a member of a structure: its kind is not that of the node.
@@ -122,6 +127,11 @@ impl Roster {
     /// Some of them, by their places.
     pub(crate) fn some(&self, places: &[usize]) -> Vec<Sought> {
         places.iter().filter_map(|at| self.watched.get(*at).map(|watched| watched.sought(*at))).collect()
+    }
+
+    /// The same, each taken for one whose value may be what cannot be read here.
+    pub(crate) fn doubtful(&self, places: &[usize]) -> Vec<Sought> {
+        self.some(places).into_iter().map(|sought| Sought { doubtful: true, ..sought }).collect()
     }
 
     /// Whether any signal is a member of a structure.
@@ -197,7 +207,10 @@ fn way_out(status: StatusCode) -> &'static str {
             "the node may not be read; give the gateway's user the right on the server"
         }
         StatusCode::BadTooManyMonitoredItems | StatusCode::BadTooManySubscriptions => {
-            "the server has no room for more items; watch fewer nodes or raise its limit"
+            "there is no room for more items, at the server or in its `profile`; watch fewer nodes or raise the limit"
+        }
+        status if is_unreadable(status) => {
+            "the value cannot be read here, nor any message that has it, so it is set aside and tried again; watch elements of a large array, and not all of it, or have the server's maker look at what it encodes"
         }
         StatusCode::BadTypeDefinitionInvalid => "the server does not have the type of events; check its namespace",
         StatusCode::BadEventFilterInvalid
@@ -236,7 +249,7 @@ mod tests {
         roster.connected();
         let again = roster.refuse(Refused { at: 1, status: StatusCode::BadNodeIdUnknown });
         assert_eq!(again, Some(SignalId(6)), "and once on each connection");
-        let second = Sought { at: 1, address: "nsu=urn:a;s=b".parse().unwrap(), events: false };
+        let second = Sought { at: 1, address: "nsu=urn:a;s=b".parse().unwrap(), events: false, doubtful: false };
         assert_eq!(roster.refused(), vec![second]);
         roster.accept(1);
         assert!(roster.refused().is_empty());

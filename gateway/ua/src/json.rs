@@ -14,8 +14,14 @@ const DEPTH_MAX: u8 = 8;
 /// An array of more dimensions is one list: who sends it says how many there are, and each is a level of the text.
 const DIMENSIONS_MAX: usize = 8;
 
-/// The longest text that is kept of a value, bytes: what is longer is only said to be there.
-const TEXT_BYTES_MAX: usize = 64 << 10;
+/// The longest text that is kept of an array or a structure, bytes, as of any text: what is longer is only said to be there.
+pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// The longest text of an event, bytes: each of a flood of them may be this long.
+const EVENT_BYTES_MAX: usize = 64 << 10;
+
+/// What an element of a list takes at the least: a digit and a comma.
+const ELEMENT_BYTES_MIN: usize = 2;
 
 /// What is kept of a text of an event for which there is no room, bytes.
 const CUT_BYTES: usize = 1 << 10;
@@ -31,9 +37,15 @@ struct Known<'k> {
 
 /// A whole array, structure or byte string as JSON: arrays as lists, those of two to eight dimensions as lists of lists,
 /// structures that were read ([`crate::Layouts::open`]) as objects, byte strings as base64. `None` when it would be
-/// longer than 64 KiB.
+/// longer than 1 MiB. Costs by what the value holds, up to that many bytes of a list; some ten times as much memory for a
+/// moment.
 #[must_use]
 pub fn value_json(value: Variant) -> Option<String> {
+    if let Variant::Array(array) = &value
+        && array.values.len() > TEXT_BYTES_MAX / ELEMENT_BYTES_MIN
+    {
+        return None;
+    }
     let text = json(value, Known { namespaces: &[] }, 0).to_string();
     (text.len() <= TEXT_BYTES_MAX).then_some(text)
 }
@@ -46,7 +58,7 @@ pub fn value_json(value: Variant) -> Option<String> {
 #[must_use]
 pub fn event_json(names: &[Box<str>], fields: Vec<Variant>, namespaces: &[String]) -> String {
     let mut object = Map::new();
-    let (mut room, mut shortened) = (TEXT_BYTES_MAX, Vec::new());
+    let (mut room, mut shortened) = (EVENT_BYTES_MAX, Vec::new());
     for (name, field) in names.iter().zip(fields) {
         let value = json(field, Known { namespaces }, 0);
         if value.is_null() {
@@ -216,7 +228,7 @@ mod tests {
             Variant::from("pump"),
         ];
         let text = event_json(&names, fields.clone(), &[]);
-        assert!(text.len() < TEXT_BYTES_MAX + 1_000, "{}", text.len());
+        assert!(text.len() < EVENT_BYTES_MAX + 1_000, "{}", text.len());
         let read: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read["Shortened"], serde_json::json!(["Message", "OldValue", "NewValue"]));
         let message = read["Message"].as_str().unwrap();
@@ -227,7 +239,7 @@ mod tests {
         let many: Vec<Box<str>> = (0..200).map(|at| format!("Field{at}").into()).collect();
         let text = event_json(&many, vec![fields[2].clone(); 200], &[]);
         let read: Value = serde_json::from_str(&text).unwrap();
-        assert!(text.len() < TEXT_BYTES_MAX + 200 * 30, "{}", text.len());
+        assert!(text.len() < EVENT_BYTES_MAX + 200 * 30, "{}", text.len());
         assert_eq!(read["Shortened"].as_array().map(Vec::len), Some(199));
     }
 
@@ -245,6 +257,6 @@ mod tests {
             assert_eq!(value_json(Variant::from(one_in(too_many))).unwrap(), "[0]");
         }
         assert_eq!(value_json(ByteString::from(vec![1, 2, 255]).into()).unwrap(), "\"AQL/\"");
-        assert_eq!(value_json(ByteString::from(vec![1; 100_000]).into()), None);
+        assert_eq!(value_json(ByteString::from(vec![1; 1_000_000]).into()), None);
     }
 }

@@ -28,7 +28,7 @@ pub use pki::{
     TrustList,
 };
 pub use security::{Policy, Security};
-pub use status::{has_overflow, status_from_ua, status_name, status_to_ua};
+pub use status::{has_overflow, is_out_of_reach, status_from_ua, status_name, status_to_ua};
 pub use structure::{Described, Dictionary, Layouts, STANDARD_TYPES, Structure, Undecodable, Unread, is_structure};
 pub use time::{date_time_from_instant, instant_from_date_time, ns_from_ticks, ticks_from_ns};
 pub use units::ucum_of;

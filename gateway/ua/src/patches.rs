@@ -5,9 +5,13 @@
 mod client;
 mod fetching;
 mod filters;
+mod hostile;
 mod kept;
 mod notifications;
+mod ranges;
+mod raw;
 mod requests;
 mod select;
 mod sessions;
+mod subscribed;
 mod values;

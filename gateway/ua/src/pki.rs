@@ -271,15 +271,23 @@ struct Clients {
 
 impl CertificateVerifier for Clients {
     fn verify(&self, certificate: &X509) -> Result<(), Error> {
+        self.verify_application(certificate, None)
+    }
+
+    fn verify_application(&self, certificate: &X509, application_uri: Option<&str>) -> Result<(), Error> {
         let untrusted = |why: String| Error::new(StatusCode::BadCertificateUntrusted, why);
         let der = certificate.to_der().map_err(|_| untrusted("it cannot be read".to_owned()))?;
         if self.pki.is_own(&der) {
             // Whoever has our key reads it where we do: a terminal on the gateway.
             return Ok(());
         }
-        match self.pki.judge(&der, &Peer::default(), self.clock.now()) {
+        let client = Peer { application_uri, ..Peer::default() };
+        match self.pki.judge(&der, &client, self.clock.now()) {
             Ok(Trust::Trusted | Trust::Pinned(_)) => Ok(()),
-            Ok(Trust::Refused(refused)) => Err(untrusted(refused.refusal.to_string())),
+            Ok(Trust::Refused(refused)) => {
+                let status = refused.refusal.status(&refused.certificate);
+                Err(Error::new(status, refused.refusal.to_string()))
+            }
             Err(error) => Err(untrusted(error.to_string())),
         }
     }

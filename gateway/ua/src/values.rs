@@ -5,15 +5,13 @@
 use opcua::types::{DataValue, StatusCode as UaStatusCode, UAString, Variant};
 use watchfire_model::{Instant, Kind, Quality, Rows, Sample, SignalId};
 
-use crate::json::value_json;
+use crate::json::{TEXT_BYTES_MAX, value_json};
 use crate::kinds::kind_of_value;
 use crate::status::{has_overflow, status_from_ua, status_to_ua};
 use crate::time::{date_time_from_instant, instant_from_date_time};
 
-/// Byte strings longer than this are pictures and programs, not values.
-const BYTES_MAX: usize = 32 << 10;
-/// Longer texts are documents: only how long they are is kept.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Byte strings longer than this are kept by their length alone: their base64 would be longer than a text may be.
+const BYTES_MAX: usize = TEXT_BYTES_MAX / 4 * 3;
 
 /// A value as the columns hold it.
 struct Cell {
@@ -286,6 +284,22 @@ mod tests {
         assert_eq!(Some(rows.time[0]), data.server_timestamp.and_then(|t| instant_from_date_time(&t, None)));
         data.server_timestamp = Some(DateTime::null());
         assert_eq!(row_of(data).0.time[0], RECEIVED);
+    }
+
+    #[test]
+    fn arrays_and_byte_strings_are_kept_as_long_as_their_text_is_no_longer_than_any_other() {
+        let bytes = |count: usize| Variant::ByteString(vec![7_u8; count].into());
+        // Seven characters and a comma each.
+        let array = |count: usize| Variant::from(vec![12_345.5_f64; count]);
+        let text = |value: Variant| row_of(data_value(value)).1.text.unwrap();
+        assert_eq!(text(bytes(BYTES_MAX)).len(), TEXT_BYTES_MAX);
+        assert_eq!(text(bytes(BYTES_MAX + 1)), "byte string of 786433 bytes");
+        let fits = (TEXT_BYTES_MAX - 1) / 8;
+        assert_eq!(text(array(fits)).len(), 8 * fits + 1);
+        assert_eq!(text(array(fits + 1)), format!("array of {}", fits + 1));
+        assert_eq!(text(Variant::from(vec![0_u8 as i32; 600_000])), "array of 600000", "not even looked at");
+        assert_eq!(text(Variant::from("x".repeat(TEXT_BYTES_MAX))).len(), TEXT_BYTES_MAX);
+        assert_eq!(text(Variant::from("x".repeat(TEXT_BYTES_MAX + 1))), "text of 1048577 bytes");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use watchfire_model::Instant;
 
 use crate::gaps::Form;
+use crate::password::Password;
 use crate::plugin::Plugin;
 use crate::reload::Reload;
 use crate::status::StatusOptions;
@@ -60,8 +61,9 @@ pub enum Command {
         /// Bytes of memory and seconds of CPU time.
         limits: Vec<String>,
     },
-    /// Make the hash of a password for `[[server.user]]`; the password is read from standard input.
-    Password,
+    /// Make the hash of a password for `[[server.user]]`, or add, replace or remove a user of a `users_file`; the password
+    /// is asked for, or read from standard input.
+    Password(Password),
 }
 
 /// Which configuration.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use watchfire_config::Config;
 use watchfire_exchange::{Format, Line, Reader, Writer};
 use watchfire_model::{Clock, Instant, Quality, Rows, SignalId, SystemClock};
-use watchfire_pipeline::{History, not_yet_recorded, record_late, recover};
+use watchfire_pipeline::{History, SignalsOf, not_yet_recorded, record_late, recover};
 
 use crate::cli::{Export, Import};
 use crate::data::{Data, Stores};
@@ -89,15 +89,15 @@ pub fn export(options: &Export) -> Result<ExitCode> {
     let file = OpenOptions::new().write(true).create_new(true).open(&options.file);
     let file =
         file.with_context(|| format!("cannot make `{}`; name a file that is not there", options.file.display()))?;
-    let write = || -> Result<u64> {
+    let write = || -> Result<(u64, u64)> {
         let mut writer = Writer::new(file, format)?;
-        let mut written = 0;
+        let (mut written, mut gaps) = (0, 0);
         for signal in &signals {
             let name: Arc<str> = signal.as_str().into();
             let mut page = |rows: &Rows| -> Result<()> {
                 for line in (0..rows.len()).filter_map(|row| Line::of(&name, rows, row)) {
                     writer.write(&line)?;
-                    written += 1;
+                    *if line.quality.has(Quality::GAP) { &mut gaps } else { &mut written } += 1;
                 }
                 Ok(())
             };
@@ -107,11 +107,11 @@ pub fn export(options: &Export) -> Result<ExitCode> {
                 to: options.to.unwrap_or(Instant::MAX),
             };
             if let Some(data) = &open {
-                for rows in query::ask_stores(&data.log, &span)? {
+                for rows in query::ask_stores_with_gaps(&data.log, &span)? {
                     page(&rows?)?;
                 }
             } else {
-                let asked = runtime.block_on(query::ask(folder, &Question::Samples(span)))?;
+                let asked = runtime.block_on(query::ask(folder, &Question::SamplesAndGaps(span)))?;
                 let mut answers = asked.context("the gateway has stopped meanwhile; try again")?;
                 while let Some(rows) = runtime.block_on(answers.next())? {
                     page(&rows)?;
@@ -119,14 +119,21 @@ pub fn export(options: &Export) -> Result<ExitCode> {
             }
         }
         writer.finish()?;
-        Ok(written)
+        Ok((written, gaps))
     };
-    let written = write().with_context(|| format!("cannot write `{}`", options.file.display())).inspect_err(|_| {
-        // Half a file must not look like a whole one.
-        drop(std::fs::remove_file(&options.file));
-    })?;
-    println!("{written} samples of {} signals are in `{}`", signals.len(), options.file.display());
+    let (written, gaps) =
+        write().with_context(|| format!("cannot write `{}`", options.file.display())).inspect_err(|_| {
+            // Half a file must not look like a whole one.
+            drop(std::fs::remove_file(&options.file));
+        })?;
+    let gaps = and_gaps(gaps);
+    println!("{written} samples{gaps} of {} signals are in `{}`", signals.len(), options.file.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// So many gaps, if there are any.
+fn and_gaps(gaps: u64) -> String {
+    if gaps == 0 { String::new() } else { format!(" and {gaps} gaps") }
 }
 
 /// The known signals that were asked for, each by name or by the beginning of names before a `*`; all without any.
@@ -172,7 +179,7 @@ pub fn import(options: &Import) -> Result<ExitCode> {
 /// Into the store of a gateway that does not run.
 fn stopped(folder: &Path, file: &Path, format: Option<&str>, utc_offset_s: i32) -> Result<Report> {
     let data = Data::open(folder)?;
-    let last = recover(&data.log)?.last_now;
+    let last = recover(&data.log, &SignalsOf::default())?.last_now;
     take(&data.stores, file, format, |rows| {
         // Time in the log never runs backwards.
         record_late(&data.log, rows, SystemClock.now().max(last), utc_offset_s)?;
@@ -216,7 +223,7 @@ fn take(
     let mut reader =
         Reader::new(File::open(file).with_context(doing)?, format_of(format, file)?).with_context(doing)?;
     let mut ids: HashMap<Arc<str>, SignalId> = HashMap::new();
-    let (mut taken, mut known, mut bad) = (0, 0, Vec::new());
+    let (mut taken, mut gaps, mut known, mut bad) = (0, 0, 0, Vec::new());
     let mut bad_count = 0_u64;
     let mut more = true;
     while more {
@@ -236,7 +243,9 @@ fn take(
         name_all(stores, &lines, &mut ids)?;
         let rows = rows_of(&lines, &ids);
         let fresh = not_yet_recorded(&stores.log, &rows)?;
-        taken += fresh.len();
+        let fresh_gaps = fresh.quality.iter().filter(|quality| quality.has(Quality::GAP)).count();
+        gaps += fresh_gaps as u64;
+        taken += fresh.len() - fresh_gaps;
         known += rows.len() - fresh.len();
         if !fresh.is_empty() {
             record(fresh)?;
@@ -246,7 +255,8 @@ fn take(
         bad.push(format!("and {} more bad lines", bad_count - bad.len() as u64));
     }
     let counts = format!(
-        "{taken} samples of {} signals were taken from `{}`, {known} were there already, {bad_count} lines are bad",
+        "{taken} samples{} of {} signals were taken from `{}`, {known} were there already, {bad_count} lines are bad",
+        and_gaps(gaps),
         ids.len(),
         file.display()
     );

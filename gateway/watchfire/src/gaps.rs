@@ -196,6 +196,7 @@ const fn name_of(cause: GapCause) -> &'static str {
         GapCause::Overflow => "overflow",
         GapCause::Skipped => "skipped",
         GapCause::NotRecorded => "not-recorded",
+        GapCause::Imported => "imported",
     }
 }
 

@@ -11,7 +11,7 @@ use watchfire_model::{Clock, Instant};
 use watchfire_pipeline::{
     AlarmFigures, BindingPlan, Change, Changes, DetectorFactory, DetectorHealth, FirstToEnd, Latest, Stats,
 };
-use watchfire_server::Editor;
+use watchfire_server::{Editor, UserStep};
 use watchfire_ua::Kinds;
 
 use crate::assemble::{Assembly, detector_nodes};
@@ -87,6 +87,7 @@ struct Wanted {
 struct Plan {
     sources: Steps,
     detectors: Steps,
+    users: BTreeMap<String, UserStep>,
     restart: Vec<String>,
 }
 
@@ -95,11 +96,12 @@ impl Plan {
         let sources = self.sources.iter().map(|(name, step)| prints::told("source", name, step, "; its alarm ends"));
         let detectors = self.detectors.iter();
         let detectors = detectors.map(|(name, step)| prints::told("detector", name, step, "; its alarms end"));
-        sources.chain(detectors).chain(self.restart.iter().cloned()).collect()
+        let users = self.users.iter().map(|(name, step)| prints::told_user(name, *step));
+        sources.chain(detectors).chain(users).chain(self.restart.iter().cloned()).collect()
     }
 
     fn changes(&self) -> usize {
-        self.sources.len() + self.detectors.len()
+        self.sources.len() + self.detectors.len() + self.users.len()
     }
 
     fn told(&self, done: &str) -> String {
@@ -178,19 +180,25 @@ impl Live {
         if self.texts != config.texts {
             restart.push("[gateway] texts_csv: other texts need a restart".to_owned());
         }
+        let (editor, server) = (self.editor.clone(), config.server.clone());
+        let users = tokio::task::spawn_blocking(move || editor.compare_users(&server)).await;
+        let users = users.context("looking at the users failed")??;
+        let (steps, configured) = (users.steps.clone(), config.server.users.clone());
         if dry_run {
             let mut plan = self.plan(config, true).await?.plan;
-            plan.restart = restart;
+            (plan.restart, plan.users) = (restart, steps);
             return Ok(plan.told("would be reloaded"));
         }
         let mut plan = self.become_as(config).await?;
+        self.editor.users(users);
+        self.server.users = configured;
         // Those that asked for the configuration before end here.
         if let Some(fresh) = fresh {
             *surveys = fresh;
         } else {
             surveys.forget();
         }
-        plan.restart = restart;
+        (plan.restart, plan.users) = (restart, steps);
         Ok(plan.told("reloaded"))
     }
 
@@ -210,6 +218,7 @@ impl Live {
             let plan = Plan {
                 sources: running.sources_to(&prints),
                 detectors: running.detectors_to(&prints),
+                users: BTreeMap::new(),
                 restart: Vec::new(),
             };
             Ok(Wanted { plan, assembly, plugins, prints, found, configured, plans })

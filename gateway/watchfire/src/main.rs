@@ -20,6 +20,7 @@ mod gaps;
 mod history;
 mod learned;
 mod live;
+mod password;
 mod plugin;
 mod prints;
 mod provenance;
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
         Command::Replay(options) => replay::replay(&options),
         Command::Plugin(options) => plugin::plugin(&options),
         Command::CompilePlugin { limits } => Ok(watchfire_sandbox::compile_confined(&limits)),
-        Command::Password => terminal::password(),
+        Command::Password(options) => password::password(&options),
     };
     match done {
         Ok(code) => code,

@@ -10,6 +10,7 @@ use blake3::{Hash, Hasher};
 use watchfire_config::{GatewayConfig, Role, Roles, ServerConfig, SignalConfig, SourceConfig};
 use watchfire_model::SignalId;
 use watchfire_pipeline::{BindingPlan, BindingSpec, Mode};
+use watchfire_server::UserStep;
 
 use crate::provenance::Provenance;
 
@@ -175,6 +176,19 @@ pub fn told(what: &str, name: &str, step: &Step, at_end: &str) -> String {
     }
 }
 
+/// What becomes of a user, for people.
+pub fn told_user(name: &str, step: UserStep) -> String {
+    let what = match step {
+        UserStep::Added => "added",
+        UserStep::Removed => "removed; its sessions end",
+        UserStep::Login { sessions_end: true } => "has another password or certificate; its sessions end",
+        UserStep::Login { sessions_end: false } => "has another way to log in",
+        UserStep::Roles => "has other roles",
+        UserStep::Locale => "is told in another language from its next log-in on",
+    };
+    format!("user `{name}`: {what}")
+}
+
 /// The keys that count only from the next start on, each with what it was and is.
 pub fn need_restart(old: (&GatewayConfig, &ServerConfig), new: (&GatewayConfig, &ServerConfig)) -> Vec<String> {
     let mut told = Vec::new();
@@ -210,9 +224,6 @@ pub fn need_restart(old: (&GatewayConfig, &ServerConfig), new: (&GatewayConfig, 
     }
     if a.lockout != b.lockout {
         told.push("[server.lockout]: another lock-out needs a restart".to_owned());
-    }
-    if a.users != b.users {
-        told.push("[[server.user]]: other users, passwords, roles or languages need a restart".to_owned());
     }
     told
 }

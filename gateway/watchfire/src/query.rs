@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use watchfire_model::{Instant, Rows, SignalId};
-use watchfire_pipeline::{Log, Samples, samples};
+use watchfire_pipeline::{Log, Samples, samples, samples_with_gaps};
 
 use crate::control::Order;
 use crate::{every, gaps};
@@ -20,6 +20,8 @@ use crate::{every, gaps};
 pub enum Question {
     /// The samples of a signal.
     Samples(Span),
+    /// The same, with where values are missing.
+    SamplesAndGaps(Span),
     /// What the samples of a signal come to.
     Every {
         /// Which.
@@ -71,6 +73,14 @@ pub fn ask_stores<'l>(log: &'l Log, span: &Span) -> Result<Samples<'l>> {
     Ok(samples(log, id_of(log, &span.signal)?, span.from, span.to)?)
 }
 
+/// The same, with rows in it that say where values are missing; blocks.
+///
+/// # Errors
+/// As [`ask_stores`].
+pub fn ask_stores_with_gaps<'l>(log: &'l Log, span: &Span) -> Result<Samples<'l>> {
+    Ok(samples_with_gaps(log, id_of(log, &span.signal)?, span.from, span.to)?)
+}
+
 /// The id of a signal.
 ///
 /// # Errors
@@ -94,7 +104,7 @@ mod socket {
 
     use std::sync::Arc;
 
-    use super::{Context, Path, PathBuf, Question, Result, Rows, ask_stores, every};
+    use super::{Context, Path, PathBuf, Question, Result, Rows, Samples, ask_stores, ask_stores_with_gaps, every};
     use crate::control::Control;
     use crate::data::{Data, Stores};
     use crate::exchange::WayIn;
@@ -202,15 +212,17 @@ mod socket {
     /// Makes the answers, as long as they are taken.
     fn answer_all(asked: &Asked, question: &[u8], by: String, pages: &mpsc::Sender<Answer>) {
         let Asked { stores, folder, way_in, control } = asked;
-        let answered = match serde_json::from_slice::<Question>(question) {
-            Ok(Question::Samples(span)) => ask_stores(&stores.log, &span).and_then(|samples| {
-                for page in samples {
-                    if pages.blocking_send(Answer::Rows(page?)).is_err() {
-                        break;
-                    }
+        let give = |samples: Samples<'_>| {
+            for page in samples {
+                if pages.blocking_send(Answer::Rows(page?)).is_err() {
+                    break;
                 }
-                Ok(Answer::End)
-            }),
+            }
+            Ok(Answer::End)
+        };
+        let answered = match serde_json::from_slice::<Question>(question) {
+            Ok(Question::Samples(span)) => ask_stores(&stores.log, &span).and_then(give),
+            Ok(Question::SamplesAndGaps(span)) => ask_stores_with_gaps(&stores.log, &span).and_then(give),
             Ok(Question::Every { span, every }) => {
                 let take = |page| pages.blocking_send(Answer::Every(page)).is_ok();
                 every::ask_stores(&stores.log, &span, every, take).map(|()| Answer::End)

@@ -82,6 +82,23 @@ pub struct SourceStatus {
     pub gaps_day: u64,
     /// How many of them were filled from the source's own history.
     pub gaps_filled_day: u64,
+    /// What was asked of its server when it was last connected to, and what that gave.
+    pub terms: Vec<TermStatus>,
+}
+
+/// Something that was asked of a source's server, which it may revise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TermStatus {
+    /// What: `publishing_interval_ms`, `keep_alive_count`, `lifetime_count`, `sampling_interval_ms` or `queue_size`.
+    pub what: String,
+    /// What was asked for.
+    pub asked: f64,
+    /// The least that was given.
+    pub least: f64,
+    /// The greatest that was given.
+    pub most: f64,
+    /// How many subscriptions, or items, asked for it.
+    pub of: u64,
 }
 
 /// A detector.

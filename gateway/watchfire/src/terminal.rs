@@ -1,12 +1,10 @@
 //! What touches the terminal and the process: logging, signals, reading a password.
 
-use std::io::{self, IsTerminal, Read};
-use std::process::ExitCode;
+use std::io::{self, IsTerminal, Read, Write};
 
 use anyhow::{Context, Result, bail};
-use argon2::Argon2;
-use argon2::password_hash::rand_core::OsRng;
-use argon2::password_hash::{PasswordHasher, SaltString};
+use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use watchfire_model::plain;
@@ -15,8 +13,8 @@ use crate::control::{Control, Order};
 
 /// The OPC UA stack tells what it meets in passing as if it were news; what matters of it our rooms tell themselves.
 const QUIET: &str = "opcua=off,async_opcua=off";
-/// The shortest password.
-const PASSWORD_CHARS_MIN: usize = 8;
+/// The longest password that is read, bytes.
+const PASSWORD_BYTES_MAX: u64 = 4096;
 
 /// Logs to standard error, as `filter` says.
 pub fn log_to_stderr(filter: &str) {
@@ -117,24 +115,61 @@ pub fn cell(text: &str) -> String {
     }
 }
 
-/// `watchfire password`: reads a password from standard input and prints its hash (Argon2id, RFC 9106).
+/// A password from a person at the terminal, typed twice and not shown; else all that comes from standard input, without
+/// the end of its last line.
 ///
 /// # Errors
-/// When it is too short or cannot be read.
-pub fn password() -> Result<ExitCode> {
+/// When it cannot be read, is longer than 4,096 bytes, or is typed differently.
+pub fn password() -> Result<String> {
     if io::stdin().is_terminal() {
-        eprintln!("type the password, then end the input (Ctrl-D); it is shown while you type");
+        let first = typed("password: ")?;
+        if typed("once more: ")? != first {
+            bail!("these were two different ones; try again");
+        }
+        return Ok(first);
     }
     let mut text = String::new();
-    io::stdin().read_to_string(&mut text).context("cannot read the password")?;
-    let password = text.trim_end_matches(['\r', '\n']);
-    if password.chars().count() < PASSWORD_CHARS_MIN {
-        bail!("a password has at least {PASSWORD_CHARS_MIN} characters");
+    io::stdin().take(PASSWORD_BYTES_MAX + 1).read_to_string(&mut text).context("cannot read the password")?;
+    if text.len() as u64 > PASSWORD_BYTES_MAX {
+        bail!("a password has at most {PASSWORD_BYTES_MAX} bytes");
     }
-    let salt = SaltString::generate(&mut OsRng);
-    match Argon2::default().hash_password(password.as_bytes(), &salt) {
-        Ok(hash) => println!("{hash}"),
-        Err(error) => bail!("the password cannot be hashed: {error}"),
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Ok(text)
+}
+
+/// The terminal as it was, whatever happens meanwhile.
+struct Unshown;
+
+impl Drop for Unshown {
+    fn drop(&mut self) {
+        drop(disable_raw_mode());
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn typed(prompt: &str) -> Result<String> {
+    eprint!("{prompt}");
+    io::stderr().flush().context("cannot ask for the password")?;
+    enable_raw_mode().context("cannot read from this terminal without showing what is typed; pipe the password in")?;
+    let unshown = Unshown;
+    let mut typed = String::new();
+    loop {
+        let Event::Key(key) = read().context("cannot read the password")? else { continue };
+        if key.kind == KeyEventKind::Release {
+            continue;
+        }
+        match key.code {
+            KeyCode::Enter => break,
+            KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                drop(unshown);
+                bail!("no password was given");
+            }
+            KeyCode::Char('u') if key.modifiers.contains(KeyModifiers::CONTROL) => typed.clear(),
+            KeyCode::Char(c) => typed.push(c),
+            KeyCode::Backspace => drop(typed.pop()),
+            _ => {}
+        }
+    }
+    drop(unshown);
+    eprintln!();
+    Ok(typed)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchfire_model::{CommandKind, Instant, Level, Lsn, StatusCode};
+use watchfire_model::{AlarmCommand, CommandKind, Instant, Level, Lsn, StatusCode};
 
 use super::bench::{Bench, def, seconds};
 use crate::{Belief, ConditionClass, ConditionDef, Engine, RefusedCommand, Rules, Shelving, Suppression};
@@ -156,4 +156,49 @@ fn a_condition_that_no_longer_latches_is_not_latched_for_ever() {
     let plain = engine.settle(&bench.key, Lsn(9), Instant::from_s(9)).pop().unwrap().state;
     assert!(plain.active.value && !plain.latched.value);
     assert_eq!(engine.next_due(), None);
+}
+
+#[test]
+fn what_does_not_sound_is_not_silenced() {
+    let mut bench = Bench::new(false);
+    let silence = |bench: &mut Bench| {
+        let (key, at) = (bench.key.clone(), Instant::from_s(bench.s));
+        let (kind, comment) = (CommandKind::Silence, Some((String::new(), "quiet".to_owned())));
+        let command = AlarmCommand { key, kind, event_id: Vec::new(), comment, user: "anna".into(), at };
+        bench.engine.command(&command, Lsn(1)).unwrap()
+    };
+    let nothing_came = bench.state().clone();
+    assert!(silence(&mut bench).is_empty(), "it is inactive");
+    assert_eq!(bench.state(), &nothing_came);
+    bench.find(Level::High);
+    assert!(silence(&mut bench)[0].state.silenced.value);
+    let event = bench.event();
+    assert!(silence(&mut bench).is_empty() && bench.event() == event, "it is silent already");
+}
+
+#[test]
+fn what_a_person_has_lifted_is_not_suppressed_again_before_the_reason_has_ended() {
+    let quality = StatusCode::UNCERTAIN_LAST_USABLE;
+    let lost = |bench: &mut Bench, quality, supported| {
+        let (key, at) = (bench.key.clone(), Instant::from_s(bench.s));
+        bench.engine.believe(&key, Lsn(1), Belief { quality, supported }, at);
+        bench.state().is_aside()
+    };
+    let mode = |bench: &mut Bench, holds| {
+        let (key, at) = (bench.key.clone(), Instant::from_s(bench.s));
+        bench.engine.suppress(&key, Suppression::MODE, holds, Lsn(1), at);
+        bench.state().is_aside()
+    };
+    let mut bench = Bench::new(false);
+    bench.find(Level::High);
+    assert!(lost(&mut bench, quality, false) && mode(&mut bench, true));
+    bench.ask(CommandKind::Unsuppress).unwrap();
+    bench.restart();
+    // Its detector fails as well, and it is defined anew: neither is another loss or another mode.
+    assert!(!lost(&mut bench, StatusCode::UNCERTAIN, false) && !mode(&mut bench, true));
+    assert_eq!(bench.state().quality.value, StatusCode::UNCERTAIN);
+    assert!(!lost(&mut bench, StatusCode::GOOD, true) && !mode(&mut bench, false));
+    assert!(lost(&mut bench, quality, false), "what begins anew suppresses anew");
+    assert!(!lost(&mut bench, StatusCode::GOOD, true));
+    assert!(mode(&mut bench, true));
 }

@@ -1,9 +1,9 @@
 //! Occurrences that are left behind (OPC 10000-9 §4.4, §5.5.2, Annex B.1.3).
 
-use watchfire_model::{CommandKind, Level};
+use watchfire_model::{AlarmCommand, CommandKind, Instant, Level, Lsn};
 
 use super::bench::Bench;
-use crate::RefusedCommand;
+use crate::{RefusedCommand, Suppression};
 
 /// An alarm that came twice while nobody looked: the EventIds of the first and of the second time.
 fn twice(confirm: bool) -> (Bench, [u8; 16], [u8; 16]) {
@@ -36,8 +36,18 @@ fn acknowledging_one_occurrence_leaves_the_other() {
     assert!(ended.acked.value && !ended.retain && ended.comment.value.text == "the first");
     assert_eq!(bench.told.len(), 1, "the condition itself is as it was");
     assert!(!bench.state().acked.value && bench.state().branches.is_empty());
-    assert_eq!(bench.give(CommandKind::Acknowledge, &first, None), Err(RefusedCommand::EventIdUnknown));
+    assert_eq!(bench.give(CommandKind::Acknowledge, &first, None), Err(RefusedCommand::AlreadyAcked));
+    assert_eq!(bench.give(CommandKind::Mark(true), &first, None), Err(RefusedCommand::EventIdUnknown));
+    assert_eq!(bench.give(CommandKind::Acknowledge, &[7; 16], None), Err(RefusedCommand::EventIdUnknown));
+    bench.restart();
+    assert_eq!(bench.give(CommandKind::Acknowledge, &first, None), Err(RefusedCommand::AlreadyAcked), "as before");
     assert!(bench.give(CommandKind::Acknowledge, &second, None).is_ok());
+}
+
+/// A confirmation by somebody else.
+fn late(bench: &Bench, event: &[u8]) -> AlarmCommand {
+    let (key, kind, event_id) = (bench.key.clone(), CommandKind::Confirm, event.to_vec());
+    AlarmCommand { key, kind, event_id, comment: None, user: "bob".into(), at: Instant::from_s(bench.s) }
 }
 
 #[test]
@@ -52,6 +62,7 @@ fn a_branch_keeps_its_condition_in_the_list_until_it_is_dealt_with() {
     assert!(bench.told[0].branch.as_ref().unwrap().retain, "not confirmed");
     assert_eq!(bench.give(CommandKind::Acknowledge, &first, None), Err(RefusedCommand::AlreadyAcked));
     bench.give(CommandKind::Confirm, &first, None).unwrap();
+    assert_eq!(bench.engine.command(&late(&bench, &first), Lsn(1)), Err(RefusedCommand::AlreadyConfirmed));
     let [branch, main] = &bench.told[..] else { panic!("{:?}", bench.told) };
     assert!(!branch.branch.as_ref().unwrap().retain, "the branch ends,");
     assert!(main.notify && main.branch.is_none() && !main.state.retain, "and with it its condition leaves the list");
@@ -80,7 +91,7 @@ fn however_often_it_comes_branches_are_few_and_nothing_is_forgotten() {
     assert_eq!(bench.state().branches.len(), 8);
     for event in events {
         match bench.give(CommandKind::Acknowledge, &event, None) {
-            Ok(_) | Err(RefusedCommand::EventIdUnknown) => {}
+            Ok(_) | Err(RefusedCommand::EventIdUnknown | RefusedCommand::AlreadyAcked) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -115,4 +126,56 @@ fn what_comes_and_goes_while_it_is_disabled_was_no_alarm() {
     assert_eq!(bench.state().branches.len(), 1);
     bench.give(CommandKind::Acknowledge, &before, None).unwrap();
     assert!(!bench.state().acked.value);
+}
+
+/// How the branches stood that the last call told of: whether each is put aside.
+fn branches_told(bench: &Bench) -> Vec<bool> {
+    let branches = bench.told.iter().filter(|told| told.notify).filter_map(|told| told.branch.as_ref());
+    branches.map(|branch| branch.is_aside()).collect()
+}
+
+#[test]
+fn an_occurrence_left_behind_is_put_aside_with_its_condition_and_comes_back_with_it() {
+    use CommandKind::{OneShotShelve, PlaceInService, RemoveFromService, Suppress, TimedShelve, Unshelve, Unsuppress};
+    for (aside, back) in [
+        (Suppress, Unsuppress),
+        (RemoveFromService, PlaceInService),
+        (TimedShelve(60_000), Unshelve),
+        (OneShotShelve, Unshelve),
+    ] {
+        let (mut bench, ..) = twice(false);
+        bench.ask(aside).unwrap();
+        assert_eq!(branches_told(&bench), [true], "{aside:?}");
+        assert!(bench.told[0].branch.as_ref().unwrap().retain && bench.state().branches[0].is_aside());
+        bench.restart();
+        bench.ask(back).unwrap();
+        assert_eq!(branches_told(&bench), [false], "{back:?}");
+        assert!(!bench.state().branches[0].is_aside());
+        bench.ask(CommandKind::Silence).unwrap();
+        assert_eq!(branches_told(&bench), [], "nothing of it is of the branch");
+    }
+}
+
+#[test]
+fn what_was_suppressed_when_it_was_left_behind_is_seen_again_with_its_condition() {
+    let mut bench = Bench::new(false);
+    let mode = |bench: &mut Bench, holds| {
+        let at = Instant::from_s(bench.s);
+        bench.told = bench.engine.suppress(&bench.key.clone(), Suppression::MODE, holds, Lsn(1), at);
+    };
+    bench.find(Level::High);
+    mode(&mut bench, true);
+    bench.find(Level::Normal);
+    bench.find(Level::High);
+    assert!(bench.state().branches[0].is_aside());
+    mode(&mut bench, false);
+    assert_eq!(branches_told(&bench), [false]);
+    assert!(!bench.state().is_aside() && !bench.state().branches[0].is_aside());
+    // Also by time, and without an event while it is disabled.
+    bench.ask(CommandKind::TimedShelve(10_000)).unwrap();
+    bench.pass(10);
+    assert_eq!(branches_told(&bench), [false]);
+    bench.ask(CommandKind::Disable).unwrap();
+    mode(&mut bench, true);
+    assert!(branches_told(&bench).is_empty() && bench.state().branches[0].is_aside());
 }

@@ -63,6 +63,28 @@ fn alarms_are_counted_by_window_and_priority() {
 }
 
 #[test]
+fn the_rate_is_of_the_last_ten_minutes_whatever_the_clock_says() {
+    let mut console = Console::new();
+    // Five minutes before a period of the clock ends, and in the next.
+    for at in 0..300 {
+        console.alarm(&format!("{at}"), 300 + at, 360 + at, 500);
+    }
+    assert_eq!(console.at(601).alarms(Window::Period), 300, "a period of the clock has just begun");
+    assert_eq!(console.at(601).rate_max(), 300.0);
+    assert_eq!(console.at(899).alarms(Window::Period), 300);
+    assert_eq!(console.at(1049).alarms(Window::Period), 150, "half of them are older");
+    assert_eq!((console.at(1200).alarms(Window::Period), console.at(1200).alarms(Window::Hour)), (0, 300));
+    assert_eq!(console.at(3_600 + 299).alarms(Window::Hour), 300);
+    assert_eq!(console.at(3_600 + 449).alarms(Window::Hour), 150);
+    assert_eq!(console.at(3_600 + 600).alarms(Window::Hour), 0);
+    // The most in ten minutes, over the end of a period.
+    for at in (0..200).chain(300..500) {
+        console.alarm(&format!("{at}"), 8_750 + at, 8_800 + at, 500);
+    }
+    assert_eq!(console.at(9_400).rate_max(), 400.0);
+}
+
+#[test]
 fn a_flood_begins_above_ten_and_ends_below_five() {
     let mut console = Console::new();
     // Alarms in the periods from the first on; the sixth has none.

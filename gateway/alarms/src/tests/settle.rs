@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watchfire_model::{CommandKind, Instant, Level, Lsn};
+use watchfire_model::{CommandKind, Instant, Level, Lsn, Severity};
 
 use super::bench::{Bench, def, seconds};
 use crate::{ConditionClass, ConditionDef, Rules, Suppression, Transition};
@@ -99,4 +99,38 @@ fn the_gateways_own_reasons_end_where_they_are_not_provided_for() {
     bench.ask(CommandKind::Suppress).unwrap();
     reload(&mut bench, ConditionDef { class: ConditionClass::HighlyManaged, ..def(false, Rules::default()) });
     assert_eq!(bench.state().suppressed.value.names(), ["an operator"], "a person's word stands");
+}
+
+#[test]
+fn a_severity_that_is_changed_is_that_of_the_alarm_that_stands_and_is_told() {
+    let mut bench = Bench::new(false);
+    bench.find(Level::High);
+    let heavier = || ConditionDef { severity: Severity::clamped(900), ..def(false, Rules::default()) };
+    let told = reload(&mut bench, heavier());
+    assert_eq!(told.len(), 1);
+    let state = &told[0].state;
+    assert!(told[0].notify && state.active.value && !state.acked.value);
+    assert_eq!((state.severity.value.get(), state.last_severity.value.get()), (900, 700));
+    assert!(reload(&mut bench, heavier()).is_empty(), "once");
+    // One that nobody sees has it without an event.
+    let mut bench = Bench::new(false);
+    assert!(reload(&mut bench, heavier()).iter().all(|told| !told.notify));
+    assert_eq!(bench.state().severity.value.get(), 900);
+}
+
+#[test]
+fn rules_that_are_added_take_hold_of_an_alarm_that_stands() {
+    let mut bench = Bench::new(false);
+    bench.find(Level::High);
+    let rules = |after| Rules { latch: true, re_alarm: seconds(after), ..Rules::default() };
+    let told = reload(&mut bench, def(false, rules(100)));
+    assert!(told.len() == 1 && told[0].notify && told[0].state.latched.value);
+    assert_eq!(bench.engine.next_due(), Some(Instant::from_s(2 + 100)));
+    assert!(reload(&mut bench, def(false, rules(100))).is_empty(), "once");
+    reload(&mut bench, def(false, rules(50)));
+    assert_eq!(bench.engine.next_due(), Some(Instant::from_s(4 + 50)), "sooner");
+    reload(&mut bench, def(false, rules(5000)));
+    assert_eq!(bench.engine.next_due(), Some(Instant::from_s(4 + 50)), "never later than was said");
+    let mut bench = Bench::new(false);
+    assert!(reload(&mut bench, def(false, rules(100))).is_empty(), "there is nothing to hold");
 }

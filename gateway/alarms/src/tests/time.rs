@@ -69,8 +69,9 @@ fn an_alarm_that_stands_too_long_is_told_anew() {
     assert_eq!(bench.pass(1).unwrap().state.re_alarms, 3);
     bench.ask(CommandKind::OneShotShelve).unwrap();
     assert!(bench.pass(1000).is_none_or(|told| !told.notify), "what is put aside is not told anew");
+    assert_eq!(bench.state().re_alarms, 3);
     bench.find(Level::Normal);
-    assert_eq!(bench.engine.next_due(), None);
+    assert_eq!((bench.engine.next_due(), bench.state().re_alarms), (None, 0), "it is counted until it is over");
 }
 
 #[test]

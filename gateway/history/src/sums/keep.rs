@@ -24,7 +24,7 @@ impl SledHistory {
     pub(crate) fn shrink_sums(&self, bytes_max: u64) -> Result<bool, PortError> {
         let months = self.sums().months();
         match months.first() {
-            Some(oldest) if months.len() > 1 && self.sums().bytes()? > bytes_max / SHARE => {
+            Some(oldest) if months.len() > 1 && self.sums().bytes_of_months()? > bytes_max / SHARE => {
                 self.drop_sums(oldest).map(|()| true)
             }
             _ => Ok(false),

@@ -177,6 +177,15 @@ impl Sums {
         Ok(())
     }
 
+    /// What the months that the ledger knows take on the disk, bytes: what is set aside is not for it to drop.
+    ///
+    /// # Errors
+    /// When they cannot be looked at.
+    pub fn bytes_of_months(&self) -> Result<u64, PortError> {
+        let paths = self.months().into_iter().map(|month| self.path(&month));
+        paths.filter(|path| path.exists()).map(|path| folder_bytes(&path)).sum()
+    }
+
     /// What all of it takes on the disk, bytes.
     ///
     /// # Errors

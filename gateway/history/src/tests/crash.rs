@@ -2,16 +2,19 @@
 
 use std::fs::OpenOptions;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use watchfire_model::{Instant, Lsn, SignalId};
+use watchfire_model::{AlarmState, ConditionKey, Decided, Instant, Lsn, RecordBody, SignalId};
 use watchfire_pipeline::{History, PortError, RecordReader};
 
 use super::made::{START_S, all, bits, copy_folder, range, records};
 use crate::SledHistory;
+use crate::bucket::from_key;
 use crate::ctl::{Ctl, Kind, part, placed};
-use crate::key_value::Change;
+use crate::key_value::{Change, KeyValue};
 use crate::slot::Slot;
 use crate::slot_entry::drop_slot;
+use crate::store::Store;
 
 fn today(folder: &Path) -> std::path::PathBuf {
     folder.join("ts").join(Slot::first_of(Instant::from_s(START_S)).to_string())
@@ -44,6 +47,79 @@ fn a_seal_that_was_killed_before_it_counted_is_done_again_however_it_is_cut() {
         assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written), "sealed again up to {again}");
         assert!(range(&history, SignalId(0), Instant::MIN, Instant::MAX).unwrap().len() > rows);
     }
+}
+
+/// How many alarms decides where the batches end, in one of these just before what says that it is sealed.
+#[test]
+fn a_seal_of_many_alarms_that_is_killed_between_any_two_of_its_batches_counts_once() {
+    let state = |n: u64| AlarmState { key: ConditionKey::new("hot", "high", &format!("s/{n}")), state: vec![7; 40] };
+    let mut most = 0;
+    for alarms in 243..=250 {
+        let mut written = records(12, 6, 1);
+        written[3].body = RecordBody::Decided(Decided {
+            binding: "hot".to_owned(),
+            frame: Lsn(3),
+            verdicts: Vec::new(),
+            transitions: (0..alarms).map(state).collect(),
+            events: Vec::new(),
+        });
+        for killed in 0.. {
+            most = most.max(killed);
+            let context = format!("{alarms} alarms, killed after {killed} batches");
+            let folder = tempfile::tempdir().unwrap();
+            let history = SledHistory::open(folder.path()).unwrap();
+            history.seal(&written[..2]).unwrap();
+            history.ctl().end_after(killed);
+            if history.seal(&written[2..]).is_ok() {
+                break;
+            }
+            drop(history);
+            let history = SledHistory::open(folder.path()).unwrap();
+            assert_eq!(history.sealed(), Lsn(2), "{context}");
+            history.seal(&written[2..]).unwrap();
+            drop(history);
+            let history = SledHistory::open(folder.path()).unwrap();
+            assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written), "{context}");
+            assert!(history.verify().faults.is_empty(), "{context}");
+        }
+    }
+    assert!(most > 2, "it came in {most} batches");
+}
+
+#[test]
+fn while_one_writes_what_belongs_together_nobody_else_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    let alone = history.ctl().alone();
+    let written = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            history.ctl().commit(Vec::new()).unwrap();
+            written.store(true, Ordering::SeqCst);
+        });
+        for i in 0..50_u64 {
+            alone.lay(vec![(placed(Kind::Chain, Lsn(i)), vec![1; 32])]).unwrap();
+            assert!(!written.load(Ordering::SeqCst));
+        }
+        alone.commit(Vec::new()).unwrap();
+        drop(alone);
+    });
+    assert!(written.load(Ordering::SeqCst));
+}
+
+#[test]
+fn what_a_killed_seal_wrote_of_a_new_day_goes_though_its_head_was_to_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SledHistory::open(folder.path()).unwrap());
+    let day = today(folder.path());
+    let store = Store::open(&day, 1 << 20).unwrap();
+    let page = [from_key(Lsn(1)), vec![1]].concat();
+    store.write(vec![vec![Change::Put(page, vec![1])]]).unwrap();
+    store.commit().unwrap();
+    store.close().unwrap();
+    drop(SledHistory::open(folder.path()).unwrap());
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("ts")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -18,7 +18,14 @@ fn key(text: &str) -> ConditionKey {
 /// Alarms of the detector, marked as true, marked as false; alarms of the month in its area.
 fn counted(site: &Site, rig: &Rig) -> (u32, u32, u32, u32) {
     let trusted = rig.figures.detector("plain", site.now());
-    let area = rig.figures.area("area", site.now(), |figures| figures.alarms(Window::Month));
+    let area = rig.figures.area("area", site.now(), |figures| {
+        assert_eq!(
+            figures.alarms(Window::Hour),
+            figures.alarms(Window::Month),
+            "what came lately is kept with the rest"
+        );
+        figures.alarms(Window::Month)
+    });
     (trusted.alarms, trusted.genuine, trusted.mistaken, area)
 }
 

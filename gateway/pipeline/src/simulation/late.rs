@@ -85,7 +85,7 @@ fn times_of(key: &str, events: &[PlainEvent]) -> Vec<Instant> {
 
 /// The state that is kept from before what is missing.
 fn kept(site: &Site) -> Option<Checkpoint> {
-    site.history.load_checkpoint("plain.before").unwrap().filter(|state| state.frame.0 > 0)
+    site.history.load_checkpoint("plain/before").unwrap().filter(|state| state.frame.0 > 0)
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,6 +152,27 @@ async fn what_did_not_last_or_is_disabled_is_not_told() {
         assert_eq!(times(&rig.plain_events()), expected, "disabled: {disabled}");
         rig.stop().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_in_the_far_future_keeps_nothing_else_from_being_judged() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let since = outage(&rig, &site).await;
+    let gap = notice(&rig, since, GapCause::SourceLost);
+    let far = after(since, 70 * 365 * 86_400);
+    let (signal, mut rows) = (SignalId(1), Rows::default());
+    rows.push(signal, far, 1.0, StatusCode::GOOD, Quality::NONE, 0);
+    rig.hand_in(Arrival::Gaps(vec![Gap { signal: Some(signal), until: far, ..gap }]));
+    rig.hand_in(Arrival::Rows(rows));
+    rig.wait_ms(20).await;
+    rig.value(0, 4.0).await;
+    let fill_of_it = Fill { signal, since, until: far, values: 0, status: StatusCode::GOOD };
+    rig.hand_in(Arrival::Filled { source: "s".into(), fills: vec![fill_of_it] });
+    fill(&rig, gap, &MISSED);
+    rig.wait_ms(5_000).await;
+    assert_eq!(times(&rig.plain_events()), [after(since, 10), after(since, 30)]);
+    rig.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

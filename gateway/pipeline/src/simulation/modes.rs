@@ -1,7 +1,7 @@
 //! What says nothing worth an alarm in a mode of operation is suppressed in it, and comes back with the next.
 
 use watchfire_alarms::Suppression;
-use watchfire_model::{AlarmClass, AlarmSettings, SignalId};
+use watchfire_model::{AlarmClass, AlarmSettings, Lsn, RecordBody, SignalId};
 
 use super::rig::{Rig, Site, plan};
 use crate::{BindingPlan, Mode};
@@ -21,6 +21,10 @@ fn quiet_in(modes: &[u32], class: Option<AlarmClass>) -> BindingPlan {
     let settings = AlarmSettings { suppress_in_modes: Some(modes.to_vec()), class, ..AlarmSettings::default() };
     plan.spec.alarms.insert("high/s/0".to_owned(), settings);
     plan
+}
+
+fn mode_of(body: &RecordBody) -> Option<u32> {
+    if let RecordBody::Data(frame) = body { Some(frame.mode) } else { None }
 }
 
 fn by_mode(rig: &Rig, key: &str) -> bool {
@@ -82,6 +86,12 @@ async fn a_restart_keeps_it_until_the_mode_is_known_and_a_changed_configuration_
 
     let rig = Rig::start_with(&site, vec![quiet_in(&[3], None)]).await;
     assert!(by_mode(&rig, HIGH));
+    rig.value(0, 51.0).await;
+    rig.wait_ms(300).await;
+    let records = site.log().read(Lsn(1), usize::MAX).unwrap();
+    let modes: Vec<u32> = records.iter().filter_map(|record| mode_of(&record.body)).collect();
+    let begin = modes.iter().position(|mode| *mode == 3).unwrap();
+    assert!(modes[begin..].iter().all(|mode| *mode == 3), "detectors see no other before it is known: {modes:?}");
     rig.value(MODE_SIGNAL, 3.0).await;
     rig.wait_ms(300).await;
     assert!(by_mode(&rig, HIGH));

@@ -36,6 +36,9 @@ impl DetectorFactory for PlainFactory {
         if late.is_some_and(|left| left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, once).is_ok()) {
             return Err(CreateError::NotNow("plugin `late` cannot be read".into()));
         }
+        if binding.plugin == "broken" {
+            return Err(CreateError::Plugin("plugin `broken` is no component".into()));
+        }
         // Its next version finds less high, the one after that cannot read what others have learned.
         let (version, limit) = match binding.plugin.as_str() {
             "plain 2" => (2, 20.0),

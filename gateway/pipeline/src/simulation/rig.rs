@@ -19,8 +19,8 @@ use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
 use super::plain::PlainFactory;
 use crate::{
     AlarmFigures, Arrival, BindingPlan, BindingSpec, Change, Changes, Commands, ConditionView, Gateway, GatewayError,
-    Inlet, Latest, Log, Mode, OperatorConsole, Quota, ReplayError, ReplayReport, Source, Stats, Surface, changes,
-    commands, replay, seal_all,
+    Inlet, Last, LastTimes, Latest, Log, Mode, OperatorConsole, Quota, ReplayError, ReplayReport, SignalsOf, Source,
+    Stats, Surface, changes, commands, replay, seal_all,
 };
 
 /// What outlives a gateway: its stores and the world's clock.
@@ -162,12 +162,27 @@ pub fn plan(mode: Mode) -> BindingPlan {
 }
 
 /// Hands the test's arrivals on.
-struct Script(Arc<str>, mpsc::UnboundedReceiver<Arrival>);
+struct Script(Arc<str>, mpsc::UnboundedReceiver<Arrival>, Arc<Mutex<Known>>);
+
+/// What a source was told of the time before it ran.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    /// Of each of its signals.
+    pub last: [Option<Last>; 3],
+    /// Of those that have none.
+    pub all_until: Option<Instant>,
+}
 
 #[async_trait]
 impl Source for Script {
     fn name(&self) -> Arc<str> {
         self.0.clone()
+    }
+
+    fn recorded(&mut self, last: &LastTimes, _: &[Gap]) {
+        let ids = [0, 1, 2].map(SignalId);
+        *self.2.lock() =
+            Known { last: ids.map(|id| last.get(id)), all_until: last.all_until(&self.0, ids.into_iter()) };
     }
 
     async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {
@@ -210,6 +225,7 @@ pub struct Rig {
     screen: Arc<Screen>,
     commands: Commands,
     changes: Changes,
+    known: Arc<Mutex<Known>>,
     stop: CancellationToken,
     task: JoinHandle<Result<(), GatewayError>>,
 }
@@ -232,14 +248,17 @@ impl Rig {
         let screen = Arc::new(Screen(Mutex::default(), site.journal.clone(), Mutex::default()));
         let (way, requests) = commands();
         let (changes, requested) = changes();
+        let known = Arc::<Mutex<Known>>::default();
+        let ids = [0, 1, 2].map(SignalId).to_vec();
+        let signals_of = SignalsOf::new(BTreeMap::from([("s".into(), ids)]));
         let gateway = Gateway {
             clock: site.clock.clone(),
             log: log.clone(),
             factory: Arc::new(PlainFactory),
-            sources: vec![Box::new(Script("s".into(), receiver))],
+            sources: vec![Box::new(Script("s".into(), receiver, known.clone()))],
             surfaces: vec![screen.clone()],
             bindings: bindings.into_iter().map(Arc::new).collect(),
-            site: crate::Site { mode_signal: site.mode_signal, ..crate::Site::default() },
+            site: crate::Site { mode_signal: site.mode_signal, signals_of, ..crate::Site::default() },
             own_area: "own".into(),
             latest: Arc::default(),
             stats: stats.clone(),
@@ -258,8 +277,8 @@ impl Rig {
         let _: &Arc<Latest> = &gateway.latest;
         let stop = CancellationToken::new();
         let task = tokio::spawn(gateway.run(stop.clone()));
-        let rig =
-            Self { log, stats, figures, clock: site.clock.clone(), script, screen, commands: way, changes, stop, task };
+        let clock = site.clock.clone();
+        let rig = Self { log, stats, figures, clock, script, screen, commands: way, changes, known, stop, task };
         rig.until(|views| views.iter().any(|view| view.def.key.as_str() == "plain/high/s/0")).await;
         rig.wait_ms(300).await;
         rig
@@ -275,7 +294,20 @@ impl Rig {
     pub async fn change_source(&mut self, name: &str, signals: Vec<SignalId>) {
         let (script, receiver) = mpsc::unbounded_channel();
         self.script = script;
-        self.change(Change::Source(Box::new(Script(name.into(), receiver)), signals)).await;
+        let script = Script(name.into(), receiver, self.known.clone());
+        self.change(Change::Source(Box::new(script), signals)).await;
+    }
+
+    /// What its source was told of the time before it ran.
+    pub fn known(&self) -> Known {
+        self.known.lock().clone()
+    }
+
+    /// Time passes second by second, as where nothing comes.
+    pub async fn pass_s(&self, s: u64) {
+        for _ in 0..s {
+            self.wait_ms(1_000).await;
+        }
     }
 
     pub async fn stop(self) {
@@ -383,6 +415,11 @@ impl Rig {
     /// What was shown last of a condition.
     pub fn last_of(&self, key: &str) -> ConditionView {
         Self::last(&self.screen.0.lock(), key).unwrap()
+    }
+
+    /// Whether a condition was not shown in this life.
+    pub fn never_shown(&self, key: &str) -> bool {
+        Self::last(&self.screen.0.lock(), key).is_none()
     }
 
     pub fn state_of(&self, key: &str) -> ConditionState {

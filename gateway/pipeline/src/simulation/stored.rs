@@ -14,8 +14,8 @@ use watchfire_model::{
 use super::memory::MemoryJournal;
 use super::rig::{Rig, Site};
 use crate::{
-    Encoded, Journal, JournalSync, Log, OnRecord, PortError, RecordReader, Recorded, ReplayError, gaps, recover,
-    samples, seal_all,
+    Encoded, Journal, JournalSync, Last, Log, OnRecord, PortError, RecordReader, Recorded, ReplayError, SignalsOf,
+    gaps, recover, samples, seal_all,
 };
 
 fn frame(n: i64, time: i64) -> RecordBody {
@@ -81,9 +81,9 @@ fn samples_are_those_of_one_moment_in_pages_whatever_is_sealed_meanwhile() {
 fn the_last_time_is_found_however_much_else_was_recorded_since() {
     let site = Site::new();
     let log = durable(&site, [frame(77, 1), trouble(1), trouble(1), trouble(1)]);
-    assert_eq!(recover(&log).unwrap().last_now, Instant::from_s(77));
+    assert_eq!(recover(&log, &SignalsOf::default()).unwrap().last_now, Instant::from_s(77));
     seal_all(&log).unwrap();
-    assert_eq!(recover(&log).unwrap().last_now, Instant::from_s(77));
+    assert_eq!(recover(&log, &SignalsOf::default()).unwrap().last_now, Instant::from_s(77));
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,11 +206,11 @@ fn the_last_values_before_a_start_are_known_and_what_came_late_is_not_among_them
         if sealed {
             seal_all(&log).unwrap();
         }
-        let last = recover(&log).unwrap().last;
-        assert_eq!(last.get(SignalId(0)), Some(Instant::from_s(600)));
+        let last = recover(&log, &SignalsOf::default()).unwrap().last;
+        assert_eq!(last.get(SignalId(0)), Some(Last::Value(Instant::from_s(600))));
         // What is sealed is looked at for a minute back; what is not, whole.
-        assert_eq!(last.get(SignalId(1)), (!sealed).then(|| Instant::from_s(500)));
-        let all = |ids: [u32; 2]| last.all_until(ids.into_iter().map(SignalId));
+        assert_eq!(last.get(SignalId(1)), (!sealed).then(|| Last::Value(Instant::from_s(500))));
+        let all = |ids: [u32; 2]| last.all_until("s", ids.into_iter().map(SignalId));
         assert_eq!((all([0, 1]), all([8, 9])), (Some(Instant::from_s(540)), None));
     }
 }
@@ -261,10 +261,23 @@ fn gaps_are_those_on_record_and_each_says_what_became_of_it_wherever_it_is_store
         assert_eq!(found(Some(&[1]), 0, 99), [(Some(1), 10, yes), (None, 12, none), (Some(1), 40, none)]);
         assert_eq!(found(Some(&[1, 3]), 21, 30), [(None, 12, none), (Some(3), 25, yes)]);
         assert_eq!(found(Some(&[9]), 30, 60), []);
-        let open = recover(&log).unwrap().open;
+        let open = recover(&log, &SignalsOf::default()).unwrap().open;
         let signals: Vec<_> = open.iter().map(|gap| gap.signal.unwrap().0).collect();
         assert_eq!(signals, [2, 4, 1], "those of every signal are not for a source to fill");
     }
+}
+
+#[test]
+fn no_gap_of_a_plant_of_a_hundred_thousand_signals_is_forgotten_by_a_start() {
+    let site = Site::new();
+    let gap = |signal| {
+        let (since, until) = (Instant::from_s(10), Instant::from_s(20));
+        Gap { signal: Some(SignalId(signal)), since, until, cause: GapCause::SourceLost }
+    };
+    let frames = (0..25).map(|n| (n * 4_000..(n + 1) * 4_000).map(gap).collect());
+    let log = durable(&site, frames.map(|gaps| RecordBody::Data(Frame { gaps, ..Frame::default() })));
+    let open = recover(&log, &SignalsOf::default()).unwrap().open;
+    assert_eq!(open, (0..100_000).map(gap).collect::<Vec<_>>());
 }
 
 #[test]

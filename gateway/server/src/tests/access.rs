@@ -3,17 +3,20 @@
 use opcua::client::{HistoryReadAction, IdentityToken};
 use opcua::crypto::{PrivateKey, X509, X509Data};
 use opcua::types::{
-    AttributeId, ByteString, DateTime, HistoryReadValueId, LocalizedText, MessageSecurityMode, MethodId, NodeId,
-    ObjectId, PermissionType, ReadRawModifiedDetails, RolePermissionType, StatusCode, TimestampsToReturn, Variant,
+    AttributeId, ByteString, ContentFilter, DateTime, HistoryReadValueId, LocalizedText, MessageSecurityMode, MethodId,
+    NodeId, ObjectId, PermissionType, ReadRawModifiedDetails, ReadValueId, RolePermissionType, StatusCode,
+    TimestampsToReturn, Variant,
 };
 use tempfile::TempDir;
 use watchfire_alarms::{ConditionDef, Rules};
 use watchfire_config::{
     AccessConfig, LockoutConfig, Operation, Role, Roles, Security, ServerConfig, ShownCertificate, UserConfig,
 };
+use watchfire_model::Level;
 
-use super::client::Hmi;
-use super::house::{House, guarded, key, oil_high, open, user};
+use super::client::{Hmi, server};
+use super::house::{House, guarded, key, oil_hash, oil_high, open, user};
+use crate::UserStep;
 use crate::names::own;
 use crate::rejected::Rejected;
 
@@ -207,7 +210,7 @@ async fn each_node_says_what_each_role_may_do_with_it_and_what_this_user_may() {
         ("area:Hall", hears, PermissionType::ReadHistory, PermissionType::ReadHistory),
         ("area:Hall#ActiveCount", look, PermissionType::empty(), PermissionType::empty()),
         ("area:Hall#Metrics", look, PermissionType::empty(), PermissionType::Call),
-        ("signal:press/oil", hears, PermissionType::ReadHistory, PermissionType::ReadHistory),
+        ("signal:press/oil", look, PermissionType::ReadHistory, PermissionType::ReadHistory),
         ("hot/high/press/oil", hears, PermissionType::Call, PermissionType::Call),
         ("hot/high/press/oil#ShelvingState", look, PermissionType::Call, PermissionType::Call),
         ("hot/high/press/oil#Values/AcknowledgeRequest", look, PermissionType::Write, PermissionType::Write),
@@ -330,4 +333,68 @@ async fn whoever_guesses_must_wait_and_only_that_one() {
     assert_eq!(fails("ann", "oil").await, StatusCode::BadUserAccessDenied);
     Hmi::log_in(&house.url, IdentityToken::Anonymous).await.unwrap().close().await;
     house.close().await;
+}
+
+#[tokio::test]
+async fn whoever_may_no_longer_log_in_loses_the_session_and_other_roles_count_at_once() {
+    const OIL: &str = "hot/high/press/oil";
+    let house = House::with(guarded()).await;
+    house.define(oil_high());
+    house.raise(&key(OIL));
+    let [ann, bob, sue, max] =
+        futures_of(["ann", "bob", "sue", "max"].map(|name| Hmi::log_in(&house.url, password(name, "oil")))).await;
+    let mut gone = bob.subscribe(server(), &["Message"], ContentFilter::default()).await;
+    let mut stays = max.subscribe(server(), &["Message"], ContentFilter::default()).await;
+    let acknowledge = async |hmi: &Hmi| {
+        let seen = house.state(&key(OIL)).event_id(&key(OIL)).bytes().to_vec();
+        let arguments = vec![ByteString::from(seen).into(), LocalizedText::new("", "seen").into()];
+        hmi.call(own(OIL), MethodId::AcknowledgeableConditionType_Acknowledge, arguments).await
+    };
+    assert_eq!(acknowledge(&ann).await, StatusCode::BadUserAccessDenied);
+    let another = oil_hash().replace("c29tZXNhbHQ", "b3RoZXJzYWx0");
+    let changed = UserConfig { password_hash: Some(another), ..user("sue", &[Role::Supervisor]) };
+    let users = vec![
+        user("ann", &[Role::Operator]),
+        changed,
+        UserConfig { locale: Some("de".into()), ..user("max", &[Role::SecurityAdmin]) },
+        user("eve", &[Role::Observer]),
+    ];
+    let others = house.editor.compare_users(&ServerConfig { users, ..guarded() }).unwrap();
+    let steps: Vec<_> = others.steps.iter().map(|(name, step)| (name.as_str(), *step)).collect();
+    let expected = [
+        ("ann", UserStep::Roles),
+        ("bob", UserStep::Removed),
+        ("eve", UserStep::Added),
+        ("max", UserStep::Locale),
+        ("sue", UserStep::Login { sessions_end: true }),
+    ];
+    assert_eq!(steps, expected);
+    house.editor.users(others);
+
+    // What comes from now on is told to whoever stays, and to nobody else.
+    while !gone.is_empty() {}
+    house.find(&key(OIL), Level::HighHigh, "much too high", vec![]);
+    while stays.next().await.text("Message") != "much too high" {}
+    Hmi::log_in(&house.url, password("eve", "oil")).await.unwrap().close().await;
+    assert!(gone.is_empty(), "one whose session has ended is told what comes");
+    assert_eq!(acknowledge(&ann).await, StatusCode::Good);
+    let node = ReadValueId { node_id: server(), attribute_id: AttributeId::BrowseName as u32, ..Default::default() };
+    let read = sue.session.read(&[node], TimestampsToReturn::Neither, 0.0).await;
+    assert_eq!(read.unwrap_err().status(), StatusCode::BadSessionIdInvalid);
+    let refused = Some(StatusCode::BadIdentityTokenRejected);
+    for who in ["bob", "sue"] {
+        assert_eq!(Hmi::log_in(&house.url, password(who, "oil")).await.err(), refused, "{who}");
+    }
+    ann.close().await;
+    max.close().await;
+    house.close().await;
+}
+
+/// All of these log-ins, one after another.
+async fn futures_of<const N: usize>(hmis: [impl Future<Output = Result<Hmi, StatusCode>>; N]) -> [Hmi; N] {
+    let mut all = Vec::new();
+    for hmi in hmis {
+        all.push(hmi.await.unwrap());
+    }
+    all.try_into().ok().unwrap()
 }

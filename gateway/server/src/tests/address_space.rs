@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use opcua::types::{
-    AttributeId, BrowseDirection, ByteString, DataTypeId, MethodId, NodeClass, NodeId, ObjectId, ObjectTypeId,
-    ReferenceTypeId, StatusCode, VariableTypeId, Variant,
+    AttributeId, BrowseDirection, ByteString, ContentFilter, DataTypeId, MethodId, NodeClass, NodeId, ObjectId,
+    ObjectTypeId, ReferenceTypeId, StatusCode, VariableTypeId, Variant,
 };
 use watchfire_alarms::{AlarmType, ConditionDef};
 use watchfire_model::{Level, SignalId};
@@ -50,6 +50,7 @@ async fn p9_5_12_and_6_3_everything_hangs_together_in_both_directions() {
             FORWARD,
             &[
                 "area:Hall/Press#ActiveCount",
+                "area:Hall/Press#AlarmState",
                 "area:Hall/Press#AlarmValues",
                 "area:Hall/Press#Alarms",
                 "area:Hall/Press#HighestSeverity",
@@ -112,6 +113,37 @@ async fn p9_5_12_and_6_3_everything_hangs_together_in_both_directions() {
     assert_eq!(of_oil, ObjectTypeId::ExclusiveLevelAlarmType);
     let of_odd = types(hmi.browse(own("watch/odd"), ReferenceTypeId::HasTypeDefinition, FORWARD, 0).await);
     assert_eq!(of_odd, own("StatisticalAlarmType"));
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p9_6_2_a_source_hears_of_all_its_signals() {
+    let house = House::open().await;
+    let lost =
+        || ConditionDef { key: key("gateway/source/press"), area: "".into(), source_name: "press".into(), ..odd() };
+    house.define(oil_high());
+    house.define(odd());
+    house.define(lost());
+    let hmi = Hmi::connect(&house.url).await;
+    let all = ContentFilter::default;
+    // The conditions are defined by a task: its last word is a value.
+    assert!(!hmi.watch(&[own("gateway/source/press#Retain")]).await.next().await.0.is_empty());
+    let mut at_source = hmi.subscribe(own("source:press"), &["ConditionId"], all()).await;
+    let mut at_detector = hmi.subscribe(own("source:watch"), &["ConditionId"], all()).await;
+    for raised in ["hot/high/press/oil", "gateway/source/press", "watch/odd"] {
+        house.find(&key(raised), Level::Active, "bad", Vec::new());
+    }
+    for expected in ["hot/high/press/oil", "gateway/source/press"] {
+        assert_eq!(*at_source.next().await.get("ConditionId"), own(expected).into());
+    }
+    assert_eq!(*at_detector.next().await.get("ConditionId"), own("watch/odd").into());
+    assert!(at_source.is_empty() && at_detector.is_empty());
+    let signals = targets(&hmi, own("source:press"), ReferenceTypeId::HasEventSource, FORWARD).await;
+    assert!(["signal:press/door", "signal:press/oil"].iter().all(|name| signals.contains(&format!("ns=2;s={name}"))));
+    let above = targets(&hmi, own("signal:press/oil"), ReferenceTypeId::HasEventSource, INVERSE).await;
+    let expected = ["area:Hall/Press", "source:press"].map(|name| format!("ns=2;s={name}"));
+    assert_eq!(above.into_iter().collect::<Vec<_>>(), expected);
     hmi.close().await;
     house.close().await;
 }
@@ -371,6 +403,44 @@ async fn a_detector_shows_whose_code_it_runs() {
     }
     for none in ["detector:cold", "detector:hot#Other", "detectors#x"] {
         assert_eq!(hmi.read(own(none)).await.status(), StatusCode::BadNodeIdUnknown, "{none}");
+    }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p9_5_4_2_and_5_4_3_states_lead_to_what_they_are_divided_into_while_they_are_true_and_back() {
+    use ReferenceTypeId::{HasFalseSubState, HasTrueSubState, HierarchicalReferences, NonHierarchicalReferences};
+    let house = House::open().await;
+    house.define(oil_high());
+    house.define(odd());
+    let both = ConditionDef { key: key("hot/both/press/oil"), alarm_type: AlarmType::NonExclusiveLevel, ..oil_high() };
+    house.define(both);
+    let hmi = Hmi::connect(&house.url).await;
+    assert!(!hmi.watch(&[own("hot/both/press/oil#Retain")]).await.next().await.0.is_empty());
+    let always = ["AckedState", "ConfirmedState", "ActiveState", "SuppressedState", "ShelvingState"];
+    for (condition, limits) in [
+        ("hot/high/press/oil", &["LimitState"][..]),
+        ("hot/both/press/oil", &["HighHighState", "HighState", "LowState", "LowLowState"]),
+        ("watch/odd", &[]),
+    ] {
+        let of = |path: &str| own(&format!("{condition}#{path}"));
+        for (whole, parts) in [("EnabledState", &always[..]), ("ActiveState", limits)] {
+            let parts: BTreeSet<String> = parts.iter().map(|part| of(part).to_string()).collect();
+            assert_eq!(targets(&hmi, of(whole), HasTrueSubState, FORWARD).await, parts, "{condition} {whole}");
+            for part in &parts {
+                let part: NodeId = part.parse().unwrap();
+                let back = targets(&hmi, part.clone(), HasTrueSubState, INVERSE).await;
+                assert_eq!(back, BTreeSet::from([of(whole).to_string()]), "{part}");
+                // Whoever browses for what there is finds it once, as before.
+                assert_eq!(targets(&hmi, part.clone(), HierarchicalReferences, INVERSE).await.len(), 1, "{part}");
+                let others = targets(&hmi, part, NonHierarchicalReferences, INVERSE).await;
+                assert_eq!(others, back);
+            }
+        }
+        for state in ["EnabledState", "ActiveState", "AckedState"] {
+            assert_eq!(targets(&hmi, of(state), HasFalseSubState, BrowseDirection::Both).await, BTreeSet::new());
+        }
     }
     hmi.close().await;
     house.close().await;

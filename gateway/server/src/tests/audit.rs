@@ -109,7 +109,7 @@ async fn a_written_request_leaves_an_audit_event_of_a_write() {
     house.raise(&key(OIL));
     let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();
     let mut audit = watch(&max, ObjectTypeId::AuditUpdateEventType).await;
-    let written = own("hot/high/press/oil#AcknowledgeRequest");
+    let written = own("hot/high/press/oil#Values/AcknowledgeRequest");
     let ann = Hmi::log_in(&house.url, password("ann", "oil")).await.unwrap();
     let asked = ByteString::from(vec![1, 2, 3]);
     let status = ann.write(written.clone(), asked.clone()).await;
@@ -186,7 +186,7 @@ async fn what_is_refused_and_would_change_nothing_leaves_an_audit_event_too() {
 }
 
 #[tokio::test]
-async fn p5_6_5_a_log_in_that_fails_is_told_without_its_password() {
+async fn p5_6_4_a_log_in_that_fails_is_told_without_its_password() {
     let config = guarded();
     let house = House::with(config).await;
     let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();

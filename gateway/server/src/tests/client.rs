@@ -58,7 +58,7 @@ pub(super) struct Events {
     pub item: u32,
     pub clause_results: Vec<StatusCode>,
     fields: Vec<&'static str>,
-    received: UnboundedReceiver<Vec<Variant>>,
+    pub received: UnboundedReceiver<Vec<Variant>>,
 }
 
 /// The fields of one event.
@@ -214,6 +214,19 @@ impl Hmi {
 
     /// Watches values; each change with the string of its node.
     pub(super) async fn watch(&self, ids: &[NodeId]) -> Changes {
+        self.watch_items(ids.iter().map(|id| MonitoredItemCreateRequest::from(id.clone())).collect()).await
+    }
+
+    /// Watches a part of a value, as it says.
+    pub(super) async fn watch_item(&self, item_to_monitor: ReadValueId) -> Changes {
+        self.watch_items(vec![MonitoredItemCreateRequest {
+            item_to_monitor: item_to_monitor.clone(),
+            ..MonitoredItemCreateRequest::from(item_to_monitor.node_id)
+        }])
+        .await
+    }
+
+    async fn watch_items(&self, mut items: Vec<MonitoredItemCreateRequest>) -> Changes {
         let (sender, received) = unbounded_channel();
         let callback = DataChangeCallback::new(move |value, item| {
             let name = own_text(&item.item_to_monitor().node_id).unwrap_or_default().to_owned();
@@ -221,12 +234,9 @@ impl Hmi {
         });
         let every = Duration::from_millis(20);
         let subscription = self.session.create_subscription(every, 1000, 100, 0, 0, true, callback).await.unwrap();
-        let item = |id: &NodeId| {
-            let mut item = MonitoredItemCreateRequest::from(id.clone());
+        for item in &mut items {
             item.requested_parameters.queue_size = 10;
-            item
-        };
-        let items = ids.iter().map(item).collect();
+        }
         let created = self.session.create_monitored_items(subscription, TimestampsToReturn::Both, items).await.unwrap();
         for item in created {
             assert!(item.result.status_code.is_good(), "{}", item.result.status_code);

@@ -249,7 +249,7 @@ async fn whoever_refreshed_before_a_standing_condition_appeared_is_asked_to_do_i
     let state = Arc::new(house.state(&oil));
     for _ in 0..3 {
         let (def, state) = (Arc::new(oil_high()), state.clone());
-        house.surface.publish(vec![ConditionView { def, state, branch: None, notify: false }]);
+        house.surface.publish(vec![ConditionView { def, state, branch: None, notify: false, commanded: false }]);
     }
     assert_eq!(*events.next().await.get("EventType"), required);
     house.find(&oil, Level::Normal, "well again", Vec::new());

@@ -1,7 +1,7 @@
 //! Whoever watches a signal and asks for no sampling gets each of its values, whatever comes between two messages; others
 //! get the latest one, as before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use watchfire_model::{Instant, Quality, Rows, SignalId};
 
 use super::client::Hmi;
-use super::house::{House, NOON};
+use super::house::{House, NOON, open};
 use crate::names::own;
 
 const OIL: &str = "signal:press/oil";
@@ -289,6 +289,73 @@ async fn more_items_than_are_told_in_one_go_get_each_value_in_order() {
     let ids: Vec<u32> = told.into_keys().collect();
     let deleted = hmi.session.delete_monitored_items(subscription, &ids).await.unwrap();
     assert!(deleted.iter().all(StatusCode::is_good));
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_items_than_are_looked_at_in_one_go_get_the_latest_value() {
+    const ITEMS: u32 = 6_000;
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    give(&house, 0..1);
+    let (sender, mut received) = unbounded_channel();
+    let callback = DataChangeCallback::new(move |value: DataValue, item| drop(sender.send((item.id(), value.value))));
+    let every = Duration::from_millis(20);
+    let subscription = hmi.session.create_subscription(every, 1000, 100, 0, 0, false, callback).await.unwrap();
+    let items = (0..ITEMS).map(|client_handle| {
+        let mut item = wanted(100.0, 1);
+        item.requested_parameters.client_handle = client_handle + 1;
+        item
+    });
+    let items = items.collect();
+    let created = hmi.session.create_monitored_items(subscription, TimestampsToReturn::Both, items).await.unwrap();
+    assert!(created.iter().all(|item| item.result.status_code.is_good()));
+    give(&house, 100..101);
+    hmi.session.set_publishing_mode(&[subscription], true).await.unwrap();
+    let mut told = BTreeSet::new();
+    while told.len() < ITEMS as usize {
+        let (item, number) = tokio::time::timeout(PATIENCE, received.recv()).await.expect("no value came").unwrap();
+        if number == Some(value(100).into()) {
+            assert!(told.insert(item), "nobody is told twice");
+        }
+    }
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_is_enabled_again_is_told_what_has_not_changed() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    give(&house, 0..1);
+    for sampling_ms in [0.0, 100.0] {
+        let mut item = Watcher::begin(&hmi, sampling_ms, 10).await;
+        item.publish(&hmi).await;
+        assert_eq!(item.take(1).await, good(0..1));
+        item.set_mode(&hmi, MonitoringMode::Disabled).await;
+        item.set_mode(&hmi, MonitoringMode::Reporting).await;
+        assert_eq!(item.take(1).await, good(0..1), "every {sampling_ms} ms");
+    }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_changes_of_the_interval_pass_over_is_told_as_missing() {
+    let (shared, house) = House::with_patience(open(), PATIENCE).await;
+    let hmi = Hmi::connect(&house.url).await;
+    give(&house, 0..1);
+    let mut each = Watcher::begin(&hmi, 0.0, 10).await;
+    each.publish(&hmi).await;
+    assert_eq!(each.take(1).await, good(0..1));
+    let handle = MonitoredItemHandle { subscription_id: each.subscription, monitored_item_id: each.item };
+    let second = Duration::from_secs(1);
+    shared.followers.change_at_once(&shared, SignalId(1), handle, &[Some(second), None], || give(&house, 1..6));
+    let mut missing = good(5..6);
+    missing[0].2 = 0x80;
+    assert_eq!(each.take(1).await, missing);
+    give(&house, 6..7);
+    assert_eq!(each.take(1).await, good(6..7));
+    hmi.close().await;
     house.close().await;
 }
 

@@ -217,9 +217,9 @@ impl House {
     }
 
     /// A server that waits only so long for clients that do not read what a refresh brings, and what it knows.
-    pub(super) async fn with_patience(patience: Duration) -> (Arc<Shared>, Self) {
+    pub(super) async fn with_patience(config: ServerConfig, patience: Duration) -> (Arc<Shared>, Self) {
         let mut shared = None;
-        let house = Self::start(open(), |server| {
+        let house = Self::start(config, |server| {
             server.teller.shared.refreshing.be_impatient(patience);
             shared = Some(server.teller.shared.clone());
         });
@@ -234,6 +234,12 @@ impl House {
         let (commands, _) = commands();
         let options = options(config, &own_pki(&folder), commands, Arc::default(), Arc::default(), no_figures(), clock);
         Server::build(options).map(drop)
+    }
+
+    /// Runs a server whose audit events are told by this, until it ends by itself.
+    pub(super) async fn with_auditing(auditing: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
+        let mut house = Self::start(open(), |server| server.auditing = Box::pin(auditing)).await;
+        (&mut house.serving).await.unwrap()
     }
 
     #[expect(clippy::unused_async, reason = "a server is made on a runtime")]

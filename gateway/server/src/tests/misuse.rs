@@ -5,13 +5,16 @@ use std::time::Duration;
 use opcua::client::IdentityToken;
 use opcua::core::ResponseMessage;
 use opcua::types::{
-    ByteString, ContentFilter, ContentFilterBuilder, ContentFilterElement, CreateSessionRequest, FilterOperator,
-    LocalizedText, MethodId, NodeId, ObjectTypeId, Operand, StatusCode, TimestampsToReturn, Variant,
+    AttributeId, ByteString, ContentFilter, ContentFilterBuilder, ContentFilterElement, CreateSessionRequest,
+    EventFilter, ExtensionObject, FilterOperator, LocalizedText, MethodId, NodeId, NumericRange, ObjectTypeId, Operand,
+    ReadValueId, SimpleAttributeOperand, StatusCode, TimestampsToReturn, Variant,
 };
+use watchfire_alarms::ConditionDef;
 
 use super::client::{Events, Hmi, clause, event_item, server};
 use super::house::{House, guarded, key, oil_high};
 use crate::audit_event::cut;
+use crate::error::ServerError;
 use crate::names::own;
 use crate::seats::SEATS;
 
@@ -92,6 +95,53 @@ async fn filters_that_nobody_could_evaluate_are_refused() {
     hmi.close().await;
     max.close().await;
     house.close().await;
+}
+
+#[tokio::test]
+async fn an_index_range_within_a_text_ends_nothing() {
+    let house = House::open().await;
+    let name = "Öldruck/水位";
+    house.define(ConditionDef { source_name: name.into(), signal: None, ..oil_high() });
+    let (hmi, other) = (Hmi::connect(&house.url).await, Hmi::connect(&house.url).await);
+    let mut events = watching(&other).await;
+    // Each character, and each byte within one.
+    let ranged =
+        |index: u32| SimpleAttributeOperand { index_range: NumericRange::Index(index), ..clause("SourceName") };
+    let subscription = events.subscription;
+    let mut item = event_item(server(), &[], ContentFilter::default(), 10);
+    let select_clauses = Some((0..30).map(ranged).collect());
+    let filter = EventFilter { select_clauses, where_clause: ContentFilter::default() };
+    item.requested_parameters.filter = ExtensionObject::from_message(filter);
+    let created = other.session.create_monitored_items(subscription, TimestampsToReturn::Neither, vec![item]).await;
+    assert_eq!(created.unwrap()[0].result.status_code, StatusCode::Good);
+    house.raise(&key(OIL));
+    let mut told = vec![events.received.recv().await.unwrap(), events.received.recv().await.unwrap()];
+    told.sort_by_key(Vec::len);
+    assert!(matches!(&*told[0], [Variant::LocalizedText(_)]));
+    let characters: Vec<Variant> = name.chars().map(|one| one.to_string().into()).collect();
+    let nothing = vec![Variant::Empty; 30 - characters.len()];
+    assert_eq!(told[1], [characters, nothing].concat());
+    // Of a value that is read or watched as well.
+    for (range, part) in [("1:2", Some("ld")), ("8:99", Some("水位")), ("10", None)] {
+        let node_id = own("hot/high/press/oil#SourceName");
+        let index_range = range.parse().unwrap();
+        let wanted =
+            ReadValueId { node_id, attribute_id: AttributeId::Value as u32, index_range, ..Default::default() };
+        let read = hmi.session.read(&[wanted.clone()], TimestampsToReturn::Neither, 0.0).await.unwrap().remove(0);
+        assert_eq!(read.value, part.map(Variant::from), "{range}");
+        let mut watched = hmi.watch_item(wanted).await;
+        let (_, first) = watched.next().await;
+        assert_eq!(first.value.filter(|value| *value != Variant::Empty), part.map(Variant::from), "{range}");
+    }
+    hmi.close().await;
+    other.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_server_does_not_go_on_without_its_audit_events() {
+    let ended = House::with_auditing(async { panic!("as if it were a defect") }).await;
+    assert!(matches!(ended, Err(ServerError::Audit(_))), "{ended:?}");
 }
 
 #[tokio::test]

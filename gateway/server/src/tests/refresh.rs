@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use opcua::client::IdentityToken;
 use opcua::types::{
-    ByteString, ContentFilter, ContentFilterBuilder, MethodId, NodeId, ObjectTypeId, Operand, StatusCode, Variant,
+    ByteString, ContentFilter, ContentFilterBuilder, Identifier, MethodId, NodeId, ObjectTypeId, Operand, StatusCode,
+    Variant,
 };
 use watchfire_alarms::ConditionDef;
 use watchfire_model::Level;
 
 use super::client::{Events, Hmi, clause, server};
-use super::house::{House, key, odd, oil_high};
+use super::house::{House, guarded, key, odd, oil_high, open};
 use crate::names::own;
 
 const REFRESH: MethodId = MethodId::ConditionType_ConditionRefresh;
@@ -196,7 +198,7 @@ async fn p9_5_11_4_an_overflow_is_announced_and_a_refresh_asked_for() {
 
 #[tokio::test]
 async fn whoever_does_not_read_a_list_is_waited_for_once() {
-    let (shared, house) = House::with_patience(Duration::from_millis(200)).await;
+    let (shared, house) = House::with_patience(open(), Duration::from_millis(200)).await;
     let house = ten_of(house);
     let hmi = Hmi::connect(&house.url).await;
     settled(&house, &hmi).await;
@@ -207,6 +209,28 @@ async fn whoever_does_not_read_a_list_is_waited_for_once() {
     let overflow = Variant::from(NodeId::from(ObjectTypeId::EventQueueOverflowEventType));
     assert_eq!(*events.next().await.get("EventType"), overflow, "it is told that the list is not whole");
     hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_list_that_is_being_read_goes_on_where_its_subscription_has_moved() {
+    let (shared, house) = House::with_patience(guarded(), Duration::from_secs(2)).await;
+    let house = ten_of(house);
+    let sue = || Hmi::log_in(&house.url, IdentityToken::UserName("sue".into(), "oil".to_owned().into()));
+    let (hmi, other) = (sue().await.unwrap(), sue().await.unwrap());
+    settled(&house, &hmi).await;
+    let events = hmi.subscribe_with(server(), &FIELDS, ContentFilter::default(), 2, false).await;
+    assert_eq!(refresh(&hmi, events.subscription).await, StatusCode::Good);
+    // The first marker is there, and the rest waits for the client.
+    let moved = other.session.transfer_subscriptions(&[events.subscription], false).await.unwrap();
+    assert_eq!(moved[0].status_code, StatusCode::Good);
+    shared.refreshing.looks_in_all().await;
+    let Identifier::Numeric(session) = other.session.server_session_id().identifier else { panic!("a number") };
+    let session = house.editor.subscriptions.get_session_subscriptions(session).unwrap();
+    let queued = session.lock().get(events.subscription).unwrap().get(&events.item).unwrap().queued();
+    assert_eq!(queued, 2, "the end of the list is there");
+    hmi.close().await;
+    other.close().await;
     house.close().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use watchfire_aggregates::{Aggregate, Configuration, Intervals, Processed, Rules, Value};
 use watchfire_model::{Instant, Quality, Rows, SignalId, StatusCode, Summary, Unit};
-use watchfire_pipeline::{CursorError, Page, Summaries, Told, Traced};
+use watchfire_pipeline::{CursorError, Marked, Page, Summaries, Told, Traced, push_gap};
 
 use super::Series;
 
@@ -82,8 +82,8 @@ fn rows(each: &[(u32, i8, u8)]) -> Rows {
 }
 
 /// All values of a series, some intervals at a time.
-fn read(trace: &Recorded, aggregate: Aggregate, rules: Rules, intervals: Intervals) -> Vec<Processed> {
-    let mut series = Series { aggregate, rules, intervals, next: 0 };
+fn read(trace: &dyn Traced, aggregate: Aggregate, rules: Rules, intervals: Intervals) -> Vec<Processed> {
+    let mut series = Series { aggregate, rules, intervals, next: 0, lost_until: None };
     let mut found = Vec::new();
     loop {
         let (values, next) = series.read(trace, 3).unwrap();
@@ -115,6 +115,7 @@ proptest! {
     #[test]
     fn while_samples_are_kept_summaries_change_nothing(
         recorded in recorded(), flags in any::<[bool; 3]>(), first in -2..20_i64, hours in 1..15_i64, step in 0..4_u64, off_s in prop::sample::select(vec![0, 0, 60, 1800, 1801]),
+        gaps in prop::collection::vec((0..40_i64, prop::sample::select(vec![0, 1, 1799, 3599])), 0..4),
     ) {
         let [treat_uncertain_as_bad, stepped, use_sloped_extrapolation] = flags;
         let configuration = Configuration { treat_uncertain_as_bad, use_sloped_extrapolation, ..Configuration::default() };
@@ -122,6 +123,16 @@ proptest! {
         let (start, end) = (Instant::from_s(first * 3600 + off_s), Instant::from_s((first + hours) * 3600));
         let intervals = Intervals::new(start, end, Duration::from_secs(step * 1800)).unwrap();
         let plain = Recorded { rows: recorded.rows.clone(), kept_from: Instant::MIN, summarised: Vec::new() };
+        let mut gaps: Vec<Instant> = gaps.iter().map(|(hour, s)| Instant::from_s(hour * 3600 + s)).collect();
+        gaps.sort_unstable();
+        let marks = |_: &Recorded, from: Instant, to: Instant| {
+            let mut marks = Rows::default();
+            gaps.iter().filter(|time| (from..to).contains(*time)).for_each(|time| {
+                push_gap(&mut marks, SignalId(0), *time, time.plus(Duration::from_secs(1)));
+            });
+            Ok(marks)
+        };
+        let (plain, recorded) = (Marked { trace: plain, marks: &marks }, Marked { trace: recorded, marks: &marks });
         for aggregate in Aggregate::all() {
             let (wanted, found) = (read(&plain, aggregate, rules, intervals), read(&recorded, aggregate, rules, intervals));
             prop_assert_eq!(wanted.len(), found.len());

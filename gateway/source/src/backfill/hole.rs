@@ -4,8 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use opcua::types::{ByteString, HistoryData, HistoryEventFieldList};
 use watchfire_config::ElementPath;
-use watchfire_model::{Gap, Instant, Quality, Rows, SignalId};
-use watchfire_ua::{Layouts, push_data_value};
+use watchfire_model::{Gap, Instant, Quality, Rows, SignalId, StatusCode};
+use watchfire_ua::{Layouts, is_out_of_reach, push_data_value};
 
 use crate::element::{element, opened, with_members};
 use crate::events::EventReader;
@@ -37,6 +37,11 @@ pub(super) struct Hole {
     pub passes: usize,
     /// Where the server goes on.
     pub more: ByteString,
+    /// Its number, if it is no gap but a time in which the signal was out of reach of its server.
+    pub unreached: Option<u64>,
+    /// How often it was refused for now since a value of it has come, and how many had come then.
+    pub refusals: u16,
+    pub values_at_refusal: u32,
 }
 
 impl Hole {
@@ -56,7 +61,15 @@ impl Hole {
             proved: false,
             passes: 0,
             more: ByteString::null(),
+            unreached: None,
+            refusals: 0,
+            values_at_refusal: 0,
         }
+    }
+
+    /// The same as a time in which the signal was out of reach of its server.
+    pub(super) fn unreached(self, number: u64) -> Self {
+        Self { unreached: Some(number), ..self }
     }
 
     /// Takes an answer's events, those that were not seen before.
@@ -98,7 +111,9 @@ impl Hole {
             push_data_value(rows, self.signal, with_members(value), now);
             let time = rows.time.get(at).copied().unwrap_or(now);
             let is_new = begin < time || self.is_new_at(begin, time, rows, at);
-            if is_new && self.filled <= time && time < self.until {
+            // That there was none has been told when it was so.
+            let is_none = self.unreached.is_some() && rows.status.get(at).is_some_and(|status| is_no_value(*status));
+            if is_new && !is_none && self.filled <= time && time < self.until {
                 if self.filled < time {
                     self.at_filled.clear();
                 }
@@ -114,7 +129,7 @@ impl Hole {
                 drop(rows.split_off(at));
                 // Others in the same request may have earlier or later bounds than this one.
                 let is_left_out = time == begin && self.at_filled.len() >= AT_ONCE_MAX;
-                dropped += u64::from((begin < time && time < self.filled) || is_left_out);
+                dropped += u64::from(!is_none && ((begin < time && time < self.filled) || is_left_out));
             }
         }
         self.empty_pages = if self.values == before { self.empty_pages + 1 } else { 0 };
@@ -127,6 +142,10 @@ impl Hole {
         let is_there = time == filled && self.since < filled && self.filled == filled;
         is_there && self.at_filled.len() < AT_ONCE_MAX && !self.at_filled.contains(&digest(rows, row))
     }
+}
+
+fn is_no_value(status: StatusCode) -> bool {
+    is_out_of_reach(status) || status == StatusCode::BAD_WAITING_FOR_INITIAL_DATA
 }
 
 /// Tells values of one time apart.

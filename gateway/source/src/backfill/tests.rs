@@ -5,6 +5,8 @@ use opcua::types::{DataValue, ExtensionObject, HistoryEventFieldList, Variant};
 use watchfire_config::EventsConfig;
 use watchfire_model::{GapCause, Quality};
 
+mod refusals;
+
 const NOW: Instant = Instant::from_s(1_000);
 
 fn source() -> Arc<str> {
@@ -183,6 +185,22 @@ fn what_a_server_refuses_is_asked_for_in_smaller_pieces_and_then_left() {
 }
 
 #[test]
+fn a_gap_that_a_server_has_no_continuation_point_for_is_asked_for_again_among_fewer() {
+    let mut backfill = backfill(&[(1, 0, 100), (2, 0, 100), (3, 0, 100), (4, 0, 100)]);
+    ask(&mut backfill);
+    let none = || HistoryReadResult { status_code: StatusCode::BadNoContinuationPoints, ..answer(&[], "") };
+    let first = take(&mut backfill, Ok(vec![answer(&[1, 2], "more"), none(), none(), none()]));
+    assert_eq!(first, (vec![(1, 1), (1, 2)], vec![]));
+    ask(&mut backfill);
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[3, 100], "")])), (vec![(1, 3)], vec![(1, 3, true)]));
+    ask(&mut backfill);
+    assert_eq!(backfill.asked.len(), 2, "half as many as before");
+    assert_eq!(take(&mut backfill, Ok(vec![none(), answer(&[5, 100], "")])), (vec![(3, 5)], vec![(3, 1, true)]));
+    ask(&mut backfill);
+    assert_eq!(backfill.asked.len(), 1);
+}
+
+#[test]
 fn a_lost_connection_forgets_nothing_and_doubles_nothing() {
     let mut backfill = backfill(&[(7, 0, 100)]);
     ask(&mut backfill);
@@ -309,4 +327,76 @@ fn events_from_before_the_start_are_taken_from_between_the_bounds_alone() {
         assert_eq!(seconds, wanted, "{begun:?}");
         assert!(rows.quality.iter().all(|quality| quality.has(Quality::LATE)));
     }
+}
+
+fn unreached(backfill: &mut Backfill, id: u32, since: i64, until: i64) {
+    let (since, until) = (Instant::from_s(since), Instant::from_s(until));
+    let gap = Gap { signal: Some(SignalId(id)), since, until, cause: GapCause::SourceLost };
+    backfill.add_unreached(id as usize, &gap, None, Duration::from_secs(2));
+}
+
+/// An answer with what the server has told already of the time in which it had nothing.
+fn with_none_at(second: i64, values: &[i64]) -> HistoryReadResult {
+    let value = |of: &i64| DataValue {
+        value: Some(Variant::Double(1.0)),
+        status: Some(if *of == second { StatusCode::BadNoCommunication } else { StatusCode::Good }),
+        source_timestamp: Some(date_time_from_instant(Instant::from_s(*of)).0),
+        ..DataValue::default()
+    };
+    let data = HistoryData { data_values: Some(values.iter().map(value).collect()) };
+    HistoryReadResult { history_data: ExtensionObject::from_message(data), ..answer(&[], "") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_could_not_reach_is_asked_for_later_and_later_and_is_no_gap() {
+    let mut backfill = backfill(&[]);
+    unreached(&mut backfill, 7, 0, 100);
+    // Its own history has it bit by bit, and what was told live when it was so.
+    let told = [&[50, 100][..], &[1, 2, 50, 100], &[2, 3, 50, 60, 100], &[60, 100]];
+    let wanted: [&[(u32, i64)]; 4] = [&[], &[(7, 1), (7, 2)], &[(7, 3), (7, 60)], &[]];
+    let mut asked_at = Vec::new();
+    let begin = Timer::now();
+    for (told, wanted) in told.into_iter().zip(wanted) {
+        assert!(backfill.due().unwrap() > Timer::now());
+        tokio::time::sleep_until(backfill.due().unwrap()).await;
+        asked_at.push((Timer::now() - begin).as_secs());
+        backfill.wake();
+        ask(&mut backfill);
+        let taken = take(&mut backfill, Ok(vec![with_none_at(50, told)]));
+        assert_eq!(taken, (wanted.to_vec(), vec![]), "values alone, and no word of a gap");
+    }
+    assert_eq!(asked_at, [10, 70, 670, 2470]);
+    assert!(backfill.due().is_none() && backfill.unreached_of.is_empty(), "and then no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_that_is_out_of_reach_again_and_again_costs_no_more_than_a_few_questions() {
+    let mut backfill = backfill(&[]);
+    for turn in 0..1_000 {
+        unreached(&mut backfill, 7, turn * 10, turn * 10 + 5);
+    }
+    let mut questions = Vec::new();
+    while let Some(due) = backfill.due() {
+        tokio::time::sleep_until(due).await;
+        backfill.wake();
+        ask(&mut backfill);
+        questions.extend(backfill.asked.iter().map(|hole| hole.since));
+        let none = (0..backfill.asked.len()).map(|_| answer(&[], "")).collect();
+        assert_eq!(take(&mut backfill, Ok(none)), (vec![], vec![]));
+    }
+    assert_eq!(questions.len(), UNREACHED_MAX * UNREACHED.len());
+    let newest = Instant::from_s((1_000 - 8) * 10);
+    assert!(questions.iter().all(|since| *since >= newest), "the newest are asked for: {questions:?}");
+}
+
+#[test]
+fn a_server_that_refuses_what_it_could_not_reach_is_not_asked_again() {
+    let mut backfill = backfill(&[]);
+    unreached(&mut backfill, 7, 0, 100);
+    let hole = backfill.unreached[0].pop_front().unwrap().1;
+    backfill.waiting.push_back(hole);
+    ask(&mut backfill);
+    let none = HistoryReadResult { status_code: StatusCode::BadHistoryOperationUnsupported, ..answer(&[], "") };
+    assert_eq!(take(&mut backfill, Ok(vec![none])), (vec![], vec![]));
+    assert!(backfill.due().is_none() && backfill.unreached_of.is_empty());
 }

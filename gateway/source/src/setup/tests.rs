@@ -15,6 +15,7 @@ use crate::items::Behind;
 use crate::sequence::Sequence;
 use crate::tests::harness::signal;
 use crate::watched::Found;
+use watchfire_pipeline::Last;
 
 /// A set-up whose session is not connected.
 fn setup() -> Setup {
@@ -36,6 +37,8 @@ fn subscription() -> Subscription {
         streams: Vec::new(),
         items_max: 10,
         behind: Behind::default(),
+        in_doubt: false,
+        terms: Terms::default(),
         is_plausible: true,
         has_spoken: false,
     }
@@ -51,7 +54,7 @@ fn a_value_that_comes_before_its_item_is_known_to_be_made_is_the_one_that_stood(
     let (mut setup, roster) = (setup(), roster());
     let mut converter = Converter::new(roster.ids(), Kinds::default());
     // The first was recorded; of the other it is only known that nothing came lately.
-    converter.recorded(|id| (id == SignalId(0)).then_some(Instant::from_s(50)), Instant::from_s(40));
+    converter.recorded(|id| (id == SignalId(0)).then_some(Last::Value(Instant::from_s(50))), Instant::from_s(40), None);
     let wanted = |at| Wanted::new(Found { at, node: NodeId::new(0, 1) }, roster.get(at).unwrap());
     setup.chunk = 2;
     setup.pending.extend([wanted(0), wanted(1)]);

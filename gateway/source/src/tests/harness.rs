@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use watchfire_config::{
     Deadband, EndpointUrl, MessageMode, NodeAddress, Profile, Reach, Security, SignalConfig, SourceConfig,
 };
-use watchfire_model::{Gap, Instant, Rows, SignalId, SourceState, StatusCode, SystemClock};
+use watchfire_model::{Clock, Gap, Instant, Rows, SignalId, SourceState, StatusCode, SystemClock};
 use watchfire_pipeline::{Arrival, ArrivalReceiver, Inlet, Source, inlet};
 use watchfire_plant::{FaultSchedule, Plant, PlantOptions};
 use watchfire_ua::Kinds;
@@ -113,7 +113,7 @@ pub(super) fn of_plant(names: &[&str]) -> Vec<SignalConfig> {
     names.iter().map(|name| signal(name, &format!("nsu=urn:watchfire:plant;s={name}"))).collect()
 }
 
-pub(super) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
+pub(crate) fn config(url: &str, signals: Vec<SignalConfig>) -> SourceConfig {
     SourceConfig {
         name: "plant".to_owned(),
         url: EndpointUrl::parse(url).unwrap(),
@@ -143,9 +143,19 @@ pub(super) struct RunningSource {
 }
 
 pub(super) fn start_source(config: SourceConfig, pki_dir: PathBuf, timing: Timing) -> RunningSource {
+    start_source_by(Arc::new(SystemClock), config, pki_dir, timing)
+}
+
+/// With a clock of the test's.
+pub(super) fn start_source_by(
+    clock: Arc<dyn Clock>,
+    config: SourceConfig,
+    pki_dir: PathBuf,
+    timing: Timing,
+) -> RunningSource {
     let signals = (0..).map(SignalId).zip(config.signals.clone()).collect();
     let kinds = Kinds::default();
-    let source = OpcUaSource::new(config, signals, pki_dir, Arc::new(SystemClock), kinds.clone()).with_timing(timing);
+    let source = OpcUaSource::new(config, signals, pki_dir, clock, kinds.clone()).with_timing(timing);
     let (inlet, arrivals) = inlet();
     let stop = CancellationToken::new();
     let task = tokio::spawn(Box::new(source).run(inlet.clone(), stop.clone()));

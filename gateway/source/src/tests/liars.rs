@@ -20,17 +20,17 @@ use watchfire_ua::{Application, Security};
 use super::harness::{Gathered, config, healthy, of_plant, quick, signal, start_plant, start_source};
 use super::proxy::Proxy;
 
-/// A server whose one variable, a Double, can be made to show anything.
-struct Liar {
+/// A server whose variable, a Double, can be made to show anything; beside it is another one.
+pub(super) struct Liar {
     handle: ServerHandle,
     nodes: Arc<SimpleNodeManager>,
     node: NodeId,
-    url: String,
+    pub(super) url: String,
     stop: CancellationToken,
 }
 
 impl Liar {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let application = Application::on_this_host("liar");
@@ -52,11 +52,13 @@ impl Liar {
             .unwrap();
         let nodes: Arc<SimpleNodeManager> = handle.node_managers().get_of_type().unwrap();
         let node = NodeId::new(handle.get_namespace_index("urn:liar").unwrap(), "v");
-        VariableBuilder::new(&node, "v", "v")
-            .data_type(DataTypeId::Double)
-            .value(0.0)
-            .organized_by(ObjectId::ObjectsFolder)
-            .insert(&mut *nodes.address_space().write());
+        for name in ["v", "w"] {
+            VariableBuilder::new(&NodeId::new(node.namespace, name), name, name)
+                .data_type(DataTypeId::Double)
+                .value(0.0)
+                .organized_by(ObjectId::ObjectsFolder)
+                .insert(&mut *nodes.address_space().write());
+        }
         tokio::spawn(server.run_with(listener));
         Self { handle, nodes, node, url: format!("opc.tcp://127.0.0.1:{port}"), stop }
     }
@@ -68,6 +70,20 @@ impl Liar {
         {
             variable.set_data_value(at(Some(Variant::Double(value)), 0, Some(DateTime::now())));
         }
+    }
+
+    /// Gives one of its variables another value, of which subscribers are told.
+    pub(super) fn give(&self, name: &str, value: Variant) {
+        self.give_at(name, value, DateTime::now());
+    }
+
+    /// The same with a time of its own.
+    pub(super) fn give_at(&self, name: &str, value: Variant, time: DateTime) {
+        let (node, value) = (NodeId::new(self.node.namespace, name), at(Some(value), 0, Some(time)));
+        if let Some(NodeType::Variable(variable)) = self.nodes.address_space().write().find_mut(&node) {
+            variable.set_data_value(value.clone());
+        }
+        self.handle.subscriptions().notify_data_change([(value, &node, AttributeId::Value)].into_iter());
     }
 
     fn show(&self, value: DataValue) {

@@ -99,6 +99,30 @@ async fn a_small_server_is_asked_in_small_requests_and_several_subscriptions() {
 }
 
 #[tokio::test]
+async fn the_doctor_tells_each_limit_of_a_server_with_what_follows_from_it() {
+    let limits = PlantLimits { nodes_per_read: 5, items_per_call: 4, items_per_subscription: 10 };
+    let plant = start_plant(PlantOptions { limits, ..healthy(0) }).await;
+    let names: Vec<&str> = signals().iter().map(|signal| signal.name).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let findings = std::sync::Mutex::new(Vec::new());
+    let config = config(&plant.url, of_plant(&names));
+    let tell = |finding| findings.lock().unwrap().push(finding);
+    crate::diagnose(&config, dir.path().join("pki"), std::sync::Arc::new(watchfire_model::SystemClock), tell).await;
+    let findings = findings.into_inner().unwrap();
+    let requests = names.len().div_ceil(4);
+    for words in [
+        "MaxNodesPerRead is 5: 5 nodes are read in a request",
+        &format!(
+            "MaxMonitoredItemsPerCall is 4: the {} items that are configured are made in {requests} requests",
+            names.len()
+        ),
+    ] {
+        assert!(findings.iter().any(|found| found.step == "limits" && found.text == words), "{words}: {findings:?}");
+    }
+    assert!(findings.iter().all(|found| found.verdict != crate::Verdict::Fail), "{findings:?}");
+}
+
+#[tokio::test]
 async fn a_deadband_holds_small_changes_back_and_intervals_have_subscriptions_of_their_own() {
     let plant = start_plant(healthy(0)).await;
     let dir = tempfile::tempdir().unwrap();

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use opcua::types::Variant;
 use tokio_util::sync::CancellationToken;
 use watchfire_config::{PasswordFrom, SignalConfig, SourceConfig};
-use watchfire_model::{Gap, GapCause, SignalId, SourceState};
+use watchfire_model::{Clock, Gap, GapCause, Instant, SignalId, SourceState, SystemClock};
 use watchfire_plant::{Plant, PlantOptions};
+use watchfire_ua::date_time_from_instant;
 
-use super::harness::{Gathered, PATIENCE, config, healthy, of_plant, quick, start_plant, start_source};
+use super::harness::{Gathered, PATIENCE, config, healthy, of_plant, quick, signal, start_plant, start_source};
+use super::liars::Liar;
 use super::proxy::Proxy;
 use crate::Timing;
 
@@ -134,6 +137,55 @@ async fn a_line_that_hangs_again_as_soon_as_it_is_back_keeps_its_subscriptions()
     assert!(here.gaps.iter().all(|gap| gap.cause == GapCause::Overflow), "{:?}", here.gaps);
     source.stop().await;
     witness.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_given_around_a_step_of_the_clock_and_not_kept_is_on_record() {
+    let liar = Liar::start().await;
+    let proxy = Proxy::start(liar.url.rsplit(':').next().unwrap().parse().unwrap()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let signals = vec![SignalConfig { queue_size: 1, ..signal("v", "nsu=urn:liar;s=v") }];
+    let mut source = start_source(config(&proxy.url(), signals), dir.path().join("pki"), quick());
+    source.until_values(1).await;
+    let begin = SystemClock.now();
+    let (mut seen, mut given) = (Gathered::default(), Vec::new());
+    let mut give = |seconds: i64| {
+        let time = Instant::from_ns(begin.ns() + seconds * 1_000_000_000);
+        given.push(date_time(time));
+        liar.give_at("v", Variant::Double(seconds as f64), date_time_from_instant(time).0);
+        given.clone()
+    };
+    let of = |seen: &Gathered, state: SourceState| seen.states.iter().filter(|other| **other == state).count();
+    let has_last =
+        |seen: &Gathered, given: &[Instant]| seen.times.values().flatten().any(|time| Some(time) == given.last());
+    let all = give(1);
+    source.gather(&mut seen, |seen| has_last(seen, &all)).await;
+    // An hour forward in the first outage, and back in the other.
+    let mut all = Vec::new();
+    for (outage, meanwhile, after) in [(1, [2, 3602, 3603], 3604), (2, [3605, 5, 6], 7)] {
+        proxy.cut();
+        source.gather(&mut seen, |seen| of(seen, SourceState::Down) >= outage).await;
+        for seconds in meanwhile {
+            give(seconds);
+        }
+        proxy.open();
+        source.gather(&mut seen, |seen| of(seen, SourceState::Up) >= outage).await;
+        all = give(after);
+        source.gather(&mut seen, |seen| has_last(seen, &all)).await;
+    }
+    let times: Vec<Instant> = seen.times.values().flatten().copied().collect();
+    let lost: Vec<_> = all.iter().filter(|time| !times.contains(time)).collect();
+    assert!(lost.len() >= 2, "each outage has what is lost: {lost:?}");
+    for time in lost {
+        let is_covered = seen.gaps.iter().any(|gap| gap.since <= *time && *time <= gap.until);
+        assert!(is_covered, "{time:?} is lost: {:?}", seen.gaps);
+    }
+    source.stop().await;
+}
+
+/// A time as it travels.
+fn date_time(time: Instant) -> Instant {
+    Instant::from_ns(time.ns() / 100 * 100)
 }
 
 #[tokio::test]

@@ -21,27 +21,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A session whose requests are sent one by one, over another's channel.
-struct Bare {
+pub(super) struct Bare {
     through: Arc<Session>,
-    session: CreateSessionResponse,
+    pub session: CreateSessionResponse,
 }
 
 impl Bare {
-    async fn open(through: &Arc<Session>, url: &str, login: Login) -> Self {
+    pub(super) async fn open(through: &Arc<Session>, url: &str, login: Login) -> Self {
         let (session, _) = open_session(through, url, login).await;
         Self { through: through.clone(), session }
     }
 
-    async fn send(&self, request: impl Into<opcua::core::RequestMessage>) -> ResponseMessage {
+    pub(super) async fn send(&self, request: impl Into<opcua::core::RequestMessage>) -> ResponseMessage {
         self.through.channel().send(request, WAIT_MAX).await.expect("an answer")
     }
 
     /// Subscribes; a message of its subscription has one event.
-    async fn subscribe(&self) -> u32 {
+    pub(super) async fn subscribe(&self) -> u32 {
         self.subscribe_with(0).await
     }
 
-    async fn subscribe_with(&self, priority: u8) -> u32 {
+    pub(super) async fn subscribe_with(&self, priority: u8) -> u32 {
         let subscribe = CreateSubscriptionRequest {
             request_header: header(&self.session),
             requested_publishing_interval: 10.0,
@@ -58,7 +58,11 @@ impl Bare {
     }
 
     /// Asks for an item; its number, or why there is none.
-    async fn create(&self, subscription_id: u32, item: MonitoredItemCreateRequest) -> Result<u32, StatusCode> {
+    pub(super) async fn create(
+        &self,
+        subscription_id: u32,
+        item: MonitoredItemCreateRequest,
+    ) -> Result<u32, StatusCode> {
         let create = CreateMonitoredItemsRequest {
             request_header: header(&self.session),
             subscription_id,
@@ -75,7 +79,7 @@ impl Bare {
         }
     }
 
-    async fn modify(&self, subscription_id: u32, id: u32, item: MonitoredItemCreateRequest) -> StatusCode {
+    pub(super) async fn modify(&self, subscription_id: u32, id: u32, item: MonitoredItemCreateRequest) -> StatusCode {
         let modify = ModifyMonitoredItemsRequest {
             request_header: header(&self.session),
             subscription_id,
@@ -91,7 +95,7 @@ impl Bare {
         }
     }
 
-    async fn delete(&self, subscription_id: u32, id: u32) {
+    pub(super) async fn delete(&self, subscription_id: u32, id: u32) {
         let delete = DeleteMonitoredItemsRequest {
             request_header: header(&self.session),
             subscription_id,
@@ -101,7 +105,7 @@ impl Bare {
         assert!(matches!(done, ResponseMessage::DeleteMonitoredItems(_)), "{done:?}");
     }
 
-    async fn transfer(&self, subscription: u32) -> StatusCode {
+    pub(super) async fn transfer(&self, subscription: u32) -> StatusCode {
         let transfer = TransferSubscriptionsRequest {
             request_header: header(&self.session),
             subscription_ids: Some(vec![subscription]),
@@ -114,7 +118,7 @@ impl Bare {
     }
 
     /// Waits until the server waits for it to ask for what there is.
-    async fn late(&self, handle: &ServerHandle, subscription: u32) {
+    pub(super) async fn late(&self, handle: &ServerHandle, subscription: u32) {
         let Identifier::Numeric(number) = self.session.session_id.identifier else { panic!("{:?}", self.session) };
         let session = handle.subscriptions().get_session_subscriptions(number).expect("a session with subscriptions");
         let state = || session.lock().get(subscription).expect("its subscription").state();
@@ -127,12 +131,12 @@ impl Bare {
     }
 
     /// The events of the next message, as their messages; `!` for an overflow.
-    async fn publish(&self) -> Vec<String> {
+    pub(super) async fn publish(&self) -> Vec<String> {
         self.publish_any().await.1
     }
 
     /// The same, and whose message it is.
-    async fn publish_any(&self) -> (u32, Vec<String>) {
+    pub(super) async fn publish_any(&self) -> (u32, Vec<String>) {
         let publish = PublishRequest { request_header: header(&self.session), subscription_acknowledgements: None };
         let (subscription, message) = match self.send(publish).await {
             ResponseMessage::Publish(published) => (published.subscription_id, published.notification_message),
@@ -150,7 +154,7 @@ impl Bare {
     }
 }
 
-fn message_and_type() -> EventFilter {
+pub(super) fn message_and_type() -> EventFilter {
     filter(
         vec![value_of(ObjectTypeId::BaseEventType, "Message"), value_of(ObjectTypeId::BaseEventType, "EventType")],
         None,
@@ -162,7 +166,7 @@ fn selecting(fields: usize) -> MonitoredItemCreateRequest {
     event_item(filter(vec![value_of(ObjectTypeId::BaseEventType, "Message"); fields], None))
 }
 
-fn tell(handle: &ServerHandle, numbers: std::ops::Range<usize>) {
+pub(super) fn tell(handle: &ServerHandle, numbers: std::ops::Range<usize>) {
     let events: Vec<Told> = numbers.map(|number| Told::alarm(&number.to_string())).collect();
     let source = NodeId::from(ObjectId::Server);
     handle.subscriptions().notify_events(events.iter().map(|event| (event as &dyn Event, &source)));

@@ -14,16 +14,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The namespace whose nodes are never read to the end.
 const ENDLESS: u16 = 7;
 
-/// How many reads and writes go on.
+/// How many reads and writes go on, and how many writes have ended by themselves.
 #[derive(Default)]
 struct GoingOn {
     reads: AtomicUsize,
     writes: AtomicUsize,
+    written: AtomicUsize,
+    /// Ends a write.
+    let_go: Notify,
 }
 
 struct Counted<'a>(&'a AtomicUsize);
@@ -74,7 +78,9 @@ impl NodeManager for Endless {
 
     async fn write(&self, _: &RequestContext, _: &mut [&mut WriteNode]) -> Result<(), StatusCode> {
         let _counted = Counted::begin(&self.0.writes);
-        std::future::pending().await
+        self.0.let_go.notified().await;
+        self.0.written.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -106,6 +112,15 @@ fn endless() -> NodeId {
     NodeId::new(ENDLESS, "endless")
 }
 
+fn one() -> WriteValue {
+    WriteValue {
+        node_id: endless(),
+        attribute_id: AttributeId::Value as u32,
+        value: DataValue::value_only(1_i32),
+        ..WriteValue::default()
+    }
+}
+
 async fn becomes(count: &AtomicUsize, wanted: usize) {
     let looked = async {
         while count.load(Ordering::Relaxed) != wanted {
@@ -125,21 +140,23 @@ async fn a_request_takes_no_longer_than_is_configured_whatever_the_client_asks_f
 }
 
 #[tokio::test]
+async fn what_changes_something_goes_on_where_its_client_was_told_that_it_takes_too_long() {
+    let (session, going_on, _running, _pki) = serve(50).await;
+    let written = session.write(&[one()]).await;
+    assert_eq!(written.map(|_| ()).map_err(|error| error.status()), Err(StatusCode::BadTimeout));
+    assert_eq!(going_on.writes.load(Ordering::Relaxed), 1);
+    going_on.let_go.notify_one();
+    becomes(&going_on.written, 1).await;
+}
+
+#[tokio::test]
 async fn a_request_that_only_reads_ends_with_its_connection_and_others_go_on() {
     let (session, going_on, running, _pki) = serve(0).await;
     let (reading, writing) = (session.clone(), session.clone());
     let read = tokio::spawn(async move {
         reading.read(&[ReadValueId::from(endless())], TimestampsToReturn::Neither, 0.0).await.map(drop)
     });
-    let write = tokio::spawn(async move {
-        let value = WriteValue {
-            node_id: endless(),
-            attribute_id: AttributeId::Value as u32,
-            value: DataValue::value_only(1_i32),
-            ..WriteValue::default()
-        };
-        writing.write(&[value]).await.map(drop)
-    });
+    let write = tokio::spawn(async move { writing.write(&[one()]).await.map(drop) });
     becomes(&going_on.reads, 1).await;
     becomes(&going_on.writes, 1).await;
     // The client's end of the connection goes without a word.

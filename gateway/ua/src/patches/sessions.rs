@@ -32,6 +32,14 @@ const EVENT_ITEMS_MAX: usize = 5;
 pub(super) const SELECT_CLAUSES_MAX: usize = 1_100;
 /// The same for all sessions of a client.
 pub(super) const CLIENTS_CLAUSES_MAX: usize = 1_500;
+/// Items of all sessions of a client.
+pub(super) const CLIENTS_ITEMS_MAX: usize = 20;
+/// Items that one item triggers.
+pub(super) const LINKS_OF_ITEM: usize = 3;
+/// The same for all items of a session.
+pub(super) const LINKS_OF_SESSION: usize = 4;
+/// Items in one request.
+pub(super) const ITEMS_OF_CALL: usize = 50;
 /// Subscriptions that are kept without a session.
 pub(super) const LEFT_MAX: usize = 2;
 /// Log-ins by a name and a password in the clear.
@@ -67,7 +75,7 @@ impl AuthManager for Few {
     }
 
     fn audit_refused_filter(&self, token: &UserToken, node: &NodeId, status: StatusCode) {
-        assert!(token.is_anonymous() && *node == ObjectId::Server && status == StatusCode::BadEventFilterInvalid);
+        assert!(token.is_anonymous() && !node.is_null() && status.is_bad());
         self.filters.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -146,10 +154,15 @@ pub(super) async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir,
     builder.limits_mut().max_sessions = SESSIONS_MAX;
     builder.limits_mut().max_string_length = STRING_MAX;
     builder.limits_mut().subscriptions.min_publishing_interval_ms = 10.0;
+    builder.limits_mut().subscriptions.min_sampling_interval_ms = 0.0;
     builder.limits_mut().subscriptions.max_event_items_per_session = EVENT_ITEMS_MAX;
     builder.limits_mut().subscriptions.max_subscriptions_without_session = LEFT_MAX;
     builder.limits_mut().subscriptions.max_select_clauses_per_session = SELECT_CLAUSES_MAX;
     builder.limits_mut().subscriptions.max_select_clauses_per_client = CLIENTS_CLAUSES_MAX;
+    builder.limits_mut().subscriptions.max_monitored_items_per_client = CLIENTS_ITEMS_MAX;
+    builder.limits_mut().subscriptions.max_links_per_item = LINKS_OF_ITEM;
+    builder.limits_mut().subscriptions.max_links_per_session = LINKS_OF_SESSION;
+    builder.limits_mut().operational.max_monitored_items_per_call = ITEMS_OF_CALL;
     let (server, handle) = builder.build().expect("a server");
     tokio::spawn(server.run_with(listener));
     (url, pki, handle)
@@ -163,7 +176,7 @@ pub(super) enum Login {
 }
 
 impl Login {
-    fn token(self) -> ExtensionObject {
+    pub(super) fn token(self) -> ExtensionObject {
         match self {
             Self::Nobody => ExtensionObject::from_message(AnonymousIdentityToken { policy_id: "anonymous".into() }),
             Self::User(name) => ExtensionObject::from_message(UserNameIdentityToken {

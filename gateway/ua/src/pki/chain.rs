@@ -1,6 +1,7 @@
 //! Whether a certificate is to be believed, given those that are trusted, those of further authorities, and revocation
 //! lists (OPC 10000-4 §6.1.3). Pure: reads no file and no clock.
 
+use opcua::types::StatusCode;
 use watchfire_model::Instant;
 
 use super::certificate::{BadSignature, Certificate, RevocationList};
@@ -114,6 +115,28 @@ impl Refusal {
     /// Whether it would stand even if a person trusted the certificate.
     pub(super) const fn outweighs_trust(&self) -> bool {
         matches!(self, Self::Expired { .. } | Self::NotYetValid { .. } | Self::Revoked { .. } | Self::Denied)
+    }
+
+    /// The status that stands for it (OPC 10000-4 §6.1.3), of the certificate that was judged: an authority's defects have
+    /// their own.
+    #[must_use]
+    pub fn status(&self, judged: &Certificate) -> StatusCode {
+        let own_or = |subject: &str, own, issuers| if *subject == judged.subject() { own } else { issuers };
+        match self {
+            Self::Denied | Self::Unknown | Self::NotPinned { .. } => StatusCode::BadCertificateUntrusted,
+            Self::IssuerUnknown { .. } => StatusCode::BadCertificateChainIncomplete,
+            Self::Signature { .. } => StatusCode::BadCertificateInvalid,
+            Self::Expired { subject } | Self::NotYetValid { subject } => {
+                own_or(subject, StatusCode::BadCertificateTimeInvalid, StatusCode::BadCertificateIssuerTimeInvalid)
+            }
+            Self::Revoked { subject, .. } => {
+                own_or(subject, StatusCode::BadCertificateRevoked, StatusCode::BadCertificateIssuerRevoked)
+            }
+            Self::NoAuthority { .. } => StatusCode::BadCertificateIssuerUseNotAllowed,
+            Self::Usage { .. } => StatusCode::BadCertificateUseNotAllowed,
+            Self::Application { .. } => StatusCode::BadCertificateUriInvalid,
+            Self::Host { .. } => StatusCode::BadCertificateHostNameInvalid,
+        }
     }
 }
 

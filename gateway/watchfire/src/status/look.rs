@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use watchfire_alarms::{Figures, Window};
 use watchfire_model::{Instant, Phase, SignalId, SourceState};
-use watchfire_pipeline::{DetectorHealth, Disk, Ends, Mode, OwnConditions, Tried, gaps};
+use watchfire_pipeline::{DetectorHealth, Disk, Ends, Given, Mode, OwnConditions, Term, Terms, Tried, gaps};
 use watchfire_server::Listed;
 
 use super::{
     AlarmsStatus, CertificatesStatus, DetectorStatus, FigureStatus, FiguresStatus, HistoryStatus, Priorities,
-    SourceStatus, Status,
+    SourceStatus, Status, TermStatus,
 };
 use crate::live::Live;
 
@@ -95,6 +95,7 @@ impl Live {
             signals.entry(source.to_owned()).or_default().push(id);
         }
         let health = self.stats.sources.lock().clone();
+        let terms = self.stats.terms.lock().clone();
         let of_all = gaps.get(&None).copied().unwrap_or_default();
         let one = |name: &String| {
             let own = signals.get(name).map_or(&[][..], Vec::as_slice);
@@ -117,6 +118,7 @@ impl Live {
                 newest_value_age_s: times.iter().max().map(|newest| seconds_between(*newest, now)),
                 gaps_day,
                 gaps_filled_day,
+                terms: terms.get(name.as_str()).map(terms_of).unwrap_or_default(),
             }
         };
         self.prints.sources.keys().map(one).collect()
@@ -227,6 +229,21 @@ fn attention(
         needed.push(format!("and {} more alarms; `watchfire alarms list`", waiting.len() - NAMED_MAX));
     }
     needed
+}
+
+/// What a source's server gave of what was asked of it.
+fn terms_of(terms: &Terms) -> Vec<TermStatus> {
+    let one = |(term, asked, given): (Term, f64, Given)| {
+        let what = match term {
+            Term::PublishingInterval => "publishing_interval_ms",
+            Term::KeepAliveCount => "keep_alive_count",
+            Term::LifetimeCount => "lifetime_count",
+            Term::SamplingInterval => "sampling_interval_ms",
+            Term::QueueSize => "queue_size",
+        };
+        TermStatus { what: what.to_owned(), asked, least: given.least, most: given.most, of: given.of }
+    };
+    terms.iter().map(one).collect()
 }
 
 fn alarms(listed: &[Listed]) -> AlarmsStatus {

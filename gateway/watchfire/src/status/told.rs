@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use watchfire_model::plain;
 
-use super::{AlarmsStatus, DetectorStatus, FigureStatus, Priorities, SourceStatus, Status};
+use super::{AlarmsStatus, DetectorStatus, FigureStatus, Priorities, SourceStatus, Status, TermStatus};
 
 /// Digits of a digest that tell it from others.
 const DIGEST_DIGITS: usize = 19;
@@ -25,7 +25,10 @@ pub fn page(status: &Status) -> String {
         }
     }
     line("SOURCES");
-    status.sources.iter().for_each(|source| line(&source_line(source)));
+    for source in &status.sources {
+        line(&source_line(source));
+        terms(source).into_iter().for_each(|text| line(&text));
+    }
     line("DETECTORS");
     if status.detectors.is_empty() {
         line("  none");
@@ -73,6 +76,17 @@ fn source_line(source: &SourceStatus) -> String {
         (all, filled) => format!("{all} gaps in 24 h, {filled} filled"),
     };
     format!("  {:<16} {standing}; {age}; {} of {} signals seen; {gaps}", source.name, source.seen, source.signals)
+}
+
+/// What a source's server has given otherwise than was asked for.
+fn terms(source: &SourceStatus) -> Option<String> {
+    let one = |term: &TermStatus| {
+        let (asked, least, most) = (number(term.asked), number(term.least), number(term.most));
+        let given = if least == most { most } else { format!("{least} to {most}") };
+        (given != asked).then(|| format!("{} {asked}: {given} ({})", term.what, term.of))
+    };
+    let revised: Vec<String> = source.terms.iter().filter_map(one).collect();
+    (!revised.is_empty()).then(|| format!("  {:<16} the server has revised {}", "", revised.join(", ")))
 }
 
 fn detector_line(detector: &DetectorStatus) -> String {
@@ -165,6 +179,14 @@ mod tests {
             newest_value_age_s: Some(0.31),
             gaps_day: 2,
             gaps_filled_day: 2,
+            terms: [
+                ("publishing_interval_ms", 500.0, (500.0, 500.0), 1),
+                ("keep_alive_count", 5.0, (10.0, 10.0), 1),
+                ("sampling_interval_ms", 100.0, (250.0, 1000.0), 240),
+                ("queue_size", 10.0, (10.0, 10.0), 240),
+            ]
+            .map(|(what, asked, (least, most), of)| TermStatus { what: what.into(), asked, least, most, of })
+            .to_vec(),
         };
         let detector = DetectorStatus {
             name: "hot".into(),
@@ -220,6 +242,7 @@ mod tests {
                     newest_value_age_s: Some(12_080.0),
                     gaps_day: 0,
                     gaps_filled_day: 0,
+                    terms: Vec::new(),
                 },
             ],
             detectors: vec![detector, learns],

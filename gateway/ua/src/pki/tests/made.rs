@@ -22,7 +22,7 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::time::{Time, Validity};
 
-use super::super::{Certificate, RevocationList};
+use super::{Certificate, RevocationList};
 
 /// When the tests are.
 pub(super) const NOW: Instant = Instant::from_s(NOW_S);

@@ -1,0 +1,129 @@
+//! Where values are missing, as whoever reads a signal's history sees it.
+
+use std::sync::Arc;
+
+use watchfire_model::{Control, Fill, Frame, Gap, GapCause, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
+
+use super::rig::Site;
+use crate::{SignalsOf, Journal, Log, Recorded, not_yet_recorded, push_gap, record_late, recover, seal_all};
+
+fn at(s: i64) -> Instant {
+    Instant::from_s(s)
+}
+
+fn values(times: &[i64], quality: Quality) -> RecordBody {
+    let mut rows = Rows::default();
+    times.iter().for_each(|s| rows.push(SignalId(0), at(*s), 1.0, StatusCode::GOOD, quality, 0));
+    RecordBody::Data(Frame { rows, ..Frame::default() })
+}
+
+fn lost(signal: Option<u32>, since: i64, until: i64, cause: GapCause) -> Gap {
+    Gap { signal: signal.map(SignalId), since: at(since), until: at(until), cause }
+}
+
+fn told(gaps: Vec<Gap>) -> RecordBody {
+    RecordBody::Data(Frame { gaps, ..Frame::default() })
+}
+
+fn filled(since: i64, until: i64, values: u32, status: StatusCode) -> RecordBody {
+    let fill = Fill { signal: SignalId(0), since: at(since), until: at(until), values, status };
+    RecordBody::Control(Control::Filled { source: "plant".to_owned(), fills: vec![fill] })
+}
+
+/// All that is read of a signal: times, and of a gap when it ends.
+fn read(log: &Arc<Log>, signal: u32) -> Vec<(i64, Option<i64>)> {
+    let trace = log.trace(SignalId(signal)).unwrap();
+    let (mut found, mut next) = (Vec::new(), Some(Instant::MIN));
+    while let Some(from) = next {
+        let page = trace.page(from, Instant::MAX).unwrap();
+        let rows = &page.rows;
+        rows.check().unwrap();
+        for row in 0..rows.len() {
+            let s = |ns: i64| ns / 1_000_000_000;
+            let time = rows.time[row].ns();
+            let is_gap = rows.quality[row].has(Quality::GAP);
+            assert_eq!(is_gap, rows.status[row] == StatusCode::BAD_DATA_LOST && rows.value[row].is_nan());
+            found.push((s(time), is_gap.then(|| s(time + rows.skew_ns_at(row)))));
+        }
+        next = page.rest;
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_gap_that_nothing_filled_is_shown_and_one_that_was_filled_is_not() {
+    const REFUSED: StatusCode = StatusCode(0x8071_0000);
+    let bodies = [
+        values(&[10], Quality::NONE),
+        told(vec![lost(Some(0), 10, 20, GapCause::SourceLost)]),
+        values(&[20, 30, 40], Quality::NONE),
+        // Of many signals at once, and one that is of a detector and not of what is recorded.
+        told((0..40).map(|signal| lost(Some(signal), 40, 50, GapCause::Overflow)).collect()),
+        told(vec![lost(Some(0), 41, 49, GapCause::Skipped)]),
+        values(&[50, 60, 90], Quality::NONE),
+        told(vec![lost(Some(0), 60, 90, GapCause::SourceLost), lost(Some(0), 100, 110, GapCause::NotRecorded)]),
+        // The first is whole now; of another one the source's history had no more.
+        filled(10, 20, 0, StatusCode::GOOD),
+        values(&[65, 70], Quality::LATE),
+        filled(60, 90, 2, REFUSED),
+        told(vec![lost(None, 200_000, 200_010, GapCause::NotRecorded), lost(Some(0), 100, 110, GapCause::SourceLost)]),
+    ];
+    for sealed in [0, 2, 5, 8, 11] {
+        let site = Site::new();
+        bodies.iter().for_each(|body| assert!(site.journal.append(body).is_ok()));
+        site.journal.syncer().sync().unwrap();
+        let log = site.log();
+        if sealed > 0 {
+            site.seal_some(sealed);
+        }
+        let mut expected = vec![
+            (10, None),
+            (20, None),
+            (30, None),
+            (40, None),
+            (40, Some(50)),
+            (50, None),
+            (60, None),
+            (65, None),
+            (70, None),
+            (70, Some(90)),
+            (90, None),
+            (100, Some(110)),
+            (200_000, Some(200_010)),
+        ];
+        assert_eq!(read(&log, 0), expected, "{sealed} sealed");
+        assert_eq!(read(&log, 0), expected, "and again");
+        assert_eq!(read(&log, 39), [(40, Some(50)), (200_000, Some(200_010))]);
+        assert_eq!(read(&log, 9_999), [(200_000, Some(200_010))]);
+        // What is appended while the gateway runs is known at once, and what was sealed meanwhile as well.
+        let more = log.put(told(vec![lost(Some(0), 300_000, 300_001, GapCause::SourceLost)])).await.unwrap();
+        expected.push((300_000, Some(300_001)));
+        assert_eq!(read(&log, 0), expected);
+        log.put(filled(40, 50, 3, StatusCode::GOOD)).await.unwrap();
+        expected.retain(|(_, until)| *until != Some(50));
+        assert_eq!(read(&log, 0), expected);
+        log.sync().unwrap();
+        seal_all(&log).unwrap();
+        assert!(log.history().sealed() > more.lsn);
+        assert_eq!(read(&log, 0), expected);
+    }
+}
+
+#[test]
+fn a_gap_that_is_imported_is_on_record_once_and_nobodys_to_fill() {
+    let site = Site::new();
+    let log = site.log();
+    let mut rows = Rows::default();
+    rows.push(SignalId(0), at(5), 1.0, StatusCode::GOOD, Quality::LATE, 0);
+    push_gap(&mut rows, SignalId(0), at(5), at(9));
+    push_gap(&mut rows, SignalId(0), at(20), at(30));
+    assert_eq!(not_yet_recorded(&log, &rows).unwrap().len(), 3);
+    record_late(&log, rows.clone(), at(100), 0).unwrap();
+    let expected = [(5, None), (5, Some(9)), (20, Some(30))];
+    assert_eq!(read(&log, 0), expected);
+    // Also one of which more is known to be missing.
+    push_gap(&mut rows, SignalId(0), at(22), at(30));
+    assert!(not_yet_recorded(&log, &rows).unwrap().is_empty());
+    let open = recover(&log, &SignalsOf::default()).unwrap().open;
+    assert!(open.is_empty(), "no source is asked for {open:?}");
+}
