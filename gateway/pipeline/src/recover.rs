@@ -333,6 +333,8 @@ fn restore(engine: &mut Engine, state: &AlarmState) {
 
 #[cfg(test)]
 mod tests {
+    use watchfire_model::GapCause;
+
     use super::*;
 
     #[test]
