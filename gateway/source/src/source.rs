@@ -149,6 +149,7 @@ impl OpcUaSource {
             queue: &mut self.queue,
             clock: &*connector.clock,
             history_lag: timing.history_lag,
+            slow_after: timing.request / 2,
             watchdog: timing.watchdog,
             publishes_max: if connector.config.profile == Profile::Small { 2 } else { usize::MAX },
         };
