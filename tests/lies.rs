@@ -12,10 +12,8 @@ use crate::harness::recording::Recorded;
 use crate::harness::{free_port, wait_for};
 
 /// The lies of `lying_server.mjs`.
-const LIES: [&str; 12] = [
-    "browse", "crowd", "handles", "revised", "history", "limits", "long", "spoils", "claims", "fewer", "forgets",
-    "anew",
-];
+const LIES: [&str; 11] =
+    ["browse", "crowd", "handles", "revised", "history", "limits", "long", "spoils", "claims", "fewer", "forgets"];
 /// More than is kept of a text.
 const LONG: usize = 3_000_000;
 /// More elements than are read.
@@ -41,7 +39,7 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     let mut honest = recorded.start();
     liars.ready().unwrap();
 
-    let [_, _, _, _, history, .., forgets, _] = ports;
+    let [_, _, _, _, history, .., forgets] = ports;
     let way = Proxy::to(history);
     let site = Site::new();
     let mut rest = source("plant", &recorded.url(), &["a_feed"]);
@@ -83,11 +81,7 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     gateway.logged(&["WARN", "intervals that cannot be", "source=\"revised\""]);
     gateway.logged(&["ERROR", "signal=\"spoils/text\"", "BadInternalError"]);
     gateway.logged(&["WARN", "the server does not go on with browsing a node", &forgets.to_string()]);
-    gateway.logged(&["WARN", "begins the numbers of its messages anew", "source=\"anew\""]);
-    wait_for("what may be missing to be on record", || (!site.gaps("anew/a").is_empty()).then_some(()));
-    ["spoils/a", "spoils/b", "claims/b", "fewer/b", "forgets/a", "anew/a"]
-        .iter()
-        .for_each(|signal| goes_on(&site, signal));
+    ["spoils/a", "spoils/b", "claims/b", "fewer/b", "forgets/a"].iter().for_each(|signal| goes_on(&site, signal));
     ["handles/a", "handles/b", "revised/a", "limits/b"].iter().for_each(|signal| goes_on(&site, signal));
 
     way.cut();

@@ -69,10 +69,6 @@ const fewer = (response) => {
   if (response.results.length > 1) response.results.pop();
   return response;
 };
-/** After so many messages of a server their numbers begin anew. */
-const ANEW_AFTER = 30;
-let messages = 0;
-let anewFrom = 0;
 
 /** What each changes: by the server's name, and the name of the answer. */
 const lies = {
@@ -137,16 +133,6 @@ const lies = {
   fewer: { CreateMonitoredItemsResponse: fewer, ReadResponse: fewer },
   // There is more, and where it was is forgotten.
   forgets: { BrowseResponse: begins, BrowseNextResponse: forgotten },
-  // The numbers of its messages begin anew.
-  anew: {
-    PublishResponse: (response) => {
-      const message = response.notificationMessage;
-      messages += message.notificationData?.length > 0 ? 1 : 0;
-      if (messages === ANEW_AFTER && anewFrom === 0) anewFrom = message.sequenceNumber - 1;
-      if (anewFrom > 0) message.sequenceNumber = Math.max(message.sequenceNumber - anewFrom, 1);
-      return response;
-    },
-  },
 };
 
 /** How many things a request is about. */
