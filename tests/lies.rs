@@ -12,7 +12,8 @@ use crate::harness::recording::Recorded;
 use crate::harness::{free_port, wait_for};
 
 /// The lies of `lying_server.mjs`.
-const LIES: [&str; 7] = ["browse", "crowd", "handles", "revised", "history", "limits", "long"];
+const LIES: [&str; 11] =
+    ["browse", "crowd", "handles", "revised", "history", "limits", "long", "spoils", "claims", "fewer", "forgets"];
 /// More than is kept of a text.
 const LONG: usize = 3_000_000;
 /// More elements than are read.
@@ -38,7 +39,7 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     let mut honest = recorded.start();
     liars.ready().unwrap();
 
-    let [_, _, _, _, history, ..] = ports;
+    let [_, _, _, _, history, .., forgets] = ports;
     let way = Proxy::to(history);
     let site = Site::new();
     let mut rest = source("plant", &recorded.url(), &["a_feed"]);
@@ -51,7 +52,7 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
         for signal in ["a", "b"] {
             rest += &(signal_table(signal, &format!("ns=2;s={signal}")).trim_end().to_owned() + "\n" + queue + "\n");
         }
-        if ["browse", "crowd"].contains(lie) {
+        if ["browse", "crowd", "forgets"].contains(lie) {
             rest += "[[source.select]]\npath = \"/Nothing/*\"\n\n";
         }
     }
@@ -62,7 +63,11 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
         gateway.logged(&[
             "watching",
             &format!("source=\"{lie}\""),
-            if lie == "long" { "watched=4" } else { "watched=3" },
+            match lie {
+                "long" => "watched=4",
+                "spoils" => "watched=2",
+                _ => "watched=3",
+            },
         ]);
     }
     for (lie, port) in LIES.iter().zip(ports).take(2) {
@@ -74,6 +79,9 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     gateway.logged(&["WARN", "one id for several items", "source=\"handles\""]);
     gateway.logged(&["WARN", "values of handles that nobody gave out", "source=\"handles\""]);
     gateway.logged(&["WARN", "intervals that cannot be", "source=\"revised\""]);
+    gateway.logged(&["ERROR", "signal=\"spoils/text\"", "BadInternalError"]);
+    gateway.logged(&["WARN", "the server does not go on with browsing a node", &forgets.to_string()]);
+    ["spoils/a", "spoils/b", "claims/b", "fewer/b", "forgets/a"].iter().for_each(|signal| goes_on(&site, signal));
     ["handles/a", "handles/b", "revised/a", "limits/b"].iter().for_each(|signal| goes_on(&site, signal));
 
     way.cut();

@@ -14,6 +14,7 @@ import {
   HistoryData,
   HistoryReadResult,
   NodeClass,
+  ServiceFault,
   StatusCodes,
   Variant,
   VariantArrayType,
@@ -53,6 +54,19 @@ const goesOn = (count) => (response) => {
 };
 const begins = (response) => {
   for (const result of response.results) result.continuationPoint = MORE;
+  return response;
+};
+
+/** Of BrowseNext: where it was is forgotten. */
+const forgotten = (response, request) => {
+  response.responseHeader.serviceResult = StatusCodes.Good;
+  const none = () => new BrowseResult({ statusCode: StatusCodes.BadContinuationPointInvalid });
+  response.results = request.continuationPoints.map(none);
+  return response;
+};
+/** An answer for each but the last, where there are several. */
+const fewer = (response) => {
+  if (response.results.length > 1) response.results.pop();
   return response;
 };
 
@@ -111,7 +125,28 @@ const lies = {
   limits: {},
   // Texts of three million letters.
   long: {},
+  // A request with one bad node in it is refused as a whole.
+  spoils: {},
+  // More at once than it says is too much.
+  claims: {},
+  // Answers that are fewer than the questions.
+  fewer: { CreateMonitoredItemsResponse: fewer, ReadResponse: fewer },
+  // There is more, and where it was is forgotten.
+  forgets: { BrowseResponse: begins, BrowseNextResponse: forgotten },
 };
+
+/** How many things a request is about. */
+const sizeOf = (request) => (request.itemsToCreate ?? request.nodesToRead ?? []).length;
+const isOf = (request, signal) => {
+  const nodes = request.itemsToCreate?.map((item) => item.itemToMonitor) ?? request.nodesToRead ?? [];
+  return nodes.some(({ nodeId }) => nodeId.toString() === `ns=2;s=${signal}`);
+};
+/** Requests that are not carried out, by the server's name: with what they are refused as a whole. */
+const refuses = {
+  spoils: (request) => (isOf(request, "text") ? StatusCodes.BadInternalError : null),
+  claims: (request) => (sizeOf(request) > 1 ? StatusCodes.BadTooManyOperations : null),
+};
+const REFUSED = ["CreateMonitoredItemsRequest", "ReadRequest"];
 
 const LIMITS = { maxNodesPerRead: 1, maxNodesPerBrowse: 1, maxMonitoredItemsPerCall: 1 };
 
@@ -138,6 +173,14 @@ async function start(name, port) {
   });
   const [a, b, text] = [variable("a", "Double"), variable("b", "Double"), variable("text", "String")];
   if (name === "history") [a, b].forEach((node) => space.installHistoricalDataNode(node, {}));
+  for (const request of refuses[name] ? REFUSED : []) {
+    const answer = server[`_on_${request}`].bind(server);
+    server[`_on_${request}`] = (message, channel) => {
+      const serviceResult = refuses[name](message.request);
+      if (!serviceResult) return answer(message, channel);
+      return channel.send_response("MSG", new ServiceFault({ responseHeader: { serviceResult } }), message);
+    };
+  }
   server.on("newChannel", (channel) => {
     const send = channel.send_response.bind(channel);
     channel.send_response = (kind, response, message, ...rest) => {

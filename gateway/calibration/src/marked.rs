@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn of_an_alarm_whose_scores_are_not_all_kept_nothing_is_promised() {
         let long = MarkedAlarm { cut: true, ..alarm(false, &[1.3, 1.6]) };
-        assert_eq!(proposed(0, &[long.clone()]), None);
+        assert_eq!(proposed(0, std::slice::from_ref(&long)), None);
         assert_eq!(proposed(0, &[long, alarm(false, &[1.3, 2.0])]), Some((2.1, 1)));
         assert_eq!(
             propose(

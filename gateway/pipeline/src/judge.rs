@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use watchfire_calibration::{Gate, GateEvent, GateSettings};
 use watchfire_model::{
-    Batch, BatchGap, ConditionSpec, Decides, Frame, GapCause, GateSet, Instant, Level, Lsn, Outcome, Phase, Progress,
-    Quality, Scale, SignalInfo, SourceState, Verdict,
+    Batch, BatchGap, ConditionSpec, Frame, GapCause, GateSet, Instant, Level, Lsn, Outcome, Phase, Progress, Quality,
+    SignalInfo, SourceState, Verdict,
 };
 
 use crate::binding::{Indexes, cut};
+use crate::gates::{self, gate_of};
 use crate::marks::{Trace, Traced};
 use crate::observed::parted;
-use crate::settings::{fitting_types, known_conditions, settings_of};
+use crate::settings::{fitting_types, known_conditions};
 use crate::{BindingSpec, Checkpoint, CreateError, Detector, DetectorFactory, DetectorFault, DetectorIdentity};
 
 /// A condition instance of a binding: condition index, instance number.
@@ -163,22 +164,12 @@ impl Judge {
 
     /// By what its scores become events, for the log.
     pub(crate) fn gates_set(&self) -> Vec<GateSet> {
-        let gates = self.conditions().iter().zip(&self.gates);
-        let set = gates.filter_map(|(condition, gate)| {
-            let hold_off_ns = u64::try_from(gate.as_ref()?.hold_off.as_nanos()).unwrap_or(u64::MAX);
-            Some(GateSet { condition: condition.id.clone(), threshold: gate.as_ref()?.threshold, hold_off_ns })
-        });
-        set.collect()
+        gates::sets_of(self.conditions(), &self.gates)
     }
 
     /// Goes on with what was set then.
     pub(crate) fn set_gates(&mut self, set: &[GateSet]) {
-        for (condition, gate) in self.detector.conditions().iter().zip(&mut self.gates) {
-            if let (Some(gate), Some(set)) = (gate, set.iter().find(|set| set.condition == condition.id)) {
-                gate.threshold = set.threshold;
-                gate.hold_off = std::time::Duration::from_nanos(set.hold_off_ns);
-            }
-        }
+        gates::take_up(self.detector.conditions(), &mut self.gates, set);
     }
 
     /// By what the scores of a condition become events; `None` where its plugin decides.
@@ -497,25 +488,4 @@ fn normal(condition: u16, instance: u32, at: Instant) -> Verdict {
 
 fn plain(condition: u16, instance: u32, at: Instant) -> Verdict {
     Verdict { condition, instance, at, level: Level::Active, score: None, why: String::new(), evidence: Vec::new() }
-}
-
-/// The gate of a condition: `None` when the plugin decides itself.
-fn gate_of(spec: &BindingSpec, condition: &ConditionSpec) -> Result<Option<GateSettings>, CreateError> {
-    if condition.decides == Decides::Plugin {
-        return Ok(None);
-    }
-    let configured = settings_of(spec, &condition.id);
-    let default = GateSettings::default();
-    let threshold = match (configured.threshold, condition.scale) {
-        (Some(threshold), _) => threshold,
-        (None, Scale::NegLog10P) => default.threshold,
-        (None, Scale::Ordinal) => {
-            let text = format!(
-                "detector `{}`: condition `{}` has scores without a scale; set `threshold` under `[detector.alarm.{}]`",
-                spec.name, condition.id, condition.id
-            );
-            return Err(CreateError::Refused(text));
-        }
-    };
-    Ok(Some(GateSettings { threshold, hold_off: configured.hold_off.unwrap_or(default.hold_off), ..default }))
 }

@@ -18,6 +18,7 @@ mod figures;
 mod figures_v1;
 mod followed;
 mod gaps;
+mod gates;
 mod gateway;
 mod holes;
 mod import;

@@ -187,12 +187,26 @@ impl Backfill {
         }
     }
 
-    /// Whether the server keeps the history of a signal.
+    /// Whether the server keeps the history of a signal. Where it does not, what waited for that is done; see
+    /// [`Backfill::finished`].
     pub(crate) fn known(&mut self, at: usize, has_history: bool) {
-        let holes = self.unknown.remove(&at);
+        let holes = self.unknown.remove(&at).into_iter().flatten();
         if has_history {
-            self.waiting.extend(holes.into_iter().flatten());
+            self.waiting.extend(holes);
+        } else {
+            holes.for_each(|hole| self.finish(hole, StatusCode::BadHistoryOperationUnsupported));
         }
+    }
+
+    /// What is done and not yet told, a bundle at a time.
+    pub(crate) fn finished(&mut self, source: &Arc<str>) -> Vec<Arrival> {
+        if self.done.is_empty() {
+            return Vec::new();
+        }
+        self.tell(source);
+        let done = std::mem::take(&mut self.done);
+        let bundles = done.chunks(GAPS_AT_ONCE * 10);
+        bundles.map(|fills| Arrival::Filled { source: source.clone(), fills: fills.to_vec() }).collect()
     }
 
     /// A session begins, and what an earlier one had at its server is gone.
@@ -427,6 +441,9 @@ impl Backfill {
                             self.waiting.push_front(hole);
                         } else if hole.unreached.is_some() {
                             self.ask_later(hole);
+                        } else if !hole.proved && hole.passes > 0 && hole.values > before && !hole.is_endless() {
+                            // Nor do some answer as many as they were asked for: it counts only what brings nothing.
+                            self.waiting.push_front(hole);
                         } else if !hole.proved
                             && hole.passes < passes_max
                             && let (Some(later), Some(wait)) = (self.later.get_mut(hole.passes), AGAIN.get(hole.passes))
@@ -439,10 +456,7 @@ impl Backfill {
                         } else {
                             self.finish(hole, StatusCode::Good);
                         }
-                    } else if hole.values >= VALUES_MAX
-                        || hole.empty_pages > EMPTY_PAGES_MAX
-                        || hole.pages > PAGES_MAX.saturating_add(hole.values / PAGE_VALUES_MIN)
-                    {
+                    } else if hole.values >= VALUES_MAX || hole.empty_pages > EMPTY_PAGES_MAX || hole.is_endless() {
                         self.let_go(&hole);
                         self.finish(hole, StatusCode::BadContinuationPointInvalid);
                     } else {
@@ -465,8 +479,7 @@ impl Backfill {
             tracing::info!(source, values, "the server has told later what had been out of its reach");
         }
         if !self.done.is_empty() && (is_pause || self.done.len() >= GAPS_AT_ONCE) {
-            self.tell(source);
-            arrivals.push(Arrival::Filled { source: source.clone(), fills: std::mem::take(&mut self.done) });
+            arrivals.extend(self.finished(source));
         }
         Ok(arrivals)
     }

@@ -13,7 +13,7 @@ use opcua::types::{
 use watchfire_config::Profile;
 
 use crate::SourceError;
-use crate::error::is_too_large;
+use crate::error::{is_too_large, may_be_one};
 use crate::server_info::{read, to_read};
 
 /// No request asks for more nodes at once, whatever the server allows.
@@ -94,6 +94,8 @@ fn at_once(limit: usize) -> usize {
 pub(crate) struct Browser {
     session: Arc<Session>,
     at_once: usize,
+    /// Never more than these: fewer for a while where one of them may spoil it for the others.
+    at_once_max: usize,
 }
 
 /// What was found below one of the nodes asked for.
@@ -101,26 +103,49 @@ type Found = Vec<Vec<ReferenceDescription>>;
 
 impl Browser {
     pub(crate) fn new(session: Arc<Session>, limits: BrowseLimits) -> Self {
-        Self { session, at_once: limits.browse_at_once() }
+        let at_once = limits.browse_at_once();
+        Self { session, at_once, at_once_max: at_once }
     }
 
-    /// The references of each node, in the order of `nodes`. A node that the server refuses has none; only a server
-    /// that refuses altogether is an error.
+    /// The references of each node, in the order of `nodes`. A node that the server refuses has none, also one that it
+    /// refuses a request for as a whole; only a lost connection, or a server that knows no browsing, is an error.
     pub(crate) async fn below(&mut self, nodes: &[NodeId], wanted: Below) -> Result<Found, SourceError> {
         let mut found: Found = vec![Vec::new(); nodes.len()];
         let mut waiting: VecDeque<usize> = (0..nodes.len()).collect();
+        // Of those the server has once forgotten where it was.
+        let mut forgotten = HashSet::new();
         while !waiting.is_empty() {
             let chunk: Vec<usize> = waiting.drain(..self.at_once.min(waiting.len())).collect();
             let asked: Vec<_> = chunk.iter().filter_map(|at| nodes.get(*at)).map(|node| wanted.of(node)).collect();
             let results = match self.session.browse(&asked, REFERENCES_PER_ANSWER, None).await {
                 Ok(results) => results,
                 Err(error) if is_too_large(error.status()) && chunk.len() > 1 => {
-                    self.at_once = (chunk.len() / 2).max(1);
+                    self.at_once_max = chunk.len() / 2;
+                    self.at_once = self.at_once_max;
                     chunk.into_iter().rev().for_each(|at| waiting.push_front(at));
+                    continue;
+                }
+                Err(error) if may_be_one(error.status()) && chunk.len() > 1 => {
+                    self.at_once = chunk.len() / 2;
+                    chunk.into_iter().rev().for_each(|at| waiting.push_front(at));
+                    continue;
+                }
+                Err(error) if may_be_one(error.status()) => {
+                    let node = nodes.get(chunk.first().copied().unwrap_or_default()).map(ToString::to_string);
+                    let (url, status) = (&self.session.endpoint_info().endpoint.endpoint_url, error.status());
+                    tracing::warn!(%url, node, %status, "the server does not browse a node");
                     continue;
                 }
                 Err(error) => return Err(SourceError::request("browsing")(error)),
             };
+            if results.len() < chunk.len() && chunk.len() > 1 {
+                // Which of them it has answered for is not known.
+                self.at_once_max = chunk.len() / 2;
+                self.at_once = self.at_once_max;
+                chunk.into_iter().rev().for_each(|at| waiting.push_front(at));
+                continue;
+            }
+            self.at_once = self.at_once.saturating_mul(2).min(self.at_once_max);
             let (mut open, mut again) = (Vec::new(), Vec::new());
             for (at, result) in chunk.iter().copied().zip(results) {
                 let is_crowded = result.status_code == StatusCode::BadNoContinuationPoints && chunk.len() > 1;
@@ -130,10 +155,21 @@ impl Browser {
                     open.push((at, more));
                 }
             }
-            self.follow(open, &mut found).await?;
+            let lost = self.follow(open, &mut found).await?;
+            for at in lost {
+                if forgotten.insert(at) || chunk.len() > 1 {
+                    found.get_mut(at).into_iter().for_each(Vec::clear);
+                    again.push(at);
+                } else {
+                    let (url, node) =
+                        (&self.session.endpoint_info().endpoint.endpoint_url, nodes.get(at).map(ToString::to_string));
+                    tracing::warn!(%url, node, "the server does not go on with browsing a node; some of it is missing");
+                }
+            }
             if !again.is_empty() {
                 // So many nodes at once need more continuation points than the server has.
-                self.at_once = (chunk.len() / 2).max(1);
+                self.at_once_max = (chunk.len() / 2).max(1);
+                self.at_once = self.at_once_max;
                 waiting.extend(again);
             }
         }
@@ -151,16 +187,24 @@ impl Browser {
         Ok(types)
     }
 
-    /// Fetches what did not fit into the first answers.
-    async fn follow(&self, mut open: Vec<(usize, ByteString)>, found: &mut Found) -> Result<(), SourceError> {
-        let mut empty = 0;
+    /// Fetches what did not fit into the first answers; returns those of which the server has forgotten where it was.
+    async fn follow(&self, mut open: Vec<(usize, ByteString)>, found: &mut Found) -> Result<Vec<usize>, SourceError> {
+        let (mut empty, mut lost) = (0, Vec::new());
         while !open.is_empty() {
             let chunk: Vec<(usize, ByteString)> = open.drain(..self.at_once.min(open.len())).collect();
             let points: Vec<ByteString> = chunk.iter().map(|(_, point)| point.clone()).collect();
-            let results =
-                self.session.browse_next(false, &points).await.map_err(SourceError::request("browsing on"))?;
+            let results = match self.session.browse_next(false, &points).await {
+                Ok(results) => results,
+                Err(error) if may_be_one(error.status()) => Vec::new(),
+                Err(error) => return Err(SourceError::request("browsing on")(error)),
+            };
             let (mut told, mut endless) = (false, Vec::new());
+            lost.extend(chunk.iter().skip(results.len()).map(|(at, _)| *at));
             for ((at, _), result) in chunk.into_iter().zip(results) {
+                if result.status_code.is_bad() {
+                    lost.push(at);
+                    continue;
+                }
                 let before = found.get(at).map_or(0, Vec::len);
                 let more = take(result, found.get_mut(at));
                 let count = found.get(at).map_or(0, Vec::len);
@@ -184,7 +228,7 @@ impl Browser {
                 }
             }
         }
-        Ok(())
+        Ok(lost)
     }
 }
 

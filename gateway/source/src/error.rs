@@ -150,6 +150,23 @@ pub(crate) fn is_too_large(status: StatusCode) -> bool {
     )
 }
 
+/// Whether it may be one of several things in a request that the whole of it was refused for, or not answered for, so that
+/// fewer at once may do, and one alone concerns no other: not where the connection is lost, nor where the server says of
+/// itself that it cannot.
+pub(crate) fn may_be_one(status: StatusCode) -> bool {
+    !is_lost(status)
+        && !matches!(
+            status,
+            StatusCode::BadServerHalted
+                | StatusCode::BadShutdown
+                | StatusCode::BadTcpServerTooBusy
+                | StatusCode::BadServiceUnsupported
+                | StatusCode::BadSubscriptionIdInvalid
+                | StatusCode::BadNoSubscription
+                | StatusCode::BadSessionNotActivated
+        )
+}
+
 /// Whether an answer could not be read here, or was more than fits into one: of a request for one value it is that value.
 pub(crate) fn is_unreadable(status: StatusCode) -> bool {
     matches!(

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcua::client::services::{CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems, TransferSubscriptions};
+use opcua::client::services::{
+    CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems, DeleteSubscriptions, TransferSubscriptions,
+};
 use opcua::client::{Session, UARequest};
 use opcua::types::{
     AttributeId, DataChangeFilter, DataChangeTrigger, DeadbandType, EventFilter, ExtensionObject, FilterOperator,
@@ -17,7 +19,7 @@ use watchfire_config::Deadband;
 use watchfire_pipeline::{Term, Terms};
 
 use crate::convert::client_handle;
-use crate::error::{is_lost, is_too_large};
+use crate::error::{is_lost, is_too_large, may_be_one};
 use crate::sequence::Sequence;
 use crate::watched::{Found, Refused, Watched};
 use crate::{SourceError, Timing};
@@ -26,6 +28,9 @@ use crate::{SourceError, Timing};
 const NOTIFICATIONS_PER_PUBLISH: u32 = 2_000;
 /// A subscription lives so long without Publish requests, as when the gateway holds them back.
 const LIFETIME: Duration = Duration::from_secs(120);
+
+/// A server that is busy with items may be late to answer that a subscription is gone: it is asked so often.
+const DELETE_TRIES: u32 = 10;
 
 /// What a server says to be longer is not believed.
 const INTERVAL_MAX: Duration = Duration::from_secs(86_400);
@@ -57,6 +62,18 @@ pub(crate) struct Subscription {
     pub behind: Behind,
     /// Whether items of it are being removed: what the server has then is not what is known here.
     pub in_doubt: bool,
+    /// Since when items of it are being made, and how many: until the answer has come the same holds.
+    pub making: Option<(Timer, usize)>,
+    /// The longest interval at which one of its items is sampled or published.
+    pub slowest: Duration,
+}
+
+impl Subscription {
+    /// Whether its server may have other items in it than are known here. Taken up again, what is missing of them would
+    /// be made a second time, and each value come twice.
+    pub(crate) const fn is_in_doubt(&self) -> bool {
+        self.in_doubt || self.making.is_some()
+    }
 }
 
 /// A monitored item as it was made.
@@ -102,6 +119,27 @@ pub(crate) async fn transfer(session: &Session, ids: Vec<u32>) -> Result<Vec<Sta
     }
 }
 
+/// Deletes subscriptions, with all items that there are in them. What comes of one that stays is of no subscription that
+/// is known. Fails only where the connection is lost.
+pub(crate) async fn delete(session: Arc<Session>, ids: Vec<u32>) -> Result<(), SourceError> {
+    let mut status = StatusCode::BadTimeout;
+    for _ in 0..DELETE_TRIES {
+        let request = DeleteSubscriptions::new(&session).subscription_ids(ids.clone());
+        match request.send(session.channel()).await {
+            Ok(_) => return Ok(()),
+            Err(error) => status = error.status(),
+        }
+        if status != StatusCode::BadTimeout {
+            break;
+        }
+    }
+    if is_lost(status) {
+        return Err(SourceError::Request { doing: "deleting a subscription", status });
+    }
+    tracing::debug!(?ids, %status, "the server does not delete subscriptions; what comes of them is left out");
+    Ok(())
+}
+
 /// Makes a subscription.
 pub(crate) async fn subscribe(
     session: &Session,
@@ -144,6 +182,8 @@ pub(crate) async fn subscribe(
         items_max,
         behind: Behind::default(),
         in_doubt: false,
+        making: None,
+        slowest: Duration::ZERO,
     })
 }
 
@@ -261,6 +301,10 @@ pub(crate) struct Created {
     pub no_room: Vec<Wanted>,
     /// The request was too large as a whole: none was made, try fewer at once.
     pub too_many: Vec<Wanted>,
+    /// The request was refused as a whole, perhaps for one of these: none was made.
+    pub spoiled: Vec<Wanted>,
+    /// The server has not answered for these: it may have made them or not.
+    pub unanswered: Vec<Wanted>,
     /// How many were given another sampling interval than asked for: by both, in milliseconds.
     pub revised: BTreeMap<(u64, u64), usize>,
     /// What was asked for, and what the server gave.
@@ -294,10 +338,10 @@ impl Subscription {
         let (removed, kept): (Vec<Item>, Vec<Item>) = self.items.drain(..).partition(is_meant);
         self.items = kept;
         if !removed.is_empty() {
-            self.in_doubt = true;
+            let was_in_doubt = std::mem::replace(&mut self.in_doubt, true);
             let ids: Vec<u32> = removed.iter().map(|item| item.id).collect();
             remove(session, self.id, &ids, at_once).await?;
-            self.in_doubt = false;
+            self.in_doubt = was_in_doubt;
         }
         Ok(removed)
     }
@@ -307,9 +351,12 @@ impl Subscription {
 pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -> Result<Created, SourceError> {
     let mut created = Created::default();
     let mut again = Vec::new();
-    let Some(results) = send(&session, id, &chunk, true).await? else {
-        created.too_many = chunk;
-        return Ok(created);
+    let results = match send(&session, id, &chunk, true).await? {
+        Sent::Answered(results) => results,
+        other => {
+            created.put_aside(chunk, &other);
+            return Ok(created);
+        }
     };
     for (mut wanted, result) in chunk.into_iter().zip(results) {
         match result.0 {
@@ -334,18 +381,33 @@ pub(crate) async fn create(session: Arc<Session>, id: u32, chunk: Vec<Wanted>) -
     if !again.is_empty() {
         created.plain = again.iter().filter(|wanted| wanted.events.is_none()).count();
         match send(&session, id, &again, false).await? {
-            Some(results) => {
+            Sent::Answered(results) => {
                 for (wanted, result) in again.into_iter().zip(results) {
                     created.sort_in(wanted, result);
                 }
             }
-            None => created.too_many = again,
+            other => created.put_aside(again, &other),
         }
     }
     Ok(created)
 }
 
 impl Created {
+    /// Keeps those of a request that has no answer for each.
+    fn put_aside(&mut self, wanted: Vec<Wanted>, sent: &Sent) {
+        match sent {
+            Sent::TooLarge => self.too_many = wanted,
+            Sent::Spoiled => self.spoiled = wanted,
+            Sent::Unanswered | Sent::Answered(_) => self.unanswered = wanted,
+        }
+    }
+
+    /// The places of all items that were in the request.
+    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
+        let left = self.too_many.iter().chain(&self.spoiled).chain(&self.unanswered).chain(&self.no_room);
+        self.made.iter().map(|item| item.at()).chain(left.map(|wanted| wanted.at))
+    }
+
     fn sort_in(&mut self, wanted: Wanted, (status, queue_size, sampling_ms, id): Answer) {
         match status {
             status if status.is_good() => {
@@ -378,35 +440,43 @@ fn whole_ms(ms: f64) -> u64 {
     ms.round().clamp(0.0, 1e15) as u64
 }
 
-/// One request: status and queue size of each item; `None` when it was too large for the server.
-async fn send(
-    session: &Session,
-    id: u32,
-    chunk: &[Wanted],
-    every_sample: bool,
-) -> Result<Option<Vec<Answer>>, SourceError> {
+/// What a request to make items has come to.
+enum Sent {
+    /// An answer for each.
+    Answered(Vec<Answer>),
+    /// It was too large for the server.
+    TooLarge,
+    /// It was refused as a whole.
+    Spoiled,
+    /// No answer, or not for each.
+    Unanswered,
+}
+
+/// One request.
+async fn send(session: &Session, id: u32, chunk: &[Wanted], every_sample: bool) -> Result<Sent, SourceError> {
     let items = chunk.iter().map(|wanted| wanted.request(every_sample)).collect();
     let request =
         CreateMonitoredItems::new(id, session).timestamps_to_return(TimestampsToReturn::Both).items_to_create(items);
     match request.send(session.channel()).await {
+        Ok(response) if response.results.len() < chunk.len() => Ok(Sent::Unanswered),
         Ok(response) => {
             let results = response.results.into_iter().map(|item| item.result);
             let answer = |result: MonitoredItemCreateResult| {
                 let (queue_size, sampling_ms) = (result.revised_queue_size, result.revised_sampling_interval);
                 (result.status_code, queue_size, sampling_ms, result.monitored_item_id)
             };
-            // Of what it does not answer for nothing is known.
-            let none = (StatusCode::BadUnknownResponse, 0, 0.0, 0);
-            Ok(Some(results.map(answer).chain(std::iter::repeat(none)).take(chunk.len()).collect()))
+            Ok(Sent::Answered(results.map(answer).take(chunk.len()).collect()))
         }
         Err(error) => match error.status() {
-            status if is_too_large(status) && chunk.len() > 1 => Ok(None),
-            // One alone concerns no other.
-            status if is_too_large(status) => Ok(Some(vec![(status, 0, 0.0, 0); chunk.len()])),
+            StatusCode::BadTimeout => Ok(Sent::Unanswered),
             // Some servers refuse the whole request when the subscription is full.
             StatusCode::BadTooManyMonitoredItems => {
-                Ok(Some(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0, 0); chunk.len()]))
+                Ok(Sent::Answered(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0, 0); chunk.len()]))
             }
+            status if is_too_large(status) && chunk.len() > 1 => Ok(Sent::TooLarge),
+            status if may_be_one(status) && chunk.len() > 1 => Ok(Sent::Spoiled),
+            // One alone concerns no other.
+            status if may_be_one(status) => Ok(Sent::Answered(vec![(status, 0, 0.0, 0); chunk.len()])),
             status => Err(SourceError::Request { doing: "making monitored items", status }),
         },
     }

@@ -12,7 +12,7 @@ use watchfire_config::{BrowsePath, Namespace, PathPart};
 
 use crate::SourceError;
 use crate::browse::{Below, BrowseLimits, Browser};
-use crate::error::is_too_large;
+use crate::error::may_be_one;
 
 /// A path that could mean more nodes than these is given up.
 const CANDIDATES_MAX: usize = 64;
@@ -43,15 +43,29 @@ pub(crate) async fn resolve(
         let chunk = rest.get(..per_request.min(rest.len())).unwrap_or(rest);
         let asked: Vec<UaBrowsePath> = chunk.iter().map(|(_, names)| translated(names)).collect();
         match session.translate_browse_paths_to_node_ids(&asked).await {
+            // Which of them it has answered for is not known.
+            Ok(results) if results.len() < chunk.len() && chunk.len() > 1 => per_request = chunk.len() / 2,
             Ok(results) => {
-                for ((at, _), result) in chunk.iter().zip(results) {
+                let none = std::iter::repeat(Err(StatusCode::BadUnknownResponse));
+                let targets = results.into_iter().map(target).chain(none);
+                for ((at, _), target) in chunk.iter().zip(targets) {
                     if let Some(place) = resolved.get_mut(*at) {
-                        *place = target(result);
+                        *place = target;
                     }
                 }
                 begin += chunk.len();
             }
-            Err(error) if is_too_large(error.status()) && chunk.len() > 1 => per_request = chunk.len() / 2,
+            Err(error) if may_be_one(error.status()) && chunk.len() > 1 => per_request = chunk.len() / 2,
+            // One alone concerns no other.
+            Err(error) if may_be_one(error.status()) => {
+                for (at, _) in chunk {
+                    if let Some(place) = resolved.get_mut(*at) {
+                        *place = Err(error.status());
+                    }
+                }
+                begin += chunk.len();
+                per_request = limits.translate_at_once();
+            }
             Err(error) if error.status() == StatusCode::BadServiceUnsupported => {
                 open.extend(qualified.drain(begin..));
             }

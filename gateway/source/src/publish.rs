@@ -86,6 +86,8 @@ pub(crate) struct Lent<'a> {
     pub queue: &'a mut VecDeque<Arrival>,
     pub clock: &'a dyn Clock,
     pub history_lag: Duration,
+    /// A request that is not answered after so long was too much.
+    pub slow_after: Duration,
     /// Publish requests at the server, at the most.
     pub publishes_max: usize,
     /// How often signals of which nothing comes are looked at.
@@ -107,6 +109,8 @@ pub(crate) struct Publisher<'a> {
     too_large: u32,
     /// Whether handles have come that nobody gave out.
     has_strangers: bool,
+    /// Whether the server has begun its numbers anew.
+    has_begun_anew: bool,
     watch: Watch,
     /// The search for values that no message can be read with.
     search: Search,
@@ -128,6 +132,7 @@ impl<'a> Publisher<'a> {
             resumes: 0,
             too_large: 0,
             has_strangers: false,
+            has_begun_anew: false,
             watch: Watch::new(every),
             search: Search::new(),
         }
@@ -135,13 +140,24 @@ impl<'a> Publisher<'a> {
 
     /// The subscriptions, for a later session.
     pub(crate) fn into_subscriptions(self) -> Vec<Subscription> {
-        self.subscriptions.into_iter().filter(|subscription| !subscription.in_doubt).collect()
+        for (since, items) in self.subscriptions.iter().filter_map(|subscription| subscription.making) {
+            // A server that is busy for so long may not even say that it is there.
+            if since.elapsed() > self.lent.slow_after {
+                self.lent.roster.was_slow(items);
+            }
+        }
+        self.subscriptions
+    }
+
+    /// The longest interval at which a signal is sampled or published.
+    fn slowest(&self) -> Duration {
+        self.subscriptions.iter().map(|subscription| subscription.slowest).max().unwrap_or_default()
     }
 
     /// Whether it makes sense to take the session up again when the transport was lost: all was made, and something has
     /// come since one of the last times that it was taken up.
     pub(crate) fn can_resume(&self) -> bool {
-        let is_known = self.subscriptions.iter().all(|subscription| !subscription.in_doubt);
+        let is_known = self.subscriptions.iter().all(|subscription| !subscription.is_in_doubt());
         self.resumes > 0 && self.setup.is_done() && !self.subscriptions.is_empty() && is_known
     }
 
@@ -203,6 +219,14 @@ impl<'a> Publisher<'a> {
             let answers = items::transfer(&self.session, ids).await?;
             let mut answer = answers.iter();
             self.subscriptions.retain(|_| answer.next().is_some_and(|status| status.is_good()));
+            // What the server has in those is not known, and may be what is made anew now.
+            let (doubtful, known): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.subscriptions).into_iter().partition(Subscription::is_in_doubt);
+            self.subscriptions = known;
+            if !doubtful.is_empty() {
+                let ids = doubtful.iter().map(|subscription| subscription.id).collect();
+                items::delete(self.session.clone(), ids).await?;
+            }
             let (source, kept) = (self.lent.reporter.source(), self.subscriptions.len());
             let refused = answers.iter().find(|status| !status.is_good());
             let reason = refused.map(ToString::to_string).unwrap_or_default();
@@ -228,7 +252,7 @@ impl<'a> Publisher<'a> {
             let places: Vec<usize> = items.flat_map(|item| self.lent.converter.parts_of(item.at())).collect();
             self.setup.search(self.lent.roster.doubtful(&places));
         }
-        self.setup.go_on(&self.subscriptions, self.lent.converter);
+        self.setup.go_on(&mut self.subscriptions, self.lent.converter);
         self.issue_publishes();
         match self.next_event().await {
             Event::Published(Ok(response)) => self.published(response).await,
@@ -251,7 +275,7 @@ impl<'a> Publisher<'a> {
             Event::Look => {
                 let places = self.watch.places(self.lent.converter);
                 let nodes = self.setup.nodes_of(&places, self.lent.roster);
-                self.watch.look(&self.session, nodes, self.setup.slowest());
+                self.watch.look(&self.session, nodes, self.slowest());
                 Ok(())
             }
             Event::Looked(seen) => self.looked(seen).await,
@@ -284,7 +308,7 @@ impl<'a> Publisher<'a> {
             () = tokio::time::sleep_until(history_at.unwrap_or(retry_at)), if history_at.is_some() => Event::History,
             () = tokio::time::sleep_until(look_at), if idle => Event::Look,
             seen = self.watch.seen(), if looking => Event::Looked(seen),
-            () = tokio::time::sleep_until(silent_at.unwrap_or(retry_at)), if publishing => Event::Silent,
+            () = tokio::time::sleep_until(silent_at.unwrap_or(retry_at)), if publishing && silent_at.is_some() => Event::Silent,
             () = tokio::time::sleep_until(retry_at), if !working => Event::RetryRefused,
             () = self.lent.inlet.room(), if held_back => Event::Room,
         }
@@ -348,6 +372,8 @@ impl<'a> Publisher<'a> {
                 self.search.message_lost();
                 Ok(())
             }
+            // The requests for one that was deleted, since it is made anew.
+            StatusCode::BadNoSubscription if !self.setup.is_done() => Ok(()),
             // Whether the server is silent is judged by what comes, not by one request.
             StatusCode::BadTimeout => Ok(()),
             status if is_lost(status) => Err(SourceError::Lost(format!("publishing failed ({status})"))),
@@ -373,7 +399,7 @@ impl<'a> Publisher<'a> {
                 subscription_id: response.subscription_id,
                 sequence_number: number,
             });
-            subscription.sequence.message(number)
+            subscription.sequence.message(number, message.publish_time.ticks())
         };
         if let Arrived::After { first, count } = arrived {
             if count <= REPUBLISH_MAX {
@@ -385,6 +411,18 @@ impl<'a> Publisher<'a> {
                 let items = subscription.items.clone();
                 self.owe(items, GapCause::Overflow);
             }
+        }
+        if arrived == Arrived::Anew {
+            let items = self.subscriptions.get(at).map(|subscription| subscription.items.clone()).unwrap_or_default();
+            if !std::mem::replace(&mut self.has_begun_anew, true) {
+                let source = self.lent.reporter.source();
+                tracing::warn!(
+                    source,
+                    number,
+                    "the server begins the numbers of its messages anew; what was between is not known"
+                );
+            }
+            self.owe(items, GapCause::Overflow);
         }
         let Some(subscription) = self.subscriptions.get_mut(at) else { return Ok(()) };
         if !keep_alive && arrived != Arrived::Again {

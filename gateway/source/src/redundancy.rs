@@ -2,12 +2,14 @@
 //! better. One is read at a time; what is missed while changing is a gap, and is fetched from the history of the server
 //! that is read then. Only where servers mirror sessions (HotAndMirrored) subscriptions are taken over by the other one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use opcua::client::Session;
 use opcua::types::{AttributeId, RedundancySupport, VariableId, Variant};
 use watchfire_config::EndpointUrl;
 
+use crate::SourceError;
 use crate::connect::Connector;
 use crate::redundant_set::RedundantSet;
 use crate::server_info::{read, to_read};
@@ -26,6 +28,8 @@ pub(crate) struct Servers {
     at: usize,
     /// How many have failed since one was read.
     failed: usize,
+    /// Why each could not be read when that was last tried, by its place, since one was read.
+    reasons: BTreeMap<usize, String>,
     /// What the one that was last read says of them.
     set: RedundantSet,
 }
@@ -34,7 +38,7 @@ impl Servers {
     pub(crate) fn new(first: EndpointUrl, others: Vec<EndpointUrl>) -> Self {
         let mut all = vec![first];
         all.extend(others);
-        Self { all, at: 0, failed: 0, set: RedundantSet::default() }
+        Self { all, at: 0, failed: 0, reasons: BTreeMap::new(), set: RedundantSet::default() }
     }
 
     /// The one that is read.
@@ -51,10 +55,24 @@ impl Servers {
         self.all.iter().enumerate().filter(|(at, _)| *at != self.at).map(|(_, url)| url.clone()).collect()
     }
 
+    /// Why the source is not read, now that this has happened to the server that was tried: with others what happened to
+    /// each of them, so that it stays the same from round to round while nothing changes.
+    pub(crate) fn reason(&mut self, error: &SourceError, was_up: bool) -> String {
+        if was_up {
+            self.reasons.clear();
+        }
+        let text = error.to_string();
+        let url = self.current().filter(|_| self.has_others()).map(ToString::to_string);
+        let Some(url) = url else { return text };
+        let text = if text.contains(&url) { text } else { format!("`{url}`: {text}") };
+        self.reasons.insert(self.at, text);
+        self.reasons.values().map(String::as_str).collect::<Vec<_>>().join("; ")
+    }
+
     /// The one that is read has failed: the next one is to be tried. Returns whether each has been tried by now, so that
-    /// it is time to wait.
-    pub(crate) fn failed(&mut self, was_up: bool) -> bool {
-        self.failed = if was_up { 1 } else { self.failed + 1 };
+    /// it is time to wait. `has_held`: it was read for a while before.
+    pub(crate) fn failed(&mut self, has_held: bool) -> bool {
+        self.failed = if has_held { 1 } else { self.failed + 1 };
         self.at = (self.at + 1) % self.all.len().max(1);
         let all_tried = self.failed >= self.all.len();
         if all_tried {
@@ -180,6 +198,25 @@ mod tests {
         servers.learn("plant", vec![url(2), url(9)]);
         assert_eq!(servers.others(), [url(2), url(3), url(9)]);
         assert!(Servers::new(url(1), Vec::new()).failed(true), "a single one is waited for at once");
+    }
+
+    #[test]
+    fn servers_that_are_down_in_turn_have_one_reason() {
+        let url = |port: u16| EndpointUrl { host: "plc".into(), port, path: String::new() };
+        let mut servers = Servers::new(url(1), vec![url(2)]);
+        let lost = |text: &str| SourceError::Lost(text.to_owned());
+        let unreachable = |port| SourceError::Unreachable { url: url(port).to_string(), detail: "refused".to_owned() };
+        let mut told = vec![servers.reason(&lost("cut"), true)];
+        for port in [2, 1, 2, 1, 2, 1] {
+            servers.failed(false);
+            told.push(servers.reason(&unreachable(port), false));
+        }
+        assert_eq!(told[0], "`opc.tcp://plc:1`: connection lost: cut");
+        let both = "cannot reach `opc.tcp://plc:1`: refused; cannot reach `opc.tcp://plc:2`: refused";
+        assert_eq!(told[2..], [both; 5]);
+        assert_eq!(servers.reason(&lost("cut again"), true), "`opc.tcp://plc:1`: connection lost: cut again");
+        let mut alone = Servers::new(url(1), Vec::new());
+        assert_eq!(alone.reason(&lost("cut"), true), "connection lost: cut");
     }
 
     #[test]

@@ -1,12 +1,21 @@
 //! Sequence numbers of notification messages (OPC 10000-4 §5.14.1.1): which came, which are missing.
 
+use std::collections::VecDeque;
+
+/// So many numbers that have passed are known.
+const KNOWN_MAX: usize = 128;
+/// So many missing messages are waited for; of more none will come.
+const MISSING_MAX: u32 = 64;
+
 /// What a message's number says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
     /// The one that was due.
     Next,
-    /// It came before, perhaps by Republish.
+    /// It came before, perhaps by Republish, or it was already taken for lost.
     Again,
+    /// It is behind and did not come before: the server has begun its numbers anew, and what was between is not known.
+    Anew,
     /// So many before it are missing, from this number on.
     After {
         /// The first that is missing.
@@ -17,32 +26,64 @@ pub(crate) enum Arrived {
 }
 
 /// The numbers of one subscription. They begin at 1 and skip 0 when they wrap.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Sequence {
     next: u32,
+    /// The last numbers that have passed, each with its message's PublishTime, or `None` where it did not come. A message
+    /// that is sent again has the time of the first.
+    known: VecDeque<(u32, Option<i64>)>,
 }
 
 impl Sequence {
     pub(crate) const fn new() -> Self {
-        Self { next: 1 }
+        Self { next: 1, known: VecDeque::new() }
     }
 
-    /// Judges a message and expects the one after it.
-    pub(crate) fn message(&mut self, number: u32) -> Arrived {
-        let arrived = self.judge(number);
-        if arrived != Arrived::Again {
-            self.next = after(number);
+    /// Judges a message, by its number and its PublishTime, and expects the one after it.
+    pub(crate) fn message(&mut self, number: u32, published: i64) -> Arrived {
+        let mut arrived = self.judge(number);
+        if arrived == Arrived::Again {
+            let is_it = |known: &(u32, Option<i64>)| known.0 == number && known.1.is_none_or(|time| time == published);
+            if self.known.iter().any(is_it) {
+                return arrived;
+            }
+            self.known.clear();
+            arrived = Arrived::Anew;
         }
+        self.note_missing(arrived);
+        self.note(number, Some(published));
+        self.next = after(number);
         arrived
     }
 
-    /// Judges a keep-alive, which bears the number of the message to come.
+    /// Judges a keep-alive, which bears the number of the message to come. One that is behind says nothing: some servers
+    /// put the number of the last message there.
     pub(crate) fn keep_alive(&mut self, number: u32) -> Arrived {
         let arrived = self.judge(number);
         if arrived != Arrived::Again {
+            self.note_missing(arrived);
             self.next = number;
         }
         arrived
+    }
+
+    fn note_missing(&mut self, arrived: Arrived) {
+        if let Arrived::After { first, count } = arrived
+            && count <= MISSING_MAX
+        {
+            let mut number = first;
+            for _ in 0..count {
+                self.note(number, None);
+                number = after(number);
+            }
+        }
+    }
+
+    fn note(&mut self, number: u32, published: Option<i64>) {
+        if self.known.len() >= KNOWN_MAX {
+            self.known.pop_front();
+        }
+        self.known.push_back((number, published));
     }
 
     const fn judge(&self, number: u32) -> Arrived {
@@ -74,22 +115,41 @@ mod tests {
     #[test]
     fn missing_and_repeated_messages_are_seen() {
         let mut sequence = Sequence::new();
-        assert_eq!(sequence.message(1), Arrived::Next);
+        assert_eq!(sequence.message(1, 10), Arrived::Next);
         assert_eq!(sequence.keep_alive(2), Arrived::Next);
-        assert_eq!(sequence.message(2), Arrived::Next);
-        assert_eq!(sequence.message(5), Arrived::After { first: 3, count: 2 });
-        assert_eq!(sequence.message(4), Arrived::Again);
+        assert_eq!(sequence.message(2, 20), Arrived::Next);
+        assert_eq!(sequence.message(5, 50), Arrived::After { first: 3, count: 2 });
+        assert_eq!(sequence.message(4, 40), Arrived::Again, "it has been asked for");
+        assert_eq!(sequence.message(5, 50), Arrived::Again);
         assert_eq!(sequence.keep_alive(8), Arrived::After { first: 6, count: 2 });
-        assert_eq!(sequence.message(8), Arrived::Next);
+        assert_eq!(sequence.keep_alive(7), Arrived::Again);
+        assert_eq!(sequence.message(8, 80), Arrived::Next);
+    }
+
+    #[test]
+    fn numbers_that_begin_anew_are_no_repeated_messages() {
+        let mut sequence = Sequence::new();
+        for number in 1..=5 {
+            assert_eq!(sequence.message(number, i64::from(number)), Arrived::Next);
+        }
+        assert_eq!(sequence.message(1, 6), Arrived::Anew, "one that is known, of another time");
+        assert_eq!(sequence.message(2, 7), Arrived::Next);
+        assert_eq!(sequence.message(2, 7), Arrived::Again);
+        for number in 3..1_000 {
+            sequence.message(number, i64::from(number) + 10);
+        }
+        assert_eq!(sequence.message(7, 17), Arrived::Anew, "one of long ago");
+        let mut sequence = Sequence::new();
+        assert_eq!((sequence.message(0, 1), sequence.message(1, 2)), (Arrived::Anew, Arrived::Next));
     }
 
     #[test]
     fn numbers_wrap_past_zero() {
-        let mut sequence = Sequence { next: u32::MAX };
-        assert_eq!(sequence.message(u32::MAX), Arrived::Next);
-        assert_eq!(sequence.message(1), Arrived::Next);
-        let mut sequence = Sequence { next: u32::MAX };
-        assert_eq!(sequence.message(2), Arrived::After { first: u32::MAX, count: 2 });
+        let at_the_end = || Sequence { next: u32::MAX, known: VecDeque::new() };
+        let mut sequence = at_the_end();
+        assert_eq!(sequence.message(u32::MAX, 1), Arrived::Next);
+        assert_eq!(sequence.message(1, 2), Arrived::Next);
+        assert_eq!(at_the_end().message(2, 1), Arrived::After { first: u32::MAX, count: 2 });
         assert_eq!(after(u32::MAX), 1);
     }
 }

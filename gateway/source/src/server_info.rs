@@ -13,7 +13,7 @@ use watchfire_ua::{DataTypeKind, kind_of_data_type};
 
 use crate::SourceError;
 use crate::browse::small;
-use crate::error::is_too_large;
+use crate::error::{is_too_large, may_be_one};
 
 /// No request is larger than this, whatever the server allows: an answer should come within a second.
 pub(crate) const CHUNK_MAX: usize = 1_000;
@@ -68,8 +68,10 @@ fn whole(value: &DataValue) -> Option<usize> {
 /// The server's NamespaceArray.
 pub(crate) async fn namespaces(session: &Session) -> Result<Vec<String>, SourceError> {
     let values = read(session, &[to_read(VariableId::Server_NamespaceArray.into(), AttributeId::Value)]).await?;
-    let Some(Variant::Array(array)) = values.into_iter().next().and_then(|value| value.value) else {
-        return Err(SourceError::Request { doing: "reading the namespaces", status: StatusCode::BadUnexpectedError });
+    let told = values.into_iter().next().unwrap_or_default();
+    let Some(Variant::Array(array)) = told.value else {
+        let status = told.status.filter(StatusCode::is_bad).unwrap_or(StatusCode::BadUnexpectedError);
+        return Err(SourceError::Request { doing: "reading the namespaces", status });
     };
     Ok(array
         .values
@@ -103,10 +105,7 @@ pub(crate) async fn variables(
         let wanted: Vec<_> = chunk.iter().flat_map(attributes).collect();
         let mut values = Vec::with_capacity(wanted.len());
         for part in wanted.chunks(limits.read) {
-            let answered = read(session, part).await?;
-            let missing = part.len().saturating_sub(answered.len());
-            values.extend(answered.into_iter().take(part.len()));
-            values.extend(std::iter::repeat_n(DataValue::null(), missing));
+            values.extend(read(session, part).await?);
         }
         variables.extend(values.chunks(2).map(|pair| {
             let data_type = data_type(pair.first())?;
@@ -181,21 +180,39 @@ pub(crate) fn to_read(node_id: NodeId, attribute: AttributeId) -> ReadValueId {
     ReadValueId { node_id, attribute_id: attribute as u32, ..Default::default() }
 }
 
-/// Reads attributes, in smaller requests where the server takes no more: what it says of its limits is read so too.
+/// Reads attributes, a value for each, in smaller requests where the server takes no more: what it says of its limits is
+/// read so too. So are those of which one spoils the request for the others; alone it has the status that was answered.
+/// Fails only where the server answers nothing at all.
 pub(crate) async fn read(session: &Session, nodes: &[ReadValueId]) -> Result<Vec<DataValue>, SourceError> {
-    let (mut values, mut at_once) = (Vec::with_capacity(nodes.len()), nodes.len().max(1));
+    let mut values: Vec<DataValue> = Vec::with_capacity(nodes.len());
+    let mut at_once_max = nodes.len().max(1);
+    let mut at_once = at_once_max;
     while let Some(left) = nodes.get(values.len()..).filter(|left| !left.is_empty()) {
         let chunk = left.get(..at_once.min(left.len())).unwrap_or(left);
         match session.read(chunk, TimestampsToReturn::Neither, 0.0).await {
-            Ok(read) if read.len() == chunk.len() => values.extend(read),
-            // Whoever asks sees that some are missing.
-            Ok(read) => {
-                values.extend(read);
-                break;
+            Ok(read) if read.len() >= chunk.len() => {
+                values.extend(read.into_iter().take(chunk.len()));
+                at_once = at_once.saturating_mul(2).min(at_once_max);
             }
-            Err(error) if is_too_large(error.status()) && chunk.len() > 1 => at_once = (chunk.len() / 2).max(1),
+            // Which of them it has answered for is not known.
+            Ok(_) if chunk.len() > 1 => {
+                at_once_max = chunk.len() / 2;
+                at_once = at_once_max;
+            }
+            Ok(_) => values.push(refused(StatusCode::BadUnknownResponse)),
+            Err(error) if is_too_large(error.status()) && chunk.len() > 1 => {
+                at_once_max = chunk.len() / 2;
+                at_once = at_once_max;
+            }
+            Err(error) if may_be_one(error.status()) && chunk.len() > 1 => at_once = chunk.len() / 2,
+            Err(error) if may_be_one(error.status()) && nodes.len() > 1 => values.push(refused(error.status())),
             Err(error) => return Err(SourceError::request("reading attributes")(error)),
         }
     }
     Ok(values)
+}
+
+/// The value of an attribute that cannot be read.
+fn refused(status: StatusCode) -> DataValue {
+    DataValue { status: Some(status), ..DataValue::default() }
 }

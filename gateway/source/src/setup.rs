@@ -2,7 +2,7 @@
 //! items, one request at a time beside the publishing.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +27,15 @@ use crate::publish::Lent;
 use crate::watched::{Refused, Roster, Sought};
 use crate::{SourceError, Timing, events, refresh};
 
+mod made;
+
 /// An answer to a request of the set-up.
 pub(crate) enum Job {
     Examined(Result<Examined, SourceError>),
     Searched(Result<Examined, SourceError>),
     Subscribed(Result<Subscription, SourceError>),
     Created { subscription: u32, result: Result<Created, SourceError> },
+    Deleted(Result<(), SourceError>),
     Refreshed(StatusCode),
 }
 
@@ -51,8 +54,6 @@ pub(crate) struct Setup {
     plain: usize,
     /// Subscriptions and items whose server says that their intervals are what they cannot be.
     implausible: usize,
-    /// The longest interval at which an item is sampled or published.
-    slowest: Duration,
     /// Whether structures are still to be learned.
     learn: bool,
     /// The server's namespaces.
@@ -60,8 +61,9 @@ pub(crate) struct Setup {
     pending: VecDeque<Wanted>,
     /// Nodes to be examined once the request that is under way has been answered.
     sought: Vec<Sought>,
-    /// Items in a request.
+    /// Items in a request: fewer for a while where one of them may spoil it for the others, and the most.
     chunk: usize,
+    chunk_max: usize,
     /// Nodes in a request to read.
     read_max: usize,
     job: Option<BoxFuture<'static, Job>>,
@@ -85,12 +87,12 @@ impl Setup {
             terms: Terms::default(),
             plain: 0,
             implausible: 0,
-            slowest: Duration::ZERO,
             learn: false,
             namespaces: Vec::new(),
             pending: VecDeque::new(),
             sought: Vec::new(),
             chunk: 1,
+            chunk_max: usize::MAX,
             read_max: 1,
             job: None,
             retry_at,
@@ -144,23 +146,22 @@ impl Setup {
         self.job.is_some()
     }
 
-    /// The nodes of some signals, of those whose address says it; at most as many as one request may have.
+    /// The nodes of some signals, of those whose address says it or whose history is kept; at most as many as one request may have.
     pub(crate) fn nodes_of(&self, places: &[usize], roster: &Roster) -> Vec<(usize, NodeId)> {
         let addresses = roster.some(places).into_iter().take(self.chunk.min(self.read_max));
         // One that cannot be read would hide the others.
         let values = addresses.filter(|sought| !sought.events && !sought.doubtful);
-        values.filter_map(|sought| Some((sought.at, sought.address.resolve(&self.namespaces).ok()?))).collect()
+        // Where a browse path leads is known where the node's history is.
+        let node = |sought: &Sought| {
+            sought.address.resolve(&self.namespaces).ok().or_else(|| roster.history(sought.at).cloned())
+        };
+        values.filter_map(|sought| Some((sought.at, node(&sought)?))).collect()
     }
 
     /// The server is to tell which alarms stand, wherever events come from.
     pub(crate) fn refresh(&mut self, subscriptions: &[Subscription]) {
         let with_streams = subscriptions.iter().filter(|subscription| !subscription.streams.is_empty());
         self.refresh.extend(with_streams.map(|subscription| subscription.id));
-    }
-
-    /// The longest interval at which a signal is sampled or published.
-    pub(crate) const fn slowest(&self) -> Duration {
-        self.slowest
     }
 
     /// Whether all is made that can be made.
@@ -179,7 +180,7 @@ impl Setup {
     }
 
     /// Makes the next request, if there is anything left and none under way.
-    pub(crate) fn go_on(&mut self, subscriptions: &[Subscription], converter: &mut Converter) {
+    pub(crate) fn go_on(&mut self, subscriptions: &mut [Subscription], converter: &mut Converter) {
         if self.job.is_some() {
             return;
         }
@@ -200,7 +201,7 @@ impl Setup {
         }
         // Those of one publishing interval lie together.
         let Some(interval) = self.pending.front().map(|wanted| wanted.publishing_interval) else { return };
-        match subscriptions.iter().find(|s| s.interval == interval && s.items.len() < s.items_max) {
+        match subscriptions.iter_mut().find(|s| s.interval == interval && s.items.len() < s.items_max) {
             None => {
                 let (timing, (_, items_max, _)) = (self.timing, limits_of(self.profile));
                 let subscribing = async move { items::subscribe(&session, interval, &timing, items_max).await };
@@ -216,6 +217,7 @@ impl Setup {
                 for wanted in chunk.iter().filter(|wanted| !wanted.is_stream()) {
                     converter.begin(wanted.at);
                 }
+                subscription.making = Some((Timer::now(), count));
                 let creating = items::create(session, id, chunk);
                 self.job = Some(creating.map(move |result| Job::Created { subscription: id, result }).boxed());
             }
@@ -234,7 +236,9 @@ impl Setup {
             // Who searched has taken out what concerns others.
             Job::Examined(examined) | Job::Searched(examined) => {
                 let mut examined = examined?;
-                self.chunk = examined.limits.create.clamp(1, limits_of(self.profile).0);
+                let taken = examined.limits.create.clamp(1, limits_of(self.profile).0);
+                self.chunk_max = self.chunk_max.min(taken).min(lent.roster.create_max()).max(1);
+                self.chunk = self.chunk_max;
                 self.read_max = examined.limits.read.max(1);
                 self.namespaces = examined.namespaces;
                 if let Some(structures) = examined.structures {
@@ -288,6 +292,8 @@ impl Setup {
                         }
                     }
                 }
+                let finished = lent.backfill.finished(&lent.reporter.shared_source());
+                lent.queue.extend(finished);
                 self.pending.extend(carriers.into_values());
                 let made: usize = subscriptions.iter().map(|subscription| subscription.items.len()).sum();
                 let beyond = self.beyond(limits_of(self.profile).2.saturating_sub(made));
@@ -309,11 +315,18 @@ impl Setup {
                 refuse(refused, lent, inlet).await?;
             }
             Job::Created { subscription, result } => {
+                // Without an answer the subscription stays in doubt.
                 let created = result?;
-                if let Some(subscription) = subscriptions.iter_mut().find(|s| s.id == subscription) {
+                let Some(at) = subscriptions.iter().position(|s| s.id == subscription) else { return Ok(()) };
+                if created.unanswered.is_empty() {
+                    let Some(subscription) = subscriptions.get_mut(at) else { return Ok(()) };
                     self.created(created, subscription, lent, inlet).await?;
+                } else {
+                    let subscription = subscriptions.remove(at);
+                    self.unanswered(created, &subscription, lent, inlet).await?;
                 }
             }
+            Job::Deleted(result) => result?,
             Job::Refreshed(status) if is_lost(status) => {
                 return Err(SourceError::Request { doing: "asking which alarms stand", status });
             }
@@ -327,80 +340,6 @@ impl Setup {
             }
         }
         self.tell(subscriptions, lent, inlet).await
-    }
-
-    async fn created(
-        &mut self,
-        created: Created,
-        subscription: &mut Subscription,
-        lent: &mut Lent<'_>,
-        inlet: &Inlet,
-    ) -> Result<(), SourceError> {
-        self.plain += created.plain;
-        self.implausible += created.implausible;
-        let ids: HashSet<u32> = created.made.iter().map(|item| item.id).collect();
-        if ids.len() < created.made.len() {
-            let (source, items) = (lent.reporter.source(), created.made.len());
-            tracing::warn!(source, items, ids = ids.len(), "the server gives one id for several items");
-        }
-        self.slowest = self.slowest.max(created.slowest);
-        self.terms.append(&created.terms);
-        for (both, count) in created.revised {
-            *self.revised.entry(both).or_default() += count;
-        }
-        for item in created.made {
-            for at in lent.converter.parts_of(item.at()) {
-                lent.roster.accept(at);
-            }
-            if lent.converter.is_stream(item.at()) {
-                let gap = lent.converter.begin_stream(item.at(), lent.clock.now(), false);
-                if let Some(gap) = &gap
-                    && lent.roster.history(item.at()).is_some()
-                {
-                    lent.backfill.add(item.at(), gap, None, lent.history_lag);
-                }
-                lent.queue.extend(gap.map(|gap| Arrival::Gaps(vec![gap])));
-                subscription.streams.push(item.at());
-                self.refresh.insert(subscription.id);
-            }
-            subscription.items.push(item);
-        }
-        if !created.too_many.is_empty() {
-            self.chunk = (created.too_many.len() / 2).max(1);
-            self.put_back(created.too_many);
-        }
-        let carried = |refused: Refused| {
-            let parts = lent.converter.parts_of(refused.at);
-            parts.into_iter().map(move |at| Refused { at, ..refused })
-        };
-        let mut refused: Vec<Refused> = created.refused.into_iter().flat_map(carried).collect();
-        if !created.no_room.is_empty() {
-            if subscription.items.is_empty() {
-                // It stays, for the next try: one more each time would use up the subscriptions as well.
-                let left = created.no_room.iter().chain(&self.pending);
-                refused.extend(left.flat_map(|wanted| no_room(wanted, lent.converter)));
-                self.pending.clear();
-            } else {
-                subscription.items_max = subscription.items.len();
-                self.put_back(created.no_room);
-            }
-        }
-        refuse(refused, lent, inlet).await
-    }
-
-    /// What is beyond so many items, by the order of the configuration; it is not made.
-    fn beyond(&mut self, room: usize) -> VecDeque<Wanted> {
-        if self.pending.len() <= room {
-            return VecDeque::new();
-        }
-        self.pending.make_contiguous().sort_by_key(|wanted| wanted.at);
-        self.pending.split_off(room)
-    }
-
-    fn put_back(&mut self, wanted: Vec<Wanted>) {
-        for wanted in wanted.into_iter().rev() {
-            self.pending.push_front(wanted);
-        }
     }
 
     /// Says that the source is up again, with all that it had.
@@ -418,8 +357,9 @@ impl Setup {
         if !subscriptions.is_empty() || self.pending.is_empty() {
             lent.reporter.report(inlet, SourceState::Up, format!("connected to `{}`", self.url)).await;
         }
-        if self.pending.is_empty() && !self.told {
+        if self.pending.is_empty() && self.sought.is_empty() && !self.told {
             self.told = true;
+            lent.roster.all_made();
             // The room of 100,000 items is given back.
             self.pending.shrink_to_fit();
             let carried = |item: &Item| lent.converter.parts_of(item.at()).len();

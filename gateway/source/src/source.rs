@@ -100,7 +100,7 @@ impl OpcUaSource {
     }
 
     /// Goes to another server of the source where there is one; returns whether it is to be tried at once.
-    fn change_server(&mut self, error: &SourceError, was_up: bool) -> bool {
+    fn change_server(&mut self, error: &SourceError, has_held: bool) -> bool {
         if !self.servers.has_others() {
             return false;
         }
@@ -108,7 +108,7 @@ impl OpcUaSource {
             self.servers.go_to(url);
             true
         } else {
-            !self.servers.failed(was_up)
+            !self.servers.failed(has_held)
         };
         if let Some(url) = self.servers.current() {
             self.connector.config.url = url.clone();
@@ -149,6 +149,7 @@ impl OpcUaSource {
             queue: &mut self.queue,
             clock: &*connector.clock,
             history_lag: timing.history_lag,
+            slow_after: timing.request / 2,
             watchdog: timing.watchdog,
             publishes_max: if connector.config.profile == Profile::Small { 2 } else { usize::MAX },
         };
@@ -250,7 +251,10 @@ impl Source for OpcUaSource {
                 }
             };
             let was_up = reporter.is_up();
-            let new = reporter.report(&inlet, SourceState::Down, error.to_string()).await;
+            // A connection that held for a while begins the waits anew; one that fails at once must not.
+            let has_held = was_up && begin.elapsed() > timing.retry_max;
+            let reason = self.servers.reason(&error, was_up);
+            let new = reporter.report(&inlet, SourceState::Down, reason).await;
             if !new {
                 tracing::debug!(source = &*self.name, %error, "still not connected");
             } else if error.needs_person() {
@@ -258,11 +262,10 @@ impl Source for OpcUaSource {
             } else {
                 tracing::warn!(source = &*self.name, %error, "not connected; trying again");
             }
-            if self.change_server(&error, was_up) {
+            if self.change_server(&error, has_held) {
                 continue;
             }
-            // A connection that held for a while begins the waits anew; one that fails at once must not.
-            attempt = if was_up && begin.elapsed() > timing.retry_max { 0 } else { attempt + 1 };
+            attempt = if has_held { 0 } else { attempt + 1 };
             let wait = timing.retry_after(attempt.saturating_sub(1), (&self.name, self.connector.clock.now()));
             tokio::select! {
                 () = stop.cancelled() => return,

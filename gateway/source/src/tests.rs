@@ -12,5 +12,6 @@ mod panics;
 mod proxy;
 mod read_only;
 mod survey;
+mod unanswered;
 mod unreadable;
 mod ways;

@@ -35,6 +35,8 @@ pub(crate) struct Watched {
     refused: Option<StatusCode>,
     /// Whether that has been told on this connection.
     told: bool,
+    /// Whether a request for it alone was not answered on this connection.
+    is_unanswered: bool,
 }
 
 /// A signal to be found on this connection.
@@ -67,6 +69,8 @@ pub(crate) struct Refused {
 pub(crate) struct Roster {
     source: Arc<str>,
     watched: Vec<Watched>,
+    /// More items than these are not made in one request: the server did not answer for more in time.
+    create_max: usize,
 }
 
 impl Watched {
@@ -108,8 +112,9 @@ impl Roster {
             history: None,
             refused: None,
             told: false,
+            is_unanswered: false,
         }));
-        Self { source, watched }
+        Self { source, watched, create_max: usize::MAX }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -151,16 +156,40 @@ impl Roster {
         }
     }
 
-    /// Those that are refused.
+    /// Those that are refused and may be tried again on this connection: each try of one that is not answered for costs
+    /// the others of its subscription theirs.
     pub(crate) fn refused(&self) -> Vec<Sought> {
-        let refused = self.watched.iter().enumerate().filter(|(_, watched)| watched.refused.is_some());
+        let is_refused = |watched: &Watched| watched.refused.is_some() && !watched.is_unanswered;
+        let refused = self.watched.iter().enumerate().filter(|(_, watched)| is_refused(watched));
         refused.map(|(at, watched)| watched.sought(at)).collect()
     }
 
     /// A connection begins: what is refused on it must be told anew, since its loss has covered it.
     pub(crate) fn connected(&mut self) {
         for watched in &mut self.watched {
-            watched.told = false;
+            (watched.told, watched.is_unanswered) = (false, false);
+        }
+    }
+
+    /// How many items may be made in one request.
+    pub(crate) const fn create_max(&self) -> usize {
+        self.create_max
+    }
+
+    /// A request to make so many items was not answered in time.
+    pub(crate) fn was_slow(&mut self, items: usize) {
+        self.create_max = self.create_max.min((items / 2).max(1));
+    }
+
+    /// All is made: more at once may be tried on the next connection.
+    pub(crate) const fn all_made(&mut self) {
+        self.create_max = self.create_max.saturating_mul(2);
+    }
+
+    /// A request for a signal alone was not answered.
+    pub(crate) fn unanswered(&mut self, at: usize) {
+        if let Some(watched) = self.watched.get_mut(at) {
+            watched.is_unanswered = true;
         }
     }
 
@@ -211,6 +240,9 @@ fn way_out(status: StatusCode) -> &'static str {
         }
         status if is_unreadable(status) => {
             "the value cannot be read here, nor any message that has it, so it is set aside and tried again; watch elements of a large array, and not all of it, or have the server's maker look at what it encodes"
+        }
+        StatusCode::BadTimeout => {
+            "the server does not answer for the node, so it is left out until the next connection; look at what is behind it"
         }
         StatusCode::BadTypeDefinitionInvalid => "the server does not have the type of events; check its namespace",
         StatusCode::BadEventFilterInvalid

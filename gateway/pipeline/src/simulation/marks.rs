@@ -66,7 +66,7 @@ async fn what_people_said_of_alarms_proposes_a_threshold_and_a_person_sets_it_on
     let rig = Rig::start(&site).await;
     event(&rig, &[1.0]).await;
     rig.stop().await;
-    assert_eq!(said(&site, &with_threshold(None)).await, [of_one.clone()]);
+    assert_eq!(said(&site, &with_threshold(None)).await, std::slice::from_ref(&of_one));
     site.seal_some(site.journal.records().len() / 2);
     assert_eq!(said(&site, &with_threshold(None)).await, [of_one]);
 

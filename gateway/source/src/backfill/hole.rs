@@ -7,6 +7,7 @@ use watchfire_config::ElementPath;
 use watchfire_model::{Gap, Instant, Quality, Rows, SignalId, StatusCode};
 use watchfire_ua::{Layouts, is_out_of_reach, push_data_value};
 
+use super::{PAGE_VALUES_MIN, PAGES_MAX};
 use crate::element::{element, opened, with_members};
 use crate::events::EventReader;
 
@@ -134,6 +135,11 @@ impl Hole {
         }
         self.empty_pages = if self.values == before { self.empty_pages + 1 } else { 0 };
         dropped
+    }
+
+    /// Whether its server has answered too often for what has come.
+    pub(super) const fn is_endless(&self) -> bool {
+        self.pages > PAGES_MAX.saturating_add(self.values / PAGE_VALUES_MIN)
     }
 
     /// Whether a row, the last, has a value that was not taken of the time up to which all is: that of the gap's begin

@@ -226,6 +226,34 @@ async fn a_history_that_never_has_what_ended_the_gap_is_believed_in_the_end() {
     assert_eq!(take(&mut backfill, Ok(vec![answer(&[], "")])).1, vec![(7, 1, true)]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_keeps_its_answers_short_without_a_word_is_asked_to_the_end() {
+    let mut backfill = backfill(&[(7, 0, 100)]);
+    for second in 1..100 {
+        ask(&mut backfill);
+        // One value more each time, which is more than the times it is asked again.
+        assert_eq!(take(&mut backfill, Ok(vec![answer(&[second], "")])), (vec![(7, second)], vec![]));
+        tokio::time::advance(backfill.due().unwrap() - Timer::now()).await;
+        backfill.wake();
+    }
+    ask(&mut backfill);
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[100], "")])).1, vec![(7, 99, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_tells_a_little_more_each_time_is_left_after_a_while() {
+    let mut backfill = backfill(&[(7, 0, 1_000_000)]);
+    for second in 1.. {
+        assert!(second < 10_000, "not for ever");
+        ask(&mut backfill);
+        if !take(&mut backfill, Ok(vec![answer(&[second], "")])).1.is_empty() {
+            break;
+        }
+        tokio::time::advance(backfill.due().unwrap() - Timer::now()).await;
+        backfill.wake();
+    }
+}
+
 #[test]
 fn gaps_from_before_a_start_wait_until_it_is_known_whether_there_is_a_history() {
     let config = |name: &str| crate::tests::harness::signal(name, "i=1");
@@ -239,6 +267,14 @@ fn gaps_from_before_a_start_wait_until_it_is_known_whether_there_is_a_history() 
     assert!(backfill.due().is_none(), "nothing is known yet");
     backfill.known(0, false);
     assert!(backfill.due().is_none());
+    let unsupported = status_from_ua(StatusCode::BadHistoryOperationUnsupported);
+    match backfill.finished(&source()).as_slice() {
+        [Arrival::Filled { fills, .. }] => {
+            assert_eq!((fills.len(), fills[0].signal, fills[0].status), (1, SignalId(7), unsupported), "it is told");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(backfill.finished(&source()).is_empty(), "once");
     backfill.known(1, true);
     ask(&mut backfill);
     assert_eq!(take(&mut backfill, Ok(vec![answer(&[10, 15, 20], "")])), (vec![(8, 15)], vec![(8, 1, true)]));

@@ -17,7 +17,7 @@ use crate::watchdog::Look;
 impl Publisher<'_> {
     /// Makes the items anew of those that have changed though nothing was reported.
     pub(super) async fn looked(&mut self, seen: Vec<Look>) -> Result<(), SourceError> {
-        let mut dead = self.watch.looked(seen, self.setup.slowest());
+        let mut dead = self.watch.looked(seen, self.slowest());
         dead.retain(|at| self.lent.converter.is_quiet(*at) && self.reports_changes(*at));
         if dead.is_empty() {
             return Ok(());

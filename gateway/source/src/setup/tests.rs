@@ -38,6 +38,8 @@ fn subscription() -> Subscription {
         items_max: 10,
         behind: Behind::default(),
         in_doubt: false,
+        making: None,
+        slowest: Duration::ZERO,
         terms: Terms::default(),
         is_plausible: true,
         has_spoken: false,
@@ -58,7 +60,7 @@ fn a_value_that_comes_before_its_item_is_known_to_be_made_is_the_one_that_stood(
     let wanted = |at| Wanted::new(Found { at, node: NodeId::new(0, 1) }, roster.get(at).unwrap());
     setup.chunk = 2;
     setup.pending.extend([wanted(0), wanted(1)]);
-    setup.go_on(&[subscription()], &mut converter);
+    setup.go_on(&mut [subscription()], &mut converter);
     assert!(setup.is_working(), "the items are asked for");
     let value = |(at, second)| MonitoredItemNotification {
         client_handle: client_handle(at),
@@ -89,6 +91,6 @@ fn what_is_to_be_examined_waits_for_the_answer_that_is_under_way() {
     setup.examine(roster.some(&[1]));
     assert!(matches!(setup.job().now_or_never(), Some(Job::Refreshed(_))), "it is not thrown away");
     assert!(!setup.is_done(), "nor is what has to be examined");
-    setup.go_on(&[], &mut converter);
+    setup.go_on(&mut [], &mut converter);
     assert!(setup.is_working() && setup.sought.is_empty());
 }

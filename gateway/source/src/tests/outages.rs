@@ -229,3 +229,36 @@ async fn what_is_left_of_a_session_that_has_run_out_is_taken_over_and_nothing_is
     source.stop().await;
     witness.stop().await;
 }
+
+#[tokio::test]
+async fn signals_that_are_slow_are_not_taken_for_dead_after_their_session_was_taken_over() {
+    let user = Some(("reader".to_owned(), "right".to_owned()));
+    let plant = start_plant(PlantOptions { user, ..healthy(0) }).await;
+    let proxy = Proxy::start(plant.port).await;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("password"), "right").unwrap();
+    let publishing_interval = Duration::from_secs(4);
+    let slow = patient().into_iter().map(|signal| SignalConfig { publishing_interval, ..signal }).collect();
+    let config = SourceConfig {
+        user: Some("reader".to_owned()),
+        password_from: Some(PasswordFrom::File(dir.path().join("password"))),
+        ..config(&proxy.url(), slow)
+    };
+    // The watchdog looks several times between two messages, unless it knows how slow they are.
+    let timing = Timing { session: Duration::from_secs(1), watchdog: Duration::from_millis(100), ..quick() };
+    let mut source = start_source(config, dir.path().join("pki"), timing);
+    let mut seen = Gathered::default();
+    let all = |seen: &Gathered, count: usize| (0..3).all(|id| seen.count(SignalId(id)) >= count);
+    source.gather(&mut seen, |seen| all(seen, 1)).await;
+    proxy.cut();
+    let downs = |seen: &Gathered| seen.states.iter().filter(|state| **state == SourceState::Down).count();
+    source.gather(&mut seen, |seen| downs(seen) == 2).await;
+    proxy.open();
+    source.gather(&mut seen, |seen| seen.states.last() == Some(&SourceState::Up)).await;
+    for _ in 0..3 {
+        let before: usize = seen.times.values().map(Vec::len).sum();
+        source.gather(&mut seen, |seen| seen.times.values().map(Vec::len).sum::<usize>() > before).await;
+    }
+    assert!(seen.gaps.is_empty(), "they were taken over, and are alive: {:?}", seen.gaps);
+    source.stop().await;
+}
