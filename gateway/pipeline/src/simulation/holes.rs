@@ -5,7 +5,7 @@ use std::sync::Arc;
 use watchfire_model::{Control, Fill, Frame, Gap, GapCause, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
 
 use super::rig::Site;
-use crate::{SignalsOf, Journal, Log, Recorded, not_yet_recorded, push_gap, record_late, recover, seal_all};
+use crate::{Journal, Log, Recorded, SignalsOf, not_yet_recorded, push_gap, record_late, recover, seal_all};
 
 fn at(s: i64) -> Instant {
     Instant::from_s(s)
