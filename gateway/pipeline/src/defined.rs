@@ -80,9 +80,8 @@ fn note_of(binding: &str) -> String {
 pub(crate) fn keep(log: &Log, binding: &str, defined: &[Arc<ConditionDef>]) -> Result<(), PortError> {
     let note = note_of(binding);
     let kept = log.history().note(&note)?.unwrap_or_default();
-    let mut before = read(binding, &kept);
     let keys: BTreeSet<&ConditionKey> = defined.iter().map(|def| &def.key).collect();
-    before.retain(|def| !keys.contains(&def.key));
+    let mut before = read(binding, &kept, |key| !keys.contains(key));
     before.truncate(GONE_MOST);
     let mut all: Vec<&ConditionDef> = defined.iter().map(|def| &**def).chain(&before).collect();
     let mut bytes = written(&all);
@@ -118,7 +117,7 @@ fn enlist(log: &Log, binding: &str) -> Result<(), PortError> {
 /// be read. Of which signals they are is in their names. Blocks.
 pub(crate) fn once(log: &Log, binding: &str) -> Vec<ConditionDef> {
     match log.history().note(&note_of(binding)) {
-        Ok(kept) => read(binding, &kept.unwrap_or_default()),
+        Ok(kept) => read(binding, &kept.unwrap_or_default(), |_| true),
         Err(error) => {
             tracing::error!(detector = binding, %error, "what its conditions were cannot be read");
             Vec::new()
@@ -199,17 +198,15 @@ fn common_of(def: &ConditionDef) -> Common {
     }
 }
 
-fn read(binding: &str, kept: &[u8]) -> Vec<ConditionDef> {
+fn read(binding: &str, kept: &[u8], wanted: impl Fn(&ConditionKey) -> bool) -> Vec<ConditionDef> {
     let Some((&VERSION, body)) = kept.split_first() else { return Vec::new() };
     let Ok(Kept { commons, all }) = postcard::from_bytes::<Kept>(body) else { return Vec::new() };
     let commons: Vec<ConditionDef> = commons.into_iter().map(|common| general(binding, common)).collect();
     let one = |one: One| {
         let general = commons.get(usize::try_from(one.common).ok()?)?;
-        let mut def = ConditionDef {
-            key: ConditionKey::new(binding, &one.condition, &one.instance),
-            source_name: one.source_name.unwrap_or(one.instance).into(),
-            ..general.clone()
-        };
+        let key = Some(ConditionKey::new(binding, &one.condition, &one.instance)).filter(&wanted)?;
+        let mut def =
+            ConditionDef { key, source_name: one.source_name.unwrap_or(one.instance).into(), ..general.clone() };
         if let Some(against) = one.against {
             Arc::make_mut(&mut def.rules).against = Some(against.into());
         }

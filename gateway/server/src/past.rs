@@ -28,8 +28,8 @@ pub(crate) const EVENTS_MAX: u32 = 1000;
 /// Events that are looked at for one answer, whatever of them the filter lets through.
 const LOOKED_AT_MAX: u32 = 100_000;
 
-/// Detectors of which what their conditions were is held at a time.
-const DETECTORS_AT_ONCE: usize = 16;
+/// Of how many conditions one read holds what they were, beyond those of the detector that was looked at last.
+const HELD_MOST: usize = 50_000;
 
 /// Where a read goes on.
 #[derive(Clone, Copy, Debug)]
@@ -185,7 +185,7 @@ impl Reading {
             return None;
         }
         if !self.once.contains_key(key.binding()) {
-            if self.once.len() >= DETECTORS_AT_ONCE {
+            if self.once.values().map(BTreeMap::len).sum::<usize>() > HELD_MOST {
                 self.once.clear();
             }
             let defined = self.shared.recorded.once_defined(key.binding());

@@ -233,7 +233,7 @@ async fn a_deviation_a_discrepancy_and_what_is_off_normal_name_the_signal_that_t
 }
 
 #[tokio::test]
-async fn p9_5_8_24_the_normal_value_and_the_expected_time_are_those_that_were_settled() {
+async fn p9_5_8_24_2_the_normal_value_and_the_expected_time_are_those_that_were_settled() {
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;
     let settled = Rules { normal: Some(0.0), expected_time: Some(Duration::from_secs(30)), ..Rules::default() };
@@ -277,7 +277,7 @@ fn expecting(low: Option<f64>, high: Option<f64>) -> Vec<Evidence> {
 }
 
 #[tokio::test]
-async fn p9_5_8_22_without_a_setpoint_what_was_expected_is_a_variable_of_its_own() {
+async fn p9_5_8_22_2_and_5_8_22_3_without_a_setpoint_what_was_expected_is_a_variable_of_its_own() {
     let house = House::open().await;
     house.define(limit_alarm(AlarmType::ExclusiveDeviation, Limits::default()));
     let hmi = Hmi::connect(&house.url).await;

@@ -139,7 +139,7 @@ fn told_before(house: &House, name: &str) -> Variant {
 }
 
 #[tokio::test]
-async fn alarms_of_a_detector_that_is_gone_are_read_back_as_far_as_the_log_knows_them() {
+async fn p9_5_9_2_alarms_of_a_detector_that_is_gone_are_read_back_as_far_as_the_log_knows_them() {
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;
     let (base, plain) = (own("area:Gateway"), ObjectTypeId::AlarmConditionType);
