@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use watchfire_model::{AlarmClass, ConditionKey, DeviceHealth, Limits, PlannedMaintenance, Scope, Severity, SignalId};
 
 /// The role of a signal whose value is normal.
 const NORMAL: &str = "normal";
 
-/// The OPC UA alarm types in use (OPC 10000-9 §5.8).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// The OPC UA alarm types in use (OPC 10000-9 §5.8). They are kept on disks by their places in this list: a new one is added
+/// at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AlarmType {
     /// ExclusiveLevelAlarmType: limits, one at a time.
     ExclusiveLevel,
@@ -126,8 +128,8 @@ impl AlarmType {
     }
 }
 
-/// Condition classes (OPC 10000-9 §5.9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// Condition classes (OPC 10000-9 §5.9). They are kept on disks by their places in this list: a new one is added at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ConditionClass {
     /// ProcessConditionClassType.
     #[default]

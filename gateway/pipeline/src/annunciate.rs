@@ -173,7 +173,8 @@ impl Annunciator {
         match notice {
             Notice::Define(defs) => self.defined(own, current, defs).await,
             Notice::Configured { plans, sources } => {
-                let (gone, defs) = stand_in::left_over(&self.engine, own, &plans, &sources);
+                let once = stand_in::once(&self.log, &self.engine, None).await;
+                let (gone, defs) = stand_in::left_over(&self.engine, own, &plans, &sources, &once);
                 current.plans = plans;
                 let defined = self.define(defs);
                 let (cause, now) = (self.log.tail(), self.clock.now());
@@ -190,7 +191,8 @@ impl Annunciator {
                     return Ok(None);
                 }
                 let known = defs.iter().map(|def| def.key.clone()).collect();
-                defs.extend(stand_in::left_of(&self.engine, own, name, &known, &current.plans));
+                let once = stand_in::once(&self.log, &self.engine, Some(name)).await;
+                defs.extend(stand_in::left_of(&self.engine, own, name, &known, &current.plans, &once));
                 own.rest_on(name, &defs, &plan.sources);
                 self.defined(own, current, defs).await
             }
@@ -254,7 +256,8 @@ impl Annunciator {
                 self.decide_own(cause, now, transitions).await
             }
             Notice::Over { cause, now, binding, except, why, current: is_current } => {
-                let left = stand_in::left_of(&self.engine, own, &binding, &except, &current.plans);
+                let once = stand_in::once(&self.log, &self.engine, Some(&*binding)).await;
+                let left = stand_in::left_of(&self.engine, own, &binding, &except, &current.plans, &once);
                 let left = self.define(left);
                 let transitions = over::end(&mut self.engine, own, cause, now, (&binding, &except, why));
                 if is_current {

@@ -21,9 +21,9 @@ use crate::compare::Progress;
 use crate::late::{Late, PATIENCE, is_of_a_source};
 use crate::log::Cursor;
 use crate::notices::Notice;
-use crate::stand_in;
 use crate::supervise::{Detection, Ended};
 use crate::{BindingPlan, Checkpoint, CursorError, DetectorHealth, Judge, Judgement, Mode, PortError, place_at};
+use crate::{defined, stand_in};
 
 /// How often a detector's state is saved.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
@@ -107,10 +107,12 @@ impl Run {
         let known: BTreeSet<_> = definitions.iter().map(|def| def.key.clone()).collect();
         if self.plan.beside.is_none() {
             notices.rest_on(&spec.name, &definitions, &self.plan.sources);
-            notices.send(Notice::Define(definitions)).await;
+            notices.send(Notice::Define(definitions.clone())).await;
             let (log, name, told, identity) =
                 (log.clone(), spec.name.clone(), judge.conditions().to_vec(), judge.identity().clone());
-            let keep = move || stand_in::keep(&log, &name, &told, &identity);
+            let keep = move || {
+                stand_in::keep(&log, &name, &told, &identity).and_then(|()| defined::keep(&log, &name, &definitions))
+            };
             if let Err(error) = tokio::task::spawn_blocking(keep).await.map_err(CursorError::Ended)? {
                 tracing::warn!(detector = spec.name, %error, "what it tells of its conditions could not be kept");
             }

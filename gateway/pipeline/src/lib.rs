@@ -11,6 +11,7 @@ mod changes;
 mod compare;
 mod consoles;
 mod damage;
+mod defined;
 mod detect;
 mod disk;
 mod ends;

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use watchfire_alarms::ConditionDef;
 use watchfire_model::{Copied, Instant, Lsn, Quality, Rows, SignalId, Unit};
 
-use crate::{CursorError, Log, Page, Past, PastWanted, Summaries, Wanted, past, trace_with_gaps};
+use crate::{CursorError, Log, Page, Past, PastWanted, Summaries, Wanted, defined, past, trace_with_gaps};
 
 /// About how many bytes a page holds: some 100,000 plain samples.
 const PAGE_BYTES: usize = if cfg!(test) { 256 } else { 4 << 20 };
@@ -71,6 +72,14 @@ pub trait Recorded: Send + Sync {
         goes_on: &dyn Fn() -> bool,
         take: &mut dyn FnMut(Past) -> bool,
     ) -> Result<(), CursorError>;
+
+    /// What the conditions of a detector are or were when they were defined last, as far as that is kept: those of one that
+    /// is no longer configured, and those of signals that it watches no longer. Of which signals they are is in their names.
+    /// Blocks; one read of up to eight megabytes.
+    fn once_defined(&self, binding: &str) -> Vec<ConditionDef> {
+        let _ = binding;
+        Vec::new()
+    }
 }
 
 impl Recorded for Log {
@@ -89,6 +98,10 @@ impl Recorded for Log {
         take: &mut dyn FnMut(Past) -> bool,
     ) -> Result<(), CursorError> {
         past(self, wanted, goes_on, take)
+    }
+
+    fn once_defined(&self, binding: &str) -> Vec<ConditionDef> {
+        defined::once(self, binding)
     }
 }
 

@@ -12,6 +12,7 @@ mod learners;
 mod marks;
 mod memory;
 mod modes;
+mod once_defined;
 mod past;
 mod plain;
 mod plain_events;

@@ -1,6 +1,7 @@
 //! Conditions whose detector does not tell what they are: it cannot be made, or is configured no longer. What a detector
 //! told of its conditions is kept, so that they are there as they were while it cannot be made, with their states, to be
-//! seen and acknowledged. Of what nobody has kept there is what the log has. What is configured no longer ends, with words.
+//! seen and acknowledged. What it tells no more is as it was defined last; of what nobody has kept there is what the log has.
+//! What is configured no longer ends, with words.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, ConditionState, 
 use watchfire_model::{ConditionKey, ConditionSpec, Limits, Scope, SignalInfo};
 
 use crate::notices::Gone;
-use crate::{BindingPlan, DetectorIdentity, Log, OWN_BINDING, OwnConditions, PortError};
+use crate::{BindingPlan, DetectorIdentity, Log, OWN_BINDING, OwnConditions, PortError, defined};
 
 /// The version of what is kept, its first byte.
 const VERSION: u8 = 1;
@@ -92,6 +93,30 @@ pub(crate) fn recall(log: &Log, plan: &BindingPlan) -> Vec<Arc<ConditionDef>> {
     plan.definitions(&told.conditions, &identity).into_iter().filter(|def| def.is_alarm()).collect()
 }
 
+/// Conditions of which the log has the state alone, as they were defined last.
+pub(crate) type Once = BTreeMap<ConditionKey, ConditionDef>;
+
+/// What is kept of conditions that stand in the log and are defined by nobody: of a binding, or of all.
+pub(crate) async fn once(log: &Arc<Log>, engine: &Engine, binding: Option<&str>) -> Once {
+    let wanted = |(key, state): &(&ConditionKey, &ConditionState)| {
+        key.binding() != OWN_BINDING && binding.is_none_or(|binding| key.binding() == binding) && stands(state)
+    };
+    let keys: BTreeSet<ConditionKey> = engine.undefined().filter(wanted).map(|(key, _)| key.clone()).collect();
+    if keys.is_empty() {
+        return Once::new();
+    }
+    let log = log.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let bindings: BTreeSet<&str> = keys.iter().map(ConditionKey::binding).collect();
+        let defs = bindings.into_iter().flat_map(|binding| defined::once(&log, binding));
+        defs.filter(|def| keys.contains(&def.key)).map(|def| (def.key.clone(), def)).collect()
+    });
+    reading.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "what conditions were cannot be read");
+        Once::new()
+    })
+}
+
 /// What stands in the log of a binding and is defined by nobody, but for some of its conditions: as far as it is in the list
 /// or active.
 pub(crate) fn left_of(
@@ -100,11 +125,12 @@ pub(crate) fn left_of(
     binding: &str,
     except: &BTreeSet<ConditionKey>,
     plans: &[Arc<BindingPlan>],
+    once: &Once,
 ) -> Vec<Arc<ConditionDef>> {
     let ours = |(key, state): &(&ConditionKey, &ConditionState)| {
         key.binding() == binding && !except.contains(*key) && stands(state)
     };
-    engine.undefined().filter(ours).map(|(key, state)| Arc::new(left(own, key, state, plans))).collect()
+    engine.undefined().filter(ours).map(|(key, state)| Arc::new(left(own, key, state, plans, once))).collect()
 }
 
 /// What stands in the log of detectors and sources that are configured no longer: what they were, and their conditions.
@@ -113,13 +139,14 @@ pub(crate) fn left_over(
     own: &OwnConditions,
     plans: &[Arc<BindingPlan>],
     sources: &[Arc<str>],
+    once: &Once,
 ) -> (Vec<Gone>, Vec<Arc<ConditionDef>>) {
     let detectors: BTreeSet<&str> = plans.iter().map(|plan| plan.spec.name.as_str()).collect();
     let (mut gone, mut defs) = (BTreeMap::new(), Vec::new());
     for (key, state) in engine.undefined().filter(|(_, state)| stands(state)) {
         let about = key.instance();
         let (what, def) = if key.binding() != OWN_BINDING {
-            (key.binding(), Arc::new(left(own, key, state, plans)))
+            (key.binding(), Arc::new(left(own, key, state, plans, once)))
         } else if *key == OwnConditions::source_key(about) {
             if sources.iter().any(|source| **source == *about) {
                 continue;
@@ -149,8 +176,15 @@ fn stands(state: &ConditionState) -> bool {
     state.retain || state.active.value || state.found().is_active()
 }
 
-/// A condition of which only its name and its state are known: a plain alarm, where its signal is, that keeps what holds it.
-fn left(own: &OwnConditions, key: &ConditionKey, state: &ConditionState, plans: &[Arc<BindingPlan>]) -> ConditionDef {
+/// A condition that is defined by nobody, as it was last, that keeps what holds it and waits for nothing. Where only its name
+/// and its state are known it is a plain alarm, where its signal is.
+fn left(
+    own: &OwnConditions,
+    key: &ConditionKey,
+    state: &ConditionState,
+    plans: &[Arc<BindingPlan>],
+    once: &Once,
+) -> ConditionDef {
     let signal = signal_of(key.instance(), plans);
     let waits = |one: &ConditionState| one.acked.value && !one.confirmed.value;
     let rules = Rules {
@@ -158,6 +192,17 @@ fn left(own: &OwnConditions, key: &ConditionKey, state: &ConditionState, plans: 
         budget: state.suppressed.value.has(Suppression::BUDGET).then_some(u32::MAX),
         ..Rules::default()
     };
+    let waiting = waits(state) || state.branches.iter().any(waits);
+    if let Some(once) = once.get(key) {
+        let (scope, signal) = match (once.scope, signal) {
+            (Scope::Signal, Some((signal, _))) => (Scope::Signal, Some(signal.id)),
+            (Scope::Signal | Scope::Binding, _) => (Scope::Binding, None),
+            (Scope::Group, _) => (Scope::Group, None),
+        };
+        let rules = Rules { latch: rules.latch, budget: rules.budget, ..undelayed(&once.rules) };
+        let (confirm, rules) = (once.confirm || waiting, Arc::new(rules));
+        return ConditionDef { signal, scope, confirm, rules, ..once.clone() };
+    }
     ConditionDef {
         key: key.clone(),
         area: signal.map_or_else(|| own.area().into(), |(_, area)| area.clone()),
@@ -169,10 +214,15 @@ fn left(own: &OwnConditions, key: &ConditionKey, state: &ConditionState, plans: 
         severity: state.severity.value,
         text: key.as_str().into(),
         response: RESPONSE.into(),
-        confirm: waits(state) || state.branches.iter().any(waits),
+        confirm: waiting,
         detector: "".into(),
         rules: Arc::new(rules),
     }
+}
+
+/// Rules by which nothing comes later than it is found, nor again, and nothing depends on others.
+fn undelayed(rules: &Rules) -> Rules {
+    Rules { on_delay: None, off_delay: None, re_alarm: None, group: None, ..rules.clone() }
 }
 
 /// A signal by its name, and its area, as long as any detector watches it.

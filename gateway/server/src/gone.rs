@@ -1,20 +1,31 @@
-//! Alarms of the past whose conditions nobody defines any more: their detector is gone from the configuration, or says
-//! no longer what to do about them. What is shown of them is what the log has, and what their name says; of which type
-//! and area they were is not known.
+//! Alarms of the past whose conditions nobody defines any more: their detector or their signal is gone from the
+//! configuration, or nobody says any longer what to do about them. They are shown as they were defined last, where that was
+//! kept; else what is shown of them is what the log has, and what their name says.
 
 use std::sync::Arc;
 
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef, ConditionState};
 use watchfire_model::{ConditionKey, Kind, Scope, SignalId};
-use watchfire_pipeline::OWN_BINDING;
+use watchfire_pipeline::{OWN_BINDING, OwnConditions};
 
 use crate::space::{Condition, SignalNode, Space};
 
 impl Space {
-    /// A condition that is no longer there, as it or one of its branches was in the past: an AlarmConditionType, in the
-    /// area of its signal or else in the gateway's own.
-    pub(crate) fn gone(&self, key: &ConditionKey, state: ConditionState) -> Arc<Condition> {
+    /// A condition that is no longer there, as it or one of its branches was in the past: as it was defined last. Where
+    /// nobody knows how that was, an AlarmConditionType in the area of its signal or else in the gateway's own.
+    pub(crate) fn gone(
+        &self,
+        key: &ConditionKey,
+        state: ConditionState,
+        once: Option<&Arc<ConditionDef>>,
+    ) -> Arc<Condition> {
         let signal = self.signal_of(key);
+        let own = OwnConditions::new(&self.own_area()).once(key);
+        if let Some(once) = once.or(own.as_ref()) {
+            let signal = signal.filter(|_| once.scope == Scope::Signal);
+            let def = ConditionDef { signal: signal.as_ref().map(|signal| signal.id), ..(**once).clone() };
+            return Condition::alone(def, once.area.clone(), signal).at(self, state);
+        }
         let area: Arc<str> = match &signal {
             Some(signal) => signal.area.clone(),
             None => self.own_area(),

@@ -1,6 +1,7 @@
 //! HistoryRead of events (OPC 10000-11 §6.5.2): what alarms told in the past, and findings that are no alarms, seen at a
 //! notifier as it would have been seen then, with the filters of an event item. What is read here is known in the pipeline's `past`.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use opcua::server::ContinuationPoint;
 use opcua::server::node_manager::HistoryNode;
 use opcua::sync::RwLock;
 use opcua::types::{DateTime, EventFieldList, HistoryEvent, HistoryEventFieldList, ReadEventDetails, StatusCode};
-use watchfire_model::Instant;
+use watchfire_alarms::ConditionDef;
+use watchfire_model::{ConditionKey, Instant};
 use watchfire_pipeline::{Past, PastEvent, PastWanted};
 use watchfire_ua::instant_from_date_time;
 
@@ -25,6 +27,9 @@ use crate::tongues::Spoken;
 pub(crate) const EVENTS_MAX: u32 = 1000;
 /// Events that are looked at for one answer, whatever of them the filter lets through.
 const LOOKED_AT_MAX: u32 = 100_000;
+
+/// Of how many conditions one read holds what they were, beyond those of the detector that was looked at last.
+const HELD_MOST: usize = 50_000;
 
 /// Where a read goes on.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +73,16 @@ pub(crate) async fn events(
         0 => EVENTS_MAX,
         most => most.min(EVENTS_MAX),
     };
-    let reading = Reading { shared: shared.clone(), types, at, filter, most, found: Vec::new(), looked_at: 0 };
+    let reading = Reading {
+        shared: shared.clone(),
+        types,
+        at,
+        filter,
+        most,
+        found: Vec::new(),
+        looked_at: 0,
+        once: BTreeMap::new(),
+    };
     match while_waiting(asker, move |waiting| reading.read(wanted, waiting)).await {
         Ok((found, rest)) => {
             let status = if found.is_empty() && rest.is_none() { StatusCode::GoodNoData } else { StatusCode::Good };
@@ -107,6 +121,8 @@ struct Reading {
     most: u32,
     found: Vec<HistoryEventFieldList>,
     looked_at: u32,
+    /// By their detectors, the conditions that are or were there, as they were defined last.
+    once: BTreeMap<String, BTreeMap<ConditionKey, Arc<ConditionDef>>>,
 }
 
 impl Reading {
@@ -134,13 +150,17 @@ impl Reading {
             return ControlFlow::Break(());
         }
         self.looked_at += 1;
+        let once = match &past.event {
+            PastEvent::Alarm(key, _) => self.once_defined(key),
+            PastEvent::Plain(_) => None,
+        };
         let (event, notifiers): (Box<dyn Event>, Vec<String>) = {
             let space = self.shared.space.read();
             match past.event {
                 PastEvent::Alarm(key, state) => {
                     let condition = match space.condition(key.as_str()) {
                         Some(condition) => condition.at(&space, *state),
-                        None => space.gone(&key, *state),
+                        None => space.gone(&key, *state, once.as_ref()),
                     };
                     let notifiers = space.notifiers_of(&condition);
                     (Box::new(ConditionEvent::new(condition).spoken(&self.at.speech)), notifiers)
@@ -157,5 +177,21 @@ impl Reading {
             self.found.push(HistoryEventFieldList { event_fields });
         }
         ControlFlow::Continue(())
+    }
+
+    /// What a condition was that is there no more, as far as that is kept. Blocks where its detector is a new one.
+    fn once_defined(&mut self, key: &ConditionKey) -> Option<Arc<ConditionDef>> {
+        if self.shared.space.read().condition(key.as_str()).is_some() {
+            return None;
+        }
+        if !self.once.contains_key(key.binding()) {
+            if self.once.values().map(BTreeMap::len).sum::<usize>() > HELD_MOST {
+                self.once.clear();
+            }
+            let defined = self.shared.recorded.once_defined(key.binding());
+            let by_key = defined.into_iter().map(|def| (def.key.clone(), Arc::new(def))).collect();
+            self.once.insert(key.binding().to_owned(), by_key);
+        }
+        self.once.get(key.binding())?.get(key).cloned()
     }
 }

@@ -66,6 +66,7 @@ async fn an_alarm_of_which_only_its_state_is_known_stands_all_the_same() {
     let site = Site::new();
     stands(&site, vec![plan(Mode::Live)], HIGH).await;
     site.history.set_note("conditions/plain", &[]).unwrap();
+    site.history.set_note("defined/plain", &[]).unwrap();
     let rig = Rig::start_with(&site, vec![named("plain", "broken")]).await;
     let shown = rig.last_of(HIGH);
     assert_eq!((&*shown.def.area, &*shown.def.source_name), ("area", "s/0"));
@@ -86,6 +87,9 @@ async fn an_alarm_whose_detector_was_taken_away_while_the_gateway_was_off_ends_a
         let ended = rig.shown_normal(OTHER).await.state.clone();
         assert!(ended.message.contains("its detector was taken out of the configuration"), "{}", ended.message);
         assert!(ended.retain && !ended.acked.value && ended.quality.value == StatusCode::UNCERTAIN);
+        let def = rig.last_of(OTHER).def;
+        assert_eq!((&*def.area, &*def.source_name, &*def.response), ("area", "s/0", "look"), "it is what it was");
+        assert!(def.alarm_type != AlarmType::Alarm && def.detector.starts_with("plain 1.0.0"), "{def:?}");
         assert_eq!(ended.transitions, before.transitions + 1, "it is told once, in life {life}");
         if life == 1 {
             acknowledge(&rig, OTHER).await;

@@ -33,7 +33,7 @@ fn suppress(house: &House, key: &ConditionKey, reason: Suppression, holds: bool)
 }
 
 #[tokio::test]
-async fn p9_5_10_9_what_the_gateway_suppresses_by_itself_is_audited_and_what_a_person_does_once() {
+async fn p9_5_10_1_and_5_10_9_what_the_gateway_suppresses_by_itself_is_audited_and_what_a_person_does_once() {
     let house = House::with(guarded()).await;
     house.define(oil_high());
     house.raise(&key(OIL));

@@ -8,7 +8,7 @@ use opcua::types::{
     ReadRawModifiedDetails, ReferenceTypeId, StatusCode, TimestampsToReturn, VariableId, Variant,
 };
 use std::time::Duration;
-use watchfire_alarms::Transition;
+use watchfire_alarms::{ConditionDef, Transition};
 use watchfire_model::{Instant, Lsn, PlainEvent, Quality, Rows, SignalId};
 use watchfire_pipeline::{CursorError, Page, Past, PastEvent, PastPlace, PastWanted, Recorded, Traced};
 use watchfire_ua::date_time_from_instant;
@@ -23,11 +23,13 @@ pub(super) struct EverySecond {
     signal: SignalId,
     values: u32,
     past: Mutex<Vec<Past>>,
+    /// What conditions were that are there no more.
+    pub(super) once: Mutex<Vec<ConditionDef>>,
 }
 
 impl Default for EverySecond {
     fn default() -> Self {
-        Self { signal: SignalId(1), values: 25_000, past: Mutex::default() }
+        Self { signal: SignalId(1), values: 25_000, past: Mutex::default(), once: Mutex::default() }
     }
 }
 
@@ -70,6 +72,10 @@ impl Recorded for EverySecond {
         let within = |past: &Past| (wanted.from..wanted.to).contains(&past.event.time());
         let _all_or_enough = all.into_iter().skip(begin).filter(within).all(take);
         Ok(())
+    }
+
+    fn once_defined(&self, binding: &str) -> Vec<ConditionDef> {
+        self.once.lock().iter().filter(|def| def.key.binding() == binding).cloned().collect()
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::types::{
-    AttributeId, ContentFilter, ContentFilterBuilder, DataTypeId, MethodId, NodeId, ObjectTypeId, Operand,
-    ReferenceTypeId, StatusCode, Variant,
+    AttributeId, BrowseDirection, ContentFilter, ContentFilterBuilder, DataTypeId, MethodId, NodeId, ObjectId,
+    ObjectTypeId, Operand, ReferenceTypeId, StatusCode, Variant,
 };
 use watchfire_alarms::{AlarmType, ConditionDef, Evidence, Rules};
 use watchfire_model::{Kind, Level, Limits, SignalId};
@@ -120,7 +120,7 @@ async fn p9_5_8_18_limits_that_a_detector_tells_are_there_before_they_are_passed
 }
 
 #[tokio::test]
-async fn p9_5_8_19_from_which_limit_an_exclusive_alarm_came_is_told_while_it_stands() {
+async fn p9_5_8_19_2_from_which_limit_an_exclusive_alarm_came_is_told_while_it_stands() {
     let house = House::open().await;
     house.define(limit_alarm(AlarmType::ExclusiveLevel, all_four()));
     let hmi = Hmi::connect(&house.url).await;
@@ -143,6 +143,37 @@ async fn p9_5_8_19_from_which_limit_an_exclusive_alarm_came_is_told_while_it_sta
         assert_eq!(fields.map(|field| event.get(field).clone()), [id.clone(), time], "{level:?}");
         assert_eq!(hmi.value(&format!("{OIL}#LimitState/LastTransition/Id")).await, id, "{level:?}");
     }
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p9_5_8_19_3_an_exclusive_limit_alarm_is_beyond_one_limit_at_a_time() {
+    let house = House::open().await;
+    house.define(limit_alarm(AlarmType::ExclusiveLevel, all_four()));
+    let hmi = Hmi::connect(&house.url).await;
+    let fields = ["LimitState/CurrentState", "LimitState/CurrentState/Id", "HighState/Id"];
+    let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
+    for (level, name, state) in [
+        (Level::High, "High", Some(ObjectId::ExclusiveLimitStateMachineType_High)),
+        (Level::HighHigh, "HighHigh", Some(ObjectId::ExclusiveLimitStateMachineType_HighHigh)),
+        (Level::Low, "Low", Some(ObjectId::ExclusiveLimitStateMachineType_Low)),
+        (Level::LowLow, "LowLow", Some(ObjectId::ExclusiveLimitStateMachineType_LowLow)),
+        (Level::Normal, "", None),
+    ] {
+        house.find(&key(OIL), level, "beyond its limit", Vec::new());
+        let event = events.next().await;
+        let state = state.map_or(Variant::Empty, |state| NodeId::from(state).into());
+        assert_eq!(*event.get("LimitState/CurrentState/Id"), state, "{level:?}");
+        assert_eq!(*event.get("HighState/Id"), Variant::Empty, "{level:?}: there is no such state beside it");
+        if !name.is_empty() {
+            assert_eq!(event.text("LimitState/CurrentState"), name);
+        }
+        assert_eq!(hmi.value(&format!("{OIL}#LimitState/CurrentState/Id")).await, state, "{level:?}");
+    }
+    let machine = own(&format!("{OIL}#LimitState"));
+    let of = hmi.browse(machine, ReferenceTypeId::HasTypeDefinition, BrowseDirection::Forward, 0).await;
+    assert_eq!(of.first().unwrap().node_id.node_id, ObjectTypeId::ExclusiveLimitStateMachineType);
     hmi.close().await;
     house.close().await;
 }
@@ -202,7 +233,7 @@ async fn a_deviation_a_discrepancy_and_what_is_off_normal_name_the_signal_that_t
 }
 
 #[tokio::test]
-async fn p9_5_8_24_the_normal_value_and_the_expected_time_are_those_that_were_settled() {
+async fn p9_5_8_24_2_the_normal_value_and_the_expected_time_are_those_that_were_settled() {
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;
     let settled = Rules { normal: Some(0.0), expected_time: Some(Duration::from_secs(30)), ..Rules::default() };
@@ -246,7 +277,7 @@ fn expecting(low: Option<f64>, high: Option<f64>) -> Vec<Evidence> {
 }
 
 #[tokio::test]
-async fn p9_5_8_22_without_a_setpoint_what_was_expected_is_a_variable_of_its_own() {
+async fn p9_5_8_22_2_and_5_8_22_3_without_a_setpoint_what_was_expected_is_a_variable_of_its_own() {
     let house = House::open().await;
     house.define(limit_alarm(AlarmType::ExclusiveDeviation, Limits::default()));
     let hmi = Hmi::connect(&house.url).await;

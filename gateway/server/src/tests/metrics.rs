@@ -1,13 +1,18 @@
 //! The figures of an area as clients read and reset them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use opcua::types::{
     AttributeId, BrowseDirection, MethodId, NodeId, ObjectTypeId, ReferenceDescription, ReferenceTypeId, StatusCode,
     VariableTypeId, Variant,
 };
-use watchfire_model::Level;
+use watchfire_alarms::{ConditionDef, Rules};
+use watchfire_model::{Level, Lsn};
+use watchfire_ua::date_time_from_instant;
 
 use super::client::Hmi;
-use super::house::{House, guarded, key, odd, oil_high};
+use super::house::{House, NOON, guarded, key, odd, oil_high};
 use crate::names::own;
 
 const METRICS: &str = "area:Hall#Metrics";
@@ -51,6 +56,77 @@ async fn p9_9_2_an_area_counts_its_alarms_and_those_below_it() {
     assert_eq!(hmi.call(own(METRICS), reset, Vec::new()).await, StatusCode::Good);
     assert_eq!(count(&hmi, "AlarmCount").await, 0_u32.into());
     assert_eq!(hmi.value("area:Hall/Press#Metrics/AlarmCount").await, 2_u32.into(), "each area for itself");
+    hmi.close().await;
+    house.close().await;
+}
+
+/// An alarm that stood for 90 seconds and was told anew twice, unacknowledged for five minutes.
+async fn of_a_long_alarm() -> (House, Hmi) {
+    let house = House::open().await;
+    let rules = Rules { re_alarm: Some(Duration::from_secs(40)), ..Rules::default() };
+    house.define(ConditionDef { rules: Arc::new(rules), ..oil_high() });
+    let oil = key("hot/high/press/oil");
+    house.raise(&oil);
+    for s in [40, 80] {
+        let told = house.engine.lock().expire(Lsn(8), NOON.plus(Duration::from_secs(s)), |_| true);
+        assert_eq!(told.len(), 1, "it is told anew");
+        for one in told {
+            house.figures.told(&one.def, &one.state, one.told().receive_time);
+        }
+    }
+    house.find_at(&oil, Level::Normal, "well", Vec::new(), NOON.plus(Duration::from_secs(90)));
+    house.clock.advance(Duration::from_secs(300));
+    let hmi = Hmi::connect(&house.url).await;
+    while count(&hmi, "AlarmCount").await == 0_u32.into() {
+        tokio::task::yield_now().await;
+    }
+    (house, hmi)
+}
+
+fn moment(s: u64) -> Variant {
+    date_time_from_instant(NOON.plus(Duration::from_secs(s))).0.into()
+}
+
+#[tokio::test]
+async fn p9_9_2_how_long_alarms_stood_and_waited_at_most_and_how_often_they_came_anew_is_told() {
+    let (house, hmi) = of_a_long_alarm().await;
+    for (figure, value) in [
+        ("StartTime", moment(0)),
+        ("MaximumActiveState", 90_000.0.into()),
+        ("MaximumUnAck", 300_000.0.into()),
+        ("MaximumReAlarmCount", 2_u32.into()),
+    ] {
+        assert_eq!(count(&hmi, figure).await, value, "{figure}");
+    }
+    assert_eq!(hmi.value("console:east#MaximumActiveState").await, 90_000.0.into());
+    house.clock.advance(Duration::from_secs(60));
+    assert_eq!(count(&hmi, "MaximumActiveState").await, 90_000.0.into(), "it is over");
+    assert_eq!(count(&hmi, "MaximumUnAck").await, 360_000.0.into(), "it waits still");
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn p9_9_4_reset_begins_the_figures_anew() {
+    let (house, hmi) = of_a_long_alarm().await;
+    assert_ne!(count(&hmi, "MaximumAlarmRate").await, 0.0.into());
+    assert_eq!(hmi.call(own(METRICS), MethodId::AlarmMetricsType_Reset, Vec::new()).await, StatusCode::Good);
+    for (figure, value) in [
+        ("StartTime", moment(300)),
+        ("AlarmCount", 0_u32.into()),
+        ("MaximumActiveState", 0.0.into()),
+        ("MaximumReAlarmCount", 0_u32.into()),
+        ("MaximumAlarmRate", 0.0.into()),
+        ("CurrentAlarmRate", 0.0.into()),
+        ("AverageAlarmRate", 0.0.into()),
+        // What waits is not forgotten by it.
+        ("MaximumUnAck", 300_000.0.into()),
+    ] {
+        assert_eq!(count(&hmi, figure).await, value, "{figure}");
+    }
+    assert_eq!(hmi.value("area:Hall/Press#Metrics/StartTime").await, moment(0), "each area for itself");
+    let below = hmi.browse(own(METRICS), ReferenceTypeId::HasComponent, BrowseDirection::Forward, 0).await;
+    assert!(below.iter().any(|found| found.browse_name.name.as_ref() == "Reset"), "it is found by browsing");
     hmi.close().await;
     house.close().await;
 }

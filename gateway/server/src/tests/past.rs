@@ -6,11 +6,11 @@ use std::time::Duration;
 use opcua::client::{HistoryReadAction, IdentityToken};
 use opcua::types::{
     AttributeId, ByteString, ContentFilter, ContentFilterBuilder, DateTime, EventFilter, HistoryEvent,
-    HistoryReadResult, HistoryReadValueId, NodeId, ObjectTypeId, Operand, ReadEventDetails, StatusCode,
+    HistoryReadResult, HistoryReadValueId, NodeId, ObjectId, ObjectTypeId, Operand, ReadEventDetails, StatusCode,
     TimestampsToReturn, VariableId, Variant,
 };
-use watchfire_alarms::{ConditionDef, Engine, Finding};
-use watchfire_model::{Instant, Level, Lsn};
+use watchfire_alarms::{ConditionClass, ConditionDef, Engine, Finding};
+use watchfire_model::{Instant, Level, Lsn, Scope};
 use watchfire_ua::date_time_from_instant;
 
 use super::client::{Hmi, clause, server};
@@ -139,17 +139,31 @@ fn told_before(house: &House, name: &str) -> Variant {
 }
 
 #[tokio::test]
-async fn alarms_of_a_detector_that_is_gone_are_read_back_as_far_as_the_log_knows_them() {
+async fn p9_5_9_2_alarms_of_a_detector_that_is_gone_are_read_back_as_far_as_the_log_knows_them() {
     let house = House::open().await;
     let hmi = Hmi::connect(&house.url).await;
-    let base = own("area:Gateway");
-    for (name, area, source, source_name, class) in [
+    let (base, plain) = (own("area:Gateway"), ObjectTypeId::AlarmConditionType);
+    for (name, area, source, source_name, class, kind) in [
         // Its signal is still watched, so that its area is known.
-        ("old/high/press/oil", own("area:Hall/Press"), "signal:press/oil", "press/oil", "BaseConditionClassType"),
-        ("old/high/gone/oil", base.clone(), "signal:gone/oil", "gone/oil", "BaseConditionClassType"),
-        ("old/drift/2", base.clone(), "source:old", "old", "BaseConditionClassType"),
-        ("old/odd", base.clone(), "source:old", "old", "BaseConditionClassType"),
-        ("gateway/detector/old", base, "source:old", "old", "SystemConditionClassType"),
+        (
+            "old/high/press/oil",
+            own("area:Hall/Press"),
+            "signal:press/oil",
+            "press/oil",
+            "BaseConditionClassType",
+            plain,
+        ),
+        ("old/high/gone/oil", base.clone(), "signal:gone/oil", "gone/oil", "BaseConditionClassType", plain),
+        ("old/drift/2", base.clone(), "source:old", "old", "BaseConditionClassType", plain),
+        ("old/odd", base.clone(), "source:old", "old", "BaseConditionClassType", plain),
+        (
+            "gateway/detector/old",
+            base,
+            "source:old",
+            "old",
+            "SystemConditionClassType",
+            ObjectTypeId::SystemDiagnosticAlarmType,
+        ),
     ] {
         let told = told_before(&house, name);
         let names = ["EventId", "EventType", "SourceNode", "ConditionName", "ConditionId", "Severity", "Retain"];
@@ -161,7 +175,7 @@ async fn alarms_of_a_detector_that_is_gone_are_read_back_as_far_as_the_log_knows
         let condition = key(name);
         let expected: [Variant; 8] = [
             told.clone(),
-            NodeId::from(ObjectTypeId::AlarmConditionType).into(),
+            NodeId::from(kind).into(),
             own(source).into(),
             format!("{}/{}", condition.binding(), condition.condition()).into(),
             own(name).into(),
@@ -181,6 +195,78 @@ async fn alarms_of_a_detector_that_is_gone_are_read_back_as_far_as_the_log_knows
     let of_type = ContentFilterBuilder::new().of_type(Operand::literal(kind)).build();
     let found = read(&hmi, server(), &details(Some(0), Some(100), 0, of_type), ByteString::null()).await;
     assert_eq!(ids(&found).len(), 5, "a filter of alarms lets them through");
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_alarm_that_is_configured_no_longer_is_read_back_as_it_was_defined_last() {
+    let house = House::open().await;
+    let hmi = Hmi::connect(&house.url).await;
+    let fields_of = [
+        "EventType",
+        "SourceNode",
+        "SourceName",
+        "ConditionClassId",
+        "ConditionSubClassName",
+        "LimitState/CurrentState/Id",
+        "HighLimit",
+        "+Response",
+        "+Cause",
+        "OnDelay",
+        "ConfirmedState/Id",
+    ];
+    for (name, area, source, source_name) in [
+        ("old/high/press/oil", Some("area:Hall/Press"), own("signal:press/oil"), "press/oil"),
+        // Neither its signal nor its area is there any more.
+        ("old/high/gone/oil", None, own("signal:gone/oil"), "gone/oil"),
+        ("old/drift/2", Some("area:Hall"), own("source:of two"), "of two"),
+    ] {
+        told_before(&house, name);
+        let rules = watchfire_alarms::Rules {
+            on_delay: Some(Duration::from_secs(2)),
+            cause: "a leak".into(),
+            sub_classes: vec![ConditionClass::Testing],
+            limits: watchfire_model::Limits { high: Some(80.0), ..watchfire_model::Limits::default() },
+            ..watchfire_alarms::Rules::default()
+        };
+        house.recorded.once.lock().push(ConditionDef {
+            key: key(name),
+            area: area.map_or("Elsewhere", |area| area.strip_prefix("area:").unwrap()).into(),
+            source_name: source_name.into(),
+            signal: None,
+            scope: if name.contains("/oil") { Scope::Signal } else { Scope::Group },
+            class: ConditionClass::Safety,
+            response: "call the fitter".into(),
+            rules: Arc::new(rules),
+            ..oil_high()
+        });
+        let mut wanted = details(Some(0), Some(100), 0, ContentFilter::default());
+        wanted.filter.select_clauses = Some(fields_of.iter().map(|field| clause(field)).collect());
+        let found = fields(&read(&hmi, server(), &wanted, ByteString::null()).await).pop().unwrap();
+        let class = opcua::types::LocalizedText::new("en", "TestingConditionClassType");
+        let expected: [Variant; 11] = [
+            NodeId::from(ObjectTypeId::ExclusiveLevelAlarmType).into(),
+            source.into(),
+            source_name.into(),
+            NodeId::from(ObjectTypeId::SafetyConditionClassType).into(),
+            vec![class].into(),
+            NodeId::from(ObjectId::ExclusiveLimitStateMachineType_High).into(),
+            80.0.into(),
+            "call the fitter".into(),
+            "a leak".into(),
+            2000.0.into(),
+            true.into(),
+        ];
+        assert_eq!(found, expected, "{name}");
+        if let Some(area) = area {
+            let seen = fields(&read(&hmi, own(area), &wanted, ByteString::null()).await);
+            assert_eq!(seen.last(), Some(&found), "{name} at {area}");
+        }
+        let elsewhere = read(&hmi, own("area:Hall/Empty"), &wanted, ByteString::null()).await;
+        assert_eq!(elsewhere.status_code, StatusCode::GoodNoData, "{name}");
+        assert_eq!(hmi.read(own(name)).await.status(), StatusCode::BadNodeIdUnknown, "it is no condition any more");
+    }
     hmi.close().await;
     house.close().await;
 }
