@@ -201,7 +201,8 @@ fn left(
         };
         let rules = Rules { latch: rules.latch, budget: rules.budget, ..undelayed(&once.rules) };
         let (confirm, rules) = (once.confirm || waiting, Arc::new(rules));
-        return ConditionDef { signal, scope, confirm, rules, ..once.clone() };
+        let severity = state.severity.value;
+        return ConditionDef { signal, scope, severity, confirm, rules, ..once.clone() };
     }
     ConditionDef {
         key: key.clone(),
