@@ -390,6 +390,28 @@ async fn a_signal_that_is_out_of_reach_again_and_again_costs_no_more_than_a_few_
 }
 
 #[test]
+fn what_was_out_of_reach_is_read_on_through_answers_that_tell_of_nothing_else() {
+    let mut backfill = backfill(&[]);
+    unreached(&mut backfill, 7, 0, 100);
+    let hole = backfill.unreached[0].pop_front().unwrap().1;
+    backfill.waiting.push_back(hole);
+    ask(&mut backfill);
+    let more = |page| HistoryReadResult { continuation_point: ByteString::from("more".as_bytes()), ..page };
+    for second in 1..=2 * i64::from(EMPTY_PAGES_MAX) {
+        let page = more(with_none_at(second, &[second]));
+        assert_eq!(take(&mut backfill, Ok(vec![page])), (vec![], vec![]));
+        assert_eq!(backfill.asked.len(), 1, "it goes on after {second}");
+    }
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[50, 100], "more")])), (vec![(7, 50)], vec![]));
+    // Without any rows it does not lead on.
+    for _ in 0..=EMPTY_PAGES_MAX {
+        assert_eq!(backfill.asked.len(), 1);
+        take(&mut backfill, Ok(vec![answer(&[], "more")]));
+    }
+    assert!(backfill.asked.is_empty() && backfill.unreached_of.is_empty());
+}
+
+#[test]
 fn a_server_that_refuses_what_it_could_not_reach_is_not_asked_again() {
     let mut backfill = backfill(&[]);
     unreached(&mut backfill, 7, 0, 100);
