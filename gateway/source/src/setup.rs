@@ -291,7 +291,8 @@ impl Setup {
                 self.pending.extend(carriers.into_values());
                 let made: usize = subscriptions.iter().map(|subscription| subscription.items.len()).sum();
                 let beyond = self.beyond(limits_of(self.profile).2.saturating_sub(made));
-                examined.refused.extend(beyond.iter().flat_map(|wanted| no_room(wanted, lent.converter)));
+                let status = StatusCode::BadTooManyMonitoredItems;
+                examined.refused.extend(beyond.iter().flat_map(|wanted| carried(wanted.at, status, lent.converter)));
                 self.pending.make_contiguous().sort_by_key(|wanted| (wanted.publishing_interval, wanted.at));
                 refuse(examined.refused, lent, inlet).await?;
             }
@@ -304,8 +305,7 @@ impl Setup {
             Job::Subscribed(Err(error)) if subscriptions.is_empty() => return Err(error),
             Job::Subscribed(Err(error)) => {
                 tracing::warn!(source = lent.reporter.source(), %error, "the server gives no further subscription");
-                let status = StatusCode::BadTooManySubscriptions;
-                let refused = self.pending.drain(..).map(|wanted| Refused { at: wanted.at, status }).collect();
+                let refused = self.refuse_pending(StatusCode::BadTooManySubscriptions, lent.converter);
                 refuse(refused, lent, inlet).await?;
             }
             Job::Created { subscription, result } => {
@@ -369,17 +369,14 @@ impl Setup {
             self.chunk = (created.too_many.len() / 2).max(1);
             self.put_back(created.too_many);
         }
-        let carried = |refused: Refused| {
-            let parts = lent.converter.parts_of(refused.at);
-            parts.into_iter().map(move |at| Refused { at, ..refused })
-        };
-        let mut refused: Vec<Refused> = created.refused.into_iter().flat_map(carried).collect();
+        let of_carrier = |refused: Refused| carried(refused.at, refused.status, lent.converter);
+        let mut refused: Vec<Refused> = created.refused.into_iter().flat_map(of_carrier).collect();
         if !created.no_room.is_empty() {
             if subscription.items.is_empty() {
                 // It stays, for the next try: one more each time would use up the subscriptions as well.
-                let left = created.no_room.iter().chain(&self.pending);
-                refused.extend(left.flat_map(|wanted| no_room(wanted, lent.converter)));
-                self.pending.clear();
+                let status = StatusCode::BadTooManyMonitoredItems;
+                refused.extend(created.no_room.iter().flat_map(|wanted| carried(wanted.at, status, lent.converter)));
+                refused.extend(self.refuse_pending(status, lent.converter));
             } else {
                 subscription.items_max = subscription.items.len();
                 self.put_back(created.no_room);
@@ -395,6 +392,11 @@ impl Setup {
         }
         self.pending.make_contiguous().sort_by_key(|wanted| wanted.at);
         self.pending.split_off(room)
+    }
+
+    /// What is left is not made; returns all its signals.
+    fn refuse_pending(&mut self, status: StatusCode, converter: &Converter) -> Vec<Refused> {
+        self.pending.drain(..).flat_map(|wanted| carried(wanted.at, status, converter)).collect()
     }
 
     fn put_back(&mut self, wanted: Vec<Wanted>) {
@@ -483,10 +485,9 @@ pub(crate) const fn limits_of(profile: Profile) -> (usize, usize, usize) {
     }
 }
 
-/// The signals of an item that there is no room for.
-fn no_room(wanted: &Wanted, converter: &Converter) -> Vec<Refused> {
-    let status = StatusCode::BadTooManyMonitoredItems;
-    converter.parts_of(wanted.at).into_iter().map(|at| Refused { at, status }).collect()
+/// The signals of an item that was refused: the one at that place, or all that it was to carry.
+fn carried(at: usize, status: StatusCode, converter: &Converter) -> Vec<Refused> {
+    converter.parts_of(at).into_iter().map(|at| Refused { at, status }).collect()
 }
 
 /// Tells of each signal that it cannot be watched.
