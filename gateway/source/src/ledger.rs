@@ -59,6 +59,13 @@ pub(crate) struct Seen {
     pub stood: bool,
 }
 
+impl Seen {
+    /// All the gaps that it ends.
+    pub(crate) fn gaps(self) -> impl Iterator<Item = Gap> {
+        self.gap.into_iter().chain(self.before_step)
+    }
+}
+
 /// One entry for each signal, in the order of the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {

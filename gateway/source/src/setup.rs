@@ -353,13 +353,13 @@ impl Setup {
                 lent.roster.accept(at);
             }
             if lent.converter.is_stream(item.at()) {
-                let gap = lent.converter.begin_stream(item.at(), lent.clock.now(), false);
-                if let Some(gap) = &gap
-                    && lent.roster.history(item.at()).is_some()
-                {
-                    lent.backfill.add(item.at(), gap, None, lent.history_lag);
+                let seen = lent.converter.begin_stream(item.at(), lent.clock.now(), false);
+                for gap in seen.gaps() {
+                    if lent.roster.history(item.at()).is_some() {
+                        lent.backfill.add(item.at(), &gap, None, lent.history_lag);
+                    }
+                    lent.queue.push_back(Arrival::Gaps(vec![gap]));
                 }
-                lent.queue.extend(gap.map(|gap| Arrival::Gaps(vec![gap])));
                 subscription.streams.push(item.at());
                 self.refresh.insert(subscription.id);
             }
