@@ -263,11 +263,13 @@ impl Converter {
         }
         let moment = self.moment(now);
         let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { return };
-        if let Some((since, until)) = self.ledger.reach(at, is_out_of_reach(*status), *time) {
+        let known = self.ledger.known(at);
+        let seen = self.ledger.value(at, *time, moment, has_overflow(*status));
+        let is_away = is_out_of_reach(*status);
+        if let Some((since, until)) = self.ledger.reach(at, is_away, known, *time, seen.gap.is_some()) {
             let gap = Gap { signal: Some(signal), since, until, cause: GapCause::SourceLost };
             into.unreached.push((at, gap));
         }
-        let seen = self.ledger.value(at, *time, moment, has_overflow(*status));
         for gap in seen.gaps() {
             into.gaps.push(gap);
             into.places.push(at);
@@ -371,5 +373,40 @@ mod tests {
         let gaps: Vec<Gap> = converter.begin_stream(0, second(0), false).gaps().collect();
         assert!(gaps.iter().any(|gap| gap.since < second(0) && gap.until == second(0)), "{gaps:?}");
         assert!(gaps.iter().any(|gap| gap.since == second(3600) && second(3600) < gap.until), "{gaps:?}");
+    }
+
+    #[test]
+    fn what_is_a_gap_is_no_part_of_the_time_out_of_reach() {
+        const AWAY: u32 = 0x8031_0000;
+        // Seconds with statuses, or at which the connection is lost; and the gaps and the times out of reach.
+        type Spans = &'static [(u16, u16)];
+        let cases: [(&str, &[(u16, Option<u32>)], Spans, Spans); 5] = [
+            ("lost, then away", &[(1, Some(0)), (2, None), (5, Some(AWAY)), (9, Some(0))], &[(1, 5)], &[(5, 9)]),
+            ("away, then lost", &[(1, Some(0)), (3, Some(AWAY)), (4, None), (9, Some(0))], &[(3, 9)], &[(1, 3)]),
+            (
+                "lost while away",
+                &[(1, Some(0)), (3, Some(AWAY)), (4, None), (6, Some(AWAY)), (9, Some(0))],
+                &[(3, 6)],
+                &[(1, 3), (6, 9)],
+            ),
+            ("overflow", &[(1, Some(0)), (5, Some(AWAY | 0x480)), (9, Some(0))], &[(1, 5)], &[(5, 9)]),
+            ("away alone", &[(1, Some(0)), (3, Some(AWAY)), (4, Some(AWAY)), (9, Some(0))], &[], &[(1, 9)]),
+        ];
+        let second = |s: u16| instant_from_date_time(&DateTime::ymd_hms(2026, 1, 1, 0, 0, s), None).unwrap();
+        for (case, steps, gaps, unreached) in cases {
+            let mut converter = Converter::new(vec![SignalId(40)], Kinds::default());
+            let (mut gaps_seen, mut unreached_seen) = (Vec::new(), Vec::new());
+            for (at, status) in steps {
+                let Some(status) = status else {
+                    converter.owe([0], GapCause::SourceLost);
+                    continue;
+                };
+                let received = receive(&mut converter, vec![item(0, *at, *status)]);
+                gaps_seen.extend(received.gaps.iter().map(|gap| (gap.since, gap.until)));
+                unreached_seen.extend(received.unreached.iter().map(|(_, gap)| (gap.since, gap.until)));
+            }
+            let spans = |of: Spans| of.iter().map(|(from, to)| (second(*from), second(*to))).collect::<Vec<_>>();
+            assert_eq!((gaps_seen, unreached_seen), (spans(gaps), spans(unreached)), "{case}");
+        }
     }
 }
