@@ -375,6 +375,7 @@ async fn a_signal_that_is_out_of_reach_again_and_again_costs_no_more_than_a_few_
     for turn in 0..1_000 {
         unreached(&mut backfill, 7, turn * 10, turn * 10 + 5);
     }
+    assert_eq!((backfill.unreached.len(), backfill.unreached_count), (UNREACHED_MAX, UNREACHED_MAX), "none is kept");
     let mut questions = Vec::new();
     while let Some(due) = backfill.due() {
         tokio::time::sleep_until(due).await;
@@ -390,10 +391,46 @@ async fn a_signal_that_is_out_of_reach_again_and_again_costs_no_more_than_a_few_
 }
 
 #[test]
+fn times_out_of_reach_have_little_room_and_leave_it_to_gaps() {
+    let mut backfill = backfill(&[]);
+    let many = u32::try_from(UNREACHED_ALL_MAX).unwrap();
+    // A line flaps that all signals are behind.
+    for turn in 0..3 {
+        (0..many / 2).for_each(|id| unreached(&mut backfill, id, turn * 10, turn * 10 + 5));
+    }
+    assert_eq!((backfill.unreached.len(), backfill.unreached_count), (UNREACHED_ALL_MAX, UNREACHED_ALL_MAX));
+    assert_eq!(backfill.unreached_left, u64::from(many / 2));
+    let hole = backfill.unreached.first_key_value().unwrap().1.clone();
+    backfill.waiting.resize(WAITING_MAX - UNREACHED_ALL_MAX, hole);
+    let gap = Gap { signal: Some(SignalId(1)), since: NOW, until: NOW, cause: GapCause::SourceLost };
+    for _ in 0..UNREACHED_ALL_MAX {
+        backfill.add(1, &gap, None, Duration::ZERO);
+    }
+    assert_eq!((backfill.given_up, backfill.unreached_count), (0, 0), "gaps go before them");
+    assert!(backfill.unreached_of.is_empty());
+    unreached(&mut backfill, 1, 0, 5);
+    backfill.add(1, &gap, None, Duration::ZERO);
+    assert_eq!((backfill.given_up, backfill.unreached_count), (1, 0), "and there is a bound of all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_out_of_reach_whose_place_is_taken_while_it_is_asked_for_is_asked_for_no_more() {
+    let mut backfill = backfill(&[]);
+    unreached(&mut backfill, 7, 0, 5);
+    tokio::time::sleep_until(backfill.due().unwrap()).await;
+    backfill.wake();
+    ask(&mut backfill);
+    (1..=8).for_each(|turn| unreached(&mut backfill, 7, turn * 10, turn * 10 + 5));
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[], "")])), (vec![], vec![]));
+    assert_eq!((backfill.unreached.len(), backfill.unreached_count), (UNREACHED_MAX, UNREACHED_MAX));
+    assert!(backfill.unreached.values().all(|hole| hole.since >= Instant::from_s(10)));
+}
+
+#[test]
 fn what_was_out_of_reach_is_read_on_through_answers_that_tell_of_nothing_else() {
     let mut backfill = backfill(&[]);
     unreached(&mut backfill, 7, 0, 100);
-    let hole = backfill.unreached[0].pop_front().unwrap().1;
+    let hole = backfill.unreached.pop_first().unwrap().1;
     backfill.waiting.push_back(hole);
     ask(&mut backfill);
     let more = |page| HistoryReadResult { continuation_point: ByteString::from("more".as_bytes()), ..page };
@@ -415,7 +452,7 @@ fn what_was_out_of_reach_is_read_on_through_answers_that_tell_of_nothing_else() 
 fn a_server_that_refuses_what_it_could_not_reach_is_not_asked_again() {
     let mut backfill = backfill(&[]);
     unreached(&mut backfill, 7, 0, 100);
-    let hole = backfill.unreached[0].pop_front().unwrap().1;
+    let hole = backfill.unreached.pop_first().unwrap().1;
     backfill.waiting.push_back(hole);
     ask(&mut backfill);
     let none = HistoryReadResult { status_code: StatusCode::BadHistoryOperationUnsupported, ..answer(&[], "") };
