@@ -16,7 +16,6 @@
 //! What a server could not reach itself it may learn later, as another gateway does from its own source. So a time in which
 //! it said so is asked for as well, again and again for a while. It is no gap: nobody knows whether anything was missing.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
@@ -43,6 +42,7 @@ use crate::watched::Roster;
 
 mod hole;
 mod refusal;
+mod unreached;
 
 /// Values of one node in one answer.
 const VALUES_PER_NODE: u32 = 1_000;
@@ -66,13 +66,6 @@ const TOGETHER_NS: i64 = 5_000_000_000;
 const AGAIN: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600)];
 /// A stream of events is asked for once more: whether its history was behind cannot be seen where nothing comes.
 const EVENT_PASSES: usize = 1;
-/// When a time in which a server said that a signal is out of its reach is asked for: each after the one before, in
-/// multiples of the time by which a history lies behind. The last one is later than a gateway's own last question.
-const UNREACHED: [u32; 4] = [5, 30, 300, 900];
-/// So many such times of one signal wait; of more the oldest are left. They have been asked for most.
-const UNREACHED_MAX: usize = 8;
-/// And so many of all signals; of more those wait no longer that would wait longest, which have been asked for most.
-const UNREACHED_ALL_MAX: usize = WAITING_MAX / 16;
 /// Gaps that wait; beyond that they stay what they are on record.
 const WAITING_MAX: usize = 1 << 20;
 
@@ -145,63 +138,9 @@ impl Backfill {
         self.waiting.push_back(Hole::new(at, signal, element, gap));
     }
 
-    /// Notes a time in which the signal at a place was out of reach of its server. `lag`: a server's history may lie
-    /// behind its subscriptions by so much.
-    pub(crate) fn add_unreached(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, lag: Duration) {
-        let Some(signal) = gap.signal else { return };
-        if let Some(of_it) = self.unreached_of.get_mut(&at).filter(|of_it| of_it.len() >= UNREACHED_MAX)
-            && let Some(oldest) = of_it.pop_front()
-        {
-            self.unreached.remove(&oldest);
-            self.unreached_count -= 1;
-        }
-        if self.is_full() || (self.unreached_count >= UNREACHED_ALL_MAX && !self.displace()) {
-            self.unreached_left += 1;
-            return;
-        }
-        (self.lag, self.unreached_last) = (lag, self.unreached_last + 1);
-        self.unreached_of.entry(at).or_default().push_back((Timer::now(), self.unreached_last));
-        self.unreached_count += 1;
-        self.ask_later(Hole::new(at, signal, element, gap).unreached(self.unreached_last));
-    }
-
     fn is_full(&self) -> bool {
         let later: usize = self.later.iter().map(VecDeque::len).sum();
         self.waiting.len() + later + self.unreached.len() + self.put_off.len() >= WAITING_MAX
-    }
-
-    /// Makes room where a time that was out of reach waits; answers whether there was one.
-    fn displace(&mut self) -> bool {
-        let Some((_, hole)) = self.unreached.pop_last() else { return false };
-        self.forget(&hole);
-        self.unreached_left += 1;
-        true
-    }
-
-    /// Lets a time that was out of reach wait until it is asked for again; after the last time it is done.
-    fn ask_later(&mut self, mut hole: Hole) {
-        let Some(times) = UNREACHED.get(hole.passes) else {
-            self.forget(&hole);
-            return;
-        };
-        let key = self.unreached_of.get_mut(&hole.at).into_iter().flatten().find(|key| Some(key.1) == hole.unreached);
-        // Newer ones may have taken its place while it was asked for.
-        let Some(key) = key else { return };
-        key.0 = Timer::now() + self.lag * *times;
-        hole.passes += 1;
-        self.unreached.insert(*key, hole);
-    }
-
-    /// A time that was out of reach is not asked for any more.
-    fn forget(&mut self, hole: &Hole) {
-        if let (Some(number), Entry::Occupied(mut of_it)) = (hole.unreached, self.unreached_of.entry(hole.at)) {
-            let before = of_it.get().len();
-            of_it.get_mut().retain(|(_, other)| *other != number);
-            self.unreached_count -= before - of_it.get().len();
-            if of_it.get().is_empty() {
-                of_it.remove();
-            }
-        }
     }
 
     /// Takes up gaps that were not yet done when the gateway ended. What had been fetched of them is fetched again, and

@@ -1,5 +1,6 @@
 //! What is taken of a server's answers, and what becomes of gaps.
 
+use super::unreached::{UNREACHED, UNREACHED_ALL_MAX, UNREACHED_MAX};
 use super::*;
 use opcua::types::{DataValue, ExtensionObject, HistoryEventFieldList, Variant};
 use watchfire_config::EventsConfig;
