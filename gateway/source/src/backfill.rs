@@ -16,7 +16,6 @@
 //! What a server could not reach itself it may learn later, as another gateway does from its own source. So a time in which
 //! it said so is asked for as well, again and again for a while. It is no gap: nobody knows whether anything was missing.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
@@ -43,11 +42,14 @@ use crate::watched::Roster;
 
 mod hole;
 mod refusal;
+mod unreached;
 
 /// Values of one node in one answer.
 const VALUES_PER_NODE: u32 = 1_000;
 /// Gaps in one request, whatever the server allows.
 pub(crate) const GAPS_AT_ONCE: usize = 100;
+/// So many of those that wait are looked at for a request.
+const LOOKED_AT: usize = 4 * GAPS_AT_ONCE;
 /// A gap that holds more is not filled to its end: no honest server has so many between two of our values.
 const VALUES_MAX: u32 = 20_000_000;
 /// A server that answers so often that there is more, without any, is not asked on.
@@ -64,11 +66,6 @@ const TOGETHER_NS: i64 = 5_000_000_000;
 const AGAIN: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600)];
 /// A stream of events is asked for once more: whether its history was behind cannot be seen where nothing comes.
 const EVENT_PASSES: usize = 1;
-/// When a time in which a server said that a signal is out of its reach is asked for: each after the one before, in
-/// multiples of the time by which a history lies behind. The last one is later than a gateway's own last question.
-const UNREACHED: [u32; 4] = [5, 30, 300, 900];
-/// So many such times of one signal wait; of more the oldest are left. They have been asked for most.
-const UNREACHED_MAX: usize = 8;
 /// Gaps that wait; beyond that they stay what they are on record.
 const WAITING_MAX: usize = 1 << 20;
 
@@ -81,10 +78,14 @@ pub(crate) struct Backfill {
     waiting: VecDeque<Hole>,
     /// Those whose end a history had not reached, by how often they were asked for: each with when to ask again.
     later: [VecDeque<(Timer, Hole)>; AGAIN.len()],
-    /// Times in which signals were out of reach of their server, by how often they were asked for, each with when to ask.
-    unreached: [VecDeque<(Timer, Hole)>; UNREACHED.len()],
-    /// The numbers of those that are still to be asked for, by the signals' places.
-    unreached_of: HashMap<usize, VecDeque<u64>>,
+    /// Times in which signals were out of reach of their server, by when to ask and their numbers.
+    unreached: BTreeMap<(Timer, u64), Hole>,
+    /// Those that are still to be asked for, by the signals' places and the oldest first: when, and their numbers.
+    unreached_of: HashMap<usize, VecDeque<(Timer, u64)>>,
+    /// How many these are.
+    unreached_count: usize,
+    /// How many of them there was no room for since that was last told.
+    unreached_left: u64,
     /// The number of the last one.
     unreached_last: u64,
     /// How far histories lie behind.
@@ -128,7 +129,8 @@ impl Backfill {
     /// Notes a gap of the signal at a place. `wait`: a server's history may lie behind its subscriptions by so much.
     pub(crate) fn add(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, wait: Duration) {
         let Some(signal) = gap.signal else { return };
-        if self.is_full() {
+        // What may be missing goes before what nobody knows to be.
+        if self.is_full() && !self.displace() {
             self.given_up += 1;
             return;
         }
@@ -136,43 +138,9 @@ impl Backfill {
         self.waiting.push_back(Hole::new(at, signal, element, gap));
     }
 
-    /// Notes a time in which the signal at a place was out of reach of its server. `lag`: a server's history may lie
-    /// behind its subscriptions by so much.
-    pub(crate) fn add_unreached(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>, lag: Duration) {
-        let Some(signal) = gap.signal.filter(|_| !self.is_full()) else { return };
-        (self.lag, self.unreached_last) = (lag, self.unreached_last + 1);
-        let numbers = self.unreached_of.entry(at).or_default();
-        numbers.push_back(self.unreached_last);
-        if numbers.len() > UNREACHED_MAX {
-            numbers.pop_front();
-        }
-        self.ask_later(Hole::new(at, signal, element, gap).unreached(self.unreached_last));
-    }
-
     fn is_full(&self) -> bool {
-        let later: usize = self.later.iter().chain(&self.unreached).map(VecDeque::len).sum();
-        self.waiting.len() + later + self.put_off.len() >= WAITING_MAX
-    }
-
-    /// Lets a time that was out of reach wait until it is asked for again; after the last time it is done.
-    fn ask_later(&mut self, mut hole: Hole) {
-        match (self.unreached.get_mut(hole.passes), UNREACHED.get(hole.passes)) {
-            (Some(waiting), Some(times)) => {
-                hole.passes += 1;
-                waiting.push_back((Timer::now() + self.lag * *times, hole));
-            }
-            _ => self.forget(&hole),
-        }
-    }
-
-    /// A time that was out of reach is not asked for any more.
-    fn forget(&mut self, hole: &Hole) {
-        if let (Some(number), Entry::Occupied(mut of_it)) = (hole.unreached, self.unreached_of.entry(hole.at)) {
-            of_it.get_mut().retain(|other| *other != number);
-            if of_it.get().is_empty() {
-                of_it.remove();
-            }
-        }
+        let later: usize = self.later.iter().map(VecDeque::len).sum();
+        self.waiting.len() + later + self.unreached.len() + self.put_off.len() >= WAITING_MAX
     }
 
     /// Takes up gaps that were not yet done when the gateway ended. What had been fetched of them is fetched again, and
@@ -247,9 +215,9 @@ impl Backfill {
             return None;
         }
         if self.waiting.is_empty() && self.asked.is_empty() && self.release.is_empty() {
-            let later = self.later.iter().chain(&self.unreached);
-            let later = later.filter_map(|holes| holes.front().map(|(at, _)| *at));
-            return later.chain(self.put_off.first_key_value().map(|((at, _), _)| *at)).min();
+            let later = self.later.iter().filter_map(|holes| holes.front().map(|(at, _)| *at));
+            let put_off = [&self.unreached, &self.put_off].into_iter().filter_map(BTreeMap::first_key_value);
+            return later.chain(put_off.map(|((at, _), _)| *at)).min();
         }
         Some(self.begin_at.unwrap_or_else(Timer::now))
     }
@@ -327,17 +295,20 @@ impl Backfill {
     /// Lets those wait that are to be asked for again by now.
     fn wake(&mut self) {
         let now = Timer::now();
-        for holes in self.later.iter_mut().chain(&mut self.unreached) {
+        for holes in &mut self.later {
             while holes.front().is_some_and(|(at, _)| *at <= now)
                 && let Some((_, hole)) = holes.pop_front()
             {
-                let numbers = self.unreached_of.get(&hole.at);
-                if hole.unreached.is_none_or(|number| numbers.is_some_and(|numbers| numbers.contains(&number))) {
-                    self.waiting.push_back(hole);
-                }
+                self.waiting.push_back(hole);
             }
         }
         while let Some(first) = self.put_off.first_entry().filter(|first| first.key().0 <= now) {
+            self.waiting.push_back(first.remove());
+        }
+        // No more than can be asked for soon: those that stay can still make room.
+        while self.waiting.len() < LOOKED_AT
+            && let Some(first) = self.unreached.first_entry().filter(|first| first.key().0 <= now)
+        {
             self.waiting.push_back(first.remove());
         }
     }
@@ -378,7 +349,7 @@ impl Backfill {
             } else {
                 left.push_back(hole);
                 // Those with other bounds wait; not all of a million are looked at for each request.
-                if left.len() >= 4 * GAPS_AT_ONCE {
+                if left.len() >= LOOKED_AT {
                     break;
                 }
             }
@@ -496,6 +467,14 @@ impl Backfill {
 
     /// Says of how many gaps there was no room to wait: never silently.
     fn tell_given_up(&mut self, source: &str) {
+        let times = std::mem::take(&mut self.unreached_left);
+        if times > 0 {
+            tracing::warn!(
+                source,
+                times,
+                "signals are out of the server's reach too often; these times are not asked for any more"
+            );
+        }
         let gaps = std::mem::take(&mut self.given_up);
         if gaps > 0 {
             tracing::error!(

@@ -15,7 +15,7 @@ use watchfire_ua::{
 
 use crate::element::{element, opened, with_members};
 use crate::events::{EventReader, Told};
-use crate::ledger::{Ledger, Moment};
+use crate::ledger::{Ledger, Moment, Seen};
 use crate::order::order;
 
 /// What is received is turned into this.
@@ -128,12 +128,12 @@ impl Converter {
         self.streams.contains_key(&at)
     }
 
-    /// The events of a signal come from now on; what was missed before is told as a gap.
-    pub(crate) fn begin_stream(&mut self, at: usize, now: Instant, overflow: bool) -> Option<Gap> {
+    /// The events of a signal come from now on; what was missed before is told in gaps.
+    pub(crate) fn begin_stream(&mut self, at: usize, now: Instant, overflow: bool) -> Seen {
         if let Some(reader) = self.streams.get_mut(&at) {
             reader.begin(now);
         }
-        self.ledger.value(at, now, self.moment(now), overflow).gap
+        self.ledger.value(at, now, self.moment(now), overflow)
     }
 
     /// See [`Ledger::heard`].
@@ -212,16 +212,16 @@ impl Converter {
                 into.strangers += 1;
                 continue;
             };
-            let gap = match reader.take(event.event_fields.unwrap_or_default(), now, &mut into.rows) {
+            let seen = match reader.take(event.event_fields.unwrap_or_default(), now, &mut into.rows) {
                 Told::Event => self.begin_stream(at, now, false),
                 Told::Overflow => self.begin_stream(at, now, true),
                 Told::RefreshRequired => {
                     into.refresh = true;
-                    None
+                    continue;
                 }
-                Told::Nothing => None,
+                Told::Nothing => continue,
             };
-            if let Some(gap) = gap {
+            for gap in seen.gaps() {
                 into.gaps.push(gap);
                 into.places.push(at);
             }
@@ -263,12 +263,14 @@ impl Converter {
         }
         let moment = self.moment(now);
         let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { return };
-        if let Some((since, until)) = self.ledger.reach(at, is_out_of_reach(*status), *time) {
+        let known = self.ledger.known(at);
+        let seen = self.ledger.value(at, *time, moment, has_overflow(*status));
+        let is_away = is_out_of_reach(*status);
+        if let Some((since, until)) = self.ledger.reach(at, is_away, known, *time, seen.gap.is_some()) {
             let gap = Gap { signal: Some(signal), since, until, cause: GapCause::SourceLost };
             into.unreached.push((at, gap));
         }
-        let seen = self.ledger.value(at, *time, moment, has_overflow(*status));
-        for gap in seen.gap.into_iter().chain(seen.before_step) {
+        for gap in seen.gaps() {
             into.gaps.push(gap);
             into.places.push(at);
         }
@@ -360,5 +362,51 @@ mod tests {
         assert!(none_yet.rows.is_empty() && none_yet.gaps.is_empty());
         let after = receive(&mut converter, vec![item(0, 9, 0), item(1, 9, 0)]);
         assert_eq!(after.gaps.iter().map(|gap| gap.signal).collect::<Vec<_>>(), vec![Some(SignalId(40))]);
+    }
+
+    #[test]
+    fn a_clock_set_back_while_a_stream_of_events_is_lost_leaves_what_was_before_and_after_it() {
+        let mut converter = Converter::new(vec![SignalId(40)], Kinds::default());
+        let second = |s: i64| Instant::from_s(1_000_000 + s);
+        assert_eq!(converter.begin_stream(0, second(3600), false).gaps().count(), 0, "it begins");
+        converter.owe([0], GapCause::SourceLost);
+        let gaps: Vec<Gap> = converter.begin_stream(0, second(0), false).gaps().collect();
+        assert!(gaps.iter().any(|gap| gap.since < second(0) && gap.until == second(0)), "{gaps:?}");
+        assert!(gaps.iter().any(|gap| gap.since == second(3600) && second(3600) < gap.until), "{gaps:?}");
+    }
+
+    #[test]
+    fn what_is_a_gap_is_no_part_of_the_time_out_of_reach() {
+        const AWAY: u32 = 0x8031_0000;
+        // Seconds with statuses, or at which the connection is lost; and the gaps and the times out of reach.
+        type Spans = &'static [(u16, u16)];
+        let cases: [(&str, &[(u16, Option<u32>)], Spans, Spans); 5] = [
+            ("lost, then away", &[(1, Some(0)), (2, None), (5, Some(AWAY)), (9, Some(0))], &[(1, 5)], &[(5, 9)]),
+            ("away, then lost", &[(1, Some(0)), (3, Some(AWAY)), (4, None), (9, Some(0))], &[(3, 9)], &[(1, 3)]),
+            (
+                "lost while away",
+                &[(1, Some(0)), (3, Some(AWAY)), (4, None), (6, Some(AWAY)), (9, Some(0))],
+                &[(3, 6)],
+                &[(1, 3), (6, 9)],
+            ),
+            ("overflow", &[(1, Some(0)), (5, Some(AWAY | 0x480)), (9, Some(0))], &[(1, 5)], &[(5, 9)]),
+            ("away alone", &[(1, Some(0)), (3, Some(AWAY)), (4, Some(AWAY)), (9, Some(0))], &[], &[(1, 9)]),
+        ];
+        let second = |s: u16| instant_from_date_time(&DateTime::ymd_hms(2026, 1, 1, 0, 0, s), None).unwrap();
+        for (case, steps, gaps, unreached) in cases {
+            let mut converter = Converter::new(vec![SignalId(40)], Kinds::default());
+            let (mut gaps_seen, mut unreached_seen) = (Vec::new(), Vec::new());
+            for (at, status) in steps {
+                let Some(status) = status else {
+                    converter.owe([0], GapCause::SourceLost);
+                    continue;
+                };
+                let received = receive(&mut converter, vec![item(0, *at, *status)]);
+                gaps_seen.extend(received.gaps.iter().map(|gap| (gap.since, gap.until)));
+                unreached_seen.extend(received.unreached.iter().map(|(_, gap)| (gap.since, gap.until)));
+            }
+            let spans = |of: Spans| of.iter().map(|(from, to)| (second(*from), second(*to))).collect::<Vec<_>>();
+            assert_eq!((gaps_seen, unreached_seen), (spans(gaps), spans(unreached)), "{case}");
+        }
     }
 }

@@ -59,6 +59,13 @@ pub(crate) struct Seen {
     pub stood: bool,
 }
 
+impl Seen {
+    /// All the gaps that it ends.
+    pub(crate) fn gaps(self) -> impl Iterator<Item = Gap> {
+        self.gap.into_iter().chain(self.before_step)
+    }
+}
+
 /// One entry for each signal, in the order of the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
@@ -225,25 +232,37 @@ impl Ledger {
         lost
     }
 
-    /// A value has come, its time given, that says whether its signal is out of reach of the server; to be told before
-    /// [`Ledger::value`]. Returns the bounds of the time in which it was, where that ends: the server may learn later
-    /// what there was meanwhile.
-    pub(crate) fn reach(&mut self, at: usize, is_away: bool, time: Instant) -> Option<(Instant, Instant)> {
+    /// The last time of which something is known of a signal.
+    pub(crate) fn known(&self, at: usize) -> Instant {
+        self.entries.get(at).map_or(NEVER, |entry| entry.last)
+    }
+
+    /// A value has come, its time given, that says whether its signal is out of reach of the server; to be told after
+    /// [`Ledger::value`], with what was known before it and whether it ended a gap. Returns the bounds of the time in
+    /// which the signal was out of reach, where that ends: the server may learn later what there was meanwhile. What is
+    /// a gap is no part of it, since that is fetched by itself.
+    pub(crate) fn reach(
+        &mut self,
+        at: usize,
+        is_away: bool,
+        known: Instant,
+        time: Instant,
+        is_gap: bool,
+    ) -> Option<(Instant, Instant)> {
         let entry = self.entries.get_mut(at)?;
-        if is_away == (entry.marks & AWAY != 0) {
+        let was_away = entry.marks & AWAY != 0;
+        if is_away == was_away && !(is_away && is_gap) {
             return None;
         }
-        if is_away {
-            // Of a signal that never had a value nothing is sought.
-            if entry.last != NEVER {
-                entry.marks |= AWAY;
-                self.away.insert(at, entry.last);
-            }
-            return None;
-        }
+        let since = if was_away { self.away.remove(&at) } else { None };
         entry.marks &= !AWAY;
-        let since = self.away.remove(&at)?;
-        (since < time).then_some((since, time))
+        // Of a signal that never had a value nothing is sought.
+        if is_away && known != NEVER {
+            entry.marks |= AWAY;
+            self.away.insert(at, if is_gap { time } else { known });
+        }
+        let until = if is_gap { known } else { time };
+        since.filter(|since| *since < until).map(|since| (since, until))
     }
 
     /// A value has come `now`, its time given; `overflow` when the server says that others before it were dropped. One
@@ -448,9 +467,9 @@ mod tests {
         let mut ledger = ledger();
         let second = |s: i64| Instant::from_s(s);
         let mut value = |s: i64, is_away: bool| {
-            let ended = ledger.reach(0, is_away, second(s));
+            let known = ledger.known(0);
             assert_eq!(ledger.value(0, second(s), NOW, false), NOTHING, "it is no gap");
-            ended
+            ledger.reach(0, is_away, known, second(s), false)
         };
         assert_eq!(value(1, true), None, "nothing was there before");
         assert_eq!(value(2, false), None);

@@ -297,7 +297,8 @@ impl Setup {
                 self.pending.extend(carriers.into_values());
                 let made: usize = subscriptions.iter().map(|subscription| subscription.items.len()).sum();
                 let beyond = self.beyond(limits_of(self.profile).2.saturating_sub(made));
-                examined.refused.extend(beyond.iter().flat_map(|wanted| no_room(wanted, lent.converter)));
+                let status = StatusCode::BadTooManyMonitoredItems;
+                examined.refused.extend(beyond.iter().flat_map(|wanted| carried(wanted.at, status, lent.converter)));
                 self.pending.make_contiguous().sort_by_key(|wanted| (wanted.publishing_interval, wanted.at));
                 refuse(examined.refused, lent, inlet).await?;
             }
@@ -310,8 +311,7 @@ impl Setup {
             Job::Subscribed(Err(error)) if subscriptions.is_empty() => return Err(error),
             Job::Subscribed(Err(error)) => {
                 tracing::warn!(source = lent.reporter.source(), %error, "the server gives no further subscription");
-                let status = StatusCode::BadTooManySubscriptions;
-                let refused = self.pending.drain(..).map(|wanted| Refused { at: wanted.at, status }).collect();
+                let refused = self.refuse_pending(StatusCode::BadTooManySubscriptions, lent.converter);
                 refuse(refused, lent, inlet).await?;
             }
             Job::Created { subscription, result } => {
@@ -340,6 +340,11 @@ impl Setup {
             }
         }
         self.tell(subscriptions, lent, inlet).await
+    }
+
+    /// What is left is not made; returns all its signals.
+    fn refuse_pending(&mut self, status: StatusCode, converter: &Converter) -> Vec<Refused> {
+        self.pending.drain(..).flat_map(|wanted| carried(wanted.at, status, converter)).collect()
     }
 
     /// Says that the source is up again, with all that it had.
@@ -423,10 +428,9 @@ pub(crate) const fn limits_of(profile: Profile) -> (usize, usize, usize) {
     }
 }
 
-/// The signals of an item that there is no room for.
-fn no_room(wanted: &Wanted, converter: &Converter) -> Vec<Refused> {
-    let status = StatusCode::BadTooManyMonitoredItems;
-    converter.parts_of(wanted.at).into_iter().map(|at| Refused { at, status }).collect()
+/// The signals of an item that was refused: the one at that place, or all that it was to carry.
+fn carried(at: usize, status: StatusCode, converter: &Converter) -> Vec<Refused> {
+    converter.parts_of(at).into_iter().map(|at| Refused { at, status }).collect()
 }
 
 /// Tells of each signal that it cannot be watched.

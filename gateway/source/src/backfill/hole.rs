@@ -102,7 +102,10 @@ impl Hole {
     ) -> u64 {
         let (begin, mut dropped) = (self.filled, 0);
         let before = self.values;
-        for value in data.and_then(|data| data.data_values).into_iter().flatten() {
+        let values = data.and_then(|data| data.data_values).unwrap_or_default();
+        // Of a long time out of reach whole answers may tell of nothing else: they lead on all the same.
+        let leads_on = self.unreached.is_some() && !values.is_empty();
+        for value in values {
             let at = rows.len();
             let value = opened(value, structures);
             let value = match &self.element {
@@ -133,7 +136,7 @@ impl Hole {
                 dropped += u64::from(!is_none && ((begin < time && time < self.filled) || is_left_out));
             }
         }
-        self.empty_pages = if self.values == before { self.empty_pages + 1 } else { 0 };
+        self.empty_pages = if self.values == before && !leads_on { self.empty_pages + 1 } else { 0 };
         dropped
     }
 

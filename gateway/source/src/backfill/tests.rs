@@ -1,5 +1,6 @@
 //! What is taken of a server's answers, and what becomes of gaps.
 
+use super::unreached::{UNREACHED, UNREACHED_ALL_MAX, UNREACHED_MAX};
 use super::*;
 use opcua::types::{DataValue, ExtensionObject, HistoryEventFieldList, Variant};
 use watchfire_config::EventsConfig;
@@ -182,6 +183,23 @@ fn what_a_server_refuses_is_asked_for_in_smaller_pieces_and_then_left() {
     ask(&mut backfill);
     let none = HistoryReadResult { status_code: StatusCode::BadHistoryOperationUnsupported, ..answer(&[], "") };
     assert_eq!(take(&mut backfill, Ok(vec![none])).1, vec![(2, 0, false)]);
+}
+
+#[test]
+fn a_gap_that_a_server_has_no_continuation_point_for_is_asked_for_again_among_fewer() {
+    let mut backfill = backfill(&[(1, 0, 100), (2, 0, 100), (3, 0, 100), (4, 0, 100)]);
+    ask(&mut backfill);
+    let none = || HistoryReadResult { status_code: StatusCode::BadNoContinuationPoints, ..answer(&[], "") };
+    let first = take(&mut backfill, Ok(vec![answer(&[1, 2], "more"), none(), none(), none()]));
+    assert_eq!(first, (vec![(1, 1), (1, 2)], vec![]));
+    ask(&mut backfill);
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[3, 100], "")])), (vec![(1, 3)], vec![(1, 3, true)]));
+    ask(&mut backfill);
+    assert_eq!(backfill.asked.len(), 1, "as many as it goes on with");
+    assert_eq!(take(&mut backfill, Ok(vec![none()])), (vec![], vec![]));
+    ask(&mut backfill);
+    assert_eq!(backfill.asked.len(), 1, "another one, since that waits");
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[5, 100], "")])), (vec![(3, 5)], vec![(3, 1, true)]));
 }
 
 #[test]
@@ -395,6 +413,7 @@ async fn a_signal_that_is_out_of_reach_again_and_again_costs_no_more_than_a_few_
     for turn in 0..1_000 {
         unreached(&mut backfill, 7, turn * 10, turn * 10 + 5);
     }
+    assert_eq!((backfill.unreached.len(), backfill.unreached_count), (UNREACHED_MAX, UNREACHED_MAX), "none is kept");
     let mut questions = Vec::new();
     while let Some(due) = backfill.due() {
         tokio::time::sleep_until(due).await;
@@ -410,10 +429,68 @@ async fn a_signal_that_is_out_of_reach_again_and_again_costs_no_more_than_a_few_
 }
 
 #[test]
+fn times_out_of_reach_have_little_room_and_leave_it_to_gaps() {
+    let mut backfill = backfill(&[]);
+    let many = u32::try_from(UNREACHED_ALL_MAX).unwrap();
+    // A line flaps that all signals are behind.
+    for turn in 0..3 {
+        (0..many / 2).for_each(|id| unreached(&mut backfill, id, turn * 10, turn * 10 + 5));
+    }
+    assert_eq!((backfill.unreached.len(), backfill.unreached_count), (UNREACHED_ALL_MAX, UNREACHED_ALL_MAX));
+    assert_eq!(backfill.unreached_left, u64::from(many / 2));
+    let hole = backfill.unreached.first_key_value().unwrap().1.clone();
+    backfill.waiting.resize(WAITING_MAX - UNREACHED_ALL_MAX, hole);
+    let gap = Gap { signal: Some(SignalId(1)), since: NOW, until: NOW, cause: GapCause::SourceLost };
+    for _ in 0..UNREACHED_ALL_MAX {
+        backfill.add(1, &gap, None, Duration::ZERO);
+    }
+    assert_eq!((backfill.given_up, backfill.unreached_count), (0, 0), "gaps go before them");
+    assert!(backfill.unreached_of.is_empty());
+    unreached(&mut backfill, 1, 0, 5);
+    backfill.add(1, &gap, None, Duration::ZERO);
+    assert_eq!((backfill.given_up, backfill.unreached_count), (1, 0), "and there is a bound of all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_out_of_reach_whose_place_is_taken_while_it_is_asked_for_is_asked_for_no_more() {
+    let mut backfill = backfill(&[]);
+    unreached(&mut backfill, 7, 0, 5);
+    tokio::time::sleep_until(backfill.due().unwrap()).await;
+    backfill.wake();
+    ask(&mut backfill);
+    (1..=8).for_each(|turn| unreached(&mut backfill, 7, turn * 10, turn * 10 + 5));
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[], "")])), (vec![], vec![]));
+    assert_eq!((backfill.unreached.len(), backfill.unreached_count), (UNREACHED_MAX, UNREACHED_MAX));
+    assert!(backfill.unreached.values().all(|hole| hole.since >= Instant::from_s(10)));
+}
+
+#[test]
+fn what_was_out_of_reach_is_read_on_through_answers_that_tell_of_nothing_else() {
+    let mut backfill = backfill(&[]);
+    unreached(&mut backfill, 7, 0, 100);
+    let hole = backfill.unreached.pop_first().unwrap().1;
+    backfill.waiting.push_back(hole);
+    ask(&mut backfill);
+    let more = |page| HistoryReadResult { continuation_point: ByteString::from("more".as_bytes()), ..page };
+    for second in 1..=2 * i64::from(EMPTY_PAGES_MAX) {
+        let page = more(with_none_at(second, &[second]));
+        assert_eq!(take(&mut backfill, Ok(vec![page])), (vec![], vec![]));
+        assert_eq!(backfill.asked.len(), 1, "it goes on after {second}");
+    }
+    assert_eq!(take(&mut backfill, Ok(vec![answer(&[50, 100], "more")])), (vec![(7, 50)], vec![]));
+    // Without any rows it does not lead on.
+    for _ in 0..=EMPTY_PAGES_MAX {
+        assert_eq!(backfill.asked.len(), 1);
+        take(&mut backfill, Ok(vec![answer(&[], "more")]));
+    }
+    assert!(backfill.asked.is_empty() && backfill.unreached_of.is_empty());
+}
+
+#[test]
 fn a_server_that_refuses_what_it_could_not_reach_is_not_asked_again() {
     let mut backfill = backfill(&[]);
     unreached(&mut backfill, 7, 0, 100);
-    let hole = backfill.unreached[0].pop_front().unwrap().1;
+    let hole = backfill.unreached.pop_first().unwrap().1;
     backfill.waiting.push_back(hole);
     ask(&mut backfill);
     let none = HistoryReadResult { status_code: StatusCode::BadHistoryOperationUnsupported, ..answer(&[], "") };

@@ -7,7 +7,7 @@ use opcua::types::StatusCode;
 use watchfire_model::GapCause;
 use watchfire_pipeline::{Arrival, Inlet};
 
-use super::{Job, Setup, no_room, refuse};
+use super::{Job, Setup, carried, refuse};
 use crate::SourceError;
 use crate::items::{self, Created, Subscription, Wanted};
 use crate::publish::Lent;
@@ -39,13 +39,13 @@ impl Setup {
                 lent.roster.accept(at);
             }
             if lent.converter.is_stream(item.at()) {
-                let gap = lent.converter.begin_stream(item.at(), lent.clock.now(), false);
-                if let Some(gap) = &gap
-                    && lent.roster.history(item.at()).is_some()
-                {
-                    lent.backfill.add(item.at(), gap, None, lent.history_lag);
+                let seen = lent.converter.begin_stream(item.at(), lent.clock.now(), false);
+                for gap in seen.gaps() {
+                    if lent.roster.history(item.at()).is_some() {
+                        lent.backfill.add(item.at(), &gap, None, lent.history_lag);
+                    }
+                    lent.queue.push_back(Arrival::Gaps(vec![gap]));
                 }
-                lent.queue.extend(gap.map(|gap| Arrival::Gaps(vec![gap])));
                 subscription.streams.push(item.at());
                 self.refresh.insert(subscription.id);
             }
@@ -63,17 +63,14 @@ impl Setup {
             self.chunk = (created.spoiled.len() / 2).max(1);
             self.put_back(created.spoiled);
         }
-        let carried = |refused: Refused| {
-            let parts = lent.converter.parts_of(refused.at);
-            parts.into_iter().map(move |at| Refused { at, ..refused })
-        };
-        let mut refused: Vec<Refused> = created.refused.into_iter().flat_map(carried).collect();
+        let of_carrier = |refused: Refused| carried(refused.at, refused.status, lent.converter);
+        let mut refused: Vec<Refused> = created.refused.into_iter().flat_map(of_carrier).collect();
         if !created.no_room.is_empty() {
             if subscription.items.is_empty() {
                 // It stays, for the next try: one more each time would use up the subscriptions as well.
-                let left = created.no_room.iter().chain(&self.pending);
-                refused.extend(left.flat_map(|wanted| no_room(wanted, lent.converter)));
-                self.pending.clear();
+                let status = StatusCode::BadTooManyMonitoredItems;
+                refused.extend(created.no_room.iter().flat_map(|wanted| carried(wanted.at, status, lent.converter)));
+                refused.extend(self.refuse_pending(status, lent.converter));
             } else {
                 subscription.items_max = subscription.items.len();
                 self.put_back(created.no_room);

@@ -94,3 +94,19 @@ fn what_is_to_be_examined_waits_for_the_answer_that_is_under_way() {
     setup.go_on(&mut [], &mut converter);
     assert!(setup.is_working() && setup.sought.is_empty());
 }
+
+#[test]
+fn without_a_further_subscription_all_that_an_item_was_to_carry_is_refused() {
+    let (mut setup, roster) = (setup(), roster());
+    let mut converter = Converter::new(roster.ids(), Kinds::default());
+    converter.carry_first(Part { at: 0, element: None });
+    converter.carry(0, Part { at: 1, element: None });
+    setup.pending.push_back(Wanted::new(Found { at: 0, node: NodeId::new(0, 1) }, roster.get(0).unwrap()));
+    let status = StatusCode::BadTooManySubscriptions;
+    let refused = setup.refuse_pending(status, &converter);
+    assert_eq!(
+        refused.iter().map(|refused| (refused.at, refused.status)).collect::<Vec<_>>(),
+        [(0, status), (1, status)]
+    );
+    assert!(setup.pending.is_empty());
+}
