@@ -7,9 +7,10 @@ use opcua::types::{
     ReferenceDescription, ReferenceTypeId, RelativePath, RelativePathElement, StatusCode,
 };
 use watchfire_alarms::ConditionDef;
+use watchfire_model::Kind;
 
 use super::client::Hmi;
-use super::house::{House, key, oil_high};
+use super::house::{House, key, oil_high, signal};
 use crate::names::{NAMESPACE, own};
 
 /// Conditions in one area.
@@ -134,6 +135,46 @@ async fn browsing_goes_on_after_what_is_new_and_ends_where_what_was_given_has_ch
     let answer = next(answer.continuation_point).await;
     assert_eq!(answer.status_code, StatusCode::BadContinuationPointInvalid, "one would be left out");
     assert!(answer.references.unwrap_or_default().is_empty() && answer.continuation_point.is_null());
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn as_many_paths_as_a_request_may_have_are_followed_from_a_source_to_one_of_thousands() {
+    let house = House::open().await;
+    let signals = (0..CONDITIONS).map(|at| signal(at as u32 + 10, &format!("press/at{at}"), "Hall/Press", Kind::Real));
+    let other = signal(9, "other/at1", "Hall/Press", Kind::Real);
+    house.editor.signals(signals.chain([other]).collect());
+    house.define(ConditionDef {
+        key: key("gateway/source/press"),
+        source_name: "press".into(),
+        signal: None,
+        ..oil_high()
+    });
+    let hmi = Hmi::connect(&house.url).await;
+    while hmi.read(own("gateway/source/press#Severity")).await.status().is_bad() {}
+    let path = |name: &str| BrowsePath {
+        starting_node: own("source:press"),
+        relative_path: RelativePath {
+            elements: Some(vec![RelativePathElement {
+                reference_type_id: ReferenceTypeId::HasEventSource.into(),
+                is_inverse: false,
+                include_subtypes: true,
+                target_name: QualifiedName::new(NAMESPACE, name),
+            }]),
+        },
+    };
+    let names: Vec<String> = (0..NODES - 1).map(|at| format!("press/at{at}")).chain(["other/at1".into()]).collect();
+    let paths: Vec<BrowsePath> = names.iter().map(|name| path(name)).collect();
+    let answers = hmi.session.translate_browse_paths_to_node_ids(&paths).await.unwrap();
+    for (name, answer) in names.iter().zip(answers) {
+        let found: Vec<NodeId> = answer.targets.into_iter().flatten().map(|target| target.target_id.node_id).collect();
+        if name.starts_with("press/") {
+            assert_eq!((answer.status_code, found), (StatusCode::Good, vec![own(&format!("signal:{name}"))]));
+        } else {
+            assert_eq!((answer.status_code, found), (StatusCode::BadNoMatch, Vec::new()), "it is another's");
+        }
+    }
     hmi.close().await;
     house.close().await;
 }
