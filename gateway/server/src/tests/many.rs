@@ -142,7 +142,8 @@ async fn browsing_goes_on_after_what_is_new_and_ends_where_what_was_given_has_ch
 #[tokio::test]
 async fn as_many_paths_as_a_request_may_have_are_followed_from_a_source_to_one_of_thousands() {
     let house = House::open().await;
-    let signals = (0..CONDITIONS).map(|at| signal(at as u32 + 10, &format!("press/at{at}"), "Hall/Press", Kind::Real));
+    let signals =
+        (10..).zip(0..CONDITIONS).map(|(id, at)| signal(id, &format!("press/at{at}"), "Hall/Press", Kind::Real));
     let other = signal(9, "other/at1", "Hall/Press", Kind::Real);
     house.editor.signals(signals.chain([other]).collect());
     house.define(ConditionDef {
