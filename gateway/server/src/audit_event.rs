@@ -311,6 +311,10 @@ impl AuditEvent {
         let (name, message) = match end {
             SessionEnd::Timeout => ("Session/Timeout", "a session ended, since its client was silent for too long"),
             SessionEnd::Terminated => ("Session/Terminated", "a session that nobody used made room for another"),
+            // The name of all cases but a timeout (OPC 10000-5 §6.4.7).
+            SessionEnd::Ended => {
+                ("Session/Terminated", "a session ended, since its user is gone or has to log in anew")
+            }
         };
         let source = (NodeId::from(ObjectId::Server), name);
         Self::new(ObjectTypeId::AuditSessionEventType, source, message.to_owned(), outcome)

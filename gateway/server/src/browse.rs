@@ -2,6 +2,7 @@
 //! standard's namespace included.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use opcua::nodes::TypeTree;
 use opcua::server::node_manager::{
@@ -21,8 +22,11 @@ use crate::space::Space;
 /// References that one request has looked at: what costs time, whatever the client gets of it. What is beyond is left for
 /// BrowseNext.
 const LOOKED_AT_MAX: usize = 1_000_000;
-/// References that one request has described: what costs memory.
-const DESCRIBED_MAX: usize = 20_000;
+/// References that are described of each node, whatever else the request names: more than any condition or signal has, so
+/// that as many of them as one request may name are answered whole, without a continuation point.
+const DESCRIBED_OF_EACH: usize = 100;
+/// References that one request has described beyond these: what costs memory.
+const DESCRIBED_BEYOND: usize = 20_000;
 /// References that TranslateBrowsePathsToNodeIds looks at for one request.
 const FOLLOWED_MAX: usize = 200_000;
 
@@ -31,6 +35,30 @@ const FOLLOWED_MAX: usize = 200_000;
 #[derive(Clone, Copy)]
 struct Rest {
     after: usize,
+    /// What those before it were: where others stand there now, something would be given twice or not at all. What is
+    /// new comes last in most lists, and does no harm.
+    given: u64,
+}
+
+/// Tells references that were given from others. Keeps its state, so that each is looked at once for a request.
+#[derive(Default)]
+struct Given(DefaultHasher);
+
+impl Given {
+    fn add(&mut self, references: &[Reference]) {
+        for Reference { kind, forward, target } in references {
+            let id = match target {
+                Target::Own(node) => &node.id(),
+                Target::Core(id) => id,
+            };
+            (NodeId::from(*kind), forward, id).hash(&mut self.0);
+        }
+    }
+
+    /// The rest that is left after so many.
+    fn rest(&self, after: usize) -> Rest {
+        Rest { after, given: self.0.finish() }
+    }
 }
 
 /// Adds our references to each node's answer.
@@ -40,17 +68,17 @@ pub(crate) async fn browse(
     context: &RequestContext,
     nodes: &mut [BrowseNode],
 ) {
-    let (mut looked_at, mut described) = (0, 0);
+    let (mut looked_at, mut beyond) = (0, DESCRIBED_BEYOND);
     for node in nodes {
         let rest = node.take_continuation_point::<Rest>();
-        let mut after = rest.as_ref().map_or(0, |rest| rest.after);
+        let begin = rest.as_ref().map_or(0, |rest| rest.after);
         if rest.is_some() {
             node.set_status(StatusCode::Good);
         }
-        let is_enough = looked_at >= LOOKED_AT_MAX || described >= DESCRIBED_MAX;
-        if is_enough && (rest.is_some() || is_ours(node.node_id())) {
+        if looked_at >= LOOKED_AT_MAX && (rest.is_some() || is_ours(node.node_id())) {
             node.set_status(StatusCode::Good);
-            node.set_next_continuation_point(Box::new(Rest { after }));
+            let rest = rest.unwrap_or_else(|| Box::new(Given::default().rest(0)));
+            node.set_next_continuation_point(rest);
             continue;
         }
         let Some(wanted) = wanted(shared, context, node, &mut looked_at) else {
@@ -62,14 +90,23 @@ pub(crate) async fn browse(
         if is_ours(node.node_id()) {
             node.set_status(StatusCode::Good);
         }
-        while node.remaining() > 0 && described < DESCRIBED_MAX {
+        let mut given = Given::default();
+        if let Some(rest) = rest {
+            let before = wanted.get(..begin).unwrap_or_default();
+            given.add(before);
+            if before.len() < begin || given.rest(begin).given != rest.given {
+                node.set_status(StatusCode::BadContinuationPointInvalid);
+                continue;
+            }
+        }
+        let (mut after, room) = (begin, DESCRIBED_OF_EACH + beyond);
+        while after - begin < room {
             let page = wanted.get(after..).unwrap_or_default();
-            let page = page.get(..node.remaining()).unwrap_or(page);
+            let page = page.get(..node.remaining().min(room - (after - begin))).unwrap_or(page);
             if page.is_empty() {
                 break;
             }
             after += page.len();
-            described += page.len();
             let found = describe(managers, context, page).await;
             let types = context.type_tree.read();
             for reference in found {
@@ -77,8 +114,10 @@ pub(crate) async fn browse(
                 node.add(&*types, reference);
             }
         }
+        beyond = beyond.saturating_sub((after - begin).saturating_sub(DESCRIBED_OF_EACH));
         if after < wanted.len() {
-            node.set_next_continuation_point(Box::new(Rest { after }));
+            given.add(wanted.get(begin..after).unwrap_or_default());
+            node.set_next_continuation_point(Box::new(given.rest(after)));
         }
         // Others are served between large ones.
         tokio::task::yield_now().await;

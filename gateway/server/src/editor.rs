@@ -105,7 +105,7 @@ impl Editor {
         let ended = others.to_end();
         self.shared.tongues.speak_to(others.locales());
         self.shared.users.replace(others);
-        // After it: whoever came in meanwhile with what counts no longer is there by now.
+        // After it: whoever came in with what counts no longer is there by now, and whoever still is about to is refused.
         self.stack.session_manager().write().end_sessions(|user| ended.contains(&user.0));
     }
 

@@ -185,7 +185,11 @@ pub(crate) fn named(space: &Space, node: &Node, name: Option<&str>) -> Vec<Refer
                 list.comes_from(ReferenceTypeId::Organizes, Node::Area(area.clone()));
                 list.comes_from(ReferenceTypeId::HasNotifier, Node::Area(area.clone()));
             }
-            for signal in space.signals_of(of) {
+            let found: Vec<&Arc<SignalNode>> = match name {
+                Some(name) => space.signal(name).filter(|_| space.source_of(name) == Some(of)).into_iter().collect(),
+                None => space.signals_of(of).collect(),
+            };
+            for signal in found {
                 list.leads_to(ReferenceTypeId::HasEventSource, Node::Signal(signal.clone()));
             }
             conditions_at(space, source.map_or(&[], |source| &source.conditions), name, &mut list);
@@ -217,9 +221,7 @@ pub(crate) fn named(space: &Space, node: &Node, name: Option<&str>) -> Vec<Refer
         }
         Node::Group(group) => {
             list.comes_from(ReferenceTypeId::Organizes, Node::Groups);
-            let members = space.groups.get(group).into_iter().flatten();
-            let members = members.filter_map(|place| space.condition_at(*place));
-            for condition in members.filter(|member| name.is_none_or(|name| member.key() == name)) {
+            for condition in at(space, space.groups.get(group).map_or(&[], Vec::as_slice), name) {
                 list.leads_to(ReferenceTypeId::AlarmGroupMember, Node::Condition(condition.clone()));
                 list.comes_from(ReferenceTypeId::HasComponent, Node::Condition(condition.clone()));
             }
@@ -350,9 +352,21 @@ fn signal_parts(signal: &Arc<SignalNode>, parent: Option<SignalPart>, list: &mut
 }
 
 fn conditions_at(space: &Space, places: &[Place], name: Option<&str>, list: &mut List) {
-    let all = places.iter().filter_map(|place| space.condition_at(*place));
-    for condition in all.filter(|condition| name.is_none_or(|name| condition.key() == name)) {
+    for condition in at(space, places, name) {
         list.leads_to(ReferenceTypeId::HasCondition, Node::Condition(condition.clone()));
+    }
+}
+
+/// The conditions at these places; the one of this name alone where there is one.
+fn at<'a>(space: &'a Space, places: &[Place], name: Option<&str>) -> Vec<&'a Arc<Condition>> {
+    match name {
+        Some(name) => space
+            .place_of(name)
+            .filter(|place| places.contains(place))
+            .and_then(|place| space.condition_at(place))
+            .into_iter()
+            .collect(),
+        None => places.iter().filter_map(|place| space.condition_at(*place)).collect(),
     }
 }
 

@@ -236,6 +236,8 @@ pub(crate) struct Space {
     pub top: Vec<Arc<str>>,
     signals: HashMap<SignalId, Signal>,
     signal_ids: HashMap<Arc<str>, SignalId>,
+    /// The signals that come from each source, in the order in which they came.
+    signals_from: HashMap<Arc<str>, Vec<SignalId>>,
     pub sources: BTreeMap<Arc<str>, Source>,
     conditions: Vec<Arc<Condition>>,
     places: HashMap<ConditionKey, Place>,
@@ -267,9 +269,21 @@ impl Space {
             if let Some(area) = self.areas.get_mut(&node.area) {
                 area.signals.push(node.clone());
             }
-            self.signal_ids.insert(node.name.clone(), node.id);
+            if self.signal_ids.insert(node.name.clone(), node.id) != Some(node.id) {
+                self.comes_from_source(&node);
+            }
             let conditions = self.signals.remove(&node.id).map(|known| known.conditions).unwrap_or_default();
             self.signals.insert(node.id, Signal { node, conditions });
+        }
+    }
+
+    fn comes_from_source(&mut self, signal: &SignalNode) {
+        let Some((source, _)) = signal.name.split_once('/') else { return };
+        match self.signals_from.get_mut(source) {
+            Some(signals) => signals.push(signal.id),
+            None => {
+                self.signals_from.insert(source.into(), vec![signal.id]);
+            }
         }
     }
 
@@ -304,7 +318,12 @@ impl Space {
 
     /// The condition with this key.
     pub(crate) fn condition(&self, key: &str) -> Option<&Arc<Condition>> {
-        self.places.get(key).and_then(|place| self.condition_at(*place))
+        self.place_of(key).and_then(|place| self.condition_at(place))
+    }
+
+    /// The place of the condition with this key.
+    pub(crate) fn place_of(&self, key: &str) -> Option<Place> {
+        self.places.get(key).copied()
     }
 
     pub(crate) fn condition_at(&self, place: Place) -> Option<&Arc<Condition>> {
@@ -513,9 +532,9 @@ impl Space {
         self.sources.get_key_value(source).map(|(source, _)| source)
     }
 
-    /// The signals that come from this source, by their areas. Goes through all signals.
-    pub(crate) fn signals_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a Arc<SignalNode>> {
-        let of = move |name: &str| name.split_once('/').is_some_and(|(of, _)| of == source);
-        self.areas.values().flat_map(|area| &area.signals).filter(move |signal| of(&signal.name))
+    /// The signals that come from this source, in the order in which they came.
+    pub(crate) fn signals_of(&self, source: &str) -> impl Iterator<Item = &Arc<SignalNode>> {
+        let ids = self.signals_from.get(source).into_iter().flatten();
+        ids.filter_map(|id| self.signals.get(id)).map(|signal| &signal.node)
     }
 }

@@ -44,6 +44,8 @@ struct User {
     certificate: Option<Shown>,
     roles: Roles,
     locale: Option<String>,
+    /// The revision of the users since which it is let in by what it is let in by now.
+    since: u64,
 }
 
 impl User {
@@ -141,11 +143,13 @@ struct Known {
     users: BTreeMap<String, User>,
     /// The hashes there are: an unknown user's password is checked against one of them.
     hashes: Vec<Arc<str>>,
+    /// How often others came in their place.
+    revision: u64,
 }
 
 impl Known {
-    fn new(users: BTreeMap<String, User>) -> Arc<Self> {
-        Arc::new(Self { hashes: users.values().filter_map(|user| user.hash.clone()).collect(), users })
+    fn new(users: BTreeMap<String, User>, revision: u64) -> Arc<Self> {
+        Arc::new(Self { hashes: users.values().filter_map(|user| user.hash.clone()).collect(), users, revision })
     }
 }
 
@@ -154,7 +158,7 @@ fn read(config: &ServerConfig) -> Result<BTreeMap<String, User>, ServerError> {
     let user = |user: &UserConfig| {
         let certificate = user.certificate.as_ref().map(|shown| Shown::read(&user.name, shown)).transpose()?;
         let hash = user.password_hash.as_deref().map(Arc::from);
-        let read = User { hash, certificate, roles: user.roles, locale: user.locale.clone() };
+        let read = User { hash, certificate, roles: user.roles, locale: user.locale.clone(), since: 0 };
         Ok((user.name.clone(), read))
     };
     config.users.iter().map(user).collect()
@@ -187,7 +191,7 @@ impl Users {
     ) -> Result<Self, ServerError> {
         Ok(Self {
             anonymous: config.anonymous,
-            known: RwLock::new(Known::new(read(config)?)),
+            known: RwLock::new(Known::new(read(config)?, 0)),
             hasher: RandomState::new(),
             access: config.access.clone(),
             lockout: Lockout::new(config.lockout),
@@ -218,9 +222,15 @@ impl Users {
         Ok(OtherUsers { steps, users })
     }
 
-    /// Others may log in from now on.
+    /// Others may log in from now on. Whoever is about to by what counts no longer gets no session.
     pub(crate) fn replace(&self, others: OtherUsers) {
-        *self.known.write() = Known::new(others.users);
+        let (mut known, mut users) = (self.known.write(), others.users);
+        let revision = known.revision.saturating_add(1);
+        for (name, user) in &mut users {
+            let before = known.users.get(name).filter(|before| !before.must_log_in_again(Some(user)));
+            user.since = before.map_or(revision, |before| before.since);
+        }
+        *known = Known::new(users, revision);
     }
 
     /// Whether anybody may log in with a password, and with a certificate.
@@ -364,9 +374,20 @@ impl AuthManager for Users {
         })
     }
 
-    fn admit_session(&self, holder: &SessionHolder, others: &[SessionHolder]) -> Result<(), StatusCode> {
-        // Under the stack's lock on sessions, and so not while those end of who may no longer log in.
-        if !holder.user.is_anonymous() && !self.known.read().users.contains_key(&holder.user.0) {
+    fn users_revision(&self) -> u64 {
+        self.known.read().revision
+    }
+
+    fn admit_session(
+        &self,
+        holder: &SessionHolder,
+        others: &[SessionHolder],
+        users_revision: u64,
+    ) -> Result<(), StatusCode> {
+        // Under the stack's lock on sessions, and so not while those end of who may no longer log in: a session that is
+        // made afterwards would outlast them, were it by a password or a certificate of before.
+        let counts = |user: &User| user.since <= users_revision;
+        if !holder.user.is_anonymous() && !self.known.read().users.get(&holder.user.0).is_some_and(counts) {
             return Err(StatusCode::BadIdentityTokenRejected);
         }
         if seats::admits(holder, others) { Ok(()) } else { Err(StatusCode::BadTooManySessions) }

@@ -2,6 +2,7 @@
 
 use opcua::client::{HistoryReadAction, IdentityToken};
 use opcua::crypto::{PrivateKey, X509, X509Data};
+use opcua::server::authenticator::{AuthManager, SessionHolder, UserToken};
 use opcua::types::{
     AttributeId, ByteString, ContentFilter, DateTime, HistoryReadValueId, LocalizedText, MessageSecurityMode, MethodId,
     NodeId, ObjectId, PermissionType, ReadRawModifiedDetails, ReadValueId, RolePermissionType, StatusCode,
@@ -387,6 +388,35 @@ async fn whoever_may_no_longer_log_in_loses_the_session_and_other_roles_count_at
     }
     ann.close().await;
     max.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn who_was_let_in_by_what_is_replaced_meanwhile_gets_no_session() {
+    let (shared, house) = House::with_patience(guarded(), std::time::Duration::from_secs(300)).await;
+    let admitted = |name: &str, revision: u64| {
+        let holder = SessionHolder { user: UserToken(name.to_owned()), address: None, certificate: None };
+        shared.users.admit_session(&holder, &[], revision).is_ok()
+    };
+    let replace = |users: Vec<UserConfig>| {
+        shared.users.replace(shared.users.compare(&ServerConfig { users, ..guarded() }).unwrap());
+        shared.users.users_revision()
+    };
+    let first = shared.users.users_revision();
+    let another = oil_hash().replace("c29tZXNhbHQ", "b3RoZXJzYWx0");
+    let sue = || UserConfig { password_hash: Some(another.clone()), ..user("sue", &[Role::Supervisor]) };
+    let max = || UserConfig { locale: Some("de".into()), ..user("max", &[Role::SecurityAdmin]) };
+    let second = replace(vec![sue(), max()]);
+    // Bob is gone, Sue has another password, and Max speaks another language, with which anybody may log in.
+    for (name, before, now) in [("bob", false, false), ("sue", false, true), ("max", true, true)] {
+        assert_eq!((admitted(name, first), admitted(name, second)), (before, now), "{name}");
+    }
+    // Whoever comes back by the same name is somebody else.
+    let third = replace(vec![sue(), max(), user("bob", &[Role::Operator])]);
+    for (name, expected) in [("bob", [false, false, true]), ("sue", [false, true, true]), ("max", [true, true, true])] {
+        assert_eq!([first, second, third].map(|revision| admitted(name, revision)), expected, "{name}");
+    }
+    assert!(admitted("ANONYMOUS", first));
     house.close().await;
 }
 

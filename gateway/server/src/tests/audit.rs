@@ -287,6 +287,22 @@ async fn sessions_that_end_by_themselves_and_subscriptions_that_move_are_told() 
 }
 
 #[tokio::test]
+async fn a_session_that_ends_with_its_users_right_to_it_is_told_as_what_it_is() {
+    let house = House::with(guarded()).await;
+    let max = Hmi::log_in(&house.url, password("max", "oil")).await.unwrap();
+    let mut audit = watch_sessions(&max).await;
+    let _bob = Hmi::log_in(&house.url, password("bob", "oil")).await.unwrap();
+    let users = guarded().users.into_iter().filter(|user| user.name != "bob").collect();
+    let others = house.editor.compare_users(&ServerConfig { users, ..guarded() }).unwrap();
+    house.editor.users(others);
+    let told = next_of(&mut audit, "Session/Terminated").await;
+    assert_eq!(told.text("ClientUserId"), "bob");
+    assert_eq!(told.text("Message"), "a session ended, since its user is gone or has to log in anew");
+    max.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
 async fn p5_6_4_a_log_in_that_fails_is_told_without_its_password() {
     let config = guarded();
     let house = House::with(config).await;

@@ -17,7 +17,7 @@ use opcua::types::{
     UserTokenType, VariableId,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -55,6 +55,8 @@ const OF_ONE: usize = 3;
 pub(super) struct Few {
     unreadable: AtomicUsize,
     filters: AtomicUsize,
+    /// Grows with each log-in by name, as if its user changed while it is looked at.
+    revision: AtomicU64,
 }
 
 #[async_trait]
@@ -63,9 +65,19 @@ impl AuthManager for Few {
         Ok(())
     }
 
-    fn admit_session(&self, holder: &SessionHolder, others: &[SessionHolder]) -> Result<(), StatusCode> {
+    fn users_revision(&self) -> u64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
+    fn admit_session(
+        &self,
+        holder: &SessionHolder,
+        others: &[SessionHolder],
+        users_revision: u64,
+    ) -> Result<(), StatusCode> {
         assert!(holder.certificate.is_none());
         if !holder.user.is_anonymous() {
+            assert!(users_revision < self.users_revision(), "what was before it was authenticated");
             return Ok(());
         }
         let theirs = others.iter().filter(|other| other.address == holder.address).count();
@@ -88,6 +100,7 @@ impl AuthManager for Few {
         name: &str,
         _: &Password,
     ) -> Result<UserToken, Error> {
+        self.revision.fetch_add(1, Ordering::SeqCst);
         Ok(UserToken(name.to_owned()))
     }
 
