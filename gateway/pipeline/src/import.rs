@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use watchfire_model::{Copied, Frame, Instant, Lsn, Quality, RecordBody, Rows, SignalId, StatusCode};
 
+use crate::watching::Watching;
 use crate::{CursorError, Log, OnRecord, Wanted, gaps, seal_all, take_gaps};
 
 /// Rows of a frame that is made of imported samples.
@@ -109,6 +110,7 @@ fn gaps_of(log: &Log, rows: &Rows) -> Result<BTreeMap<SignalId, Vec<(Instant, In
 /// # Errors
 /// When a store fails.
 pub fn record_late(log: &Log, mut rows: Rows, now: Instant, utc_offset_s: i32) -> Result<Lsn, CursorError> {
+    Watching::stop(log)?;
     let mut gaps = take_gaps(&mut rows);
     while !rows.is_empty() || !gaps.is_empty() {
         let rest = rows.split_off(FRAME_ROWS);

@@ -14,7 +14,8 @@ use watchfire_model::{Clock, Control, RecordBody, SignalId, SourceState, StatusC
 
 use crate::changes::Change;
 use crate::notices::{Gone, Notice};
-use crate::{Arrival, CursorError, Inlet, Latest, Log, Notices, PortError, Source, Stats, recover};
+use crate::recover::recover_of;
+use crate::{Arrival, CursorError, Inlet, Latest, Log, Notices, PortError, Source, Stats};
 
 /// How long one source may take to say goodbye to its server when it alone is ended.
 const GOODBYE_MAX: Duration = Duration::from_secs(3);
@@ -134,8 +135,11 @@ impl Readers {
                 self.latest.mark(&gone, StatusCode::BAD_NO_DATA, self.clock.now());
                 let (log, signals_of, of) = (self.log.clone(), self.signals_of.clone(), name.clone());
                 let recovering = move || {
-                    let mut recovered = recover(&log, &signals_of)?;
-                    recovered.interrupt(&log, Some(&of))?;
+                    let mut recovered = recover_of(&log, &signals_of, Some(&of))?;
+                    // As where the disk is full: what is known is told all the same.
+                    if let Err(error) = recovered.interrupt(&log, Some(&of)) {
+                        tracing::error!(source = %of, %error, "that the source is not read yet could not be kept");
+                    }
                     Ok::<_, CursorError>(recovered)
                 };
                 match tokio::task::spawn_blocking(recovering).await {

@@ -7,7 +7,7 @@ use watchfire_alarms::Engine;
 use watchfire_model::{AlarmState, Frame, Gap, Instant, Lsn, Quality, RecordBody, SignalId};
 
 use crate::late::is_of_a_source;
-use crate::watching::{Place, SETTLED, Watching};
+use crate::watching::{Place, SETTLED, Watching, is_imported};
 use crate::{CursorError, Log, OnRecord, PortError, SignalsOf, gaps};
 
 /// How far back from the end the last value of each signal is looked for.
@@ -15,6 +15,9 @@ const LOOK_BACK: Duration = SETTLED;
 /// So many records are looked at for it at the most, beside those that are not sealed.
 const LOOK_BACK_RECORDS: u64 = 10_000;
 
+/// So far ahead of our clock a source's may be, as its values have it: of those beyond it may be that one device's clock
+/// is wrong, and not the others'.
+const AHEAD_MAX: Duration = LOOK_BACK;
 /// So many times it is looked before sources went away: those that went together are looked for together.
 const LOOKS_BACK_MAX: usize = 16;
 
@@ -89,7 +92,7 @@ impl LastTimes {
     #[must_use]
     pub fn all_until(&self, source: &str, signals: impl Iterator<Item = SignalId>) -> Option<Instant> {
         let known = self.until.get(source).map(|(until, _)| *until);
-        known.or_else(|| self.latest(signals).map(|latest| latest.minus(LOOK_BACK)))
+        known.or_else(|| self.latest(signals, Instant::MAX).map(|latest| latest.minus(LOOK_BACK)))
     }
 
     /// Up to when a source was watched, by our clock; `None` when it was never up.
@@ -104,9 +107,10 @@ impl LastTimes {
         self.by_ours.contains(source)
     }
 
-    fn latest(&self, signals: impl Iterator<Item = SignalId>) -> Option<Instant> {
+    /// The latest of those signals' values up to a time.
+    fn latest(&self, signals: impl Iterator<Item = SignalId>, upto: Instant) -> Option<Instant> {
         let last = signals.filter_map(|signal| self.get(signal));
-        last.filter(|last| !matches!(last, Last::Stood(_))).map(Last::time).max()
+        last.filter(|last| !matches!(last, Last::Stood(_))).map(Last::time).filter(|time| *time <= upto).max()
     }
 
     fn put_until(&mut self, source: &str, until: (Instant, Instant), is_by_our_clock: bool) {
@@ -181,6 +185,14 @@ impl Recovered {
 /// # Errors
 /// When a store fails. A state that cannot be read is logged, and its condition starts anew.
 pub fn recover(log: &Log, signals_of: &SignalsOf) -> Result<Recovered, CursorError> {
+    recover_of(log, signals_of, None)
+}
+
+/// The same, with the last values before one source went away alone: what looks for those of the others costs by them.
+///
+/// # Errors
+/// As [`recover`].
+pub(crate) fn recover_of(log: &Log, signals_of: &SignalsOf, only: Option<&str>) -> Result<Recovered, CursorError> {
     let mut recovered = Recovered { decided: log.history().decided()?, ..Recovered::default() };
     for state in log.history().alarm_states()? {
         restore(&mut recovered.engine, &state);
@@ -214,7 +226,7 @@ pub fn recover(log: &Log, signals_of: &SignalsOf) -> Result<Recovered, CursorErr
             }
         }
     }
-    recovered.last = last_times(log, &recovered, unsealed, signals_of)?;
+    recovered.last = last_times(log, &recovered, unsealed, signals_of, only)?;
     recovered.open = open_gaps(log, signals_of)?;
     Ok(recovered)
 }
@@ -226,26 +238,34 @@ fn last_times(
     recovered: &Recovered,
     unsealed: LastTimes,
     signals_of: &SignalsOf,
+    only: Option<&str>,
 ) -> Result<LastTimes, CursorError> {
     let mut last = unsealed;
     let end = recovered.watching.last();
     let sealed_end = log.history().last_frame()?;
     let mut whole_since = None;
     if let Some(sealed_end) = sealed_end {
-        let end_time = end.map_or(recovered.last_now, |end| end.time);
-        let (sealed, since) = look_back(log, Place { time: end_time, lsn: sealed_end }, None)?;
+        // What was imported since the sources were read last may be any number of frames, with none of their values.
+        let (time, lsn) = end.map_or((recovered.last_now, sealed_end), |end| (end.time, end.lsn.min(sealed_end)));
+        let (sealed, since) = look_back(log, Place { time, lsn }, None)?;
         whole_since = since;
         last.add_all(sealed);
     }
     let mut away: Vec<(&str, Place)> = Vec::new();
     for (source, whole) in recovered.watching.sources() {
+        // Of one that is no longer configured nothing is asked.
+        let mut is_asked_for = false;
+        signals_of.with(source, |signals| is_asked_for = !signals.is_empty());
+        if !is_asked_for || only.is_some_and(|only| only != source) {
+            continue;
+        }
         match (whole, end) {
             (Some(place), _) => away.push((source, place)),
             (None, Some(end)) => {
                 let (mut until, mut latest) = (end.time.minus(LOOK_BACK), None);
                 signals_of.with(source, |signals| {
                     // The source's own clock, where it has told it.
-                    latest = last.latest(signals.iter().copied());
+                    latest = last.latest(signals.iter().copied(), end.time.plus(AHEAD_MAX));
                     until = latest.map_or(until.max(whole_since.unwrap_or(until)), |latest| latest.minus(LOOK_BACK));
                 });
                 last.put_until(source, (until, end.time), latest.is_none());
@@ -254,8 +274,7 @@ fn last_times(
         }
     }
     away.sort_unstable_by_key(|(_, place)| std::cmp::Reverse(place.lsn));
-    let groups = away.chunk_by(|(_, a), (_, b)| a.lsn.0 - b.lsn.0 <= LOOK_BACK_RECORDS);
-    for (group, sources) in groups.enumerate() {
+    for (group, sources) in together(&away).into_iter().enumerate() {
         let (Some((_, latest)), Some((_, earliest))) = (sources.first(), sources.last()) else { continue };
         let mut before = LastTimes::default();
         if group < LOOKS_BACK_MAX {
@@ -266,7 +285,7 @@ fn last_times(
             let mut until = if group < LOOKS_BACK_MAX { place.time.minus(LOOK_BACK) } else { place.time };
             let mut latest = None;
             signals_of.with(source, |signals| {
-                latest = before.latest(signals.iter().copied());
+                latest = before.latest(signals.iter().copied(), place.time.plus(AHEAD_MAX));
                 until = latest.map_or(until, |latest| latest.minus(LOOK_BACK));
                 last.add(&before, signals);
             });
@@ -274,6 +293,19 @@ fn last_times(
         }
     }
     Ok(last)
+}
+
+/// Those that went away so near each other, from the latest on, that one look finds what came before each: so far at the
+/// most as one look goes back.
+fn together<'a, 's>(mut away: &'a [(&'s str, Place)]) -> Vec<&'a [(&'s str, Place)]> {
+    let mut groups = Vec::new();
+    while let Some((_, latest)) = away.first() {
+        let earliest = latest.lsn.0.saturating_sub(LOOK_BACK_RECORDS);
+        let (group, rest) = away.split_at(away.partition_point(|(_, place)| place.lsn.0 >= earliest));
+        groups.push(group);
+        away = rest;
+    }
+    groups
 }
 
 /// Gaps whose filling was not finished when the gateway ended, the latest of them. Their times may be any: those of a
@@ -324,7 +356,10 @@ fn look_back(log: &Log, from: Place, to: Option<Place>) -> Result<(LastTimes, Op
         }
         for record in records.iter().filter(|record| record.lsn <= from.lsn) {
             if let RecordBody::Data(frame) = &record.body {
-                whole_since.get_or_insert(frame.now);
+                // The time of an import says nothing of what was read.
+                if whole_since.is_none() && !is_imported(frame) {
+                    whole_since = Some(frame.now);
+                }
                 if frame.now >= begin {
                     found.take(frame);
                 }
@@ -368,5 +403,15 @@ mod tests {
         assert_eq!(open, [gap(2, 5)]);
         let left: Vec<_> = left.iter().map(|(source, gaps)| (source.as_str(), *gaps)).collect();
         assert_eq!(left, [("mill", 1), ("one that is no longer configured", 1), ("press", 2)]);
+    }
+
+    #[test]
+    fn those_that_went_away_within_one_look_are_looked_for_together_and_a_chain_of_neighbours_is_not() {
+        let away = |lsns: &[u64]| -> Vec<(&'static str, Place)> {
+            lsns.iter().map(|lsn| ("s", Place { time: Instant::from_s(1), lsn: Lsn(*lsn) })).collect()
+        };
+        let sizes = |lsns: &[u64]| together(&away(lsns)).iter().map(|group| group.len()).collect::<Vec<_>>();
+        assert!(sizes(&[]).is_empty());
+        assert_eq!(sizes(&[50_000, 45_000, 40_000, 39_999, 30_000, 5_000, 1]), [3, 2, 2]);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use watchfire_model::{Control, Frame, Instant, Lsn, Quality, Record, RecordBody, SourceState};
+use watchfire_model::{Control, Frame, GapCause, Instant, Lsn, Quality, Record, RecordBody, SourceState};
 
 use crate::{CursorError, History, Log, PortError};
 
@@ -59,9 +59,34 @@ pub(crate) struct Watching {
     of: BTreeMap<String, Watch>,
     /// Whether any came up after the last frame.
     is_awaited: bool,
+    /// No gateway runs: what is imported tells of no time in which sources were read.
+    is_stopped: bool,
 }
 
 impl Watching {
+    /// What is kept, with what is sealed and what is not; blocks.
+    fn of_all(log: &Log) -> Result<Self, CursorError> {
+        let mut watching = Self::of(log)?;
+        let mut next = log.history().sealed().next();
+        loop {
+            let records = log.read_kept(&mut next)?;
+            if records.is_empty() {
+                return Ok(watching);
+            }
+            records.iter().for_each(|record| watching.take(record));
+        }
+    }
+
+    /// Keeps that no gateway runs, before something is imported: what tells so must be durable before it. What is not an
+    /// import, and the next start, end it. Blocks.
+    ///
+    /// # Errors
+    /// When a store fails.
+    pub(crate) fn stop(log: &Log) -> Result<(), CursorError> {
+        let watching = Self { is_stopped: true, ..Self::of_all(log)? };
+        Ok(watching.keep(log, None)?)
+    }
+
     /// What was kept, and what was sealed since; blocks. Costs by records without samples that were sealed since then:
     /// few, unless something else sealed them.
     ///
@@ -143,8 +168,13 @@ impl Watching {
         }
         self.upto = record.lsn;
         match &record.body {
-            RecordBody::Data(frame) if !is_imported(frame) => self.frame(frame.now, record.lsn),
+            RecordBody::Data(frame) if self.is_stopped && is_imported(frame) => {}
+            RecordBody::Data(frame) => {
+                self.is_stopped = false;
+                self.frame(frame.now, record.lsn);
+            }
             RecordBody::Control(Control::Source { source, state: SourceState::Up, .. }) => {
+                self.is_stopped = false;
                 let watch = self.of.entry(source.clone()).or_default();
                 if watch.up == Up::No {
                     (watch.up, self.is_awaited) = (Up::Now, true);
@@ -172,6 +202,7 @@ impl Watching {
 
     /// From here on a source is not watched, or none is: the gateway ended here, or its reader did.
     pub(crate) fn interrupt(&mut self, source: Option<&str>) {
+        self.is_stopped = false;
         let last = self.last;
         for (_, watch) in self.of.iter_mut().filter(|(name, _)| source.is_none_or(|source| source == *name)) {
             if is_settled(watch.up, last) {
@@ -202,16 +233,18 @@ const fn is_of_a_source(body: &RecordBody) -> bool {
     matches!(body, RecordBody::Control(Control::Source { .. } | Control::SourceEnded { .. }))
 }
 
-/// Whether a frame has nothing but what came late: it may have been written while no gateway ran.
-fn is_imported(frame: &Frame) -> bool {
-    let quality = &frame.rows.quality;
-    !quality.is_empty() && frame.gaps.is_empty() && quality.iter().all(|quality| quality.has(Quality::LATE))
+/// Whether a frame has nothing but what came late and gaps of a file: it may have been written while no gateway ran.
+pub(crate) fn is_imported(frame: &Frame) -> bool {
+    let (quality, gaps) = (&frame.rows.quality, &frame.gaps);
+    (!quality.is_empty() || !gaps.is_empty())
+        && quality.iter().all(|quality| quality.has(Quality::LATE))
+        && gaps.iter().all(|gap| gap.cause == GapCause::Imported)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use watchfire_model::Rows;
+    use watchfire_model::{Gap, Rows};
 
     fn frame(s: i64) -> RecordBody {
         RecordBody::Data(Frame { now: Instant::from_s(s), rows: Rows::default(), ..Frame::default() })
@@ -271,17 +304,30 @@ mod tests {
     }
 
     #[test]
-    fn what_was_imported_while_no_gateway_ran_is_no_time_that_was_watched() {
+    fn what_is_imported_counts_as_time_that_was_watched_unless_no_gateway_runs() {
         let mut late = Frame { now: Instant::from_s(9_000), ..Frame::default() };
-        late.rows.push(
-            watchfire_model::SignalId(0),
-            Instant::from_s(5),
-            1.0,
-            watchfire_model::StatusCode::GOOD,
-            Quality::LATE,
-            0,
-        );
-        let watching = told(vec![is(SourceState::Up), frame(10), frame(100), RecordBody::Data(late)]);
-        assert_eq!(watching.last().map(|last| last.time), Some(Instant::from_s(100)));
+        let (signal, good) = (watchfire_model::SignalId(0), watchfire_model::StatusCode::GOOD);
+        late.rows.push(signal, Instant::from_s(5), 1.0, good, Quality::LATE, 0);
+        let gap = |cause| Gap { signal: None, since: Instant::from_s(5), until: Instant::from_s(6), cause };
+        let with = |rows: bool, cause| {
+            let rows = if rows { late.rows.clone() } else { Rows::default() };
+            RecordBody::Data(Frame { rows, gaps: vec![gap(cause)], ..late.clone() })
+        };
+        let cases = [
+            (RecordBody::Data(late.clone()), true),
+            (with(true, GapCause::Imported), true),
+            (with(false, GapCause::Imported), true),
+            (with(true, GapCause::SourceLost), false),
+            (frame(9_000), false),
+        ];
+        for (body, is_imported) in cases {
+            for is_stopped in [false, true] {
+                let mut watching = told(vec![is(SourceState::Up), frame(10), frame(100)]);
+                watching.is_stopped = is_stopped;
+                watching.take(&Record { lsn: Lsn(4), body: body.clone() });
+                let expected = Instant::from_s(if is_stopped && is_imported { 100 } else { 9_000 });
+                assert_eq!(watching.last().map(|last| last.time), Some(expected), "{is_stopped} {body:?}");
+            }
+        }
     }
 }

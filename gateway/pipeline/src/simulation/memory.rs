@@ -182,6 +182,8 @@ struct Sealed {
     looks: usize,
     /// No checkpoint fits on the disk.
     is_full: bool,
+    /// Notes do not fit on the disk.
+    refuses_notes: bool,
 }
 
 /// The store of record. It watches that nothing is saved that rests on what could still be lost.
@@ -213,6 +215,11 @@ impl MemoryHistory {
     /// From now on checkpoints fit on the disk, or do not.
     pub fn leave_room(&self, is_room: bool) {
         self.0.lock().is_full = !is_room;
+    }
+
+    /// From now on notes fit on the disk, or do not.
+    pub fn leave_room_for_notes(&self, is_room: bool) {
+        self.0.lock().refuses_notes = !is_room;
     }
 
     /// No detector finds a state of its own.
@@ -363,7 +370,11 @@ impl History for MemoryHistory {
     }
 
     fn set_note(&self, name: &str, value: &[u8]) -> Result<(), PortError> {
-        self.0.lock().notes.insert(name.to_owned(), value.to_vec());
+        let mut inner = self.0.lock();
+        if inner.refuses_notes {
+            return Err(PortError::Full { doing: "keeping a note".to_owned() });
+        }
+        inner.notes.insert(name.to_owned(), value.to_vec());
         Ok(())
     }
 }
