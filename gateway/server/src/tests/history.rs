@@ -23,11 +23,13 @@ pub(super) struct EverySecond {
     signal: SignalId,
     values: u32,
     past: Mutex<Vec<Past>>,
+    /// Between which times gaps were asked for ahead.
+    prepared: Mutex<Vec<(Instant, Instant)>>,
 }
 
 impl Default for EverySecond {
     fn default() -> Self {
-        Self { signal: SignalId(1), values: 25_000, past: Mutex::default() }
+        Self { signal: SignalId(1), values: 25_000, past: Mutex::default(), prepared: Mutex::default() }
     }
 }
 
@@ -52,6 +54,11 @@ impl EverySecond {
 }
 
 impl Recorded for EverySecond {
+    fn prepare_gaps(&self, _: SignalId, from: Instant, to: Instant) -> Result<(), CursorError> {
+        self.prepared.lock().push((from, to));
+        Ok(())
+    }
+
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
         Ok(Box::new(Found(if signal == self.signal { self.values } else { 0 })))
     }
@@ -171,6 +178,8 @@ async fn more_values_than_an_answer_holds_are_read_on_from_where_it_ended() {
         }
     }
     assert_eq!((seen.len(), answers), (25_000, 3), "{VALUES_MAX} an answer");
+    // Each of them finds the gaps of all that is asked for, and not of a day or a page.
+    assert_eq!(*house.recorded.prepared.lock(), [(NOON, after_noon(100_000)); 3]);
     assert!(seen.iter().zip(0..).all(|(value, number): (&f64, i32)| *value == f64::from(number)));
     hmi.close().await;
     house.close().await;
