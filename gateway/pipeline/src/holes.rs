@@ -4,12 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use watchfire_model::{Control, Fill, Gap, GapCause, Instant, Lsn, Record, RecordBody, SignalId};
 
 use crate::gaps::gaps_known;
-use crate::{CursorError, Log, OnRecord};
+use crate::parts::Parts;
+use crate::{CursorError, Log, OnRecord, Page, Trace, Traced, trace};
 
 /// Signals whose gaps are found together: a source that is lost has one for each, and they lie side by side.
 const NEAR: u32 = 64;
@@ -47,6 +49,8 @@ struct State {
     /// What was found, as long as nothing came of it since.
     known: BTreeMap<Key, Arc<Vec<Hole>>>,
     held: usize,
+    /// Where those begin that were filled in part.
+    parts: Parts,
     generation: u64,
     /// In which generation something came of some signals last, and of all.
     touched: BTreeMap<u32, u64>,
@@ -73,6 +77,8 @@ pub(crate) mod looked {
         pub(crate) static UP: Cell<usize> = const { Cell::new(0) };
         /// Unsealed records that were read.
         pub(crate) static THROUGH: Cell<usize> = const { Cell::new(0) };
+        /// Gaps whose values were read.
+        pub(crate) static INTO: Cell<usize> = const { Cell::new(0) };
     }
 }
 
@@ -128,6 +134,35 @@ impl Holes {
         }
         Ok(holes)
     }
+
+    /// Where the values of a signal's gap begin to be missing, some of which were fetched. Blocks; costs a read of them
+    /// once, as long as nothing comes of them.
+    ///
+    /// # Errors
+    /// When a store fails.
+    pub fn begin(&self, log: &Log, signal: SignalId, hole: &Hole) -> Result<Instant, CursorError> {
+        let gap = (signal, hole.since, hole.until);
+        let token = match self.0.lock().parts.begin(gap) {
+            Ok(begin) => return Ok(begin),
+            Err(token) => token,
+        };
+        #[cfg(test)]
+        looked::INTO.set(looked::INTO.get() + 1);
+        let begin = last_within(&trace(log, signal, hole.since, hole.until)?, hole.since, hole.until)?;
+        self.0.lock().parts.found(gap, token, begin);
+        Ok(begin)
+    }
+}
+
+/// The time of the last value between two times, or the first of them.
+fn last_within(trace: &Trace<'_>, since: Instant, until: Instant) -> Result<Instant, CursorError> {
+    let (mut last, mut next) = (since, Some(since.plus(Duration::from_nanos(1))));
+    while let Some(from) = next {
+        let Page { rows, rest } = trace.page(from, until)?;
+        last = rows.time.last().copied().unwrap_or(last);
+        next = rest;
+    }
+    Ok(last)
 }
 
 /// The first of the signals that are looked up together with one.
@@ -246,6 +281,9 @@ impl State {
             self.news.push_back((record.lsn, news));
         }
         touched.into_iter().for_each(|(block, span)| self.forget_some(block, span));
+        if let RecordBody::Data(frame) = &record.body {
+            self.parts.hear(&frame.rows);
+        }
         while self.news.len() > NEWS_MAX
             && let Some((oldest, _)) = self.news.front().copied()
         {
@@ -265,6 +303,7 @@ impl State {
     fn forget(&mut self) {
         self.known.clear();
         self.held = 0;
+        self.parts.clear();
         self.generation += 1;
         self.all_touched = self.generation;
         self.touched.clear();
@@ -273,6 +312,7 @@ impl State {
     /// Forgets what was found of some signals for days that a time touches.
     fn forget_some(&mut self, block: u32, (since, until): (Instant, Instant)) {
         self.generation += 1;
+        self.parts.forget(SignalId(block)..SignalId(block.saturating_add(NEAR)), (since, until));
         self.touched.insert(block, self.generation);
         let of_block = self.known.range((block, i64::MIN, i64::MIN)..=(block, i64::MAX, i64::MAX));
         let is_touched = |(_, first, last): &Key| {

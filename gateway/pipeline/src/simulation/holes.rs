@@ -180,3 +180,34 @@ async fn more_unsealed_gaps_than_are_kept_are_read_once_and_not_for_each_page() 
     assert!(looked(|| log.prepare_gaps(SignalId(99), at(0), at(100)).unwrap()).1 <= 41);
     assert_eq!(looked(|| (0..9).for_each(|s| log.prepare_gaps(SignalId(99), at(s), at(s)).unwrap())), (0, 0));
 }
+
+#[tokio::test]
+async fn what_was_fetched_of_a_gap_is_read_once_until_more_of_it_comes() {
+    const REFUSED: StatusCode = StatusCode(0x8071_0000);
+    let site = Site::new();
+    let log = site.log();
+    let put = async |body| drop(log.put(body).await.unwrap());
+    put(values(&[10, 90], Quality::NONE)).await;
+    put(told(vec![lost(Some(0), 10, 90, GapCause::SourceLost)])).await;
+    put(values(&[20, 30], Quality::LATE)).await;
+    put(filled(10, 90, 2, REFUSED)).await;
+    let reads = |begin: i64| {
+        let before = looked::INTO.get();
+        assert!(read(&log, 0).contains(&(begin, Some(90))));
+        looked::INTO.get() - before
+    };
+    assert_eq!([reads(30), reads(30)], [1, 0]);
+    // What came after it, another gap's end, and what is sealed.
+    put(values(&[91, 100], Quality::NONE)).await;
+    put(told(vec![lost(Some(0), 100, 110, GapCause::SourceLost)])).await;
+    assert_eq!(reads(30), 0);
+    log.sync().unwrap();
+    seal_all(&log).unwrap();
+    assert_eq!(reads(30), 0);
+    // What somebody imported, and what the source had after all.
+    put(values(&[40], Quality::LATE)).await;
+    assert_eq!([reads(40), reads(40)], [1, 0]);
+    put(values(&[50], Quality::LATE)).await;
+    put(filled(10, 90, 1, REFUSED)).await;
+    assert_eq!([reads(50), reads(50)], [1, 0]);
+}
