@@ -40,6 +40,7 @@ mod notices;
 mod observed;
 mod over;
 mod own;
+mod parts;
 mod past;
 mod place;
 mod plain_event;

@@ -1,9 +1,6 @@
 //! What was recorded of a signal, with its gaps in it: where values are missing there is a row without a value, so that
 //! nobody draws a line, or adds up, through what was never received.
 
-use std::time::Duration;
-
-use parking_lot::Mutex;
 use watchfire_model::{Gap, GapCause, Instant, Quality, Rows, SignalId, StatusCode, Summary, Unit};
 
 use crate::samples::merge;
@@ -85,27 +82,13 @@ impl<T: Traced, M: Fn(&T, Instant, Instant) -> Result<Rows, CursorError>> Traced
 /// When a store fails.
 pub fn trace_with_gaps(log: &Log, signal: SignalId) -> Result<impl Traced + '_, CursorError> {
     let trace = trace(log, signal, Instant::MIN, Instant::MAX)?;
-    // Where those begin that were filled in part.
-    let parts: Mutex<Vec<(Instant, Instant)>> = Mutex::default();
-    let marks = move |trace: &Trace<'_>, from: Instant, to: Instant| {
+    let marks = move |_: &Trace<'_>, from: Instant, to: Instant| {
         let mut begins: Vec<(Instant, Instant)> = Vec::new();
         for hole in log.holes.near(log, signal, from, to)?.iter() {
             if hole.signal.is_some_and(|other| other != signal) || hole.since >= to || hole.until <= from {
                 continue;
             }
-            let begin = if hole.is_partial {
-                let known = parts.lock().iter().find(|(since, _)| *since == hole.since).map(|(_, begin)| *begin);
-                match known {
-                    Some(begin) => begin,
-                    None => {
-                        let begin = last_within(trace, hole.since, hole.until)?;
-                        parts.lock().push((hole.since, begin));
-                        begin
-                    }
-                }
-            } else {
-                hole.since
-            };
+            let begin = if hole.is_partial { log.holes.begin(log, signal, hole)? } else { hole.since };
             if (from..to).contains(&begin) {
                 begins.push((begin, hole.until));
             }
@@ -124,15 +107,4 @@ pub fn trace_with_gaps(log: &Log, signal: SignalId) -> Result<impl Traced + '_, 
         Ok(rows)
     };
     Ok(Marked { trace, marks })
-}
-
-/// The time of the last value between two times, or the first of them.
-fn last_within(trace: &Trace<'_>, since: Instant, until: Instant) -> Result<Instant, CursorError> {
-    let (mut last, mut next) = (since, Some(since.plus(Duration::from_nanos(1))));
-    while let Some(from) = next {
-        let Page { rows, rest } = trace.page(from, until)?;
-        last = rows.time.last().copied().unwrap_or(last);
-        next = rest;
-    }
-    Ok(last)
 }

@@ -56,6 +56,16 @@ pub trait Recorded: Send + Sync {
         Ok(())
     }
 
+    /// Says that the pages of a signal are read next that lie between two times: its gaps are then found for all of them
+    /// at once. Blocks.
+    ///
+    /// # Errors
+    /// When a store fails.
+    fn prepare_gaps(&self, signal: SignalId, from: Instant, to: Instant) -> Result<(), CursorError> {
+        let _ = (signal, from, to);
+        Ok(())
+    }
+
     /// What is recorded of a signal now, with its gaps in it. Blocks; costs as [`trace_with_gaps`].
     ///
     /// # Errors
@@ -85,6 +95,10 @@ pub trait Recorded: Send + Sync {
 impl Recorded for Log {
     fn prepare(&self, signals: &[SignalId]) -> Result<(), CursorError> {
         self.tails.of(self, self.history().sealed(), signals).map(drop)
+    }
+
+    fn prepare_gaps(&self, signal: SignalId, from: Instant, to: Instant) -> Result<(), CursorError> {
+        self.holes.near(self, signal, from, to).map(drop)
     }
 
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
@@ -201,7 +215,7 @@ pub fn samples(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Resul
 /// As [`samples`].
 pub fn samples_with_gaps(log: &Log, signal: SignalId, from: Instant, to: Instant) -> Result<Samples<'_>, CursorError> {
     // For all of it at once, and for the signals that are likely to be next: not for each page.
-    drop(log.holes.near(log, signal, from, to)?);
+    log.prepare_gaps(signal, from, to)?;
     Ok(Samples { trace: Box::new(trace_with_gaps(log, signal)?), next: Some(from), to })
 }
 

@@ -163,10 +163,10 @@ mod tests {
                 held.lock().recv().unwrap_or_default();
                 Ok(())
             };
-            reads.spawn(async move { much.read(&recorded, read).await });
+            reads.spawn(async move { much.read(&recorded, None, read).await });
         }
         tokio::task::yield_now().await;
-        assert_eq!(other.read(&recorded, |_| Ok(())).await, Ok(()));
+        assert_eq!(other.read(&recorded, None, |_| Ok(())).await, Ok(()));
         drop(let_go);
         assert_eq!(reads.join_all().await, vec![Ok(()); 20]);
     }
@@ -206,7 +206,7 @@ mod tests {
         tokio::task::yield_now().await;
         let recorded: Arc<dyn Recorded> = Arc::new(Endless::default());
         let read = tokio::time::timeout(std::time::Duration::from_secs(120), async {
-            asked(|| true).read(&recorded, |_| Ok(())).await
+            asked(|| true).read(&recorded, None, |_| Ok(())).await
         });
         assert_eq!(read.await, Ok(Ok(())));
         drop(let_go);
@@ -218,7 +218,7 @@ mod tests {
         let endless = Arc::new(Endless::default());
         let (recorded, counted): (Arc<dyn Recorded>, _) = (endless.clone(), endless.clone());
         let asked = asked(move || counted.0.load(Ordering::SeqCst) < 3);
-        let read = asked.read(&recorded, |trace| -> Result<(), CursorError> {
+        let read = asked.read(&recorded, None, |trace| -> Result<(), CursorError> {
             loop {
                 trace.page(Instant::MIN, Instant::MAX)?;
             }
@@ -232,7 +232,7 @@ mod tests {
         let recorded: Arc<dyn Recorded> = Arc::new(Endless::default());
         let asked = asked(|| true);
         let (told, mut heard) = tokio::sync::mpsc::channel(1);
-        let read = asked.read(&recorded, move |trace| -> Result<(), CursorError> {
+        let read = asked.read(&recorded, None, move |trace| -> Result<(), CursorError> {
             loop {
                 trace.page(Instant::MIN, Instant::MAX)?;
                 let _gone = told.blocking_send(());
@@ -272,7 +272,7 @@ mod tests {
                     at_once.fetch_sub(1, Ordering::SeqCst);
                     Ok(())
                 };
-                asked(|| true).read(&recorded, read).await
+                asked(|| true).read(&recorded, None, read).await
             });
         }
         assert_eq!(reads.join_all().await, vec![Ok(()); ASKED]);

@@ -112,10 +112,11 @@ pub(crate) async fn raw(
     };
     let most = usize::try_from(most).unwrap_or(1);
     let bytes_max = asked.values_max as usize * VALUE_BYTES;
-    let Values { samples, next } = match asked.read(recorded, move |trace| raw.read(trace, most, bytes_max)).await {
-        Ok(values) => values,
-        Err(status) => return status,
-    };
+    let Values { samples, next } =
+        match asked.read(recorded, raw.span(), move |trace| raw.read(trace, most, bytes_max)).await {
+            Ok(values) => values,
+            Err(status) => return status,
+        };
     let status = if samples.is_empty() { StatusCode::GoodNoData } else { StatusCode::Good };
     node.set_result(HistoryData { data_values: Some(samples.iter().map(|sample| asked.value(sample)).collect()) });
     let rest = next.map(|place| ContinuationPoint::new(Box::new(Rest(Raw { place, ..raw }))));
@@ -146,7 +147,8 @@ pub(crate) async fn processed(
     };
     let most = asked.values_max.into();
     let series = Series { lost_until: asked.lost.map(|lost| lost.now), ..series };
-    let (values, next) = match asked.read(recorded, move |trace| series.read(trace, most)).await {
+    let span = series.intervals.span(0..series.intervals.count());
+    let (values, next) = match asked.read(recorded, span, move |trace| series.read(trace, most)).await {
         Ok(values) => values,
         Err(status) => return status,
     };
@@ -177,7 +179,8 @@ pub(crate) async fn at_times(
         return StatusCode::BadHistoryOperationUnsupported;
     }
     let (simple, rules) = (details.use_simple_bounds, asked.rules(Configuration::default()));
-    match asked.read(recorded, move |trace| trend::at_times(trace, &times, simple, &rules)).await {
+    let span = times.iter().copied().min().zip(times.iter().copied().max());
+    match asked.read(recorded, span, move |trace| trend::at_times(trace, &times, simple, &rules)).await {
         Ok(values) => {
             let values = values.iter().map(|value| asked.computed(value)).collect();
             node.set_result(HistoryData { data_values: Some(values) });
@@ -188,14 +191,19 @@ pub(crate) async fn at_times(
 }
 
 impl Asked {
-    /// Reads what was recorded of the node's signal, which blocks, for as long as somebody waits for it.
+    /// Reads what was recorded of the node's signal, which blocks, for as long as somebody waits for it. Its gaps are found
+    /// at once for a span that is known.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         recorded: &Arc<dyn Recorded>,
+        span: Option<(Instant, Instant)>,
         read: impl FnOnce(&dyn Traced) -> Result<T, CursorError> + Send + 'static,
     ) -> Result<T, StatusCode> {
         let (recorded, signal, lost) = (recorded.clone(), self.signal, self.lost);
         let read = move |waiting: &Waiting| {
+            if let Some((from, to)) = span {
+                recorded.prepare_gaps(signal, from, to)?;
+            }
             let trace = recorded.trace(signal)?;
             let trace = WhileWaiting(&*trace, waiting);
             match lost {

@@ -81,6 +81,12 @@ impl Room {
 }
 
 impl Raw {
+    /// The times between which it lies, where it has two ends.
+    pub(crate) fn span(&self) -> Option<(Instant, Instant)> {
+        let (from, to) = (self.start.min(self.end), self.start.max(self.end));
+        (from > Instant::MIN && to < Instant::MAX).then_some((from, to))
+    }
+
     /// The next values, `most` (at least one) at the most, and none after those whose texts have `bytes_max` together.
     pub(crate) fn read(&self, trace: &dyn Traced, most: usize, bytes_max: usize) -> Result<Values, CursorError> {
         let mut values = Values::default();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use watchfire_model::{Control, Fill, Frame, Gap, GapCause, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
 
 use super::rig::Site;
+use crate::holes::looked;
 use crate::{Journal, Log, Recorded, SignalsOf, not_yet_recorded, push_gap, record_late, recover, seal_all};
 
 fn at(s: i64) -> Instant {
@@ -126,4 +127,87 @@ fn a_gap_that_is_imported_is_on_record_once_and_nobodys_to_fill() {
     assert!(not_yet_recorded(&log, &rows).unwrap().is_empty());
     let open = recover(&log, &SignalsOf::default()).unwrap().open;
     assert!(open.is_empty(), "no source is asked for {open:?}");
+}
+
+/// How many answers were looked up, and how many unsealed records were read, for what is done.
+fn looked(what: impl FnOnce()) -> (usize, usize) {
+    let counts = || (looked::UP.get(), looked::THROUGH.get());
+    let before = counts();
+    what();
+    (counts().0 - before.0, counts().1 - before.1)
+}
+
+#[tokio::test]
+async fn what_is_lost_of_one_signal_leaves_what_was_found_of_others_and_of_other_days() {
+    let site = Site::new();
+    site.journal.append(&told(vec![lost(Some(0), 10, 20, GapCause::SourceLost)])).unwrap();
+    let log = site.log();
+    let first_day = |signal: u32| looked(|| log.prepare_gaps(SignalId(signal), at(0), at(100)).unwrap()).0;
+    assert_eq!([first_day(0), first_day(1), first_day(500)], [1, 0, 1]);
+    // Of another signal, of another day, and what became of it.
+    for body in [
+        told(vec![lost(Some(500), 10, 20, GapCause::Overflow)]),
+        told(vec![lost(Some(0), 300_000, 300_001, GapCause::Overflow)]),
+        filled(300_000, 300_001, 1, StatusCode::GOOD),
+    ] {
+        log.put(body).await.unwrap();
+        assert_eq!(first_day(0), 0);
+    }
+    assert_eq!([first_day(500), first_day(500)], [1, 0]);
+    log.put(told(vec![lost(Some(63), 50, 60, GapCause::Overflow)])).await.unwrap();
+    assert_eq!([first_day(0), first_day(500)], [1, 0]);
+    log.put(told(vec![lost(None, 50, 60, GapCause::NotRecorded)])).await.unwrap();
+    assert_eq!([first_day(0), first_day(500)], [1, 1]);
+}
+
+#[tokio::test]
+async fn more_unsealed_gaps_than_are_kept_are_read_once_and_not_for_each_page() {
+    let site = Site::new();
+    let log = site.log();
+    let mut expected = Vec::new();
+    for s in 0..40 {
+        let gap = lost(Some(0), s * 10, s * 10 + 5, GapCause::Overflow);
+        log.put(told(vec![gap; if s == 30 { 9 } else { 1 }])).await.unwrap();
+        expected.push((s * 10, Some(s * 10 + 5)));
+        if s == 20 {
+            assert_eq!(read(&log, 0), expected);
+        }
+    }
+    assert_eq!(read(&log, 0), expected, "those that were heard of, and those that are in the log alone");
+    log.put(filled(0, 5, 1, StatusCode::GOOD)).await.unwrap();
+    assert_eq!(read(&log, 0), expected[1..]);
+    // As many as there are in the log for the first who asks of other signals, and none for the pages that follow.
+    assert!(looked(|| log.prepare_gaps(SignalId(99), at(0), at(100)).unwrap()).1 <= 41);
+    assert_eq!(looked(|| (0..9).for_each(|s| log.prepare_gaps(SignalId(99), at(s), at(s)).unwrap())), (0, 0));
+}
+
+#[tokio::test]
+async fn what_was_fetched_of_a_gap_is_read_once_until_more_of_it_comes() {
+    const REFUSED: StatusCode = StatusCode(0x8071_0000);
+    let site = Site::new();
+    let log = site.log();
+    let put = async |body| drop(log.put(body).await.unwrap());
+    put(values(&[10, 90], Quality::NONE)).await;
+    put(told(vec![lost(Some(0), 10, 90, GapCause::SourceLost)])).await;
+    put(values(&[20, 30], Quality::LATE)).await;
+    put(filled(10, 90, 2, REFUSED)).await;
+    let reads = |begin: i64| {
+        let before = looked::INTO.get();
+        assert!(read(&log, 0).contains(&(begin, Some(90))));
+        looked::INTO.get() - before
+    };
+    assert_eq!([reads(30), reads(30)], [1, 0]);
+    // What came after it, another gap's end, and what is sealed.
+    put(values(&[91, 100], Quality::NONE)).await;
+    put(told(vec![lost(Some(0), 100, 110, GapCause::SourceLost)])).await;
+    assert_eq!(reads(30), 0);
+    log.sync().unwrap();
+    seal_all(&log).unwrap();
+    assert_eq!(reads(30), 0);
+    // What somebody imported, and what the source had after all.
+    put(values(&[40], Quality::LATE)).await;
+    assert_eq!([reads(40), reads(40)], [1, 0]);
+    put(values(&[50], Quality::LATE)).await;
+    put(filled(10, 90, 1, REFUSED)).await;
+    assert_eq!([reads(50), reads(50)], [1, 0]);
 }

@@ -25,11 +25,14 @@ pub(super) struct EverySecond {
     past: Mutex<Vec<Past>>,
     /// What conditions were that are there no more.
     pub(super) once: Mutex<Vec<ConditionDef>>,
+    /// Between which times gaps were asked for ahead.
+    prepared: Mutex<Vec<(Instant, Instant)>>,
 }
 
 impl Default for EverySecond {
     fn default() -> Self {
-        Self { signal: SignalId(1), values: 25_000, past: Mutex::default(), once: Mutex::default() }
+        let (past, once, prepared) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { signal: SignalId(1), values: 25_000, past, once, prepared }
     }
 }
 
@@ -54,6 +57,11 @@ impl EverySecond {
 }
 
 impl Recorded for EverySecond {
+    fn prepare_gaps(&self, _: SignalId, from: Instant, to: Instant) -> Result<(), CursorError> {
+        self.prepared.lock().push((from, to));
+        Ok(())
+    }
+
     fn trace(&self, signal: SignalId) -> Result<Box<dyn Traced + '_>, CursorError> {
         Ok(Box::new(Found(if signal == self.signal { self.values } else { 0 })))
     }
@@ -177,6 +185,8 @@ async fn more_values_than_an_answer_holds_are_read_on_from_where_it_ended() {
         }
     }
     assert_eq!((seen.len(), answers), (25_000, 3), "{VALUES_MAX} an answer");
+    // Each of them finds the gaps of all that is asked for, and not of a day or a page.
+    assert_eq!(*house.recorded.prepared.lock(), [(NOON, after_noon(100_000)); 3]);
     assert!(seen.iter().zip(0..).all(|(value, number): (&f64, i32)| *value == f64::from(number)));
     hmi.close().await;
     house.close().await;
