@@ -187,14 +187,14 @@ async fn a_list_of_more_bytes_than_may_wait_is_paced_and_comes_whole() {
 }
 
 #[tokio::test]
-async fn ten_thousand_alarms_come_whole_to_two_items_of_sixty_fields() {
-    const ALARMS: usize = 10_000;
+async fn twenty_thousand_alarms_come_whole_to_two_items_of_sixty_fields() {
+    const ALARMS: usize = 20_000;
     let house = ten().await;
     let name = |at: usize| format!("watch/many/{at}");
     for at in 0..ALARMS {
         let key = key(&name(at));
         house.define(ConditionDef { key: key.clone(), ..odd() });
-        house.find(&key, Level::Active, "one of ten thousand", Vec::new());
+        house.find(&key, Level::Active, "one of twenty thousand", Vec::new());
     }
     let fields: Vec<&'static str> = FIELDS.into_iter().cycle().take(60).collect();
     expect_whole(&house, name, ALARMS, &fields).await;
