@@ -50,7 +50,8 @@ pub(crate) fn limits() -> Limits {
             max_event_item_queue_size: 100_000,
             // 33,000 events of the sixty fields that an HMI asks for.
             max_queued_event_fields: 2_000_000,
-            // Twenty thousand of such events. Beyond it, queues of that session grow no longer.
+            // Twenty thousand of such events. Beyond it, queues of that session grow no longer, and refreshes are paced.
+            // Values have half as much of their own, and messages that are not acknowledged a quarter.
             max_queued_bytes_per_session: 64 * MIB,
             max_queued_bytes: 256 * MIB,
             max_publishing_interval_ms: HOUR_MS,

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opcua::nodes::DefaultTypeTree;
@@ -22,6 +23,10 @@ use crate::tongues::Spoken;
 const LOOK: Duration = Duration::from_millis(20);
 /// Fields that are read of events in one go: sixty, as an HMI asks for, of as many states as are told in one go.
 const FIELDS_AT_ONCE: usize = 60 * CHUNK;
+/// About how many bytes an event takes that waits to be sent, and each of its fields; an event that takes more is found
+/// out while the list is being sent.
+const EVENT_BYTES: usize = 1_000;
+const FIELD_BYTES: usize = 80;
 /// After so long without one being emptied, the rest is sent anyway: the client does not read.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -104,9 +109,12 @@ struct Refresh {
     session: u32,
     subscription: u32,
     items: Vec<Item>,
+    /// About how many bytes an event takes in all items together.
+    event_bytes: AtomicUsize,
 }
 
-/// Begins a refresh; one that fits the queues is done when this returns. Others are served in between.
+/// Begins a refresh; one that fits the queues, and what a session may have waiting, is done when this returns, unless
+/// others take the room meanwhile. Others are served in between.
 ///
 /// # Errors
 /// The status codes that OPC 10000-9 gives for the two methods.
@@ -116,13 +124,15 @@ pub(crate) async fn begin(
     subscription: u32,
     only: Option<u32>,
 ) -> Result<(), StatusCode> {
+    let items = items(shared, context, subscription, only)?;
     let refresh = Refresh {
         shared: shared.clone(),
         subscriptions: context.subscriptions.clone(),
         types: context.type_tree.clone(),
         session: context.session_id,
         subscription,
-        items: items(shared, context, subscription, only)?,
+        event_bytes: AtomicUsize::new(bytes_of_event(&items)),
+        items,
     };
     let begun = shared.refreshing.begin(subscription).ok_or(StatusCode::BadRefreshInProgress)?;
     let places = refresh.retained();
@@ -130,18 +140,27 @@ pub(crate) async fn begin(
     let smallest = |room: fn(&Item) -> usize| refresh.items.iter().map(room).min().unwrap_or(1);
     let (queue, free) = (smallest(|item| item.queue), smallest(|item| item.free));
     // Room for the markers, and a quarter for what comes meanwhile.
+    let free = free.min(refresh.room());
     let fits = events + 2 <= free - free / 4;
     // A task of its own, so that it ends whatever becomes of the call.
-    let sent = shared.spawn(async move {
-        let _begun = begun;
-        if fits {
-            refresh.whole(&places).await;
-        } else {
-            refresh.paced(&places, (queue / 2).max(1)).await;
+    let (on_its_way, answer) = tokio::sync::oneshot::channel();
+    shared.spawn(async move {
+        refresh.start();
+        let rest = if fits { refresh.while_there_is_room(&places).await } else { &places };
+        let is_whole = fits && rest.is_empty();
+        if is_whole {
+            refresh.end();
+        }
+        // Another can begin once this is answered, if nothing is left.
+        let begun = (!is_whole).then_some(begun);
+        // Nobody may be there to hear it.
+        on_its_way.send(()).ok();
+        if begun.is_some() {
+            refresh.paced(rest, queue / 2).await;
         }
     });
     if fits {
-        sent.await.map_err(|_| StatusCode::BadInternalError)?;
+        answer.await.map_err(|_| StatusCode::BadInternalError)?;
     }
     Ok(())
 }
@@ -190,6 +209,11 @@ fn split(places: &[Counted], events_max: usize) -> (&[Counted], &[Counted]) {
     places.split_at(fits.count().max(1).min(places.len()))
 }
 
+/// About how many bytes one event takes in these items, until it is known better.
+fn bytes_of_event(items: &[Item]) -> usize {
+    items.iter().map(|item| EVENT_BYTES + FIELD_BYTES * item.fields).sum::<usize>().max(1)
+}
+
 /// How many events are sent to these items in one go, while everybody else waits.
 fn at_once(items: &[Item]) -> usize {
     let fields: usize = items.iter().map(|item| item.fields.max(1)).sum();
@@ -202,25 +226,51 @@ impl Refresh {
         self.shared.space.read().retained()
     }
 
-    async fn whole(&self, places: &[(Place, usize)]) {
-        self.start();
-        self.send_all(places).await;
-        self.end();
+    /// Sends conditions a few at a time, as long as what waits leaves room for them; returns those that are left.
+    async fn while_there_is_room<'a>(&self, places: &'a [Counted]) -> &'a [Counted] {
+        let events_max = at_once(&self.items);
+        let mut rest = places;
+        while !rest.is_empty() {
+            let (some, left) = split(rest, events_max);
+            let events: usize = some.iter().map(|(_, events)| events).sum();
+            if self.room() / 2 < events {
+                break;
+            }
+            rest = left;
+            self.send_some(some).await;
+        }
+        rest
     }
 
     /// Sends conditions a few at a time: others are served in between.
-    async fn send_all(&self, places: &[(Place, usize)]) {
+    async fn send_all(&self, places: &[Counted]) {
         let events_max = at_once(&self.items);
         let mut rest = places;
         while !rest.is_empty() {
             let (some, left) = split(rest, events_max);
             rest = left;
-            {
-                let _in_order = self.shared.telling.lock();
-                self.send(some);
-            }
-            tokio::task::yield_now().await;
+            self.send_some(some).await;
         }
+    }
+
+    async fn send_some(&self, places: &[Counted]) {
+        {
+            let _in_order = self.shared.telling.lock();
+            self.send(places);
+        }
+        tokio::task::yield_now().await;
+    }
+
+    /// For how many more events there is room in bytes, in all items.
+    fn room(&self) -> usize {
+        let free = self.with(|subscription| self.free_bytes(subscription)).unwrap_or(usize::MAX);
+        free / self.event_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What the session has room for; its items share it.
+    fn free_bytes(&self, subscription: &Subscription) -> usize {
+        let free = self.items.iter().filter_map(|item| subscription.get(&item.id)).map(MonitoredItem::free_bytes);
+        free.min().unwrap_or(usize::MAX)
     }
 
     fn start(&self) {
@@ -233,13 +283,13 @@ impl Refresh {
         self.mark(ObjectTypeId::RefreshEndEventType, "that was the alarm list");
     }
 
-    async fn paced(&self, places: &[(Place, usize)], chunk: usize) {
-        self.start();
+    /// Sends conditions so many events at a time, or fewer if there is no room for them, each when those before are read.
+    async fn paced(&self, places: &[Counted], chunk: usize) {
         let (mut rest, mut reads) = (places, true);
         while !rest.is_empty() {
-            let (some, left) = split(rest, chunk);
-            rest = left;
             reads = reads && self.drained().await;
+            let (some, left) = split(rest, chunk.min(self.room() / 2).max(1));
+            rest = left;
             self.send_all(some).await;
         }
         if reads {
@@ -296,6 +346,7 @@ impl Refresh {
         let now = self.shared.clock.now();
         let speech = self.shared.tongues.of_subscription(self.subscription);
         self.with(|subscription| {
+            let (before, mut events) = (self.free_bytes(subscription), 0);
             for condition in places.iter().filter_map(|(place, _)| space.condition_at(*place)) {
                 if !condition.state.retain {
                     continue;
@@ -304,12 +355,15 @@ impl Refresh {
                 let left = condition.state.branches.iter().filter(|branch| branch.retain);
                 let branches = left.map(|branch| condition.branch(Arc::new(branch.clone())));
                 for told in std::iter::once(condition.clone()).chain(branches) {
+                    events += 1;
                     let event = ConditionEvent::told(told, now).spoken(&speech);
                     for item in self.items.iter().filter(|item| seen.at(&item.node)) {
                         subscription.notify_event(&item.id, &event, &*types);
                     }
                 }
             }
+            let taken = before.saturating_sub(self.free_bytes(subscription)) / events.max(1);
+            self.event_bytes.fetch_max(taken, Ordering::Relaxed);
         });
     }
 }

@@ -9,6 +9,7 @@ mod hostile;
 mod kept;
 mod memory;
 mod notifications;
+mod published;
 mod ranges;
 mod raw;
 mod requests;

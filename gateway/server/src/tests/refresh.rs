@@ -1,5 +1,6 @@
 //! ConditionRefresh: exact, to the one who asks, and no faster than it is read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use opcua::client::IdentityToken;
@@ -141,6 +142,62 @@ async fn a_list_longer_than_the_queue_is_paced() {
     hmi.session.set_publishing_mode(&[events.subscription], true).await.unwrap();
     expect_list(&house, &mut events, &[0, 2, 4, 6, 8]).await;
     hmi.close().await;
+    house.close().await;
+}
+
+/// Refreshes two items that are not read as yet, and reads what comes: all that is told is there, twice, and nothing is lost.
+async fn expect_whole(house: &House, names: impl Fn(usize) -> String, alarms: usize, fields: &[&'static str]) {
+    const ITEMS: usize = 2;
+    let hmi = Hmi::connect(&house.url).await;
+    settled(house, &hmi).await;
+    let mut events = hmi.subscribe_with(server(), fields, ContentFilter::default(), 0, false).await;
+    hmi.monitor_events(events.subscription, server(), fields, ContentFilter::default(), 0).await;
+    assert_eq!(refresh(&hmi, events.subscription).await, StatusCode::Good);
+    hmi.session.set_publishing_mode(&[events.subscription], true).await.unwrap();
+    let kind = |kind: ObjectTypeId| Variant::from(NodeId::from(kind));
+    let lost = [ObjectTypeId::EventQueueOverflowEventType, ObjectTypeId::RefreshRequiredEventType].map(kind);
+    let (mut ends, mut told) = (0, BTreeMap::<String, usize>::new());
+    while ends < ITEMS {
+        let event = events.next().await;
+        assert!(!lost.contains(event.get("EventType")), "after {} alarms", told.len());
+        ends += usize::from(*event.get("EventType") == kind(ObjectTypeId::RefreshEndEventType));
+        *told.entry(event.text("ConditionId")).or_default() += 1;
+    }
+    for at in 0..alarms {
+        let name = own(&names(at)).to_string();
+        assert_eq!(told.get(&name), Some(&ITEMS), "{name}");
+    }
+    hmi.close().await;
+}
+
+#[tokio::test]
+async fn a_list_of_more_bytes_than_may_wait_is_paced_and_comes_whole() {
+    const ALARMS: usize = 500;
+    // Long texts instead of many alarms: 90 MB, of which 64 MiB may wait.
+    let long = "x".repeat(30_000);
+    let house = ten().await;
+    let name = |at: usize| format!("watch/long/{at}");
+    for at in 0..ALARMS {
+        let key = key(&name(at));
+        house.define(ConditionDef { key: key.clone(), ..odd() });
+        house.find(&key, Level::Active, &long, Vec::new());
+    }
+    expect_whole(&house, name, ALARMS, &["EventType", "ConditionId", "Message", "Message", "Message"]).await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn twenty_thousand_alarms_come_whole_to_two_items_of_sixty_fields() {
+    const ALARMS: usize = 20_000;
+    let house = ten().await;
+    let name = |at: usize| format!("watch/many/{at}");
+    for at in 0..ALARMS {
+        let key = key(&name(at));
+        house.define(ConditionDef { key: key.clone(), ..odd() });
+        house.find(&key, Level::Active, "one of twenty thousand", Vec::new());
+    }
+    let fields: Vec<&'static str> = FIELDS.into_iter().cycle().take(60).collect();
+    expect_whole(&house, name, ALARMS, &fields).await;
     house.close().await;
 }
 

@@ -32,6 +32,11 @@ impl Bare {
         Self { through: through.clone(), session }
     }
 
+    /// The same session, over another's channel.
+    pub(super) fn over(self, through: &Arc<Session>) -> Self {
+        Self { through: through.clone(), ..self }
+    }
+
     pub(super) async fn send(&self, request: impl Into<opcua::core::RequestMessage>) -> ResponseMessage {
         self.through.channel().send(request, WAIT_MAX).await.expect("an answer")
     }

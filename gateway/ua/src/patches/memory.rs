@@ -79,6 +79,60 @@ async fn what_waits_in_all_queues_of_a_session_has_an_end_in_bytes_and_what_is_l
 }
 
 #[tokio::test]
+async fn one_long_event_makes_as_many_short_ones_go_as_it_needs() {
+    const LONGER: usize = 60_000;
+    let (url, pki, handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let bare = Bare::open(&client, &url, Login::Nobody).await;
+    let subscription = bare.subscribe().await;
+    bare.create(subscription, events()).await.expect("an item");
+    tell(&handle, 0..100);
+    assert!(queued(&handle, &bare, subscription) > 10);
+    let longer: Vec<Told> = (0..4).map(|number| Told::alarm(&number.to_string().repeat(LONGER))).collect();
+    let source = NodeId::from(ObjectId::Server);
+    handle.subscriptions().notify_events(longer.iter().map(|event| (event as &dyn Event, &source)));
+    let waits = queued(&handle, &bare, subscription);
+    assert!((4..=4 + (QUEUED_BYTES_MAX - 4 * LONGER) / LONG).contains(&waits), "{waits} events are too many");
+    let told = read(&bare, 1 + waits).await;
+    assert_eq!((told[0].as_str(), told[waits].as_str()), ("!", "33333"), "{told:?}");
+}
+
+#[tokio::test]
+async fn no_value_takes_the_room_of_events() {
+    let (url, pki, handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let bare = Bare::open(&client, &url, Login::Nobody).await;
+    let (alarms, signals) = (bare.subscribe().await, bare.subscribe().await);
+    bare.create(alarms, events()).await.expect("an item");
+    let id = NodeId::from(VariableId::Server_ServerStatus_BuildInfo_ProductName);
+    let mut item = MonitoredItemCreateRequest::from(id.clone());
+    item.requested_parameters.queue_size = QUEUE;
+    bare.create(signals, item).await.expect("an item");
+    let at = |number: u16| DateTime::ymd_hms(2100, 1, 1, 0, number / 60, number % 60);
+    let value = |number: u16| DataValue::new_at(UAString::from(long(number.into())), at(number));
+    handle.subscriptions().notify_data_change((0..100).map(|number| (value(number), &id, AttributeId::Value)));
+    tell(&handle, 0..20);
+    assert_eq!(queued(&handle, &bare, alarms), 20);
+}
+
+#[tokio::test]
+async fn messages_that_nobody_acknowledges_have_an_end_in_bytes() {
+    let (url, pki, handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let bare = Bare::open(&client, &url, Login::Nobody).await;
+    let subscription = bare.subscribe().await;
+    bare.create(subscription, events()).await.expect("an item");
+    let mut kept = 0;
+    for number in 0..15 {
+        tell(&handle, number..number + 1);
+        let publish = PublishRequest { request_header: header(&bare.session), subscription_acknowledgements: None };
+        let ResponseMessage::Publish(published) = bare.send(publish).await else { panic!("no message") };
+        kept = published.available_sequence_numbers.unwrap_or_default().len();
+    }
+    assert!(kept > 1 && kept * LONG <= QUEUED_BYTES_MAX / 4, "{kept} messages are kept");
+}
+
+#[tokio::test]
 async fn values_that_find_no_room_leave_the_mark_of_an_overflow() {
     let (url, pki, handle) = serve_and_look(Arc::default()).await;
     let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
