@@ -360,7 +360,7 @@ fn a_shelving_outlives_a_kill_and_ends_when_it_was_to_end() {
     tank.fill(90.0);
     all(&hmis, &[0, 0], |event| event["active"] == true);
     // Longer than a start and two HMIs take on a machine with much else to do.
-    assert_eq!(hmis[0].method(LEVEL, "ShelvingState/TimedShelve", json!([["Double", 30_000.0]])), "Good");
+    assert_eq!(hmis[0].method(LEVEL, "ShelvingState/TimedShelve", json!([["Double", 60_000.0]])), "Good");
     hmis[0].event(0, LEVEL, |event| event["aside"] == true);
     let mut lived = hmis[0].events(LEVEL);
     gateway.kill();
