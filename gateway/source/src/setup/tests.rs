@@ -1,6 +1,7 @@
 //! In which order requests, their answers and values come. No server is asked.
 
 use std::path::Path;
+use std::time::Duration;
 
 use futures::FutureExt;
 use opcua::client::{ClientBuilder, SessionBuilder};
