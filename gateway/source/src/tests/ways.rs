@@ -40,7 +40,9 @@ async fn another_server_stands_in_for_one_that_is_lost_or_not_well() {
     assert!(source.until_down_with("is not well").await.contains(&second.url));
     assert!(source.until_state(SourceState::Up).await.contains(&second.url));
     let gaps = source.until_values(2).await;
-    assert!(gaps.len() == 2 && gaps.iter().all(|gap| gap.cause == GapCause::SourceLost), "{gaps:?}");
+    // More than one each where a busy machine does not answer in time.
+    let lost = |at: u32| gaps.iter().any(|gap| gap.signal == Some(SignalId(at)));
+    assert!(lost(0) && lost(1) && gaps.iter().all(|gap| gap.cause == GapCause::SourceLost), "{gaps:?}");
     // Both are bad now, this one less so: it stays.
     second.plant.set_service_level(150);
     source.until_values(2).await;
