@@ -42,7 +42,7 @@ fn odd() -> Vec<Line> {
     lines.push(Line {
         server_time: Instant::MAX,
         status: StatusCode(0x8031_0000),
-        quality: Quality(0xff & !Quality::GAP.0),
+        quality: Quality(!Quality::GAP.0),
         ..line("press/oil", i64::MIN, 1.0)
     });
     lines.push(Line {

@@ -67,21 +67,6 @@ enum News {
 #[derive(Debug, Default)]
 pub(crate) struct Holes(Mutex<State>);
 
-/// What was looked up for those who asked.
-#[cfg(test)]
-pub(crate) mod looked {
-    use std::cell::Cell;
-
-    thread_local! {
-        /// Answers that were not kept.
-        pub(crate) static UP: Cell<usize> = const { Cell::new(0) };
-        /// Unsealed records that were read.
-        pub(crate) static THROUGH: Cell<usize> = const { Cell::new(0) };
-        /// Gaps whose values were read.
-        pub(crate) static INTO: Cell<usize> = const { Cell::new(0) };
-    }
-}
-
 impl Holes {
     /// Takes a record that was appended, where those before it were taken. Never waits: what it misses is read by whoever
     /// asks next.
@@ -339,5 +324,20 @@ impl State {
             let before = self.known.insert(key, holes.clone()).map_or(0, |before| before.len());
             self.held = self.held + holes.len() - before;
         }
+    }
+}
+
+/// What was looked up for those who asked.
+#[cfg(test)]
+pub(crate) mod looked {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Answers that were not kept.
+        pub(crate) static UP: Cell<usize> = const { Cell::new(0) };
+        /// Unsealed records that were read.
+        pub(crate) static THROUGH: Cell<usize> = const { Cell::new(0) };
+        /// Gaps whose values were read.
+        pub(crate) static INTO: Cell<usize> = const { Cell::new(0) };
     }
 }

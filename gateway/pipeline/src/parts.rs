@@ -64,7 +64,9 @@ impl Parts {
         let some = (signals.start, Instant::MIN, Instant::MIN)..(signals.end, Instant::MIN, Instant::MIN);
         let touched = self.of.range(some).filter(|((_, from, to), _)| since <= *to && *from <= until);
         let gone: Vec<Gapped> = touched.map(|(gap, _)| *gap).collect();
-        gone.iter().for_each(|gap| drop(self.of.remove(gap)));
+        for gap in gone {
+            self.of.remove(&gap);
+        }
         if self.of.is_empty() {
             self.until = None;
         }

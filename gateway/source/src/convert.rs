@@ -379,8 +379,9 @@ mod tests {
     fn what_is_a_gap_is_no_part_of_the_time_out_of_reach() {
         const AWAY: u32 = 0x8031_0000;
         // Seconds with statuses, or at which the connection is lost; and the gaps and the times out of reach.
+        type Told = &'static [(u16, Option<u32>)];
         type Spans = &'static [(u16, u16)];
-        let cases: [(&str, &[(u16, Option<u32>)], Spans, Spans); 5] = [
+        let cases: [(&str, Told, Spans, Spans); 5] = [
             ("lost, then away", &[(1, Some(0)), (2, None), (5, Some(AWAY)), (9, Some(0))], &[(1, 5)], &[(5, 9)]),
             ("away, then lost", &[(1, Some(0)), (3, Some(AWAY)), (4, None), (9, Some(0))], &[(3, 9)], &[(1, 3)]),
             (

@@ -131,7 +131,8 @@ async fn an_index_range_within_a_text_ends_nothing() {
         let index_range = range.parse().unwrap();
         let wanted =
             ReadValueId { node_id, attribute_id: AttributeId::Value as u32, index_range, ..Default::default() };
-        let read = hmi.session.read(&[wanted.clone()], TimestampsToReturn::Neither, 0.0).await.unwrap().remove(0);
+        let read =
+            hmi.session.read(std::slice::from_ref(&wanted), TimestampsToReturn::Neither, 0.0).await.unwrap().remove(0);
         assert_eq!(read.value, part.map(Variant::from), "{range}");
         let mut watched = hmi.watch_item(wanted).await;
         let (_, first) = watched.next().await;

@@ -123,7 +123,7 @@ async fn connections_that_nobody_uses_make_room_for_others() {
         attribute_id: AttributeId::Value as u32,
         ..ReadValueId::default()
     };
-    let read = session.read(&[state.clone()], TimestampsToReturn::Neither, 0.0).await.expect("an answer");
+    let read = session.read(std::slice::from_ref(&state), TimestampsToReturn::Neither, 0.0).await.expect("an answer");
     assert_eq!(read[0].status(), StatusCode::Good);
     let (session, _running) = connect(port, pki.path(), PATIENCE).await;
     let read = session.read(&[state], TimestampsToReturn::Neither, 0.0).await.expect("an answer");
