@@ -39,22 +39,26 @@ class Cost:
     seals: int = 0
 
 
+# Seals are further apart than this, and none writes nothing for as long.
+APART_S = 5.0
+
+
 class Seals:
-    """Counts how often the journal is sealed: its oldest file is then gone."""
+    """Counts how often something is sealed: nothing else writes to the slots of samples."""
 
     def __init__(self, process: Gateway) -> None:
-        self.folder = process.folder / "data" / "wal"
+        self.folder = process.folder / "data" / "ts"
         self.count = 0
-        self.oldest = self._oldest()
+        self.newest = self._newest()
 
-    def _oldest(self) -> str:
-        return min((file.name for file in self.folder.iterdir() if file.suffix == ".wal"), default="")
+    def _newest(self) -> float:
+        return max((file.stat().st_mtime for file in self.folder.glob("*/db")), default=0.0)
 
     def look(self) -> None:
-        """Looks again."""
-        oldest = self._oldest()
-        self.count += oldest != self.oldest
-        self.oldest = oldest
+        """Looks again. A seal writes for a second or two."""
+        newest = self._newest()
+        self.count += newest > self.newest + APART_S
+        self.newest = max(newest, self.newest)
 
 
 def window_of(signals: int, rate: float, asked: float | None, quick: bool) -> float:

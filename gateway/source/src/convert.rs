@@ -38,6 +38,8 @@ pub(crate) struct Converter {
     ledger: Ledger,
     /// When it was made.
     begun: Timer,
+    /// That of the message that is being read: the timer is asked once for each.
+    moment: Option<Moment>,
     kinds: Kinds,
     /// The signals whose values a carrier's are, each with its part, by the carrier's place.
     parts: HashMap<usize, Vec<Part>>,
@@ -65,6 +67,7 @@ impl Converter {
         Self {
             ledger: Ledger::new(signals.into_iter()),
             begun: Timer::now(),
+            moment: None,
             kinds,
             parts: HashMap::new(),
             streams: HashMap::new(),
@@ -87,8 +90,11 @@ impl Converter {
         self.ledger.by_our_clock(is_so);
     }
 
-    fn moment(&self, wall: Instant) -> Moment {
-        Moment { wall, steady: Some(self.begun.elapsed()) }
+    fn moment(&mut self, wall: Instant) -> Moment {
+        match self.moment {
+            Some(moment) if moment.wall == wall => moment,
+            _ => *self.moment.insert(Moment { wall, steady: Some(self.begun.elapsed()) }),
+        }
     }
 
     /// Values of these signals may be missing from now on.
@@ -133,7 +139,8 @@ impl Converter {
         if let Some(reader) = self.streams.get_mut(&at) {
             reader.begin(now);
         }
-        self.ledger.value(at, now, self.moment(now), overflow)
+        let moment = self.moment(now);
+        self.ledger.value(at, now, moment, overflow)
     }
 
     /// See [`Ledger::heard`].
