@@ -112,16 +112,20 @@ impl Comparing {
         let mut compared = self.load().await;
         let mut cursor = self.detection.log.cursor(compared.upto.next());
         let mut waiting = BTreeMap::new();
-        let mut looks = 0;
+        let (mut looks, mut fails) = (0, false);
         loop {
             let stopping = tokio::select! {
                 () = stop.cancelled() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             };
-            if let Err(error) = self.look(&mut compared, &mut cursor, &mut waiting).await {
-                // As of a full disk: it passes.
-                tracing::warn!(detector = self.beside.detector, %error, "the versions cannot be compared for now");
+            // It passes, as a full disk does: told once, since it is tried again each second.
+            let looked = self.look(&mut compared, &mut cursor, &mut waiting).await;
+            if let Err(error) = &looked
+                && !fails
+            {
+                tracing::warn!(detector = self.beside.detector, %error, "the versions cannot be compared; trying again");
             }
+            fails = looked.is_err();
             self.detection.stats.compared.lock().insert(self.name.clone(), compared.clone());
             looks += 1;
             if stopping || looks % SAVE_EVERY == 0 {

@@ -40,9 +40,18 @@ async fn another_server_stands_in_for_one_that_is_lost_or_not_well() {
     assert!(source.until_down_with("is not well").await.contains(&second.url));
     assert!(source.until_state(SourceState::Up).await.contains(&second.url));
     let gaps = source.until_values(2).await;
-    // More than one each where a busy machine does not answer in time.
-    let lost = |at: u32| gaps.iter().any(|gap| gap.signal == Some(SignalId(at)));
-    assert!(lost(0) && lost(1) && gaps.iter().all(|gap| gap.cause == GapCause::SourceLost), "{gaps:?}");
+    assert!(gaps.iter().all(|gap| gap.cause == GapCause::SourceLost), "{gaps:?}");
+    for signal in (0..2).map(SignalId) {
+        let of_it: Vec<_> = gaps.iter().filter(|gap| gap.signal == Some(signal)).collect();
+        // One; or, where the second server stamps a little earlier than the first did, as if a clock had been set back, one
+        // before what it gives and one behind what the first gave.
+        let is_one_outage = match of_it[..] {
+            [_] => true,
+            [before, behind] => before.until < behind.since,
+            _ => false,
+        };
+        assert!(is_one_outage, "{gaps:?}");
+    }
     // Both are bad now, this one less so: it stays.
     second.plant.set_service_level(150);
     source.until_values(2).await;
