@@ -15,7 +15,7 @@ help:
 	@echo "make torture 1,000 kills and 500 power cuts of a process that writes, flipped bits, and 500 kills of the gateway"
 	@echo "             in the middle of what operators do (needs a C compiler, and Python 3.11)"
 	@echo "make fuzz    packages, configurations, names, schemas, components and answers that nobody would write; a minute each"
-	@echo "make screenshots  the picture of a Qt client in docs (needs xvfb)"
+	@echo "make screenshots  the pictures of docs/operators.md, of a Qt client on the demo (needs xvfb)"
 	@echo "make lint    formatting, clippy, and cargo-deny where it is installed"
 	@echo "make setup   what any cargo build needs: patched OPC UA crates, a WebAssembly compiler, the detectors"
 	@echo "make peers   the tests' OPC UA peers alone; make languages: their compilers of C and Go"

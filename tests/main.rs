@@ -45,6 +45,8 @@ mod lies;
 #[cfg(test)]
 mod packages;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod plugins;
 #[cfg(test)]
 mod recovery;

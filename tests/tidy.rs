@@ -55,7 +55,7 @@ fn short(name: &Value) -> String {
 }
 
 /// The files under version control.
-fn tracked() -> Vec<PathBuf> {
+pub(crate) fn tracked() -> Vec<PathBuf> {
     let output = Command::new("git").args(["ls-files", "-z"]).current_dir(top()).output().unwrap();
     assert!(output.status.success(), "the rules are checked on what git tracks");
     let names = String::from_utf8(output.stdout).unwrap();
@@ -63,7 +63,8 @@ fn tracked() -> Vec<PathBuf> {
     names.split_terminator('\0').map(PathBuf::from).filter(|path| top().join(path).exists()).collect()
 }
 
-fn with_extension(extension: &str) -> Vec<(PathBuf, String)> {
+/// Those with an extension, with what is in them.
+pub(crate) fn with_extension(extension: &str) -> Vec<(PathBuf, String)> {
     let fits = tracked().into_iter().filter(|path| path.extension().is_some_and(|found| found == extension));
     fits.map(|path| (path.clone(), std::fs::read_to_string(top().join(path)).unwrap())).collect()
 }
@@ -194,55 +195,6 @@ fn no_file_names_a_registry_or_a_place_of_one_machine() {
             assert!(found.is_empty(), "{}:{}: {found:?}", path.display(), count + 1);
         }
     }
-}
-
-#[test]
-fn every_link_of_the_pages_leads_somewhere() {
-    for (path, text) in with_extension("md") {
-        for target in links(&text) {
-            if target.contains("://") || target.starts_with("mailto:") {
-                continue;
-            }
-            let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
-            let page = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
-            let found = top().join(&page);
-            assert!(found.exists(), "{}: `{target}` leads nowhere", path.display());
-            if !heading.is_empty() {
-                let headings = headings(&std::fs::read_to_string(found).unwrap());
-                assert!(headings.iter().any(|one| one == heading), "{}: `{target}`: {headings:?}", path.display());
-            }
-        }
-    }
-}
-
-/// Targets of inline links outside code.
-fn links(page: &str) -> Vec<String> {
-    let mut fenced = false;
-    let mut found = Vec::new();
-    for line in page.lines() {
-        fenced ^= line.trim_start().starts_with("```");
-        if fenced {
-            continue;
-        }
-        // Every second part of a line split at backticks is code.
-        let prose: Vec<&str> = line.split('`').step_by(2).collect();
-        let mut rest = prose.join("`");
-        while let Some(at) = rest.find("](") {
-            rest = rest.split_off(at + 2);
-            found.extend(rest.split([')', ' ']).next().map(str::to_owned));
-        }
-    }
-    found
-}
-
-/// The anchors of a page's headings, as code hosts make them.
-fn headings(page: &str) -> Vec<String> {
-    let heading = |line: &str| line.starts_with('#').then(|| line.trim_start_matches('#').trim().to_lowercase());
-    let anchor = |text: String| {
-        let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
-    };
-    page.lines().filter_map(heading).map(anchor).collect()
 }
 
 /// The rows of the table of clauses: what the first cell says, and the tests of the last.

@@ -181,14 +181,33 @@ fn coloured(view: &ConditionView) -> String {
 /// An alarm as one line: when, how it stands, which, how severe, why, and what to do.
 fn line(view: &ConditionView) -> String {
     let state = &view.state;
-    let standing = match (state.active.value, state.acked.value) {
-        (true, false) => "ACTIVE",
-        (true, true) => "active, acknowledged",
-        (false, false) => "gone, unacknowledged",
-        (false, true) => "gone",
-    };
+    let standing = standing(state.active.value, state.acked.value, state.confirmed.value);
     let time = state.receive_time.to_string();
     let clock = time.get(11..19).unwrap_or(&time);
     let response = if state.active.value { format!("  -> {}", view.def.response) } else { String::new() };
     plain(&format!("{clock} {standing:<21} {} [{}] {}{response}", view.def.key, state.severity.value, state.message))
+}
+
+/// How an alarm stands, in words; what is over and waits for a person is not simply gone.
+const fn standing(active: bool, acked: bool, confirmed: bool) -> &'static str {
+    match (active, acked, confirmed) {
+        (true, false, _) => "ACTIVE",
+        (true, true, _) => "active, acknowledged",
+        (false, false, _) => "gone, unacknowledged",
+        (false, true, false) => "gone, unconfirmed",
+        (false, true, true) => "gone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_gone_only_when_nobody_is_waited_for() {
+        assert_eq!(standing(false, true, true), "gone");
+        assert_eq!(standing(false, true, false), "gone, unconfirmed");
+        assert_eq!(standing(false, false, false), "gone, unacknowledged");
+        assert_eq!([true, false].map(|acked| standing(true, acked, false)), ["active, acknowledged", "ACTIVE"]);
+    }
 }

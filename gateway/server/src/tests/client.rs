@@ -280,8 +280,8 @@ impl Hmi {
     }
 }
 
-/// A select clause: `ConditionId`, a path of the standard's names (after an `@` those of AlarmConditionType), or one of
-/// our names after a `+`.
+/// A select clause: `ConditionId`, a path of the standard's names (after an `@` asked of AlarmConditionType, after a `*` of
+/// StatisticalAlarmType), or one of our names after a `+`.
 pub(super) fn clause(field: &str) -> SimpleAttributeOperand {
     let (path, attribute) = match field {
         "ConditionId" => (Vec::new(), AttributeId::NodeId),
@@ -290,16 +290,17 @@ pub(super) fn clause(field: &str) -> SimpleAttributeOperand {
                 Some(ours) => QualifiedName::new(NAMESPACE, ours),
                 None => QualifiedName::new(0, name),
             };
-            (field.trim_start_matches('@').split('/').map(name).collect(), AttributeId::Value)
+            (field.trim_start_matches(['@', '*']).split('/').map(name).collect(), AttributeId::Value)
         }
     };
     let kind = match field {
-        "ConditionId" => ObjectTypeId::ConditionType,
-        _ if field.starts_with('@') => ObjectTypeId::AlarmConditionType,
-        _ => ObjectTypeId::BaseEventType,
+        "ConditionId" => ObjectTypeId::ConditionType.into(),
+        _ if field.starts_with('@') => ObjectTypeId::AlarmConditionType.into(),
+        _ if field.starts_with('*') => own("StatisticalAlarmType"),
+        _ => ObjectTypeId::BaseEventType.into(),
     };
     SimpleAttributeOperand {
-        type_definition_id: kind.into(),
+        type_definition_id: kind,
         browse_path: Some(path),
         attribute_id: attribute as u32,
         ..SimpleAttributeOperand::default()

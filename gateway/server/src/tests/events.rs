@@ -201,6 +201,23 @@ async fn a_client_is_told_which_of_its_clauses_mean_nothing() {
 }
 
 #[tokio::test]
+async fn fields_of_our_own_come_with_every_alarm_where_they_are_asked_of_a_type_that_has_them() {
+    let house = House::open().await;
+    house.define(oil_high());
+    let hmi = Hmi::connect(&house.url).await;
+    // docs/operators.md says so: of no type in particular, of the one that declares them, of one that does not.
+    let fields = ["+Response", "*+Response", "@+Response"];
+    let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
+    assert_eq!(events.clause_results, vec![StatusCode::Good, StatusCode::Good, StatusCode::BadNodeIdUnknown]);
+    house.raise(&key("hot/high/press/oil"));
+    let event = events.next().await;
+    assert_eq!([event.text("+Response"), event.text("*+Response")], ["stop the press", "stop the press"]);
+    assert_eq!(*event.get("@+Response"), Variant::Empty);
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
 async fn when_events_are_left_out_the_newest_state_is_shown_and_a_refresh_required() {
     let (surface, house) = House::with_room(4).await;
     house.define(oil_high());
