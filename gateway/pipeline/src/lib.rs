@@ -75,7 +75,7 @@ pub use ends::{CertificatePurpose, EndingCertificate, FirstToEnd};
 pub use figures::{AlarmFigures, area_parts};
 pub use followed::Followed;
 pub(crate) use gaps::gaps_after;
-pub use gaps::{GapsOnRecord, OnRecord, gaps};
+pub use gaps::{GapBegins, GapsOnRecord, OnRecord, gaps};
 pub use gateway::{Gateway, GatewayError};
 pub use import::{not_yet_recorded, record_late};
 pub use ingest::{Ingest, Site};
