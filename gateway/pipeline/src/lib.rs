@@ -15,6 +15,7 @@ mod defined;
 mod detect;
 mod disk;
 mod ends;
+mod faults;
 mod figures;
 mod figures_v1;
 mod followed;

@@ -185,6 +185,10 @@ struct Sealed {
     is_full: bool,
     /// Notes do not fit on the disk.
     refuses_notes: bool,
+    /// So many more seals panic, once they have read all they are to seal.
+    panics: usize,
+    /// How often it was begun to seal.
+    begun: usize,
 }
 
 /// The store of record. It watches that nothing is saved that rests on what could still be lost.
@@ -221,6 +225,16 @@ impl MemoryHistory {
     /// From now on notes fit on the disk, or do not.
     pub fn leave_room_for_notes(&self, is_room: bool) {
         self.0.lock().refuses_notes = !is_room;
+    }
+
+    /// So many more seals panic.
+    pub fn panic_at_seals(&self, count: usize) {
+        self.0.lock().panics = count;
+    }
+
+    /// How often it was begun to seal.
+    pub fn seals_begun(&self) -> usize {
+        self.0.lock().begun
     }
 
     /// No detector finds a state of its own.
@@ -261,6 +275,11 @@ impl History for MemoryHistory {
     fn seal_run(&self, run: &dyn RecordRun) -> Result<(), PortError> {
         let records: Vec<Record> = run.records().collect::<Result<_, _>>()?;
         let mut inner = self.0.lock();
+        inner.begun += 1;
+        if let Some(left) = inner.panics.checked_sub(1) {
+            inner.panics = left;
+            panic!("an odd value");
+        }
         inner.seals += 1;
         for record in &records {
             for state in transitions(&record.body) {
