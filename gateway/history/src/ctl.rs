@@ -79,6 +79,8 @@ pub struct Ctl {
     mark: Mutex<(Mark, Promise)>,
     fresh: bool,
     unmarked: bool,
+    /// What is known of the records that tell what became of gaps.
+    pub(crate) stretches: fills::Stretches,
 }
 
 /// The key of what has a name, without the part.
@@ -158,7 +160,8 @@ impl Ctl {
         let (mark, promised) = Mark::open(&mark_path)?;
         let mark_state = Mutex::new((mark, Promise::default()));
         let unmarked = promised.is_none();
-        let mut ctl = Self { store, turn: Mutex::default(), mark: mark_state, fresh: false, unmarked };
+        let stretches = fills::Stretches::default();
+        let mut ctl = Self { store, turn: Mutex::default(), mark: mark_state, fresh: false, unmarked, stretches };
         let found = Promise { commits: ctl.number("commits")?, sealed: Lsn(ctl.number("sealed")?) };
         if let Some(promised) = promised
             && found < promised

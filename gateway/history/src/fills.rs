@@ -1,16 +1,19 @@
 //! Where in the log it is told what became of gaps: the place of each such record, with the signals and hours that it
 //! tells of, so that whoever looks something up reads no record that cannot concern it.
 
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
 use watchfire_model::{Control, Fill, Lsn, Record, RecordBody};
 use watchfire_pipeline::{GapBegins, PortError};
 
 use crate::bytes::Reader;
 use crate::ctl::{BODY, Ctl, Kind, PART_BYTES, join, part, placed, read_body, without_part};
-use crate::key_value::{Change, Group, KeyValue};
+use crate::key_value::{Change, Group, KeyValue, Pair};
 use crate::reach::Reach;
 use crate::store::Store;
 
-/// Pairs read at once.
+/// Pairs read at once, and records of a stretch.
 const STEP: usize = 1024;
 /// A control record, as it is written.
 const CONTROL: u64 = 1;
@@ -39,26 +42,74 @@ fn place_of(key: &[u8]) -> Option<Lsn> {
     key.get(1..)?.try_into().ok().map(|lsn| Lsn(u64::from_be_bytes(lsn)))
 }
 
+/// Stretches of the list, each with all that its records tell of: whoever asks of something else passes over the whole.
+/// What is sealed stays as it is, but for what is dropped at the beginning, so that none is ever looked at again.
+#[derive(Debug, Default)]
+pub struct Stretches(Mutex<BTreeMap<Lsn, Stretch>>);
+
+/// The places from one to another.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    first: Lsn,
+    last: Lsn,
+    reach: Reach,
+}
+
+impl Stretches {
+    /// The first that ends at a place or later.
+    fn from(&self, place: Lsn) -> Option<Stretch> {
+        self.0.lock().range(place..).next().map(|(_, stretch)| *stretch)
+    }
+
+    /// Keeps one that overlaps no other, if it is known of what its records tell.
+    fn keep(&self, first: Lsn, last: Lsn, listed: &[Pair]) {
+        let all = listed
+            .iter()
+            .map(|(_, value)| reach_of(value))
+            .try_fold(Reach::default(), |all, reach| reach.map(|reach| all.with(reach)));
+        if let Some(reach) = all {
+            self.0.lock().insert(last, Stretch { first, last, reach });
+        }
+    }
+}
+
 impl Ctl {
-    /// The records from `from` to `to` that may tell what became of these gaps, or of any: the first `most` of them. Costs
-    /// a read of each of them, and of some twenty bytes of each other one.
-    pub fn filled(&self, from: Lsn, to: Lsn, of: Option<&GapBegins>, most: usize) -> Result<Vec<Record>, PortError> {
-        let (mut next, last) = (placed(Kind::Filled, from), placed(Kind::Filled, to));
+    /// The records from `from` to `to`, which must be sealed, that may tell what became of these gaps, or of any: the first
+    /// `most` of them. Costs a read of each of them, and of some twenty bytes of each of those around.
+    pub fn filled(
+        &self,
+        mut from: Lsn,
+        to: Lsn,
+        of: Option<&GapBegins>,
+        most: usize,
+    ) -> Result<Vec<Record>, PortError> {
         let mut records = Vec::new();
-        loop {
-            let found = self.store().range(&next, &last, STEP)?;
-            let Some((end, _)) = found.last() else { return Ok(records) };
-            next = [end.as_slice(), &[0]].concat();
-            for (key, value) in &found {
-                if records.len() >= most {
-                    return Ok(records);
-                }
-                if of.is_none_or(|of| reach_of(value).is_none_or(|reach| reach.concerns_any(of))) {
-                    let lsn = place_of(key).ok_or_else(|| self.damaged("what became of gaps"))?;
-                    records.push(self.fill_at(lsn)?);
+        while from <= to && records.len() < most {
+            let next = self.stretches.from(from);
+            let within = next.filter(|stretch| stretch.first <= from);
+            if let (Some(stretch), Some(of)) = (within, of)
+                && !stretch.reach.concerns_any(of)
+            {
+                from = stretch.last.next();
+                continue;
+            }
+            let end = within.map(|stretch| stretch.last).or(next.map(|stretch| Lsn(stretch.first.0 - 1)));
+            let end = end.unwrap_or(to).min(to);
+            let found = self.store().range(&placed(Kind::Filled, from), &placed(Kind::Filled, end), STEP)?;
+            let last = found.last().filter(|_| found.len() == STEP).and_then(|(key, _)| place_of(key));
+            if let (Some(last), None, Some(_)) = (last, within, of) {
+                self.stretches.keep(from, last, &found);
+            }
+            #[cfg(test)]
+            looked::LISTED.set(looked::LISTED.get() + found.len());
+            for (key, value) in found {
+                if records.len() < most && of.is_none_or(|of| reach_of(&value).is_none_or(|all| all.concerns_any(of))) {
+                    records.push(self.fill_at(place_of(&key).ok_or_else(|| self.damaged("what became of gaps"))?)?);
                 }
             }
+            from = last.unwrap_or(end).next();
         }
+        Ok(records)
     }
 
     fn fill_at(&self, lsn: Lsn) -> Result<Record, PortError> {
@@ -129,6 +180,8 @@ pub mod looked {
     use std::cell::Cell;
 
     thread_local! {
+        /// What is listed of them.
+        pub static LISTED: Cell<usize> = const { Cell::new(0) };
         /// Records that tell what became of gaps.
         pub static FILLS: Cell<usize> = const { Cell::new(0) };
         /// Buckets whose gaps were read.

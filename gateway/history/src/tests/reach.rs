@@ -136,6 +136,19 @@ fn what_became_of_a_gap_is_read_where_it_may_be_told_and_nowhere_else() {
         assert_eq!(told_of(&history, 5, at(-9 * HOUR)), (vec![], 0));
         assert_eq!(told_of(&history, 70, NEVER_SET).1, 1_500);
     }
+    // What lies together is passed over as a whole from then on, wherever it is begun to look.
+    for (signal, begin, from, listed) in [
+        (99, at(700 * HOUR), 1, 476),
+        (5, at(1_400 * HOUR), 1, 476),
+        (5, at(1_400 * HOUR), 1_000, 476),
+        (5, at(700 * HOUR), 1, 1_024),
+        (5, at(700 * HOUR), 700, 325),
+    ] {
+        let before = looked::LISTED.get();
+        let begins = GapBegins::of([(SignalId(signal), begin)].into_iter());
+        let found = history.filled(Lsn(from), history.sealed(), begins.as_ref(), 1).unwrap();
+        assert_eq!((found.len(), looked::LISTED.get() - before), (usize::from(signal == 5), listed));
+    }
     let all = history.filled(Lsn(1), history.sealed(), None, 1_300).unwrap();
     assert_eq!(all.iter().map(|record| record.lsn.0).collect::<Vec<_>>(), (1..=1_300).collect::<Vec<_>>());
     assert_eq!(history.verify().faults.len(), 0);
