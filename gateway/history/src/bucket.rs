@@ -13,6 +13,7 @@ use crate::gaps::{self, GapsHead};
 use crate::hours::Hours;
 use crate::key_value::KeyValue;
 use crate::pages::{Page, find as find_chunk, take_apart};
+use crate::reach::Reach;
 use crate::store::Store;
 
 /// The kinds of what a bucket has, in keys: its head,
@@ -34,6 +35,8 @@ const SUMMED: u8 = 2;
 const INDEXED: u8 = 3;
 /// The same of a bucket whose hours are not all those of its span.
 const SPREAD: u8 = 4;
+/// The same of a bucket with gaps, of which it says of which signals and hours they are; hours may be all of its span's.
+const REACHED: u8 = 5;
 
 /// What is known of a bucket without decoding it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,6 +88,7 @@ impl Head {
     /// Its bytes, but for the first place, which is the key.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![match (self.sums, self.gaps) {
+            (Some(_), Some(gaps)) if gaps.known.reach.is_some() => REACHED,
             (Some(_), Some(_)) if self.hours.is_some() => SPREAD,
             (Some(_), Some(_)) => INDEXED,
             (Some(_), None) => SUMMED,
@@ -97,7 +101,8 @@ impl Head {
         }
         if let Some(gaps) = self.gaps.filter(|_| self.sums.is_some()) {
             gaps.put(&mut out);
-            self.hours.into_iter().for_each(|hours| hours.put(&mut out));
+            let hours = self.hours.or_else(|| gaps.known.reach.map(|_| Hours::default()));
+            hours.into_iter().for_each(|hours| hours.put(&mut out));
         }
         if let Some((earliest, latest)) = self.span {
             put_signed(earliest.ns(), &mut out);
@@ -109,12 +114,13 @@ impl Head {
     /// Reads a head.
     pub fn decode(first: Lsn, bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        let version = reader.byte().filter(|version| matches!(*version, PLAIN | SUMMED | INDEXED | SPREAD))?;
+        let version = reader.byte().filter(|version| (PLAIN..=REACHED).contains(version))?;
         let (last, rows) = (Lsn(reader.varint()?), reader.varint()?);
         let mut sum = || reader.array().map(u32::from_le_bytes);
         let sums = if version == PLAIN { None } else { Some((sum()?, sum()?)) };
-        let gaps = if version >= INDEXED { Some(GapsHead::read(&mut reader)?) } else { None };
-        let hours = if version == SPREAD { Some(Hours::read(&mut reader)?) } else { None };
+        let gaps = if version >= INDEXED { Some(GapsHead::read(&mut reader, version == REACHED)?) } else { None };
+        let hours = if version >= SPREAD { Some(Hours::read(&mut reader)?) } else { None };
+        let hours = hours.filter(|hours| version == SPREAD || hours.many() > 0);
         let span = if reader.0.is_empty() {
             None
         } else {
@@ -193,14 +199,16 @@ pub fn directory(store: &Store, head: &Head) -> Result<Option<Vec<Entry>>, PortE
 /// # Errors
 /// When the store fails or the bucket is damaged.
 pub fn gaps(store: &Store, head: &Head) -> Result<Vec<(Lsn, Gap)>, PortError> {
-    let Some(known) = head.gaps else {
+    #[cfg(test)]
+    crate::fills::looked::GAPS.set(crate::fills::looked::GAPS.get() + 1);
+    let Some(of_head) = head.gaps else {
         let shapes = shapes(store, head)?.0.into_iter();
         return Ok(shapes.flat_map(|shape| shape.frame.gaps.into_iter().map(move |gap| (shape.lsn, gap))).collect());
     };
-    if known.count == 0 {
+    if of_head.known.count == 0 {
         return Ok(Vec::new());
     }
-    gaps::decode(&joined(store, head.first, GAPS)?, &known).ok_or_else(|| damaged(store, head.first))
+    gaps::decode(&joined(store, head.first, GAPS)?, &of_head).ok_or_else(|| damaged(store, head.first))
 }
 
 /// A bucket's frames without their rows, and the order in which signals followed each other.
@@ -315,9 +323,10 @@ pub fn records(store: &Store, head: &Head) -> Result<Vec<Record>, PortError> {
 /// When the store fails or the bucket is damaged.
 pub fn verify(store: &Store, head: &Head) -> Result<(Vec<Lsn>, u64), PortError> {
     let frames = records(store, head)?;
-    let (mut rows, mut span, mut hours) = (0, None, Hours::default());
+    let (mut rows, mut span, mut hours, mut gaps) = (0, None, Hours::default(), Vec::new());
     for record in &frames {
         if let RecordBody::Data(frame) = &record.body {
+            gaps.extend(&frame.gaps);
             rows += frame.rows.len() as u64;
             let times = || frame.rows.time.iter().copied();
             span = widen(span, times().min().zip(times().max()));
@@ -329,7 +338,12 @@ pub fn verify(store: &Store, head: &Head) -> Result<(Vec<Lsn>, u64), PortError> 
     let sound = chunks.iter().all(|(signal, bytes)| Chunk::is_as_headed(*signal, bytes));
     let places: Vec<Lsn> = frames.iter().map(|record| record.lsn).collect();
     let ends = places.first() == Some(&head.first) && places.last() == Some(&head.last);
-    if !(sound && ends && rows == head.rows && span == head.span && head.hours.is_none_or(|of_head| of_head == hours)) {
+    let reach = head.gaps.and_then(|gaps| gaps.known.reach);
+    let is_as_headed = rows == head.rows
+        && span == head.span
+        && head.hours.is_none_or(|of_head| of_head == hours)
+        && reach.is_none_or(|reach| reach == Reach::of_gaps(gaps.into_iter()));
+    if !(sound && ends && is_as_headed) {
         return Err(damaged(store, head.first));
     }
     Ok((places, chunks.len() as u64))

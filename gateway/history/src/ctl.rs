@@ -13,6 +13,7 @@ use crate::backup;
 use crate::bytes::{Reader, put_count, put_varint};
 use crate::days::SlotEntry;
 use crate::digest;
+use crate::fills;
 use crate::key_value::{Change, Group, KeyValue, Pair, VALUE_BYTES_MAX};
 use crate::mark::{Mark, Promise};
 use crate::slot::Slot;
@@ -21,14 +22,14 @@ use crate::store::Store;
 
 /// The layout of the data folder: 1 had no digest, no directories in buckets and no counts of days; 2 had gaps in the
 /// tables of frames, and no places of what became of them; 3 had one slot a day; 4 had no hours of buckets and slots, and
-/// fewer forms of columns.
-const SCHEMA: u64 = 5;
+/// fewer forms of columns; 5 had no signals and hours of gaps and of what became of them.
+const SCHEMA: u64 = 6;
 type Step = fn(&Store) -> Result<Vec<Group>, PortError>;
 /// What turns a folder of each layout, from 1 on, into one of the next: changes that are committed together with the
 /// number of the layout.
-const STEPS: [Step; 4] = [digest::begin, index_fills, as_it_is, as_it_is];
+const STEPS: [Step; 5] = [digest::begin, fills::index, as_it_is, as_it_is, fills::tell_reach];
 const CACHE_BYTES: u64 = 16 << 20;
-const PART_BYTES: usize = 2;
+pub(crate) const PART_BYTES: usize = 2;
 
 /// What a key is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub enum Kind {
     Decided = b'd',
     /// A slot that is being dropped.
     Dropped = b'g',
-    /// The place of a record that tells what became of gaps.
+    /// The place of a record that tells what became of gaps, and of which.
     Filled = b'f',
     /// A few numbers about the whole.
     Meta = b'm',
@@ -78,6 +79,8 @@ pub struct Ctl {
     mark: Mutex<(Mark, Promise)>,
     fresh: bool,
     unmarked: bool,
+    /// What is known of the records that tell what became of gaps.
+    pub(crate) stretches: fills::Stretches,
 }
 
 /// The key of what has a name, without the part.
@@ -126,7 +129,7 @@ pub fn parts(key: &[u8], value: &[u8]) -> Vec<Pair> {
 }
 
 /// Joins parts; `None` when one is missing. Parts beyond the value's length do not count.
-fn join<'p>(parts: impl Iterator<Item = &'p Pair>) -> Option<Vec<u8>> {
+pub(crate) fn join<'p>(parts: impl Iterator<Item = &'p Pair>) -> Option<Vec<u8>> {
     let mut whole = Vec::new();
     for ((key, bytes), number) in parts.zip(0_u16..=u16::MAX) {
         key.ends_with(&number.to_be_bytes()).then_some(())?;
@@ -137,7 +140,7 @@ fn join<'p>(parts: impl Iterator<Item = &'p Pair>) -> Option<Vec<u8>> {
     (reader.0.len() == length).then(|| reader.0.to_vec())
 }
 
-fn without_part(key: &[u8]) -> &[u8] {
+pub(crate) fn without_part(key: &[u8]) -> &[u8] {
     key.get(..key.len().saturating_sub(PART_BYTES)).unwrap_or_default()
 }
 
@@ -157,7 +160,8 @@ impl Ctl {
         let (mark, promised) = Mark::open(&mark_path)?;
         let mark_state = Mutex::new((mark, Promise::default()));
         let unmarked = promised.is_none();
-        let mut ctl = Self { store, turn: Mutex::default(), mark: mark_state, fresh: false, unmarked };
+        let stretches = fills::Stretches::default();
+        let mut ctl = Self { store, turn: Mutex::default(), mark: mark_state, fresh: false, unmarked, stretches };
         let found = Promise { commits: ctl.number("commits")?, sealed: Lsn(ctl.number("sealed")?) };
         if let Some(promised) = promised
             && found < promised
@@ -410,18 +414,6 @@ impl Ctl {
         Ok(groups)
     }
 
-    /// The records from `from` to `to` that tell what became of gaps, the first `most` of them.
-    pub fn filled(&self, from: Lsn, to: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
-        let found = self.store.range(&placed(Kind::Filled, from), &placed(Kind::Filled, to), most)?;
-        let place = |key: &[u8]| key.get(1..)?.try_into().ok().map(|lsn| Lsn(u64::from_be_bytes(lsn)));
-        let each = found.into_iter().map(|(key, _)| {
-            let lsn = place(&key).ok_or_else(|| self.damaged("what became of gaps"))?;
-            let found = self.records(lsn, lsn, 2)?.pop();
-            found.filter(|found| found.lsn == lsn).ok_or_else(|| self.damaged(&format!("record {lsn}")))
-        });
-        each.collect()
-    }
-
     /// The slots of which samples are kept.
     pub fn days(&self) -> Result<BTreeMap<Slot, SlotEntry>, PortError> {
         let each = self.by_slot(Kind::Slot)?.into_iter().map(|(slot, bytes)| Some((slot, read_slot(&bytes)?)));
@@ -444,6 +436,7 @@ impl Ctl {
         each.collect::<Option<_>>().ok_or_else(|| self.damaged("days"))
     }
 }
+
 impl Alone<'_> {
     /// Applies changes and makes them durable.
     ///
@@ -489,39 +482,8 @@ fn as_it_is(_: &Store) -> Result<Vec<Group>, PortError> {
     Ok(Vec::new())
 }
 
-/// The places of the records that tell what became of gaps, for a folder that did not keep them.
-fn index_fills(store: &Store) -> Result<Vec<Group>, PortError> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut next = vec![Kind::Record as u8];
-    loop {
-        let pairs = store.range(&next, &[Kind::Record as u8 + 1], STEP)?;
-        let Some((last, _)) = pairs.last() else { return Ok(groups) };
-        next = [last.as_slice(), &[0]].concat();
-        for (key, bytes) in &pairs {
-            // Its first part tells what it is, whatever follows: after its length and form, two variants.
-            let mut reader = Reader(bytes);
-            let is_fill = key.ends_with(&[0; PART_BYTES])
-                && reader.count().is_some()
-                && reader.byte() == Some(BODY)
-                && reader.varint() == Some(CONTROL)
-                && reader.varint() == Some(FILLED);
-            if is_fill {
-                let place = without_part(key).get(1..).unwrap_or_default();
-                groups.push(vec![Change::Put([&[Kind::Filled as u8], place].concat(), Vec::new())]);
-            }
-        }
-    }
-}
-
-/// Pairs read at once.
-const STEP: usize = 1024;
-/// A control record, as it is written.
-const CONTROL: u64 = 1;
-/// What became of gaps, as it is written.
-const FILLED: u64 = 5;
-
 /// The form of a record's body.
-const BODY: u8 = 1;
+pub(crate) const BODY: u8 = 1;
 
 /// A record's body as bytes.
 pub fn body(body: &RecordBody) -> Result<Vec<u8>, PortError> {
@@ -531,7 +493,7 @@ pub fn body(body: &RecordBody) -> Result<Vec<u8>, PortError> {
     })
 }
 
-fn read_body(bytes: &[u8]) -> Option<RecordBody> {
+pub(crate) fn read_body(bytes: &[u8]) -> Option<RecordBody> {
     let (form, rest) = bytes.split_first()?;
     (*form == BODY).then(|| postcard::from_bytes(rest).ok()).flatten()
 }

@@ -10,6 +10,7 @@ use watchfire_pipeline::PortError;
 
 use crate::bucket::{self, bucket_of, from_key};
 use crate::bytes::{Reader, put_varint};
+use crate::gaps::GapsKnown;
 use crate::hours::Hours;
 use crate::key_value::{Change, KeyValue};
 use crate::sizes::folder_bytes;
@@ -47,8 +48,8 @@ pub struct SlotEntry {
     pub hours: Option<Hours>,
     /// How many buckets it has, and rows in them; not known of one that layout 1 began.
     pub counts: Option<(u64, u64)>,
-    /// How many gaps its frames tell of, and from when to when; not known of one that layout 1 or 2 began.
-    pub gaps: Option<(u64, Option<(Instant, Instant)>)>,
+    /// What is known of the gaps its frames tell of; nothing of one that layout 1 or 2 began.
+    pub gaps: Option<GapsKnown>,
 }
 
 impl SlotEntry {

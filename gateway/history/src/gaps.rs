@@ -3,9 +3,11 @@
 
 use watchfire_model::{Gap, GapCause, Instant, Lsn, SignalId};
 
-use crate::bytes::{Reader, put_count, put_signed};
+use crate::bucket::widen;
+use crate::bytes::{Reader, put_count, put_signed, put_varint};
 use crate::column::{VALUES_MAX, put_ints, put_runs, read_ints, read_runs};
 use crate::frames::Shape;
+use crate::reach::{Reach, Signals};
 
 const VERSION: u8 = 1;
 /// Stands for every signal.
@@ -13,11 +15,55 @@ const ALL: i64 = -1;
 
 /// What is known of gaps without reading them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GapsHead {
+pub struct GapsKnown {
     /// How many there are.
     pub count: u64,
     /// When the first begins and the last ends, if there are any.
     pub span: Option<(Instant, Instant)>,
+    /// Of which signals and hours they are, if there are any; not known of those that an earlier layout has written.
+    pub reach: Option<Reach>,
+}
+
+impl GapsKnown {
+    /// What is known of both.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        let reach = |known: Self| if known.count == 0 { Some(Reach::default()) } else { known.reach };
+        let reach = reach(self).zip(reach(other)).map(|(own, other)| own.with(other));
+        let count = self.count + other.count;
+        Self { count, span: widen(self.span, other.span), reach: reach.filter(|_| count > 0) }
+    }
+
+    /// Whether one of them may touch a time and be of some signals, or of any.
+    pub fn concerns(&self, signals: Option<Signals>, between: (Instant, Instant)) -> bool {
+        self.span.is_some_and(|span| touch(span, between))
+            && self.reach.is_none_or(|reach| reach.concerns(signals, between))
+    }
+
+    /// Appends how many there are, and their span.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let Some((since, until)) = self.span.filter(|_| self.count > 0) else { return put_count(0, out) };
+        put_varint(self.count, out);
+        put_signed(since.ns(), out);
+        put_signed(until.ns(), out);
+    }
+
+    /// Reads the same.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let count = reader.varint()?;
+        if count == 0 {
+            return Some(Self::default());
+        }
+        let span = Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)));
+        Some(Self { count, span, reach: None })
+    }
+}
+
+/// What a bucket's head says of its gaps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GapsHead {
+    /// What is known of them.
+    pub known: GapsKnown,
     /// CRC-32 of their bytes.
     pub sum: u32,
 }
@@ -25,21 +71,22 @@ pub struct GapsHead {
 impl GapsHead {
     /// Appends its bytes.
     pub fn put(&self, out: &mut Vec<u8>) {
-        let Some((since, until)) = self.span else { return put_count(0, out) };
-        put_count(usize::try_from(self.count).unwrap_or(usize::MAX), out);
-        put_signed(since.ns(), out);
-        put_signed(until.ns(), out);
-        out.extend(self.sum.to_le_bytes());
+        self.known.put(out);
+        if self.known.count > 0 {
+            out.extend(self.sum.to_le_bytes());
+            self.known.reach.into_iter().for_each(|reach| reach.put(out));
+        }
     }
 
-    /// Reads a head.
-    pub fn read(reader: &mut Reader) -> Option<Self> {
-        let count = reader.varint()?;
-        if count == 0 {
+    /// Reads a head, with what it says of signals and hours or without.
+    pub fn read(reader: &mut Reader, has_reach: bool) -> Option<Self> {
+        let known = GapsKnown::read(reader)?;
+        if known.count == 0 {
             return Some(Self::default());
         }
-        let span = Some((Instant::from_ns(reader.signed()?), Instant::from_ns(reader.signed()?)));
-        Some(Self { count, span, sum: u32::from_le_bytes(reader.array()?) })
+        let sum = u32::from_le_bytes(reader.array()?);
+        let reach = if has_reach { Some(Reach::read(reader)?) } else { None };
+        Some(Self { known: GapsKnown { reach, ..known }, sum })
     }
 }
 
@@ -63,13 +110,16 @@ pub fn encode(frames: &[Shape]) -> (Vec<u8>, GapsHead) {
     column(&|(_, gap)| gap.since.ns());
     column(&|(_, gap)| gap.until.ns());
     put_runs(gaps.iter().map(|(_, gap)| number_of(gap.cause)), &mut out);
-    let head = GapsHead { count: gaps.len() as u64, span: Some(span), sum: crc32fast::hash(&out) };
-    (out, head)
+    let reach = Some(Reach::of_gaps(gaps.iter().map(|(_, gap)| gap)));
+    let known = GapsKnown { count: gaps.len() as u64, span: Some(span), reach };
+    let sum = crc32fast::hash(&out);
+    (out, GapsHead { known, sum })
 }
 
 /// Reads gaps; `None` when the bytes are not those of the head.
 pub fn decode(bytes: &[u8], head: &GapsHead) -> Option<Vec<(Lsn, Gap)>> {
-    let n = usize::try_from(head.count).ok().filter(|n| *n <= VALUES_MAX && crc32fast::hash(bytes) == head.sum)?;
+    let n =
+        usize::try_from(head.known.count).ok().filter(|n| *n <= VALUES_MAX && crc32fast::hash(bytes) == head.sum)?;
     let mut reader = Reader(bytes);
     reader.byte().filter(|version| *version == VERSION)?;
     let mut column = || read_ints(&mut reader, n).map(Vec::into_iter);
@@ -135,8 +185,9 @@ mod tests {
             assert!(bytes.len() <= bytes_max, "{} bytes", bytes.len());
             let mut out = Vec::new();
             head.put(&mut out);
-            assert_eq!(GapsHead::read(&mut Reader(&out)), Some(head));
-            if head.count > 0 {
+            assert_eq!(GapsHead::read(&mut Reader(&out), head.known.reach.is_some()), Some(head));
+            if head.known.count > 0 {
+                assert!(head.known.reach.is_some());
                 assert_eq!(decode(&bytes, &head), Some(expected));
                 let mut damaged = bytes.clone();
                 damaged[bytes.len() / 2] ^= 1;

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use watchfire_model::{AlarmState, ConditionKey, Instant, Lsn, Record, SignalId, Unit};
-use watchfire_pipeline::{Checkpoint, Gaps, History, Page, PortError, RecordReader, RecordRun, Summaries, Wanted};
+use watchfire_pipeline::{
+    Checkpoint, GapBegins, Gaps, History, Page, PortError, RecordReader, RecordRun, Summaries, Wanted,
+};
 
 use crate::checkpoint;
 use crate::ctl::{Ctl, Kind, named, set};
@@ -254,14 +256,20 @@ impl History for SledHistory {
         self.reads().range(wanted)
     }
 
-    fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError> {
+    fn gaps(
+        &self,
+        from: Lsn,
+        upto: Lsn,
+        signals: Option<(SignalId, SignalId)>,
+        between: (Instant, Instant),
+    ) -> Result<Gaps, PortError> {
         let _gate = self.gate.read();
-        self.reads().gaps(from, upto, between)
+        self.reads().gaps(from, upto, signals, between)
     }
 
-    fn filled(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
+    fn filled(&self, from: Lsn, upto: Lsn, of: Option<&GapBegins>, most: usize) -> Result<Vec<Record>, PortError> {
         let _gate = self.gate.read();
-        self.ctl.filled(from, upto.min(self.sealed()), most)
+        self.ctl.filled(from, upto.min(self.sealed()), of, most)
     }
 
     fn decisions(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError> {

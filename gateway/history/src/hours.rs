@@ -59,6 +59,16 @@ impl Hours {
         Self::of_runs(runs)
     }
 
+    /// Every hour that times touch which last from one instant to another, in whichever order; what lies before 1970 is
+    /// taken for the first hour of it.
+    pub fn of_lasting(each: impl Iterator<Item = (Instant, Instant)>) -> Self {
+        let mut runs: Vec<(Hour, Hour)> =
+            each.map(|(since, until)| (held_hour_of(since.min(until)), held_hour_of(since.max(until)))).collect();
+        runs.sort_unstable();
+        runs.dedup();
+        Self::of_runs(runs)
+    }
+
     /// The hours of runs in the order in which they begin.
     fn of_runs(runs: Vec<(Hour, Hour)>) -> Self {
         let mut joined: Vec<(Hour, Hour)> = Vec::new();
@@ -68,11 +78,8 @@ impl Hours {
                 _ => joined.push((first, last)),
             }
         }
-        while joined.len() > RUNS {
-            let gaps = joined.iter().zip(joined.iter().skip(1)).map(|((_, end), (begin, _))| begin - end);
-            let Some((nearest, _)) = gaps.enumerate().min_by_key(|(_, gap)| *gap) else { break };
-            let (_, last) = joined.remove(nearest + 1);
-            joined.get_mut(nearest).into_iter().for_each(|(_, end)| *end = last);
+        if joined.len() > RUNS {
+            joined = of_widest(joined);
         }
         let mut hours = Self { count: joined.len(), ..Self::default() };
         hours.runs.iter_mut().zip(joined).for_each(|(slot, run)| *slot = run);
@@ -123,6 +130,27 @@ impl Hours {
     }
 }
 
+/// The hour of a time, the first one of all for what lies before 1970.
+pub fn held_hour_of(at: Instant) -> Hour {
+    hour_of(at).unwrap_or_default()
+}
+
+/// As many runs as are told apart, over the widest gaps between those that are given; of two as wide over the later.
+fn of_widest(runs: Vec<(Hour, Hour)>) -> Vec<(Hour, Hour)> {
+    let gaps = runs.iter().zip(runs.iter().skip(1)).map(|((_, end), (begin, _))| begin.saturating_sub(*end));
+    let mut gaps: Vec<(Hour, usize)> = gaps.zip(1..).collect();
+    gaps.sort_unstable_by(|a, b| b.cmp(a));
+    let begins: BTreeSet<usize> = gaps.into_iter().take(RUNS - 1).map(|(_, at)| at).collect();
+    let mut widest: Vec<(Hour, Hour)> = Vec::new();
+    for (at, (first, last)) in runs.into_iter().enumerate() {
+        match widest.last_mut() {
+            Some((_, end)) if !begins.contains(&at) => *end = last,
+            _ => widest.push((first, last)),
+        }
+    }
+    widest
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -140,9 +168,22 @@ mod tests {
         assert_eq!(hours.runs().collect::<Vec<_>>(), [(262_968, 262_968), (490_000, 490_001)]);
         assert_eq!((hours.many(), hours.touch(300_000, 489_999), hours.touch(0, 262_968)), (3, false, true));
         assert_eq!(of(&[490_002]).with(hours).many(), 4);
+        let hour = |hour: i64| Instant::from_s(hour * 3600);
+        let lasting = Hours::of_lasting([(hour(8), hour(9)), (hour(5), hour(4)), (hour(-9), hour(-8))].into_iter());
+        assert_eq!(lasting.runs().collect::<Vec<_>>(), [(0, 0), (4, 5), (8, 9)]);
         let before_1970 = Hours::of_times(&[Instant::from_s(-9), Instant::from_s(9)]);
         assert_eq!(before_1970.runs().collect::<Vec<_>>(), [(0, 0)]);
         assert_eq!(Hours::of_span(None).many(), 0);
+    }
+
+    #[test]
+    fn of_more_runs_than_are_told_apart_the_nearest_are_one() {
+        let hours = of(&[0, 10, 20, 25, 30, 40, 50, 60, 70, 80]);
+        let expected = [(0, 0), (10, 10), (20, 30), (40, 40), (50, 50), (60, 60), (70, 70), (80, 80)];
+        assert_eq!(hours.runs().collect::<Vec<_>>(), expected);
+        // As wide as each other: the first two.
+        let hours = of(&[0, 10, 20, 30, 40, 50, 60, 70, 80]);
+        assert_eq!(hours.runs().take(2).collect::<Vec<_>>(), [(0, 10), (20, 20)]);
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use watchfire_model::{Gap, Instant, Lsn, Record, RecordBody, Rows};
+use watchfire_model::{Gap, Instant, Lsn, Record, RecordBody, Rows, SignalId};
 use watchfire_pipeline::{Gaps, PortError};
 
 use crate::bucket::{self, Head};
@@ -11,6 +11,7 @@ use crate::ctl::Ctl;
 use crate::days::{Days, SlotEntry};
 use crate::directory::Entry;
 use crate::gaps::touch;
+use crate::reach::Signals;
 use crate::slot::Slot;
 
 /// Rows of decoded buckets that are kept for the next read; the newest is kept whatever it holds.
@@ -176,12 +177,17 @@ impl Reads<'_> {
     }
 
     /// The gaps that frames from `from` on tell of, in the order of the log: those of one bucket, `upto` at the last,
-    /// that touch `between`. Those that cannot be decoded are passed over where damage is gone on without. Costs a look at the heads of the days that have such gaps, and a read of one bucket's.
-    pub fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError> {
-        let has_some = |entry: &SlotEntry| match entry.gaps {
-            Some((_, span)) => span.is_some_and(|span| touch(span, between)),
-            None => true,
-        };
+    /// of some signals or of all, that touch `between`. Those that cannot be decoded are passed over where damage is gone
+    /// on without. Costs a look at the heads of the days that may have such gaps, and a read of those of each bucket that
+    /// may, up to one that has.
+    pub fn gaps(
+        &self,
+        from: Lsn,
+        upto: Lsn,
+        signals: Option<Signals>,
+        between: (Instant, Instant),
+    ) -> Result<Gaps, PortError> {
+        let has_some = |entry: &SlotEntry| entry.gaps.is_none_or(|gaps| gaps.concerns(signals, between));
         let mut days: Vec<_> = self.known.iter().filter(|(_, entry)| entry.last >= from && has_some(entry)).collect();
         days.sort_unstable_by_key(|(_, entry)| entry.first);
         let upto = upto.min(self.sealed);
@@ -189,9 +195,13 @@ impl Reads<'_> {
             let Some(store) = self.days.reading(*slot, entry)? else { continue };
             let mut at = bucket::find(&store, from)?;
             while let Some(head) = at.filter(|head| head.first <= upto) {
-                if head.gaps.is_none_or(|gaps| gaps.span.is_some_and(|span| touch(span, between))) {
+                if head.gaps.is_none_or(|gaps| gaps.known.concerns(signals, between)) {
+                    let is_of =
+                        |signal: SignalId| signals.is_none_or(|(first, last)| first <= signal && signal <= last);
                     let is_wanted = |(lsn, gap): &(Lsn, Gap)| {
-                        *lsn >= from && *lsn <= upto && touch((gap.since, gap.until), between)
+                        (from..=upto).contains(lsn)
+                            && gap.signal.is_none_or(is_of)
+                            && touch((gap.since, gap.until), between)
                     };
                     let found = match bucket::gaps(&store, &head) {
                         Ok(found) => found,

@@ -12,6 +12,8 @@ use crate::chain::{self, Link};
 use crate::ctl::{self, Alone, Ctl, Kind, named, parts, placed, set};
 use crate::days::{Days, SlotEntry, filled};
 use crate::filling::Filling;
+use crate::fills::listed;
+use crate::gaps::GapsKnown;
 use crate::hours::Hours;
 use crate::key_value::{Change, Group, KeyValue, Pair};
 use crate::slot::Slot;
@@ -113,8 +115,8 @@ impl Samples<'_> {
         let counts = before.map_or(Some((0, 0)), |before| before.counts);
         let counts = counts.map(|(buckets, rows)| (buckets + 1, rows + head.rows));
         // Nor are the gaps of one that an earlier layout began.
-        let gaps = before.map_or(Some((0, None)), |before| before.gaps).zip(head.gaps);
-        let gaps = gaps.map(|((count, span), gaps)| (count + gaps.count, widen(span, gaps.span)));
+        let gaps = before.map_or(Some(GapsKnown::default()), |before| before.gaps).zip(head.gaps);
+        let gaps = gaps.map(|(before, gaps)| before.with(gaps.known));
         self.changed.insert(slot, SlotEntry { first, last: head.last, span, hours, counts, gaps });
         Ok(())
     }
@@ -160,8 +162,8 @@ impl Effects {
         let transitions = match body {
             RecordBody::Data(_) => return Ok(()),
             RecordBody::Control(control) => {
-                if matches!(control, Control::Filled { .. }) {
-                    self.groups.push(vec![Change::Put(placed(Kind::Filled, lsn), Vec::new())]);
+                if let Control::Filled { fills, .. } = control {
+                    self.groups.push(vec![listed(lsn, &fills)]);
                 }
                 return Ok(());
             }

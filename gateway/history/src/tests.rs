@@ -6,6 +6,7 @@ mod flips;
 mod made;
 mod oracle;
 mod outliers;
+mod reach;
 mod round_trip;
 mod slots;
 mod states;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchfire_model::{AlarmState, Control, Lsn, RecordBody};
+use watchfire_model::{AlarmState, Lsn, RecordBody};
 use watchfire_pipeline::{History, PortError};
 
 use crate::bucket::{self, Head, widen};
@@ -11,6 +11,8 @@ use crate::chain::{Chained, Link};
 use crate::checkpoint;
 use crate::ctl::Kind;
 use crate::days::SlotEntry;
+use crate::fills::fills_of;
+use crate::gaps::GapsKnown;
 use crate::history::SledHistory;
 use crate::key_value::KeyValue;
 use crate::slot::Slot;
@@ -146,9 +148,8 @@ impl SledHistory {
                 );
                 found.faults.push(damaged(&format!("the day `{}`", store.folder().display()), detail));
             }
-            let gaps = own.iter().try_fold((0, None), |(count, span), head| {
-                head.gaps.map(|gaps| (count + gaps.count, widen(span, gaps.span)))
-            });
+            let gaps =
+                own.iter().try_fold(GapsKnown::default(), |known, head| head.gaps.map(|gaps| known.with(gaps.known)));
             if entry.gaps.is_some() && entry.gaps != gaps {
                 let detail =
                     format!("it has gaps {gaps:?} where `ctl` knows of {:?}; restore it from a backup", entry.gaps);
@@ -184,7 +185,7 @@ impl SledHistory {
                 continue;
             };
             (found.rows, found.chunks) = (found.rows + head.rows, found.chunks + chunks);
-            found.gaps += head.gaps.map_or(0, |gaps| gaps.count);
+            found.gaps += head.gaps.map_or(0, |gaps| gaps.known.count);
             self.between(next, head.last, &frames, days, found, &mut newest);
             next = head.last.next();
         }
@@ -196,14 +197,16 @@ impl SledHistory {
     /// Every record that tells what became of gaps is found as one, and nothing else is.
     fn fills(&self, sealed: Lsn, found: &mut Verified) {
         let (mut from, mut fills) = (Lsn(1), 0);
-        while let Some(records) = found.took(self.ctl().filled(from, sealed, STEP)) {
+        while let Some(records) = found.took(self.ctl().filled(from, sealed, None, STEP)) {
             let Some(last) = records.last() else { break };
             from = last.lsn.next();
-            fills += records.iter().filter(|record| is_fill(&record.body)).count() as u64;
+            for record in &records {
+                fills += u64::from(found.took(self.ctl().is_well_listed(record)).unwrap_or_default());
+            }
         }
         if fills != found.fills {
             let detail = format!(
-                "it names {fills} records, but there are {}; restore the data folder from a backup",
+                "it names {fills} records as they are, but there are {}; restore the data folder from a backup",
                 found.fills
             );
             found.faults.push(damaged("the list in `ctl` of what became of gaps", detail));
@@ -231,7 +234,7 @@ impl SledHistory {
                 }
                 next = self.follows(next, record.lsn, days, found);
                 found.records += 1;
-                found.fills += u64::from(is_fill(&record.body));
+                found.fills += u64::from(fills_of(&record.body).is_some());
                 let transitions = match &record.body {
                     RecordBody::Decided(made) => made.transitions.as_slice(),
                     RecordBody::Commanded { transitions, .. } => transitions,
@@ -285,10 +288,6 @@ impl SledHistory {
             }
         }
     }
-}
-
-fn is_fill(body: &RecordBody) -> bool {
-    matches!(body, RecordBody::Control(Control::Filled { .. }))
 }
 
 fn damaged(what: &str, detail: String) -> PortError {

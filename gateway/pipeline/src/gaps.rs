@@ -22,6 +22,43 @@ pub struct OnRecord {
     pub fill: Option<Fill>,
 }
 
+/// Gaps of which it is asked what became of them, by their signals and when they begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GapBegins {
+    signals: (SignalId, SignalId),
+    /// Ascending.
+    at: Vec<Instant>,
+}
+
+impl GapBegins {
+    /// Those of some gaps; `None` where there are none.
+    #[must_use]
+    pub fn of(gaps: impl Iterator<Item = (SignalId, Instant)>) -> Option<Self> {
+        let (mut signals, mut at): (Option<(SignalId, SignalId)>, Vec<Instant>) = (None, Vec::new());
+        for (signal, begin) in gaps {
+            let (first, last) = signals.unwrap_or((signal, signal));
+            signals = Some((first.min(signal), last.max(signal)));
+            at.push(begin);
+        }
+        at.sort_unstable();
+        at.dedup();
+        signals.map(|signals| Self { signals, at })
+    }
+
+    /// The first of their signals and the last.
+    #[must_use]
+    pub const fn signals(&self) -> (SignalId, SignalId) {
+        self.signals
+    }
+
+    /// Whether one of them begins from one instant to another.
+    #[must_use]
+    pub fn any_within(&self, since: Instant, until: Instant) -> bool {
+        let next = self.at.partition_point(|at| *at < since);
+        self.at.get(next).is_some_and(|at| *at <= until)
+    }
+}
+
 /// Gaps, page by page; each page blocks.
 pub struct GapsOnRecord<'l> {
     log: &'l Log,
@@ -106,8 +143,9 @@ impl GapsOnRecord<'_> {
             (Some(signals), Some(signal)) => signals.contains(&signal),
             _ => true,
         };
+        let range = signals.as_ref().and_then(|signals| Some((*signals.first()?, *signals.last()?)));
         while let Some(from) = self.next.filter(|_| found.len() < PAGE_GAPS) {
-            let more = self.log.history().gaps(from, self.upto, self.between)?;
+            let more = self.log.history().gaps(from, self.upto, range, self.between)?;
             found.extend(more.gaps.into_iter().filter(is_wanted));
             self.next = more.rest;
         }
@@ -124,6 +162,9 @@ impl GapsOnRecord<'_> {
     /// Says of each gap what became of it: that was told after it, maybe much later.
     fn fill(&self, page: &mut [OnRecord]) -> Result<(), CursorError> {
         let Some(first) = page.first().map(|first| first.noticed) else { return Ok(()) };
+        let own = |told: &OnRecord| Some((told.gap.signal?, told.gap.since));
+        // Nobody asks for what is of every signal.
+        let Some(begins) = GapBegins::of(page.iter().filter_map(own)) else { return Ok(()) };
         let mut of: HashMap<SignalId, Vec<(Instant, usize)>> = HashMap::new();
         for (at, OnRecord { gap, .. }) in page.iter().enumerate() {
             gap.signal.into_iter().for_each(|signal| of.entry(signal).or_default().push((gap.since, at)));
@@ -144,7 +185,7 @@ impl GapsOnRecord<'_> {
         };
         let mut from = first;
         loop {
-            let records = self.log.history().filled(from, self.upto, FILLS_AT_ONCE)?;
+            let records = self.log.history().filled(from, self.upto, Some(&begins), FILLS_AT_ONCE)?;
             let Some(last) = records.last() else { break };
             from = last.lsn.next();
             records.iter().flat_map(fills_of).for_each(&mut take);

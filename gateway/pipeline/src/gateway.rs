@@ -13,10 +13,12 @@ use watchfire_alarms::ConditionDef;
 use watchfire_model::{Clock, Rows};
 
 use crate::disk::Watched;
+use crate::faults::Faults;
 use crate::ingest::{Ingest, Site};
 use crate::notices::Notice;
 use crate::readers::Readers;
 use crate::roster::Roster;
+use crate::seal::{Keep, Sealer};
 use crate::supervise::Detection;
 use crate::{
     AlarmFigures, Annunciator, Arrival, BindingPlan, ChangeRequests, CommandRequest, CursorError, DetectorFactory,
@@ -134,9 +136,12 @@ impl Gateway {
         let mut commit: Essential = task(self.log.clone().commit(self.commit_interval, commit_stop.clone()));
         let stats = self.stats.clone();
         let values = move || stats.values.load(Ordering::Relaxed);
-        let keep = crate::seal::Keep { age: self.keep, bytes: self.keep_bytes, summaries: self.keep_summaries };
-        let sealing = crate::seal::run(self.log.clone(), values, self.clock.clone(), keep, seal_stop.clone());
-        let mut seal: Essential = task(sealing);
+        let keep = Keep { age: self.keep, bytes: self.keep_bytes, summaries: self.keep_summaries };
+        let faults = Arc::<Faults>::default();
+        let sealer = Sealer { log: self.log.clone(), clock: self.clock.clone(), keep, faults: faults.clone() };
+        let mut seal: Essential = task(sealer.run(values, seal_stop.clone()));
+        let watching = crate::faults::run(self.log.clone(), faults, notices.clone(), self.clock.clone());
+        let watching_faults = AbortOnDropHandle::new(tokio::spawn(watching));
         let disk = Watched { disk: self.disk, warning_bytes: self.disk_warning_bytes };
         let watching = crate::disk::run(self.log.clone(), disk, notices.clone(), self.clock.clone());
         let watching_disk = AbortOnDropHandle::new(tokio::spawn(watching));
@@ -233,7 +238,7 @@ impl Gateway {
             // Nothing that was received may be lost for want of a moment.
             finish("ingestion", Timer::now() + INGEST_MAX, async { drop(ingest.await) }).await;
         }
-        drop((watching_disk, watching_ends, watching_damage, keeping_figures));
+        drop((watching_disk, watching_ends, watching_damage, watching_faults, keeping_figures));
         detect_stop.cancel();
         finish("detectors", end, async { drop((&mut detectors).await) }).await;
         drop(detectors);
@@ -261,7 +266,7 @@ impl Gateway {
         let sources = self.sources.iter().map(|source| own.source_def(&source.name()));
         let announced = self.bindings.iter().filter(|plan| plan.beside.is_none());
         let detectors = announced.map(|plan| own.detector_def(&plan.spec.name));
-        let machine = [own.clock_def(), own.disk_def(), own.history_def(), own.certificates_def()];
+        let machine = [own.clock_def(), own.disk_def(), own.history_def(), own.sealing_def(), own.certificates_def()];
         sources.chain(detectors).chain(machine).collect()
     }
 }

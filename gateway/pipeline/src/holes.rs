@@ -337,6 +337,8 @@ pub(crate) mod looked {
         pub(crate) static UP: Cell<usize> = const { Cell::new(0) };
         /// Unsealed records that were read.
         pub(crate) static THROUGH: Cell<usize> = const { Cell::new(0) };
+        /// Sealed records that tell what became of gaps and were read.
+        pub(crate) static FILLS: Cell<usize> = const { Cell::new(0) };
         /// Gaps whose values were read.
         pub(crate) static INTO: Cell<usize> = const { Cell::new(0) };
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use watchfire_model::{Copied, Frame, Instant, Lsn, Quality, RecordBody, Rows, SignalId, StatusCode};
+use watchfire_model::{Copied, Frame, Instant, Lsn, Quality, Record, RecordBody, Rows, SignalId, StatusCode};
 
 use crate::watching::Watching;
 use crate::{CursorError, Log, OnRecord, Wanted, gaps, seal_all, take_gaps};
@@ -104,17 +104,35 @@ fn gaps_of(log: &Log, rows: &Rows) -> Result<BTreeMap<SignalId, Vec<(Instant, In
     Ok(known)
 }
 
+/// The mode of operation of the last frame: the one that holds when the gateway ended. Blocks.
+fn last_mode(log: &Log) -> Result<u32, CursorError> {
+    let mode_of = |record: &Record| if let RecordBody::Data(frame) = &record.body { Some(frame.mode) } else { None };
+    let mut mode = match log.history().last_frame()? {
+        Some(frame) => log.history().read(frame, 1)?.iter().find_map(mode_of),
+        None => None,
+    };
+    let mut next = log.history().sealed().next();
+    loop {
+        let records = log.read_kept(&mut next)?;
+        if records.is_empty() {
+            return Ok(mode.unwrap_or_default());
+        }
+        mode = records.iter().rev().find_map(mode_of).or(mode);
+    }
+}
+
 /// Puts rows into the log of a gateway that does not run, durably, as frames received at `now`, which must not lie before
-/// any frame there is; seals them.
+/// any frame there is, in the mode of operation of the last one: what comes from a file tells of no other. Seals them.
 ///
 /// # Errors
 /// When a store fails.
 pub fn record_late(log: &Log, mut rows: Rows, now: Instant, utc_offset_s: i32) -> Result<Lsn, CursorError> {
     Watching::stop(log)?;
+    let mode = last_mode(log)?;
     let mut gaps = take_gaps(&mut rows);
     while !rows.is_empty() || !gaps.is_empty() {
         let rest = rows.split_off(FRAME_ROWS);
-        let frame = Frame { now, utc_offset_s, rows, gaps: std::mem::take(&mut gaps), ..Frame::default() };
+        let frame = Frame { now, utc_offset_s, mode, rows, gaps: std::mem::take(&mut gaps) };
         log.journal().append(&RecordBody::Data(frame))?;
         rows = rest;
     }

@@ -214,6 +214,14 @@ impl Notices {
         self.send(Notice::Own { cause, now, key: OwnConditions::history_key(), finding, change: None }).await;
     }
 
+    /// Tells why the store of record is not kept up, or that it is (`fault` is `None`).
+    pub(crate) async fn sealing(&self, cause: Lsn, now: Instant, fault: Option<String>) {
+        let active = fault.is_some();
+        let reason = fault.unwrap_or_else(|| "the store of record is kept up again".to_owned());
+        let finding = own_finding(active, reason, now, StatusCode::GOOD);
+        self.send(Notice::Own { cause, now, key: OwnConditions::sealing_key(), finding, change: None }).await;
+    }
+
     /// Tells what of the certificates runs out, or that nothing does (`soon` is `None`).
     pub(crate) async fn certificates(&self, cause: Lsn, now: Instant, soon: Option<String>) {
         let active = soon.is_some();

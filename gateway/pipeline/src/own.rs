@@ -220,7 +220,7 @@ impl OwnConditions {
         )
     }
 
-    fn def(
+    pub(crate) fn def(
         &self,
         key: ConditionKey,
         about: &str,

@@ -13,7 +13,7 @@ use watchfire_model::{
     Rows, SignalId, SignalInfo, Summary, Unit, Verdict,
 };
 
-use crate::{Inlet, LastTimes};
+use crate::{GapBegins, Inlet, LastTimes};
 
 /// What can go wrong in a store, by what the caller has to do.
 #[derive(Debug, thiserror::Error)]
@@ -276,19 +276,27 @@ pub trait History: RecordReader {
     /// When the store fails.
     fn range(&self, wanted: &Wanted) -> Result<Page, PortError>;
 
-    /// The sealed gaps that frames from `from` to `upto` tell of and that touch the time between two instants: the
-    /// first of them, one at least if there is any. Costs by gaps, not by samples.
+    /// The sealed gaps that frames from `from` to `upto` tell of, of the signals from one to another or of all, with
+    /// those of every signal, and that touch the time between two instants: the first of them, one at least if there is
+    /// any. Costs by the buckets that may have such gaps, not by samples.
     ///
     /// # Errors
     /// When the store fails.
-    fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError>;
+    fn gaps(
+        &self,
+        from: Lsn,
+        upto: Lsn,
+        signals: Option<(SignalId, SignalId)>,
+        between: (Instant, Instant),
+    ) -> Result<Gaps, PortError>;
 
-    /// The sealed records from `from` to `upto` that tell what became of gaps ([`watchfire_model::Control::Filled`]),
-    /// the first `most` of them. Costs by those records.
+    /// The sealed records from `from` to `upto` that tell what became of some gaps
+    /// ([`watchfire_model::Control::Filled`]), or of any, and perhaps others: the first `most` of them. Costs a read of
+    /// those records, and little for others.
     ///
     /// # Errors
     /// When the store fails.
-    fn filled(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError>;
+    fn filled(&self, from: Lsn, upto: Lsn, of: Option<&GapBegins>, most: usize) -> Result<Vec<Record>, PortError>;
 
     /// The sealed records from `from` to `upto` that hold no samples, the first `most` of them or a few less, but one if
     /// there is any. Costs by those records.

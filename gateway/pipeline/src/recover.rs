@@ -232,7 +232,8 @@ pub(crate) fn recover_of(log: &Log, signals_of: &SignalsOf, only: Option<&str>) 
 }
 
 /// The last values, with those among what is sealed unless what is not sealed reaches far enough, and for each source that
-/// is away with those before it went.
+/// is away with those before it went. What is not sealed is taken whole, however old: a gap then begins with its signal's
+/// last value, as in an outage, and a device whose clock is behind is held against its own times and not the others'.
 fn last_times(
     log: &Log,
     recovered: &Recovered,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use watchfire_model::{Clock, Instant, Lsn, Record};
 
+use crate::faults::{Faults, SEAL};
 use crate::watching::Watching;
 use crate::{Log, PortError, RecordRun};
 
@@ -108,65 +109,139 @@ pub(crate) struct Keep {
     pub summaries: Option<Duration>,
 }
 
-/// Seals every few minutes, or sooner when much has come, and drops what is more than is to be kept, until `stop`.
-///
-/// # Errors
-/// When a store fails for another reason than a full disk.
-pub(crate) async fn run(
-    log: Arc<Log>,
-    values: impl Fn() -> u64,
-    clock: Arc<dyn Clock>,
-    keep: Keep,
-    stop: CancellationToken,
-) -> Result<(), PortError> {
-    let (mut waited, mut since_retain, mut counted) = (Duration::ZERO, RETAIN_EVERY, values());
-    // An hour ends by itself, but what there is of it is sealed by this task.
-    let mut unsummarised = keep.summaries.is_some();
-    // A full disk has kept something from being sealed.
-    let mut is_held_up = false;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
-        waited += LOOK_EVERY;
-        since_retain += LOOK_EVERY;
-        let count = values();
-        let has_room = log.has_room();
-        let is_due = waited >= SEAL_EVERY || count.saturating_sub(counted) >= SEAL_ROWS;
-        let goes_on = is_held_up && has_room;
-        if !is_due && !goes_on {
-            if unsummarised && has_room {
-                unsummarised = summarise(&log, clock.now()).await?;
+/// The task that seals, drops and summarises.
+pub(crate) struct Sealer {
+    /// Over the stores.
+    pub log: Arc<Log>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// What is kept.
+    pub keep: Keep,
+    /// What panicked, for whoever tells of it.
+    pub faults: Arc<Faults>,
+}
+
+/// How something ended that must not end the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome<T> {
+    Done(T),
+    /// No room on the disk.
+    Full,
+    /// By a panic; to be tried again after this.
+    Failed(Duration),
+}
+
+impl Sealer {
+    /// Seals every few minutes, or sooner when much has come, and drops what is more than is to be kept, until `stop`.
+    ///
+    /// # Errors
+    /// When a store fails for another reason than a full disk.
+    pub(crate) async fn run(self, values: impl Fn() -> u64, stop: CancellationToken) -> Result<(), PortError> {
+        let (mut waited, mut since_retain, mut counted) = (Duration::ZERO, RETAIN_EVERY, values());
+        // An hour ends by itself, but what there is of it is sealed by this task.
+        let mut unsummarised = self.keep.summaries.is_some();
+        // A panic has kept it from being summarised: how long it is waited yet.
+        let mut summary_pause = Duration::ZERO;
+        // A full disk has kept something from being sealed.
+        let mut is_held_up = false;
+        // A panic has: how long it is waited before the next try.
+        let mut pause: Option<Duration> = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            continue;
-        }
-        (waited, counted, is_held_up) = (Duration::ZERO, count, !has_room);
-        let retain = (since_retain >= RETAIN_EVERY).then(|| clock.now());
-        if retain.is_some() {
-            since_retain = Duration::ZERO;
-        }
-        let stores = log.clone();
-        let sealed = tokio::task::spawn_blocking(move || {
+            waited += LOOK_EVERY;
+            since_retain += LOOK_EVERY;
+            summary_pause = summary_pause.saturating_sub(LOOK_EVERY);
+            let count = values();
+            let has_room = self.log.has_room();
+            let is_due = match pause {
+                Some(pause) => waited >= pause,
+                None => waited >= SEAL_EVERY || count.saturating_sub(counted) >= SEAL_ROWS,
+            };
+            let goes_on = is_held_up && has_room;
+            if !is_due && !goes_on {
+                if unsummarised && has_room && summary_pause.is_zero() {
+                    match self.summarise().await? {
+                        Outcome::Done(more) => unsummarised = more,
+                        Outcome::Full => {}
+                        Outcome::Failed(after) => summary_pause = after,
+                    }
+                }
+                continue;
+            }
+            (waited, counted, is_held_up) = (Duration::ZERO, count, !has_room);
+            let retain = since_retain >= RETAIN_EVERY;
+            if retain {
+                since_retain = Duration::ZERO;
+            }
             // Sealing needs room. A full disk must not keep the old from going: that makes some, with what was in reserve.
-            let sealed = if has_room { seal_all(&stores) } else { Ok(()) };
-            let dropped = retain.map_or(Ok(()), |now| drop_old(&stores, now, &keep));
+            // Nor must a defect of what seals.
+            if has_room {
+                match self.seal().await? {
+                    Outcome::Done(()) => {
+                        pause = None;
+                        unsummarised |= self.keep.summaries.is_some();
+                    }
+                    Outcome::Full => is_held_up = true,
+                    Outcome::Failed(after) => pause = Some(after),
+                }
+            }
+            match self.drop_some(retain).await? {
+                Outcome::Full => is_held_up = true,
+                Outcome::Failed(_) if retain => since_retain = RETAIN_EVERY,
+                Outcome::Done(()) | Outcome::Failed(_) => {}
+            }
+        }
+    }
+
+    async fn seal(&self) -> Result<Outcome<()>, PortError> {
+        let outcome = self.blocking(SEAL, seal_all).await?;
+        if outcome == Outcome::Done(()) {
+            tracing::debug!(sealed = %self.log.history().sealed(), "sealed what was durable");
+        }
+        Ok(outcome)
+    }
+
+    /// Drops what is more than is to be kept, by its age where that is asked for.
+    async fn drop_some(&self, by_age: bool) -> Result<Outcome<()>, PortError> {
+        let (now, keep) = (self.clock.now(), self.keep);
+        let dropping = move |log: &Log| {
+            let dropped = if by_age { drop_old(log, now, &keep) } else { Ok(()) };
             // Room may run out within an hour.
-            let shrunk = keep.bytes.map_or(Ok(()), |most| shrink(&stores, most));
-            sealed.and(dropped).and(shrunk)
-        });
-        match sealed.await {
-            Ok(Ok(())) => {
-                tracing::debug!(sealed = %log.history().sealed(), "sealed what was durable");
-                unsummarised |= keep.summaries.is_some() && has_room;
+            dropped.and(keep.bytes.map_or(Ok(()), |most| shrink(log, most)))
+        };
+        self.blocking("dropping what is too old", dropping).await
+    }
+
+    /// Summarises some of what is sealed, and answers whether there is more: so little at a time that neither sealing nor
+    /// the end of the gateway waits long.
+    async fn summarise(&self) -> Result<Outcome<bool>, PortError> {
+        let now = self.clock.now();
+        self.blocking("summarising", move |log: &Log| log.history().summarise(now)).await
+    }
+
+    /// Does something that blocks. A panic in it is told, and no reason for the gateway to end: what was not done is done
+    /// the next time.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        what: impl FnOnce(&Log) -> Result<T, PortError> + Send + 'static,
+    ) -> Result<Outcome<T>, PortError> {
+        let log = self.log.clone();
+        match tokio::task::spawn_blocking(move || what(&log)).await {
+            Ok(Ok(done)) => {
+                self.faults.over(doing);
+                Ok(Outcome::Done(done))
             }
-            Ok(Err(PortError::Full { doing })) => {
-                tracing::error!(doing, "no room left on the disk; sealing waits");
-                log.tell_full();
-                is_held_up = true;
+            Ok(Err(PortError::Full { doing: stopped })) => {
+                tracing::error!(doing, stopped, "no room left on the disk; this waits");
+                self.log.tell_full();
+                Ok(Outcome::Full)
             }
-            Ok(Err(error)) => return Err(error),
-            Err(panic) => tracing::error!(%panic, "sealing was ended; it is tried again"),
+            Ok(Err(error)) => Err(error),
+            Err(ended) => Ok(Outcome::Failed(self.faults.met(doing, ended))),
         }
     }
 }
@@ -174,25 +249,6 @@ pub(crate) async fn run(
 fn shrink(log: &Log, most: u64) -> Result<(), PortError> {
     while log.history().retain_within(most)? {}
     Ok(())
-}
-
-/// Summarises some of what is sealed, and answers whether there is more: so little at a time that neither sealing nor the
-/// end of the gateway waits long.
-async fn summarise(log: &Arc<Log>, now: Instant) -> Result<bool, PortError> {
-    let stores = log.clone();
-    match tokio::task::spawn_blocking(move || stores.history().summarise(now)).await {
-        Ok(Ok(more)) => Ok(more),
-        Ok(Err(PortError::Full { doing })) => {
-            tracing::error!(doing, "no room left on the disk; summaries wait");
-            log.tell_full();
-            Ok(true)
-        }
-        Ok(Err(error)) => Err(error),
-        Err(panic) => {
-            tracing::error!(%panic, "summarising was ended; it is tried again");
-            Ok(true)
-        }
-    }
 }
 
 fn drop_old(log: &Log, now: Instant, keep: &Keep) -> Result<(), PortError> {

@@ -17,6 +17,7 @@ mod past;
 mod plain;
 mod plain_events;
 pub(crate) mod rig;
+mod sealing;
 mod stand_ins;
 mod stored;
 mod upgrades;

@@ -45,7 +45,7 @@ pub fn export(config: &Path, file: &Path) -> Result<ExitCode> {
     let config = Config::load(config)?;
     let (conditions, refused) = trial::tried(&config)?;
     let own = OwnConditions::new(&config.gateway.name);
-    let general = [own.clock_def(), own.disk_def(), own.history_def(), own.certificates_def()];
+    let general = [own.clock_def(), own.disk_def(), own.history_def(), own.sealing_def(), own.certificates_def()];
     let sources = config.sources.iter().map(|source| own.source_def(&source.name));
     let detectors = config.detectors.iter().map(|detector| own.detector_def(&detector.name));
     let all = conditions.into_iter().chain(general).chain(sources).chain(detectors);

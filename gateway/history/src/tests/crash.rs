@@ -1,11 +1,13 @@
 //! What a kill, a lost write or a damaged file leaves, and what is said of it.
 
+use std::cell::Cell;
 use std::fs::OpenOptions;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use watchfire_model::{AlarmState, ConditionKey, Decided, Instant, Lsn, RecordBody, SignalId};
-use watchfire_pipeline::{History, PortError, RecordReader};
+use watchfire_model::{AlarmState, ConditionKey, Decided, Instant, Lsn, Record, RecordBody, SignalId};
+use watchfire_pipeline::{History, PortError, RecordReader, RecordRun};
 
 use super::made::{START_S, all, bits, copy_folder, range, records};
 use crate::SledHistory;
@@ -47,6 +49,44 @@ fn a_seal_that_was_killed_before_it_counted_is_done_again_however_it_is_cut() {
         assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written), "sealed again up to {again}");
         assert!(range(&history, SignalId(0), Instant::MIN, Instant::MAX).unwrap().len() > rows);
     }
+}
+
+/// Records, so many of which can be read, all reads together; the next one is a defect.
+struct Fragile<'r>(&'r [Record], Cell<usize>);
+
+impl RecordRun for Fragile<'_> {
+    fn records(&self) -> Box<dyn Iterator<Item = Result<Record, PortError>> + '_> {
+        Box::new(self.0.iter().map(|record| {
+            self.1.set(self.1.get().checked_sub(1).expect("no more can be read"));
+            Ok(record.clone())
+        }))
+    }
+}
+
+#[test]
+fn a_seal_that_panics_anywhere_leaves_nothing_that_counts_and_the_next_one_seals_all() {
+    // Over more than one day.
+    let written = records(1, 80, 3_000);
+    let folder = tempfile::tempdir().unwrap();
+    let history = SledHistory::open(folder.path()).unwrap();
+    history.seal(&written[..20]).unwrap();
+    let mut panics = 0;
+    for reads in (0..).step_by(23) {
+        let run = Fragile(&written[20..], Cell::new(reads));
+        if let Ok(sealed) = catch_unwind(AssertUnwindSafe(|| history.seal_run(&run))) {
+            sealed.unwrap();
+            break;
+        }
+        panics += 1;
+        assert_eq!(history.sealed(), Lsn(20), "after {reads} reads");
+        assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written[..20]), "after {reads} reads");
+    }
+    assert!(panics > 10, "{panics}");
+    assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written));
+    assert_eq!(history.verify().faults.len(), 0);
+    drop(history);
+    let history = SledHistory::open(folder.path()).unwrap();
+    assert_eq!(bits(&all(&history, Lsn(1), 100)), bits(&written));
 }
 
 /// How many alarms decides where the batches end, in one of these just before what says that it is sealed.

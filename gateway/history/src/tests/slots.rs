@@ -181,7 +181,7 @@ fn a_gateway_passes_over_gaps_that_are_damaged_and_whoever_lists_them_is_refused
     let everything = |history: &SledHistory| {
         let (mut found, mut next) = (Vec::new(), Some(Lsn(1)));
         while let Some(from) = next {
-            let more = history.gaps(from, history.sealed(), (Instant::MIN, Instant::MAX))?;
+            let more = history.gaps(from, history.sealed(), None, (Instant::MIN, Instant::MAX))?;
             found.extend(more.gaps.into_iter().map(|(lsn, _)| lsn));
             next = more.rest;
         }

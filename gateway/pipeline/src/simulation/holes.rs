@@ -6,7 +6,7 @@ use watchfire_model::{Control, Fill, Frame, Gap, GapCause, Instant, Quality, Rec
 
 use super::rig::Site;
 use crate::holes::looked;
-use crate::{Journal, Log, Recorded, SignalsOf, not_yet_recorded, push_gap, record_late, recover, seal_all};
+use crate::{Journal, Log, Recorded, SignalsOf, gaps, not_yet_recorded, push_gap, record_late, recover, seal_all};
 
 fn at(s: i64) -> Instant {
     Instant::from_s(s)
@@ -210,4 +210,35 @@ async fn what_was_fetched_of_a_gap_is_read_once_until_more_of_it_comes() {
     put(values(&[50], Quality::LATE)).await;
     put(filled(10, 90, 1, REFUSED)).await;
     assert_eq!([reads(50), reads(50)], [1, 0]);
+}
+
+#[tokio::test]
+async fn what_became_of_gaps_of_other_days_and_signals_is_not_read_for_whoever_asks_of_one() {
+    const DAY: i64 = 86_400;
+    let site = Site::new();
+    let log = site.log();
+    for day in 0..40 {
+        let (since, until) = (day * DAY + 10, day * DAY + 20);
+        let gaps = [0, 7, 500].map(|signal| lost(Some(signal), since, until, GapCause::SourceLost)).to_vec();
+        site.journal.append(&told(gaps)).unwrap();
+        for signal in [0, 7, 500] {
+            let (since, until, signal) = (at(since), at(until), SignalId(signal));
+            let fills = vec![Fill { signal, since, until, values: 1, status: StatusCode::GOOD }];
+            site.journal.append(&RecordBody::Control(Control::Filled { source: "plant".to_owned(), fills })).unwrap();
+        }
+    }
+    log.sync().unwrap();
+    seal_all(&log).unwrap();
+    let read = |what: &dyn Fn()| {
+        let before = looked::FILLS.get();
+        what();
+        looked::FILLS.get() - before
+    };
+    // Of signals near to it, too.
+    assert_eq!(read(&|| log.prepare_gaps(SignalId(0), at(3 * DAY), at(3 * DAY + 9)).unwrap()), 2);
+    assert_eq!(read(&|| log.prepare_gaps(SignalId(500), at(9 * DAY), at(11 * DAY)).unwrap()), 3);
+    assert_eq!(read(&|| log.prepare_gaps(SignalId(99), at(0), at(40 * DAY)).unwrap()), 0);
+    // Whatever was filled long ago.
+    assert!(gaps(&log, None, at(0), at(40 * DAY)).unwrap().flatten().flatten().all(|told| told.fill.is_some()));
+    assert_eq!(read(&|| log.prepare_gaps(SignalId(64), at(0), at(40 * DAY)).unwrap()), 0, "no gaps, no fills");
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use watchfire_alarms::ConditionState;
-use watchfire_model::{AlarmState, Instant, Lsn, Record, RecordBody, SignalId};
+use watchfire_model::{AlarmState, Control, Fill, Gap, Instant, Lsn, Record, RecordBody, SignalId};
 
+use crate::holes::looked;
 use crate::{
-    Checkpoint, Disk, Encoded, Gaps, History, Journal, JournalSync, Page, PortError, RecordReader, RecordRun, Room,
-    Wanted,
+    Checkpoint, Disk, Encoded, GapBegins, Gaps, History, Journal, JournalSync, Page, PortError, RecordReader,
+    RecordRun, Room, Wanted,
 };
 
 #[derive(Debug, Default)]
@@ -184,6 +185,10 @@ struct Sealed {
     is_full: bool,
     /// Notes do not fit on the disk.
     refuses_notes: bool,
+    /// So many more seals panic, once they have read all they are to seal.
+    panics: usize,
+    /// How often it was begun to seal.
+    begun: usize,
 }
 
 /// The store of record. It watches that nothing is saved that rests on what could still be lost.
@@ -220,6 +225,16 @@ impl MemoryHistory {
     /// From now on notes fit on the disk, or do not.
     pub fn leave_room_for_notes(&self, is_room: bool) {
         self.0.lock().refuses_notes = !is_room;
+    }
+
+    /// So many more seals panic.
+    pub fn panic_at_seals(&self, count: usize) {
+        self.0.lock().panics = count;
+    }
+
+    /// How often it was begun to seal.
+    pub fn seals_begun(&self) -> usize {
+        self.0.lock().begun
     }
 
     /// No detector finds a state of its own.
@@ -260,6 +275,11 @@ impl History for MemoryHistory {
     fn seal_run(&self, run: &dyn RecordRun) -> Result<(), PortError> {
         let records: Vec<Record> = run.records().collect::<Result<_, _>>()?;
         let mut inner = self.0.lock();
+        inner.begun += 1;
+        if let Some(left) = inner.panics.checked_sub(1) {
+            inner.panics = left;
+            panic!("an odd value");
+        }
         inner.seals += 1;
         for record in &records {
             for state in transitions(&record.body) {
@@ -302,11 +322,19 @@ impl History for MemoryHistory {
         Ok(page)
     }
 
-    fn gaps(&self, from: Lsn, upto: Lsn, between: (Instant, Instant)) -> Result<Gaps, PortError> {
+    fn gaps(
+        &self,
+        from: Lsn,
+        upto: Lsn,
+        signals: Option<(SignalId, SignalId)>,
+        between: (Instant, Instant),
+    ) -> Result<Gaps, PortError> {
+        let is_of = |gap: &Gap| signals.zip(gap.signal).is_none_or(|((from, to), of)| (from..=to).contains(&of));
         let inner = self.0.lock();
         for record in inner.records.iter().filter(|record| (from..=upto).contains(&record.lsn)) {
             let RecordBody::Data(frame) = &record.body else { continue };
-            let touching = frame.gaps.iter().filter(|gap| gap.since <= between.1 && between.0 <= gap.until);
+            let touches = |gap: &&Gap| gap.since <= between.1 && between.0 <= gap.until;
+            let touching = frame.gaps.iter().filter(touches).filter(|gap| is_of(gap));
             let gaps: Vec<_> = touching.map(|gap| (record.lsn, *gap)).collect();
             if !gaps.is_empty() {
                 return Ok(Gaps { gaps, rest: Some(record.lsn.next()) });
@@ -315,13 +343,25 @@ impl History for MemoryHistory {
         Ok(Gaps::default())
     }
 
-    fn filled(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError> {
+    fn filled(&self, from: Lsn, upto: Lsn, of: Option<&GapBegins>, most: usize) -> Result<Vec<Record>, PortError> {
         let inner = self.0.lock();
-        let is_wanted = |record: &&Record| {
-            (from..=upto).contains(&record.lsn)
-                && matches!(record.body, RecordBody::Control(watchfire_model::Control::Filled { .. }))
+        // Not one more than was asked for.
+        let is_of = |fill: &Fill| {
+            of.is_none_or(|of| {
+                let (first, last) = of.signals();
+                (first..=last).contains(&fill.signal) && of.any_within(fill.since, fill.until)
+            })
         };
-        Ok(inner.records.iter().filter(is_wanted).take(most).cloned().collect())
+        let is_wanted = |record: &&Record| {
+            let fills = match &record.body {
+                RecordBody::Control(Control::Filled { fills, .. }) => fills.as_slice(),
+                _ => &[],
+            };
+            (from..=upto).contains(&record.lsn) && fills.iter().any(is_of)
+        };
+        let found: Vec<Record> = inner.records.iter().filter(is_wanted).take(most).cloned().collect();
+        looked::FILLS.set(looked::FILLS.get() + found.len());
+        Ok(found)
     }
 
     fn decisions(&self, from: Lsn, upto: Lsn, most: usize) -> Result<Vec<Record>, PortError> {

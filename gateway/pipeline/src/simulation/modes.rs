@@ -1,10 +1,10 @@
 //! What says nothing worth an alarm in a mode of operation is suppressed in it, and comes back with the next.
 
 use watchfire_alarms::Suppression;
-use watchfire_model::{AlarmClass, AlarmSettings, Lsn, RecordBody, SignalId};
+use watchfire_model::{AlarmClass, AlarmSettings, Instant, Lsn, Quality, RecordBody, Rows, SignalId, StatusCode};
 
 use super::rig::{Rig, Site, plan};
-use crate::{BindingPlan, Mode};
+use crate::{BindingPlan, Mode, push_gap, record_late};
 
 const HIGH: &str = "plain/high/s/0";
 const MODE_SIGNAL: u32 = 2;
@@ -108,4 +108,35 @@ async fn a_restart_keeps_it_until_the_mode_is_known_and_a_changed_configuration_
     rig.wait_ms(300).await;
     assert!(!by_mode(&rig, HIGH), "what is highly managed is suppressed by people alone");
     rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_imported_while_the_gateway_is_stopped_is_of_the_mode_that_it_ended_in() {
+    for is_sealed in [false, true] {
+        let site = site();
+        let rig = Rig::start_with(&site, vec![quiet_in(&[3], None)]).await;
+        rig.value(MODE_SIGNAL, 1.0).await;
+        rig.value(MODE_SIGNAL, 3.0).await;
+        rig.wait_ms(300).await;
+        rig.stop().await;
+        if is_sealed {
+            site.seal();
+        }
+        let mut rows = Rows::default();
+        let of_2001 = Instant::from_s(1_000_000_000);
+        rows.push(SignalId(0), of_2001, 1.0, StatusCode::GOOD, Quality::LATE, 0);
+        let mut gap = Rows::default();
+        push_gap(&mut gap, SignalId(0), of_2001, Instant::from_s(1_000_000_009));
+        for rows in [rows, gap] {
+            record_late(&site.log(), rows, site.now(), 0).unwrap();
+        }
+
+        let rig = Rig::start_with(&site, vec![quiet_in(&[3], None)]).await;
+        rig.value(0, 51.0).await;
+        rig.wait_ms(300).await;
+        rig.stop().await;
+        let modes: Vec<u32> = site.records().iter().filter_map(|record| mode_of(&record.body)).collect();
+        let begin = modes.iter().position(|mode| *mode == 3).unwrap();
+        assert!(modes.len() >= begin + 4 && modes[begin..].iter().all(|mode| *mode == 3), "{is_sealed}: {modes:?}");
+    }
 }
