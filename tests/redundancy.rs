@@ -63,6 +63,42 @@ fn recorded(site: &Site) -> usize {
     String::from_utf8(output.stdout).unwrap().lines().count()
 }
 
+/// How many of them were fetched later.
+fn fetched(site: &Site) -> usize {
+    let output = site.run("history", &["plant/level", "--json"]);
+    String::from_utf8(output.stdout).unwrap().lines().filter(|line| line.contains("late")).count()
+}
+
+#[test]
+fn what_was_missed_of_a_server_without_history_is_fetched_from_the_one_that_stands_in_for_it() {
+    let (first, second) = (free_port(), free_port());
+    let mut one = server(first, &["--other", &second.to_string(), "--mode", HOT]);
+    let _other = server(second, &["--mode", HOT, "--history"]);
+    let site = Site::new();
+    site.configure(&source("plant", &format!("opc.tcp://127.0.0.1:{first}/"), &["level"]));
+    for missed in 1..=2 {
+        // What is missed while the gateway is off is noticed at the first server, and again after another start.
+        let gateway = site.start();
+        gateway.logged(&["watching", "plant", &first.to_string()]);
+        let before = recorded(&site);
+        crate::harness::wait_for("values", || (recorded(&site) > before + 20).then_some(()));
+        assert_eq!(site.gaps("plant/level").len(), missed - 1);
+        gateway.stop();
+        let until = Instant::now() + Duration::from_secs(2);
+        crate::harness::wait_for("some to be missed", || (Instant::now() > until).then_some(()));
+    }
+    let gateway = site.start();
+    gateway.logged(&["watching", "plant", &first.to_string()]);
+    crate::harness::wait_for("the gaps", || (site.gaps("plant/level").len() == 2).then_some(()));
+    assert!(site.gaps("plant/level").iter().all(|gap| gap["filled"] != true));
+    assert_eq!(fetched(&site), 0);
+    one.ask("level", json!({ "level": 100 }));
+    gateway.logged(&["watching", "plant", &format!(":{second}/")]);
+    // Twenty a second, of twice two seconds and more.
+    crate::harness::wait_for("what was missed", || (fetched(&site) > 60).then_some(()));
+    gateway.stop();
+}
+
 #[test]
 fn of_a_cold_set_the_stand_in_is_read_once_it_was_started_in_the_place_of_the_first() {
     let (first, second) = (free_port(), free_port());

@@ -1,9 +1,10 @@
 """One of two OPC UA servers (asyncua) that stand in for each other: the first one names the second.
 
-    redundant_server.py --port 4841 [--other 4842] [--mode 3] [--current one]
+    redundant_server.py --port 4841 [--other 4842] [--mode 3] [--current one] [--history]
 
 Variable `ns=2;s=level`, which counts up every 50 ms. The one with `--other` has a ServerUriArray with both and answers FindServers
-with the other's address. `--mode` is its RedundancySupport, `--current` the server of a transparent set that answers.
+with the other's address. `--mode` is its RedundancySupport, `--current` the server of a transparent set that answers. With
+`--history` it keeps the history of its variable.
 Requests (see `lines.py`) set the ServiceLevel and who answers:
 
     {"do": "level", "level": 100}
@@ -14,9 +15,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime
 from typing import Any
 
 from asyncua import Server, ua
+from asyncua.server.history import HistoryDict
 
 from lines import answer_requests, say
 
@@ -25,10 +28,23 @@ def uri(port: int) -> str:
     return f"urn:watchfire:test:redundant:{port}"
 
 
+class History(HistoryDict):
+    """Like the one it is made of; a time without a zone is one with it."""
+
+    async def read_node_history(
+        self, node_id: ua.NodeId, start: datetime.datetime, end: datetime.datetime, nb_values: int
+    ) -> tuple[list[ua.DataValue], None]:
+        """The values from `start` to `end`, the first `nb_values` of them."""
+        begin, last = (time.replace(tzinfo=None) for time in (start, end))
+        kept = self._datachanges.get(node_id, [])
+        found = [one for one in kept if begin <= one.SourceTimestamp.replace(tzinfo=None) <= last]
+        return found[: nb_values or None], None
+
+
 class RedundantServer:
     """The server and its variable."""
 
-    async def run(self, port: int, other: int | None, mode: int | None, current: str | None) -> None:
+    async def run(self, port: int, other: int | None, mode: int | None, current: str | None, history: bool) -> None:
         """Serves until standard input ends."""
         self.server = Server()
         await self.server.init()
@@ -44,7 +60,11 @@ class RedundantServer:
             await support.write_value(ua.Variant(mode, ua.VariantType.Int32))
         if current is not None:
             await self.current({"server": current})
+        if history:
+            self.server.iserver.history_manager.set_storage(History())
         async with self.server:
+            if history:
+                await self.server.historize_node_data_change(level)
             say(ready=port)
             counting = asyncio.create_task(self.count(level))
             await answer_requests({"level": self.level, "current": self.current})
@@ -93,8 +113,9 @@ def main() -> None:
     parser.add_argument("--other", type=int)
     parser.add_argument("--mode", type=int)
     parser.add_argument("--current")
+    parser.add_argument("--history", action="store_true")
     given = parser.parse_args()
-    asyncio.run(RedundantServer().run(given.port, given.other, given.mode, given.current))
+    asyncio.run(RedundantServer().run(given.port, given.other, given.mode, given.current, given.history))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 //!
 //! Every other room depends on this one, so it knows none of them: no OPC UA stack, no store, no sandbox, no task.
 
+mod awaited;
 mod binding;
 mod clock;
 mod event;
@@ -19,6 +20,7 @@ mod verdict;
 mod weight;
 mod written;
 
+pub use awaited::{Awaited, Awaits, Known};
 pub use binding::{Batch, BatchGap, SignalInfo};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::Event;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConditionKey, Frame, Instant, Lsn, PlainEvent, SignalId, StatusCode, Verdict};
+use crate::{Awaited, ConditionKey, Frame, Instant, Lsn, PlainEvent, SignalId, StatusCode, Verdict};
 
 /// One record of the log and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +162,18 @@ pub enum Control {
         binding: String,
         /// Of each of its conditions that has any.
         gates: Vec<GateSet>,
+    },
+    /// What a source has yet to get of its signals has changed.
+    Awaited {
+        /// The source's name.
+        source: String,
+        /// Whether all of it is told by now. It is not while the source comes up: which of its signals are watched is told
+        /// by a later one.
+        is_known: bool,
+        /// What is awaited from now on, in place of what has the same [`Awaited::key`].
+        awaited: Vec<Awaited>,
+        /// What is awaited no longer, by its key.
+        settled: Vec<Awaited>,
     },
 }
 

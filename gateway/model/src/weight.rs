@@ -88,6 +88,9 @@ impl Control {
                 binding.len() + room::<crate::GateSet>(gates.len()) + ids
             }
             Self::DetectorEnded { binding, reason } => binding.len() + reason.len(),
+            Self::Awaited { source, awaited, settled, .. } => {
+                source.len() + room::<crate::Awaited>(awaited.len() + settled.len())
+            }
             Self::Upgraded { binding, digest, kept_as, by, .. } => {
                 binding.len() + digest.len() + kept_as.len() + by.len()
             }

@@ -166,6 +166,14 @@ impl Ingest {
                 }
                 self.log.put(RecordBody::Control(Control::Filled { source: source.to_string(), fills })).await?;
             }
+            Arrival::Awaited { source, is_known, awaited, settled } => {
+                // The values with which it is settled stand before the word that it is.
+                if !is_empty(frame) {
+                    self.cut(frame, monotone).await?;
+                }
+                let source = source.to_string();
+                self.log.put(RecordBody::Control(Control::Awaited { source, is_known, awaited, settled })).await?;
+            }
             Arrival::Terms { source, terms } => {
                 self.stats.terms.lock().insert(source, terms);
             }

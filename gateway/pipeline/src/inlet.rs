@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, mpsc, oneshot};
-use watchfire_model::{Fill, Gap, Instant, Rows, SignalId, SourceState, StatusCode};
+use watchfire_model::{Awaited, Fill, Gap, Instant, Rows, SignalId, SourceState, StatusCode};
 
 use crate::Terms;
 
@@ -48,6 +48,17 @@ pub enum Arrival {
         source: Arc<str>,
         /// All of it.
         terms: Terms,
+    },
+    /// What a source has yet to get of its signals has changed: see [`watchfire_model::Control::Awaited`].
+    Awaited {
+        /// The source's name.
+        source: Arc<str>,
+        /// Whether all of it is told by now.
+        is_known: bool,
+        /// What is awaited from now on.
+        awaited: Vec<Awaited>,
+        /// What is awaited no longer.
+        settled: Vec<Awaited>,
     },
     /// Asks to be told once what was handed in before is in the log.
     Settled(oneshot::Sender<()>),

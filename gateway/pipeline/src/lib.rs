@@ -3,6 +3,7 @@
 //! It knows neither OPC UA nor sled nor wasmtime: whoever implements a port is handed in by the program.
 
 mod annunciate;
+mod awaited;
 mod binding;
 #[cfg(test)]
 mod binding_tests;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use watchfire_alarms::Engine;
-use watchfire_model::{AlarmState, Frame, Gap, Instant, Lsn, Quality, RecordBody, SignalId};
+use watchfire_model::{AlarmState, Awaited, Frame, Gap, Instant, Lsn, Quality, RecordBody, SignalId};
 
 use crate::late::is_of_a_source;
 use crate::watching::{Place, SETTLED, Watching, is_imported};
@@ -57,6 +57,8 @@ pub struct LastTimes {
     until: BTreeMap<String, (Instant, Instant)>,
     /// Those of which the first is by our clock, too.
     by_ours: BTreeSet<String>,
+    /// By source: what it has yet to get of its signals.
+    awaited: BTreeMap<String, Vec<Awaited>>,
 }
 
 /// What is known of a signal's last value.
@@ -107,17 +109,31 @@ impl LastTimes {
         self.by_ours.contains(source)
     }
 
+    /// What a source has yet to get of its signals, as it told last, by [`Awaited::key`]. What [`LastTimes::get`] knows of
+    /// a signal came later than the time since when its next value is awaited.
+    #[must_use]
+    pub fn awaited(&self, source: &str) -> &[Awaited] {
+        self.awaited.get(source).map_or(&[], Vec::as_slice)
+    }
+
     /// The latest of those signals' values up to a time.
     fn latest(&self, signals: impl Iterator<Item = SignalId>, upto: Instant) -> Option<Instant> {
         let last = signals.filter_map(|signal| self.get(signal));
         last.filter(|last| !matches!(last, Last::Stood(_))).map(Last::time).filter(|time| *time <= upto).max()
     }
 
-    fn put_until(&mut self, source: &str, until: (Instant, Instant), is_by_our_clock: bool) {
+    /// Says up to when nothing is missing of a source's signals that have no last value, and up to when it was watched by our
+    /// clock; whether the first is by our clock as well.
+    pub fn put_until(&mut self, source: &str, until: (Instant, Instant), is_by_our_clock: bool) {
         self.until.insert(source.to_owned(), until);
         if is_by_our_clock {
             self.by_ours.insert(source.to_owned());
         }
+    }
+
+    /// Says what a source has yet to get of its signals.
+    pub fn put_awaited(&mut self, source: &str, awaited: Vec<Awaited>) {
+        self.awaited.insert(source.to_owned(), awaited);
     }
 
     fn set(&mut self, signal: SignalId, last: Last) {
@@ -227,6 +243,9 @@ pub(crate) fn recover_of(log: &Log, signals_of: &SignalsOf, only: Option<&str>) 
         }
     }
     recovered.last = last_times(log, &recovered, unsealed, signals_of, only)?;
+    for (source, awaited) in recovered.watching.awaited().of(only) {
+        recovered.last.put_awaited(source, awaited);
+    }
     recovered.open = open_gaps(log, signals_of)?;
     Ok(recovered)
 }

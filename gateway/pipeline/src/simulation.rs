@@ -1,6 +1,7 @@
 //! Simulation: the whole gateway over stores in memory, a plain detector and paused time, driven by one seed. Outages,
 //! poison, kills and commands are scripted; what must hold after any of them is checked here.
 
+mod awaited;
 mod away;
 mod changes;
 mod events;

@@ -1,5 +1,6 @@
 //! Up to when each source was watched: kept beside what is sealed, so that a start knows since when one is away however
-//! long ago that was, and however often the gateway was started meanwhile. Knows no signals.
+//! long ago that was, and however often the gateway was started meanwhile. What each has yet to get of its signals is kept
+//! with it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use watchfire_model::{Control, Frame, GapCause, Instant, Lsn, Quality, Record, RecordBody, SourceState};
 
+use crate::awaited::AwaitedBySource;
 use crate::{CursorError, History, Log, PortError};
 
 /// The note's name.
@@ -40,6 +42,10 @@ enum Up {
     /// It came up after the last frame.
     Now,
     Since(Instant),
+    /// It came up after the last frame, and has not told yet which of its signals are watched.
+    Coming,
+    /// The same, since a frame.
+    ComingSince(Instant),
 }
 
 /// One source.
@@ -61,6 +67,9 @@ pub(crate) struct Watching {
     is_awaited: bool,
     /// No gateway runs: what is imported tells of no time in which sources were read.
     is_stopped: bool,
+    /// What sources have yet to get; in a note of its own.
+    #[serde(skip)]
+    awaited: AwaitedBySource,
 }
 
 impl Watching {
@@ -126,7 +135,8 @@ impl Watching {
     /// The note. One that cannot be read is as none.
     fn kept(history: &dyn History) -> Result<Self, PortError> {
         let bytes = history.note(NOTE)?.unwrap_or_default();
-        Ok(postcard::from_bytes(&bytes).unwrap_or_default())
+        let kept: Self = postcard::from_bytes(&bytes).unwrap_or_default();
+        Ok(Self { awaited: AwaitedBySource::kept(history)?, ..kept })
     }
 
     /// Keeps it, unless something else was kept since `before`.
@@ -138,6 +148,10 @@ impl Watching {
         let kept = Self::kept(log.history().as_ref())?;
         if before.is_some_and(|before| kept.upto > before.upto) || kept == *self {
             return Ok(());
+        }
+        // First: to take again what it has already changes nothing.
+        if kept.awaited != self.awaited {
+            self.awaited.keep(log.history().as_ref())?;
         }
         log.history().set_note(NOTE, &postcard::to_allocvec(self).unwrap_or_default())
     }
@@ -180,6 +194,18 @@ impl Watching {
                     (watch.up, self.is_awaited) = (Up::Now, true);
                 }
             }
+            RecordBody::Control(Control::Awaited { source, is_known, awaited, settled }) => {
+                self.is_stopped = false;
+                self.awaited.take(source, awaited, settled);
+                let watch = self.of.entry(source.clone()).or_default();
+                watch.up = match (watch.up, is_known) {
+                    (Up::No, false) => Up::Coming,
+                    (Up::Coming, true) => Up::Now,
+                    (Up::ComingSince(since), true) => Up::Since(since),
+                    (up, _) => up,
+                };
+                self.is_awaited |= matches!(watch.up, Up::Now | Up::Coming);
+            }
             RecordBody::Control(Control::Source { source, .. } | Control::SourceEnded { source, .. }) => {
                 self.interrupt(Some(source));
             }
@@ -194,8 +220,12 @@ impl Watching {
         if !std::mem::take(&mut self.is_awaited) {
             return;
         }
-        for watch in self.of.values_mut().filter(|watch| watch.up == Up::Now) {
-            watch.up = Up::Since(time);
+        for watch in self.of.values_mut() {
+            watch.up = match watch.up {
+                Up::Now => Up::Since(time),
+                Up::Coming => Up::ComingSince(time),
+                Up::No | Up::Since(_) | Up::ComingSince(_) => continue,
+            };
             watch.whole.get_or_insert(place);
         }
     }
@@ -217,6 +247,11 @@ impl Watching {
         self.last
     }
 
+    /// What each source has yet to get.
+    pub(crate) const fn awaited(&self) -> &AwaitedBySource {
+        &self.awaited
+    }
+
     /// Each source that was ever up, and up to where it was watched: `None` for all the time up to the last frame.
     pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, Option<Place>)> {
         let known = self.of.iter().filter(|(_, watch)| watch.whole.is_some());
@@ -230,7 +265,7 @@ fn is_settled(up: Up, last: Option<Place>) -> bool {
 }
 
 const fn is_of_a_source(body: &RecordBody) -> bool {
-    matches!(body, RecordBody::Control(Control::Source { .. } | Control::SourceEnded { .. }))
+    matches!(body, RecordBody::Control(Control::Source { .. } | Control::SourceEnded { .. } | Control::Awaited { .. }))
 }
 
 /// Whether a frame has nothing but what came late and gaps of a file: it may have been written while no gateway ran.

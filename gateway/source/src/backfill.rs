@@ -35,11 +35,14 @@ use watchfire_pipeline::Arrival;
 use watchfire_ua::{Layouts, date_time_from_instant, status_from_ua};
 
 use self::hole::Hole;
+use self::unreached::Unreached;
 use crate::SourceError;
 use crate::error::is_lost;
 use crate::events::{EventReader, SKEW_NS};
+use crate::standins::StandIns;
 use crate::watched::Roster;
 
+mod elsewhere;
 mod hole;
 mod refusal;
 mod unreached;
@@ -80,8 +83,8 @@ pub(crate) struct Backfill {
     later: [VecDeque<(Timer, Hole)>; AGAIN.len()],
     /// Times in which signals were out of reach of their server, by when to ask and their numbers.
     unreached: BTreeMap<(Timer, u64), Hole>,
-    /// Those that are still to be asked for, by the signals' places and the oldest first: when, and their numbers.
-    unreached_of: HashMap<usize, VecDeque<(Timer, u64)>>,
+    /// Those that are still to be asked for, by the signals' places and the oldest first.
+    unreached_of: HashMap<usize, VecDeque<Unreached>>,
     /// How many these are.
     unreached_count: usize,
     /// How many of them there was no room for since that was last told.
@@ -104,8 +107,14 @@ pub(crate) struct Backfill {
     /// The range that the request for them has.
     range: (Instant, Instant),
     /// Gaps by place, until it is known that the server keeps the signal's history, and in which node: those from before
-    /// the start, and those that another connection has left.
+    /// the start, those that another connection has left, and those of which another server may keep a history.
     unknown: HashMap<usize, Vec<Hole>>,
+    /// Who else may keep one.
+    standins: StandIns,
+    /// How many gaps wait so that a server had nothing of.
+    left_to_others: usize,
+    /// How many of them there was no room for since that was last told.
+    left_on_record: u64,
     job: Option<BoxFuture<'static, Page>>,
     begin_at: Option<Timer>,
     nodes_max: usize,
@@ -151,18 +160,22 @@ impl Backfill {
             let Some(signal) = gap.signal else { continue };
             let Some(at) = places.get(&signal).copied() else { continue };
             let element = roster.get(at).and_then(|watched| watched.config.element.clone());
-            self.unknown.entry(at).or_default().push(Hole::new(at, signal, element, gap));
+            self.set_aside(Hole::new(at, signal, element, gap));
         }
     }
 
-    /// Whether the server keeps the history of a signal. Where it does not, what waited for that is done; see
-    /// [`Backfill::finished`].
+    /// Whether the server keeps the history of a signal. Where it does not, what waited for that waits for another server
+    /// that may, or is done; see [`Backfill::finished`].
     pub(crate) fn known(&mut self, at: usize, has_history: bool) {
-        let holes = self.unknown.remove(&at).into_iter().flatten();
-        if has_history {
-            self.waiting.extend(holes);
-        } else {
-            holes.for_each(|hole| self.finish(hole, StatusCode::BadHistoryOperationUnsupported));
+        for hole in self.unknown.remove(&at).into_iter().flatten() {
+            self.left_to_others -= usize::from(hole.is_left());
+            if !has_history {
+                self.finish(hole, StatusCode::BadHistoryOperationUnsupported);
+            } else if hole.unreached.is_some() && hole.passes == 0 {
+                self.ask_later(hole);
+            } else {
+                self.waiting.push_back(hole);
+            }
         }
     }
 
@@ -321,11 +334,7 @@ impl Backfill {
         {
             // Not until it is known what the node is now, on this connection.
             if node_of(hole.at).is_none() {
-                if hole.unreached.is_some() {
-                    self.forget(&hole);
-                } else {
-                    self.unknown.entry(hole.at).or_default().push(hole);
-                }
+                self.set_aside(hole);
                 continue;
             }
             let (from, to) = self.range;
@@ -456,6 +465,7 @@ impl Backfill {
     }
 
     fn finish(&mut self, hole: Hole, status: StatusCode) {
+        let Some(hole) = self.unless_elsewhere(hole, status) else { return };
         if hole.unreached.is_some() {
             tracing::debug!(place = hole.at, %status, "what was out of the server's reach is not asked for any more");
             self.forget(&hole);
@@ -466,13 +476,21 @@ impl Backfill {
     }
 
     /// Says of how many gaps there was no room to wait: never silently.
-    fn tell_given_up(&mut self, source: &str) {
+    pub(crate) fn tell_given_up(&mut self, source: &str) {
         let times = std::mem::take(&mut self.unreached_left);
         if times > 0 {
             tracing::warn!(
                 source,
                 times,
                 "signals are out of the server's reach too often; these times are not asked for any more"
+            );
+        }
+        let gaps = std::mem::take(&mut self.left_on_record);
+        if gaps > 0 {
+            tracing::warn!(
+                source,
+                gaps,
+                "too many gaps wait for another server that keeps history; these stay on record, and are asked for after the gateway's next start"
             );
         }
         let gaps = std::mem::take(&mut self.given_up);

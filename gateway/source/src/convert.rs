@@ -7,7 +7,7 @@ use std::time::Duration;
 use opcua::types::{DataChangeNotification, DataValue, EventNotificationList, Variant};
 use tokio::time::Instant as Timer;
 use watchfire_config::ElementPath;
-use watchfire_model::{Gap, GapCause, Instant, Kind, Quality, Rows, SignalId, StatusCode};
+use watchfire_model::{Awaited, Gap, GapCause, Instant, Kind, Quality, Rows, SignalId, StatusCode};
 use watchfire_pipeline::Last;
 use watchfire_ua::{
     Kinds, Layouts, has_overflow, instant_from_date_time, is_out_of_reach, push_data_value, status_from_ua,
@@ -47,6 +47,8 @@ pub(crate) struct Converter {
     streams: HashMap<usize, EventReader>,
     /// What the server's structures are made of, where one is a signal's value.
     structures: Option<Arc<Layouts>>,
+    /// By how much the server's clock is behind ours at least, as far as it tells.
+    behind: Duration,
 }
 
 /// A signal that is a part of a node's value.
@@ -72,6 +74,7 @@ impl Converter {
             parts: HashMap::new(),
             streams: HashMap::new(),
             structures: None,
+            behind: Duration::ZERO,
         }
     }
 
@@ -88,6 +91,21 @@ impl Converter {
     /// See [`Ledger::by_our_clock`].
     pub(crate) fn by_our_clock(&mut self, is_so: impl Fn(SignalId) -> bool) {
         self.ledger.by_our_clock(is_so);
+    }
+
+    /// See [`Ledger::go_on`].
+    pub(crate) fn go_on(&mut self, awaited: &[Awaited], has_come: impl Fn(SignalId) -> bool) {
+        self.ledger.go_on(awaited, has_come);
+    }
+
+    /// See [`Ledger::awaited`].
+    pub(crate) fn awaited(&self) -> Vec<Awaited> {
+        self.ledger.awaited()
+    }
+
+    /// By how much the server's clock is behind ours at least.
+    pub(crate) const fn set_behind(&mut self, behind: Duration) {
+        self.behind = behind;
     }
 
     fn moment(&mut self, wall: Instant) -> Moment {
@@ -248,12 +266,12 @@ impl Converter {
             return;
         }
         // What is known by our clock alone is held against the source's. A server that says when a value was set, and not
-        // when it was sampled, is never ahead.
-        if self.ledger.is_by_our_clock(at)
-            && let Some(server) = value.server_timestamp.and_then(|time| instant_from_date_time(&time, None))
-            && let Ok(ahead_ns) = u64::try_from(server.since_ns(now))
-        {
-            self.ledger.shift(at, Duration::from_nanos(ahead_ns));
+        // when it was sampled, is never ahead; whether it is behind no value tells.
+        if self.ledger.is_by_our_clock(at) {
+            let stamped = value.server_timestamp.and_then(|time| instant_from_date_time(&time, None));
+            let ahead_ns = stamped.map(|stamped| stamped.since_ns(now)).filter(|ahead_ns| *ahead_ns >= 0);
+            let behind_ns = i64::try_from(self.behind.as_nanos()).unwrap_or(i64::MAX);
+            self.ledger.shift(at, ahead_ns.unwrap_or(-behind_ns));
         }
         // Its DataType is that of its elements.
         let is_array = matches!(value.value, Some(Variant::Array(_)));
@@ -346,6 +364,35 @@ mod tests {
             let mut received = Received::default();
             converter.value(0, value(minute), now, &mut received);
             assert_eq!(received.gaps.len(), wanted, "{is_ours}, {minute}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_came_while_the_gateway_was_off_leaves_its_gap_though_its_server_is_behind() {
+        // By our clock it is half past midnight, by the server's an hour before.
+        let now = instant_from_date_time(&DateTime::ymd_hms(2026, 1, 1, 0, 30, 0), None).unwrap();
+        let hour = Duration::from_secs(3_600);
+        for (behind, minute, is_missed) in [(hour, 25, true), (hour, 15, false), (Duration::ZERO, 25, false)] {
+            let mut converter = Converter::new(vec![SignalId(40)], Kinds::default());
+            // The gateway ended at twenty past, which was twenty past eleven there.
+            let end = now.minus(Duration::from_secs(600));
+            converter.recorded(|_| None, end.minus(Duration::from_secs(60)), Some(end));
+            converter.by_our_clock(|_| true);
+            converter.set_behind(behind);
+            converter.begin(0);
+            let mut received = Received::default();
+            let time = DateTime::ymd_hms(2025, 12, 31, 23, minute, 0);
+            let value = DataValue {
+                value: Some(Variant::Int32(5)),
+                source_timestamp: Some(time),
+                server_timestamp: Some(time),
+                ..Default::default()
+            };
+            converter.value(0, value, now, &mut received);
+            assert_eq!(received.gaps.len(), usize::from(is_missed), "{behind:?}, {minute}");
+            let since = end.minus(Duration::from_secs(3_660));
+            assert!(received.gaps.iter().all(|gap| gap.since == since), "{:?}", received.gaps);
+            assert_eq!(received.rows.quality[0].has(Quality::INITIAL), !is_missed);
         }
     }
 

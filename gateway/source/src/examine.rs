@@ -11,7 +11,7 @@ use watchfire_ua::Layouts;
 
 use crate::browse::{BrowseLimits, Browser};
 use crate::paths::resolve;
-use crate::server_info::{Limits, TypeKinds, namespaces, read, to_read, variables};
+use crate::server_info::{Limits, ServerTime, TypeKinds, namespaces, read, to_read, variables};
 use crate::watched::{Found, Refused, Sought};
 use crate::{SourceError, structures, unreadable};
 
@@ -33,6 +33,8 @@ pub(crate) struct Examined {
     pub namespaces: Vec<String>,
     /// What its structures are made of, where that was learned.
     pub structures: Option<Arc<Layouts>>,
+    /// Which time it has, where it tells.
+    pub time: Option<ServerTime>,
 }
 
 /// Examines nodes, each named by its place among the watched. Fails only if the server answers nothing at all: a node
@@ -48,6 +50,7 @@ pub(crate) async fn examine(
     if learn {
         examined.structures = Some(structures::learn(&session, examined.limits, profile).await);
     }
+    examined.time = ServerTime::of(&session).await;
     let mut may_be_structures = false;
     let namespaces = namespaces(&session).await?;
     let mut known = Vec::with_capacity(nodes.len());

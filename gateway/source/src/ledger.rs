@@ -7,6 +7,8 @@ use std::time::Duration;
 use watchfire_model::{Gap, GapCause, Instant, SignalId};
 use watchfire_pipeline::Last;
 
+mod awaited;
+
 /// Sixteen bytes, since each value looks its signal up.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -173,11 +175,11 @@ impl Ledger {
         self.entries.get(at).is_some_and(|entry| entry.marks & OURS != 0)
     }
 
-    /// Its server's clock is ahead of ours: so is that time.
-    pub(crate) fn shift(&mut self, at: usize, ahead: Duration) {
+    /// Its server's clock is ahead of ours by so much, or behind it: so is that time.
+    pub(crate) fn shift(&mut self, at: usize, ahead_ns: i64) {
         if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.marks & OURS != 0) {
             entry.marks &= !OURS;
-            entry.last = entry.last.plus(ahead);
+            entry.last = Instant::from_ns(entry.last.ns().saturating_add(ahead_ns));
         }
     }
 

@@ -6,6 +6,7 @@
 //! here, so that they can be held back while the gateway is behind, and every sequence number is checked.
 
 mod about;
+mod awaited;
 mod backfill;
 mod browse;
 mod connect;
@@ -33,6 +34,7 @@ mod sequence;
 mod server_info;
 mod setup;
 mod source;
+mod standins;
 mod structures;
 mod survey;
 mod timing;

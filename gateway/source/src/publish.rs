@@ -25,6 +25,7 @@ use watchfire_model::{Clock, GapCause, SourceState};
 use watchfire_pipeline::{Arrival, Inlet};
 
 use crate::SourceError;
+use crate::awaited::Told;
 use crate::backfill::{self, Backfill};
 use crate::convert::{Converter, Received};
 use crate::error::{is_lost, is_unreadable};
@@ -37,6 +38,7 @@ use crate::watchdog::{Look, Watch};
 use crate::watched::Roster;
 
 mod anew;
+mod told;
 
 /// A line that has come back may fail again before anything has come over it; a session that is taken up in vain so often is
 /// made anew.
@@ -61,6 +63,7 @@ enum Event {
     History,
     Look,
     Looked(Vec<Look>),
+    Awaited,
     RetryRefused,
     Silent,
     Room,
@@ -82,6 +85,7 @@ pub(crate) struct Lent<'a> {
     pub converter: &'a mut Converter,
     pub reporter: &'a mut Reporter,
     pub backfill: &'a mut Backfill,
+    pub awaited: &'a mut Told,
     /// What is to be handed in.
     pub queue: &'a mut VecDeque<Arrival>,
     pub clock: &'a dyn Clock,
@@ -279,6 +283,7 @@ impl<'a> Publisher<'a> {
                 Ok(())
             }
             Event::Looked(seen) => self.looked(seen).await,
+            Event::Awaited => self.tell_awaited().await,
             Event::RetryRefused => {
                 self.setup.retry(self.lent.roster.refused());
                 Ok(())
@@ -300,6 +305,7 @@ impl<'a> Publisher<'a> {
         let reading = self.lent.backfill.is_working();
         let history_at = self.lent.backfill.due();
         let (look_at, looking) = (self.watch.due(), self.watch.is_looking());
+        let awaited_at = self.lent.awaited.due();
         let idle = !looking && self.setup.is_done();
         tokio::select! {
             Some(response) = self.publishes.next(), if publishing => Event::Published(response),
@@ -309,6 +315,7 @@ impl<'a> Publisher<'a> {
             () = tokio::time::sleep_until(look_at), if idle => Event::Look,
             seen = self.watch.seen(), if looking => Event::Looked(seen),
             () = tokio::time::sleep_until(silent_at.unwrap_or(retry_at)), if publishing && silent_at.is_some() => Event::Silent,
+            () = tokio::time::sleep_until(awaited_at.unwrap_or(retry_at)), if awaited_at.is_some() => Event::Awaited,
             () = tokio::time::sleep_until(retry_at), if !working => Event::RetryRefused,
             () = self.lent.inlet.room(), if held_back => Event::Room,
         }
@@ -514,9 +521,11 @@ impl<'a> Publisher<'a> {
             self.setup.refresh(&self.subscriptions);
         }
         for (gap, at) in gaps.iter().zip(places) {
+            let element = self.lent.roster.get(at).and_then(|watched| watched.config.element.clone());
             if self.lent.roster.history(at).is_some() {
-                let element = self.lent.roster.get(at).and_then(|watched| watched.config.element.clone());
                 self.lent.backfill.add(at, gap, element, self.lent.history_lag);
+            } else {
+                self.lent.backfill.leave_to_others(at, gap, element);
             }
         }
         for (at, gap) in unreached {

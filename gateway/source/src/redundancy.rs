@@ -13,6 +13,7 @@ use crate::SourceError;
 use crate::connect::Connector;
 use crate::redundant_set::RedundantSet;
 use crate::server_info::{read, to_read};
+use crate::standins::StandIns;
 use crate::visit::visit;
 
 /// From here on a server is healthy (OPC 10000-4 §6.6.2.4.2, table 104).
@@ -32,13 +33,21 @@ pub(crate) struct Servers {
     reasons: BTreeMap<usize, String>,
     /// What the one that was last read says of them.
     set: RedundantSet,
+    /// The same for who waits for what another one has.
+    standins: StandIns,
 }
 
 impl Servers {
     pub(crate) fn new(first: EndpointUrl, others: Vec<EndpointUrl>) -> Self {
         let mut all = vec![first];
         all.extend(others);
-        Self { all, at: 0, failed: 0, reasons: BTreeMap::new(), set: RedundantSet::default() }
+        let standins = StandIns::new(all.len());
+        Self { all, at: 0, failed: 0, reasons: BTreeMap::new(), set: RedundantSet::default(), standins }
+    }
+
+    /// Which there are while this one is read.
+    pub(crate) fn standins(&self) -> StandIns {
+        self.standins.at(self.at)
     }
 
     /// The one that is read.
@@ -146,6 +155,7 @@ pub(crate) async fn better(connector: &Connector, session: &Session, servers: &m
         Ok(found) => servers.learn(source, found),
         Err(error) => tracing::debug!(source, %error, "the server does not say which others there are"),
     }
+    servers.standins.learn(servers.all.len());
     if !servers.has_others() {
         return std::future::pending().await;
     }

@@ -1,15 +1,17 @@
 //! What is asked of a server before anything is subscribed: its namespaces, its limits, and what the nodes are.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use opcua::client::Session;
 use opcua::types::{
     AttributeId, BrowseDescription, BrowseDirection, DataValue, NodeId, ReadValueId, ReferenceTypeId, StatusCode,
     TimestampsToReturn, VariableId, Variant,
 };
+use tokio::time::Instant as Timer;
 use watchfire_config::Profile;
-use watchfire_model::Kind;
-use watchfire_ua::{DataTypeKind, kind_of_data_type};
+use watchfire_model::{Instant, Kind};
+use watchfire_ua::{DataTypeKind, instant_from_date_time, kind_of_data_type};
 
 use crate::SourceError;
 use crate::browse::small;
@@ -62,6 +64,33 @@ fn whole(value: &DataValue) -> Option<usize> {
         Some(Variant::UInt32(limit)) => usize::try_from(limit).ok(),
         Some(Variant::UInt16(limit)) => Some(usize::from(limit)),
         _ => None,
+    }
+}
+
+/// When a server said which time it was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServerTime {
+    time: Instant,
+    /// Before this it did not say it.
+    asked: Timer,
+}
+
+impl ServerTime {
+    /// Asks the server; `None` where it does not tell.
+    pub(crate) async fn of(session: &Session) -> Option<Self> {
+        let node = to_read(VariableId::Server_ServerStatus_CurrentTime.into(), AttributeId::Value);
+        let asked = Timer::now();
+        let time = match read(session, &[node]).await.ok()?.into_iter().next()?.value {
+            Some(Variant::DateTime(time)) => instant_from_date_time(&time, None)?,
+            _ => return None,
+        };
+        Some(Self { time, asked })
+    }
+
+    /// By how much it is behind our clock at least, by which it is `now`.
+    pub(crate) fn behind(&self, now: Instant) -> Duration {
+        let asked = now.minus(self.asked.elapsed());
+        Duration::from_nanos(asked.since_ns(self.time).try_into().unwrap_or(0))
     }
 }
 

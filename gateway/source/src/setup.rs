@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -240,6 +241,8 @@ impl Setup {
                 self.chunk = self.chunk_max;
                 self.read_max = examined.limits.read.max(1);
                 self.namespaces = examined.namespaces;
+                let now = lent.clock.now();
+                lent.converter.set_behind(examined.time.map_or(Duration::ZERO, |time| time.behind(now)));
                 if let Some(structures) = examined.structures {
                     lent.backfill.set_structures(structures.clone());
                     lent.converter.set_structures(structures);
@@ -346,8 +349,11 @@ impl Setup {
         self.pending.drain(..).flat_map(|wanted| carried(wanted.at, status, converter)).collect()
     }
 
-    /// Says that the source is up again, with all that it had.
+    /// Says that the source is up; with all that it had, or as far as is told later.
     pub(crate) async fn up(&mut self, lent: &mut Lent<'_>) {
+        if !lent.reporter.is_up() {
+            lent.inlet.push(lent.awaited.begin(lent.reporter.shared_source())).await;
+        }
         lent.reporter.report(lent.inlet, SourceState::Up, format!("connected to `{}`", self.url)).await;
     }
 
@@ -359,7 +365,7 @@ impl Setup {
         inlet: &Inlet,
     ) -> Result<(), SourceError> {
         if !subscriptions.is_empty() || self.pending.is_empty() {
-            lent.reporter.report(inlet, SourceState::Up, format!("connected to `{}`", self.url)).await;
+            self.up(lent).await;
         }
         if self.pending.is_empty() && self.sought.is_empty() && !self.told {
             self.told = true;

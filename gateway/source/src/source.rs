@@ -18,6 +18,7 @@ use watchfire_model::{Clock, Gap, SignalId, SourceState};
 use watchfire_pipeline::{Arrival, Inlet, Last, LastTimes, Source};
 use watchfire_ua::{Kinds, Pki};
 
+use crate::awaited::Told;
 use crate::backfill::Backfill;
 use crate::connect::{Connector, Events, Opened};
 use crate::convert::Converter;
@@ -45,6 +46,8 @@ pub struct OpcUaSource {
     roster: Roster,
     converter: Converter,
     backfill: Backfill,
+    /// What was told of what is still to come.
+    awaited: Told,
     /// What is to be handed in.
     queue: VecDeque<Arrival>,
     /// What the last session had on its server.
@@ -73,13 +76,15 @@ impl OpcUaSource {
         let primary = config.url.clone();
         let connector = Connector { primary, config, pki: Pki::new(pki_dir), timing, clock };
         let (backfill, queue, kept) = (Backfill::default(), VecDeque::new(), Vec::new());
-        Self { name, connector, roster, converter, backfill, queue, kept, kinds, servers }
+        let awaited = Told::new(timing.awaited);
+        Self { name, connector, roster, converter, backfill, awaited, queue, kept, kinds, servers }
     }
 
     /// With other intervals than the default ones.
     #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.connector.timing = timing.of(&self.connector.config.reach);
+        self.awaited.set_every(timing.awaited);
         self
     }
 
@@ -135,6 +140,7 @@ impl OpcUaSource {
             Ok(opened) => opened,
             Err(error) => return Some(error),
         };
+        self.backfill.read_from(self.servers.standins());
         let connector = &self.connector;
         let timing = connector.timing;
         let events = event_loop.enter();
@@ -146,6 +152,7 @@ impl OpcUaSource {
             converter: &mut self.converter,
             reporter,
             backfill: &mut self.backfill,
+            awaited: &mut self.awaited,
             queue: &mut self.queue,
             clock: &*connector.clock,
             history_lag: timing.history_lag,
@@ -178,6 +185,10 @@ impl OpcUaSource {
                 },
             }
         };
+        // The log may have no room.
+        if ended.is_none() && tokio::time::timeout(GOODBYE, publisher.end()).await.is_err() {
+            tracing::debug!(source = &*self.name, "what is still to come could not be told");
+        }
         self.kept = publisher.into_subscriptions();
         if connected {
             // The server frees what it held for us; if it does not listen, its own timeouts do. What a new session may
@@ -225,12 +236,16 @@ impl Source for OpcUaSource {
 
     fn recorded(&mut self, last: &LastTimes, open: &[Gap]) {
         self.backfill.take_up(open, &self.roster);
+        let awaited = last.awaited(&self.name);
+        self.backfill.take_up_unreached(awaited, &self.roster, self.connector.timing.history_lag);
+        self.awaited.recorded(awaited);
         let Some(all_until) = last.all_until(&self.name, self.roster.ids().into_iter()) else { return };
         self.converter.recorded(|signal| last.get(signal), all_until, last.since(&self.name));
         self.converter.by_our_clock(|signal| match last.get(signal) {
             None => last.is_by_our_clock(&self.name),
             Some(known) => matches!(known, Last::Received(_)),
         });
+        self.converter.go_on(awaited, |signal| last.get(signal).is_some());
     }
 
     async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {

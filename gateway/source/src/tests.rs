@@ -1,5 +1,6 @@
 //! The source against the simulated plant over real sockets. Waits are for events, each with a deadline.
 
+mod awaited;
 mod backpressure;
 mod catalogue;
 mod certificates;

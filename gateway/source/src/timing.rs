@@ -29,6 +29,9 @@ pub struct Timing {
     pub history_lag: Duration,
     /// How long after a server was asked which alarms stand it is asked again at the earliest.
     pub refresh: Duration,
+    /// How often what is still to come of signals is told to the log, where it has changed: well within the minute that is
+    /// looked back for last values after a start.
+    pub awaited: Duration,
     /// How often a server with others that stand in for it is asked how well it is.
     pub level: Duration,
 }
@@ -46,6 +49,7 @@ impl Default for Timing {
             watchdog: Duration::from_secs(30),
             history_lag: Duration::from_secs(2),
             refresh: Duration::from_secs(5),
+            awaited: Duration::from_secs(20),
             level: Duration::from_secs(5),
         }
     }

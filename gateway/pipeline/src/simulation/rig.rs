@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_alarms::{ConditionState, EventId, RefusedCommand};
 use watchfire_model::{
-    AlarmCommand, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, PlainEvent, Quality, Record,
-    RecordBody, Rows, SignalId, SignalInfo, SourceState, StatusCode,
+    AlarmCommand, Awaited, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, PlainEvent, Quality,
+    Record, RecordBody, Rows, SignalId, SignalInfo, SourceState, StatusCode,
 };
 
 use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
@@ -171,6 +171,8 @@ pub struct Known {
     pub last: [Option<Last>; 3],
     /// Of those that have none.
     pub all_until: Option<Instant>,
+    /// What it has yet to get.
+    pub awaited: Vec<Awaited>,
 }
 
 #[async_trait]
@@ -181,8 +183,11 @@ impl Source for Script {
 
     fn recorded(&mut self, last: &LastTimes, _: &[Gap]) {
         let ids = [0, 1, 2].map(SignalId);
-        *self.2.lock() =
-            Known { last: ids.map(|id| last.get(id)), all_until: last.all_until(&self.0, ids.into_iter()) };
+        *self.2.lock() = Known {
+            last: ids.map(|id| last.get(id)),
+            all_until: last.all_until(&self.0, ids.into_iter()),
+            awaited: last.awaited(&self.0).to_vec(),
+        };
     }
 
     async fn run(mut self: Box<Self>, inlet: Inlet, stop: CancellationToken) {
@@ -369,6 +374,17 @@ impl Rig {
 
     pub async fn source(&self, state: SourceState) {
         self.hand_in(Arrival::State { source: "s".into(), state, reason: "test".into() });
+        self.wait_ms(11).await;
+    }
+
+    /// The source comes up, and is yet to tell which of its signals are watched.
+    pub async fn comes_up(&self) {
+        self.awaits(false, Vec::new(), Vec::new()).await;
+        self.source(SourceState::Up).await;
+    }
+
+    pub async fn awaits(&self, is_known: bool, awaited: Vec<Awaited>, settled: Vec<Awaited>) {
+        self.hand_in(Arrival::Awaited { source: "s".into(), is_known, awaited, settled });
         self.wait_ms(11).await;
     }
 

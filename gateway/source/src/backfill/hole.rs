@@ -43,6 +43,8 @@ pub(super) struct Hole {
     /// How often it was refused for now since a value of it has come, and how many had come then.
     pub refusals: u16,
     pub values_at_refusal: u32,
+    /// The servers, of those that stand in for each other, that have nothing of it: a bit each, by their places.
+    pub without: u64,
 }
 
 impl Hole {
@@ -65,7 +67,13 @@ impl Hole {
             unreached: None,
             refusals: 0,
             values_at_refusal: 0,
+            without: 0,
         }
+    }
+
+    /// Whether it is left to another server than one that was asked.
+    pub(super) const fn is_left(&self) -> bool {
+        self.without != 0 && self.unreached.is_none()
     }
 
     /// The same as a time in which the signal was out of reach of its server.

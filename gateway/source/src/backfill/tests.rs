@@ -7,6 +7,8 @@ use watchfire_config::EventsConfig;
 use watchfire_model::{GapCause, Quality};
 
 mod refusals;
+mod restarts;
+mod standins;
 
 const NOW: Instant = Instant::from_s(1_000);
 

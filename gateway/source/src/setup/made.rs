@@ -43,6 +43,8 @@ impl Setup {
                 for gap in seen.gaps() {
                     if lent.roster.history(item.at()).is_some() {
                         lent.backfill.add(item.at(), &gap, None, lent.history_lag);
+                    } else {
+                        lent.backfill.leave_to_others(item.at(), &gap, None);
                     }
                     lent.queue.push_back(Arrival::Gaps(vec![gap]));
                 }

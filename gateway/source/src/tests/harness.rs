@@ -13,7 +13,7 @@ use watchfire_config::{
     Deadband, EndpointUrl, MessageMode, NodeAddress, Profile, Reach, Security, SignalConfig, SourceConfig,
 };
 use watchfire_model::{Clock, Gap, Instant, Rows, SignalId, SourceState, StatusCode, SystemClock};
-use watchfire_pipeline::{Arrival, ArrivalReceiver, Inlet, Source, inlet};
+use watchfire_pipeline::{Arrival, ArrivalReceiver, Inlet, LastTimes, Source, inlet};
 use watchfire_plant::{FaultSchedule, Plant, PlantOptions};
 use watchfire_ua::Kinds;
 
@@ -35,6 +35,7 @@ pub(super) fn quick() -> Timing {
         watchdog: Duration::from_millis(300),
         history_lag: Duration::from_millis(100),
         refresh: Duration::from_millis(200),
+        awaited: Duration::from_secs(20),
         level: Duration::from_millis(100),
     }
 }
@@ -153,9 +154,21 @@ pub(super) fn start_source_by(
     pki_dir: PathBuf,
     timing: Timing,
 ) -> RunningSource {
+    start_source_after(&LastTimes::default(), clock, config, pki_dir, timing)
+}
+
+/// That is told what was recorded before.
+pub(super) fn start_source_after(
+    last: &LastTimes,
+    clock: Arc<dyn Clock>,
+    config: SourceConfig,
+    pki_dir: PathBuf,
+    timing: Timing,
+) -> RunningSource {
     let signals = (0..).map(SignalId).zip(config.signals.clone()).collect();
     let kinds = Kinds::default();
-    let source = OpcUaSource::new(config, signals, pki_dir, clock, kinds.clone()).with_timing(timing);
+    let mut source = OpcUaSource::new(config, signals, pki_dir, clock, kinds.clone()).with_timing(timing);
+    source.recorded(last, &[]);
     let (inlet, arrivals) = inlet();
     let stop = CancellationToken::new();
     let task = tokio::spawn(Box::new(source).run(inlet.clone(), stop.clone()));

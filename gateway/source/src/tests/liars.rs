@@ -52,15 +52,19 @@ impl Liar {
             .unwrap();
         let nodes: Arc<SimpleNodeManager> = handle.node_managers().get_of_type().unwrap();
         let node = NodeId::new(handle.get_namespace_index("urn:liar").unwrap(), "v");
-        for name in ["v", "w"] {
-            VariableBuilder::new(&NodeId::new(node.namespace, name), name, name)
-                .data_type(DataTypeId::Double)
-                .value(0.0)
-                .organized_by(ObjectId::ObjectsFolder)
-                .insert(&mut *nodes.address_space().write());
-        }
         tokio::spawn(server.run_with(listener));
-        Self { handle, nodes, node, url: format!("opc.tcp://127.0.0.1:{port}"), stop }
+        let liar = Self { handle, nodes, node, url: format!("opc.tcp://127.0.0.1:{port}"), stop };
+        ["v", "w"].into_iter().for_each(|name| liar.add(name));
+        liar
+    }
+
+    /// Has another variable from now on.
+    pub(super) fn add(&self, name: &str) {
+        VariableBuilder::new(&NodeId::new(self.node.namespace, name), name, name)
+            .data_type(DataTypeId::Double)
+            .value(0.0)
+            .organized_by(ObjectId::ObjectsFolder)
+            .insert(&mut *self.nodes.address_space().write());
     }
 
     /// Changes the value without a word to whoever subscribes.
