@@ -8,8 +8,9 @@ use opcua::server::IdentityToken;
 use opcua::server::authenticator::{SecurityClient, SecurityRequest, SessionEnd, UserToken};
 use opcua::types::event_field::EventField;
 use opcua::types::{
-    Array, AttributeId, ByteString, DateTime, ExtensionObject, NodeId, NumericRange, ObjectId, ObjectTypeId,
-    QualifiedName, StatusCode, UAString, UserNameIdentityToken, Variant, VariantScalarTypeId, X509IdentityToken,
+    Array, AttributeId, ByteString, DateTime, ExtensionObject, Identifier, NodeId, NumericRange, ObjectId,
+    ObjectTypeId, QualifiedName, StatusCode, UAString, UserNameIdentityToken, Variant, VariantScalarTypeId,
+    X509IdentityToken,
 };
 use watchfire_model::{CommandKind, Instant};
 use watchfire_ua::{Certificate, date_time_from_instant};
@@ -29,6 +30,8 @@ const THE_GATEWAY: &str = "System/Watchfire";
 
 /// Bytes that one text or byte string of an event has at most: anybody can send long ones.
 const LONG_MAX: usize = 4096;
+/// Arguments of a call that are told: more than any method of ours takes.
+const ARGUMENTS_MAX: usize = 16;
 /// Bytes of a certificate that is shown.
 const CERTIFICATE_MAX: usize = 16_384;
 
@@ -78,6 +81,7 @@ pub(crate) struct Called<'a> {
 impl AuditEvent {
     fn new(kind: ObjectTypeId, (node, name): (NodeId, &str), asked: String, outcome: Outcome<'_>) -> Self {
         let (time, _) = date_time_from_instant(outcome.at);
+        let node = short_id(node);
         let good = outcome.status.is_good();
         let severity = if good { DONE_SEVERITY } else { REFUSED_SEVERITY };
         let message = if good { asked.clone() } else { format!("{asked}: refused, {}", outcome.status) };
@@ -117,9 +121,11 @@ impl AuditEvent {
 
     /// A call of a method, carried out or refused (OPC 10000-9 §5.10.2 to §5.10.11).
     pub(crate) fn of_call(called: Called<'_>, outcome: Outcome<'_>) -> Self {
-        let source = (called.object, &*format!("Method/{}", called.name));
-        let message = format!("{} by {}", called.name, called.user);
-        let arguments = called.arguments.iter().map(|argument| Variant::Variant(Box::new(bounded(argument)))).collect();
+        let name = cut(called.name);
+        let source = (called.object, &*format!("Method/{name}"));
+        let message = format!("{name} by {}", called.user);
+        let arguments = called.arguments.iter().take(ARGUMENTS_MAX);
+        let arguments = arguments.map(|argument| Variant::Variant(Box::new(bounded(argument)))).collect();
         let arguments = Array::new::<Vec<Variant>>(VariantScalarTypeId::Variant, arguments);
         let own = [
             ("ConditionEventId", called.event_id),
@@ -129,7 +135,7 @@ impl AuditEvent {
         Self::new(type_of(called.kind), source, message, outcome)
             .by(called.user)
             .with([
-                ("MethodId", called.method.into()),
+                ("MethodId", short_id(called.method).into()),
                 ("InputArguments", arguments.map_or(Variant::Empty, Variant::from)),
             ])
             .with(own.into_iter().filter_map(|(name, value)| Some((name, bounded(&value?)))))
@@ -412,6 +418,16 @@ pub(crate) fn cut(whole: &str) -> Cow<'_, str> {
     if whole.len() <= LONG_MAX { whole.into() } else { whole.chars().take(LONG_MAX / 4).collect() }
 }
 
+/// The id of a node; of one that is longer than that of any node the beginning, or nothing.
+fn short_id(id: NodeId) -> NodeId {
+    let identifier = match id.identifier {
+        Identifier::String(text) => Identifier::String(short(&text)),
+        Identifier::ByteString(bytes) if bytes.as_ref().len() > LONG_MAX => Identifier::ByteString(ByteString::null()),
+        of_some_bytes => of_some_bytes,
+    };
+    NodeId { identifier, ..id }
+}
+
 /// A certificate, or nothing in place of one that is none by its size.
 fn small(certificate: &ByteString) -> ByteString {
     if certificate.as_ref().len() <= CERTIFICATE_MAX { certificate.clone() } else { ByteString::null() }
@@ -477,6 +493,38 @@ mod tests {
 
     fn field(event: &AuditEvent, name: &str) -> Variant {
         event.get_value(AttributeId::Value, &NumericRange::None, &[QualifiedName::new(0, name)])
+    }
+
+    #[test]
+    fn what_a_client_makes_long_is_told_by_its_beginning() {
+        let long = "x".repeat(1 << 20);
+        let id = NodeId::new(2, long.as_str());
+        let arguments = vec![Variant::from(long.as_str()); 10_000];
+        let called = Called {
+            object: id.clone(),
+            method: id.clone(),
+            name: &id.to_string(),
+            arguments: &arguments,
+            kind: None,
+            user: "ann",
+            event_id: None,
+            comment: Some(long.as_str().into()),
+            shelving_time: None,
+        };
+        let status = StatusCode::BadNodeIdUnknown;
+        let outcome = Outcome { server: "urn:test", at: Instant::from_s(1), status };
+        for event in [
+            AuditEvent::of_call(called, outcome),
+            AuditEvent::of_write((id.clone(), AttributeId::Value), Some(long.as_str().into()), "ann", outcome),
+            AuditEvent::of_filter(&id, "ann", outcome),
+        ] {
+            let refused = event.refused().map(|refused| format!("{refused:?}").len());
+            assert!(refused.is_some_and(|length| length < 3 * LONG_MAX), "{refused:?}");
+            for (name, value) in &event.fields {
+                let length = format!("{value:?}").len();
+                assert!(length < 2 * LONG_MAX, "{name} has {length} characters");
+            }
+        }
     }
 
     #[test]

@@ -53,12 +53,13 @@ impl Refusals {
         if !self.has_room(refused.user, now) {
             return;
         }
-        let Refused { user, node, status, .. } = *refused;
-        let what: String = refused.what.chars().take(TEXT_MAX).collect();
+        let Refused { user, status, .. } = *refused;
+        let short = |text: &str| text.chars().take(TEXT_MAX).collect::<String>();
+        let (what, node) = (short(refused.what), short(&refused.node.to_string()));
         if status == StatusCode::BadUserAccessDenied || user.is_empty() {
-            tracing::warn!(user, what, %node, %status, "a request was refused");
+            tracing::warn!(user, what, node, %status, "a request was refused");
         } else {
-            tracing::info!(user, what, %node, %status, "a request was refused");
+            tracing::info!(user, what, node, %status, "a request was refused");
         }
     }
 

@@ -1,6 +1,8 @@
 //! What there is to show: areas, signals, conditions and how they stand. Nodes are computed from it when they are
 //! asked for, so a condition costs its state and some 150 bytes. Knows neither subscriptions nor sessions.
 
+mod places;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -401,83 +403,14 @@ impl Space {
             Some(known) => *known = after.clone(),
             None => self.place(after.clone()),
         }
+        if let Some(before) = &before {
+            self.hand_over(before, &after);
+        }
         if let Some(before) = before.as_ref().filter(|before| before.area != after.area) {
             self.relocate(before, &after);
         }
         self.group(before.as_deref(), &after);
         after
-    }
-
-    /// Gives a new condition its place in the tree.
-    fn place(&mut self, condition: Arc<Condition>) {
-        // Each takes more than a byte, so that there are never so many.
-        let Ok(place) = Place::try_from(self.conditions.len()) else { return };
-        let (path, name) = (&condition.area, &condition.def.source_name);
-        if let Some(area) = self.areas.get_mut(path) {
-            area.conditions.push(place);
-        }
-        if let Some(signal) = condition.signal.as_ref().and_then(|signal| self.signals.get_mut(&signal.id)) {
-            // Most have one.
-            signal.conditions.reserve_exact(1);
-            signal.conditions.push(place);
-        } else {
-            let source = self.sources.entry(name.clone()).or_default();
-            source.conditions.push(place);
-            if !source.areas.contains(path) {
-                source.areas.push(path.clone());
-                if let Some(area) = self.areas.get_mut(path) {
-                    area.sources.push(name.clone());
-                }
-            }
-        }
-        self.places.insert(condition.def.key.clone(), place);
-        self.conditions.push(condition);
-    }
-
-    /// Moves a condition that is defined anew to another area, and with it what it is about.
-    fn relocate(&mut self, before: &Condition, after: &Condition) {
-        let Some(place) = self.places.get(&after.def.key).copied() else { return };
-        if let Some(area) = self.areas.get_mut(&before.area) {
-            area.conditions.retain(|other| *other != place);
-        }
-        if let Some(area) = self.areas.get_mut(&after.area) {
-            area.conditions.push(place);
-        }
-        let name = &after.def.source_name;
-        let Some(source) = self.sources.get_mut(name).filter(|_| after.signal.is_none()) else { return };
-        if !source.areas.contains(&after.area) {
-            source.areas.push(after.area.clone());
-            if let Some(area) = self.areas.get_mut(&after.area) {
-                area.sources.push(name.clone());
-            }
-        }
-        let conditions = &self.conditions;
-        let at = |place: &Place| usize::try_from(*place).ok().and_then(|place| conditions.get(place));
-        if source.conditions.iter().filter_map(at).all(|other| other.area != before.area) {
-            source.areas.retain(|area| *area != before.area);
-            if let Some(area) = self.areas.get_mut(&before.area) {
-                area.sources.retain(|other| other != name);
-            }
-        }
-    }
-
-    /// Keeps who is in which group: a condition that is defined anew may be in another one.
-    fn group(&mut self, before: Option<&Condition>, after: &Condition) {
-        let (was, is) = (before.and_then(|before| before.group()), after.group());
-        if was == is {
-            return;
-        }
-        let Some(place) = self.places.get(&after.def.key).copied() else { return };
-        if let Some(members) = was.and_then(|was| self.groups.get_mut(was)) {
-            members.retain(|member| *member != place);
-        }
-        if let Some(is) = is {
-            self.groups.entry(is.clone()).or_default().push(place);
-        }
-        self.groups.retain(|_, members| !members.is_empty());
-        if !self.groups.is_empty() && self.groups_in.is_none() {
-            self.groups_in = Some(self.area(""));
-        }
     }
 
     fn count(&mut self, before: Option<&Condition>, after: &Condition) {

@@ -4,7 +4,8 @@ use opcua::types::{
     AttributeId, BrowseDirection, ByteString, ContentFilter, DataTypeId, DataValue, FilterOperator, LocalizedText,
     MethodId, NodeId, ReferenceTypeId, StatusCode, VariableTypeId, Variant,
 };
-use watchfire_model::Level;
+use watchfire_alarms::ConditionDef;
+use watchfire_model::{Level, Scope};
 
 use super::client::{Changes, Hmi};
 use super::house::{House, key, odd, oil_high};
@@ -145,6 +146,24 @@ async fn p9_8_2_the_summary_is_found_by_browsing_and_says_what_it_counts() {
     assert_eq!(none.status, Some(StatusCode::BadNodeIdUnknown));
     let parts = hmi.browse(own("signal:press/door"), HasComponent, BrowseDirection::Forward, 0).await;
     assert!(parts.is_empty(), "{parts:?}");
+    hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_alarm_whose_signal_nobody_knew_while_its_detector_was_away_is_summed_up_there_once_it_is_back() {
+    let house = House::open().await;
+    house.define(ConditionDef { signal: None, scope: Scope::Binding, ..oil_high() });
+    house.raise(&key(OIL));
+    house.define(oil_high());
+    // The conditions are defined by a task: its last word is a value.
+    house.define(odd());
+    let hmi = Hmi::connect(&house.url).await;
+    assert!(!hmi.watch(&[own("watch/odd#Retain")]).await.next().await.0.is_empty());
+    assert_eq!(summary(&hmi, SIGNAL).await, expected(ACTIVE | UNACKNOWLEDGED, [700, 700], [1, 1, 0]));
+    let about = hmi.browse(own("area:Hall/Press"), ReferenceTypeId::HasNotifier, BrowseDirection::Forward, 0).await;
+    let about: Vec<NodeId> = about.into_iter().map(|reference| reference.node_id.node_id).collect();
+    assert_eq!(about, [own("source:watch")], "it is about a signal, and no object stands for that");
     hmi.close().await;
     house.close().await;
 }

@@ -1,12 +1,16 @@
 //! The part of a value that an index range means (OPC 10000-4 §7.27), and what becomes of sampling after a panic.
 
+use super::kept::Bare;
+use super::sessions::{Login, connect, header, serve_and_look};
+use opcua::core::ResponseMessage;
 use opcua::nodes::index_range;
 use opcua::server::node_manager::SyncSampler;
 use opcua::server::{MonitoredItemHandle, ServerBuilder};
 use opcua::types::{
-    Array, AttributeId, ByteString, DataValue, MonitoringMode, NodeId, NumericRange, StatusCode, Variant,
-    VariantScalarTypeId,
+    Array, AttributeId, ByteString, DataChangeNotification, DataValue, MonitoredItemCreateRequest, MonitoringMode,
+    NodeId, NumericRange, PublishRequest, StatusCode, VariableId, Variant, VariantScalarTypeId,
 };
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -71,6 +75,41 @@ fn an_index_range_means_characters_elements_and_dimensions() {
         let parsed: NumericRange = range.parse().expect("a range");
         assert_eq!(index_range(&value, &parsed), part.ok_or(StatusCode::BadIndexRangeNoData), "{range} of {value:?}");
     }
+}
+
+#[tokio::test]
+async fn of_a_value_that_waits_for_its_sample_the_part_is_taken_once() {
+    let (url, pki, handle) = serve_and_look(Arc::default()).await;
+    let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
+    let bare = Bare::open(&client, &url, Login::Nobody).await;
+    let subscription = bare.subscribe().await;
+    let node = NodeId::from(VariableId::Server_ServerStatus_BuildInfo_ProductName);
+    let mut item = MonitoredItemCreateRequest::from(node.clone());
+    item.item_to_monitor.index_range = "1:2".parse().expect("a range");
+    item.requested_parameters.sampling_interval = 500.0;
+    item.requested_parameters.queue_size = 10;
+    bare.create(subscription, item).await.expect("an item");
+    for told in ["first", "second"] {
+        let value = DataValue::new_now(text(told));
+        handle.subscriptions().notify_data_change(iter::once((value, &node, AttributeId::Value)));
+    }
+    // What is told of the second, rightly or not, whatever is told before it.
+    let of_second = [text("ec"), text("c")];
+    let next = async {
+        loop {
+            let publish = PublishRequest { request_header: header(&bare.session), subscription_acknowledgements: None };
+            let ResponseMessage::Publish(published) = bare.send(publish).await else { panic!("no message") };
+            let data = published.notification_message.notification_data.unwrap_or_default();
+            let lists = data.iter().filter_map(|data| data.inner_as::<DataChangeNotification>());
+            let items = lists.flat_map(|list| list.monitored_items.iter().flatten());
+            let value = items.filter_map(|item| item.value.value.clone()).find(|value| of_second.contains(value));
+            if let Some(value) = value {
+                return value;
+            }
+        }
+    };
+    let next = tokio::time::timeout(Duration::from_secs(60), next).await.expect("it is sampled");
+    assert_eq!(next, text("ec"));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use super::select::value_of;
 use async_trait::async_trait;
 use opcua::client::{ClientBuilder, DataChangeCallback, EventCallback, IdentityToken, Session};
 use opcua::core::ResponseMessage;
+use opcua::server::address_space::AccessLevel;
 use opcua::server::authenticator::{AuthManager, Password, SecurityClient, SessionHolder, UserToken};
 use opcua::server::{ServerBuilder, ServerEndpoint, ServerHandle};
 use opcua::types::{
@@ -57,6 +58,14 @@ pub(super) struct Few {
     filters: AtomicUsize,
     /// Grows with each log-in by name, as if its user changed while it is looked at.
     revision: AtomicU64,
+    reads: AtomicUsize,
+}
+
+impl Few {
+    /// How often somebody was to read a variable.
+    pub(super) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
 }
 
 #[async_trait]
@@ -82,6 +91,11 @@ impl AuthManager for Few {
         }
         let theirs = others.iter().filter(|other| other.address == holder.address).count();
         if theirs < OF_ONE { Ok(()) } else { Err(StatusCode::BadTooManySessions) }
+    }
+
+    fn effective_user_access_level(&self, _: &UserToken, level: AccessLevel, _: &NodeId) -> AccessLevel {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        level
     }
 
     fn audit_unreadable(&self, client: &SecurityClient, status: StatusCode) {
@@ -349,7 +363,7 @@ async fn what_one_client_can_ask_for_has_an_end() {
     assert_eq!(many.map(|_| ()).map_err(|error| error.status()), Err(StatusCode::BadTooManyMonitoredItems));
 }
 
-fn session_at(url: &str, name: &str) -> CreateSessionRequest {
+pub(super) fn session_at(url: &str, name: &str) -> CreateSessionRequest {
     CreateSessionRequest {
         endpoint_url: url.into(),
         session_name: name.into(),
