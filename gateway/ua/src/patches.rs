@@ -2,6 +2,7 @@
 //!
 //! They go through the public interface of the OPC UA crates alone and know nothing of how a patch mends what it mends.
 
+mod channels;
 mod client;
 mod fetching;
 mod filters;
