@@ -1,6 +1,6 @@
 //! The alarm list at a terminal: an HMI like any other, with the rights of whoever logs in.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
@@ -14,6 +14,17 @@ const LEVEL: &str = "level/limit/plant/reactor_level";
 fn said(output: &Output) -> (bool, String) {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn whoever_reads_no_further_is_told_nothing_of_it() {
+    let site = Site::new();
+    site.configure(&source("plant", "opc.tcp://127.0.0.1:4", &["reactor_level"]));
+    let mut command = site.command("check");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(141), ""));
 }
 
 /// As `ann`, who may look, or `bob`, who operates, or nobody in particular.
@@ -268,7 +279,7 @@ fn what_was_settled_in_a_table_is_what_the_operator_reads() {
     let wrong = at("wrong.csv").display().to_string();
     std::fs::write(&wrong, format!("{head}{LEVEL},5000,,\n")).unwrap();
     let (fine, told) = alarms(&site, None, &["import", &wrong]);
-    assert!(!fine && told.contains("alarms.csv:2") && told.contains("not `5000`"), "{told}");
+    assert!(!fine && told.contains("wrong.csv:2") && told.contains("not `5000`"), "{told}");
     std::fs::write(&wrong, format!("{head}level/lid,5,,\n")).unwrap();
     let (fine, told) = alarms(&site, None, &["import", &wrong]);
     assert!(!fine && told.contains("has no condition `lid`"), "{told}");
@@ -276,6 +287,13 @@ fn what_was_settled_in_a_table_is_what_the_operator_reads() {
 
     let (fine, told) = alarms(&site, None, &["import", &all]);
     assert!(fine && told.contains("`watchfire reload` takes it up"), "{told}");
+    // What was there before stays, whatever is imported in vain or twice; and what was broken by hand is replaced.
+    assert!(!alarms(&site, None, &["import", &wrong]).0);
+    assert!(alarms(&site, None, &["import", &all]).0);
+    assert_eq!(std::fs::read_to_string(at("alarms.csv.before")).unwrap(), table);
+    std::fs::write(at("alarms.csv"), "by hand").unwrap();
+    let (fine, told) = alarms(&site, None, &["import", &all]);
+    assert!(fine, "{told}");
     let (fine, told) = said(&site.run("reload", &[]));
     assert!(fine && told.contains("detector `level`: replaced"), "{told}");
     let (_, shown) = alarms(&site, None, &["show", LEVEL]);

@@ -108,7 +108,9 @@ fn the_patched_opcua_crates_are_the_ones_in_use() {
     // Cargo only warns when a patch fits nothing, and takes the unpatched crate.
     let lock = std::fs::read_to_string(top().join("Cargo.lock")).unwrap();
     assert!(!lock.contains("[[patch.unused]]"), "a patched crate is not used: its version does not fit");
-    for name in ["async-opcua-client", "async-opcua-crypto", "async-opcua-nodes", "async-opcua-server"] {
+    for name in
+        ["async-opcua-client", "async-opcua-core", "async-opcua-crypto", "async-opcua-nodes", "async-opcua-server"]
+    {
         let named = format!("name = \"{name}\"");
         let found: Vec<&str> =
             lock.split("[[package]]").filter(|package| package.lines().any(|line| line == named)).collect();

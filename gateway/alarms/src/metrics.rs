@@ -83,6 +83,9 @@ pub struct Metrics {
     recent: Recent,
     #[serde(skip)]
     active: BTreeMap<ConditionKey, Instant>,
+    /// Of those, the ones that are put aside: they bother nobody.
+    #[serde(skip)]
+    aside: BTreeSet<ConditionKey>,
     #[serde(skip)]
     unacknowledged: BTreeMap<ConditionKey, Vec<(u64, Instant)>>,
     #[serde(skip)]
@@ -101,6 +104,7 @@ impl Metrics {
         *self = Self {
             start: now,
             active: std::mem::take(&mut self.active),
+            aside: std::mem::take(&mut self.aside),
             unacknowledged: std::mem::take(&mut self.unacknowledged),
             chattering: std::mem::take(&mut self.chattering),
             ..Self::default()
@@ -120,22 +124,21 @@ impl Metrics {
             let lasted = between(since, now);
             self.active_max = self.active_max.max(lasted);
             if lasted <= FLEETING
+                && !after.aside
                 && let Some(period) = self.period(now)
             {
                 period.fleeting += 1;
             }
         }
         self.wait(key, after);
-        if after.chattering {
-            self.chattering.insert(key.clone());
-        } else {
-            self.chattering.remove(key);
-        }
+        keep(&mut self.aside, key, after.aside && after.active.is_some());
+        keep(&mut self.chattering, key, after.chattering && !after.aside);
     }
 
     /// Forgets how a condition stands that is of this console no longer; what was counted of it stays counted.
     pub fn left(&mut self, key: &ConditionKey) {
         self.active.remove(key);
+        self.aside.remove(key);
         self.unacknowledged.remove(key);
         self.chattering.remove(key);
     }
@@ -328,13 +331,15 @@ impl Figures<'_> {
         if all == 0 { 0.0 } else { share(top, all) }
     }
 
-    /// Alarms that stand for longer than a day. ISA-18.2 asks for fewer than five.
+    /// Alarms that stand for longer than a day, and are not put aside. ISA-18.2 asks for fewer than five.
     #[must_use]
     pub fn stale(&self) -> usize {
-        self.metrics.active.values().filter(|since| between(**since, self.now) > STALE).count()
+        let bothers = |key: &ConditionKey| !self.metrics.aside.contains(key);
+        let stand = self.metrics.active.iter().filter(|(key, _)| bothers(key));
+        stand.filter(|(_, since)| between(**since, self.now) > STALE).count()
     }
 
-    /// Alarms that chatter now. ISA-18.2 asks for none.
+    /// Alarms that chatter now, and are not put aside. ISA-18.2 asks for none.
     #[must_use]
     pub fn chattering(&self) -> usize {
         self.metrics.chattering.len()
@@ -364,6 +369,15 @@ fn note(all: &mut BTreeMap<ConditionKey, Instant>, key: &ConditionKey, since: Op
     let Some(since) = since else { return all.remove(key) };
     all.entry(key.clone()).or_insert(since);
     None
+}
+
+/// Notes whether something holds.
+fn keep(all: &mut BTreeSet<ConditionKey>, key: &ConditionKey, holds: bool) {
+    if !holds {
+        all.remove(key);
+    } else if !all.contains(key) {
+        all.insert(key.clone());
+    }
 }
 
 fn between(since: Instant, now: Instant) -> Duration {

@@ -50,7 +50,7 @@ fn keys() -> Keys {
     let example = uncommented(&text("config/watchfire.toml"));
     let folder = folder_of_the_example();
     let report = Report::new("example", &example);
-    let (config, unread) = read(&report, &example, folder.path());
+    let (config, unread) = read(&report, &example, folder.path(), None);
     assert!(config.is_some() && unread.is_empty());
     report.asked.borrow().clone()
 }

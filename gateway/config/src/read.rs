@@ -27,9 +27,22 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        Self::load_with(path, None)
+    }
+
+    /// The same with another list of alarms in the place of `alarms_csv`, where the file names one: as it would be if that
+    /// list lay there. Blocks on files.
+    ///
+    /// # Errors
+    /// Everything that is wrong with either.
+    pub fn load_with_alarms(path: &Path, alarms: &Path) -> Result<Self, ConfigErrors> {
+        Self::load_with(path, Some(alarms))
+    }
+
+    fn load_with(path: &Path, alarms: Option<&Path>) -> Result<Self, ConfigErrors> {
         let file_name = path.display().to_string();
         let text = read_text(path, "give the configuration with `--config FILE`").map_err(|e| ConfigErrors(vec![e]))?;
-        Self::parse(&text, &file_name, path.parent().unwrap_or(Path::new("")))
+        Self::parse_with(&text, &file_name, path.parent().unwrap_or(Path::new("")), alarms)
     }
 
     /// Checks a configuration's text. `file_name` is for messages, relative paths begin at `base_dir`.
@@ -37,8 +50,12 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(text: &str, file_name: &str, base_dir: &Path) -> Result<Self, ConfigErrors> {
+        Self::parse_with(text, file_name, base_dir, None)
+    }
+
+    fn parse_with(text: &str, file_name: &str, base_dir: &Path, alarms: Option<&Path>) -> Result<Self, ConfigErrors> {
         let report = Report::new(file_name, text);
-        let (config, unread) = read(&report, text, base_dir);
+        let (config, unread) = read(&report, text, base_dir, alarms);
         report.finish(unread)?;
         // Whoever leaves out a value has reported why.
         config.ok_or_else(|| {
@@ -90,8 +107,13 @@ pub(crate) fn read_text(path: &Path, way_out: &str) -> Result<String, ConfigErro
     })
 }
 
-/// Reads what can be read; second, the lines that are no TOML.
-pub(crate) fn read(report: &Report, text: &str, base: &Path) -> (Option<Config>, Vec<(usize, String)>) {
+/// Reads what can be read, with this list of alarms in place of the one that it names; second, the lines that are no TOML.
+pub(crate) fn read(
+    report: &Report,
+    text: &str,
+    base: &Path,
+    alarms: Option<&Path>,
+) -> (Option<Config>, Vec<(usize, String)>) {
     if let Some(line) = line_with_too_many_dots(text) {
         return (None, vec![(line, format!("not TOML: a key of more than {DOTS_MAX} parts; flatten it"))]);
     }
@@ -104,10 +126,10 @@ pub(crate) fn read(report: &Report, text: &str, base: &Path) -> (Option<Config>,
     if header_lost {
         return (None, unread);
     }
-    (sections(Section::root(report, root.get_ref()), base), unread)
+    (sections(Section::root(report, root.get_ref()), base, alarms), unread)
 }
 
-fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
+fn sections(root: Section<'_>, base: &Path, alarms: Option<&Path>) -> Option<Config> {
     let mut known = Known::default();
     let mut unique = Unique::new("source");
     let given = root.tables("source", "[[source]]");
@@ -143,7 +165,7 @@ fn sections(root: Section<'_>, base: &Path) -> Option<Config> {
     let server = ServerConfig::read(root.table("server", "[server]"), base, texts.as_ref());
     let trust = read_trust(root.table("plugins", "[plugins]"), root.tables("publisher", "[[publisher]]"));
     if let Some(file) = gateway.as_ref().and_then(|gateway| gateway.alarms_csv.as_deref()) {
-        settle(file, &mut detectors, root.report);
+        settle(alarms.unwrap_or(file), &mut detectors, root.report);
     }
     if gateway.as_ref().is_some_and(|gateway| gateway.mode_signal.is_none()) {
         let by_mode =

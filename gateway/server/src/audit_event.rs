@@ -201,11 +201,17 @@ impl AuditEvent {
         Self::new(kind, source, why.to_owned(), outcome).with([("Certificate", certificate.into())])
     }
 
-    /// A message that could not be read: nobody knows what it asked for.
+    /// A message that could not be read, so that nobody knows what it asked for, or that came over another channel than
+    /// that of its session.
     pub(crate) fn of_unreadable(client: &SecurityClient, outcome: Outcome<'_>) -> Self {
         let from = client.address.map_or_else(String::new, |address| format!(" from {address}"));
         let source = (NodeId::from(ObjectId::Server), "SecureChannel/Message");
-        Self::new(ObjectTypeId::AuditSecurityEventType, source, format!("a message that cannot be read{from}"), outcome)
+        let what = match outcome.status {
+            StatusCode::BadSecureChannelIdInvalid => "a request for the session of another connection",
+            StatusCode::BadSecurityPolicyRejected => "a channel by a security policy that is not offered",
+            _ => "a message that cannot be read",
+        };
+        Self::new(ObjectTypeId::AuditSecurityEventType, source, format!("{what}{from}"), outcome)
     }
 
     /// What was asked about a secure channel or a session; for a certificate that was refused, that as well.

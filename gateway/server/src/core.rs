@@ -130,7 +130,17 @@ impl NodeManager for Core {
     }
 
     async fn write(&self, context: &RequestContext, nodes: &mut [&mut WriteNode]) -> Result<(), StatusCode> {
-        let written = self.inner.write(context, nodes).await;
+        let mut written = self.inner.write(context, nodes).await;
+        if written == Err(StatusCode::BadServiceUnsupported) {
+            // It knows no writing at all: there is nothing that can be written, or no such node.
+            let asked: Vec<NodeId> = nodes.iter().map(|node| node.value().node_id.clone()).collect();
+            let found = get_node_metadata(context, &self.managers, &asked).await;
+            for (node, found) in nodes.iter_mut().zip(found) {
+                let is_there = found.is_some();
+                node.set_status(if is_there { StatusCode::BadNotWritable } else { StatusCode::BadNodeIdUnknown });
+            }
+            written = Ok(());
+        }
         for node in nodes {
             let status = written.err().unwrap_or_else(|| node.status());
             let said = node.value().value.value.clone();

@@ -216,7 +216,12 @@ impl Call {
         match own_text(&self.object).and_then(|name| Node::find(&shared.space.read(), name)) {
             Some(Node::AreaPart(path, AreaPart::Metrics)) => Ok(Counted::Area(path)),
             Some(Node::Console(console)) => Ok(Counted::Console(console)),
+            // A type stands where an instance must.
+            Some(Node::MetricsType) => Err(StatusCode::BadNodeIdInvalid),
+            None if self.object == ObjectTypeId::AlarmMetricsType => Err(StatusCode::BadNodeIdInvalid),
             Some(_) => Err(StatusCode::BadMethodInvalid),
+            None if self.object.is_null() => Err(StatusCode::BadNodeIdInvalid),
+            None if self.object.namespace <= 1 => Err(StatusCode::BadMethodInvalid),
             None => Err(StatusCode::BadNodeIdUnknown),
         }
     }
@@ -404,6 +409,9 @@ fn condition_of(
         };
     }
     if DeviceType::find(object).is_some() {
+        return Err(StatusCode::BadNodeIdInvalid);
+    }
+    if object.is_null() {
         return Err(StatusCode::BadNodeIdInvalid);
     }
     let types = context.type_tree.read();

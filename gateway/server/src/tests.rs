@@ -20,6 +20,7 @@ mod groups;
 mod history;
 pub(crate) mod house;
 mod limits;
+mod log_ins;
 mod maintenance;
 mod many;
 mod marks;

@@ -24,6 +24,7 @@ VERSION = "0.19.0"
 # Crate name -> SHA-256 of its .crate file. Cargo.toml pins the same version.
 CRATES = {
     "async-opcua-client": "df6b6057fb54758328c3f069c39d55920470247e2cf183bbf9ab8a293d6604b4",
+    "async-opcua-core": "0cae09e236a1b345eb62b2b16bbff01902b564b6fb40e5c72675ebb4cd8dd240",
     "async-opcua-crypto": "07b4d6264f9ffb7850ca6fa1014f501c9cce5f87015912f7928234c1d795b430",
     "async-opcua-nodes": "db978815d9226c4b718e4856912b97930cc54bd5810bc24b9766f8866ed34479",
     "async-opcua-server": "8d1738e1141549d976e6f23cf1598e3dc02150c440c390ec7a72da6a2c6e4935",

@@ -3,6 +3,7 @@
 //! They go through the public interface of the OPC UA crates alone and know nothing of how a patch mends what it mends.
 
 mod answers;
+mod channels;
 mod client;
 mod fetching;
 mod filters;

@@ -102,13 +102,7 @@ async fn answer(console: &Console, command: &AlarmsCommand) -> Result<ExitCode> 
         AlarmsCommand::Enable(deed) => give(Doing::Enable, deed, "enabled").await?,
         AlarmsCommand::Disable(deed) => give(Doing::Disable, deed, "disabled").await?,
         AlarmsCommand::History { condition, from, to, most, json } => {
-            let wanted = |name: &str| match condition.as_deref() {
-                None => true,
-                Some(pattern) => match pattern.strip_suffix('*') {
-                    Some(begin) => name.starts_with(begin),
-                    None => name == pattern,
-                },
-            };
+            let wanted = |name: &str| condition.as_deref().is_none_or(|pattern| fits(pattern, name));
             let mut found = Vec::new();
             let to = to.unwrap_or_else(|| SystemClock.now());
             console
@@ -225,9 +219,38 @@ fn table(pairs: &[(&'static str, String)]) -> String {
     })
 }
 
+/// Whether a name fits a pattern, in which each `*` stands for anything.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else { return name == pattern };
+    let Some(mut left) = name.strip_prefix(begin) else { return false };
+    let (between, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in between.split('*') {
+        match left.split_once(part) {
+            Some((_, behind)) => left = behind,
+            None => return false,
+        }
+    }
+    left.ends_with(end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_stands_for_anything_wherever_it_is() {
+        const NAME: &str = "hot/limit/press/oil_temp";
+        for pattern in
+            [NAME, "*", "**", "hot/*", "hot/**", "*_temp", "hot/*_temp", "hot/**/oil_temp", "*/press/*", "h*l*t*p"]
+        {
+            assert!(fits(pattern, NAME), "{pattern}");
+        }
+        for pattern in
+            ["", "hot", "hot/limit", "hot/*/oil", "cold/*", "*_flow", "*/press/*/x", "hot/limit/press/oil_temp*temp"]
+        {
+            assert!(!fits(pattern, NAME), "{pattern}");
+        }
+    }
 
     #[test]
     fn an_event_id_is_read_as_it_was_printed() {

@@ -295,7 +295,7 @@ pub enum AlarmsCommand {
     Disable(Deed),
     /// List what alarms told in the past, newest first.
     History {
-        /// Of this condition only, or of all whose names begin as `detector/*`.
+        /// Of this condition only, or of all that fit a pattern such as `detector/*` or `*/oil_temp`: `*` stands for anything.
         condition: Option<String>,
         /// From this time on, RFC 3339 or a date (default: the beginning).
         #[arg(long, value_name = "TIME", value_parser = time)]

@@ -56,6 +56,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" };
     terminal::log_to_stderr(cli.log.as_deref().unwrap_or(level));
+    if !matches!(cli.command, Command::Run(_) | Command::Demo(_)) {
+        terminal::end_with_the_reader();
+    }
     let done = match cli.command {
         Command::Run(options) => {
             allocator::begin_lean();

@@ -97,11 +97,18 @@ const fn class(class: ConditionClass) -> &'static str {
 /// # Errors
 /// When the configuration names no place, or anything in the table is wrong; nothing is changed then.
 pub fn import(file: &Path, table: &Path) -> Result<ExitCode> {
-    let before = Config::load(file)?;
-    let Some(place) = before.gateway.alarms_csv.clone() else {
+    let bytes = fs::read(table).with_context(|| format!("cannot read `{}`", table.display()))?;
+    // Judged as a start would once it lies there, with its own name and lines in what is told.
+    let (place, refused) = match Config::load_with_alarms(file, table) {
+        Ok(config) => (config.gateway.alarms_csv.clone(), trial::refused(&config)?),
+        Err(ConfigErrors(errors)) => (None, errors.iter().map(ToString::to_string).collect()),
+    };
+    if !refused.is_empty() {
+        bail!("`{}` was not taken over:\n{}", table.display(), refused.join("\n"));
+    }
+    let Some(place) = place else {
         bail!("the configuration has no place for it: set `alarms_csv = \"alarms.csv\"` in `[gateway]`");
     };
-    let bytes = fs::read(table).with_context(|| format!("cannot read `{}`", table.display()))?;
     let beside = |ending: &str| {
         let mut name = place.clone().into_os_string();
         name.push(ending);
@@ -109,21 +116,12 @@ pub fn import(file: &Path, table: &Path) -> Result<ExitCode> {
     };
     let (new, old) = (beside(".new"), beside(".before"));
     let written = |path: &Path| format!("cannot write `{}`", path.display());
-    let had = place.exists().then(|| fs::copy(&place, &old)).transpose().with_context(|| written(&old))?;
+    // Imported twice, it is not what was there before.
+    if fs::read(&place).is_ok_and(|there| there != bytes) {
+        fs::copy(&place, &old).with_context(|| written(&old))?;
+    }
     fs::write(&new, &bytes).with_context(|| written(&new))?;
     fs::rename(&new, &place).with_context(|| written(&place))?;
-    // Judged where it lies, as a start would; what is wrong goes back.
-    let refused: Vec<String> = match Config::load(file).map(|config| trial::refused(&config)) {
-        Ok(refused) => refused?,
-        Err(ConfigErrors(errors)) => errors.iter().map(ToString::to_string).collect(),
-    };
-    if refused.is_empty() {
-        println!("{} is good and in place; `watchfire reload` takes it up", place.display());
-        return Ok(ExitCode::SUCCESS);
-    }
-    match had {
-        Some(_) => fs::rename(&old, &place).with_context(|| written(&place))?,
-        None => fs::remove_file(&place).with_context(|| written(&place))?,
-    }
-    bail!("`{}` was not taken over:\n{}", table.display(), refused.join("\n"));
+    println!("{} is good and in place; `watchfire reload` takes it up", place.display());
+    Ok(ExitCode::SUCCESS)
 }

@@ -27,6 +27,21 @@ pub fn log_to_stderr(filter: &str) {
     tracing_subscriber::fmt().with_env_filter(parsed).with_writer(io::stderr).with_ansi(colours).init();
 }
 
+/// The exit code of a program that a shell ends since nobody reads its output any more (128 and SIGPIPE).
+const UNREAD: i32 = 141;
+
+/// Makes a command end without a word when nobody reads on what it prints, as `| head` does: the standard library panics.
+pub fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload_as_str().unwrap_or_default();
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(UNREAD);
+        }
+        usual(panic);
+    }));
+}
+
 /// Makes the first interrupt or termination signal cancel `stop`; a second one ends the process at once.
 ///
 /// # Errors

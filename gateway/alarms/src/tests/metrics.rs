@@ -149,6 +149,38 @@ fn what_stands_waits_chatters_and_flees_is_seen() {
 }
 
 #[test]
+fn what_is_put_aside_is_neither_fleeting_nor_chattering_nor_stale() {
+    let mut bench = Bench::new(false);
+    let mut metrics = Metrics::new(Instant::from_s(0));
+    let mut before = Glance::of(bench.state());
+    let mut saw = |bench: &Bench, metrics: &mut Metrics| {
+        let after = before.then(bench.state());
+        metrics.saw(&bench.key, Some(&before), &after);
+        before = after;
+    };
+    bench.ask(CommandKind::Suppress).unwrap();
+    saw(&bench, &mut metrics);
+    for _ in 0..3 {
+        for level in [Level::High, Level::Normal] {
+            bench.find(level);
+            saw(&bench, &mut metrics);
+        }
+    }
+    bench.find(Level::High);
+    saw(&bench, &mut metrics);
+    let figures = |metrics: &Metrics, s: i64| {
+        let now = metrics.figures(Instant::from_s(s));
+        (now.fleeting(Window::Month), now.chattering(), now.stale())
+    };
+    assert_eq!(figures(&metrics, bench.s), (0, 0, 0));
+    bench.s += 100_000;
+    assert_eq!(figures(&metrics, bench.s), (0, 0, 0), "it stands for longer than a day, and bothers nobody");
+    bench.ask(CommandKind::Unsuppress).unwrap();
+    saw(&bench, &mut metrics);
+    assert_eq!(figures(&metrics, bench.s), (0, 1, 1), "it is an alarm again, which still stands");
+}
+
+#[test]
 fn an_occurrence_that_was_left_behind_waits_until_it_is_acknowledged() {
     let mut bench = Bench::new(false);
     let mut metrics = Metrics::new(Instant::from_s(0));

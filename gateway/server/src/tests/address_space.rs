@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use opcua::types::{
     AttributeId, BrowseDirection, ByteString, ContentFilter, DataTypeId, MethodId, NodeClass, NodeId, ObjectId,
-    ObjectTypeId, ReferenceTypeId, StatusCode, VariableTypeId, Variant,
+    ObjectTypeId, ReferenceTypeId, StatusCode, VariableId, VariableTypeId, Variant,
 };
 use watchfire_alarms::{AlarmType, ConditionDef};
 use watchfire_model::{Level, SignalId};
@@ -286,6 +286,8 @@ async fn what_does_not_exist_is_unknown() {
     }
     assert_eq!(hmi.write(own("signal:press/oil"), 1.0).await, StatusCode::BadNotWritable);
     assert_eq!(hmi.write(own("area:Hall"), 1.0).await, StatusCode::BadNotWritable);
+    assert_eq!(hmi.write(VariableId::Server_ServerStatus_State.into(), 1_i32).await, StatusCode::BadNotWritable);
+    assert_eq!(hmi.write(NodeId::new(0, 999_999), 1_i32).await, StatusCode::BadNodeIdUnknown);
     hmi.close().await;
     house.close().await;
 }

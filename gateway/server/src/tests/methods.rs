@@ -130,6 +130,7 @@ async fn p9_5_13_every_refusal_says_why() {
         (own("StatisticalAlarmType"), ACKNOWLEDGE, good(), S::BadNodeIdInvalid),
         (ObjectTypeId::ConditionType.into(), DISABLE, Vec::new(), S::BadNodeIdInvalid),
         (own("area:Hall"), ACKNOWLEDGE, good(), S::BadMethodInvalid),
+        (NodeId::null(), ACKNOWLEDGE, good(), S::BadNodeIdInvalid),
         (own("hot/high/press/oil#AckedState"), ACKNOWLEDGE, good(), S::BadMethodInvalid),
         (ObjectId::Server.into(), ACKNOWLEDGE, good(), S::BadMethodInvalid),
         (own("no/such"), ACKNOWLEDGE, good(), S::BadNodeIdUnknown),

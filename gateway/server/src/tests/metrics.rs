@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::types::{
-    AttributeId, BrowseDirection, MethodId, NodeId, ObjectTypeId, ReferenceDescription, ReferenceTypeId, StatusCode,
-    VariableTypeId, Variant,
+    AttributeId, BrowseDirection, MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceDescription, ReferenceTypeId,
+    StatusCode, VariableTypeId, Variant,
 };
 use watchfire_alarms::{ConditionDef, Rules};
 use watchfire_model::{Level, Lsn};
@@ -125,6 +125,18 @@ async fn p9_9_4_reset_begins_the_figures_anew() {
         assert_eq!(count(&hmi, figure).await, value, "{figure}");
     }
     assert_eq!(hmi.value("area:Hall/Press#Metrics/StartTime").await, moment(0), "each area for itself");
+    for (object, status) in [
+        (own("area:Hall"), StatusCode::BadMethodInvalid),
+        (own("hot/high/press/oil"), StatusCode::BadMethodInvalid),
+        (ObjectId::Server.into(), StatusCode::BadMethodInvalid),
+        (own("AreaAlarmMetricsType"), StatusCode::BadNodeIdInvalid),
+        (ObjectTypeId::AlarmMetricsType.into(), StatusCode::BadNodeIdInvalid),
+        (NodeId::null(), StatusCode::BadNodeIdInvalid),
+        (own("area:Nowhere#Metrics"), StatusCode::BadNodeIdUnknown),
+    ] {
+        let called = hmi.call(object.clone(), MethodId::AlarmMetricsType_Reset, Vec::new()).await;
+        assert_eq!(called, status, "{object}");
+    }
     let below = hmi.browse(own(METRICS), ReferenceTypeId::HasComponent, BrowseDirection::Forward, 0).await;
     assert!(below.iter().any(|found| found.browse_name.name.as_ref() == "Reset"), "it is found by browsing");
     hmi.close().await;

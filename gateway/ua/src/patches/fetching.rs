@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const CRATES: [&str; 4] = ["async-opcua-client", "async-opcua-crypto", "async-opcua-nodes", "async-opcua-server"];
+const CRATES: [&str; 5] =
+    ["async-opcua-client", "async-opcua-core", "async-opcua-crypto", "async-opcua-nodes", "async-opcua-server"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -1,4 +1,4 @@
-//! A client that speaks over a socket what no client should: bytes as they are, in the clear.
+//! A client that speaks over a socket what no client should: bytes as they are, in the clear or secured.
 
 use opcua::core::comms::buffer::SendBuffer;
 use opcua::core::comms::chunker::Chunker;
@@ -6,11 +6,11 @@ use opcua::core::comms::message_chunk::{MessageChunk, MessageChunkType, MessageI
 use opcua::core::comms::secure_channel::{Role, SecureChannel};
 use opcua::core::comms::tcp_types::{ErrorMessage, HelloMessage};
 use opcua::core::{RequestMessage, ResponseMessage};
-use opcua::crypto::CertificateStore;
+use opcua::crypto::{CertificateStore, PrivateKey, SecurityPolicy, X509};
 use opcua::sync::RwLock;
 use opcua::types::{
-    DateTime, MessageSecurityMode, NodeId, OpenSecureChannelRequest, RequestHeader, SecurityTokenRequestType,
-    SimpleBinaryDecodable, SimpleBinaryEncodable, StatusCode,
+    DateTime, MessageSecurityMode, NodeId, OpenSecureChannelRequest, OpenSecureChannelResponse, RequestHeader,
+    SecurityTokenRequestType, SimpleBinaryDecodable, SimpleBinaryEncodable, StatusCode,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const BUFFER: usize = 65_535;
 /// A socket, and what a client knows of the channel over it.
 pub(super) struct Raw {
     pub(super) socket: TcpStream,
-    channel: SecureChannel,
+    pub(super) channel: SecureChannel,
     buffer: SendBuffer,
 }
 
@@ -65,20 +65,51 @@ impl Raw {
     /// Opens a channel for an hour.
     pub(super) async fn open(port: u16) -> Self {
         let mut raw = Self::connect(port).await;
+        let opened = raw.ask_for_channel(SecurityTokenRequestType::Issue, 3_600_000).await;
+        raw.take(opened);
+        raw
+    }
+
+    /// Secures what is said from now on, with this certificate and key, for a server with that one.
+    pub(super) fn secure(&mut self, policy: SecurityPolicy, (own, key): &(X509, PrivateKey), server: &X509) {
+        self.channel.set_cert(Some(own.clone()));
+        self.channel.set_private_key(Some(key.clone()));
+        self.channel.set_remote_cert(Some(server.clone()));
+        self.channel.set_security_policy(policy);
+        self.channel.set_security_mode(MessageSecurityMode::SignAndEncrypt);
+    }
+
+    /// Asks for a channel, or for another token of it, secured as the channel is by now; what the server says.
+    pub(super) async fn ask_for_channel(&mut self, request_type: SecurityTokenRequestType, lifetime_ms: u32) -> Said {
+        self.channel.create_random_nonce();
         let request = OpenSecureChannelRequest {
             request_header: header(),
             client_protocol_version: 0,
-            request_type: SecurityTokenRequestType::Issue,
-            security_mode: MessageSecurityMode::None,
-            client_nonce: opcua::types::ByteString::null(),
-            requested_lifetime: 3_600_000,
+            request_type,
+            security_mode: self.channel.security_mode(),
+            client_nonce: self.channel.local_nonce_as_byte_string(),
+            requested_lifetime: lifetime_ms,
         };
-        let bytes = raw.bytes(1, request).await;
-        raw.socket.write_all(&bytes).await.expect("it is taken");
-        let Said::Answer(answer) = raw.hear().await else { panic!("no channel") };
+        self.ask(1, request).await
+    }
+
+    /// Takes the token that the server gave.
+    pub(super) fn take(&mut self, said: Said) -> OpenSecureChannelResponse {
+        let Said::Answer(answer) = said else { panic!("no channel: {said:?}") };
         let ResponseMessage::OpenSecureChannel(opened) = *answer else { panic!("{answer:?}") };
-        raw.channel.set_security_token(opened.security_token);
-        raw
+        self.channel.set_security_token(opened.security_token.clone());
+        if self.channel.security_policy() != SecurityPolicy::None {
+            self.channel.set_remote_nonce_from_byte_string(&opened.server_nonce).expect("a nonce");
+            self.channel.derive_keys();
+        }
+        *opened
+    }
+
+    /// What the server says to a request.
+    pub(super) async fn ask(&mut self, id: u32, request: impl Into<RequestMessage>) -> Said {
+        let bytes = self.bytes(id, request).await;
+        self.socket.write_all(&bytes).await.expect("it is taken");
+        self.hear().await
     }
 
     /// A request as it is sent.
@@ -123,7 +154,7 @@ impl Raw {
                 return Said::Error(error.expect("an error").error);
             }
             let is_last = bytes[3] == b'F';
-            chunks.push(MessageChunk { data: bytes.into() });
+            chunks.push(self.channel.verify_and_remove_security(bytes.into()).expect("it is secured as it should be"));
             if is_last {
                 let answer = Chunker::decode(&chunks, &self.channel, None).expect("an answer");
                 return Said::Answer(Box::new(answer));
