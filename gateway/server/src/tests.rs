@@ -31,5 +31,6 @@ mod past;
 mod plain_events;
 mod refresh;
 mod refused_certificates;
+mod suppression;
 mod tongues;
 mod types;
