@@ -13,6 +13,7 @@ mod published;
 mod ranges;
 mod raw;
 mod requests;
+mod sampling;
 mod select;
 mod sessions;
 mod subscribed;
