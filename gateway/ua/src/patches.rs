@@ -6,6 +6,7 @@ mod client;
 mod fetching;
 mod filters;
 mod hostile;
+mod idle;
 mod kept;
 mod memory;
 mod notifications;
