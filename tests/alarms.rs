@@ -86,12 +86,12 @@ fn operators_put_alarms_aside_in_one_hmi_and_see_it_in_the_other() {
         let steps: [(&str, Value, &str, Value); 23] = [
             ("AddComment", json!([seen, why("looking")]), "comment", "looking".into()),
             ("2:Mark", json!([seen, ["Boolean", true], why("true")]), "comment", "true".into()),
-            ("ShelvingState/TimedShelve", json!([time(30_000.0)]), "shelving", "Timed Shelved".into()),
+            ("ShelvingState/TimedShelve", json!([time(30_000.0)]), "shelving", "TimedShelved".into()),
             ("ShelvingState/Unshelve", json!([]), "shelving", "Unshelved".into()),
             ("ShelvingState/TimedShelve2", json!([time(30_000.0), why("later")]), "comment", "later".into()),
             ("ShelvingState/OneShotShelve2", json!([why("known")]), "comment", "known".into()),
             ("ShelvingState/Unshelve2", json!([why("back")]), "shelving", "Unshelved".into()),
-            ("ShelvingState/OneShotShelve", json!([]), "shelving", "One Shot Shelved".into()),
+            ("ShelvingState/OneShotShelve", json!([]), "shelving", "OneShotShelved".into()),
             ("ShelvingState/Unshelve", json!([]), "shelving", "Unshelved".into()),
             ("Suppress", json!([]), "suppressed", true.into()),
             ("Unsuppress", json!([]), "suppressed", false.into()),
@@ -366,7 +366,7 @@ fn a_shelving_outlives_a_kill_and_ends_when_it_was_to_end() {
     gateway.kill();
     let (gateway, mut hmis) = tank.start();
     // Only node-opcua's list asks for what stands as it connects.
-    hmis[1].event(0, LEVEL, |event| event["active"] == true && event["shelving"] == "Timed Shelved");
+    hmis[1].event(0, LEVEL, |event| event["active"] == true && event["shelving"] == "TimedShelved");
     all(&hmis, &[0, 0], |event| event["aside"] == false);
     // asyncua does not ask for what stands: it was told each event once.
     lived.extend(hmis[0].events(LEVEL));

@@ -51,13 +51,19 @@ fn a_value_that_was_beyond_its_limit_before_the_gateway_started_is_an_alarm() {
 fn p9_5_14_2_a_source_that_is_down_at_the_start_is_an_alarm_until_it_appears() {
     let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
     let site = Site::new();
-    site.configure(&source("plant", &recorded.url(), &["a_feed"]));
+    site.configure(&(source("plant", &recorded.url(), &["a_feed"]) + &upper_limit("level", "plant/a_feed", 80.0)));
     let gateway = site.start();
     let mut hmi = Hmi::connect(Kind::NodeOpcua, &site.url());
     let condition = "gateway/source/plant";
     let lost = hmi.event(0, condition, |event| event["active"] == true);
     assert!(lost["message"].as_str().unwrap().contains(&recorded.port.to_string()), "it says where: {lost}");
     assert_eq!(hmi.read(&["signal:plant/a_feed"])[0]["status"], "BadNoCommunication");
+    // What rests on it is suppressed, and leads to the group with the alarm that does it.
+    let below = "level/limit/plant/a_feed";
+    let suppressed = format!("{below}#SuppressedState/Id");
+    wait_for("it to be suppressed", || (hmi.read(&[&suppressed])[0]["value"] == true).then_some(()));
+    assert!(hmi.children(below).contains(&"ns=2;s=suppression:source/plant".to_owned()));
+    assert_eq!(hmi.children("suppression:source/plant"), [format!("ns=2;s={condition}")]);
     let mut server = recorded.start();
     hmi.event(0, condition, |event| event["active"] == false);
     server.set("a_feed", 1.0, 0.25, 0);

@@ -179,6 +179,14 @@ impl Hmi {
         self.peer.ask("read", json!({ "nodes": nodes }))["values"].as_array().unwrap().clone()
     }
 
+    /// NodeIds of what a node of the gateway leads to, as the library browses it.
+    #[track_caller]
+    pub fn children(&mut self, node: &str) -> Vec<String> {
+        let answer = self.peer.ask("children", json!({ "node": node_id(node) }));
+        let nodes = answer["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        nodes.iter().map(|node| node.as_str().unwrap().to_owned()).collect()
+    }
+
     /// What the user's roles may do with a node of the gateway: NodeId of the role, bits of PermissionType.
     #[track_caller]
     pub fn permissions(&mut self, node: &str) -> Value {

@@ -281,6 +281,14 @@ impl ConditionDef {
         self.alarm_type.role_against() == Some(NORMAL) && self.rules.normal.is_some() && self.rules.against.is_none()
     }
 
+    /// The sources that it rests on, of those of its detector: one of one signal on that signal's, any other on all.
+    pub fn rests_on<'s>(&self, sources: &'s [Arc<str>]) -> impl Iterator<Item = &'s Arc<str>> {
+        sources.iter().filter(|source| match self.scope {
+            Scope::Signal => self.source_name.strip_prefix(&***source).is_some_and(|rest| rest.starts_with('/')),
+            Scope::Group | Scope::Binding => true,
+        })
+    }
+
     /// Whether the gateway never suppresses it of its own accord, by its class or one of its further classes.
     #[must_use]
     pub fn is_highly_managed(&self) -> bool {

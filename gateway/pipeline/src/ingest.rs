@@ -241,6 +241,7 @@ impl Ingest {
         self.stats.frames.fetch_add(1, Ordering::Relaxed);
         let now = full.now;
         if monotone.knows_mode && monotone.mode.replace(mode) != Some(mode) {
+            self.latest.set_mode(mode);
             self.notices.mode(self.log.tail(), now, mode).await;
         }
         let record = self.log.put(RecordBody::Data(full)).await?;

@@ -14,6 +14,8 @@ use crate::followed::{Followed, Following};
 pub struct Latest {
     kept: RwLock<Vec<Kept>>,
     following: Following,
+    /// The mode of operation.
+    mode: RwLock<Option<u32>>,
 }
 
 /// A sample in 48 bytes: every value received is written here.
@@ -64,6 +66,17 @@ impl Latest {
     #[must_use]
     pub fn get(&self, signal: SignalId) -> Option<Sample> {
         self.kept.read().get(signal.0 as usize).and_then(Kept::sample)
+    }
+
+    /// The plant's mode of operation, `None` before its signal has said it.
+    #[must_use]
+    pub fn mode(&self) -> Option<u32> {
+        *self.mode.read()
+    }
+
+    /// Takes over the plant's mode of operation.
+    pub fn set_mode(&self, mode: u32) {
+        *self.mode.write() = Some(mode);
     }
 
     /// Has each value of a signal told from now on ([`Latest::told`]), until [`Latest::unfollow`]. Answers the latest

@@ -251,12 +251,7 @@ impl OwnConditions {
         let mut standing = self.standing.lock();
         standing.forget(binding);
         for def in defs {
-            // A condition of one signal rests on that signal's source, any other on all of its detector's.
-            let own = sources.iter().filter(|source| match def.scope {
-                Scope::Signal => def.source_name.strip_prefix(&***source).is_some_and(|rest| rest.starts_with('/')),
-                Scope::Group | Scope::Binding => true,
-            });
-            for source in own {
+            for source in def.rests_on(sources) {
                 standing.resting.entry(source.clone()).or_default().push(def.key.clone());
             }
             if let Some(told) = standing.told.get_mut(def.key.binding()) {

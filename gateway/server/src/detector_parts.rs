@@ -24,6 +24,8 @@ pub struct DetectorNode {
     pub licence: Arc<str>,
     /// SHA-256 of its model.
     pub model: Arc<str>,
+    /// The sources of the signals that it watches, each once.
+    pub sources: Vec<Arc<str>>,
 }
 
 /// A property of a detector.

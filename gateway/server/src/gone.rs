@@ -73,7 +73,7 @@ impl Space {
         })
     }
 
-    fn own_area(&self) -> Arc<str> {
+    pub(crate) fn own_area(&self) -> Arc<str> {
         self.path_of("").pop().unwrap_or_default().into()
     }
 }

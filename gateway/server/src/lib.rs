@@ -51,6 +51,7 @@ mod space;
 mod speech;
 mod state_machines;
 mod state_names;
+mod suppression;
 mod tally;
 mod teller;
 mod tongues;

@@ -3,7 +3,7 @@
 
 use opcua::server::{Limits, OperationalLimits, SubscriptionLimits};
 
-use crate::seats::SEATS;
+use crate::seats::{SEATS, SESSIONS_MAX};
 
 const MIB: usize = 1 << 20;
 const HOUR_MS: f64 = 3_600_000.0;
@@ -18,7 +18,7 @@ pub(crate) fn limits() -> Limits {
         max_byte_string_length: MIB,
         max_message_size: 16 * MIB,
         max_chunk_count: 512,
-        max_sessions: SEATS,
+        max_sessions: SESSIONS_MAX,
         // Twice what sessions take: HMIs ask for endpoints over a connection of its own. All of one address may be HMIs
         // behind one router, or on this machine.
         max_connections: 300,

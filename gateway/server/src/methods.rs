@@ -22,6 +22,7 @@ use crate::nodes::{AreaPart, Node};
 use crate::refresh;
 use crate::rights::operation_of;
 use crate::shared::Shared;
+use crate::suppression::SuppressionGroup;
 use crate::users::name_of;
 
 /// Why a call is refused.
@@ -59,7 +60,7 @@ enum What {
     },
     /// Reset of the figures of an area or a console (OPC 10000-9 §9.4).
     ResetFigures,
-    /// GetGroupMemberships (OPC 10000-9 §5.8): asks, and changes nothing.
+    /// GetGroupMemberships (OPC 10000-9 §5.8.16): asks, and changes nothing.
     Groups,
     Change(&'static Method),
 }
@@ -116,8 +117,10 @@ impl Call {
         let key = condition_of(&self.object, None, shared, context)?;
         self.expect(0)?;
         let space = shared.space.read();
-        let group = space.condition(key.as_str()).and_then(|condition| condition.group());
-        let ids: Vec<NodeId> = group.map(|group| Node::Group(group.clone()).id()).into_iter().collect();
+        let condition = space.condition(key.as_str());
+        let group = condition.and_then(|condition| condition.group()).map(|group| Node::Group(group.clone()).id());
+        let suppresses = condition.and_then(|condition| SuppressionGroup::with_alarm(&condition.def));
+        let ids: Vec<NodeId> = group.into_iter().chain(suppresses.map(|group| group.id())).collect();
         Ok(ids.into())
     }
 

@@ -7,6 +7,7 @@
 //! | detector, and the folder of all | `detector:hot`, `detectors` |
 //! | operator console, and the folder of all | `console:east`, `consoles` |
 //! | group of alarms, and the folder of all | `group:cooling`, `groups` |
+//! | suppression group, and the folder of all | `suppression:source/press`, `suppressions` |
 //! | anything below one of these | `OWNER#PATH`, such as `hot/high/press/oil#ActiveState/Id` |
 //! | methods of ours | `method:RemoveFromServiceFor` |
 //! | our event type, and the type of an area's or a console's figures | `StatisticalAlarmType`, `AreaAlarmMetricsType` |
@@ -45,6 +46,9 @@ pub(crate) const DETECTORS: &str = "detectors";
 pub(crate) const GROUP: &str = "group:";
 /// The folder of all groups of alarms.
 pub(crate) const GROUPS: &str = "groups";
+pub(crate) const SUPPRESSION: &str = "suppression:";
+/// The folder of all suppression groups.
+pub(crate) const SUPPRESSIONS: &str = "suppressions";
 
 /// Locale of all texts that are not given by people.
 pub(crate) const LOCALE: &str = "en";

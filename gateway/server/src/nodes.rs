@@ -22,13 +22,14 @@ use crate::method_table::{self, Method};
 use crate::metrics::{self, Figure};
 use crate::names::{
     AREA, BELOW, CONSOLE, CONSOLES, DETECTOR, DETECTORS, GROUP, GROUPS, METHOD, METRICS, METRICS_TYPE, SIGNAL, SOURCE,
-    STATISTICAL_TYPE, below, browse_name, own, own_text, text,
+    STATISTICAL_TYPE, SUPPRESSION, SUPPRESSIONS, below, browse_name, own, own_text, text,
 };
 use crate::permissions;
 use crate::rights::{Rights, operation_of};
 use crate::signal_parts::SignalPart;
 use crate::space::{Condition, SignalNode, Space};
 use crate::speech::Speech;
+use crate::suppression::{HOLDS, SuppressionGroup};
 use crate::tally::Tally;
 
 /// EventNotifier of what tells events: they can be subscribed to, and read back.
@@ -55,6 +56,10 @@ pub(crate) enum Node {
     Groups,
     /// An AlarmGroupType object (OPC 10000-9 §5.8.3), shared by its members as their FirstInGroup.
     Group(Arc<str>),
+    Suppressions,
+    /// An AlarmSuppressionGroupType object (OPC 10000-9 §5.8.4), and its Boolean variable.
+    Suppression(SuppressionGroup),
+    Suppressing(SuppressionGroup),
     Condition(Arc<Condition>),
     Field(Arc<Condition>, &'static Field),
     Type,
@@ -182,6 +187,7 @@ impl Node {
             Self::Console(console) => {
                 metrics::figure(path).map(|figure| Self::Figure(Counted::Console(console), figure))
             }
+            Self::Suppression(group) => (path == HOLDS && group.has_variable()).then_some(Self::Suppressing(group)),
             Self::Method(method) => (path == INPUT_ARGUMENTS).then_some(Self::InputArguments(method)),
             Self::Type => fields::declared().find(|field| field.path == path).map(Self::TypeField),
             Self::MetricsType => metrics::declared().find(|figure| figure.path == path).map(Self::MetricsTypeFigure),
@@ -204,6 +210,10 @@ impl Node {
             method_table::own_method(method).map(Self::Method)
         } else if let Some(group) = name.strip_prefix(GROUP) {
             space.groups.get_key_value(group).map(|(group, _)| Self::Group(group.clone()))
+        } else if let Some(group) = name.strip_prefix(SUPPRESSION) {
+            SuppressionGroup::find(space, group).map(Self::Suppression)
+        } else if name == SUPPRESSIONS {
+            (!SuppressionGroup::all(space).is_empty()).then_some(Self::Suppressions)
         } else if name == GROUPS {
             space.groups.first_key_value().map(|_| Self::Groups)
         } else if name == CONSOLES {
@@ -236,6 +246,9 @@ impl Node {
             Self::DetectorPart(detector, part) => below(&format!("{DETECTOR}{}", detector.name), part.name()),
             Self::Groups => own(GROUPS),
             Self::Group(group) => own(&format!("{GROUP}{group}")),
+            Self::Suppressions => own(SUPPRESSIONS),
+            Self::Suppression(group) => group.id(),
+            Self::Suppressing(group) => group.variable_id(),
             Self::Condition(condition) => own(condition.key()),
             Self::Field(condition, field) => below(condition.key(), field.path),
             Self::Type => own(STATISTICAL_TYPE),
@@ -314,6 +327,17 @@ impl Node {
             Self::Group(group) => {
                 (NodeClass::Object, browse_name(false, FIRST), group.to_string(), ObjectTypeId::AlarmGroupType.into())
             }
+            Self::Suppressions => {
+                let name = "SuppressionGroups";
+                (NodeClass::Object, ours(name), name.to_owned(), ObjectTypeId::FolderType.into())
+            }
+            Self::Suppression(group) => {
+                let kind = ObjectTypeId::AlarmSuppressionGroupType.into();
+                (NodeClass::Object, ours(&group.name()), group.title(), kind)
+            }
+            Self::Suppressing(_) => {
+                (NodeClass::Variable, ours(HOLDS), HOLDS.to_owned(), VariableTypeId::BaseDataVariableType.into())
+            }
             Self::Condition(condition) => {
                 let key = condition.key();
                 (NodeClass::Object, ours(key), key.to_owned(), fields::type_id(condition.def.alarm_type))
@@ -353,7 +377,7 @@ impl Node {
     /// Whether its value changes as time goes by, without a change of a condition.
     pub(crate) fn moves(&self) -> bool {
         match self {
-            Self::Figure(..) => true,
+            Self::Figure(..) | Self::Suppressing(_) => true,
             Self::DetectorPart(_, part) => part.moves(),
             Self::Field(_, field) => field.moves(),
             _ => false,
@@ -382,6 +406,7 @@ impl Node {
             Self::Field(condition, field) => Some(condition_values::data_value(condition, field, values.now)),
             Self::TypeField(_) | Self::MetricsTypeFigure(_) => Some(DataValue::new_now(Variant::Empty)),
             Self::DetectorPart(detector, part) => Some(DataValue::new_now(part.value(detector, values))),
+            Self::Suppressing(group) => Some(group.holds(space, values)),
             Self::InputArguments(method) => Some(DataValue::new_now(arguments(method))),
             Self::Area(_)
             | Self::Source(_)
@@ -391,6 +416,8 @@ impl Node {
             | Self::Console(_)
             | Self::Groups
             | Self::Group(_)
+            | Self::Suppressions
+            | Self::Suppression(_)
             | Self::Condition(_)
             | Self::DeviceType(_)
             | Self::Type
@@ -416,6 +443,7 @@ impl Node {
             }
             Self::Field(_, field) | Self::TypeField(field) => field.data_type.into(),
             Self::DetectorPart(_, part) => part.data_type().into(),
+            Self::Suppressing(_) => DataTypeId::Boolean.into(),
             Self::InputArguments(_) => DataTypeId::Argument.into(),
             Self::Area(_)
             | Self::Source(_)
@@ -425,6 +453,8 @@ impl Node {
             | Self::Console(_)
             | Self::Groups
             | Self::Group(_)
+            | Self::Suppressions
+            | Self::Suppression(_)
             | Self::Condition(_)
             | Self::DeviceType(_)
             | Self::Type
@@ -546,6 +576,8 @@ impl Node {
             Self::DeviceType(device) => device.explanation.to_owned(),
             Self::Type => "A finding that was learned from data.".to_owned(),
             Self::Group(_) => "Alarms that have one cause; the first of them is marked.".to_owned(),
+            Self::Suppression(group) => group.explanation(),
+            Self::Suppressing(group) => group.meaning(),
             _ => String::new(),
         }
     }

@@ -10,7 +10,7 @@ use crate::followers::SAMPLING;
 use crate::limits::SAMPLING_MAX_MS;
 
 /// How often a value is looked at that is asked for at this interval, milliseconds; `None`: each one is wanted. Where it
-/// is left to the subscription, the stack keeps the latest until the next message.
+/// was left to the subscription, the stack has put its publishing interval there.
 pub(crate) fn pace(asked_ms: f64) -> Option<Duration> {
     let asked = Duration::try_from_secs_f64(asked_ms.min(SAMPLING_MAX_MS) / 1000.0).unwrap_or(SAMPLING);
     (asked_ms != 0.0).then(|| asked.max(SAMPLING))

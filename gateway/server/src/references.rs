@@ -1,6 +1,8 @@
 //! How nodes hang together: Server and Objects over areas, areas over signals and alarms, signals over conditions.
 //! References into the standard's namespace name their target only; whoever browses asks the core for the rest.
 
+mod suppressed;
+
 use std::sync::Arc;
 
 use opcua::types::{MethodId, NodeId, ObjectId, ObjectTypeId, ReferenceTypeId, VariableTypeId};
@@ -16,6 +18,7 @@ use crate::metrics::{self, FIGURES, Figure};
 use crate::nodes::{AreaPart, Node};
 use crate::signal_parts::SignalPart;
 use crate::space::{Area, Condition, Place, SignalNode, Space};
+use crate::suppression::SuppressionGroup;
 
 /// A reference, seen from one end.
 #[derive(Debug)]
@@ -125,6 +128,9 @@ pub(crate) fn named(space: &Space, node: &Node, name: Option<&str>) -> Vec<Refer
             if space.groups_in.as_ref() == Some(path) && !space.groups.is_empty() {
                 list.leads_to(ReferenceTypeId::HasComponent, Node::Groups);
             }
+            if space.own_area() == *path && !SuppressionGroup::all(space).is_empty() {
+                list.leads_to(ReferenceTypeId::HasComponent, Node::Suppressions);
+            }
         }
         Node::AreaPart(path, part) => {
             list.comes_from(ReferenceTypeId::HasComponent, Node::Area(path.clone()));
@@ -226,7 +232,13 @@ pub(crate) fn named(space: &Space, node: &Node, name: Option<&str>) -> Vec<Refer
                 list.comes_from(ReferenceTypeId::HasComponent, Node::Condition(condition.clone()));
             }
         }
-        Node::Condition(condition) => of_condition(condition, &mut list),
+        Node::Suppressions => suppressed::of_folder(space, &mut list),
+        Node::Suppression(group) => suppressed::of_group(space, group, name, &mut list),
+        Node::Suppressing(group) => suppressed::of_variable(group, &mut list),
+        Node::Condition(condition) => {
+            of_condition(condition, &mut list);
+            suppressed::of_condition(space, condition, &mut list);
+        }
         Node::Field(condition, field) => of_field(condition, field, &mut list),
         Node::Type => {
             list.comes_from_core(ReferenceTypeId::HasSubtype, ObjectTypeId::AlarmConditionType);

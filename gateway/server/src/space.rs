@@ -16,6 +16,7 @@ use crate::alarm_state::Summed;
 use crate::detector_parts::DetectorNode;
 use crate::fields::{EXPECTED, EXPECTED_UNITS, Field, NORMAL};
 use crate::names::{AREA, SIGNAL, SOURCE, below, own};
+use crate::suppression::SuppressionGroups;
 use crate::tally::Tally;
 
 /// A signal as it is shown to HMIs.
@@ -234,6 +235,8 @@ pub(crate) struct Space {
     pub groups_in: Option<Arc<str>>,
     /// The conditions of each group of alarms.
     pub groups: BTreeMap<Arc<str>, Vec<Place>>,
+    /// The conditions that each suppression group suppresses.
+    pub suppressions: SuppressionGroups,
     pub areas: BTreeMap<Arc<str>, Area>,
     pub top: Vec<Arc<str>>,
     signals: HashMap<SignalId, Signal>,
@@ -315,7 +318,15 @@ impl Space {
         if !detectors.is_empty() {
             self.detectors_in = Some(self.area(""));
         }
-        self.detectors = detectors.into_iter().map(|detector| (detector.name.clone(), Arc::new(detector))).collect();
+        let detectors = detectors.into_iter().map(|detector| (detector.name.clone(), Arc::new(detector))).collect();
+        let before = std::mem::replace(&mut self.detectors, detectors);
+        let rests = |detectors: &BTreeMap<Arc<str>, Arc<DetectorNode>>| -> Vec<(Arc<str>, Vec<Arc<str>>)> {
+            detectors.iter().map(|(name, detector)| (name.clone(), detector.sources.clone())).collect()
+        };
+        if rests(&before) != rests(&self.detectors) {
+            let conditions = (0..).zip(&self.conditions).map(|(place, condition)| (place, &*condition.def));
+            self.suppressions = SuppressionGroups::of_all(conditions, &self.detectors);
+        }
     }
 
     /// The condition with this key.
@@ -410,7 +421,18 @@ impl Space {
             self.relocate(before, &after);
         }
         self.group(before.as_deref(), &after);
+        self.suppress(before.as_deref(), &after);
         after
+    }
+
+    /// Keeps which groups suppress a condition that is defined, perhaps in another way than before.
+    fn suppress(&mut self, before: Option<&Condition>, after: &Condition) {
+        if before.is_some_and(|before| Arc::ptr_eq(&before.def, &after.def)) {
+            return;
+        }
+        if let Some(place) = self.place_of(after.key()) {
+            self.suppressions.define(place, before.map(|before| &*before.def), &after.def, &self.detectors);
+        }
     }
 
     fn count(&mut self, before: Option<&Condition>, after: &Condition) {

@@ -9,8 +9,8 @@ use watchfire_model::{Instant, Level};
 pub(crate) fn shelving(state: &ConditionState) -> (ObjectId, &'static str) {
     match state.shelving.value {
         Shelving::Unshelved => (ObjectId::ShelvedStateMachineType_Unshelved, "Unshelved"),
-        Shelving::Timed { .. } => (ObjectId::ShelvedStateMachineType_TimedShelved, "Timed Shelved"),
-        Shelving::OneShot { .. } => (ObjectId::ShelvedStateMachineType_OneShotShelved, "One Shot Shelved"),
+        Shelving::Timed { .. } => (ObjectId::ShelvedStateMachineType_TimedShelved, "TimedShelved"),
+        Shelving::OneShot { .. } => (ObjectId::ShelvedStateMachineType_OneShotShelved, "OneShotShelved"),
     }
 }
 

@@ -32,5 +32,6 @@ mod past;
 mod plain_events;
 mod refresh;
 mod refused_certificates;
+mod suppression;
 mod tongues;
 mod types;

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use opcua::crypto::{SecurityPolicy, X509};
 use opcua::server::ServerEndpoint;
 use opcua::server::authenticator::{
-    AuthManager, CoreServerPermissions, Password, SecurityClient, SecurityRequest, SessionEnd, SessionHolder,
-    UserToken, user_pass_security_policy_id,
+    AuthManager, CoreServerPermissions, IdleSession, Password, SecurityClient, SecurityRequest, SessionEnd,
+    SessionHolder, UserToken, user_pass_security_policy_id,
 };
 use opcua::sync::RwLock;
 use opcua::types::{Error, MethodId, NodeId, StatusCode, UAString, UserTokenPolicy, UserTokenType};
@@ -391,6 +391,15 @@ impl AuthManager for Users {
             return Err(StatusCode::BadIdentityTokenRejected);
         }
         if seats::admits(holder, others) { Ok(()) } else { Err(StatusCode::BadTooManySessions) }
+    }
+
+    fn choose_session_to_end(
+        &self,
+        holder: &SessionHolder,
+        others: &[SessionHolder],
+        idle: &[IdleSession],
+    ) -> Option<usize> {
+        seats::gives_way(holder, others, idle)
     }
 
     fn audit(&self, client: &SecurityClient, request: SecurityRequest<'_>, session_id: &NodeId, status: StatusCode) {

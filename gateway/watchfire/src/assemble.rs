@@ -245,7 +245,7 @@ impl Assembly {
         shown: Shown,
         commands: Commands,
         clock: &Arc<dyn Clock>,
-        detectors: &BTreeMap<String, Provenance>,
+        (detectors, plans): (&BTreeMap<String, Provenance>, &BTreeMap<String, Arc<BindingPlan>>),
     ) -> Result<(Server, Arc<dyn Surface>)> {
         let options = ServerOptions {
             config: self.config.server.clone(),
@@ -254,7 +254,7 @@ impl Assembly {
             areas: self.config.sources.iter().map(|source| source.area.clone()).collect(),
             default_area: self.config.gateway.name.clone(),
             signals: self.shown(|_| true),
-            detectors: detector_nodes(detectors),
+            detectors: detector_nodes(detectors, plans),
             kinds: self.kinds.clone(),
             consoles: self.consoles(),
             texts: self.config.texts.clone(),
@@ -315,8 +315,11 @@ fn node(signal: &Placed) -> SignalNode {
     }
 }
 
-/// The detectors as HMIs are shown them: without the versions that run beside them.
-pub fn detector_nodes(found: &BTreeMap<String, Provenance>) -> Vec<DetectorNode> {
+/// The detectors as HMIs are shown them, with the sources of their plans: without the versions that run beside them.
+pub fn detector_nodes(
+    found: &BTreeMap<String, Provenance>,
+    plans: &BTreeMap<String, Arc<BindingPlan>>,
+) -> Vec<DetectorNode> {
     let announced = found.iter().filter(|(name, _)| !name.contains('/'));
     let node = |(name, provenance): (&String, &Provenance)| {
         let Provenance { plugin, version, digest, signer, licence, model } = provenance.clone();
@@ -328,6 +331,7 @@ pub fn detector_nodes(found: &BTreeMap<String, Provenance>) -> Vec<DetectorNode>
             signer: signer.into(),
             licence: licence.into(),
             model: model.into(),
+            sources: plans.get(name).map(|plan| plan.sources.clone()).unwrap_or_default(),
         }
     };
     announced.map(node).collect()

@@ -235,7 +235,7 @@ impl Live {
     /// Shows what detectors run.
     pub fn show(&mut self, found: BTreeMap<String, Provenance>) {
         self.found.extend(found);
-        self.editor.detectors(detector_nodes(&self.found));
+        self.editor.detectors(detector_nodes(&self.found, &self.plans));
     }
 
     /// Makes what runs what a configuration says, but for what needs a restart.
@@ -245,6 +245,7 @@ impl Live {
         self.plugins.set(plugins);
         self.ends.set(ends);
         self.found.clear();
+        self.plans = by_name(configured);
         self.show(found);
         self.editor.signals(assembly.shown(|source| plan.sources.contains_key(source)));
         let of = |steps: &Steps, end: bool| -> Vec<String> {
@@ -276,7 +277,6 @@ impl Live {
             }
         }
         self.prints = prints;
-        self.plans = by_name(configured);
         Ok(plan)
     }
 }

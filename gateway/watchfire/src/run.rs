@@ -168,7 +168,8 @@ async fn assembled(
     let figures = Arc::new(figures.with_consoles(assembly.consoles()));
     let first_to_end = Arc::new(FirstToEnd::default());
     let shown = Shown { latest: latest.clone(), figures: figures.clone(), first_to_end: first_to_end.clone() };
-    let (server, surface) = assembly.server(&data, shown, given, clock, &detectors)?;
+    let plans = by_name(configured);
+    let (server, surface) = assembly.server(&data, shown, given, clock, (&detectors, &plans))?;
     let surfaces = std::iter::once(surface).chain(more).collect();
     let settings = assembly.config().gateway.clone();
     let factory = Assembly::sandbox(&data, Arc::new(plugins.clone()))?;
@@ -192,7 +193,7 @@ async fn assembled(
         consoles: assembly.config().consoles.clone(),
         texts: assembly.config().texts.clone(),
         prints,
-        plans: by_name(configured),
+        plans,
         found: detectors,
         data: data.clone(),
     };

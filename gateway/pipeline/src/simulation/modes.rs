@@ -37,8 +37,10 @@ async fn an_alarm_is_suppressed_in_the_modes_that_are_set_and_stands_again_in_ot
     let rig = Rig::start_with(&site, vec![quiet_in(&[2, 3], None)]).await;
     rig.value(0, 50.0).await;
     assert!(!rig.shown_active(HIGH).await.state.is_aside(), "nobody knows the mode yet");
+    assert_eq!(rig.latest.mode(), None);
     rig.value(MODE_SIGNAL, 3.0).await;
     rig.wait_ms(300).await;
+    assert_eq!(rig.latest.mode(), Some(3), "for whoever shows it");
     assert!(by_mode(&rig, HIGH) && rig.state_of(HIGH).active.value, "it stands, and nobody is bothered");
     let told = rig.state_of(HIGH).transitions;
     rig.value(MODE_SIGNAL, 2.0).await;

@@ -225,6 +225,7 @@ pub struct Rig {
     pub log: Arc<Log>,
     pub stats: Arc<Stats>,
     pub figures: Arc<AlarmFigures>,
+    pub latest: Arc<Latest>,
     clock: Arc<ManualClock>,
     script: mpsc::UnboundedSender<Arrival>,
     screen: Arc<Screen>,
@@ -279,11 +280,12 @@ impl Rig {
             ends: site.ends.clone(),
             changes: requested,
         };
-        let _: &Arc<Latest> = &gateway.latest;
+        let latest = gateway.latest.clone();
         let stop = CancellationToken::new();
         let task = tokio::spawn(gateway.run(stop.clone()));
         let clock = site.clock.clone();
-        let rig = Self { log, stats, figures, clock, script, screen, commands: way, changes, known, stop, task };
+        let rig =
+            Self { log, stats, figures, latest, clock, script, screen, commands: way, changes, known, stop, task };
         rig.until(|views| views.iter().any(|view| view.def.key.as_str() == "plain/high/s/0")).await;
         rig.wait_ms(300).await;
         rig

@@ -12,7 +12,7 @@ use watchfire_config::{Role, Security, ServerConfig};
 use super::client::{Events, Hmi, PATIENCE, Seen, server};
 use super::house::{House, guarded, key, oil_high, user};
 use crate::names::own;
-use crate::seats::SEATS;
+use crate::seats::SESSIONS_MAX;
 
 const FIELDS: [&str; 16] = [
     "EventType",
@@ -275,7 +275,7 @@ async fn sessions_that_end_by_themselves_and_subscriptions_that_move_are_told() 
     let ResponseMessage::CreateSession(made) = made else { panic!("{made:?}") };
     let told = next_of(&mut audit, "Session/Timeout").await;
     assert_eq!(*told.get("SessionId"), made.session_id.clone().into());
-    for _ in 0..SEATS {
+    for _ in 0..SESSIONS_MAX {
         max.session.channel().send(asked(300_000.0), PATIENCE).await.unwrap();
     }
     let told = next_of(&mut audit, "Session/Terminated").await;

@@ -15,6 +15,8 @@ use crate::names::own;
 
 const OIL: &str = "hot/high/press/oil";
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a subscription publishes.
+const PUBLISHED_MS: f64 = 20.0;
 
 /// One item in a subscription of its own.
 struct Item {
@@ -28,7 +30,7 @@ impl Item {
     async fn create(hmi: &Hmi, item: MonitoredItemCreateRequest) -> Self {
         let (sender, received) = unbounded_channel();
         let callback = DataChangeCallback::new(move |value, _| drop(sender.send(value)));
-        let every = Duration::from_millis(20);
+        let every = Duration::from_secs_f64(PUBLISHED_MS / 1_000.0);
         let subscription = hmi.session.create_subscription(every, 1000, 100, 0, 0, true, callback).await.unwrap();
         let asked = hmi.session.create_monitored_items(subscription, TimestampsToReturn::Neither, vec![item]);
         let result = asked.await.unwrap().remove(0).result;
@@ -169,11 +171,11 @@ async fn the_sampling_interval_that_is_answered_is_the_one_that_is_kept() {
     let active = format!("{OIL}#ActiveState/Id");
     for (id, pairs) in [
         // Each value, or every so often.
-        ("signal:press/oil", [(0.0, 0.0), (10.0, 100.0), (250.0, 250.0), (1e9, 3_600_000.0)]),
+        ("signal:press/oil", [(0.0, 0.0), (10.0, 100.0), (250.0, 250.0), (1e9, 3_600_000.0), (-1.0, 100.0)]),
         // It is counted.
-        (figure, [(0.0, 1_000.0), (10.0, 1_000.0), (2_500.0, 2_500.0), (1e9, 3_600_000.0)]),
+        (figure, [(0.0, 1_000.0), (10.0, 1_000.0), (2_500.0, 2_500.0), (1e9, 3_600_000.0), (-1.0, 1_000.0)]),
         // Each change is told.
-        (active.as_str(), [(0.0, 0.0), (10.0, 10.0), (250.0, 250.0), (1e9, 3_600_000.0)]),
+        (active.as_str(), [(0.0, 0.0), (10.0, 10.0), (250.0, 250.0), (1e9, 3_600_000.0), (-7.0, PUBLISHED_MS)]),
     ] {
         for (asked, kept) in pairs {
             let mut request = of(own(id), MonitoringMode::Reporting);

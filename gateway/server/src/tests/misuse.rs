@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use opcua::client::IdentityToken;
 use opcua::core::ResponseMessage;
+use opcua::server::authenticator::{AuthManager, IdleSession, SessionHolder, UserToken};
 use opcua::types::{
     AttributeId, ByteString, ContentFilter, ContentFilterBuilder, ContentFilterElement, CreateSessionRequest,
     EventFilter, ExtensionObject, FilterOperator, LocalizedText, MethodId, NodeId, NumericRange, ObjectTypeId, Operand,
@@ -248,6 +249,21 @@ async fn sessions_that_are_made_and_never_used_keep_out_nobody() {
     }
     Hmi::connect(&house.url).await.close().await;
     hmi.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn where_all_sessions_are_taken_one_that_nobody_uses_makes_room() {
+    let (shared, house) = House::with_patience(guarded(), PATIENCE).await;
+    let holder = |name: &str| SessionHolder { user: UserToken(name.to_owned()), address: None, certificate: None };
+    let idle = |name: &str, idle_s| IdleSession { holder: holder(name), idle: Duration::from_secs(idle_s) };
+    let (ann, bob) = (holder("ann"), holder("bob"));
+    let full = vec![ann; SEATS];
+    let asked = shared.users.users_revision();
+    assert_eq!(shared.users.admit_session(&bob, &full, asked), Err(StatusCode::BadTooManySessions));
+    let gives_way = |idle: &[IdleSession]| shared.users.choose_session_to_end(&bob, &full, idle);
+    assert_eq!(gives_way(&[idle("ann", 3_000), idle("sue", 70)]), Some(0));
+    assert_eq!(gives_way(&[idle("ann", 59)]), None, "it may be used yet");
     house.close().await;
 }
 

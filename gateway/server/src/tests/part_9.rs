@@ -327,8 +327,8 @@ async fn p9_a_1_states_are_called_as_the_standard_recommends() {
         }
     }
     assert!(named.contains(&("LatchedState", "Latched".to_owned())), "{named:?}");
-    // Ours have the spaces that 1.04 gave them.
-    for name in ["Unshelved", "Timed Shelved", "One Shot Shelved"] {
+    // As the standard's own nodes of them are called.
+    for name in ["Unshelved", "TimedShelved", "OneShotShelved"] {
         assert!(named.contains(&("ShelvingState/CurrentState", name.to_owned())), "{name} of {named:?}");
     }
     hmi.close().await;

@@ -167,6 +167,11 @@ async fn serve(few: Arc<Few>) -> (String, tempfile::TempDir) {
 
 /// As [`serve`], and the server from within.
 pub(super) async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir, ServerHandle) {
+    serve_with(few).await
+}
+
+/// The same with another authenticator.
+pub(super) async fn serve_with(authenticator: Arc<dyn AuthManager>) -> (String, tempfile::TempDir, ServerHandle) {
     let pki = tempfile::tempdir().expect("a folder for certificates");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback");
     let port = listener.local_addr().expect("a bound port").port();
@@ -179,7 +184,7 @@ pub(super) async fn serve_and_look(few: Arc<Few>) -> (String, tempfile::TempDir,
         .host("127.0.0.1")
         .port(port)
         .discovery_urls(vec![url.clone()])
-        .with_authenticator(few)
+        .with_authenticator(authenticator)
         .add_endpoint("none", ServerEndpoint::new_none("/", &[]));
     builder.limits_mut().max_sessions = SESSIONS_MAX;
     builder.limits_mut().max_string_length = STRING_MAX;
