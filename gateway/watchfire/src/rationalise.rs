@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef};
-use watchfire_config::{ALARM_COLUMNS, Config, ConfigErrors};
+use watchfire_config::{ALARM_COLUMNS, Config, Lists};
 
 use crate::terminal::cell;
 use crate::trial;
@@ -18,7 +18,7 @@ use crate::trial;
 /// # Errors
 /// When the configuration is wrong, the file is there already, or it cannot be written.
 pub fn export(config: &Path, file: &Path) -> Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_with(config, Lists::AsFarAsThere)?;
     let (conditions, refused) = trial::tried(&config)?;
     let mut table = ALARM_COLUMNS.join(",") + "\n";
     for condition in &conditions {
@@ -95,12 +95,16 @@ const fn class(class: ConditionClass) -> &'static str {
 /// Puts a table in its place, once everything in it is right. What was there is kept beside it as `….before`.
 ///
 /// # Errors
-/// When the configuration names no place, or anything in the table is wrong; nothing is changed then.
+/// When the configuration names no place, or anything in it or in the table is wrong; nothing is changed then.
 pub fn import(file: &Path, table: &Path) -> Result<ExitCode> {
-    let before = Config::load(file)?;
-    let Some(place) = before.gateway.alarms_csv.clone() else {
+    let config = Config::load_with(file, Lists::WithAlarms(table))?;
+    let Some(place) = config.gateway.alarms_csv.clone() else {
         bail!("the configuration has no place for it: set `alarms_csv = \"alarms.csv\"` in `[gateway]`");
     };
+    let refused = trial::refused(&config)?;
+    if !refused.is_empty() {
+        bail!("`{}` was not taken over:\n{}", table.display(), refused.join("\n"));
+    }
     let bytes = fs::read(table).with_context(|| format!("cannot read `{}`", table.display()))?;
     let beside = |ending: &str| {
         let mut name = place.clone().into_os_string();
@@ -109,21 +113,11 @@ pub fn import(file: &Path, table: &Path) -> Result<ExitCode> {
     };
     let (new, old) = (beside(".new"), beside(".before"));
     let written = |path: &Path| format!("cannot write `{}`", path.display());
-    let had = place.exists().then(|| fs::copy(&place, &old)).transpose().with_context(|| written(&old))?;
+    if place.exists() {
+        fs::copy(&place, &old).with_context(|| written(&old))?;
+    }
     fs::write(&new, &bytes).with_context(|| written(&new))?;
     fs::rename(&new, &place).with_context(|| written(&place))?;
-    // Judged where it lies, as a start would; what is wrong goes back.
-    let refused: Vec<String> = match Config::load(file).map(|config| trial::refused(&config)) {
-        Ok(refused) => refused?,
-        Err(ConfigErrors(errors)) => errors.iter().map(ToString::to_string).collect(),
-    };
-    if refused.is_empty() {
-        println!("{} is good and in place; `watchfire reload` takes it up", place.display());
-        return Ok(ExitCode::SUCCESS);
-    }
-    match had {
-        Some(_) => fs::rename(&old, &place).with_context(|| written(&place))?,
-        None => fs::remove_file(&place).with_context(|| written(&place))?,
-    }
-    bail!("`{}` was not taken over:\n{}", table.display(), refused.join("\n"));
+    println!("{} is good and in place; `watchfire reload` takes it up", place.display());
+    Ok(ExitCode::SUCCESS)
 }
