@@ -27,6 +27,19 @@ pub fn log_to_stderr(filter: &str) {
     tracing_subscriber::fmt().with_env_filter(parsed).with_writer(io::stderr).with_ansi(colours).init();
 }
 
+/// Ends the program quietly where whoever reads what it prints, such as `head`, has enough. The standard library's way to
+/// tell of that is a panic of `println!`.
+pub fn end_when_nobody_reads() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let told = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if told.starts_with("failed printing to stdout") && told.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        others(panic);
+    }));
+}
+
 /// Makes the first interrupt or termination signal cancel `stop`; a second one ends the process at once.
 ///
 /// # Errors
