@@ -100,6 +100,9 @@ impl UsersFile {
     /// # Errors
     /// What is wrong with it, as it would be told of the file.
     pub fn put(&mut self, new: &UserConfig) -> Result<bool, String> {
+        // One with a `:` would be read as another user, whose hash is none.
+        names::well_formed(&new.name, &[BETWEEN])
+            .map_err(|why| format!("the name \"{}\" {why}", new.name.escape_debug()))?;
         let read = user(&written(new)).map_err(|messages| messages.join("; "))?;
         let old = self.0.iter_mut().find(|line| matches!(line, Line::User(user) if user.name == read.name));
         let was_there = old.is_some();
@@ -303,7 +306,8 @@ mod tests {
         assert_eq!(users.put(&changed), Ok(true));
         let new = UserConfig { name: "eve".into(), locale: Some("pt-BR".into()), ..changed.clone() };
         assert_eq!(users.put(&new), Ok(false));
-        assert!(users.put(&UserConfig { name: "a:b".into(), ..changed.clone() }).is_err());
+        let refused = users.put(&UserConfig { name: "a:b".into(), ..changed.clone() });
+        assert_eq!(refused, Err("the name \"a:b\" has a `:` in it; leave it out".to_owned()));
         assert!(users.put(&UserConfig { name: "# a".into(), ..changed }).is_err());
         assert!(users.remove("bob") && !users.remove("bob"));
         let text = format!("# shift\nann:{HASH}:supervisor\n\neve:{HASH}:supervisor:pt-BR\n");
