@@ -150,3 +150,12 @@ fn replay_gives_the_verdicts_of_live_from_the_journal_and_from_sealed_chunks() {
     assert!(reports(&other).is_empty());
     assert!(String::from_utf8_lossy(&other.stdout).contains("has never run with this configuration"));
 }
+
+#[test]
+fn a_replay_without_detectors_says_that_it_did_nothing() {
+    let site = Site::new();
+    site.configure(&source("plant", "opc.tcp://127.0.0.1:9", &["flow"]));
+    let output = site.run("replay", &[]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("nothing was replayed"), "{told}");
+}

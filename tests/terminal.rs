@@ -1,11 +1,11 @@
 //! The alarm list at a terminal: an HMI like any other, with the rights of whoever logs in.
 
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
 use crate::end_to_end::FIRST;
-use crate::harness::gateway::{Site, detector, source};
+use crate::harness::gateway::{PROGRAM, Site, detector, source};
 use crate::harness::recording::Recorded;
 use crate::security::hash;
 
@@ -263,11 +263,16 @@ fn what_was_settled_in_a_table_is_what_the_operator_reads() {
     let (fine, told) = alarms(&site, None, &["import", &all]);
     assert!(!fine && told.contains("set `alarms_csv = \"alarms.csv\"`"), "{told}");
 
-    // What was written is taken as it is; and then one cell is another.
-    std::fs::copy(&all, at("alarms.csv")).unwrap();
+    // The place is named before anything is there. What was written is taken as it is; and then one cell is another.
     let config = std::fs::read_to_string(site.config()).unwrap();
     std::fs::write(site.config(), config.replacen("[gateway]\n", "[gateway]\nalarms_csv = \"alarms.csv\"\n", 1))
         .unwrap();
+    let (fine, told) = said(&site.run("check", &[]));
+    assert!(!fine && told.contains("`alarms_csv` in `[gateway]` names it"), "{told}");
+    assert!(alarms(&site, None, &["export", &at("again.csv").display().to_string()]).0, "it is not there yet");
+    let (fine, told) = alarms(&site, None, &["import", &all]);
+    assert!(fine && told.contains("alarms.csv is good and in place"), "{told}");
+    assert!(!at("alarms.csv.before").exists(), "there was none before");
     let mut server = recorded.start();
     let gateway = site.start();
     gateway.logged(&["detector started", "level"]);
@@ -283,7 +288,7 @@ fn what_was_settled_in_a_table_is_what_the_operator_reads() {
     std::fs::write(&wrong, format!("{head}level/lid,5,,\n")).unwrap();
     let (fine, told) = alarms(&site, None, &["import", &wrong]);
     assert!(!fine && told.contains("has no condition `lid`"), "{told}");
-    assert_eq!(std::fs::read_to_string(at("alarms.csv")).unwrap(), table, "what was there is there again");
+    assert_eq!(std::fs::read_to_string(at("alarms.csv")).unwrap(), table, "what was there is there still");
 
     let (fine, told) = alarms(&site, None, &["import", &all]);
     assert!(fine && told.contains("`watchfire reload` takes it up"), "{told}");
@@ -308,4 +313,15 @@ fn what_was_settled_in_a_table_is_what_the_operator_reads() {
     server.set("reactor_level", 3.0, 91.0, 0);
     crate::harness::wait_for("the next", || alarms(&site, None, &["list"]).1.contains(" 812  active").then_some(()));
     gateway.stop();
+}
+
+#[test]
+fn a_user_without_a_password_is_told_where_to_put_it() {
+    let site = Site::new();
+    site.configure(&source("plant", "opc.tcp://127.0.0.1:9", &["flow"]));
+    let mut command = Command::new(PROGRAM);
+    command.args(["alarms", "list", "--user", "ann", "--config"]).arg(site.config()).env_remove("WATCHFIRE_PASSWORD");
+    let (fine, told) = said(&command.output().unwrap());
+    assert!(!fine && told.contains("there is no password for `ann`"), "{told}");
+    assert!(told.contains("WATCHFIRE_PASSWORD") && told.contains("`--password-file`"), "{told}");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use watchfire_model::AlarmSettings;
 
-use crate::csv_table::{self, Shape, number, quoted};
+use crate::csv_table::{self, Shape, comma_in_number, number, quoted};
 use crate::section::Text;
 use crate::{ConfigErrors, alarm};
 
@@ -41,6 +41,9 @@ pub const COLUMNS: &[&str] = &[
 const TEXTS: [&str; 7] = ["condition", "class", "response", "cause", "consequence", "group", "instrument"];
 const FLAGS: [&str; 5] = ["latch", "damp", "confirm", "first_only", "exclusive"];
 
+const WAY_OUT: &str = "`alarms_csv` in `[gateway]` names it: `watchfire alarms export FILE` writes one to begin with, \
+                       `watchfire alarms import FILE` puts it there";
+
 /// What a row says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row {
@@ -55,7 +58,7 @@ pub(crate) struct Row {
 /// Reads a list of alarms.
 pub(crate) fn read(path: &Path) -> Result<Vec<Row>, ConfigErrors> {
     let mut seen = BTreeSet::new();
-    csv_table::read(path, &Shape { columns: COLUMNS, needed: 1, table }, |row| {
+    csv_table::read(path, &Shape { columns: COLUMNS, needed: 1, table, way_out: WAY_OUT }, |row| {
         let whole = row.required_text("condition", "name it as `detector/condition` or `detector/condition/signal`")?;
         if !seen.insert(whole.text.to_owned()) {
             row.wrong(whole.at, format_args!("`{}` is there twice; keep one of them", whole.text.escape_debug()));
@@ -76,8 +79,15 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Row>, ConfigErrors> {
 
 /// A row as the inside of an inline table; empty cells are left out.
 fn table(cells: &[(&str, &str)]) -> Result<String, String> {
-    let given = cells.iter().filter(|(column, text)| !text.is_empty() && *column != "text");
-    let settings = given.map(|(column, text)| {
+    let given = || cells.iter().filter(|(column, text)| !text.is_empty() && *column != "text");
+    let is_number = |column: &str| {
+        !TEXTS.contains(&column) && !FLAGS.contains(&column) && !["suppress_in_modes", "sub_classes"].contains(&column)
+    };
+    let mut numbers = given().filter(|(column, _)| is_number(column));
+    if let Some(wrong) = numbers.find_map(|(column, text)| comma_in_number(column, text)) {
+        return Err(wrong);
+    }
+    let settings = given().map(|(column, text)| {
         let value = if TEXTS.contains(column) {
             quoted(text)
         } else if FLAGS.contains(column) {

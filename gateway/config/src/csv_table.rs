@@ -23,6 +23,8 @@ pub(crate) struct Shape {
     pub needed: usize,
     /// A row as the inside of an inline table; empty cells are left out.
     pub table: AsTable,
+    /// What is said where there is no such file.
+    pub way_out: &'static str,
 }
 
 /// Reads a file and judges each row.
@@ -32,8 +34,7 @@ pub(crate) fn read<T>(
     mut judge: impl FnMut(Section<'_>) -> Option<T>,
 ) -> Result<Vec<T>, ConfigErrors> {
     let file = path.display().to_string();
-    let text = read_text(path, "a relative path begins at the configuration file's folder")
-        .map_err(|error| ConfigErrors(vec![error]))?;
+    let text = read_text(path, shape.way_out).map_err(|error| ConfigErrors(vec![error]))?;
     let (rows, mut errors) = rows(&text);
     let (listed, more) = match as_tables(&rows, shape) {
         Ok((tables, more)) => (judged(&file, &tables, &mut judge), more),
@@ -57,10 +58,9 @@ pub(crate) type Plain = Vec<(usize, Vec<String>)>;
 /// Lines with what is wrong in them.
 pub(crate) type Wrong = Vec<(usize, String)>;
 
-/// The rows of a file as they are, each with its line, and what is no table in it.
-pub(crate) fn plain(path: &Path) -> Result<(Plain, Wrong), ConfigErrors> {
-    let text = read_text(path, "a relative path begins at the configuration file's folder")
-        .map_err(|error| ConfigErrors(vec![error]))?;
+/// The rows of a file as they are, each with its line, and what is no table in it; `way_out` is for one that is not there.
+pub(crate) fn plain(path: &Path, way_out: &str) -> Result<(Plain, Wrong), ConfigErrors> {
+    let text = read_text(path, way_out).map_err(|error| ConfigErrors(vec![error]))?;
     let (rows, wrong) = rows(&text);
     Ok((rows.into_iter().map(|row| (row.line, row.cells)).collect(), wrong))
 }
@@ -198,6 +198,14 @@ pub(crate) fn number(text: &str) -> String {
         (_, Ok(number)) if number.is_finite() => format!("{number:?}"),
         _ => quoted(text),
     }
+}
+
+/// What is wrong with a cell that is to be a number, where that can be told better than of the value that comes of it.
+pub(crate) fn comma_in_number(column: &str, text: &str) -> Option<String> {
+    let point = text.replacen(',', ".", 1);
+    (point != text && point.parse::<f64>().is_ok()).then(|| {
+        format!("`{column}` is `{text}`; write it with a decimal point, `{point}`, and thousands without a comma")
+    })
 }
 
 pub(crate) fn quoted(text: &str) -> String {

@@ -389,7 +389,7 @@ fn signals_are_checked() {
         ),
         (
             "name = 't'\nnode = 'i=1'\nrange = [1, nan]",
-            "w.toml:19: [[source.signal]] \"b/t\": `range` must be two finite numbers, `[low, high]`, not a list",
+            "w.toml:19: [[source.signal]] \"b/t\": `range` must be two finite numbers, `[low, high]`, but `nan` is none",
         ),
         (
             "name = 't'\nnode = 'i=1'\nrange = [1, 1.0]",

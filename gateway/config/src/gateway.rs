@@ -9,7 +9,7 @@ use crate::section::Section;
 /// The gateway's own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayConfig {
-    /// Its name, shown to HMIs and part of its certificate. Default `watchfire`.
+    /// Its name, shown to HMIs. Default `watchfire`.
     pub name: String,
     /// The folder of its data, resolved against the configuration file's folder. Default `data`.
     pub data: PathBuf,

@@ -18,6 +18,9 @@ mod events;
 mod found;
 mod gateway;
 mod json;
+#[cfg(test)]
+mod list_tests;
+mod lists;
 mod lockout;
 mod login;
 mod maintenance;
@@ -26,6 +29,7 @@ mod nearest;
 mod node;
 #[cfg(test)]
 mod page_tests;
+mod open_to_others;
 mod path;
 mod pattern;
 mod places;
@@ -40,9 +44,11 @@ mod select;
 #[cfg(test)]
 mod selection_tests;
 mod server;
+mod shown;
 mod signals_csv;
 mod source;
 mod texts;
+mod unit;
 mod users_file;
 #[cfg(test)]
 mod value_tests;
@@ -57,9 +63,11 @@ pub use error::{ConfigError, ConfigErrors};
 pub use events::EventsConfig;
 pub use found::{About, Described, Found, FoundSignal};
 pub use gateway::GatewayConfig;
+pub use lists::Lists;
 pub use lockout::LockoutConfig;
 pub use login::UserCertificate;
 pub use node::{Identifier, Namespace, NodeAddress, NodeAddressError};
+pub use open_to_others::open_to_others;
 pub use path::{BrowsePath, PathPart};
 pub use pattern::{PathPattern, Progress};
 pub use places::Places;
@@ -68,8 +76,9 @@ pub use secret::{PasswordFrom, Secret, SecretError};
 pub use security::{MessageMode, Security};
 pub use select::SelectConfig;
 pub use server::{ServerConfig, ShownCertificate, UserConfig};
-pub use source::{Deadband, Profile, SignalConfig, SourceConfig, is_unit};
+pub use source::{Deadband, Profile, SignalConfig, SourceConfig};
 pub use texts::{Language, Texts};
+pub use unit::{is_unit, unit_meant};
 pub use users_file::{UsersFile, roles_of};
 
 use watchfire_model::PlannedMaintenance;

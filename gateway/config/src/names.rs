@@ -11,7 +11,7 @@ use crate::section::{Section, Text, listed};
 
 /// Characters that have a meaning in the patterns of `signals`.
 pub(crate) const IN_PATTERNS: &[char] = &['/', '*', '?', '[', ']', '{', '}', '!', '\\'];
-/// Names are put into NodeIds and certificates.
+/// Names are put into NodeIds.
 const NAME_BYTES_MAX: usize = 128;
 /// Beyond so many errors, near names are no longer searched: it costs a pass over all names.
 const OFFERS_MAX: usize = 50;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::read::read;
 use crate::report::Report;
-use crate::{Config, Mode, Security};
+use crate::{Config, Lists, Mode, Security};
 
 /// Every key the reader asks for, by section, with its default.
 type Keys = BTreeMap<(&'static str, &'static str), Option<String>>;
@@ -50,7 +50,7 @@ fn keys() -> Keys {
     let example = uncommented(&text("config/watchfire.toml"));
     let folder = folder_of_the_example();
     let report = Report::new("example", &example);
-    let (config, unread) = read(&report, &example, folder.path(), None);
+    let (config, unread) = read(&report, &example, folder.path(), Lists::AsNamed);
     assert!(config.is_some() && unread.is_empty());
     report.asked.borrow().clone()
 }

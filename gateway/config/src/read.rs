@@ -1,6 +1,7 @@
 //! From a file to a [`Config`]: text, then TOML with positions, then sections. Every stage that can go on after an
 //! error goes on.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -12,12 +13,14 @@ use crate::plugins::read_trust;
 use crate::report::Report;
 use crate::section::{Section, listed};
 use crate::{
-    Config, ConfigError, ConfigErrors, ConsoleConfig, DetectorConfig, GatewayConfig, QuotaConfig, ServerConfig,
+    Config, ConfigError, ConfigErrors, ConsoleConfig, DetectorConfig, GatewayConfig, Lists, QuotaConfig, ServerConfig,
     SourceConfig, Texts, alarms_csv, maintenance,
 };
 
 /// A hundred thousand signals take a fifth of it.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+/// How archives begin, and with them the workbooks that spreadsheets keep.
+const ZIP: &[u8] = b"PK\x03\x04";
 /// Dotted keys nest tables without bound, and dropping those takes stack.
 const DOTS_MAX: usize = 30;
 
@@ -27,22 +30,17 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        Self::load_with(path, None)
+        Self::load_with(path, Lists::AsNamed)
     }
 
-    /// The same with another list of alarms in the place of `alarms_csv`, where the file names one: as it would be if that
-    /// list lay there. Blocks on files.
+    /// The same, with other lists than those that are named. Blocks on files.
     ///
     /// # Errors
-    /// Everything that is wrong with either.
-    pub fn load_with_alarms(path: &Path, alarms: &Path) -> Result<Self, ConfigErrors> {
-        Self::load_with(path, Some(alarms))
-    }
-
-    fn load_with(path: &Path, alarms: Option<&Path>) -> Result<Self, ConfigErrors> {
+    /// As [`Config::load`].
+    pub fn load_with(path: &Path, lists: Lists<'_>) -> Result<Self, ConfigErrors> {
         let file_name = path.display().to_string();
         let text = read_text(path, "give the configuration with `--config FILE`").map_err(|e| ConfigErrors(vec![e]))?;
-        Self::parse_with(&text, &file_name, path.parent().unwrap_or(Path::new("")), alarms)
+        Self::parse_with(&text, &file_name, path.parent().unwrap_or(Path::new("")), lists)
     }
 
     /// Checks a configuration's text. `file_name` is for messages, relative paths begin at `base_dir`.
@@ -50,12 +48,12 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(text: &str, file_name: &str, base_dir: &Path) -> Result<Self, ConfigErrors> {
-        Self::parse_with(text, file_name, base_dir, None)
+        Self::parse_with(text, file_name, base_dir, Lists::AsNamed)
     }
 
-    fn parse_with(text: &str, file_name: &str, base_dir: &Path, alarms: Option<&Path>) -> Result<Self, ConfigErrors> {
+    fn parse_with(text: &str, file_name: &str, base_dir: &Path, lists: Lists<'_>) -> Result<Self, ConfigErrors> {
         let report = Report::new(file_name, text);
-        let (config, unread) = read(&report, text, base_dir, alarms);
+        let (config, unread) = read(&report, text, base_dir, lists);
         report.finish(unread)?;
         // Whoever leaves out a value has reported why.
         config.ok_or_else(|| {
@@ -100,19 +98,23 @@ pub(crate) fn read_text(path: &Path, way_out: &str) -> Result<String, ConfigErro
     if size > FILE_BYTES_MAX {
         return Err(wrong(0, format!("has {size} bytes; {FILE_BYTES_MAX} are the most that is read")));
     }
-    String::from_utf8(std::fs::read(path).map_err(unreadable)?).map_err(|error| {
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    if bytes.starts_with(ZIP) {
+        return Err(wrong(0, "is a workbook or another archive and no text; save it as CSV in UTF-8".to_owned()));
+    }
+    String::from_utf8(bytes).map_err(|error| {
         let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         let line = 1 + good.filter(|byte| **byte == b'\n').count();
         wrong(line, "has bytes that are no UTF-8; save the file as UTF-8".to_owned())
     })
 }
 
-/// Reads what can be read, with this list of alarms in place of the one that it names; second, the lines that are no TOML.
+/// Reads what can be read; second, the lines that are no TOML.
 pub(crate) fn read(
     report: &Report,
     text: &str,
     base: &Path,
-    alarms: Option<&Path>,
+    lists: Lists<'_>,
 ) -> (Option<Config>, Vec<(usize, String)>) {
     if let Some(line) = line_with_too_many_dots(text) {
         return (None, vec![(line, format!("not TOML: a key of more than {DOTS_MAX} parts; flatten it"))]);
@@ -126,10 +128,10 @@ pub(crate) fn read(
     if header_lost {
         return (None, unread);
     }
-    (sections(Section::root(report, root.get_ref()), base, alarms), unread)
+    (sections(Section::root(report, root.get_ref()), base, lists), unread)
 }
 
-fn sections(root: Section<'_>, base: &Path, alarms: Option<&Path>) -> Option<Config> {
+fn sections(root: Section<'_>, base: &Path, lists: Lists<'_>) -> Option<Config> {
     let mut known = Known::default();
     let mut unique = Unique::new("source");
     let given = root.tables("source", "[[source]]");
@@ -154,7 +156,8 @@ fn sections(root: Section<'_>, base: &Path, alarms: Option<&Path>) -> Option<Con
     let mut unique = Unique::new("console");
     let consoles = root.tables("console", "[[console]]").into_iter();
     let consoles: Vec<_> = consoles.map(|console| ConsoleConfig::read(console, &mut unique, &areas)).collect();
-    let texts = match gateway.as_ref().and_then(|gateway| gateway.texts_csv.as_deref()).map(Texts::load) {
+    let named = gateway.as_ref().and_then(|gateway| gateway.texts_csv.as_deref());
+    let texts = match lists.texts(named).map(Texts::load) {
         None => Some(Texts::default()),
         Some(Ok(texts)) => Some(texts),
         Some(Err(ConfigErrors(errors))) => {
@@ -162,10 +165,15 @@ fn sections(root: Section<'_>, base: &Path, alarms: Option<&Path>) -> Option<Con
             None
         }
     };
-    let server = ServerConfig::read(root.table("server", "[server]"), base, texts.as_ref());
+    // A language of a table that is yet to be made is no mistake.
+    let languages = texts.as_ref().filter(|_| named.is_none() || lists.texts(named).is_some());
+    let server = ServerConfig::read(root.table("server", "[server]"), base, languages);
+    if let Some(server) = &server {
+        sources.iter().flatten().for_each(|source| listens_apart(source, server, root.report));
+    }
     let trust = read_trust(root.table("plugins", "[plugins]"), root.tables("publisher", "[[publisher]]"));
-    if let Some(file) = gateway.as_ref().and_then(|gateway| gateway.alarms_csv.as_deref()) {
-        settle(alarms.unwrap_or(file), &mut detectors, root.report);
+    if let Some(file) = lists.alarms(gateway.as_ref().and_then(|gateway| gateway.alarms_csv.as_deref())) {
+        settle(file, &mut detectors, root.report);
     }
     if gateway.as_ref().is_some_and(|gateway| gateway.mode_signal.is_none()) {
         let by_mode =
@@ -189,6 +197,18 @@ fn sections(root: Section<'_>, base: &Path, alarms: Option<&Path>) -> Option<Con
         texts: texts?,
         trust,
     })
+}
+
+/// One port has one listener: a source's server cannot be waited for where HMIs connect.
+fn listens_apart(source: &SourceConfig, server: &ServerConfig, report: &Report) {
+    let Some(listen) = source.reach.listen.filter(|listen| listen.port() == server.port) else { return };
+    let host: Option<IpAddr> = server.host.parse().ok();
+    if listen.ip().is_unspecified() || host.is_none_or(|host| host.is_unspecified() || host == listen.ip()) {
+        let (name, port) = (source.name.escape_debug(), server.port);
+        report.missing_from_file(format!(
+            "source `{name}`: `reverse_connect` listens at port {port}, which is `port` of `[server]`; give one of them another"
+        ));
+    }
 }
 
 /// Takes over a list of alarms; what it says of a condition counts before what a detector's own tables say.

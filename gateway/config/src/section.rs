@@ -2,7 +2,7 @@
 //! every key that nobody asked for. Knows types and positions, not what the keys mean.
 
 use std::cell::RefCell;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
@@ -10,6 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::nearest::nearest;
 use crate::report::Report;
+use crate::shown::{fewer_digits, finite, not_two, quoted_if_plain, spelled};
+pub(crate) use crate::shown::{listed, shown};
 
 /// Stands in a header for the word that the user chooses.
 const CHOSEN: &str = "CONDITION";
@@ -173,7 +175,8 @@ impl<'t> Section<'t> {
         if number.is_none() {
             let wanted = match (*bounds.start(), *bounds.end()) {
                 (f64::MIN, f64::MAX) => "a finite number".to_owned(),
-                (least, most) => format!("a number from {least} to {most}"),
+                (least, f64::MAX) => format!("a number from {least}"),
+                (least, most) => format!("a number from {} to {most}", fewer_digits(least)),
             };
             self.mismatch(key, value, &wanted);
         }
@@ -188,7 +191,10 @@ impl<'t> Section<'t> {
             _ => None,
         });
         match pair {
-            None => self.mismatch(key, value, "two finite numbers, `[low, high]`"),
+            None => self.wrong(
+                value.span().start,
+                format_args!("`{key}` must be two finite numbers, `[low, high]`, {}", not_two(value.get_ref())),
+            ),
             Some((low, high)) if low >= high => {
                 let message = format_args!("`{key}` is [{low}, {high}]; the first must be below the second");
                 self.wrong(value.span().start, message);
@@ -411,54 +417,4 @@ impl Display for Section<'_> {
         }
         if self.name.is_empty() { Ok(()) } else { write!(f, " \"{}\"", self.name.escape_debug()) }
     }
-}
-
-fn finite(value: &DeValue<'_>) -> Option<f64> {
-    let number: f64 = match value {
-        DeValue::Float(digits) => digits.as_str().parse().ok()?,
-        DeValue::Integer(digits) if digits.radix() == 10 => digits.as_str().parse().ok()?,
-        _ => return None,
-    };
-    number.is_finite().then_some(number)
-}
-
-fn quoted_if_plain(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::Integer(number) => format!(" (`\"{number}\"`)"),
-        DeValue::Float(number) => format!(" (`\"{number}\"`)"),
-        _ => String::new(),
-    }
-}
-
-/// A value as an error shows it: itself where it is short, else its type.
-pub(crate) fn shown(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) if text.chars().count() <= 40 => format!("\"{}\"", text.escape_debug()),
-        DeValue::String(_) => "a long text".to_owned(),
-        DeValue::Integer(number) => format!("`{number}`"),
-        DeValue::Float(number) => format!("`{number}`"),
-        DeValue::Boolean(flag) => format!("`{flag}`"),
-        DeValue::Datetime(_) => "a date or time".to_owned(),
-        DeValue::Array(items) if items.is_empty() => "an empty list".to_owned(),
-        DeValue::Array(_) => "a list".to_owned(),
-        DeValue::Table(_) => "a table".to_owned(),
-    }
-}
-
-fn spelled<T>(words: &[(&str, T)]) -> String {
-    let quoted: Vec<String> = words.iter().map(|(word, _)| format!("`\"{word}\"`")).collect();
-    match quoted.split_last() {
-        Some((last, before)) if !before.is_empty() => format!("{} or {last}", before.join(", ")),
-        _ => quoted.concat(),
-    }
-}
-
-/// Names in backticks, separated by commas.
-pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    names.into_iter().enumerate().fold(String::new(), |mut list, (place, name)| {
-        let comma = if place == 0 { "" } else { ", " };
-        // Writing to a String cannot fail.
-        let _ = write!(list, "{comma}`{name}`");
-        list
-    })
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::csv_table::{self, Shape, number, quoted};
+use crate::csv_table::{self, Shape, comma_in_number, number, quoted};
 use crate::names::{Known, Unique};
 use crate::source::Inherited;
 use crate::{ConfigErrors, SignalConfig};
@@ -26,7 +26,10 @@ const COLUMNS: &[&str] = &[
     "description",
 ];
 const NEEDED: usize = 2;
+const WAY_OUT: &str =
+    "`signals_csv` of a `[[source]]` names it; a relative path begins at the configuration file's folder";
 const NUMBERS: [&str; 5] = ["sampling_interval_ms", "queue_size", "publishing_interval_ms", "deadband", "group"];
+const BOUNDS: [&str; 2] = ["range_low", "range_high"];
 
 /// Reads a list of signals.
 pub(crate) fn read(
@@ -35,7 +38,7 @@ pub(crate) fn read(
     unique: &mut Unique,
     known: &mut Known,
 ) -> Result<Vec<SignalConfig>, ConfigErrors> {
-    let shape = Shape { columns: COLUMNS, needed: NEEDED, table };
+    let shape = Shape { columns: COLUMNS, needed: NEEDED, table, way_out: WAY_OUT };
     let signals = csv_table::read(path, &shape, |row| SignalConfig::read(row, source, unique, known))?;
     Ok(signals.into_iter().flatten().collect())
 }
@@ -43,13 +46,17 @@ pub(crate) fn read(
 /// A row as the inside of an inline table; empty cells are left out.
 fn table(cells: &[(&str, &str)]) -> Result<String, String> {
     let cell = |column: &str| cells.iter().find(|(c, _)| *c == column).map(|(_, cell)| *cell).filter(|c| !c.is_empty());
+    let mut numbers = cells.iter().filter(|(column, _)| NUMBERS.contains(column) || BOUNDS.contains(column));
+    if let Some(wrong) = numbers.find_map(|(column, text)| comma_in_number(column, text)) {
+        return Err(wrong);
+    }
     let mut settings = Vec::new();
     match (cell("range_low"), cell("range_high")) {
         (Some(low), Some(high)) => settings.push(format!("range = [{}, {}]", number(low), number(high))),
         (None, None) => {}
         _ => return Err("has one of `range_low` and `range_high`; give both or none".to_owned()),
     }
-    for (column, text) in cells.iter().filter(|(column, text)| !text.is_empty() && !column.starts_with("range_")) {
+    for (column, text) in cells.iter().filter(|(column, text)| !text.is_empty() && !BOUNDS.contains(column)) {
         let value = if NUMBERS.contains(column) { number(text) } else { quoted(text) };
         settings.push(format!("{column} = {value}"));
     }

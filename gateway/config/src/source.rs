@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use crate::login::{Login, UserCertificate};
 use crate::names::{self, Known, Unique};
 use crate::section::{Section, Text};
+use crate::unit::check_unit;
 use crate::{
     ConfigErrors, ElementPath, EndpointUrl, EventsConfig, MessageMode, NodeAddress, PasswordFrom, Reach, Secret,
     SecretError, Security, SelectConfig, signals_csv,
@@ -76,6 +77,16 @@ impl SourceConfig {
     /// When it cannot be read, by its place.
     pub fn password(&self) -> Result<Option<Secret>, SecretError> {
         self.password_from.as_ref().map(PasswordFrom::read).transpose()
+    }
+
+    /// The files that hold what is secret of its login, each with its key: nobody else should be able to read them.
+    pub fn secret_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let password = match &self.password_from {
+            Some(PasswordFrom::File(file)) => Some(("password_file", file.as_path())),
+            Some(PasswordFrom::Environment(_)) | None => None,
+        };
+        let key = self.user_certificate.as_ref().map(|files| ("user_key", files.key.as_path()));
+        password.into_iter().chain(key)
     }
 }
 
@@ -330,26 +341,4 @@ impl SignalConfig {
         });
         Some(each.collect())
     }
-}
-
-/// Whether a text has the form of a UCUM code: ASCII without blanks. Which codes there are is not checked.
-#[must_use]
-pub fn is_unit(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn check_unit(section: &Section<'_>, unit: Text<'_>) {
-    if is_unit(unit.text) {
-        return;
-    }
-    let way_out = match unit.text.trim() {
-        "°C" | "℃" => "write `Cel`",
-        "°F" | "℉" => "write `[degF]`",
-        "m³" => "write `m3`",
-        "m³/h" => "write `m3/h`",
-        "µm" | "μm" => "write `um`",
-        "Ω" => "write `Ohm`",
-        _ => "codes are ASCII without blanks, such as `Cel`, `bar`, `m3/h`",
-    };
-    section.wrong(unit.at, format_args!("`unit` \"{}\" is no UCUM code; {way_out}", unit.text.escape_debug()));
 }

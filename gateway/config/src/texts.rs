@@ -14,6 +14,8 @@ const OWN: &str = "en";
 /// The longest locale, bytes.
 const LOCALE_BYTES_MAX: usize = 35;
 
+const WAY_OUT: &str = "`texts_csv` in `[gateway]` names it: `watchfire alarms texts FILE` writes one to be translated";
+
 /// Translations, by language.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts(Vec<Language>);
@@ -53,7 +55,7 @@ impl Texts {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let (rows, mut wrong) = csv_table::plain(path)?;
+        let (rows, mut wrong) = csv_table::plain(path, WAY_OUT)?;
         let mut rows = rows.into_iter();
         let head = rows.next().unwrap_or((1, Vec::new()));
         let mut languages = columns(&head, &mut wrong);

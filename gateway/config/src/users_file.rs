@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::names;
 use crate::nearest::nearest;
+use crate::open_to_others::open_to_others;
 use crate::read::read_text;
 use crate::section::listed;
 use crate::server::{ROLES, is_argon2id, reserved};
@@ -41,6 +42,8 @@ impl UsersFile {
         let way_out = if path.exists() { LET_READ } else { MAKE_IT };
         let text = read_text(path, way_out).map_err(|error| ConfigErrors(vec![error]))?;
         let error = |line, message| ConfigError { file: path.display().to_string(), line, message };
+        // Whoever can write it makes himself a user, whoever can read it can try passwords against its hashes for as long
+        // as he likes.
         let mut wrong: Vec<ConfigError> = open_to_others(path).into_iter().map(|message| error(0, message)).collect();
         match Self::parse(&text) {
             Ok(users) if wrong.is_empty() => return Ok(users),
@@ -97,6 +100,9 @@ impl UsersFile {
     /// # Errors
     /// What is wrong with it, as it would be told of the file.
     pub fn put(&mut self, new: &UserConfig) -> Result<bool, String> {
+        // One with a `:` would be read as another user, whose hash is none.
+        names::well_formed(&new.name, &[BETWEEN])
+            .map_err(|why| format!("the name \"{}\" {why}", new.name.escape_debug()))?;
         let read = user(&written(new)).map_err(|messages| messages.join("; "))?;
         let old = self.0.iter_mut().find(|line| matches!(line, Line::User(user) if user.name == read.name));
         let was_there = old.is_some();
@@ -205,28 +211,6 @@ fn user(line: &str) -> Result<UserConfig, Vec<String>> {
     Ok(UserConfig { name: name.to_owned(), password_hash: Some(hash.to_owned()), certificate: None, roles, locale })
 }
 
-/// Why a file is not safe from others: whoever can write it makes himself a user, whoever can read it can try passwords
-/// against its hashes for as long as he likes.
-#[cfg(unix)]
-fn open_to_others(path: &Path) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
-    // What cannot be asked of was told of already.
-    let mode = std::fs::metadata(path).ok()?.mode();
-    let shown = path.display();
-    (mode & 0o027 != 0).then(|| {
-        format!(
-            "can be read or written by others than its owner (its mode is {:03o}); `chmod 600 {shown}` makes it the \
-             owner's alone, `chmod 640 {shown}` readable by its group as well",
-            mode & 0o777
-        )
-    })
-}
-
-#[cfg(not(unix))]
-const fn open_to_others(_: &Path) -> Option<String> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,7 +306,8 @@ mod tests {
         assert_eq!(users.put(&changed), Ok(true));
         let new = UserConfig { name: "eve".into(), locale: Some("pt-BR".into()), ..changed.clone() };
         assert_eq!(users.put(&new), Ok(false));
-        assert!(users.put(&UserConfig { name: "a:b".into(), ..changed.clone() }).is_err());
+        let refused = users.put(&UserConfig { name: "a:b".into(), ..changed.clone() });
+        assert_eq!(refused, Err("the name \"a:b\" has a `:` in it; leave it out".to_owned()));
         assert!(users.put(&UserConfig { name: "# a".into(), ..changed }).is_err());
         assert!(users.remove("bob") && !users.remove("bob"));
         let text = format!("# shift\nann:{HASH}:supervisor\n\neve:{HASH}:supervisor:pt-BR\n");

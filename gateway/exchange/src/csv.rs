@@ -60,7 +60,9 @@ type Field = (String, bool);
 pub struct Reader<R> {
     input: R,
     /// Which field holds which column.
-    places: HashMap<String, usize>,
+    places: HashMap<&'static str, usize>,
+    /// How many the head names.
+    columns: usize,
     /// The number of the line read last.
     number: u64,
     names: HashMap<String, Arc<str>>,
@@ -69,22 +71,18 @@ pub struct Reader<R> {
 impl<R: BufRead> Reader<R> {
     /// Reads the head.
     pub fn new(input: R) -> Result<Self, ExchangeError> {
-        let mut reader = Self { input, places: HashMap::new(), number: 0, names: HashMap::new() };
+        let mut reader = Self { input, places: HashMap::new(), columns: 0, number: 0, names: HashMap::new() };
         let head = match reader.fields()? {
             Some((_, Ok(head))) => head,
-            _ => return Err(ExchangeError::Form("the file is empty; its first line must name its columns".to_owned())),
-        };
-        let head = head.into_iter().enumerate();
-        reader.places =
-            head.map(|(at, (name, _))| (name.trim().trim_start_matches('\u{feff}').to_owned(), at)).collect();
-        for needed in NEEDED {
-            if !reader.places.contains_key(needed) {
-                let columns = COLUMNS.join(",");
-                return Err(ExchangeError::Form(format!(
-                    "there is no column `{needed}`; the first line may name {columns}"
-                )));
+            Some((_, Err(reason))) => {
+                return Err(ExchangeError::Form(format!("its first line names no columns: {reason}")));
             }
-        }
+            None => {
+                return Err(ExchangeError::Form("the file is empty; its first line must name its columns".to_owned()));
+            }
+        };
+        reader.columns = head.len();
+        reader.places = places(&head).map_err(ExchangeError::Form)?;
         Ok(reader)
     }
 
@@ -96,9 +94,22 @@ impl<R: BufRead> Reader<R> {
             if fields.as_ref().is_ok_and(is_blank) {
                 continue;
             }
-            let line = fields.and_then(|fields| self.parsed(&fields));
+            let line = fields.and_then(|fields| self.parsed(self.fitting(&fields)?));
             return Ok(Some(line.map_err(|reason| BadLine { number, reason })));
         }
+    }
+
+    /// Refuses a line with more fields than columns: one of them is in two, such as a number with a decimal comma, and what
+    /// follows would be taken for something else.
+    fn fitting<'f>(&self, fields: &'f [Field]) -> Result<&'f [Field], String> {
+        if fields.len() > self.columns {
+            let (count, columns) = (fields.len(), self.columns);
+            return Err(format!(
+                "it has {count} fields, but there are {columns} columns; numbers have a decimal point, and a text with a comma \
+                 stands in quotes"
+            ));
+        }
+        Ok(fields)
     }
 
     fn parsed(&mut self, fields: &[Field]) -> Result<Line, String> {
@@ -183,7 +194,36 @@ impl<R: BufRead> Reader<R> {
             Ok(text) => split(text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))),
             Err(_) => Err("it is not UTF-8".to_owned()),
         };
+        // Spreadsheets leave out empty fields at a line's end, but not the end of a line.
+        let fields = fields.and_then(|fields| match bytes.last() {
+            Some(b'\n') => Ok(fields),
+            _ if fields.len() >= self.columns => Ok(fields),
+            _ => Err("the file ends within it; it was cut short".to_owned()),
+        });
         Ok(Some((number, fields)))
+    }
+}
+
+/// Where each column is.
+fn places(head: &[Field]) -> Result<HashMap<&'static str, usize>, String> {
+    let known = COLUMNS.join(",");
+    let mut places = HashMap::new();
+    for (at, (name, _)) in head.iter().enumerate() {
+        let name = name.trim().trim_start_matches('\u{feff}');
+        let Some(column) = COLUMNS.into_iter().find(|column| *column == name) else {
+            let way_out = match name.contains([';', '\t']) {
+                true => "columns have a `,` between them",
+                false => "take it out, or give it the name that is meant",
+            };
+            return Err(format!("there is no such column as `{}`; {way_out}; there are {known}", name.escape_debug()));
+        };
+        if places.insert(column, at).is_some() {
+            return Err(format!("the column `{column}` is there twice; take one out"));
+        }
+    }
+    match NEEDED.into_iter().find(|needed| !places.contains_key(needed)) {
+        Some(needed) => Err(format!("there is no column `{needed}`; the first line may name {known}")),
+        None => Ok(places),
     }
 }
 

@@ -147,6 +147,26 @@ fn bad_lines_are_told_with_their_number_and_the_others_are_read() {
     assert_eq!((good[1].text.as_deref(), good[2].status), (Some("two\nlines"), StatusCode(0x8000_0000)));
 }
 
+#[test]
+fn a_line_with_a_decimal_comma_and_one_that_was_cut_short_are_not_taken_for_other_values() {
+    let told = |text: &str| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let lines = read(file.reopen().unwrap(), Format::Csv);
+        let reasons =
+            lines.into_iter().map(|line| line.map_or_else(|bad| bad.to_string(), |line| line.value.to_string()));
+        reasons.collect::<Vec<_>>()
+    };
+    let comma = "line 2: it has 4 fields, but there are 3 columns; numbers have a decimal point, and a text with a comma stands \
+                 in quotes";
+    assert_eq!(told("signal,source_time,value\na/b,2026-03-01,5,6\na/b,2026-03-02,5.6"), [comma, "5.6"]);
+    // The rest of 54.23 is gone, and with it what it was worth.
+    let head = "signal,source_time,value,status";
+    let cut = "line 3: the file ends within it; it was cut short";
+    assert_eq!(told(&format!("{head}\na/b,2026-03-01,54.23\na/b,2026-03-02,54.2")), ["54.23", cut]);
+    assert_eq!(told(&format!("{head}\na/b,2026-03-01,54.23,\na/b,2026-03-02,54.2,0x80000000")), ["54.23", "54.2"]);
+}
+
 /// A Parquet file of another make, in which everything may be missing: signal, milliseconds, value, quality.
 type Row = (Option<&'static str>, Option<i64>, Option<f64>, Option<i32>);
 
@@ -279,8 +299,23 @@ fn files_that_are_none_are_refused_with_what_is_missing() {
         let Err(ExchangeError::Form(reason)) = refused.map(|_| ()) else { panic!("{text} is read") };
         reason
     };
-    assert!(refused("signal,time\n", Format::Csv).contains("`source_time`"));
-    assert!(refused("", Format::Csv).contains("empty"));
+    for (head, reason) in [
+        ("signal,value\n", "there is no column `source_time`; the first line may name signal,source_time"),
+        ("", "the file is empty"),
+        (
+            "signal;source_time;value\n",
+            "`signal;source_time;value`; columns have a `,` between them; there are signal,",
+        ),
+        (
+            "signal,source_time,value,Status\n",
+            "no such column as `Status`; take it out, or give it the name that is meant",
+        ),
+        ("signal,source_time,value,value\n", "the column `value` is there twice; take one out"),
+        ("PAR1\"\n", "its first line names no columns: a quote is never closed"),
+    ] {
+        let refused = refused(head, Format::Csv);
+        assert!(refused.contains(reason), "{head}: {refused}");
+    }
     assert!(refused("signal,source_time,value\n", Format::Parquet).contains("Parquet"));
     let cut = written(&odd(), Format::Parquet);
     let bytes = std::fs::read(cut.path()).unwrap();

@@ -68,4 +68,4 @@ pub use error::ServerError;
 pub use server::{Server, ServerOptions};
 pub use space::SignalNode;
 pub use state_names::STATE_NAMES;
-pub use users::{OtherUsers, UserStep};
+pub use users::{OtherUsers, UserStep, unusable_certificates};

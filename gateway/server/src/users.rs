@@ -164,6 +164,12 @@ fn read(config: &ServerConfig) -> Result<BTreeMap<String, User>, ServerError> {
     config.users.iter().map(user).collect()
 }
 
+/// Why the certificates of users cannot be had, one by one: a server with one of them does not start. Blocks on files.
+#[must_use]
+pub fn unusable_certificates(config: &ServerConfig) -> Vec<ServerError> {
+    config.users.iter().filter_map(|user| Shown::read(&user.name, user.certificate.as_ref()?).err()).collect()
+}
+
 /// The users of the configuration.
 pub(crate) struct Users {
     anonymous: Option<Roles>,

@@ -15,9 +15,9 @@ use opcua::types::{
 };
 use tokio::sync::Notify;
 use tokio::time::Instant as Timer;
-use watchfire_config::{EndpointUrl, Security, SourceConfig};
+use watchfire_config::{EndpointUrl, Security, SourceConfig, open_to_others};
 use watchfire_model::{Clock, Instant};
-use watchfire_ua::{date_time_from_instant, instant_from_date_time};
+use watchfire_ua::{UaError, date_time_from_instant, instant_from_date_time};
 
 use crate::browse::{BrowseLimits, Browser};
 use crate::connect::Connector;
@@ -136,6 +136,11 @@ async fn diagnose_one(connector: &Connector, tell: &impl Fn(Finding)) -> Vec<End
                 say(Verdict::Ok, "certificates", "the server trusts ours".to_owned());
             }
             say(Verdict::Ok, "login", login::name(config));
+            for (key, file) in config.secret_files() {
+                if let Some(why) = open_to_others(file) {
+                    say(Verdict::Warn, "login", format!("`{}` (`{key}`) {why}", file.display()));
+                }
+            }
             findings.into_iter().for_each(tell);
             others
         }
@@ -169,7 +174,9 @@ async fn reached(config: &SourceConfig, say: &impl Fn(Verdict, &'static str, Str
 const fn step_of(error: &SourceError) -> &'static str {
     match error {
         SourceError::NotOffered { .. } => "endpoint",
-        SourceError::Certificate(_) | SourceError::RefusesUs { .. } => "certificates",
+        SourceError::Certificate(_) | SourceError::RefusesUs { .. } | SourceError::Ua(UaError::Pki { .. }) => {
+            "certificates"
+        }
         SourceError::Login { .. } | SourceError::Password(_) | SourceError::UserCertificate { .. } => "login",
         _ => "session",
     }

@@ -47,6 +47,7 @@ mod watched;
 
 pub use doctor::{Finding, Verdict, diagnose};
 pub use error::SourceError;
+pub use login::check_login;
 pub use online::{Online, check_online};
 pub use source::OpcUaSource;
 pub use survey::{Survey, survey};

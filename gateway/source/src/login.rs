@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use opcua::client::IdentityToken;
-use opcua::crypto::{KeySize, PrivateKey, X509};
+use opcua::crypto::{PrivateKey, X509};
 use opcua::types::UserTokenType;
 use watchfire_config::{SourceConfig, UserCertificate};
+use watchfire_ua::is_pair;
 
 use crate::SourceError;
 
@@ -39,6 +40,14 @@ pub(crate) fn read(config: &SourceConfig) -> Result<IdentityToken, SourceError> 
     })
 }
 
+/// Whether the login of a source can be had, as a connection would read it. Blocks on files.
+///
+/// # Errors
+/// Why not; never with anything of what is secret.
+pub fn check_login(config: &SourceConfig) -> Result<(), SourceError> {
+    read(config).map(drop)
+}
+
 fn certificate(files: &UserCertificate) -> Result<IdentityToken, SourceError> {
     let bytes = contents(&files.certificate)?;
     let certificate = X509::from_der(&bytes).or_else(|_| X509::from_pem(&bytes));
@@ -51,19 +60,10 @@ fn certificate(files: &UserCertificate) -> Result<IdentityToken, SourceError> {
             "is no RSA private key in PEM without a pass phrase; `openssl pkcs8 -topk8 -nocrypt` makes one",
         )
     })?;
-    if !is_of(&key, &certificate) {
+    if !is_pair(&key, &certificate) {
         return Err(unusable(&files.key, "is not the key of the user certificate; give the one it was made with"));
     }
     Ok(IdentityToken::X509(Box::new(certificate), Box::new(key)))
-}
-
-/// Whether what the key signs is what the certificate vouches for.
-fn is_of(key: &PrivateKey, certificate: &X509) -> bool {
-    let mut signature = vec![0; key.size()];
-    let verified = key
-        .sign_sha256(b"ours", &mut signature)
-        .and_then(|_| certificate.public_key()?.verify_sha256(b"ours", &signature));
-    verified.unwrap_or(false)
 }
 
 fn contents(path: &Path) -> Result<Vec<u8>, SourceError> {

@@ -43,7 +43,7 @@ pub struct TreeNode {
 pub struct Variable {
     /// The name of its DataType.
     pub data_type: String,
-    /// Its value now, for people; the status where there is none.
+    /// Its value now, for people; the status where there is none and it says why.
     pub value: String,
     /// Unit, range and description.
     pub about: About,
@@ -225,6 +225,7 @@ fn node_of(value: DataValue) -> NodeId {
 fn text(value: &DataValue) -> String {
     let status = value.status.unwrap_or(StatusCode::Good);
     match &value.value {
+        None | Some(Variant::Empty) if status.is_good() => "no value".to_owned(),
         None | Some(Variant::Empty) => status.to_string(),
         Some(Variant::Array(array)) => format!("{} values", array.values.len()),
         Some(Variant::ExtensionObject(_)) => "a structure".to_owned(),

@@ -25,7 +25,7 @@ pub use kinds::{DataTypeKind, Kinds, data_type_of_kind, kind_of_data_type, kind_
 pub use node_id::NodeAddress;
 pub use pki::{
     Certificate, Expiring, Held, Kept, Peer, Pki, Refusal, Refused, Renewed, RevocationList, Shelf, Thumbprint, Trust,
-    TrustList,
+    TrustList, is_pair,
 };
 pub use security::{Policy, Security};
 pub use status::{has_overflow, is_out_of_reach, status_from_ua, status_name, status_to_ua};

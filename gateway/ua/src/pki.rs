@@ -10,6 +10,8 @@ mod certificate;
 mod chain;
 mod expiry;
 mod own;
+mod owner;
+mod pair;
 mod shelf;
 
 use std::fs;
@@ -25,6 +27,7 @@ pub use certificate::{Certificate, RevocationList, Thumbprint};
 pub use chain::{Peer, Refusal, TrustList};
 pub use expiry::{Expiring, Held};
 pub use own::Renewed;
+pub use pair::is_pair;
 pub use shelf::{Kept, Shelf};
 
 use crate::UaError;
@@ -299,16 +302,17 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), UaError> {
         return Ok(());
     }
     let dir = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir).map_err(|error| pki_error("make the folder", dir, &error))?;
+    owner::make_folder(dir)?;
     // Not among the others before it is whole: whoever reads the folder reads every file.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let half = dir.parent().unwrap_or(dir).join(format!(".{}.{name}", std::process::id()));
     let written = fs::File::create(&half).and_then(|mut file| {
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&half, path)
+        file.sync_all()
     });
-    written.map_err(|error| pki_error("write", path, &error))
+    written.map_err(|error| pki_error("write", path, &error))?;
+    owner::as_its_folder(&half)?;
+    fs::rename(&half, path).map_err(|error| pki_error("write", path, &error))
 }
 
 fn remove_if_there(path: &Path) -> Result<(), UaError> {
@@ -319,7 +323,10 @@ fn remove_if_there(path: &Path) -> Result<(), UaError> {
 }
 
 fn pki_error(doing: &'static str, path: &Path, error: &std::io::Error) -> UaError {
-    UaError::Pki { doing, path: path.to_owned(), detail: error.to_string() }
+    let is_closed = error.kind() == std::io::ErrorKind::PermissionDenied;
+    let way_out =
+        if is_closed { "; let it belong to the user that the gateway runs as, and run this as that one" } else { "" };
+    UaError::Pki { doing, path: path.to_owned(), detail: format!("{error}{way_out}") }
 }
 
 #[cfg(test)]

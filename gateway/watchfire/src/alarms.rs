@@ -28,7 +28,7 @@ pub fn alarms(options: &Alarms) -> Result<ExitCode> {
         _ => {}
     }
     let config = Config::load(&options.config)?;
-    let door = door(&config, options);
+    let door = door(&config, options)?;
     run::runtime()?.block_on(async {
         let console = Console::open(&door).await?;
         let done = answer(&console, &options.command).await;
@@ -37,25 +37,36 @@ pub fn alarms(options: &Alarms) -> Result<ExitCode> {
     })
 }
 
-fn door(config: &Config, options: &Alarms) -> Door {
+/// Where the gateway's server is, and as whom it is asked.
+///
+/// # Errors
+/// When a user is to log in and nobody says with which password.
+fn door(config: &Config, options: &Alarms) -> Result<Door> {
     let server = &config.server;
     let host = match server.host.as_str() {
         "0.0.0.0" => "127.0.0.1",
         "::" | "[::]" => "[::1]",
         host => host,
     };
+    if let (Some(user), None) = (&options.user, &options.password_file)
+        && std::env::var_os(PASSWORD).is_none_or(|password| password.is_empty())
+    {
+        bail!(
+            "there is no password for `{user}`: put it into the environment variable {PASSWORD}, or name a file that has it with `--password-file`"
+        );
+    }
     let login = options.user.as_ref().map(|user| {
         let file = options.password_file.clone().map(PasswordFrom::File);
         (user.clone(), file.unwrap_or_else(|| PasswordFrom::Environment(PASSWORD.to_owned())))
     });
     // What is encrypted before what is not.
     let security = server.security.iter().copied().find(|one| *one != Security::None).unwrap_or(Security::None);
-    Door {
+    Ok(Door {
         url: options.url.clone().unwrap_or_else(|| format!("opc.tcp://{host}:{}/", server.port)),
         security,
         pki: config.gateway.data.join("pki"),
         login,
-    }
+    })
 }
 
 async fn answer(console: &Console, command: &AlarmsCommand) -> Result<ExitCode> {

@@ -15,6 +15,8 @@ use crate::run;
 
 /// Longer values are cut in the tree.
 const VALUE_CHARS: usize = 40;
+/// The Server object.
+const SERVER: &str = "i=2253";
 /// Signals have no longer names.
 const NAME_BYTES_MAX: usize = 128;
 
@@ -32,6 +34,7 @@ pub fn browse(options: &Browse) -> Result<ExitCode> {
     let found = runtime.block_on(tree(source, pki, Arc::new(SystemClock), from, depth))?;
     if options.writes_entries() {
         print!("{}", entries(&found, source));
+        misplaced_at_the_end(&config, &source.name).iter().for_each(|told| eprintln!("{told}"));
     } else {
         print!("{}", drawn(&found));
     }
@@ -39,6 +42,16 @@ pub fn browse(options: &Browse) -> Result<ExitCode> {
         eprintln!("there is more than {} nodes: begin further down, or give a smaller `--depth`", found.nodes.len());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is said where entries at the end of the file would be another source's.
+fn misplaced_at_the_end(config: &Config, source: &str) -> Option<String> {
+    let last = config.sources.last().filter(|last| last.name != source)?;
+    let last = &last.name;
+    Some(format!(
+        "put these behind the `[[source]]` of `{source}` and before the next one: at the end of the file they would be \
+         signals of `{last}`"
+    ))
 }
 
 /// A source by its name.
@@ -80,10 +93,13 @@ fn entries(tree: &Tree, source: &SourceConfig) -> String {
         .map(|signal| signal.name.strip_prefix(&prefix).unwrap_or(&signal.name).to_owned())
         .collect();
     let (mut text, mut way) = (String::new(), Vec::<&str>::new());
+    let mut of_server = false;
     for node in &tree.nodes {
+        // What the server tells of itself is nothing of the plant, unless it was asked for.
+        of_server = node.depth > 0 && if node.depth == 1 { node.node == SERVER } else { of_server };
         way.truncate(node.depth);
         way.push(&node.name);
-        let Some(variable) = node.variable.as_ref().filter(|variable| variable.is_fit) else { continue };
+        let Some(variable) = node.variable.as_ref().filter(|variable| variable.is_fit && !of_server) else { continue };
         if !configured.contains(&node.node) {
             // The node where the tree begins is no part of the names, unless it is the variable itself.
             let parts = way.get(1..).filter(|parts| !parts.is_empty()).unwrap_or(&way);
@@ -173,12 +189,24 @@ mod tests {
             node(2, "Flow", variable(true)),
             node(3, "A/B\u{7}", variable(true)),
             loop_back,
+            TreeNode { node: SERVER.into(), ..node(1, "Server", None) },
+            node(2, "ServerStatus", None),
+            node(3, "CurrentTime", variable(true)),
             node(1, "Plant", None),
             node(2, "Flow", variable(true)),
             node(2, "Curve", variable(false)),
             node(2, &"ä".repeat(300), variable(true)),
         ];
         Tree { nodes, is_cut: false }
+    }
+
+    #[test]
+    fn entries_that_would_be_another_sources_at_the_end_of_the_file_are_told() {
+        let text = "[[source]]\nname = 'press'\nurl = 'opc.tcp://a'\n[[source]]\nname = 'oven'\nurl = 'opc.tcp://b'\n";
+        let config = Config::parse(text, "w.toml", Path::new("")).unwrap();
+        let told = misplaced_at_the_end(&config, "press").unwrap();
+        assert!(told.contains("behind the `[[source]]` of `press`") && told.contains("signals of `oven`"), "{told}");
+        assert_eq!(misplaced_at_the_end(&config, "oven"), None);
     }
 
     #[test]

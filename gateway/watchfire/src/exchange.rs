@@ -25,6 +25,8 @@ use crate::verify::Report;
 const PAGE_LINES: usize = 1 << 15;
 /// Bad lines that are told one by one.
 const BAD_TOLD_MAX: usize = 100;
+/// New signals that are told one by one.
+const NEW_TOLD_MAX: usize = 20;
 /// How often it is looked whether a running gateway has recorded what was handed in.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -172,7 +174,7 @@ pub fn import(options: &Import) -> Result<ExitCode> {
         None => stopped(folder, &file, options.format.as_deref(), config.gateway.utc_offset_s)?,
     };
     println!("{}", report.counts);
-    report.faults.iter().for_each(|bad| println!("{bad}"));
+    report.notes.iter().chain(&report.faults).for_each(|bad| println!("{bad}"));
     Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -223,6 +225,7 @@ fn take(
     let mut reader =
         Reader::new(File::open(file).with_context(doing)?, format_of(format, file)?).with_context(doing)?;
     let mut ids: HashMap<Arc<str>, SignalId> = HashMap::new();
+    let before = stores.history.known_signals().context("cannot read the list of signals")?;
     let (mut taken, mut gaps, mut known, mut bad) = (0, 0, 0, Vec::new());
     let mut bad_count = 0_u64;
     let mut more = true;
@@ -260,7 +263,15 @@ fn take(
         ids.len(),
         file.display()
     );
-    Ok(Report { counts, notes: Vec::new(), faults: bad })
+    let mut new: Vec<&Arc<str>> = ids.keys().filter(|name| !before.contains_key(&***name)).collect();
+    new.sort();
+    let more = new.len().saturating_sub(NEW_TOLD_MAX);
+    let mut notes: Vec<String> =
+        new.iter().take(NEW_TOLD_MAX).map(|name| format!("`{name}` was not known before")).collect();
+    if more > 0 {
+        notes.push(format!("and {more} more signals were not known before"));
+    }
+    Ok(Report { counts, notes, faults: bad })
 }
 
 fn name_all(stores: &Stores, lines: &[Line], ids: &mut HashMap<Arc<str>, SignalId>) -> Result<()> {

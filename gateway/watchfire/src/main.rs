@@ -10,6 +10,7 @@ mod certs;
 mod cli;
 mod control;
 mod counts;
+mod credentials;
 mod data;
 mod demo;
 mod doctor;
@@ -20,6 +21,8 @@ mod gaps;
 mod history;
 mod learned;
 mod live;
+#[cfg(test)]
+mod page_commands;
 mod password;
 mod plugin;
 mod prints;
@@ -30,6 +33,8 @@ mod reload;
 mod replay;
 mod run;
 mod shelf;
+#[cfg(unix)]
+mod socket_path;
 mod status;
 mod surveys;
 mod terminal;
@@ -93,15 +98,51 @@ fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes, without those that the one before has already told.
+/// An error with its causes, without those that the ones before have already told. What is closed to this user is most
+/// often open to another.
 fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+    let told = error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
         if told.is_empty() {
             cause
-        } else if told.ends_with(&cause) {
+        } else if told.contains(&cause) {
             told
         } else {
             format!("{told}: {cause}")
         }
-    })
+    });
+    let is_closed = |cause: &(dyn std::error::Error + 'static)| {
+        let refused = cause.downcast_ref::<std::io::Error>();
+        refused.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    if error.chain().any(is_closed) && !told.contains("run this as") {
+        format!("{told}; run this as the user that the gateway runs as, or let this one have it")
+    } else {
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_once_with_its_causes_and_what_is_closed_with_the_way_out() {
+        let failed = |kind: std::io::ErrorKind| anyhow::Error::from(std::io::Error::from(kind));
+        let inside = failed(std::io::ErrorKind::AddrInUse);
+        let cause = inside.to_string();
+        let whole = inside.context(format!("cannot listen: {cause}; set another `port`")).context("no server");
+        assert_eq!(told(&whole), format!("no server: cannot listen: {cause}; set another `port`"));
+        let closed: anyhow::Result<()> = Err(failed(std::io::ErrorKind::PermissionDenied)).context("opening `ctl`");
+        let closed = told(&closed.unwrap_err());
+        assert_eq!(
+            closed,
+            "opening `ctl`: permission denied; run this as the user that the gateway runs as, or let this one have it"
+        );
+        assert_eq!(
+            told(&failed(std::io::ErrorKind::PermissionDenied).context("run this as root")).matches("run this").count(),
+            1
+        );
+    }
 }

@@ -108,6 +108,7 @@ mod socket {
     use crate::control::Control;
     use crate::data::{Data, Stores};
     use crate::exchange::WayIn;
+    use crate::socket_path::{SocketPath, is_nobody_there};
     use crate::verify::Report;
     use crate::{backup, exchange, gaps, verify};
 
@@ -158,9 +159,14 @@ mod socket {
         // The folder is ours alone (its lock is held), so a socket that is there is left from a killed gateway.
         drop(std::fs::remove_file(&path));
         let only_us = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        let bound = UnixListener::bind(&path).and_then(|door| std::fs::set_permissions(&path, only_us).map(|()| door));
+        let bound = SocketPath::of(&path).and_then(|socket| UnixListener::bind(socket.path()));
+        let bound = bound.and_then(|door| std::fs::set_permissions(&path, only_us).map(|()| door));
         if let Err(error) = &bound {
-            tracing::warn!(path = %path.display(), %error, "`watchfire history` works only while the gateway is stopped");
+            tracing::warn!(
+                path = %path.display(),
+                %error,
+                "`watchfire status`, `reload`, `backup` and `history` cannot reach this gateway while it runs"
+            );
         }
         Door(bound.ok(), folder.to_owned())
     }
@@ -357,7 +363,24 @@ mod socket {
     /// # Errors
     /// When it cannot be asked.
     pub async fn ask(folder: &Path, question: &Question) -> Result<Option<Answers>> {
-        let Ok(mut stream) = UnixStream::connect(Data::socket(folder)).await else { return Ok(None) };
+        let path = Data::socket(folder);
+        let connected = match SocketPath::of(&path) {
+            Ok(socket) => UnixStream::connect(socket.path()).await,
+            Err(error) => Err(error),
+        };
+        let mut stream = match connected {
+            Ok(stream) => stream,
+            Err(error) if is_nobody_there(&error) => return Ok(None),
+            Err(error) => {
+                let doing = format!(
+                    "cannot ask whether a gateway runs on `{}`: `{}` cannot be reached; run this as the user that the \
+                     gateway runs as",
+                    folder.display(),
+                    path.display()
+                );
+                return Err(anyhow::Error::from(error).context(doing));
+            }
+        };
         stream.write_all(&serde_json::to_vec(question)?).await?;
         stream.shutdown().await?;
         Ok(Some(Answers(stream)))

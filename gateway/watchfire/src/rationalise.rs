@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use watchfire_alarms::{AlarmType, ConditionClass, ConditionDef};
-use watchfire_config::{ALARM_COLUMNS, Config, ConfigErrors};
+use watchfire_config::{ALARM_COLUMNS, Config, ConfigErrors, Lists};
 
 use crate::terminal::cell;
 use crate::trial;
@@ -18,7 +18,7 @@ use crate::trial;
 /// # Errors
 /// When the configuration is wrong, the file is there already, or it cannot be written.
 pub fn export(config: &Path, file: &Path) -> Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_with(config, Lists::AsFarAsThere)?;
     let (conditions, refused) = trial::tried(&config)?;
     let mut table = ALARM_COLUMNS.join(",") + "\n";
     for condition in &conditions {
@@ -95,11 +95,11 @@ const fn class(class: ConditionClass) -> &'static str {
 /// Puts a table in its place, once everything in it is right. What was there is kept beside it as `….before`.
 ///
 /// # Errors
-/// When the configuration names no place, or anything in the table is wrong; nothing is changed then.
+/// When the configuration names no place, or anything in it or in the table is wrong; nothing is changed then.
 pub fn import(file: &Path, table: &Path) -> Result<ExitCode> {
     let bytes = fs::read(table).with_context(|| format!("cannot read `{}`", table.display()))?;
     // Judged as a start would once it lies there, with its own name and lines in what is told.
-    let (place, refused) = match Config::load_with_alarms(file, table) {
+    let (place, refused) = match Config::load_with(file, Lists::WithAlarms(table)) {
         Ok(config) => (config.gateway.alarms_csv.clone(), trial::refused(&config)?),
         Err(ConfigErrors(errors)) => (None, errors.iter().map(ToString::to_string).collect()),
     };

@@ -45,7 +45,7 @@ pub fn ask(config: &Config, question: &Question) -> Result<String> {
     match runtime.block_on(query::ask(folder, question))? {
         Some(mut answers) => runtime.block_on(answers.told()),
         None => bail!(
-            "no gateway runs on `{}`; it takes the configuration over when `watchfire run` starts it",
+            "no gateway runs on `{}`; it takes the configuration over when `watchfire run` starts it, another `data` too",
             folder.display()
         ),
     }

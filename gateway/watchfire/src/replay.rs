@@ -47,6 +47,9 @@ pub fn replay(options: &Replay) -> Result<ExitCode> {
             bail!("there is no detector `{wanted}` in {}", options.config.config.display());
         }
     }
+    if bindings.is_empty() {
+        println!("there is no `[[detector]]` in {}: nothing was replayed", options.config.config.display());
+    }
     let runtime = run::runtime()?;
     let at_once = options.at_once.unwrap_or(1).max(1);
     let mut same = true;

@@ -25,7 +25,7 @@ use crate::provenance::Plugins;
 use crate::shelf::LivePlugins;
 use crate::surveys::Surveys;
 use crate::upgrades::plans_of;
-use crate::{counts, doctor, query, terminal, trial};
+use crate::{counts, credentials, doctor, query, terminal, trial};
 
 /// How long the OPC UA server may take to say goodbye to its clients at the end of the program.
 const SERVER_STOP_MAX: Duration = Duration::from_millis(300);
@@ -47,7 +47,8 @@ pub fn run(options: &ConfigFile) -> Result<ExitCode> {
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// Checks a configuration, and whether its detectors would start; exit code 1 when one would not.
+/// Checks a configuration, whether its detectors would start, and whether its sources and users could log in; exit code 1
+/// when something of that would fail.
 ///
 /// # Errors
 /// Everything that is wrong with it.
@@ -65,9 +66,12 @@ pub fn check(options: &Check) -> Result<ExitCode> {
         count(config.detectors.len(), "detector")
     );
     let (conditions, refused) = trial::tried(&config)?;
-    let idle = trial::idle_maintenance(&config, &conditions);
-    let said = [trial::no_alarms(&conditions), idle, trial::without_console(&config, &conditions)].concat();
-    said.iter().chain(&refused).for_each(|line| println!("{line}"));
+    let idle = trial::idle_maintenance(&config, &conditions, SystemClock.now());
+    let no_console = trial::without_console(&config, &conditions);
+    let said = [trial::odd_units(&config), trial::no_alarms(&conditions), idle, no_console].concat();
+    let found = credentials::look(&config);
+    let refused = [found.refused, refused].concat();
+    said.iter().chain(&found.noted).chain(&refused).for_each(|line| println!("{line}"));
     let online = if options.online { doctor::online(&config)? } else { ExitCode::SUCCESS };
     Ok(if refused.is_empty() { online } else { ExitCode::FAILURE })
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use watchfire_alarms::ConditionDef;
-use watchfire_config::{Config, Texts};
+use watchfire_config::{Config, Lists, Texts};
 use watchfire_pipeline::OwnConditions;
 use watchfire_server::STATE_NAMES;
 
@@ -42,7 +42,7 @@ const SENTENCES: [&str; 17] = [
 /// # Errors
 /// When the configuration is wrong, the file is there already, or it cannot be written.
 pub fn export(config: &Path, file: &Path) -> Result<ExitCode> {
-    let config = Config::load(config)?;
+    let config = Config::load_with(config, Lists::AsFarAsThere)?;
     let (conditions, refused) = trial::tried(&config)?;
     let own = OwnConditions::new(&config.gateway.name);
     let general = [own.clock_def(), own.disk_def(), own.history_def(), own.sealing_def(), own.certificates_def()];

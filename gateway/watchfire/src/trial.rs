@@ -1,13 +1,13 @@
 //! What `watchfire check` says of the detectors: each is started once, in the sandbox, with its configuration, its
 //! signals and its model, and let go again. Nothing is recorded, announced or bound.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
 use watchfire_alarms::ConditionDef;
-use watchfire_config::Config;
-use watchfire_model::{Clock, SystemClock};
+use watchfire_config::{Config, unit_meant};
+use watchfire_model::{Clock, Instant, PlannedMaintenance, SystemClock};
 use watchfire_pipeline::{Judge, area_parts};
 use watchfire_sandbox::Shelf;
 
@@ -71,14 +71,38 @@ pub fn no_alarms(conditions: &[Arc<ConditionDef>]) -> Vec<String> {
     names.into_iter().map(line).collect()
 }
 
-/// Which planned maintenance concerns none of the conditions, a sentence each.
-pub fn idle_maintenance(config: &Config, conditions: &[Arc<ConditionDef>]) -> Vec<String> {
-    let idle = config
-        .maintenance
-        .iter()
-        .filter(|planned| !conditions.iter().any(|def| def.rules.maintenance.contains(planned)));
-    idle.map(|planned| format!("`[[maintenance]]` of `{}` from {} concerns no condition", planned.of, planned.from))
-        .collect()
+/// Which planned maintenance concerns none of the conditions, or is taken up no more at `now`, a sentence each.
+pub fn idle_maintenance(config: &Config, conditions: &[Arc<ConditionDef>], now: Instant) -> Vec<String> {
+    let why = |planned: &PlannedMaintenance| {
+        if !conditions.iter().any(|def| def.rules.maintenance.contains(planned)) {
+            Some("concerns no condition")
+        } else if planned.from <= now {
+            Some(
+                "has begun, so that no start and no reload takes it up any more; `watchfire alarms out-of-service` does it now",
+            )
+        } else {
+            None
+        }
+    };
+    let told = |planned: &PlannedMaintenance| {
+        why(planned).map(|why| format!("`[[maintenance]]` of `{}` from {} {why}", planned.of, planned.from))
+    };
+    config.maintenance.iter().filter_map(told).collect()
+}
+
+/// Units that are written otherwise than UCUM has them, a sentence each: detectors and HMIs know them by their codes.
+pub fn odd_units(config: &Config) -> Vec<String> {
+    let signals = config.sources.iter().flat_map(|source| &source.signals);
+    let mut odd: BTreeMap<&str, (&str, &str, usize)> = BTreeMap::new();
+    for (signal, unit) in signals.filter_map(|signal| Some((signal, signal.unit.as_deref()?))) {
+        let Some(meant) = unit_meant(unit) else { continue };
+        odd.entry(unit).or_insert((meant, &signal.name, 0)).2 += 1;
+    }
+    let told = |(unit, (meant, first, count)): (&str, (&str, &str, usize))| {
+        let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+        format!("`unit` \"{unit}\" of `{first}`{more} is not what UCUM calls it; write `{meant}` if that is meant")
+    };
+    odd.into_iter().map(told).collect()
 }
 
 /// The areas of conditions that no operator console looks after, in one sentence; nothing where there are no consoles.

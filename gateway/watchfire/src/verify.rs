@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use watchfire_alarms::Engine;
 use watchfire_config::Config;
 use watchfire_history::Link;
-use watchfire_pipeline::History;
+use watchfire_pipeline::{History, PortError};
 
 use crate::cli::Verify;
 use crate::data::{Data, Stores};
@@ -56,7 +56,10 @@ pub fn print(report: &Report) -> ExitCode {
         println!("everything is what was written");
         return ExitCode::SUCCESS;
     }
-    println!("{} faults", report.faults.len());
+    match report.faults.len() {
+        1 => println!("1 fault"),
+        count => println!("{count} faults"),
+    }
     ExitCode::FAILURE
 }
 
@@ -67,7 +70,8 @@ fn stopped(folder: &Path, noted: Option<&str>) -> Result<Report> {
     }
     match Data::open(folder) {
         Ok(data) => look_noted(&data.stores, noted),
-        Err(error) if error.is::<watchfire_pipeline::PortError>() => Ok(Report {
+        // What another holds, and what the system refuses, says nothing of what was written.
+        Err(error) if matches!(error.downcast_ref(), Some(PortError::Damaged { .. })) => Ok(Report {
             counts: "the data cannot be opened".to_owned(),
             faults: vec![format!("{error:#}")],
             ..Report::default()

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use opcua::crypto::{CertificateStore, X509Data};
 use opcua::sync::Mutex;
 
-use super::{Certificate, Pki, Shelf, pki_error};
+use super::owner::{as_its_folder, make_folder, same_owner};
+use super::{Certificate, Pki, Shelf, pair, pki_error};
 use crate::{Application, UaError};
 
 /// Days that a certificate of our own making is valid.
@@ -32,18 +33,18 @@ impl Pki {
     /// alone. Making takes about a second of CPU: call it off the runtime.
     ///
     /// # Errors
-    /// When the folder cannot be written, or a certificate is there without its key.
+    /// When the folder cannot be written, or what is there is no certificate with its key.
     pub fn ensure_own(&self, application: &Application) -> Result<bool, UaError> {
         let _one_at_a_time = MAKING.lock();
         for shelf in Shelf::ALL {
-            let dir = self.shelf(shelf);
-            fs::create_dir_all(&dir).map_err(|error| pki_error("make the folder", &dir, &error))?;
+            make_folder(&self.shelf(shelf))?;
         }
         let certificate = self.own_certificate_path();
         let key = self.dir.join(Self::own_key());
         match (certificate.exists(), key.exists()) {
             (true, true) => {
                 finish_renewal(&certificate, &key)?;
+                pair::check(&certificate, &key)?;
                 return Ok(false);
             }
             (true, false) => {
@@ -54,6 +55,9 @@ impl Pki {
             (false, _) => {}
         }
         make(application, &certificate, &key)?;
+        for file in [&certificate, &key] {
+            as_its_folder(&file.with_extension("new"))?;
+        }
         put_in_place(&certificate, &key)?;
         Ok(true)
     }
@@ -66,7 +70,7 @@ impl Pki {
     pub fn serve_own(&self) -> Result<(), UaError> {
         let _one_at_a_time = MAKING.lock();
         let dir = self.shelf(Shelf::Own).join("served");
-        fs::create_dir_all(&dir).map_err(|error| pki_error("make the folder", &dir, &error))?;
+        make_folder(&dir)?;
         let pairs = [(Self::own_certificate(), Self::served_certificate()), (Self::own_key(), Self::served_key())];
         for (from, to) in pairs {
             let (from, to) = (self.dir.join(from), self.dir.join(to));
@@ -102,7 +106,7 @@ impl Pki {
         let application = Application { name: old.common_name(), uri };
         make(&application, &certificate, &key)?;
         let kept = self.shelf(Shelf::Own).join("old");
-        fs::create_dir_all(&kept).map_err(|error| pki_error("make the folder", &kept, &error))?;
+        make_folder(&kept)?;
         let name = old.thumbprint();
         for (file, ending) in [(&certificate, "der"), (&key, "pem")] {
             // Permissions are copied as well.
@@ -155,26 +159,6 @@ fn finish_renewal(certificate: &Path, key: &Path) -> Result<(), UaError> {
     if new.exists() && !key.with_extension("new").exists() {
         fs::rename(new, certificate).map_err(|error| pki_error("write", certificate, &error))?;
     }
-    Ok(())
-}
-
-/// Gives a file to whom another one belongs: an administrator's files would be closed to the gateway.
-#[cfg(unix)]
-fn same_owner(of: &Path, file: &Path) -> Result<(), UaError> {
-    use std::os::unix::fs::MetadataExt;
-    let given = fs::metadata(of).and_then(|of| {
-        let now = fs::metadata(file)?;
-        if (now.uid(), now.gid()) == (of.uid(), of.gid()) {
-            return Ok(());
-        }
-        std::os::unix::fs::chown(file, Some(of.uid()), Some(of.gid()))
-    });
-    given.map_err(|error| pki_error("give its old owner", file, &error))
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "as where files have owners")]
-fn same_owner(_of: &Path, _file: &Path) -> Result<(), UaError> {
     Ok(())
 }
 

@@ -16,7 +16,8 @@ pub fn page(status: &Status) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(page, "{}", plain(text).trim_end());
     };
-    line(&format!("{} {}, {}, runs since {}", status.gateway, status.version, status.at, status.since));
+    let (at, since) = (second(&status.at), second(&status.since));
+    line(&format!("{} {}, {at}, runs since {since}", status.gateway, status.version));
     match &*status.attention {
         [] => line("all is well"),
         needed => {
@@ -37,6 +38,11 @@ pub fn page(status: &Status) -> String {
     line("ALARMS                 high  medium  low");
     alarms(&status.alarms).iter().for_each(|text| line(text));
     for console in &status.figures {
+        // Where nothing is worse than it should be, nobody has to read twenty lines of it.
+        if console.figures.iter().all(|figure| figure.beyond != Some(true)) {
+            line(&format!("FIGURES of {}: none beyond", console.of));
+            continue;
+        }
         line(&format!("FIGURES of {}", console.of));
         console.figures.iter().for_each(|figure| line(&figure_line(figure)));
     }
@@ -62,7 +68,7 @@ pub fn page(status: &Status) -> String {
 }
 
 fn source_line(source: &SourceStatus) -> String {
-    let since = source.since.as_deref().unwrap_or_default();
+    let since = source.since.as_deref().map(second).unwrap_or_default();
     let standing = match source.connected {
         Some(true) => format!("connected since {since}"),
         Some(false) => format!("LOST since {since}: {}", source.reason),
@@ -134,6 +140,14 @@ fn figure_line(figure: &FigureStatus) -> String {
     let share = figure.name.contains("Share");
     let value = if share { format!("{:.1} %", figure.value * 100.0) } else { number(figure.value) };
     format!("  {:<26} {value:>8}  {:<34} {verdict}", figure.name, figure.target)
+}
+
+/// A time without parts of a second, which nobody reads.
+fn second(time: &str) -> String {
+    match time.split_once('.') {
+        Some((seconds, fraction)) if fraction.ends_with('Z') => format!("{seconds}Z"),
+        _ => time.to_owned(),
+    }
 }
 
 /// With two decimals where it is no whole number.
@@ -223,7 +237,7 @@ mod tests {
         Status {
             gateway: "watchfire".into(),
             version: "0.1.0".into(),
-            at: "2026-11-30T06:02:11Z".into(),
+            at: "2026-11-30T06:02:11.437332225Z".into(),
             since: "2026-11-02T09:30:00Z".into(),
             attention: vec![
                 "source `tanks` is lost: no answer within 10 s".into(),
@@ -251,15 +265,24 @@ mod tests {
                 unacknowledged: Priorities { high: 1, medium: 0, low: 0 },
                 aside: 1,
             },
-            figures: vec![FiguresStatus {
-                of: "console east".into(),
-                figures: vec![
-                    figure("CurrentAlarmRate", 1.0, "about 1 in 10 min; over 10: flood", Some(false)),
-                    figure("AlarmsInDay", 307.0, "about 144; 288 at most", Some(true)),
-                    figure("FloodShare30Days", 0.004, "below 1 %", Some(false)),
-                    figure("TopTenShare30Days", 0.61, "below 5 %", None),
-                ],
-            }],
+            figures: vec![
+                FiguresStatus {
+                    of: "console east".into(),
+                    figures: vec![
+                        figure("CurrentAlarmRate", 1.0, "about 1 in 10 min; over 10: flood", Some(false)),
+                        figure("AlarmsInDay", 307.0, "about 144; 288 at most", Some(true)),
+                        figure("FloodShare30Days", 0.004, "below 1 %", Some(false)),
+                        figure("TopTenShare30Days", 0.61, "below 5 %", None),
+                    ],
+                },
+                FiguresStatus {
+                    of: "console west".into(),
+                    figures: vec![
+                        figure("CurrentAlarmRate", 0.0, "about 1 in 10 min; over 10: flood", Some(false)),
+                        figure("TopTenShare30Days", 0.4, "below 5 %", None),
+                    ],
+                },
+            ],
             history: HistoryStatus {
                 bytes: 41 << 30,
                 oldest_day: Some("2026-09-01".into()),
