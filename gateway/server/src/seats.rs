@@ -92,9 +92,9 @@ mod tests {
 
     #[test]
     fn who_gives_way_has_not_used_it_for_longest_and_is_no_better_than_who_asks() {
+        type Case<'a> = (&'a SessionHolder, &'a [&'a SessionHolder], &'a [(&'a SessionHolder, u64)], Option<usize>);
         let (bob, ann) = (holder("bob", 1), holder("ann", 2));
         let (here, there) = (nobody(1), nobody(2));
-        type Case<'a> = (&'a SessionHolder, &'a [&'a SessionHolder], &'a [(&'a SessionHolder, u64)], Option<usize>);
         let cases: [Case<'_>; 9] = [
             (&bob, &[], &[(&ann, 200), (&here, 100)], Some(0)),
             (&bob, &[], &[(&ann, 200), (&bob, 61), (&bob, 60)], Some(1)),
