@@ -382,6 +382,28 @@ fn what_a_gateway_fetched_later_of_its_own_source_is_fetched_by_the_one_above() 
 }
 
 #[test]
+fn what_a_gateway_fetched_later_of_its_own_source_is_fetched_by_one_above_that_was_restarted_before_it_asked() {
+    let mut plant = Site1::begin(asyncua);
+    let (above, gateway) = above(&plant.site.url());
+    through(&above, &mut plant, 2);
+    plant.proxy.cut();
+    plant.gateway.as_ref().unwrap().logged(&["WARN", "plant", "connection lost"]);
+    plant.give(MISSED);
+    plant.server.peer.process.kill();
+    plant.server = plant.recorded.start();
+    plant.proxy.open();
+    // It knows that the source is back, and not yet what there was meanwhile.
+    through(&above, &mut plant, 2);
+    gateway.stop();
+    plant.is_whole();
+    plant.filled();
+    let gateway = above.start();
+    is_whole_above(&above, &plant);
+    gateway.stop();
+    assert_eq!(above.gaps("below/*"), Vec::<Value>::new(), "it had told so, which is no gap");
+}
+
+#[test]
 fn a_gateway_gives_another_one_each_value() {
     let mut plant = Site1::begin(asyncua);
     let (above, gateway) = above(&plant.site.url());
