@@ -540,3 +540,25 @@ fn a_person_logs_in_with_a_certificate_and_leaves_a_name_and_an_audit_trail() {
     }
     gateway.stop();
 }
+
+#[test]
+fn a_key_of_ours_that_cannot_be_used_is_named_by_the_doctor_and_at_a_start() {
+    let site = Site::new();
+    let server = Secured::start(&site, "server.der", &[]);
+    site.configure_with("", &server.source("plant", "trust_server_certificate = true"));
+    let doctor = || {
+        let output = site.run("doctor", &["plant"]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, told, _) = doctor();
+    assert_eq!(code, Some(0), "it has made a certificate and a key: {told}");
+    std::fs::write(site.data().join("pki/own/private.pem"), "hunter2").unwrap();
+    let wanted = "own/private.pem`: it is no RSA private key in PEM without a pass phrase; put the right one back";
+    let (code, told, complaint) = doctor();
+    let failed: Vec<&str> = told.lines().filter(|line| line.starts_with("FAIL")).collect();
+    assert!(failed.len() == 1 && failed[0].starts_with("FAIL certificates") && failed[0].contains(wanted), "{told}");
+    assert!(code == Some(1) && complaint.is_empty() && !told.contains("hunter2"), "{complaint}");
+    let output = site.run("run", &[]);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && complaint.contains(wanted), "{complaint}");
+}

@@ -249,3 +249,19 @@ fn flat(all: &[Growing], shown: Vec<TreeNode>) -> Vec<TreeNode> {
     }
     nodes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_without_a_value_says_so_and_why_where_it_is_known() {
+        let with = |value: Option<Variant>, status: Option<StatusCode>| {
+            text(&DataValue { value, status, ..Default::default() })
+        };
+        assert_eq!(with(None, None), "no value");
+        assert_eq!(with(Some(Variant::Empty), Some(StatusCode::Good)), "no value");
+        assert_eq!(with(None, Some(StatusCode::BadWaitingForInitialData)), "BadWaitingForInitialData");
+        assert_eq!(with(Some(Variant::Double(1.5)), None), "1.5");
+    }
+}
