@@ -263,6 +263,8 @@ fn hanging_until_it_is_noticed(recorded: &Recorded) {
     let begin = plant.hmi.mark();
     proxy.hang();
     plant.told(begin, true);
+    // The last one stands when all is made anew, and those before it do not.
+    plant.give();
     plant.give();
     proxy.open();
     plant.told(begin, false);
