@@ -86,9 +86,9 @@ fn samples_go_out_and_come_in_bit_for_bit_and_once() {
     assert_eq!(samples(&stopped), wanted);
 
     // A file that says where values are missing brings that, and no value.
-    let gap = "plant/a_feed,2024-06-01T00:00:00Z,2024-06-01T01:00:00Z,NaN,,,0x809D0000,gap";
+    let gap = "plant/a_feed,2024-06-01T00:00:00Z,2024-06-01T01:00:00Z,NaN,,,0x809D0000,gap,";
     let gaps = folder.path().join("gaps.csv");
-    let head = "signal,source_time,server_time,value,integer,text,status,quality";
+    let head = "signal,source_time,server_time,value,integer,text,status,quality,locale";
     std::fs::write(&gaps, format!("{head}\n{gap}\n")).unwrap();
     let has_the_gap_once = |site: &Site| {
         let (taken, told) = run(site, &["import"], &gaps);

@@ -1,19 +1,22 @@
 //! Servers that lie, each in its way: the gateway stays up, says which of them did what, and the others are untouched.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use watchfire_model::Instant as Time;
 
 use crate::end_to_end::{FIRST, value};
-use crate::harness::gateway::{Site, signal_table, source};
+use crate::harness::gateway::{Gateway, Site, signal_table, source};
 use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::peer::Peer;
 use crate::harness::process::Stream;
 use crate::harness::proxy::Proxy;
-use crate::harness::recording::Recorded;
+use crate::harness::recording::{Recorded, RecordedServer};
 use crate::harness::{free_port, wait_for};
 
 /// The lies of `lying_server.mjs`.
 const LIES: [&str; 11] =
     ["browse", "crowd", "handles", "revised", "history", "limits", "long", "spoils", "claims", "fewer", "forgets"];
+/// Those in what it publishes.
+const PUBLISHED: [&str; 4] = ["anew", "back", "types", "twins"];
 /// More than is kept of a text.
 const LONG: usize = 3_000_000;
 /// More elements than are read.
@@ -80,7 +83,12 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     gateway.logged(&["WARN", "values of handles that nobody gave out", "source=\"handles\""]);
     gateway.logged(&["WARN", "intervals that cannot be", "source=\"revised\""]);
     gateway.logged(&["ERROR", "signal=\"spoils/text\"", "BadInternalError"]);
+    gateway.logged(&["WARN", "takes fewer items in a request than it says", "source=\"claims\"", "items=1"]);
+    gateway.logged(&["WARN", "does not answer for items that it was to make", "source=\"fewer\""]);
     gateway.logged(&["WARN", "the server does not go on with browsing a node", &forgets.to_string()]);
+    goes_on(&site, "fewer/a");
+    let values: Vec<f64> = on_record(&site, "fewer/a").iter().filter_map(|one| one["value"].as_f64()).collect();
+    assert!(values.is_sorted_by(|a, b| a < b), "none comes twice: {values:?}");
     ["spoils/a", "spoils/b", "claims/b", "fewer/b", "forgets/a"].iter().for_each(|signal| goes_on(&site, signal));
     ["handles/a", "handles/b", "revised/a", "limits/b"].iter().for_each(|signal| goes_on(&site, signal));
 
@@ -107,8 +115,80 @@ fn each_server_that_lies_is_named_with_what_it_did_and_an_honest_one_is_untouche
     let lost = |line: &String| line.contains("connection lost") && line.contains("source=\"long\"");
     assert!(!gateway.process.lines(Stream::Error).iter().any(lost), "its connection stays");
 
+    is_untouched(&mut honest, &site, &gateway, &mut hmi);
+    gateway.stop();
+}
+
+/// The source `plant` goes on, and nothing is said of it nor missing.
+#[track_caller]
+fn is_untouched(honest: &mut RecordedServer, site: &Site, gateway: &Gateway, hmi: &mut Hmi) {
     honest.set("a_feed", 1.0, 0.25, 0);
-    wait_for("a value of the honest one", || value(&mut hmi, "signal:plant/a_feed", 0.25));
-    assert_eq!(site.gaps("plant/*"), Vec::<serde_json::Value>::new());
+    wait_for("a value of the honest one", || value(hmi, "signal:plant/a_feed", 0.25));
+    assert_eq!(site.gaps("plant/*"), Vec::<Value>::new());
+    let of_it = |line: &String| line.contains("source=\"plant\"") && (line.contains("WARN") || line.contains("ERROR"));
+    let said: Vec<_> = gateway.process.lines(Stream::Error).into_iter().filter(of_it).collect();
+    assert_eq!(said, Vec::<String>::new());
+}
+
+/// What is on record of a signal.
+fn on_record(site: &Site, signal: &str) -> Vec<Value> {
+    let output = site.run("history", &[signal, "--json"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn what_a_server_publishes_is_taken_for_what_it_can_be_and_each_lie_in_it_is_told() {
+    let ports = PUBLISHED.map(|_| free_port());
+    let words = PUBLISHED.iter().zip(ports).map(|(lie, port)| format!("{lie}={port}"));
+    let liars = Peer::node("lying_server", "lying_server.mjs", words);
+    let recorded = Recorded::new("tep_normal.csv", Some(FIRST));
+    let mut honest = recorded.start();
+    liars.ready().unwrap();
+    let of_liar = |(lie, port): (&&str, u16)| source(lie, &format!("opc.tcp://127.0.0.1:{port}/"), &["a", "b", "text"]);
+    let sources: String = PUBLISHED.iter().zip(ports).map(of_liar).collect();
+    let site = Site::new();
+    site.configure(&(source("plant", &recorded.url(), &["a_feed"]) + &sources));
+    let gateway = site.start();
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+
+    gateway.logged(&["WARN", "begins the numbers of its messages anew", "source=\"anew\"", "number=1"]);
+    for signal in ["anew/a", "anew/b"] {
+        let gaps =
+            wait_for("what may be missing to be on record", || Some(site.gaps(signal)).filter(|gaps| !gaps.is_empty()));
+        assert!(gaps.len() == 1 && gaps[0]["cause"] == "overflow", "{gaps:?}");
+        goes_on(&site, signal);
+        let values: Vec<f64> = on_record(&site, signal).iter().filter_map(|one| one["value"].as_f64()).collect();
+        assert!(values.windows(2).all(|pair| pair[1] == pair[0] + 1.0), "each value is on record: {values:?}");
+    }
+
+    gateway.logged(&[
+        "WARN",
+        "times more than a second before those of the ones before them",
+        "source=\"back\"",
+        "signal=\"back/",
+    ]);
+    goes_on(&site, "back/a");
+    let times: Vec<String> =
+        on_record(&site, "back/a").iter().map(|one| one["source_time"].as_str().unwrap().to_owned()).collect();
+    let at = |time: Option<&String>| Time::parse(time.unwrap()).unwrap();
+    let older_s = at(times.iter().max()).since_ns(at(times.iter().min())) / 1_000_000_000;
+    assert!(older_s >= 3_500, "each value has the time that it was given: {times:?}");
+    assert_eq!(site.gaps("back/*"), Vec::<Value>::new());
+
+    gateway.logged(&["WARN", "another type than it says its nodes have", "source=\"types\"", "signal=\"types/"]);
+    for signal in ["types/a", "types/b"] {
+        goes_on(&site, signal);
+    }
+    let texts = ["types/a", "types/b"].map(|signal| on_record(&site, signal));
+    assert!(texts.iter().flatten().any(|one| one["value"] == "no number"), "a text is on record as it came");
+
+    // It is found by reading what nothing comes of.
+    let told = gateway.logged(&["ERROR", "no longer reports these though they change", "source=\"twins\""]);
+    assert!(told.contains("first=\"twins/b\""), "{told}");
+    goes_on(&site, "twins/a");
+    let lost = |line: &String| line.contains("connection lost");
+    assert!(!gateway.process.lines(Stream::Error).iter().any(lost), "each connection stays");
+    is_untouched(&mut honest, &site, &gateway, &mut hmi);
     gateway.stop();
 }

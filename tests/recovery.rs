@@ -110,6 +110,12 @@ impl Watched {
         }
     }
 
+    /// The last value that is recorded, once it is the last one served.
+    fn recorded_last(&self) -> Value {
+        let last = 100.0 + self.seconds;
+        wait_for("the last value to be on record", || on_record(&self.site).pop().filter(|one| one["value"] == last))
+    }
+
     /// Every value served is recorded, each once, and there is no gap.
     fn nothing_is_missing(mut self) {
         let served: Vec<_> = self.server.served(SIGNAL).iter().map(|one| one.value.as_f64()).collect();
@@ -140,12 +146,16 @@ impl Watched {
     }
 }
 
-/// The values that are recorded.
-fn recorded(site: &Site) -> Vec<Option<f64>> {
+/// What is recorded.
+fn on_record(site: &Site) -> Vec<Value> {
     let output = site.run("history", &["plant/a_feed", "--json", "--to", "2025-01-01"]);
     let text = String::from_utf8(output.stdout).unwrap();
-    let line = |line: &str| serde_json::from_str::<Value>(line).unwrap()["value"].as_f64();
-    text.lines().map(line).collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The values that are recorded.
+fn recorded(site: &Site) -> Vec<Option<f64>> {
+    on_record(site).iter().map(|line| line["value"].as_f64()).collect()
 }
 
 /// A server that keeps no history.
@@ -186,9 +196,15 @@ fn killed_and_restarted(recorded: &Recorded) {
     assert!(lost["message"].as_str().unwrap().len() > 10, "it says why: {lost}");
     plant.shows_no_communication();
 
+    let before = Time::parse(plant.recorded_last()["source_time"].as_str().unwrap()).unwrap();
     plant.server = recorded.start();
     plant.told(begin, false);
     plant.flows();
+    // What the one before gave in the end nobody knows.
+    let gaps = plant.site.gaps("plant/a_feed");
+    let begins_there = |gap: &&Value| Time::parse(gap["since"].as_str().unwrap()).unwrap() == before;
+    let gap = gaps.iter().find(begins_there).unwrap_or_else(|| panic!("none begins at {before}: {gaps:?}"));
+    assert_eq!((gap["cause"].as_str(), gap["filled"].as_bool()), (Some("source-lost"), Some(false)), "{gap:?}");
     plant.nothing_is_lost_silently();
 }
 
@@ -247,6 +263,8 @@ fn hanging_until_it_is_noticed(recorded: &Recorded) {
     let begin = plant.hmi.mark();
     proxy.hang();
     plant.told(begin, true);
+    // The last one stands when all is made anew, and those before it do not.
+    plant.give();
     plant.give();
     proxy.open();
     plant.told(begin, false);

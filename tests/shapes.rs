@@ -4,8 +4,12 @@
 use serde_json::{Value, json};
 
 use crate::harness::gateway::{Gateway, Site, source};
+use crate::harness::hmi::{Hmi, Kind};
 use crate::harness::peer::Peer;
 use crate::harness::{free_port, wait_for};
+
+/// What is served begins then, milliseconds since 1970.
+const FROM_MS: i64 = 1_709_251_200_000;
 
 /// Signal, node, element, and what it is for 3.
 type Expected = (&'static str, &'static str, &'static str, &'static str);
@@ -77,6 +81,11 @@ fn elements_members_and_whole_numbers_are_recorded_as_they_were_served() {
     for (name, value) in expected.chain([("line/1", "3.125"), ("line/2", "3.25")]) {
         expect(&site, name, value);
     }
+    assert_eq!(last(&site, "title").unwrap()["locale"], "en");
+    let mut hmi = Hmi::connect(Kind::Asyncua, &site.url());
+    let titles = hmi.history("signal:plant/title", FROM_MS, FROM_MS + 60_000);
+    let title = (FROM_MS as f64 + 3_000.0, json!({ "text": "batch 3", "locale": "en" }));
+    assert!(titles.contains(&title), "{titles:?}");
     gateway.stop();
 }
 

@@ -306,9 +306,15 @@ class Hmi:
 
     @staticmethod
     def recorded(found: list[ua.DataValue]) -> dict[str, Any]:
-        """Times in milliseconds since 1970, and values; what is no number is a text, since JSON has none for it."""
+        """Times in milliseconds since 1970, and values; what is no number is a text, since JSON has none for it, and a text
+        in a language an object."""
+
+        def of_history(value: ua.Variant | None) -> Any:
+            text = getattr(value, "Value", None)
+            return {"text": text.Text, "locale": text.Locale} if isinstance(text, ua.LocalizedText) else plain(value)
+
         times = [(one.SourceTimestamp.replace(tzinfo=None) - EPOCH) / datetime.timedelta(milliseconds=1) for one in found]
-        values = [plain(one.Value) for one in found]
+        values = [of_history(one.Value) for one in found]
         values = ["NaN" if value != value else value for value in values]
         return {"values": [list(pair) for pair in zip(times, values)]}
 

@@ -70,6 +70,23 @@ const fewer = (response) => {
   return response;
 };
 
+/** After so many messages of a subscription their numbers begin anew, once. */
+const ANEW_AFTER = 30;
+/** Each value of a message as `changed` makes it of a copy. */
+const values = (changed) => (response) => {
+  for (const data of response.notificationMessage.notificationData ?? []) {
+    const { constructor } = data.monitoredItems?.[0] ?? {};
+    data.monitoredItems = data.monitoredItems?.map(({ clientHandle, value }) => {
+      return new constructor(changed({ clientHandle, value: value.clone() }));
+    });
+  }
+  return response;
+};
+const HOUR_MS = 3_600_000;
+const turns = { back: 0, types: 0 };
+/** The handles of the items of `twins`, as they were asked for. */
+const handles = [];
+
 /** What each changes: by the server's name, and the name of the answer. */
 const lies = {
   // There is always more, and nothing in it.
@@ -133,6 +150,41 @@ const lies = {
   fewer: { CreateMonitoredItemsResponse: fewer, ReadResponse: fewer },
   // There is more, and where it was is forgotten.
   forgets: { BrowseResponse: begins, BrowseNextResponse: forgotten },
+  // The numbers of its messages begin anew.
+  anew: {
+    PublishResponse: (response) => {
+      const message = response.notificationMessage;
+      if (message.sequenceNumber > ANEW_AFTER) message.sequenceNumber -= ANEW_AFTER;
+      return response;
+    },
+  },
+  // Every second value is an hour older than the one before it.
+  back: {
+    PublishResponse: values(({ clientHandle, value }) => {
+      turns.back += 1;
+      const { sourceTimestamp } = value;
+      if (sourceTimestamp && turns.back % 2 === 0) value.sourceTimestamp = new Date(sourceTimestamp.getTime() - HOUR_MS);
+      return { clientHandle, value };
+    }),
+  },
+  // Every tenth value is a text, whatever its node is.
+  types: {
+    PublishResponse: values(({ clientHandle, value }) => {
+      turns.types += 1;
+      if (turns.types % 10 === 0) value.value = new Variant({ dataType: DataType.String, value: "no number" });
+      return { clientHandle, value };
+    }),
+  },
+  // What comes of the second item has the handle of the first one.
+  twins: {
+    CreateMonitoredItemsResponse: (response, request) => {
+      handles.push(...request.itemsToCreate.map((item) => item.requestedParameters.clientHandle));
+      return response;
+    },
+    PublishResponse: values(({ clientHandle, value }) => {
+      return { clientHandle: clientHandle === handles[1] ? handles[0] : clientHandle, value };
+    }),
+  },
 };
 
 /** How many things a request is about. */

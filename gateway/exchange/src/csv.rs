@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 
-use watchfire_model::{Instant, StatusCode};
+use watchfire_model::{Instant, Locale, StatusCode};
 
 use crate::line::{Line, is_name, marks, marks_of};
 use crate::{BadLine, ExchangeError};
 
-const COLUMNS: [&str; 8] = ["signal", "source_time", "server_time", "value", "integer", "text", "status", "quality"];
+const COLUMNS: [&str; 9] =
+    ["signal", "source_time", "server_time", "value", "integer", "text", "status", "quality", "locale"];
 /// Columns without which there is no sample.
 const NEEDED: [&str; 3] = ["signal", "source_time", "value"];
 /// The longest line that is believed, bytes.
@@ -30,9 +31,10 @@ impl<W: Write> Writer<W> {
     pub fn write(&mut self, line: &Line) -> Result<(), ExchangeError> {
         let whole = line.whole().map(|whole| whole.to_string()).unwrap_or_default();
         let text = line.text.as_ref().map(|text| quoted(text)).unwrap_or_default();
+        let locale = line.locale().map(|locale| locale.to_string()).unwrap_or_default();
         writeln!(
             self.0,
-            "{},{},{},{},{whole},{text},0x{:08X},{}",
+            "{},{},{},{},{whole},{text},0x{:08X},{},{locale}",
             if line.signal.contains(['"', ',', '\n', '\r']) { quoted(&line.signal) } else { line.signal.to_string() },
             line.time,
             line.server_time,
@@ -136,7 +138,7 @@ impl<R: BufRead> Reader<R> {
                 });
                 Some(bits.ok_or_else(|| format!("`integer` is `{text}`, which is no whole number of 64 bits"))?)
             }
-            None => None,
+            None => text.as_ref().and(plain("locale")).and_then(Locale::parse).map(Locale::bits),
         };
         let status = match plain("status") {
             Some(text) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watchfire_model::{Instant, Quality, Rows, StatusCode};
+use watchfire_model::{Instant, Locale, Quality, Rows, StatusCode};
 
 /// A sample of a signal, or with the mark [`Quality::GAP`] an interval in which samples are missing, from the source time
 /// stamp to the server time stamp.
@@ -16,7 +16,7 @@ pub struct Line {
     pub server_time: Instant,
     /// The number; NaN where there is only text.
     pub value: f64,
-    /// All 64 bits of an integer that a double cannot hold; see [`Rows::exact`].
+    /// All 64 bits of an integer that a double cannot hold, or the locale of a text; see [`Rows::exact`].
     pub exact: Option<i64>,
     /// Text.
     pub text: Option<String>,
@@ -54,8 +54,17 @@ impl Line {
     #[must_use]
     pub fn whole(&self) -> Option<i128> {
         let bits = self.exact?;
+        if self.locale().is_some() {
+            return None;
+        }
         let is_unsigned = bits < 0 && self.value > 0.0;
         Some(if is_unsigned { i128::from(bits.cast_unsigned()) } else { i128::from(bits) })
+    }
+
+    /// The locale of the text, where it has one.
+    #[must_use]
+    pub fn locale(&self) -> Option<Locale> {
+        self.text.as_ref().and(self.exact).and_then(Locale::from_bits)
     }
 
     /// The line, unless it says what cannot be: a gap has no value, and an end after its beginning.

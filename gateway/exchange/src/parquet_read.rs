@@ -8,7 +8,7 @@ use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
-use watchfire_model::{Instant, Quality, StatusCode};
+use watchfire_model::{Instant, Locale, Quality, StatusCode};
 
 use crate::line::is_name;
 use crate::parquet_sum::verify;
@@ -142,7 +142,7 @@ impl Group {
 /// The reader of a column that is ours; others are left alone.
 fn column(group: &dyn RowGroupReader, at: usize, name: &str) -> Result<Option<Column>, ExchangeError> {
     let wanted = match name {
-        "signal" | "text" => &[Type::BYTE_ARRAY][..],
+        "signal" | "text" | "locale" => &[Type::BYTE_ARRAY][..],
         "source_time" | "server_time" | "int64" | "uint64" => &[Type::INT64],
         "value" => &[Type::DOUBLE, Type::FLOAT, Type::INT64, Type::INT32],
         "status" | "quality" => &[Type::INT32, Type::INT64],
@@ -220,7 +220,7 @@ fn read<T: DataType>(
 }
 
 fn line(read: &HashMap<String, Values>, row: usize, names: &mut HashMap<String, Arc<str>>) -> Result<Line, String> {
-    let text =
+    let text_of =
         |name: &str| match read.get(name) {
             Some(Values::Text(values)) => values.get(row).cloned().flatten().map(|bytes| {
                 str::from_utf8(bytes.data()).map(str::to_owned).map_err(|_| format!("`{name}` is not UTF-8"))
@@ -231,9 +231,9 @@ fn line(read: &HashMap<String, Values>, row: usize, names: &mut HashMap<String, 
         Some(Values::Int(values)) => values.get(row).copied().flatten(),
         _ => None,
     };
-    let signal = text("signal").transpose()?.filter(|name| !name.is_empty()).ok_or("`signal` is missing")?;
+    let signal = text_of("signal").transpose()?.filter(|name| !name.is_empty()).ok_or("`signal` is missing")?;
     let time = int("source_time").ok_or("`source_time` is missing, or beyond the years 1678 to 2262")?;
-    let text = text("text").transpose()?;
+    let text = text_of("text").transpose()?;
     let (signed, unsigned) = (int("int64"), int("uint64"));
     let value = match read.get("value") {
         Some(Values::Number(values)) => values.get(row).copied().flatten(),
@@ -246,7 +246,8 @@ fn line(read: &HashMap<String, Values>, row: usize, names: &mut HashMap<String, 
         None if text.is_some() => f64::NAN,
         None => return Err("`value` is missing, and there is no `text`".to_owned()),
     };
-    let exact = signed.or(unsigned);
+    let locale = text_of("locale").transpose()?.as_deref().and_then(Locale::parse);
+    let exact = signed.or(unsigned).or(text.as_ref().and(locale.map(Locale::bits)));
     let status = int("status").unwrap_or_default();
     // Unsigned numbers of 32 bits come as signed ones.
     let status = u32::try_from(status).or_else(|_| i32::try_from(status).map(i32::cast_unsigned));

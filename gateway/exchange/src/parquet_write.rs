@@ -24,6 +24,7 @@ pub const SCHEMA: &str = "message samples {
     optional binary text (STRING);
     required int32 status (INTEGER(32,false));
     required int32 quality (INTEGER(8,false));
+    optional binary locale (STRING);
 }";
 /// Samples in one row group: some megabytes in memory.
 const GROUP_ROWS: usize = 1 << 17;
@@ -84,6 +85,7 @@ impl<W: Write + Send> Writer<W> {
         some::<ByteArrayType, _>(&mut group, &lines, |line| line.text.as_deref().map(text))?;
         each::<Int32Type, _>(&mut group, &lines, |line| line.status.0.cast_signed())?;
         each::<Int32Type, _>(&mut group, &lines, |line| i32::from(line.quality.0))?;
+        some::<ByteArrayType, _>(&mut group, &lines, |line| line.locale().map(|locale| text(&locale.to_string())))?;
         group.close()?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Ty
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use proptest::prelude::*;
-use watchfire_model::{Instant, Quality, StatusCode};
+use watchfire_model::{Instant, Locale, Quality, StatusCode};
 
 use crate::{BadLine, ExchangeError, Format, Line, Reader, Writer};
 
@@ -39,6 +39,8 @@ fn odd() -> Vec<Line> {
     for text in ["", "a, \"b\"\nc\r\n", "Größe \u{1f525}", " spaced "] {
         lines.push(Line { text: Some(text.to_owned()), ..line("a \"b\", c/d", -7, f64::NAN) });
     }
+    let locale = Locale::parse("zh-Hant-TW").map(Locale::bits);
+    lines.push(Line { exact: locale, text: Some("幫浦".to_owned()), ..line("press/state", 9, f64::NAN) });
     lines.push(Line {
         server_time: Instant::MAX,
         status: StatusCode(0x8031_0000),
@@ -323,6 +325,25 @@ fn files_that_are_none_are_refused_with_what_is_missing() {
         std::fs::write(cut.path(), &bytes[..at]).unwrap();
         assert!(Reader::new(cut.reopen().unwrap(), Format::Parquet).is_err(), "cut at {at}");
     }
+}
+
+#[test]
+fn the_locale_of_a_text_is_a_column_of_its_own_and_no_number() {
+    let german = Line {
+        exact: Locale::parse("de").map(Locale::bits),
+        text: Some("Pumpe".to_owned()),
+        ..line("press/state", 0, f64::NAN)
+    };
+    let csv = std::fs::read_to_string(written(&[german], Format::Csv).path()).unwrap();
+    assert!(csv.ends_with(",NaN,,\"Pumpe\",0x00000000,,de\n"), "{csv}");
+    let of_others = "signal,source_time,value,text,locale\n\
+        a/b,2026-03-01T00:00:00Z,,Pumpe,de\na/b,2026-03-01T00:00:00Z,1,,de\na/b,2026-03-01T00:00:00Z,,Pumpe,\n";
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(of_others.as_bytes()).unwrap();
+    let mut reader = Reader::new(file.reopen().unwrap(), Format::Csv).unwrap();
+    let read = std::iter::from_fn(|| reader.line().unwrap()).map(|line| line.unwrap().locale());
+    let locales: Vec<_> = read.map(|locale| locale.map(|locale| locale.to_string())).collect();
+    assert_eq!(locales, [Some("de".to_owned()), None, None], "a number has none");
 }
 
 proptest! {

@@ -141,8 +141,10 @@ impl Batch {
         if !rows.skew_ns.is_empty() {
             self.skew_ns.push(rows.skew_ns_at(row));
         }
+        // A text's is its locale, which detectors are not told.
         if !rows.exact.is_empty()
             && let Some(bits) = rows.exact_at(row)
+            && rows.text_at(row).is_none()
         {
             self.exact.push((here, bits));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Instant, Quality, Sample, SignalId, StatusCode};
+use crate::{Instant, Locale, Quality, Sample, SignalId, StatusCode};
 
 /// The one NaN that a frame holds: equal inputs must give equal bits to every detector on every machine.
 const CANONICAL_NAN: f64 = f64::NAN;
@@ -278,6 +278,9 @@ impl Rows {
     #[must_use]
     pub fn whole_at(&self, row: usize) -> Option<i128> {
         let bits = self.exact_at(row)?;
+        if self.locale_at(row).is_some() {
+            return None;
+        }
         let is_unsigned = bits < 0 && self.value.get(row).is_some_and(|value| *value > 0.0);
         Some(if is_unsigned { i128::from(bits.cast_unsigned()) } else { i128::from(bits) })
     }
@@ -288,6 +291,13 @@ impl Rows {
         let row = u32::try_from(row).ok()?;
         let at = self.text.binary_search_by_key(&row, |(r, _)| *r).ok()?;
         self.text.get(at).map(|(_, text)| text.as_str())
+    }
+
+    /// The locale of a row's text, where it has one. Costs two binary searches.
+    #[must_use]
+    pub fn locale_at(&self, row: usize) -> Option<Locale> {
+        let locale = Locale::from_bits(self.exact_at(row)?)?;
+        self.text_at(row).map(|_| locale)
     }
 
     /// A row by itself, `None` when there is no such row. Costs a copy of its text.

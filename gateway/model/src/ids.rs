@@ -52,6 +52,16 @@ pub enum Kind {
     Text,
     /// A time, as nanoseconds since the Unix epoch in the exact column.
     Time,
+    /// Text in a language; the value column holds NaN, and the exact column its [`Locale`](crate::Locale), if it has one.
+    LocalizedText,
+}
+
+impl Kind {
+    /// Whether values are texts, and no numbers.
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::LocalizedText)
+    }
 }
 
 /// The name of a condition instance, for ever: `binding/condition` or `binding/condition/instance`, where the

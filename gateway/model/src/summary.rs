@@ -147,9 +147,12 @@ const fn as_f64(count: u64) -> f64 {
 
 impl Edge {
     fn of(rows: &Rows, row: usize) -> Option<Self> {
-        let text = rows.text_at(row).filter(|text| text.len() <= Summary::TEXT_BYTES_MAX).map(str::to_owned);
+        let text = rows.text_at(row);
+        // A text's is its locale, which a summary has no use for.
+        let exact = if text.is_some() { None } else { rows.exact_at(row) };
+        let text = text.filter(|text| text.len() <= Summary::TEXT_BYTES_MAX).map(str::to_owned);
         let (time, value) = (*rows.time.get(row)?, *rows.value.get(row)?);
-        Some(Self { time, value, exact: rows.exact_at(row), text, status: *rows.status.get(row)? })
+        Some(Self { time, value, exact, text, status: *rows.status.get(row)? })
     }
 
     fn is_good_number(&self) -> bool {

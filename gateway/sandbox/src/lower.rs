@@ -74,7 +74,7 @@ pub(crate) fn signal(signal: &SignalInfo) -> wit::Signal<'_> {
         Kind::Unsigned => wit::Kind::Unsigned,
         Kind::Real => wit::Kind::Real,
         Kind::Enumeration => wit::Kind::Enumeration,
-        Kind::Text => wit::Kind::Text,
+        Kind::Text | Kind::LocalizedText => wit::Kind::Text,
         Kind::Time => wit::Kind::Time,
     };
     wit::Signal {

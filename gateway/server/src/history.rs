@@ -175,7 +175,7 @@ pub(crate) async fn at_times(
     if times.len() > asked.values_max as usize {
         return StatusCode::BadTooManyOperations;
     }
-    if asked.kind == Kind::Text {
+    if asked.kind.is_text() {
         return StatusCode::BadHistoryOperationUnsupported;
     }
     let (simple, rules) = (details.use_simple_bounds, asked.rules(Configuration::default()));
@@ -221,7 +221,7 @@ impl Asked {
     fn series(&self, details: &ReadProcessedDetails, aggregate: &NodeId) -> Result<Series, StatusCode> {
         let known = (aggregate.namespace == 0).then(|| aggregate.as_u32()).flatten();
         let aggregate = known.and_then(Aggregate::from_node_id).ok_or(StatusCode::BadAggregateNotSupported)?;
-        if self.kind == Kind::Text {
+        if self.kind.is_text() {
             return Err(StatusCode::BadAggregateInvalidInputs);
         }
         let wanted = &details.aggregate_configuration;

@@ -600,7 +600,7 @@ fn arguments(method: &Method) -> Variant {
 /// What the value that is normal is: as the values of the signal that it is compared with, where that is one.
 fn normal_kind(condition: &Condition, values: &Values<'_>) -> Kind {
     let kind = condition.signal.as_ref().map(|signal| values.kind(signal));
-    kind.filter(|kind| !matches!(kind, Kind::Text | Kind::Time)).unwrap_or(Kind::Real)
+    kind.filter(|kind| !kind.is_text() && *kind != Kind::Time).unwrap_or(Kind::Real)
 }
 
 /// The latest sample of a signal.

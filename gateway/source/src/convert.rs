@@ -7,7 +7,7 @@ use std::time::Duration;
 use opcua::types::{DataChangeNotification, DataValue, EventNotificationList, Variant};
 use tokio::time::Instant as Timer;
 use watchfire_config::ElementPath;
-use watchfire_model::{Awaited, Gap, GapCause, Instant, Kind, Quality, Rows, SignalId, StatusCode};
+use watchfire_model::{Awaited, Gap, GapCause, Instant, Kind, Quality, SignalId, StatusCode};
 use watchfire_pipeline::Last;
 use watchfire_ua::{
     Kinds, Layouts, has_overflow, instant_from_date_time, is_out_of_reach, push_data_value, status_from_ua,
@@ -17,21 +17,10 @@ use crate::element::{element, opened, with_members};
 use crate::events::{EventReader, Told};
 use crate::ledger::{Ledger, Moment, Seen};
 use crate::order::order;
+use crate::received::Received;
 
-/// What is received is turned into this.
-#[derive(Debug, Default)]
-pub(crate) struct Received {
-    pub rows: Rows,
-    pub gaps: Vec<Gap>,
-    /// The places of the gaps' signals.
-    pub places: Vec<usize>,
-    /// Times in which signals were out of reach of their server, by the signals' places.
-    pub unreached: Vec<(usize, Gap)>,
-    /// Whether conditions have changed without events.
-    pub refresh: bool,
-    /// Values and events of handles that nobody gave out.
-    pub strangers: usize,
-}
+/// Clocks are set by less than this each day.
+const BACK_NS: i64 = 1_000_000_000;
 
 /// Turns notifications into rows. Lives as long as its source: what it knows of each signal outlasts connections.
 pub(crate) struct Converter {
@@ -192,9 +181,10 @@ impl Converter {
         self.parts.get(&at).map_or_else(|| vec![at], |parts| parts.iter().map(|part| part.at).collect())
     }
 
-    /// Says whether the kind of a signal is left to its values.
-    pub(crate) fn set_open(&mut self, at: usize, open: bool) {
-        self.ledger.set_open(at, open);
+    /// Says of which kind the values of a signal are, as its server declares; `None`: that is left to them.
+    pub(crate) fn set_kind(&mut self, at: usize, kind: Option<Kind>) {
+        self.ledger.set_open(at, kind.is_none());
+        self.ledger.set_number(at, kind.is_some_and(|kind| !kind.is_text()));
     }
 
     /// Appends a notification's values, in the order in which they were sent if that is one: see [`order`]. Handles that
@@ -287,9 +277,20 @@ impl Converter {
             return;
         }
         let moment = self.moment(now);
-        let (Some(time), Some(status)) = (into.rows.time.last(), into.rows.status.last()) else { return };
+        let rows = &into.rows;
+        let (Some(time), Some(status), Some(quality)) = (rows.time.last(), rows.status.last(), rows.quality.last())
+        else {
+            return;
+        };
+        if kind.is_some_and(Kind::is_text) && !is_array && !status.is_bad() && self.ledger.is_number(at) {
+            into.no_numbers.note(at);
+        }
         let known = self.ledger.known(at);
         let seen = self.ledger.value(at, *time, moment, has_overflow(*status));
+        // After a loss, or of a value that stood, the one before may be another clock's.
+        if known.since_ns(*time) > BACK_NS && seen == Seen::default() && !quality.has(Quality::SERVER_TIME) {
+            into.backwards.note(at);
+        }
         let is_away = is_out_of_reach(*status);
         if let Some((since, until)) = self.ledger.reach(at, is_away, known, *time, seen.gap.is_some()) {
             let gap = Gap { signal: Some(signal), since, until, cause: GapCause::SourceLost };
@@ -310,6 +311,7 @@ impl Converter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::received::Odd;
     use opcua::types::{DataValue, DateTime, MonitoredItemNotification, StatusCode, Variant};
 
     fn item(at: usize, second: u16, status: u32) -> MonitoredItemNotification {
@@ -400,7 +402,7 @@ mod tests {
     fn rows_bear_their_signals_and_gaps_their_causes() {
         let kinds = Kinds::default();
         let mut converter = Converter::new(vec![SignalId(40), SignalId(41)], kinds.clone());
-        converter.set_open(1, false);
+        converter.set_kind(1, Some(Kind::Signed));
         let first = receive(&mut converter, vec![item(0, 1, 0), item(1, 1, 0), item(2, 1, 0)]);
         assert_eq!(first.rows.signal, vec![SignalId(40), SignalId(41)], "the third handle is nobody's");
         assert!(first.gaps.is_empty() && first.strangers == 1);
@@ -416,6 +418,27 @@ mod tests {
         assert!(none_yet.rows.is_empty() && none_yet.gaps.is_empty());
         let after = receive(&mut converter, vec![item(0, 9, 0), item(1, 9, 0)]);
         assert_eq!(after.gaps.iter().map(|gap| gap.signal).collect::<Vec<_>>(), vec![Some(SignalId(40))]);
+    }
+
+    #[test]
+    fn times_that_go_back_and_texts_in_place_of_numbers_are_counted() {
+        let mut converter = Converter::new(vec![SignalId(40), SignalId(41)], Kinds::default());
+        converter.set_kind(0, Some(Kind::Signed));
+        let text = |at, second| {
+            let mut text = item(at, second, 0);
+            text.value.value = Some(Variant::from("not a number"));
+            text
+        };
+        let honest =
+            receive(&mut converter, vec![item(0, 1, 0), item(0, 2, 0), item(0, 1, 0), text(1, 1), item(1, 4, 0)]);
+        assert_eq!((honest.backwards, honest.no_numbers), (Odd::default(), Odd::default()), "a second, and any type");
+        let lies = receive(&mut converter, vec![item(1, 2, 0), text(0, 9), item(0, 4, 0), item(0, 2, 0)]);
+        assert_eq!(lies.backwards, Odd { count: 2, first: Some(1) });
+        assert_eq!(lies.no_numbers, Odd { count: 1, first: Some(0) });
+        assert_eq!(lies.rows.len(), 4, "each is on record");
+        converter.owe([0], GapCause::SourceLost);
+        let after_a_loss = receive(&mut converter, vec![item(0, 1, 0)]);
+        assert_eq!(after_a_loss.backwards, Odd::default(), "that is told as gaps");
     }
 
     #[test]

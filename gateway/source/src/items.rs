@@ -458,7 +458,6 @@ async fn send(session: &Session, id: u32, chunk: &[Wanted], every_sample: bool) 
     let request =
         CreateMonitoredItems::new(id, session).timestamps_to_return(TimestampsToReturn::Both).items_to_create(items);
     match request.send(session.channel()).await {
-        Ok(response) if response.results.len() < chunk.len() => Ok(Sent::Unanswered),
         Ok(response) => {
             let results = response.results.into_iter().map(|item| item.result);
             let answer = |result: MonitoredItemCreateResult| {
@@ -468,7 +467,8 @@ async fn send(session: &Session, id: u32, chunk: &[Wanted], every_sample: bool) 
             Ok(Sent::Answered(results.map(answer).take(chunk.len()).collect()))
         }
         Err(error) => match error.status() {
-            StatusCode::BadTimeout => Ok(Sent::Unanswered),
+            // The second is the library's word for fewer results than there were items: some may have been made.
+            StatusCode::BadTimeout | StatusCode::BadUnexpectedError => Ok(Sent::Unanswered),
             // Some servers refuse the whole request when the subscription is full.
             StatusCode::BadTooManyMonitoredItems => {
                 Ok(Sent::Answered(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0, 0); chunk.len()]))

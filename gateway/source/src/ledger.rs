@@ -49,6 +49,8 @@ const AWAY: u8 = 32;
 const OURS: u8 = 64;
 /// Its monitored item carries the values of several signals: what comes has parts.
 const CARRIER: u8 = 8;
+/// Its server says that it is a number, a time or a truth.
+const NUMBER: u8 = 128;
 
 /// What a value is in its signal's time line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,15 +132,27 @@ impl Ledger {
 
     /// Says that what comes for this place has parts.
     pub(crate) fn set_carrier(&mut self, at: usize) {
-        if let Some(entry) = self.entries.get_mut(at) {
-            entry.marks |= CARRIER;
-        }
+        self.set(at, CARRIER, true);
     }
 
     /// Says whether the kind of a signal is left to its values, as it is at first.
     pub(crate) fn set_open(&mut self, at: usize, open: bool) {
+        self.set(at, OPEN, open);
+    }
+
+    /// Says whether a signal's server declares it to be a number, a time or a truth.
+    pub(crate) fn set_number(&mut self, at: usize, number: bool) {
+        self.set(at, NUMBER, number);
+    }
+
+    /// Whether a signal's server declares it so.
+    pub(crate) fn is_number(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|entry| entry.marks & NUMBER != 0)
+    }
+
+    fn set(&mut self, at: usize, mark: u8, on: bool) {
         if let Some(entry) = self.entries.get_mut(at) {
-            entry.marks = if open { entry.marks | OPEN } else { entry.marks & !OPEN };
+            entry.marks = if on { entry.marks | mark } else { entry.marks & !mark };
         }
     }
 
@@ -274,7 +288,7 @@ impl Ledger {
         let lost = self.settle(at);
         let Some(entry) = self.entries.get_mut(at) else { return Seen::default() };
         let marks = entry.marks;
-        entry.marks &= OPEN | CARRIER | AWAY;
+        entry.marks &= OPEN | CARRIER | AWAY | NUMBER;
         let (fresh, rough) = (marks & FRESH != 0, marks & ROUGH != 0);
         let owed = entry.owed.take();
         let cause = if overflow { Some(GapCause::Overflow) } else { owed };

@@ -27,18 +27,23 @@ use watchfire_pipeline::{Arrival, Inlet};
 use crate::SourceError;
 use crate::awaited::Told;
 use crate::backfill::{self, Backfill};
-use crate::convert::{Converter, Received};
+use crate::convert::Converter;
 use crate::error::{is_lost, is_unreadable};
 use crate::items::{self, Item, Subscription};
+use crate::received::Received;
 use crate::report::Reporter;
 use crate::sequence::{Arrived, after};
 use crate::setup::{Job, Setup};
+use crate::stamp::stamp;
 use crate::unreadable::Search;
 use crate::watchdog::{Look, Watch};
 use crate::watched::Roster;
 
 mod anew;
+mod lies;
 mod told;
+
+use lies::Lies;
 
 /// A line that has come back may fail again before anything has come over it; a session that is taken up in vain so often is
 /// made anew.
@@ -111,10 +116,7 @@ pub(crate) struct Publisher<'a> {
     resumes: u32,
     /// Messages in a row that were too large to be sent.
     too_large: u32,
-    /// Whether handles have come that nobody gave out.
-    has_strangers: bool,
-    /// Whether the server has begun its numbers anew.
-    has_begun_anew: bool,
+    lies: Lies,
     watch: Watch,
     /// The search for values that no message can be read with.
     search: Search,
@@ -135,8 +137,7 @@ impl<'a> Publisher<'a> {
             acknowledgements: Vec::new(),
             resumes: 0,
             too_large: 0,
-            has_strangers: false,
-            has_begun_anew: false,
+            lies: Lies::default(),
             watch: Watch::new(every),
             search: Search::new(),
         }
@@ -406,7 +407,7 @@ impl<'a> Publisher<'a> {
                 subscription_id: response.subscription_id,
                 sequence_number: number,
             });
-            subscription.sequence.message(number, message.publish_time.ticks())
+            subscription.sequence.message(number, stamp(&message))
         };
         if let Arrived::After { first, count } = arrived {
             if count <= REPUBLISH_MAX {
@@ -421,14 +422,7 @@ impl<'a> Publisher<'a> {
         }
         if arrived == Arrived::Anew {
             let items = self.subscriptions.get(at).map(|subscription| subscription.items.clone()).unwrap_or_default();
-            if !std::mem::replace(&mut self.has_begun_anew, true) {
-                let source = self.lent.reporter.source();
-                tracing::warn!(
-                    source,
-                    number,
-                    "the server begins the numbers of its messages anew; what was between is not known"
-                );
-            }
+            self.lies.begin_anew(number, self.lent.reporter.source());
             self.owe(items, GapCause::Overflow);
         }
         let Some(subscription) = self.subscriptions.get_mut(at) else { return Ok(()) };
@@ -508,15 +502,8 @@ impl<'a> Publisher<'a> {
                 ended = Some(SourceError::Request { doing: "keeping a subscription alive", status: change.status });
             }
         }
-        let Received { rows, gaps, places, unreached, refresh, strangers } = received;
-        if strangers > 0 && !std::mem::replace(&mut self.has_strangers, true) {
-            let source = self.lent.reporter.source();
-            tracing::warn!(
-                source,
-                values = strangers,
-                "the server sends values of handles that nobody gave out; skipped"
-            );
-        }
+        self.lies.look(&received, self.lent.reporter.source(), self.lent.roster);
+        let Received { rows, gaps, places, unreached, refresh, .. } = received;
         if refresh {
             self.setup.refresh(&self.subscriptions);
         }

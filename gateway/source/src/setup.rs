@@ -27,6 +27,7 @@ use crate::publish::Lent;
 use crate::watched::{Refused, Roster, Sought};
 use crate::{SourceError, Timing, events, refresh};
 
+mod lies;
 mod made;
 
 /// An answer to a request of the set-up.
@@ -54,6 +55,8 @@ pub(crate) struct Setup {
     plain: usize,
     /// Subscriptions and items whose server says that their intervals are what they cannot be.
     implausible: usize,
+    /// Whether the server has refused a request with no more items than it says that it takes.
+    takes_fewer: bool,
     /// Whether structures are still to be learned.
     learn: bool,
     /// The server's namespaces.
@@ -87,6 +90,7 @@ impl Setup {
             terms: Terms::default(),
             plain: 0,
             implausible: 0,
+            takes_fewer: false,
             learn: false,
             namespaces: Vec::new(),
             pending: VecDeque::new(),
@@ -269,12 +273,12 @@ impl Setup {
                         }
                         lent.converter.set_stream(found.at, reader);
                         self.kinds.set(watched.id, Kind::Text);
-                        lent.converter.set_open(found.at, false);
+                        lent.converter.set_kind(found.at, Some(Kind::Text));
                         self.pending.push_back(Wanted::new(found, watched).with_events(filter));
                         continue;
                     }
                     let kind = kind.filter(|_| !watched.is_member());
-                    lent.converter.set_open(found.at, kind.is_none());
+                    lent.converter.set_kind(found.at, kind);
                     if let Some(kind) = kind {
                         self.kinds.set(watched.id, kind);
                     }
@@ -374,7 +378,7 @@ impl Setup {
             self.pending.shrink_to_fit();
             let carried = |item: &Item| lent.converter.parts_of(item.at()).len();
             let watched: usize = subscriptions.iter().flat_map(|s| &s.items).map(carried).sum();
-            let (signals, subscriptions) = (lent.roster.len(), subscriptions.len());
+            let (signals, all, subscriptions) = (lent.roster.len(), subscriptions, subscriptions.len());
             tracing::info!(
                 source = lent.reporter.source(),
                 url = self.url,
@@ -389,15 +393,7 @@ impl Setup {
             }
             let terms = Arrival::Terms { source: lent.reporter.shared_source(), terms: self.terms.clone() };
             inlet.push(terms).await;
-            let implausible = std::mem::take(&mut self.implausible);
-            if implausible > 0 {
-                let source = lent.reporter.source();
-                tracing::warn!(
-                    source,
-                    implausible,
-                    "the server answers with intervals that cannot be; taken for those asked for"
-                );
-            }
+            self.tell_lies(lent.reporter.source(), all);
             if self.plain > 0 {
                 let (source, items) = (lent.reporter.source(), self.plain);
                 tracing::warn!(

@@ -49,8 +49,9 @@ pub fn kind_of_data_type(data_type: &NodeId) -> DataTypeKind {
         10 | 11 => DataTypeKind::Known(Kind::Real),
         13 => DataTypeKind::Known(Kind::Time),
         29 => DataTypeKind::Known(Kind::Enumeration),
-        12 | 14..=18 | 20..=23 | 25 => DataTypeKind::Known(Kind::Text),
-        0 | 24 | 26 => DataTypeKind::Open,
+        21 => DataTypeKind::Known(Kind::LocalizedText),
+        12 | 14..=18 | 20 | 22 | 25 => DataTypeKind::Known(Kind::Text),
+        0 | 23 | 24 | 26 => DataTypeKind::Open,
         _ => DataTypeKind::Derived,
     }
 }
@@ -67,6 +68,7 @@ pub fn kind_of_value(value: &Variant) -> Option<Kind> {
         }
         Variant::Float(_) | Variant::Double(_) => Some(Kind::Real),
         Variant::DateTime(_) => Some(Kind::Time),
+        Variant::LocalizedText(_) => Some(Kind::LocalizedText),
         Variant::Variant(inner) => kind_of_value(inner),
         Variant::DataValue(inner) => inner.value.as_ref().and_then(kind_of_value),
         _ => Some(Kind::Text),
@@ -84,6 +86,7 @@ pub const fn data_type_of_kind(kind: Kind) -> DataTypeId {
         Kind::Enumeration => DataTypeId::Int32,
         Kind::Text => DataTypeId::String,
         Kind::Time => DataTypeId::DateTime,
+        Kind::LocalizedText => DataTypeId::LocalizedText,
     }
 }
 
@@ -98,11 +101,12 @@ mod tests {
             (DataTypeId::Int16, DataTypeKind::Known(Kind::Signed)),
             (DataTypeId::UInt64, DataTypeKind::Known(Kind::Unsigned)),
             (DataTypeId::Float, DataTypeKind::Known(Kind::Real)),
-            (DataTypeId::LocalizedText, DataTypeKind::Known(Kind::Text)),
+            (DataTypeId::LocalizedText, DataTypeKind::Known(Kind::LocalizedText)),
             (DataTypeId::DateTime, DataTypeKind::Known(Kind::Time)),
             (DataTypeId::Enumeration, DataTypeKind::Known(Kind::Enumeration)),
             (DataTypeId::BaseDataType, DataTypeKind::Open),
             (DataTypeId::Number, DataTypeKind::Open),
+            (DataTypeId::DataValue, DataTypeKind::Open),
             (DataTypeId::Duration, DataTypeKind::Derived),
             (DataTypeId::ServerState, DataTypeKind::Derived),
         ] {

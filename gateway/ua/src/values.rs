@@ -1,9 +1,9 @@
 //! OPC UA values to rows, and samples back to OPC UA values.
 //!
-//! A scalar is a number or a text; a whole array, structure or byte string is the text of its JSON.
+//! A scalar is a number or a text, with its locale where it has one; a whole array, structure or byte string is the text of its JSON.
 
-use opcua::types::{DataValue, StatusCode as UaStatusCode, UAString, Variant};
-use watchfire_model::{Instant, Kind, Quality, Rows, Sample, SignalId};
+use opcua::types::{DataValue, LocalizedText, StatusCode as UaStatusCode, UAString, Variant};
+use watchfire_model::{Instant, Kind, Locale, Quality, Rows, Sample, SignalId};
 
 use crate::json::{TEXT_BYTES_MAX, value_json};
 use crate::kinds::kind_of_value;
@@ -57,7 +57,7 @@ pub fn push_data_value(rows: &mut Rows, signal: SignalId, data: DataValue, recei
     let value = data.value.unwrap_or_default();
     let kind = kind_of_value(&value);
     let cell = cell_of(value);
-    if cell.exact.is_some() {
+    if cell.exact.is_some() && cell.text.is_none() {
         quality |= Quality::ROUNDED;
     }
     rows.push(signal, time, cell.number, status, quality, skew_ns);
@@ -95,7 +95,11 @@ fn cell_of(value: Variant) -> Cell {
             text: None,
         }),
         Variant::String(v) => string(v),
-        Variant::LocalizedText(v) => string(v.text),
+        Variant::LocalizedText(v) => {
+            let locale = Locale::parse(v.locale.as_ref()).map(Locale::bits);
+            let cell = string(v.text);
+            Cell { exact: cell.text.as_ref().and(locale), ..cell }
+        }
         Variant::QualifiedName(v) => string(v.name),
         Variant::Guid(v) => Cell::text(v.to_string()),
         Variant::NodeId(v) => Cell::text(v.to_string()),
@@ -169,6 +173,11 @@ fn variant_of(sample: &Sample, kind: Kind) -> Option<Variant> {
     if kind == Kind::Text {
         return sample.text.as_deref().map(|text| Variant::String(text.into()));
     }
+    if kind == Kind::LocalizedText {
+        let locale = sample.locale().map_or_else(UAString::null, |locale| locale.to_string().into());
+        let text = sample.text.as_deref()?.into();
+        return Some(Variant::LocalizedText(Box::new(LocalizedText { locale, text })));
+    }
     let value = sample.value;
     match kind {
         Kind::Signed if !value.is_nan() => Some(Variant::Int64(sample.exact.unwrap_or(value as i64))),
@@ -240,7 +249,8 @@ mod tests {
             (Variant::Double(1e300), Variant::Double(1e300)),
             (Variant::DateTime(Box::new(time)), Variant::DateTime(Box::new(time))),
             (Variant::from("on"), Variant::from("on")),
-            (Variant::from(LocalizedText::new("de", "Pumpe")), Variant::from("Pumpe")),
+            (Variant::from(LocalizedText::new("de-AT", "Pumpe")), Variant::from(LocalizedText::new("de-AT", "Pumpe"))),
+            (Variant::from(LocalizedText::new("", "Pumpe")), Variant::from(LocalizedText::from("Pumpe"))),
             (
                 Variant::StatusCode(UaStatusCode::BadTimeout),
                 Variant::UInt64(u64::from(UaStatusCode::BadTimeout.bits())),
@@ -252,8 +262,25 @@ mod tests {
             let kind = kind_of_value(&value).unwrap();
             let (rows, sample) = row_of(data_value(value.clone()));
             assert_eq!(sample_to_data_value(&sample, kind).value, Some(back), "{value:?}");
-            assert_eq!(rows.quality[0].has(Quality::ROUNDED), sample.exact.is_some());
+            let is_rounded = sample.exact.is_some() && sample.text.is_none();
+            assert_eq!(rows.quality[0].has(Quality::ROUNDED), is_rounded);
         }
+    }
+
+    #[test]
+    fn a_text_takes_what_it_took_and_one_with_a_locale_twelve_bytes_more_until_it_is_sealed() {
+        for value in [Variant::from("Pumpe"), Variant::from(LocalizedText::from("Pumpe"))] {
+            assert!(row_of(data_value(value)).0.exact.is_empty());
+        }
+        let german = row_of(data_value(Variant::from(LocalizedText::new("de", "Pumpe")))).1;
+        assert_eq!(
+            (german.locale().map(|locale| locale.to_string()).as_deref(), german.text.as_deref()),
+            (Some("de"), Some("Pumpe"))
+        );
+        // Of a node that says to have texts without a language, and one of which nothing but a locale came.
+        assert_eq!(sample_to_data_value(&german, Kind::Text).value, Some(Variant::from("Pumpe")));
+        let nothing = LocalizedText { locale: "de".into(), text: UAString::null() };
+        assert_eq!(row_of(data_value(Variant::from(nothing))).1.exact, None);
     }
 
     #[test]
@@ -311,8 +338,16 @@ mod tests {
         let bad = DataValue { value: None, status: Some(UaStatusCode::BadSensorFailure), ..data_value(Variant::Empty) };
         let (rows, sample) = row_of(bad);
         assert!(rows.value[0].is_nan() && rows.status[0].is_bad());
-        for kind in [Kind::Real, Kind::Signed, Kind::Unsigned, Kind::Boolean, Kind::Enumeration, Kind::Text, Kind::Time]
-        {
+        for kind in [
+            Kind::Real,
+            Kind::Signed,
+            Kind::Unsigned,
+            Kind::Boolean,
+            Kind::Enumeration,
+            Kind::Text,
+            Kind::Time,
+            Kind::LocalizedText,
+        ] {
             assert_eq!(sample_to_data_value(&sample, kind).value, None);
         }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use watchfire_config::Config;
 use watchfire_exchange::marks;
-use watchfire_model::{Instant, Rows, plain};
+use watchfire_model::{Instant, Locale, Rows, plain};
 
 use crate::cli::{History, HistoryCommand};
 use crate::data::Data;
@@ -83,6 +83,7 @@ struct Line<'r> {
     /// All digits where a double could not hold them.
     whole: Option<i128>,
     text: Option<&'r str>,
+    locale: Option<Locale>,
     status: u32,
     quality: String,
 }
@@ -107,6 +108,7 @@ fn lines(rows: &Rows) -> impl Iterator<Item = Line<'_>> {
         value: *value,
         whole: rows.whole_at(row),
         text: rows.text_at(row),
+        locale: rows.locale_at(row),
         status: status.0,
         quality: marks(*quality),
     })
@@ -180,13 +182,16 @@ fn json(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
         unsigned.or_else(|_| i64::try_from(whole).map(serde_json::Value::from)).unwrap_or_default()
     };
     let number = || line.whole.map_or_else(|| line.value.into(), whole);
-    let object = serde_json::json!({
+    let mut object = serde_json::json!({
         "source_time": line.time.to_string(),
         "server_time": line.server_time.to_string(),
         "value": line.text.map_or_else(number, Into::into),
         "status": format!("0x{:08X}", line.status),
         "quality": line.quality,
     });
+    if let (Some(locale), Some(members)) = (line.locale, object.as_object_mut()) {
+        members.insert("locale".to_owned(), locale.to_string().into());
+    }
     writeln!(out, "{object}")
 }
 
@@ -211,6 +216,7 @@ mod tests {
         rows.set_exact(i64::MAX);
         rows.push(SignalId(1), at, f64::NAN, StatusCode::GOOD, Quality::NONE, 0);
         rows.set_text("a \"b\"".into());
+        rows.set_exact(Locale::parse("de").unwrap().bits());
         rows.push(SignalId(1), at, -9_223_372_036_854_775_808.0, StatusCode::GOOD, Quality::NONE, 0);
         rows.push(SignalId(1), at, u64::MAX as f64, StatusCode::GOOD, Quality::ROUNDED, 0);
         rows.set_exact(u64::MAX.cast_signed());
@@ -233,6 +239,7 @@ mod tests {
         let as_json = written(Form::Json);
         assert!(as_json.contains("\"value\":0.30000000000000004") && as_json.contains("\"value\":9223372036854775807"));
         assert!(as_json.contains("\"value\":18446744073709551615"));
+        assert!(as_json.contains(r#""value":"a \"b\"""#) && as_json.matches(r#""locale":"de""#).count() == 2);
         assert!(written(Form::Table).ends_with("10 samples\n"));
     }
 

@@ -158,6 +158,8 @@ async fn what_is_lost_of_one_signal_leaves_what_was_found_of_others_and_of_other
     assert_eq!([first_day(0), first_day(500)], [1, 0]);
     log.put(told(vec![lost(None, 50, 60, GapCause::NotRecorded)])).await.unwrap();
     assert_eq!([first_day(0), first_day(500)], [1, 1]);
+    let first_of_others = looked(|| log.prepare_gaps(SignalId(5_000), at(0), at(100)).unwrap());
+    assert_eq!(first_of_others, (1, 0), "no record is read again, as long as what they tell is kept");
 }
 
 #[tokio::test]

@@ -226,14 +226,18 @@ async fn aggregates_of_recorded_values_are_computed() {
     let hmi = Hmi::connect(&house.url).await;
     let (status, averages, _) = aggregate(&hmi, ObjectId::AggregateFunction_Average, 30, 10).await;
     assert_eq!(status, StatusCode::Good);
+    let prepared = || std::mem::take(&mut *house.recorded.prepared.lock());
+    assert_eq!(prepared(), [(NOON, after_noon(30))], "gaps are found once for all intervals");
     let numbers: Vec<_> = averages.iter().map(|value| value.value.clone().unwrap()).collect();
     assert_eq!(numbers, [4.5, 14.5, 24.5].map(Variant::Double));
     let times: Vec<_> = averages.iter().map(|value| value.source_timestamp.unwrap()).collect();
     assert_eq!(times, [0, 10, 20].map(|s| ua(after_noon(s))));
     let (_, counts, _) = aggregate(&hmi, ObjectId::AggregateFunction_Count, 10, 5).await;
     assert_eq!(counts.into_iter().map(|value| value.value.unwrap()).collect::<Vec<_>>(), [5, 5].map(Variant::Int32));
+    prepared();
     let (_, seconds, answers) = aggregate(&hmi, ObjectId::AggregateFunction_Maximum, 20_500, 1).await;
     assert_eq!((seconds.len(), answers), (20_500, 3));
+    assert_eq!(prepared(), [(NOON, after_noon(20_500)); 3]);
     let (status, ..) = aggregate(&hmi, ObjectId::AggregateFunction_AnnotationCount, 10, 5).await;
     assert_eq!(status, StatusCode::BadAggregateNotSupported);
     let (status, ..) = aggregate(&hmi, ObjectId::AggregateFunction_Average, 0, 5).await;
@@ -254,6 +258,8 @@ async fn values_between_recorded_ones_are_read_at_given_times() {
     let read = hmi.session.history_read(action, TimestampsToReturn::Both, false, &nodes);
     let result = read.await.unwrap().remove(0);
     assert_eq!((result.status_code, numbers(&result)), (StatusCode::Good, vec![7.0, 2.25]));
+    let spanned = (after_noon(2).plus(Duration::from_millis(250)), after_noon(7));
+    assert_eq!(*house.recorded.prepared.lock(), [spanned], "gaps are found once for all times");
     hmi.close().await;
     house.close().await;
 }

@@ -227,6 +227,8 @@ fn follows(limit: Limit, value: f64, asked: &Asked, requests_max: usize, subscri
 mod tests {
     use std::time::Duration;
 
+    use watchfire_config::{ElementPath, EventsConfig};
+
     use super::*;
     use crate::tests::harness::{config, signal};
 
@@ -261,11 +263,48 @@ mod tests {
     }
 
     #[test]
+    fn what_is_configured_is_counted_as_it_is_asked_for() {
+        let mut config = configured(4);
+        let (_, path) = ElementPath::parse("[0]").unwrap().remove(0);
+        config.signals[1].element = Some(Box::new(path));
+        config.signals[2].element = config.signals[1].element.clone();
+        config.signals[2].node = config.signals[1].node.clone();
+        says(&[(MaxMonitoredItems, 3.0)], &config, Verdict::Ok, "3 are configured");
+        says(&[(MaxNodesPerHistoryReadEvents, 5.0)], &config, Verdict::Ok, "no events are configured");
+        config.signals[3].events = Some(Box::new(EventsConfig { of_type: None, severity_min: 1, fields: Vec::new() }));
+        says(&[(MaxNodesPerHistoryReadEvents, 5.0)], &config, Verdict::Ok, "streams of events are fetched one by one");
+        config.signals[3].queue_size = 100;
+        says(&[(MaxMonitoredItemsQueueSize, 100.0)], &config, Verdict::Ok, "the largest `queue_size` is 100");
+        says(&[(MaxSessions, 2.0)], &config, Verdict::Ok, "the gateway takes one");
+        let sampled = |ms| Duration::from_millis(ms);
+        config.signals.iter_mut().for_each(|signal| signal.sampling_interval = sampled(100));
+        says(&[(MinSupportedSampleRate, 100.0)], &config, Verdict::Ok, "no signal is sampled faster");
+    }
+
+    #[test]
+    fn a_limit_is_whatever_number_a_server_tells_it_as() {
+        let told = |value: Variant| number(&DataValue { value: Some(value), ..DataValue::default() });
+        assert_eq!(
+            [told(Variant::UInt32(7)), told(Variant::UInt16(8)), told(Variant::Double(0.5))],
+            [Some(7.0), Some(8.0), Some(0.5)]
+        );
+        assert_eq!([told(Variant::from("many")), number(&DataValue::default())], [None, None], "is none");
+    }
+
+    #[test]
     fn each_limit_is_told_with_what_follows_and_those_that_are_not_told_are_named() {
         let config = configured(25);
         says(&[(MaxMonitoredItemsPerCall, 4.0)], &config, Verdict::Ok, "made in 7 requests");
         says(&[(MaxNodesPerRead, 1e9)], &config, Verdict::Ok, "1000 nodes are read in a request");
         says(&[(MaxHistoryContinuationPoints, 7.0)], &config, Verdict::Ok, "7 gaps are fetched in a request");
+        for (limit, most, words) in [
+            (MaxNodesPerBrowse, NODES_MAX, "nodes are browsed in a request"),
+            (MaxNodesPerTranslateBrowsePathsToNodeIds, NODES_MAX, "paths are looked up in a request"),
+            (MaxNodesPerHistoryReadData, GAPS_AT_ONCE, "gaps are fetched in a request"),
+        ] {
+            says(&[(limit, 1e9)], &config, Verdict::Ok, &format!(": {most} {words}"));
+            says(&[(limit, 2.0)], &config, Verdict::Ok, &format!(": 2 {words}"));
+        }
         says(&[(MaxNodesPerRead, 9.0)], &config, Verdict::Ok, "MaxArrayLength, MaxStringLength");
         let all = ALL.map(|(limit, _)| (limit, 5_000.0));
         assert_eq!(judged(&all.into_iter().collect(), &config).len(), ALL.len());

@@ -1,6 +1,6 @@
 //! What becomes of items that were asked for: made, refused, or to be asked for again.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use futures::FutureExt;
 use opcua::types::StatusCode;
@@ -24,11 +24,6 @@ impl Setup {
         subscription.making = None;
         self.plain += created.plain;
         self.implausible += created.implausible;
-        let ids: HashSet<u32> = created.made.iter().map(|item| item.id).collect();
-        if ids.len() < created.made.len() {
-            let (source, items) = (lent.reporter.source(), created.made.len());
-            tracing::warn!(source, items, ids = ids.len(), "the server gives one id for several items");
-        }
         subscription.slowest = subscription.slowest.max(created.slowest);
         self.terms.append(&created.terms);
         for (both, count) in created.revised {
@@ -59,6 +54,7 @@ impl Setup {
         if !created.too_many.is_empty() {
             self.chunk_max = (created.too_many.len() / 2).max(1);
             self.chunk = self.chunk_max;
+            self.takes_fewer = true;
             self.put_back(created.too_many);
         }
         if !created.spoiled.is_empty() {

@@ -11,8 +11,9 @@ use watchfire_model::{Instant, Quality, SignalId};
 use watchfire_ua::{Pki, date_time_from_instant};
 
 use super::*;
-use crate::convert::{Received, client_handle};
+use crate::convert::client_handle;
 use crate::items::Behind;
+use crate::received::Received;
 use crate::sequence::Sequence;
 use crate::tests::harness::signal;
 use crate::watched::Found;

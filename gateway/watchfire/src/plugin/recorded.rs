@@ -198,7 +198,7 @@ fn kind<'a>(lines: impl Iterator<Item = &'a Line>) -> Kind {
     lines.fold(Kind::Real, |kind, line| match kind {
         Kind::Real if line.text.is_some() && line.value.is_nan() => Kind::Text,
         Kind::Real if line.whole().is_some_and(|whole| whole > i128::from(i64::MAX)) => Kind::Unsigned,
-        Kind::Real if line.exact.is_some() => Kind::Signed,
+        Kind::Real if line.whole().is_some() => Kind::Signed,
         kind => kind,
     })
 }
