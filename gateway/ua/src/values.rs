@@ -1,6 +1,7 @@
 //! OPC UA values to rows, and samples back to OPC UA values.
 //!
-//! A scalar is a number or a text, with its locale where it has one; a whole array, structure or byte string is the text of its JSON.
+//! A scalar is a number or a text, with its locale where it has one; a whole array, structure or byte string is the text
+//! of its JSON.
 
 use opcua::types::{DataValue, LocalizedText, StatusCode as UaStatusCode, UAString, Variant};
 use watchfire_model::{Instant, Kind, Locale, Quality, Rows, Sample, SignalId};
