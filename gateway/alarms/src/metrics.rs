@@ -99,6 +99,11 @@ impl Metrics {
         Self { start, ..Self::default() }
     }
 
+    /// What is counted next was so at `to`: it was counted since then at the latest.
+    pub fn reach_back(&mut self, to: Instant) {
+        self.start = self.start.min(to);
+    }
+
     /// Begins to count anew; what stands, stands.
     pub fn reset(&mut self, now: Instant) {
         *self = Self {

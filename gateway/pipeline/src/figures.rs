@@ -107,6 +107,7 @@ impl AlarmFigures {
         }
         for untold in counts.untold.remove(&def.key).unwrap_or_default() {
             let next = before.as_ref().map_or_else(|| untold.clone(), |before| before.followed_by(untold.clone()));
+            self.reach_back(&mut counts, &def.area, next.now);
             self.saw(&mut counts, def, before.as_ref(), &next);
             before = Some(next);
         }
@@ -128,6 +129,14 @@ impl AlarmFigures {
     /// All up to this place of the log is counted.
     pub(crate) fn counted(&self, upto: Lsn) {
         self.counts.lock().upto = upto;
+    }
+
+    /// What the log has of a life before this one is of a time that was counted, also where that life kept nothing of this
+    /// area. A console begins when it is there.
+    fn reach_back(&self, counts: &mut Counts, area: &str, to: Instant) {
+        for key in self.counted_as(area).into_iter().filter(|key| !is_console(key)) {
+            counts.areas.entry(key).or_insert_with(|| Metrics::new(self.start)).reach_back(to);
+        }
     }
 
     fn saw(&self, counts: &mut Counts, def: &ConditionDef, before: Option<&Glance>, after: &Glance) {

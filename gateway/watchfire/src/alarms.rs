@@ -52,7 +52,8 @@ fn door(config: &Config, options: &Alarms) -> Result<Door> {
         && std::env::var_os(PASSWORD).is_none_or(|password| password.is_empty())
     {
         bail!(
-            "there is no password for `{user}`: put it into the environment variable {PASSWORD}, or name a file that has it with `--password-file`"
+            "there is no password for `{user}`: put it into the environment variable {PASSWORD}, or name a file that has \
+             it with `--password-file`"
         );
     }
     let login = options.user.as_ref().map(|user| {

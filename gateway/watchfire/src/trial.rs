@@ -78,7 +78,8 @@ pub fn idle_maintenance(config: &Config, conditions: &[Arc<ConditionDef>], now: 
             Some("concerns no condition")
         } else if planned.from <= now {
             Some(
-                "has begun, so that no start and no reload takes it up any more; `watchfire alarms out-of-service` does it now",
+                "has begun, so that no start and no reload takes it up any more; `watchfire alarms out-of-service` does it \
+                 now",
             )
         } else {
             None

@@ -77,6 +77,26 @@ async fn figures_outlive_a_kill_a_seal_and_a_stop() {
     site.check();
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_came_before_a_kill_is_an_alarm_of_the_day_as_well_as_of_the_hour() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    alarm(&rig, 2).await;
+    let before = counted(&site, &rig);
+    rig.kill();
+    // Figures are counted by ten minutes; nothing of this area was kept beside the log by then.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    site.pass(Duration::from_secs(660));
+    site.lose_what_is_not_durable();
+    let rig = Rig::start(&site).await;
+    assert_eq!(counted(&site, &rig), before);
+    rig.stop().await;
+    let rig = Rig::start(&site).await;
+    assert_eq!(counted(&site, &rig), before, "and it is kept");
+    rig.stop().await;
+    site.check();
+}
+
 fn console(name: &str, areas: &[&str]) -> OperatorConsole {
     let areas = areas.iter().map(|area| (*area).into()).collect();
     OperatorConsole { name: name.into(), title: "".into(), areas }
