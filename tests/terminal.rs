@@ -301,11 +301,10 @@ fn what_was_settled_in_a_table_is_what_the_operator_reads() {
     assert!(fine, "{told}");
     let (fine, told) = said(&site.run("reload", &[]));
     assert!(fine && told.contains("detector `level`: replaced"), "{told}");
-    let (_, shown) = alarms(&site, None, &["show", LEVEL]);
-    assert!(
-        shown.contains("open the drain, then call") && shown.contains("Cause") && shown.contains("pump"),
-        "{shown}"
-    );
+    crate::harness::wait_for("what the table says", || {
+        let (_, shown) = alarms(&site, None, &["show", LEVEL]);
+        ["open the drain, then call", "Cause", "pump"].iter().all(|text| shown.contains(text)).then_some(())
+    });
     let (_, other) = alarms(&site, None, &["show", "level/limit/plant/reactor_pressure"]);
     assert!(!other.contains("open the drain"), "{other}");
     server.set("reactor_level", 2.0, 70.0, 0);
