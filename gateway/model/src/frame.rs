@@ -27,7 +27,8 @@ pub struct Rows {
     pub quality: Vec<Quality>,
     /// Server minus source time stamp, nanoseconds; empty when all are zero.
     pub skew_ns: Vec<i64>,
-    /// Row and all 64 bits of an integer that a double cannot hold (two's complement or unsigned, by the signal's kind).
+    /// Row and all 64 bits of an integer that a double cannot hold (two's complement or unsigned, by the signal's kind);
+    /// of a row that has text, its [`Locale`].
     pub exact: Vec<(u32, i64)>,
     /// Row and text.
     pub text: Vec<(u32, String)>,
