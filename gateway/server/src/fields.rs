@@ -357,9 +357,14 @@ pub(crate) fn field(path: &str) -> Option<&'static Field> {
     BY_PATH.get(path).copied()
 }
 
-/// The properties that our own type declares.
+/// The fields of our own that events of alarms have, whatever their type is.
+pub(crate) fn of_events() -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().filter(|field| field.own && !field.plain())
+}
+
+/// Those of them that our own type declares as properties.
 pub(crate) fn declared() -> impl Iterator<Item = &'static Field> {
-    FIELDS.iter().filter(|field| field.own && !field.plain() && field.of == Of::All)
+    of_events().filter(|field| field.of == Of::All)
 }
 
 /// The type's node.

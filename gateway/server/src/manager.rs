@@ -292,9 +292,11 @@ impl NodeManager for Manager {
     async fn init(&self, types: &mut DefaultTypeTree, context: ServerContext) {
         let ours = own(STATISTICAL_TYPE);
         types.add_type_node(&ours, &ObjectTypeId::AlarmConditionType.into(), NodeClass::ObjectType);
-        for field in fields::declared() {
-            let name: QualifiedName = browse_name(true, field.name());
-            types.add_type_property(&below(STATISTICAL_TYPE, field.path), &ours, &[&name], NodeClass::Variable);
+        // Our own type alone declares them, and every alarm has them: so filters find them from ConditionType downwards.
+        // What they are to refuse is a path that no event will ever have (OPC 10000-4 §7.22.3).
+        for field in fields::of_events() {
+            let (declared, name) = (below(STATISTICAL_TYPE, field.path), browse_name(true, field.name()));
+            types.add_type_property(&declared, &ObjectTypeId::ConditionType.into(), &[&name], NodeClass::Variable);
         }
         let metrics = own(METRICS_TYPE);
         types.add_type_node(&metrics, &ObjectTypeId::AlarmMetricsType.into(), NodeClass::ObjectType);
