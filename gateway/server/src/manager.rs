@@ -15,13 +15,14 @@ use opcua::server::node_manager::{
     RequestContext, ServerContext, SyncSampler, WriteNode,
 };
 use opcua::types::{
-    AttributeId, ByteString, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId,
-    NumericRange, ObjectTypeId, QualifiedName, ReadAtTimeDetails, ReadEventDetails, ReadProcessedDetails,
-    ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
+    AttributeId, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId, NumericRange,
+    ObjectTypeId, QualifiedName, ReadAtTimeDetails, ReadEventDetails, ReadProcessedDetails, ReadRawModifiedDetails,
+    StatusCode, TimestampsToReturn, Variant,
 };
 use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind, SignalId};
 
+use crate::acknowledge_request;
 use crate::asking::Asker;
 use crate::attempts;
 use crate::audit_event::{AuditEvent, Outcome};
@@ -199,13 +200,11 @@ impl Manager {
         value: Option<Variant>,
     ) -> StatusCode {
         let Some(node) = self.find(id) else { return StatusCode::BadNodeIdUnknown };
-        let Some(condition) = node.takes_acknowledgement().filter(|_| attribute == AttributeId::Value) else {
+        let Some((condition, request)) = node.takes_acknowledgement().filter(|_| attribute == AttributeId::Value)
+        else {
             return StatusCode::BadNotWritable;
         };
-        let event_id = match value {
-            Some(Variant::ByteString(ByteString { value })) => Some(value.unwrap_or_default()),
-            _ => None,
-        };
+        let event_id = acknowledge_request::event_id_in(request, value);
         let (key, user, now) = (condition.def.key.clone(), name_of(&context.token), self.shared.clock.now());
         let status = if !self.shared.users.may(&context.token, Operation::Acknowledge) {
             StatusCode::BadUserAccessDenied
