@@ -222,8 +222,8 @@ fn acknowledge_and_confirm(hmis: &mut [Hmi], raised: &str) {
 fn plain_variables_tell_the_same_and_acknowledge(hmis: &mut [Hmi]) {
     let raised = hmis[0].event(0, FEED, |event| event["active"] == true);
     let reader = &mut hmis[0];
-    let names =
-        ["Active", "Acknowledged", "Severity", "EventId", "Message"].map(|name| format!("{FEED}#Values/{name}"));
+    let names = ["Active", "Acknowledged", "Severity", "EventId", "EventIdText", "Message"]
+        .map(|name| format!("{FEED}#Values/{name}"));
     let nodes: Vec<&str> = names.iter().map(String::as_str).collect();
     let values: Vec<Value> = reader.read(&nodes).into_iter().map(|read| read["value"].clone()).collect();
     assert_eq!(
@@ -233,6 +233,7 @@ fn plain_variables_tell_the_same_and_acknowledge(hmis: &mut [Hmi]) {
             Value::from(false),
             raised["severity"].clone(),
             raised["event"].clone(),
+            raised["event"].clone(),
             raised["message"].clone()
         ]
     );
@@ -240,6 +241,12 @@ fn plain_variables_tell_the_same_and_acknowledge(hmis: &mut [Hmi]) {
     assert_eq!(reader.write(&request, "00112233445566778899aabbccddeeff"), "BadEventIdUnknown");
     assert_eq!(reader.write(&format!("{FEED}#Values/Active"), "00"), "BadNotWritable");
     assert_eq!(reader.write(&request, &text(&raised, "event")), "Good");
+    for hmi in hmis.iter_mut() {
+        // Tags that cannot be ByteStrings.
+        let (request, event) = (format!("{FEED}#Values/AcknowledgeRequestText"), text(&raised, "event"));
+        assert_eq!(hmi.write_text(&request, "no event"), "BadEventIdUnknown", "{:?}", hmi.kind);
+        assert_eq!(hmi.write_text(&request, &event.to_uppercase()), "BadConditionBranchAlreadyAcked", "{:?}", hmi.kind);
+    }
     for hmi in hmis {
         hmi.event(0, FEED, |event| event["acked"] == true && event["active"] == true);
     }

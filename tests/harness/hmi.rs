@@ -240,6 +240,12 @@ impl Hmi {
     pub fn write(&mut self, node: &str, event: &str) -> String {
         result(&self.peer.ask("write", json!({ "node": node_id(node), "value": event })))
     }
+
+    /// Writes a text.
+    #[track_caller]
+    pub fn write_text(&mut self, node: &str, text: &str) -> String {
+        result(&self.peer.ask("write", json!({ "node": node_id(node), "text": text })))
+    }
 }
 
 #[track_caller]

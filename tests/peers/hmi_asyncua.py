@@ -12,7 +12,7 @@ Requests (see `lines.py`): `acknowledge`, `confirm`, `comment` with `condition`,
 `arguments` (pairs of a built-in type and a value; bytes as hex, times in ms since 1970); `invoke` with `node`, `method` (a NodeId) and
 `arguments`; `refresh` [`subscription`], `refresh_item` [`subscription`, `item`]; `subscriptions`, the numbers of those of alarms and of
 values and of the alarm item; `silent`, a subscription with an event item of two events that is not published; `listen` with `name` and
-`where`, a filter whose events then come with `via` as that name; `read` with `nodes`; `permissions` with `node`; `write` with `node`, `value` (hex); `children` with `node`; `history` with
+`where`, a filter whose events then come with `via` as that name; `read` with `nodes`; `permissions` with `node`; `write` with `node`, `value` (hex) or `text`; `children` with `node`; `history` with
 `node`, `from_ms`, `to_ms` (since 1970); `past` with the same and `kind` (a NodeId), for the events of a type that a notifier told; `aggregate` with the same, `interval_ms` and `function` (its numeric id); `at` with `node` and `times_ms`; `changes`
 with `nodes`, whose value changes then come unasked as `{"change": node, "value": ..., "status": ...}`.
 Results are names of status codes.
@@ -278,8 +278,12 @@ class Hmi:
         return {"permissions": [[one.RoleId.to_string(), int(one.Permissions)] for one in found.Value.Value]}
 
     async def write(self, request: dict[str, Any]) -> dict[str, Any]:
-        """A byte string into a variable."""
-        value = ua.DataValue(ua.Variant(bytes.fromhex(request["value"]), ua.VariantType.ByteString))
+        """A byte string into a variable, or a text."""
+        if "text" in request:
+            written = ua.Variant(request["text"], ua.VariantType.String)
+        else:
+            written = ua.Variant(bytes.fromhex(request["value"]), ua.VariantType.ByteString)
+        value = ua.DataValue(written)
         try:
             await self.client.get_node(request["node"]).write_attribute(ua.AttributeIds.Value, value)
         except ua.UaError as error:

@@ -219,8 +219,9 @@ function handlers(session) {
       const found = await session.read({ nodeId, attributeId: AttributeIds.UserRolePermissions });
       return { permissions: found.value.value.map((one) => [nodeText(one.roleId), one.permissions]) };
     },
-    write: async ({ node: nodeId, value: hex }) => {
-      const written = { value: { dataType: DataType.ByteString, value: Buffer.from(hex, "hex") } };
+    write: async ({ node: nodeId, value: hex, text }) => {
+      const bytes = () => ({ dataType: DataType.ByteString, value: Buffer.from(hex, "hex") });
+      const written = { value: text === undefined ? bytes() : { dataType: DataType.String, value: text } };
       return { result: (await session.write({ ...node(nodeId), value: written })).name };
     },
     history: async ({ node: nodeId, from_ms: from, to_ms: to }) => {

@@ -8,7 +8,8 @@ use watchfire_model::{Instant, Level};
 use watchfire_pipeline::CertificatePurpose;
 use watchfire_ua::{date_time_from_instant, status_to_ua};
 
-use crate::fields::{EXPECTED, EXPECTED_UNITS, Field, NORMAL, type_id};
+use crate::acknowledge_request::text_of;
+use crate::fields::{ACKNOWLEDGE_REQUEST, ACKNOWLEDGE_REQUEST_TEXT, EXPECTED, EXPECTED_UNITS, Field, NORMAL, type_id};
 use crate::names::{NAMESPACE, text};
 use crate::signal_parts::engineering_units;
 use crate::space::Condition;
@@ -23,6 +24,7 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
     match path {
         "EventId" => event_id(condition).into(),
         "Values/EventId" => ByteString::from(waiting(state).event_id(&def.key).bytes().to_vec()).into(),
+        "Values/EventIdText" => UAString::from(text_of(waiting(state).event_id(&def.key).bytes())).into(),
         "EventType" => type_id(def.alarm_type).into(),
         "SourceNode" => condition.source_id().into(),
         "SourceName" => UAString::from(&*def.source_name).into(),
@@ -131,12 +133,13 @@ pub(crate) fn value(condition: &Condition, path: &str, now: Instant) -> Variant 
         NORMAL => def.rules.normal.map_or(Variant::Empty, Into::into),
         "Score" | "Values/Score" => state.score.map_or(Variant::Empty, Into::into),
         "Detector" => UAString::from(&*def.detector).into(),
-        "Response" => UAString::from(&*def.response).into(),
+        "Response" | "Values/Response" => UAString::from(&*def.response).into(),
         EXPECTED => condition.expected().map_or(Variant::Empty, Into::into),
         EXPECTED_UNITS => condition.unit().map_or(Variant::Empty, engineering_units),
         "Values/Message" => UAString::from(message(condition)).into(),
         "Values/LastChange" => time(state.receive_time),
-        "Values/AcknowledgeRequest" => ByteString::null().into(),
+        ACKNOWLEDGE_REQUEST => ByteString::null().into(),
+        ACKNOWLEDGE_REQUEST_TEXT => UAString::null().into(),
         _ => Variant::Empty,
     }
 }
@@ -193,7 +196,14 @@ fn valid_while_disabled(path: &str) -> bool {
         | "Group" => true,
         _ => matches!(
             path,
-            "Values/EventId" | "Values/LastChange" | "Values/AcknowledgeRequest" | EXPECTED_UNITS | NORMAL
+            "Values/EventId"
+                | "Values/EventIdText"
+                | "Values/LastChange"
+                | "Values/Response"
+                | ACKNOWLEDGE_REQUEST
+                | ACKNOWLEDGE_REQUEST_TEXT
+                | EXPECTED_UNITS
+                | NORMAL
         ),
     }
 }

@@ -127,6 +127,11 @@ impl Field {
     pub(crate) fn plain(&self) -> bool {
         self.path.starts_with(PLAIN)
     }
+
+    /// Whether an acknowledgement can be written into it.
+    pub(crate) fn is_request(&self) -> bool {
+        matches!(self.path, ACKNOWLEDGE_REQUEST | ACKNOWLEDGE_REQUEST_TEXT)
+    }
 }
 
 /// The object that holds a condition's plain variables. It is not below the instance but in its area's `AlarmValues`.
@@ -155,8 +160,9 @@ pub(crate) const EXPECTED: &str = "Values/Expected";
 pub(crate) const EXPECTED_UNITS: &str = "Values/Expected/EngineeringUnits";
 /// What is normal, where that is settled and no signal has it.
 pub(crate) const NORMAL: &str = "Values/Normal";
-/// The one variable that can be written.
+/// The variables that can be written: with an EventId, and with one as text.
 pub(crate) const ACKNOWLEDGE_REQUEST: &str = "Values/AcknowledgeRequest";
+pub(crate) const ACKNOWLEDGE_REQUEST_TEXT: &str = "Values/AcknowledgeRequestText";
 
 const fn property(path: &'static str, data_type: DataTypeId) -> Field {
     Field { path, shape: Shape::Property, data_type, list: false, own: false, of: Of::All }
@@ -335,6 +341,7 @@ pub(crate) static FIELDS: &[Field] = {
         plain("Values/Acknowledged", Boolean),
         plain("Values/Severity", UInt16),
         plain("Values/Message", String),
+        plain("Values/Response", String),
         plain("Values/LastChange", UtcTime),
         plain("Values/Score", Double),
         plain("Values/Shelved", Boolean),
@@ -345,6 +352,8 @@ pub(crate) static FIELDS: &[Field] = {
         only(Of::Normal, plain(NORMAL, Double)),
         plain("Values/EventId", ByteString),
         plain(ACKNOWLEDGE_REQUEST, ByteString),
+        plain("Values/EventIdText", String),
+        plain(ACKNOWLEDGE_REQUEST_TEXT, String),
     ]
 };
 
@@ -357,9 +366,14 @@ pub(crate) fn field(path: &str) -> Option<&'static Field> {
     BY_PATH.get(path).copied()
 }
 
-/// The properties that our own type declares.
+/// The fields of our own that events of alarms have, whatever their type is.
+pub(crate) fn of_events() -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().filter(|field| field.own && !field.plain())
+}
+
+/// Those of them that our own type declares as properties.
 pub(crate) fn declared() -> impl Iterator<Item = &'static Field> {
-    FIELDS.iter().filter(|field| field.own && !field.plain() && field.of == Of::All)
+    of_events().filter(|field| field.of == Of::All)
 }
 
 /// The type's node.

@@ -4,6 +4,7 @@
 //! for clients that know no alarms. It decides nothing about alarms and keeps nothing: commands go to the annunciator,
 //! states come from it.
 
+mod acknowledge_request;
 mod alarm_state;
 mod asking;
 mod attempts;

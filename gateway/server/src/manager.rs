@@ -15,13 +15,14 @@ use opcua::server::node_manager::{
     RequestContext, ServerContext, SyncSampler, WriteNode,
 };
 use opcua::types::{
-    AttributeId, ByteString, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId,
-    NumericRange, ObjectTypeId, QualifiedName, ReadAtTimeDetails, ReadEventDetails, ReadProcessedDetails,
-    ReadRawModifiedDetails, StatusCode, TimestampsToReturn, Variant,
+    AttributeId, DataEncoding, DataValue, ExpandedNodeId, IdType, MonitoringMode, NodeClass, NodeId, NumericRange,
+    ObjectTypeId, QualifiedName, ReadAtTimeDetails, ReadEventDetails, ReadProcessedDetails, ReadRawModifiedDetails,
+    StatusCode, TimestampsToReturn, Variant,
 };
 use watchfire_config::Operation;
 use watchfire_model::{AlarmCommand, CommandKind, SignalId};
 
+use crate::acknowledge_request;
 use crate::asking::Asker;
 use crate::attempts;
 use crate::audit_event::{AuditEvent, Outcome};
@@ -199,13 +200,11 @@ impl Manager {
         value: Option<Variant>,
     ) -> StatusCode {
         let Some(node) = self.find(id) else { return StatusCode::BadNodeIdUnknown };
-        let Some(condition) = node.takes_acknowledgement().filter(|_| attribute == AttributeId::Value) else {
+        let Some((condition, request)) = node.takes_acknowledgement().filter(|_| attribute == AttributeId::Value)
+        else {
             return StatusCode::BadNotWritable;
         };
-        let event_id = match value {
-            Some(Variant::ByteString(ByteString { value })) => Some(value.unwrap_or_default()),
-            _ => None,
-        };
+        let event_id = acknowledge_request::event_id_in(request, value);
         let (key, user, now) = (condition.def.key.clone(), name_of(&context.token), self.shared.clock.now());
         let status = if !self.shared.users.may(&context.token, Operation::Acknowledge) {
             StatusCode::BadUserAccessDenied
@@ -292,9 +291,11 @@ impl NodeManager for Manager {
     async fn init(&self, types: &mut DefaultTypeTree, context: ServerContext) {
         let ours = own(STATISTICAL_TYPE);
         types.add_type_node(&ours, &ObjectTypeId::AlarmConditionType.into(), NodeClass::ObjectType);
-        for field in fields::declared() {
-            let name: QualifiedName = browse_name(true, field.name());
-            types.add_type_property(&below(STATISTICAL_TYPE, field.path), &ours, &[&name], NodeClass::Variable);
+        // Our own type alone declares them, and every alarm has them: so filters find them from ConditionType downwards.
+        // What they are to refuse is a path that no event will ever have (OPC 10000-4 §7.22.3).
+        for field in fields::of_events() {
+            let (declared, name) = (below(STATISTICAL_TYPE, field.path), browse_name(true, field.name()));
+            types.add_type_property(&declared, &ObjectTypeId::ConditionType.into(), &[&name], NodeClass::Variable);
         }
         let metrics = own(METRICS_TYPE);
         types.add_type_node(&metrics, &ObjectTypeId::AlarmMetricsType.into(), NodeClass::ObjectType);

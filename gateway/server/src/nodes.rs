@@ -17,7 +17,7 @@ use crate::condition_values;
 use crate::counted::Counted;
 use crate::detector_parts::{DetectorNode, DetectorPart};
 use crate::device_types::{DEVICES, DeviceType};
-use crate::fields::{self, ACKNOWLEDGE_REQUEST, EXPECTED, Field, NORMAL, PLAIN, Shape};
+use crate::fields::{self, ACKNOWLEDGE_REQUEST_TEXT, EXPECTED, Field, NORMAL, PLAIN, Shape};
 use crate::method_table::{self, Method};
 use crate::metrics::{self, Figure};
 use crate::names::{
@@ -534,10 +534,10 @@ impl Node {
         DataValue { value: value.value.map(|value| speech.value(field, value)), ..value }
     }
 
-    /// Whether it takes an EventId to acknowledge.
-    pub(crate) fn takes_acknowledgement(&self) -> Option<&Arc<Condition>> {
+    /// Whether it takes an EventId to acknowledge: of which condition, and as which field.
+    pub(crate) fn takes_acknowledgement(&self) -> Option<(&Arc<Condition>, &'static Field)> {
         match self {
-            Self::Field(condition, field) if field.path == ACKNOWLEDGE_REQUEST => Some(condition),
+            Self::Field(condition, field) if field.is_request() => Some((condition, *field)),
             _ => None,
         }
     }
@@ -565,7 +565,10 @@ impl Node {
             Self::MetricsType => {
                 "How the alarms of an area or an operator console are doing, by ISA-18.2 and EEMUA 191.".to_owned()
             }
-            Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST => {
+            Self::Field(_, field) if field.path == ACKNOWLEDGE_REQUEST_TEXT => {
+                "Write the EventIdText that was seen in order to acknowledge the alarm.".to_owned()
+            }
+            Self::Field(_, field) if field.is_request() => {
                 "Write the EventId that was seen in order to acknowledge the alarm.".to_owned()
             }
             Self::Field(_, field) if field.path == EXPECTED => {

@@ -31,7 +31,7 @@ struct Sentence {
 }
 
 /// Fields with texts for people that are no LocalizedText.
-const STRINGS: [&str; 4] = ["Response", "Cause", "Consequence", "Values/Message"];
+const STRINGS: [&str; 5] = ["Response", "Cause", "Consequence", "Values/Message", "Values/Response"];
 /// What people have said, in whatever language.
 const COMMENT: &str = "Comment";
 

@@ -30,6 +30,7 @@ mod misuse;
 mod part_9;
 mod past;
 mod plain_events;
+mod plain_values;
 mod refresh;
 mod refused_certificates;
 mod suppression;

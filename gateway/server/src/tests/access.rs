@@ -216,6 +216,8 @@ async fn each_node_says_what_each_role_may_do_with_it_and_what_this_user_may() {
         ("hot/high/press/oil#ShelvingState", look, PermissionType::Call, PermissionType::Call),
         ("hot/high/press/oil#Values/AcknowledgeRequest", look, PermissionType::Write, PermissionType::Write),
         ("hot/high/press/oil#Values/EventId", look, PermissionType::empty(), PermissionType::empty()),
+        ("hot/high/press/oil#Values/AcknowledgeRequestText", look, PermissionType::Write, PermissionType::Write),
+        ("hot/high/press/oil#Values/EventIdText", look, PermissionType::empty(), PermissionType::empty()),
         ("method:Mark", look, PermissionType::Call, PermissionType::Call),
         ("method:RemoveFromServiceFor", look, PermissionType::empty(), PermissionType::Call),
     ] {

@@ -109,13 +109,23 @@ async fn p9_5_10_6_an_acknowledgement_that_is_written_is_audited_as_one() {
     let max = Hmi::log_in(&house.url, password("max")).await.unwrap();
     let ann = Hmi::log_in(&house.url, password("ann")).await.unwrap();
     let mut audit = watch(&max, ObjectTypeId::AuditConditionEventType).await;
-    let written = own("hot/high/press/oil#Values/AcknowledgeRequest");
-    let event = ByteString::from(house.state(&key(OIL)).event_id(&key(OIL)).bytes().to_vec());
+    let event = house.state(&key(OIL)).event_id(&key(OIL)).bytes().to_vec();
+    let text: String = event.iter().map(|byte| format!("{byte:02X}")).collect();
     let bob = Hmi::log_in(&house.url, password("bob")).await.unwrap();
-    for (who, name, asked) in
-        [(&ann, "ann", event.clone()), (&bob, "bob", ByteString::from(vec![1, 2, 3])), (&bob, "bob", event)]
-    {
-        let status = who.write(written.clone(), asked.clone()).await;
+    let (as_it_is, as_text) = ("AcknowledgeRequest", "AcknowledgeRequestText");
+    let bytes = |bytes: &[u8]| Variant::from(ByteString::from(bytes.to_vec()));
+    let writes: [(&Hmi, &str, &str, Variant, &[u8]); 7] = [
+        (&ann, "ann", as_it_is, bytes(&event), &event),
+        (&ann, "ann", as_text, text.as_str().into(), &event),
+        (&bob, "bob", as_it_is, bytes(&[1, 2, 3]), &[1, 2, 3]),
+        (&bob, "bob", as_text, "010203".into(), &[1, 2, 3]),
+        (&bob, "bob", as_text, "no event".into(), &[]),
+        (&bob, "bob", as_it_is, bytes(&event), &event),
+        (&bob, "bob", as_text, text.as_str().into(), &event),
+    ];
+    for (who, name, request, said, asked) in writes {
+        let status = who.write(own(&format!("{OIL}#Values/{request}")), said).await;
+        let asked = ByteString::from(asked.to_vec());
         let told = audit.next().await;
         assert_eq!(*told.get("EventType"), NodeId::from(ObjectTypeId::AuditConditionAcknowledgeEventType).into());
         assert_eq!((told.get("SourceNode"), told.get("ConditionEventId")), (&own(OIL).into(), &asked.into()));

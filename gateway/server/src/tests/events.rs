@@ -6,8 +6,9 @@ use opcua::client::services::Publish;
 use opcua::client::{IdentityToken, UARequest};
 use opcua::types::{
     ByteString, ContentFilter, ContentFilterBuilder, DateTime, EventNotificationList, NodeId, ObjectId, ObjectTypeId,
-    Operand, StatusCode, Variant,
+    Operand, SimpleAttributeOperand, StatusCode, Variant,
 };
+use watchfire_alarms::{ConditionDef, Group, Rules};
 use watchfire_model::Level;
 use watchfire_pipeline::ConditionView;
 
@@ -201,18 +202,53 @@ async fn a_client_is_told_which_of_its_clauses_mean_nothing() {
 }
 
 #[tokio::test]
-async fn fields_of_our_own_come_with_every_alarm_where_they_are_asked_of_a_type_that_has_them() {
+async fn p4_7_22_3_fields_of_our_own_are_found_by_every_type_of_an_alarm() {
+    use ObjectTypeId as T;
     let house = House::open().await;
-    house.define(oil_high());
+    let group = Some(Group { name: "cooling".into(), first_only: false });
+    let rules = Rules { group, cause: "a leak".into(), ..Rules::default() };
+    house.define(ConditionDef { rules: Arc::new(rules), ..oil_high() });
+    house.define(ConditionDef { response: "look at it".into(), ..odd() });
     let hmi = Hmi::connect(&house.url).await;
-    // docs/operators.md says so: of no type in particular, of the one that declares them, of one that does not.
-    let fields = ["+Response", "*+Response", "@+Response"];
-    let mut events = hmi.subscribe(server(), &fields, ContentFilter::default()).await;
-    assert_eq!(events.clause_results, vec![StatusCode::Good, StatusCode::Good, StatusCode::BadNodeIdUnknown]);
+    // Of no type in particular, of the one that declares them, of one that the standard has.
+    let fields = ["+Response", "*+Response", "@+Response", "+Cause", "@+Cause", "+Group", "*+Group", "@+Group"];
+    let more = ["@+Consequence", "@+RespondWithin", "@+Detector", "@+Score", "@+Chattering", "@+SuppressedBy"];
+    let marked = ["@+MarkedAs", "@+OutOfServiceFrom", "@+OutOfServiceUntil"];
+    // What no event has, by its name, by its namespace, since it is no field of events.
+    let none = ["@+Responses", "@Response", "@+Values"];
+    let all = [&fields[..], &more, &marked, &none].concat();
+    let mut events = hmi.subscribe(server(), &all, ContentFilter::default()).await;
+    let results = [vec![StatusCode::Good; all.len() - 3], vec![StatusCode::BadNodeIdUnknown; 3]].concat();
+    assert_eq!(events.clause_results, results);
+    // What is selected is what can be filtered by, whichever of its types is named.
+    let mut filtered = Vec::new();
+    for kind in [
+        T::BaseEventType,
+        T::ConditionType,
+        T::AcknowledgeableConditionType,
+        T::AlarmConditionType,
+        T::LimitAlarmType,
+        T::ExclusiveLevelAlarmType,
+    ] {
+        let response = SimpleAttributeOperand { type_definition_id: kind.into(), ..clause("+Response") };
+        let filter = ContentFilterBuilder::new().eq(Operand::from(response), Operand::literal("stop the press"));
+        filtered.push((kind, hmi.subscribe(server(), &["ConditionId"], filter.build()).await));
+    }
+    house.find(&key("watch/odd"), Level::Active, "odd", Vec::new());
     house.raise(&key("hot/high/press/oil"));
-    let event = events.next().await;
-    assert_eq!([event.text("+Response"), event.text("*+Response")], ["stop the press", "stop the press"]);
-    assert_eq!(*event.get("@+Response"), Variant::Empty);
+    let odd = events.next().await;
+    assert_eq!(odd.text("@+Response"), "look at it");
+    assert_eq!(*odd.get("@+Group"), Variant::Empty, "it is in none");
+    let oil = events.next().await;
+    for (said, names) in [("stop the press", &fields[..3]), ("a leak", &fields[3..5]), ("cooling", &fields[5..])] {
+        names.iter().for_each(|name| assert_eq!(oil.text(name), said, "{name}"));
+    }
+    assert_eq!((oil.get("@+Score"), oil.get("@+Chattering")), (&4.5.into(), &false.into()));
+    none.iter().for_each(|name| assert_eq!(*oil.get(name), Variant::Empty, "{name}"));
+    for (kind, events) in &mut filtered {
+        assert_eq!(*events.next().await.get("ConditionId"), own("hot/high/press/oil").into(), "{kind:?}");
+        assert!(events.is_empty());
+    }
     hmi.close().await;
     house.close().await;
 }

@@ -19,6 +19,8 @@ const ENABLE: MethodId = MethodId::ConditionType_Enable;
 const DISABLE: MethodId = MethodId::ConditionType_Disable;
 
 const OIL: &str = "hot/high/press/oil";
+/// What is written to acknowledge without a method, and what is read for it.
+const REQUESTS: [[&str; 2]; 2] = [["AcknowledgeRequest", "EventId"], ["AcknowledgeRequestText", "EventIdText"]];
 
 fn event_id(house: &House, condition: &str) -> Variant {
     ByteString::from(house.state(&key(condition)).event_id(&key(condition)).bytes().to_vec()).into()
@@ -244,11 +246,13 @@ async fn who_may_only_look_changes_nothing() {
         ] {
             assert_eq!(looking.call(own(OIL), method, arguments).await, StatusCode::BadUserAccessDenied, "{method:?}");
         }
-        let request = own("hot/high/press/oil#Values/AcknowledgeRequest");
-        let seen = looking.value("hot/high/press/oil#Values/EventId").await;
-        assert_eq!(looking.write(request.clone(), seen).await, StatusCode::BadUserAccessDenied);
-        let access = looking.attribute(request.clone(), AttributeId::UserAccessLevel).await.value;
-        assert_eq!(access, Some(1_u8.into()), "it can be read");
+        for [request, seen] in REQUESTS {
+            let request = own(&format!("{OIL}#Values/{request}"));
+            let seen = looking.value(&format!("{OIL}#Values/{seen}")).await;
+            assert_eq!(looking.write(request.clone(), seen).await, StatusCode::BadUserAccessDenied);
+            let access = looking.attribute(request.clone(), AttributeId::UserAccessLevel).await.value;
+            assert_eq!(access, Some(1_u8.into()), "it can be read");
+        }
         let executable = looking.attribute(NodeId::from(ACKNOWLEDGE), AttributeId::UserExecutable).await.value;
         assert_eq!(executable, Some(false.into()));
         // The alarm list is for everybody.
@@ -261,10 +265,10 @@ async fn who_may_only_look_changes_nothing() {
         looking.close().await;
     }
     assert!(!house.state(&key(OIL)).acked.value);
-    assert_eq!(
-        bob.attribute(own("hot/high/press/oil#Values/AcknowledgeRequest"), AttributeId::UserAccessLevel).await.value,
-        Some(3_u8.into())
-    );
+    for [request, _] in REQUESTS {
+        let request = own(&format!("{OIL}#Values/{request}"));
+        assert_eq!(bob.attribute(request, AttributeId::UserAccessLevel).await.value, Some(3_u8.into()));
+    }
     let seen = vec![event_id(&house, OIL), comment("seen")];
     assert_eq!(bob.call(own(OIL), ACKNOWLEDGE, seen).await, StatusCode::Good);
     assert_eq!(events.next().await.text("ClientUserId"), "bob");

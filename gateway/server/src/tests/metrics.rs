@@ -239,7 +239,9 @@ async fn what_is_tried_by_those_who_may_not_is_counted_for_the_area_and_those_ab
         assert!(ann.call(own(oil), method, Vec::new()).await.is_bad(), "{method:?}");
     }
     assert!(sue.write(own("hot/high/press/oil#HighLimit"), 99.0).await.is_bad(), "nobody changes limits so");
-    assert!(ann.write(own("hot/high/press/oil#Values/AcknowledgeRequest"), 1_u32).await.is_bad());
+    for request in ["AcknowledgeRequest", "AcknowledgeRequestText"] {
+        assert!(ann.write(own(&format!("hot/high/press/oil#Values/{request}")), 1_u32).await.is_bad(), "{request}");
+    }
     for (area, tried) in [("Hall/Press", [4_u32, 1]), ("Hall", [4, 1]), ("Hall/Empty", [0, 0])] {
         for (figure, tried) in ["UnauthorizedSuppressions", "UnauthorizedChanges"].into_iter().zip(tried) {
             assert_eq!(ann.value(&format!("area:{area}#Metrics/{figure}")).await, tried.into(), "{area} {figure}");

@@ -89,6 +89,7 @@ async fn two_sessions_are_told_of_the_same_alarm_each_in_its_own_language() {
     }
     assert_eq!(ann.value(&format!("{OIL}#Response")).await, "die Presse anhalten".into());
     assert_eq!(bob.value(&format!("{OIL}#Response")).await, "stop the press".into());
+    assert_eq!(ann.value(&format!("{OIL}#Values/Response")).await, "die Presse anhalten".into());
     // What nobody has translated stays as it is, with its locale.
     assert_eq!(ann.value(&format!("{OIL}#EnabledState")).await, said("en", "Enabled"));
     let text = ann.attribute(own(OIL), AttributeId::Description).await.value;
