@@ -36,7 +36,7 @@ async fn what_fits_into_no_message_is_not_read_to_the_end() {
     let client = connect(&url, &pki.path().join("client")).await.expect("there is room");
     let bare = Bare::open(&client, &url, Login::Nobody).await;
     let before = few.reads();
-    let answer = bare.ask(read(&bare.session, NODES)).await;
+    let answer = bare.send(read(&bare.session, NODES)).await;
     let ResponseMessage::ServiceFault(fault) = answer else { panic!("more than a message holds") };
     assert_eq!(fault.response_header.service_result, StatusCode::BadResponseTooLarge);
     let read = few.reads() - before;
