@@ -19,7 +19,7 @@ use watchfire_config::Deadband;
 use watchfire_pipeline::{Term, Terms};
 
 use crate::convert::client_handle;
-use crate::error::{is_lost, is_too_large, may_be_one};
+use crate::error::{is_lost, is_short_answer, is_too_large, may_be_one};
 use crate::sequence::Sequence;
 use crate::watched::{Found, Refused, Watched};
 use crate::{SourceError, Timing};
@@ -466,9 +466,9 @@ async fn send(session: &Session, id: u32, chunk: &[Wanted], every_sample: bool) 
             };
             Ok(Sent::Answered(results.map(answer).take(chunk.len()).collect()))
         }
+        // Some may have been made.
+        Err(error) if error.status() == StatusCode::BadTimeout || is_short_answer(&error) => Ok(Sent::Unanswered),
         Err(error) => match error.status() {
-            // The second is the library's word for fewer results than there were items: some may have been made.
-            StatusCode::BadTimeout | StatusCode::BadUnexpectedError => Ok(Sent::Unanswered),
             // Some servers refuse the whole request when the subscription is full.
             StatusCode::BadTooManyMonitoredItems => {
                 Ok(Sent::Answered(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0, 0); chunk.len()]))
