@@ -43,7 +43,7 @@ async fn what_a_source_has_yet_to_get_is_known_through_kills_and_starts_until_it
     let rig = Rig::start(&site).await;
     rig.comes_up().await;
     let some = unreached(0, second(65), new.key().2);
-    rig.awaits(true, vec![some], vec![one, old]).await;
+    rig.awaits(true, vec![some], vec![one.key(), old.key()]).await;
     rig.pass_s(2).await;
     rig.kill();
     site.lose_what_is_not_durable();
