@@ -45,6 +45,11 @@ impl AwaitedBySource {
         }
     }
 
+    /// Only what these sources await is kept from here on.
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.0.retain(|source, _| is_there(source));
+    }
+
     /// Of each source; of this one alone where one is named.
     pub(crate) fn of(&self, only: Option<&str>) -> impl Iterator<Item = (&str, Vec<Awaited>)> {
         let wanted = self.0.iter().filter(move |(source, _)| only.is_none_or(|only| only == source.as_str()));
