@@ -75,7 +75,11 @@ impl<R: BufRead> Reader<R> {
     pub fn new(input: R) -> Result<Self, ExchangeError> {
         let mut reader = Self { input, places: HashMap::new(), columns: 0, number: 0, names: HashMap::new() };
         let head = match reader.fields()? {
-            Some((_, Ok(head))) => head,
+            // Spreadsheets pad lines with empty fields.
+            Some((_, Ok(mut head))) => {
+                head.truncate(filled(&head));
+                head
+            }
             Some((_, Err(reason))) => {
                 return Err(ExchangeError::Form(format!("its first line names no columns: {reason}")));
             }
@@ -101,11 +105,11 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// Refuses a line with more fields than columns: one of them is in two, such as a number with a decimal comma, and what
+    /// Refuses a line with more fields than columns, but for empty ones at its end: one of them is in two, such as a number with a decimal comma, and what
     /// follows would be taken for something else.
     fn fitting<'f>(&self, fields: &'f [Field]) -> Result<&'f [Field], String> {
-        if fields.len() > self.columns {
-            let (count, columns) = (fields.len(), self.columns);
+        let (count, columns) = (filled(fields), self.columns);
+        if count > columns {
             return Err(format!(
                 "it has {count} fields, but there are {columns} columns; numbers have a decimal point, and a text with a comma \
                  stands in quotes"
@@ -204,6 +208,11 @@ impl<R: BufRead> Reader<R> {
         });
         Ok(Some((number, fields)))
     }
+}
+
+/// How many fields there are up to the last one with something in it.
+fn filled(fields: &[Field]) -> usize {
+    fields.iter().rposition(|(text, quoted)| *quoted || !text.trim().is_empty()).map_or(0, |last| last + 1)
 }
 
 /// Where each column is.

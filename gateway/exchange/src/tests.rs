@@ -162,6 +162,9 @@ fn a_line_with_a_decimal_comma_and_one_that_was_cut_short_are_not_taken_for_othe
     let comma = "line 2: it has 4 fields, but there are 3 columns; numbers have a decimal point, and a text with a comma stands \
                  in quotes";
     assert_eq!(told("signal,source_time,value\na/b,2026-03-01,5,6\na/b,2026-03-02,5.6"), [comma, "5.6"]);
+    // Spreadsheets pad with empty fields.
+    let padded = "signal,source_time,value, ,,\na/b,2026-03-01,5,,,\na/b,2026-03-02,5.6,,,,\na/b,2026-03-03,5,6,,\n";
+    assert_eq!(told(padded), ["5", "5.6", &comma.replace('2', "4")]);
     // The rest of 54.23 is gone, and with it what it was worth.
     let head = "signal,source_time,value,status";
     let cut = "line 3: the file ends within it; it was cut short";

@@ -45,13 +45,18 @@ pub enum Known {
     OurBound,
 }
 
+/// The signal, which of [`Awaits`] it is, and of a history up to when.
+pub type AwaitedKey = (SignalId, u8, Instant);
+
 impl Awaited {
     /// What tells it from all else that is awaited of a source; in the order of the signals.
     #[must_use]
-    pub const fn key(&self) -> (SignalId, u8, Instant) {
+    pub const fn key(&self) -> AwaitedKey {
+        // A byte where it is kept.
+        const NO_TIME: Instant = Instant::from_ns(0);
         let (kind, until) = match self.what {
-            Awaits::Value { .. } => (0, Instant::MIN),
-            Awaits::Reach => (1, Instant::MIN),
+            Awaits::Value { .. } => (0, NO_TIME),
+            Awaits::Reach => (1, NO_TIME),
             Awaits::History { until } => (2, until),
         };
         (self.signal, kind, until)

@@ -21,7 +21,7 @@ mod verdict;
 mod weight;
 mod written;
 
-pub use awaited::{Awaited, Awaits, Known};
+pub use awaited::{Awaited, AwaitedKey, Awaits, Known};
 pub use binding::{Batch, BatchGap, SignalInfo};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::Event;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Awaited, ConditionKey, Frame, Instant, Lsn, PlainEvent, SignalId, StatusCode, Verdict};
+use crate::{Awaited, AwaitedKey, ConditionKey, Frame, Instant, Lsn, PlainEvent, SignalId, StatusCode, Verdict};
 
 /// One record of the log and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,8 +172,8 @@ pub enum Control {
         is_known: bool,
         /// What is awaited from now on, in place of what has the same [`Awaited::key`].
         awaited: Vec<Awaited>,
-        /// What is awaited no longer, by its key.
-        settled: Vec<Awaited>,
+        /// What is awaited no longer.
+        settled: Vec<AwaitedKey>,
     },
 }
 

@@ -89,7 +89,7 @@ impl Control {
             }
             Self::DetectorEnded { binding, reason } => binding.len() + reason.len(),
             Self::Awaited { source, awaited, settled, .. } => {
-                source.len() + room::<crate::Awaited>(awaited.len() + settled.len())
+                source.len() + room::<crate::Awaited>(awaited.len()) + room::<crate::AwaitedKey>(settled.len())
             }
             Self::Upgraded { binding, digest, kept_as, by, .. } => {
                 binding.len() + digest.len() + kept_as.len() + by.len()

@@ -3,18 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use watchfire_model::{Awaited, Instant, SignalId};
+use watchfire_model::{Awaited, AwaitedKey};
 
 use crate::{History, PortError};
 
 /// The note's name.
 const NOTE: &str = "awaited";
 
-type Key = (SignalId, u8, Instant);
-
 /// By source; some 30 bytes each where it is kept. None has more than its signals, and what it may wait for of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AwaitedBySource(BTreeMap<String, BTreeMap<Key, Awaited>>);
+pub(crate) struct AwaitedBySource(BTreeMap<String, BTreeMap<AwaitedKey, Awaited>>);
 
 impl AwaitedBySource {
     /// The note. One that cannot be read is as none.
@@ -33,18 +31,23 @@ impl AwaitedBySource {
     }
 
     /// Takes over what a source tells; to take it again changes nothing.
-    pub(crate) fn take(&mut self, source: &str, awaited: &[Awaited], settled: &[Awaited]) {
+    pub(crate) fn take(&mut self, source: &str, awaited: &[Awaited], settled: &[AwaitedKey]) {
         if awaited.is_empty() && settled.is_empty() {
             return;
         }
         let of = self.0.entry(source.to_owned()).or_default();
-        for awaited in settled {
-            of.remove(&awaited.key());
+        for key in settled {
+            of.remove(key);
         }
         of.extend(awaited.iter().map(|awaited| (awaited.key(), *awaited)));
         if of.is_empty() {
             self.0.remove(source);
         }
+    }
+
+    /// Only what these sources await is kept from here on.
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.0.retain(|source, _| is_there(source));
     }
 
     /// Of each source; of this one alone where one is named.

@@ -108,7 +108,7 @@ impl Gateway {
         let recovering = move || {
             figures.recover(&log)?;
             let mut recovered = recover(&log, &signals_of)?;
-            if let Err(error) = recovered.interrupt(&log, None) {
+            if let Err(error) = recovered.begin(&log, &signals_of) {
                 tracing::error!(%error, "that the sources are not read yet could not be kept");
             }
             Ok::<_, CursorError>(recovered)

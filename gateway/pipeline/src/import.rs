@@ -12,13 +12,16 @@ const FRAME_ROWS: usize = 4096;
 /// Bytes of sealed samples looked at together.
 const PAGE_BYTES: usize = 4 << 20;
 
-/// What makes a sample the same as another; marks and the server's time do not.
+/// What makes a sample the same as another; marks and the server's time do not, nor does the locale of a text, which a file
+/// may leave out.
 type Key = (SignalId, Instant, u64, StatusCode, Option<i64>, Option<String>);
 
 fn key(rows: &Rows, row: usize) -> Option<Key> {
     let (signal, time) = (*rows.signal.get(row)?, *rows.time.get(row)?);
     let bits = rows.value.get(row)?.to_bits();
-    Some((signal, time, bits, *rows.status.get(row)?, rows.exact_at(row), rows.text_at(row).map(str::to_owned)))
+    let text = rows.text_at(row);
+    let exact = rows.exact_at(row).filter(|_| text.is_none());
+    Some((signal, time, bits, *rows.status.get(row)?, exact, text.map(str::to_owned)))
 }
 
 /// Those of `rows` that the log does not hold yet, each once; of a row that tells of a gap, that it knows of none from its

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, mpsc, oneshot};
-use watchfire_model::{Awaited, Fill, Gap, Instant, Rows, SignalId, SourceState, StatusCode};
+use watchfire_model::{Awaited, AwaitedKey, Fill, Gap, Instant, Rows, SignalId, SourceState, StatusCode};
 
 use crate::Terms;
 
@@ -58,7 +58,7 @@ pub enum Arrival {
         /// What is awaited from now on.
         awaited: Vec<Awaited>,
         /// What is awaited no longer.
-        settled: Vec<Awaited>,
+        settled: Vec<AwaitedKey>,
     },
     /// Asks to be told once what was handed in before is in the log.
     Settled(oneshot::Sender<()>),

@@ -110,7 +110,7 @@ impl LastTimes {
     }
 
     /// What a source has yet to get of its signals, as it told last, by [`Awaited::key`]. What [`LastTimes::get`] knows of
-    /// a signal came later than the time since when its next value is awaited.
+    /// a signal came later than the time since when its next value is awaited, unless it bears an earlier time itself.
     #[must_use]
     pub fn awaited(&self, source: &str) -> &[Awaited] {
         self.awaited.get(source).map_or(&[], Vec::as_slice)
@@ -186,6 +186,16 @@ impl LastTimes {
 }
 
 impl Recovered {
+    /// A start: keeps that no source is watched until it is up, and forgets what those were waiting for that are no longer
+    /// configured; blocks.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn begin(&mut self, log: &Log, signals_of: &SignalsOf) -> Result<(), PortError> {
+        self.watching.forget_others(signals_of);
+        self.interrupt(log, None)
+    }
+
     /// Keeps that the sources are not watched from here on, or this one, until they are up again; blocks.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use watchfire_model::{Control, Frame, GapCause, Instant, Lsn, Quality, Record, RecordBody, SourceState};
 
 use crate::awaited::AwaitedBySource;
-use crate::{CursorError, History, Log, PortError};
+use crate::{CursorError, History, Log, PortError, SignalsOf};
 
 /// The note's name.
 const NOTE: &str = "watching";
@@ -245,6 +245,15 @@ impl Watching {
     /// The last frame that was cut while sources were read.
     pub(crate) const fn last(&self) -> Option<Place> {
         self.last
+    }
+
+    /// Of a source that is no longer configured nothing is awaited.
+    pub(crate) fn forget_others(&mut self, signals_of: &SignalsOf) {
+        self.awaited.retain(|source| {
+            let mut is_there = false;
+            signals_of.with(source, |_| is_there = true);
+            is_there
+        });
     }
 
     /// What each source has yet to get.

@@ -113,7 +113,7 @@ pub(crate) struct Backfill {
     standins: StandIns,
     /// How many gaps wait so that a server had nothing of.
     left_to_others: usize,
-    /// How many of them there was no room for since that was last told.
+    /// How many there was no room for since that was last told: they are done, and not filled.
     left_on_record: u64,
     job: Option<BoxFuture<'static, Page>>,
     begin_at: Option<Timer>,
@@ -471,7 +471,9 @@ impl Backfill {
             self.forget(&hole);
             return;
         }
-        let Hole { signal, since, until, values, .. } = hole;
+        let Hole { signal, since, until, values, refused, .. } = hole;
+        // What one of the servers said of it is told rather than that the last one keeps no history.
+        let status = refused.filter(|_| status == StatusCode::BadHistoryOperationUnsupported).unwrap_or(status);
         self.done.push(Fill { signal, since, until, values, status: status_from_ua(status) });
     }
 
@@ -490,7 +492,7 @@ impl Backfill {
             tracing::warn!(
                 source,
                 gaps,
-                "too many gaps wait for another server that keeps history; these stay on record, and are asked for after the gateway's next start"
+                "too many gaps wait for another server that keeps history; these are asked for no more, and stay on record as not filled"
             );
         }
         let gaps = std::mem::take(&mut self.given_up);

@@ -111,6 +111,23 @@ impl Converter {
         }
     }
 
+    /// When something was heard last.
+    pub(crate) const fn heard_last(&self) -> Option<Moment> {
+        self.ledger.heard_last()
+    }
+
+    /// The same, and what may be missing is so since an earlier moment; see [`Converter::heard_last`].
+    pub(crate) fn owe_since(
+        &mut self,
+        places: impl IntoIterator<Item = usize>,
+        cause: GapCause,
+        since: Option<Moment>,
+    ) {
+        for at in places {
+            self.ledger.owe_since(at, cause, since);
+        }
+    }
+
     /// An item is being made: the next values of its signals are those that stand.
     pub(crate) fn begin(&mut self, at: usize) {
         for at in self.parts_of(at) {
@@ -256,11 +273,14 @@ impl Converter {
             return;
         }
         // What is known by our clock alone is held against the source's. A server that says when a value was set, and not
-        // when it was sampled, is never ahead; whether it is behind no value tells.
+        // when it was sampled, is never ahead; whether it is behind no value tells. Its CurrentTime does, though its values
+        // may be of other clocks: none of those is further behind than the value is old.
         if self.ledger.is_by_our_clock(at) {
             let stamped = value.server_timestamp.and_then(|time| instant_from_date_time(&time, None));
             let ahead_ns = stamped.map(|stamped| stamped.since_ns(now)).filter(|ahead_ns| *ahead_ns >= 0);
-            let behind_ns = i64::try_from(self.behind.as_nanos()).unwrap_or(i64::MAX);
+            let given = value.source_timestamp.and_then(|time| instant_from_date_time(&time, None)).or(stamped);
+            let age_ns = given.map_or(0, |given| now.since_ns(given)).max(0);
+            let behind_ns = i64::try_from(self.behind.as_nanos()).unwrap_or(i64::MAX).min(age_ns);
             self.ledger.shift(at, ahead_ns.unwrap_or(-behind_ns));
         }
         // Its DataType is that of its elements.
@@ -395,6 +415,26 @@ mod tests {
             let since = end.minus(Duration::from_secs(3_660));
             assert!(received.gaps.iter().all(|gap| gap.since == since), "{:?}", received.gaps);
             assert_eq!(received.rows.quality[0].has(Quality::INITIAL), !is_missed);
+        }
+    }
+
+    #[test]
+    fn values_whose_clock_is_right_leave_a_short_gap_though_their_servers_own_is_years_behind() {
+        let now = instant_from_date_time(&DateTime::ymd_hms(2026, 1, 1, 0, 30, 0), None).unwrap();
+        let years = Duration::from_secs(26 * 365 * 86_400);
+        for source_timestamp in [Some(DateTime::ymd_hms(2026, 1, 1, 0, 29, 50)), None] {
+            let mut converter = Converter::new(vec![SignalId(40)], Kinds::default());
+            let end = now.minus(Duration::from_secs(600));
+            converter.recorded(|_| None, end.minus(Duration::from_secs(60)), Some(end));
+            converter.by_our_clock(|_| true);
+            converter.set_behind(years);
+            converter.begin(0);
+            let mut received = Received::default();
+            let value = DataValue { value: Some(Variant::Int32(5)), source_timestamp, ..Default::default() };
+            converter.value(0, value, now, &mut received);
+            let age = if source_timestamp.is_some() { 10 } else { 0 };
+            let since = end.minus(Duration::from_secs(60 + age));
+            assert_eq!(received.gaps.iter().map(|gap| gap.since).collect::<Vec<_>>(), [since], "{age}");
         }
     }
 

@@ -167,6 +167,15 @@ pub(crate) fn may_be_one(status: StatusCode) -> bool {
         )
 }
 
+/// Whether a request to make items was answered with fewer results than there were items. The client crate says so with a
+/// status that servers have for an exception of theirs as well, after which none was made: only its text tells the two
+/// apart.
+pub(crate) fn is_short_answer(error: &Error) -> bool {
+    let is_of_the_crate =
+        std::error::Error::source(error).is_some_and(|said| said.to_string().starts_with("create_monitored_items, "));
+    error.status() == StatusCode::BadUnexpectedError && is_of_the_crate
+}
+
 /// Whether an answer could not be read here, or was more than fits into one: of a request for one value it is that value.
 pub(crate) fn is_unreadable(status: StatusCode) -> bool {
     matches!(

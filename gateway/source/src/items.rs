@@ -19,7 +19,8 @@ use watchfire_config::Deadband;
 use watchfire_pipeline::{Term, Terms};
 
 use crate::convert::client_handle;
-use crate::error::{is_lost, is_too_large, may_be_one};
+use crate::error::{is_lost, is_short_answer, is_too_large, may_be_one};
+use crate::ledger::Moment;
 use crate::sequence::Sequence;
 use crate::watched::{Found, Refused, Watched};
 use crate::{SourceError, Timing};
@@ -101,6 +102,9 @@ pub(crate) struct Behind {
     pub missing: VecDeque<u32>,
     /// What came after it.
     pub held: VecDeque<NotificationMessage>,
+    /// Since a line is back nothing has come that was sent over it for the first time; when something was heard last
+    /// before it was cut.
+    pub cut: Option<Option<Moment>>,
 }
 
 /// Makes subscriptions of an earlier session those of this one (OPC 10000-4 §5.14.7), without their initial values: a
@@ -466,9 +470,9 @@ async fn send(session: &Session, id: u32, chunk: &[Wanted], every_sample: bool) 
             };
             Ok(Sent::Answered(results.map(answer).take(chunk.len()).collect()))
         }
+        // Some may have been made.
+        Err(error) if error.status() == StatusCode::BadTimeout || is_short_answer(&error) => Ok(Sent::Unanswered),
         Err(error) => match error.status() {
-            // The second is the library's word for fewer results than there were items: some may have been made.
-            StatusCode::BadTimeout | StatusCode::BadUnexpectedError => Ok(Sent::Unanswered),
             // Some servers refuse the whole request when the subscription is full.
             StatusCode::BadTooManyMonitoredItems => {
                 Ok(Sent::Answered(vec![(StatusCode::BadTooManyMonitoredItems, 0, 0.0, 0); chunk.len()]))

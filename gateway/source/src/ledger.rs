@@ -221,13 +221,23 @@ impl Ledger {
     /// From now on values of a signal may be missing, until its next one comes. A cause that stands stays. Of a signal
     /// that has never had a value nothing can be missing.
     pub(crate) fn owe(&mut self, at: usize, cause: GapCause) {
+        self.owe_since(at, cause, self.heard);
+    }
+
+    /// When something was heard last.
+    pub(crate) const fn heard_last(&self) -> Option<Moment> {
+        self.heard
+    }
+
+    /// The same of what may be missing since an earlier moment, though something was heard after it.
+    pub(crate) fn owe_since(&mut self, at: usize, cause: GapCause, since: Option<Moment>) {
         let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.last != NEVER) else { return };
         entry.owed.get_or_insert(cause);
         if entry.loss != NO_LOSS {
             return;
         }
-        if self.losses.last() != Some(&self.heard) && self.losses.len() < NO_LOSS.into() {
-            self.losses.push(self.heard);
+        if self.losses.last() != Some(&since) && self.losses.len() < NO_LOSS.into() {
+            self.losses.push(since);
         }
         // Of very many losses the last are taken for one.
         entry.loss = self.losses.len().saturating_sub(1).try_into().unwrap_or(NO_LOSS);

@@ -41,6 +41,7 @@ use crate::watched::Roster;
 
 mod anew;
 mod lies;
+mod owed;
 mod told;
 
 use lies::Lies;
@@ -198,11 +199,14 @@ impl<'a> Publisher<'a> {
             Begin::SameSession => self.setup.up(&mut self.lent).await,
         }
         self.heard_all();
-        self.subscriptions.iter_mut().for_each(|subscription| subscription.has_spoken = false);
-        let items = self.subscriptions.iter().flat_map(|subscription| &subscription.items);
-        // A queue of one drops values without a mark.
-        let shallow: Vec<_> = items.clone().filter(|item| item.queue_size <= 1).collect();
-        self.owe(shallow.into_iter().copied().collect(), GapCause::SourceLost);
+        let heard = self.lent.converter.heard_last();
+        for at in 0..self.subscriptions.len() {
+            let Some(subscription) = self.subscriptions.get_mut(at) else { break };
+            subscription.has_spoken = false;
+            // Where it was cut again before anything came: since the first time.
+            let since = *subscription.behind.cut.get_or_insert(heard);
+            self.owe_shallow(at, since);
+        }
         let items = self.subscriptions.iter().flat_map(|subscription| &subscription.items);
         let places = items.flat_map(|item| self.lent.converter.parts_of(item.at()));
         let resumed: Vec<_> = places.filter_map(|at| self.lent.roster.get(at).map(|watched| watched.id)).collect();
@@ -468,18 +472,19 @@ impl<'a> Publisher<'a> {
             let source = self.lent.reporter.source();
             tracing::info!(source, messages = again, "the server has sent messages again that did not come");
         }
+        // What was sent before the line was cut says nothing of what was dropped until the next message was made.
+        if again > 0
+            && let Some(since) = self.subscriptions.get(at).and_then(|subscription| subscription.behind.cut)
+        {
+            self.owe_shallow(at, since);
+        }
         while let Some(message) = self.subscriptions.get_mut(at).and_then(|s| s.behind.held.pop_front()) {
             self.convert(message)?;
+            if let Some(subscription) = self.subscriptions.get_mut(at) {
+                subscription.behind.cut = None;
+            }
         }
         self.deliver().await
-    }
-
-    /// Values of these items' signals may be missing from now on.
-    fn owe(&mut self, items: Vec<Item>, cause: GapCause) {
-        for item in items {
-            let parts = self.lent.converter.parts_of(item.at());
-            self.lent.converter.owe(parts, cause);
-        }
     }
 
     /// Turns what a message holds into what is to be handed in, gaps before the values that end them.

@@ -33,6 +33,9 @@ use crate::{SourceError, Timing};
 
 /// So long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// And so long to tell what is still to come, of the time that all sources have together when the gateway stops: what
+/// the log has no room for must not take that of the goodbye.
+const TELLING: Duration = Duration::from_millis(300);
 
 /// One OPC UA server that is read.
 ///
@@ -186,7 +189,7 @@ impl OpcUaSource {
             }
         };
         // The log may have no room.
-        if ended.is_none() && tokio::time::timeout(GOODBYE, publisher.end()).await.is_err() {
+        if ended.is_none() && tokio::time::timeout(TELLING, publisher.end()).await.is_err() {
             tracing::debug!(source = &*self.name, "what is still to come could not be told");
         }
         self.kept = publisher.into_subscriptions();

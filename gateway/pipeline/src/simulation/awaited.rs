@@ -5,6 +5,8 @@ use std::time::Duration;
 use watchfire_model::{Awaited, Awaits, Instant, Known, SignalId, SourceState};
 
 use super::rig::{Rig, Site};
+use crate::Arrival;
+use crate::awaited::AwaitedBySource;
 
 fn owed(signal: u32, since: Instant) -> Awaited {
     let what = Awaits::Value { known: Known::Value, lost: Some(since) };
@@ -43,7 +45,7 @@ async fn what_a_source_has_yet_to_get_is_known_through_kills_and_starts_until_it
     let rig = Rig::start(&site).await;
     rig.comes_up().await;
     let some = unreached(0, second(65), new.key().2);
-    rig.awaits(true, vec![some], vec![one, old]).await;
+    rig.awaits(true, vec![some], vec![one.key(), old.key()]).await;
     rig.pass_s(2).await;
     rig.kill();
     site.lose_what_is_not_durable();
@@ -104,5 +106,26 @@ async fn a_source_that_is_configured_for_the_first_time_and_comes_up_was_watched
     let rig = Rig::start(&site).await;
     let until = rig.known().all_until.unwrap();
     assert!(until <= begin && begin.since_ns(until) < 65_000_000_000, "{until}, {begin}");
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_source_awaited_that_is_no_longer_configured_is_forgotten_at_the_next_start() {
+    let site = Site::new();
+    let rig = Rig::start(&site).await;
+    let awaited = vec![owed(1, site.now())];
+    let of_another = Arrival::Awaited { source: "gone".into(), is_known: true, awaited, settled: vec![] };
+    rig.hand_in(of_another);
+    rig.comes_up().await;
+    rig.awaits(true, vec![owed(2, site.now())], vec![]).await;
+    rig.pass_s(1_300).await;
+    let kept = || -> Vec<String> {
+        let kept = AwaitedBySource::kept(&site.history).unwrap();
+        kept.of(None).map(|(source, _)| source.to_owned()).collect()
+    };
+    assert_eq!(kept(), ["gone", "s"]);
+    rig.kill();
+    let rig = Rig::start(&site).await;
+    assert_eq!(kept(), ["s"]);
     rig.stop().await;
 }

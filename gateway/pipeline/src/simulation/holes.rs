@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use watchfire_model::{Control, Fill, Frame, Gap, GapCause, Instant, Quality, RecordBody, Rows, SignalId, StatusCode};
+use watchfire_model::{
+    Control, Fill, Frame, Gap, GapCause, Instant, Locale, Quality, RecordBody, Rows, SignalId, StatusCode,
+};
 
 use super::rig::Site;
 use crate::holes::looked;
@@ -127,6 +129,29 @@ fn a_gap_that_is_imported_is_on_record_once_and_nobodys_to_fill() {
     assert!(not_yet_recorded(&log, &rows).unwrap().is_empty());
     let open = recover(&log, &SignalsOf::default()).unwrap().open;
     assert!(open.is_empty(), "no source is asked for {open:?}");
+}
+
+#[test]
+fn a_text_is_imported_once_though_the_file_does_not_say_in_which_language_it_is() {
+    let (site, german) = (Site::new(), Locale::parse("de").map(Locale::bits).unwrap());
+    let log = site.log();
+    let text = |locale: Option<i64>| {
+        let mut rows = Rows::default();
+        rows.push(SignalId(0), at(5), f64::NAN, StatusCode::GOOD, Quality::LATE, 0);
+        locale.into_iter().for_each(|bits| rows.set_exact(bits));
+        rows.set_text("Pumpe".to_owned());
+        rows
+    };
+    record_late(&log, text(Some(german)), at(100), 0).unwrap();
+    assert!(not_yet_recorded(&log, &text(None)).unwrap().is_empty());
+    let whole = |bits: i64| {
+        let mut rows = Rows::default();
+        rows.push(SignalId(1), at(5), 9e18, StatusCode::GOOD, Quality::LATE, 0);
+        rows.set_exact(bits);
+        rows
+    };
+    record_late(&log, whole(9_000_000_000_000_000_001), at(100), 0).unwrap();
+    assert_eq!(not_yet_recorded(&log, &whole(9_000_000_000_000_000_002)).unwrap().len(), 1, "a number is another one");
 }
 
 /// How many answers were looked up, and how many unsealed records were read, for what is done.

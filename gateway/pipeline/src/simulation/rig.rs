@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watchfire_alarms::{ConditionState, EventId, RefusedCommand};
 use watchfire_model::{
-    AlarmCommand, Awaited, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock, PlainEvent, Quality,
-    Record, RecordBody, Rows, SignalId, SignalInfo, SourceState, StatusCode,
+    AlarmCommand, Awaited, AwaitedKey, Clock, CommandKind, ConditionKey, Gap, GapCause, Instant, ManualClock,
+    PlainEvent, Quality, Record, RecordBody, Rows, SignalId, SignalInfo, SourceState, StatusCode,
 };
 
 use super::memory::{MemoryDisk, MemoryHistory, MemoryJournal};
@@ -385,7 +385,7 @@ impl Rig {
         self.source(SourceState::Up).await;
     }
 
-    pub async fn awaits(&self, is_known: bool, awaited: Vec<Awaited>, settled: Vec<Awaited>) {
+    pub async fn awaits(&self, is_known: bool, awaited: Vec<Awaited>, settled: Vec<AwaitedKey>) {
         self.hand_in(Arrival::Awaited { source: "s".into(), is_known, awaited, settled });
         self.wait_ms(11).await;
     }

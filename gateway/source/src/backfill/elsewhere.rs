@@ -9,7 +9,8 @@ use super::Backfill;
 use super::hole::Hole;
 use crate::standins::StandIns;
 
-/// So many gaps wait for another server; there may be none that keeps a history.
+/// So many gaps wait for another server; there may be none that keeps a history. Of those beyond it is on record that they
+/// are not filled: what is open is read at each start, and must not grow with each.
 pub(super) const LEFT_MAX: usize = 1 << 16;
 
 impl Backfill {
@@ -21,17 +22,18 @@ impl Backfill {
     /// Notes a gap of a signal of which the server keeps no history, where another one may.
     pub(crate) fn leave_to_others(&mut self, at: usize, gap: &Gap, element: Option<Box<ElementPath>>) {
         if let Some(signal) = gap.signal.filter(|_| self.standins.may_have_others()) {
-            let hole = Hole::new(at, signal, element, gap);
-            if let Some(hole) = self.unless_elsewhere(hole, StatusCode::BadHistoryOperationUnsupported) {
-                self.finish(hole, StatusCode::BadHistoryOperationUnsupported);
-            }
+            self.finish(Hole::new(at, signal, element, gap), StatusCode::BadHistoryOperationUnsupported);
         }
     }
 
-    /// Lets what the server has nothing of wait for another one; gives it back where there is none that was not asked.
+    /// Lets what the server has nothing of wait for another one; gives it back where there is none that was not asked, or
+    /// no room.
     pub(super) fn unless_elsewhere(&mut self, mut hole: Hole, status: StatusCode) -> Option<Hole> {
         if !status.is_bad() {
             return Some(hole);
+        }
+        if status != StatusCode::BadHistoryOperationUnsupported {
+            hole.refused = Some(status);
         }
         hole.without |= self.standins.bit();
         if self.standins.were_all(hole.without) {
@@ -39,7 +41,7 @@ impl Backfill {
         }
         if hole.is_left() && self.left_to_others >= LEFT_MAX {
             self.left_on_record += 1;
-            return None;
+            return Some(hole);
         }
         hole.more = ByteString::null();
         (hole.passes, hole.pages, hole.empty_pages, hole.refusals) = (0, 0, 0, 0);
@@ -50,13 +52,15 @@ impl Backfill {
     /// Lets a gap wait until it is known whether the server that is read then keeps its signal's history.
     pub(super) fn set_aside(&mut self, hole: Hole) {
         self.left_to_others += usize::from(hole.is_left());
-        self.unknown.entry(hole.at).or_default().push(hole);
+        // Of most signals there is one.
+        self.unknown.entry(hole.at).or_insert_with(|| Vec::with_capacity(1)).push(hole);
     }
 
     /// Ends what waits for another server where there is none that was not asked, now that this is known. Costs a look at
     /// what waits.
     pub(crate) fn end_what_nobody_has(&mut self) {
-        if self.left_to_others == 0 {
+        // Times out of reach are not among those that are counted.
+        if self.unknown.is_empty() {
             return;
         }
         let mut ended = Vec::new();

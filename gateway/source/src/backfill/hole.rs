@@ -45,6 +45,8 @@ pub(super) struct Hole {
     pub values_at_refusal: u32,
     /// The servers, of those that stand in for each other, that have nothing of it: a bit each, by their places.
     pub without: u64,
+    /// Why one of them that keeps a history does not tell it.
+    pub refused: Option<opcua::types::StatusCode>,
 }
 
 impl Hole {
@@ -68,6 +70,7 @@ impl Hole {
             refusals: 0,
             values_at_refusal: 0,
             without: 0,
+            refused: None,
         }
     }
 

@@ -30,7 +30,7 @@ impl Ledger {
     }
 
     /// Goes on with what was awaited before the start, after [`Ledger::recorded`]. `has_come`: of these a value is on
-    /// record that came later than that.
+    /// record that came later than that, unless its time is the earlier one of the two.
     pub(crate) fn go_on(&mut self, awaited: &[Awaited], has_come: impl Fn(SignalId) -> bool) {
         if awaited.is_empty() {
             return;
@@ -48,6 +48,13 @@ impl Ledger {
                     if let Some(entry) = self.entries.get_mut(at) {
                         entry.marks |= AWAY;
                         self.away.insert(at, *since);
+                    }
+                }
+                // It may be an older one as well: before a source that was not watched again for long what is on record is
+                // looked for from when it went away.
+                Awaits::Value { known: Known::Value, .. } => {
+                    if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.marks & ROUGH == 0) {
+                        entry.last = entry.last.max(*since);
                     }
                 }
                 Awaits::Value { .. } | Awaits::History { .. } => {}
@@ -140,6 +147,20 @@ mod tests {
         let missed = |since| Some((second(since), second(600), GapCause::NotRecorded));
         assert_eq!(gaps, [missed(440), missed(10), missed(490), missed(440)]);
         assert_eq!((ledger.awaited(), ledger.owing, ledger.losses.len()), (vec![], 0, 0));
+    }
+
+    #[test]
+    fn the_gap_of_a_signal_begins_with_its_last_value_though_an_older_one_is_found_on_record() {
+        let of = |signal, since, known| Awaited {
+            signal: SignalId(signal),
+            since: second(since),
+            what: Awaits::Value { known, lost: Some(second(402)) },
+        };
+        let told = [of(0, 400, Known::Value), of(1, 300, Known::Value), of(2, 400, Known::OurBound)];
+        let mut ledger = started(500, &[(0, 310), (1, 310), (2, 310)], &told);
+        let gaps: Vec<_> = (0..3).map(|at| bounds(ledger.value(at, second(600), moment(601), false))).collect();
+        let missed = |since| Some((second(since), second(600), GapCause::NotRecorded));
+        assert_eq!(gaps, [missed(400), missed(310), missed(310)], "a bound is no value's time");
     }
 
     #[test]

@@ -12,7 +12,7 @@ impl Publisher<'_> {
         self.lent.queue.extend(self.lent.backfill.finished(&source));
         self.lent.backfill.tell_given_up(&source);
         if self.lent.reporter.is_up() {
-            self.queue_awaited();
+            self.queue_awaited(false);
         } else {
             self.lent.awaited.pause();
         }
@@ -22,14 +22,14 @@ impl Publisher<'_> {
     /// Tells it once more, since the source is to stop.
     pub(crate) async fn end(&mut self) {
         if self.lent.reporter.is_up() {
-            self.queue_awaited();
+            self.queue_awaited(true);
             self.lent.inlet.deliver(self.lent.queue).await;
         }
     }
 
-    fn queue_awaited(&mut self) {
+    fn queue_awaited(&mut self, is_end: bool) {
         let mut awaited = self.lent.converter.awaited();
         awaited.extend(self.lent.backfill.awaited());
-        self.lent.queue.extend(self.lent.awaited.tell(self.lent.reporter.shared_source(), awaited));
+        self.lent.queue.extend(self.lent.awaited.tell(self.lent.reporter.shared_source(), awaited, is_end));
     }
 }

@@ -247,6 +247,8 @@ pub(super) struct Gathered {
     pub(super) times: BTreeMap<SignalId, Vec<Instant>>,
     pub(super) gaps: Vec<Gap>,
     pub(super) states: Vec<SourceState>,
+    /// Signals that cannot be watched, with their statuses.
+    pub(super) refused: Vec<(SignalId, StatusCode)>,
 }
 
 impl Gathered {
@@ -280,6 +282,7 @@ impl Gathered {
             }
             Arrival::Gaps(gaps) => self.gaps.extend(gaps),
             Arrival::State { state, .. } => self.states.push(state),
+            Arrival::Signal { signal, status, .. } => self.refused.push((signal, status)),
             _ => {}
         }
     }

@@ -141,6 +141,17 @@ async fn a_line_that_hangs_again_as_soon_as_it_is_back_keeps_its_subscriptions()
 
 #[tokio::test]
 async fn what_was_given_around_a_step_of_the_clock_and_not_kept_is_on_record() {
+    steps_of_the_clock(false).await;
+}
+
+#[tokio::test]
+async fn what_was_dropped_behind_a_message_that_is_sent_again_is_on_record() {
+    steps_of_the_clock(true).await;
+}
+
+/// A server with queues of one has its clock set in outages. With `is_unheard` it has sent something before it knows of
+/// each, which never came, so that it is asked for again.
+async fn steps_of_the_clock(is_unheard: bool) {
     let liar = Liar::start().await;
     let proxy = Proxy::start(liar.url.rsplit(':').next().unwrap().parse().unwrap()).await;
     let dir = tempfile::tempdir().unwrap();
@@ -162,9 +173,18 @@ async fn what_was_given_around_a_step_of_the_clock_and_not_kept_is_on_record() {
     source.gather(&mut seen, |seen| has_last(seen, &all)).await;
     // An hour forward in the first outage, and back in the other.
     let mut all = Vec::new();
-    for (outage, meanwhile, after) in [(1, [2, 3602, 3603], 3604), (2, [3605, 5, 6], 7)] {
+    for (outage, first, meanwhile, after) in [(1, 2, [3602, 3603], 3604), (2, 3605, [5, 6], 7)] {
+        if is_unheard {
+            proxy.hang();
+            give(first);
+            // Where it takes longer than this it is one more value that is dropped.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
         proxy.cut();
         source.gather(&mut seen, |seen| of(seen, SourceState::Down) >= outage).await;
+        if !is_unheard {
+            give(first);
+        }
         for seconds in meanwhile {
             give(seconds);
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use opcua::types::{BinaryDecodable, ContextOwned, DecodingOptions, NamespaceMap, RequestHeader, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,12 +24,20 @@ enum Line {
     /// Answers of a kind, by the number of its binary encoding, that are longer than this never come, as far as the client can tell. Set before anything
     /// connects, and without security.
     Without(u16, usize),
+    /// Requests to make items with this in them are answered with a fault, and nothing is made. Set before anything
+    /// connects, and without security.
+    Faults(&'static str),
 }
 
 /// Where the kind of an answer stands in a message without security, as a node id of four bytes.
 const KIND: std::ops::Range<usize> = 24..28;
 /// And which request it answers.
 const REQUEST_ID: std::ops::Range<usize> = 20..24;
+/// Where a fault has its status: after the time and the handle of the request.
+const FAULT_STATUS: std::ops::Range<usize> = 40..44;
+/// CreateMonitoredItemsRequest and ServiceFault (OPC 10000-6 §5.2.2.15, NodeIds.csv).
+const CREATE: u16 = 751;
+const FAULT: u16 = 397;
 
 pub(super) struct Proxy {
     pub(super) port: u16,
@@ -85,6 +94,10 @@ impl Proxy {
         tokio::time::timeout(super::harness::PATIENCE, enough).await.expect("no such answer comes").unwrap();
     }
 
+    pub(super) fn faults_for(&self, node: &'static str) {
+        self.line.send_replace(Line::Faults(node));
+    }
+
     pub(super) fn hang(&self) {
         self.line.send_replace(Line::Silent);
     }
@@ -128,19 +141,20 @@ async fn pass(
             return;
         }
         let line_now = *line.borrow();
-        if let (Line::Without(kind, longer_than), Some(swallowed)) = (line_now, &swallowed) {
+        if matches!((line_now, is_down), (Line::Without(..), true) | (Line::Faults(_), _)) {
             whole.extend_from_slice(&buffer[..count]);
-            while whole.len() >= 8 {
-                let size = u32::from_le_bytes(whole[4..8].try_into().unwrap()) as usize;
-                if whole.len() < size {
-                    break;
-                }
-                let mut message: Vec<u8> = whole.drain(..size).collect();
-                let kind = [[1, 0].as_slice(), &kind.to_le_bytes()].concat();
-                if size > longer_than && message.starts_with(b"MSG") && message.get(KIND) == Some(&kind[..]) {
-                    // An answer to nothing that was asked: the numbers of the messages after it stay in order.
-                    message[REQUEST_ID].fill(0xEE);
-                    swallowed.send_modify(|swallowed| *swallowed += 1);
+            while let Some(mut message) = next_message(&mut whole) {
+                match (line_now, &swallowed) {
+                    (Line::Without(kind, longer_than), Some(swallowed))
+                        if message.len() > longer_than && is_of(&message, kind) =>
+                    {
+                        // An answer to nothing that was asked: the numbers of the messages after it stay in order.
+                        message[REQUEST_ID].fill(0xEE);
+                        swallowed.send_modify(|swallowed| *swallowed += 1);
+                    }
+                    (Line::Faults(node), None) => spoil(&mut message, node),
+                    (Line::Faults(_), Some(_)) => fault(&mut message),
+                    _ => {}
                 }
                 if to.write_all(&message).await.is_err() {
                     return;
@@ -161,5 +175,36 @@ async fn pass(
             while from.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Takes a message out of what has come, once it is whole.
+fn next_message(whole: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let size = u32::from_le_bytes(whole.get(4..8)?.try_into().unwrap()) as usize;
+    (whole.len() >= size).then(|| whole.drain(..size).collect())
+}
+
+fn is_of(message: &[u8], kind: u16) -> bool {
+    let kind = [[1, 0].as_slice(), &kind.to_le_bytes()].concat();
+    message.starts_with(b"MSG") && message.get(KIND) == Some(&kind[..])
+}
+
+/// Has a request for a node name a subscription that there is none of, so that the server refuses it as a whole.
+fn spoil(message: &mut [u8], node: &str) {
+    if is_of(message, CREATE) && message.windows(node.len()).any(|part| part == node.as_bytes()) {
+        let mut body = &message[KIND.end..];
+        let context = ContextOwned::new_default(NamespaceMap::new(), DecodingOptions::default());
+        RequestHeader::decode(&mut body, &context.context()).unwrap();
+        let at = message.len() - body.len();
+        message[at..at + 4].fill(0xEE);
+    }
+}
+
+/// Has that refusal be the word of an exception.
+fn fault(message: &mut [u8]) {
+    let [from, to] = [StatusCode::BadSubscriptionIdInvalid, StatusCode::BadUnexpectedError]
+        .map(|status| status.bits().to_le_bytes());
+    if is_of(message, FAULT) && message[FAULT_STATUS] == from {
+        message[FAULT_STATUS].copy_from_slice(&to);
     }
 }

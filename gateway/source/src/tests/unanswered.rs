@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use watchfire_config::{PasswordFrom, SourceConfig};
-use watchfire_model::{SignalId, SourceState};
+use watchfire_model::{SignalId, SourceState, StatusCode};
 use watchfire_plant::PlantOptions;
 
 use super::harness::{Gathered, config, healthy, of_plant, quick, start_plant, start_source};
@@ -15,6 +15,9 @@ const SIGNALS: [&str; 3] = ["pump/flow", "tank/level", "motor/bearing_temp"];
 const CREATED: u16 = 754;
 /// Longer than an answer for one item, shorter than one for two.
 const FOR_ONE: usize = 100;
+
+/// BadUnexpectedError, with which many servers tell of an exception of theirs.
+const FAULT: StatusCode = StatusCode(0x8001_0000);
 
 /// So many values of each signal.
 fn values(count: usize) -> impl Fn(&Gathered) -> bool {
@@ -66,6 +69,22 @@ async fn a_server_that_answers_in_time_for_few_items_alone_is_asked_for_few() {
     proxy.swallowed(1).await;
     assert_none_twice(&seen);
     assert!(!seen.states.contains(&SourceState::Down), "the connection stays: {:?}", seen.states);
+    source.stop().await;
+}
+
+#[tokio::test]
+async fn one_of_many_nodes_for_which_a_server_faults_is_refused_by_name_and_leaves_no_gap_on_the_others() {
+    let plant = start_plant(healthy(0)).await;
+    let proxy = Proxy::start(plant.port).await;
+    let dir = tempfile::tempdir().unwrap();
+    proxy.faults_for(SIGNALS[1]);
+    let mut source = start_source(config(&proxy.url(), of_plant(&SIGNALS)), dir.path().join("pki"), quick());
+    let mut seen = Gathered::default();
+    let others = |seen: &Gathered, count| [0, 2].iter().all(|id| seen.count(SignalId(*id)) >= count);
+    source.gather(&mut seen, |seen| !seen.refused.is_empty() && others(seen, 20)).await;
+    assert!(seen.refused.iter().all(|told| *told == (SignalId(1), FAULT)), "{:?}", seen.refused);
+    assert!(seen.gaps.is_empty(), "nor while it is tried again: {:?}", seen.gaps);
+    assert_none_twice(&seen);
     source.stop().await;
 }
 

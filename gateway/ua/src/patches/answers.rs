@@ -69,19 +69,19 @@ fn port_of(url: &str) -> u16 {
 impl Raw {
     /// Opens a session, with requests 2 and 3.
     async fn log_in(&mut self, url: &str) -> CreateSessionResponse {
-        self.send(2, session_at(url, "raw")).await;
+        self.say(2, session_at(url, "raw")).await;
         let ResponseMessage::CreateSession(session) = self.answer().await else { panic!("no session") };
         let activate = ActivateSessionRequest {
             request_header: header(&session),
             user_identity_token: Login::Nobody.token(),
             ..ActivateSessionRequest::default()
         };
-        self.send(3, activate).await;
+        self.say(3, activate).await;
         assert!(matches!(self.answer().await, ResponseMessage::ActivateSession(_)));
         *session
     }
 
-    async fn send(&mut self, id: u32, request: impl Into<RequestMessage>) {
+    async fn say(&mut self, id: u32, request: impl Into<RequestMessage>) {
         let bytes = self.bytes(id, request).await;
         self.socket.write_all(&bytes).await.expect("it is taken");
     }
@@ -94,7 +94,7 @@ impl Raw {
     }
 
     /// Reads so many answers, whatever they say.
-    async fn pass_over(&mut self, answers: usize) {
+    async fn take_answers(&mut self, answers: usize) {
         let (mut taken, mut header) = (0, [0; 8]);
         while taken < answers {
             self.socket.read_exact(&mut header).await.expect("an answer");
@@ -114,7 +114,7 @@ async fn who_does_not_read_answers_has_no_more_of_them_made() {
     let mut raw = Raw::open(port_of(&url)).await;
     let session = raw.log_in(&url).await;
     for id in 0..READS {
-        raw.send(10 + u32::try_from(id).expect("a few"), read(&session, 1)).await;
+        raw.say(10 + u32::try_from(id).expect("a few"), read(&session, 1)).await;
     }
     let mut made = 0;
     let settled = async {
@@ -128,7 +128,7 @@ async fn who_does_not_read_answers_has_no_more_of_them_made() {
     tokio::time::timeout(PATIENCE, settled).await.expect("it rests");
     // What the sockets take, a megabyte, and two more.
     assert!(few.reads() < READS / 2, "{} of {READS} answers were made, of which none was read", few.reads());
-    tokio::time::timeout(PATIENCE, raw.pass_over(READS)).await.expect("all is answered");
+    tokio::time::timeout(PATIENCE, raw.take_answers(READS)).await.expect("all is answered");
     assert!(few.reads() >= READS);
 }
 
@@ -140,14 +140,14 @@ async fn before_there_is_a_session_no_message_is_long() {
     let mut raw = Raw::open(port_of(&url)).await;
     let mut create = session_at(&url, "raw");
     create.client_description.discovery_urls = Some(long());
-    raw.send(2, create).await;
+    raw.say(2, create).await;
     let said = raw.hear().await;
     assert!(matches!(said, Said::Error(StatusCode::BadTcpMessageTooLarge)), "{said:?}");
     // Whoever has one may say as much.
     let mut raw = Raw::open(port_of(&url)).await;
     raw.log_in(&url).await;
     let request_header = super::raw::header();
-    raw.send(
+    raw.say(
         4,
         GetEndpointsRequest {
             request_header,

@@ -112,6 +112,56 @@ fn where_no_server_keeps_a_history_little_waits_for_another_one() {
     }
     assert_eq!((backfill.left_to_others, backfill.left_on_record), (most, 7));
     assert_eq!(backfill.unknown[&0].len(), most);
+    let closed: Vec<_> = (0..7).map(|more| (u32::try_from(most).unwrap() + more, false)).collect();
+    assert_eq!(fills(&mut backfill), closed, "what is open does not grow without end");
     backfill.known(0, false);
     assert_eq!((backfill.left_to_others, backfill.left_on_record), (most, 7), "to be told so again adds none");
+}
+
+#[test]
+fn over_restarts_no_more_gaps_stay_open_than_wait_for_another_server() {
+    let most = u32::try_from(elsewhere::LEFT_MAX).unwrap();
+    let roster = || Roster::new(source(), vec![(SignalId(0), crate::tests::harness::signal("a", "i=1"))]);
+    let open: Vec<Gap> = (0..i64::from(most) + 50)
+        .map(|turn| Gap { since: Instant::from_s(turn * 10), until: Instant::from_s(turn * 10 + 5), ..gap_of(0) })
+        .collect();
+    let (_, mut backfill) = of(2);
+    backfill.take_up(&open, &roster());
+    backfill.known(0, false);
+    assert_eq!((backfill.left_to_others, fills(&mut backfill).len()), (elsewhere::LEFT_MAX, 50));
+    assert_eq!(backfill.left_on_record, 50);
+}
+
+#[test]
+fn why_a_server_does_not_tell_its_history_is_on_record_though_the_last_one_keeps_none() {
+    let (standins, mut backfill) = of(2);
+    backfill.add(0, &gap_of(0), None, Duration::ZERO);
+    ask(&mut backfill);
+    let denied = || HistoryReadResult { status_code: StatusCode::BadUserAccessDenied, ..answer(&[], "") };
+    assert_eq!(take(&mut backfill, Ok(vec![denied()])), (vec![], vec![]));
+    fails_over(&mut backfill, &standins, 1);
+    backfill.known(0, false);
+    match backfill.finished(&source()).as_slice() {
+        [Arrival::Filled { fills, .. }] => {
+            let denied = status_from_ua(StatusCode::BadUserAccessDenied);
+            assert_eq!(fills.iter().map(|fill| fill.status).collect::<Vec<_>>(), [denied]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_time_out_of_reach_that_nobody_keeps_a_history_of_does_not_wait_for_ever() {
+    let standins = StandIns::new(1);
+    let mut backfill = backfill(&[]);
+    backfill.read_from(standins.clone());
+    unreached(&mut backfill, 0, 0, 100);
+    let hole = backfill.unreached.pop_first().unwrap().1;
+    backfill.set_aside(hole);
+    backfill.known(0, false);
+    assert_eq!(backfill.unknown.len(), 1, "its server may name others");
+    standins.learn(1);
+    backfill.end_what_nobody_has();
+    assert!(backfill.unknown.is_empty() && backfill.unreached_of.is_empty());
+    assert_eq!(fills(&mut backfill), [], "it is no gap");
 }
