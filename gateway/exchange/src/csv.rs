@@ -65,6 +65,8 @@ pub struct Reader<R> {
     places: HashMap<&'static str, usize>,
     /// How many the head names.
     columns: usize,
+    /// How many fields the head has, with those that a spreadsheet pads it with.
+    width: usize,
     /// The number of the line read last.
     number: u64,
     names: HashMap<String, Arc<str>>,
@@ -73,7 +75,7 @@ pub struct Reader<R> {
 impl<R: BufRead> Reader<R> {
     /// Reads the head.
     pub fn new(input: R) -> Result<Self, ExchangeError> {
-        let mut reader = Self { input, places: HashMap::new(), columns: 0, number: 0, names: HashMap::new() };
+        let mut reader = Self { input, places: HashMap::new(), columns: 0, width: 0, number: 0, names: HashMap::new() };
         let head = match reader.fields()? {
             Some((_, Ok(head))) => head,
             Some((_, Err(reason))) => {
@@ -83,8 +85,9 @@ impl<R: BufRead> Reader<R> {
                 return Err(ExchangeError::Form("the file is empty; its first line must name its columns".to_owned()));
             }
         };
-        reader.columns = head.len();
-        reader.places = places(&head).map_err(ExchangeError::Form)?;
+        let named = filled(&head);
+        (reader.columns, reader.width) = (named.len(), head.len());
+        reader.places = places(named).map_err(ExchangeError::Form)?;
         Ok(reader)
     }
 
@@ -92,8 +95,7 @@ impl<R: BufRead> Reader<R> {
     pub fn line(&mut self) -> Result<Option<Result<Line, BadLine>>, ExchangeError> {
         loop {
             let Some((number, fields)) = self.fields()? else { return Ok(None) };
-            let is_blank = |fields: &Vec<Field>| matches!(fields.as_slice(), [(text, false)] if text.trim().is_empty());
-            if fields.as_ref().is_ok_and(is_blank) {
+            if fields.as_ref().is_ok_and(|fields| filled(fields).is_empty()) {
                 continue;
             }
             let line = fields.and_then(|fields| self.parsed(self.fitting(&fields)?));
@@ -104,6 +106,7 @@ impl<R: BufRead> Reader<R> {
     /// Refuses a line with more fields than columns: one of them is in two, such as a number with a decimal comma, and what
     /// follows would be taken for something else.
     fn fitting<'f>(&self, fields: &'f [Field]) -> Result<&'f [Field], String> {
+        let fields = filled(fields);
         if fields.len() > self.columns {
             let (count, columns) = (fields.len(), self.columns);
             return Err(format!(
@@ -199,11 +202,18 @@ impl<R: BufRead> Reader<R> {
         // Spreadsheets leave out empty fields at a line's end, but not the end of a line.
         let fields = fields.and_then(|fields| match bytes.last() {
             Some(b'\n') => Ok(fields),
-            _ if fields.len() >= self.columns => Ok(fields),
+            _ if fields.len() >= self.width => Ok(fields),
             _ => Err("the file ends within it; it was cut short".to_owned()),
         });
         Ok(Some((number, fields)))
     }
+}
+
+/// What stands before the empty fields at a line's end: a spreadsheet pads all lines to the widest of its sheet.
+fn filled(fields: &[Field]) -> &[Field] {
+    let is_filled = |(text, quoted): &Field| *quoted || !text.trim().is_empty();
+    let count = fields.iter().rposition(is_filled).map_or(0, |last| last + 1);
+    fields.get(..count).unwrap_or(fields)
 }
 
 /// Where each column is.

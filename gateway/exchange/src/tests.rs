@@ -149,6 +149,8 @@ fn bad_lines_are_told_with_their_number_and_the_others_are_read() {
     assert_eq!((good[1].text.as_deref(), good[2].status), (Some("two\nlines"), StatusCode(0x8000_0000)));
 }
 
+const CUT: &str = "line 3: the file ends within it; it was cut short";
+
 #[test]
 fn a_line_with_a_decimal_comma_and_one_that_was_cut_short_are_not_taken_for_other_values() {
     let told = |text: &str| {
@@ -162,9 +164,13 @@ fn a_line_with_a_decimal_comma_and_one_that_was_cut_short_are_not_taken_for_othe
     let comma = "line 2: it has 4 fields, but there are 3 columns; numbers have a decimal point, and a text with a comma stands \
                  in quotes";
     assert_eq!(told("signal,source_time,value\na/b,2026-03-01,5,6\na/b,2026-03-02,5.6"), [comma, "5.6"]);
+    // A spreadsheet pads every line with commas to the widest of its sheet.
+    let padded = "signal,source_time,value,,\na/b,2026-03-01,5,,\n,,,,\na/b,2026-03-02,5,6,\na/b,2026-03-03,5.6, ,,,\n";
+    assert_eq!(told(padded), ["5", &comma.replace("line 2", "line 4"), "5.6"]);
+    assert_eq!(told("signal,source_time,value,,\na/b,2026-03-01,5.6"), [CUT.replace("line 3", "line 2")]);
     // The rest of 54.23 is gone, and with it what it was worth.
     let head = "signal,source_time,value,status";
-    let cut = "line 3: the file ends within it; it was cut short";
+    let cut = CUT;
     assert_eq!(told(&format!("{head}\na/b,2026-03-01,54.23\na/b,2026-03-02,54.2")), ["54.23", cut]);
     assert_eq!(told(&format!("{head}\na/b,2026-03-01,54.23,\na/b,2026-03-02,54.2,0x80000000")), ["54.23", "54.2"]);
 }
