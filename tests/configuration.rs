@@ -203,9 +203,10 @@ fn an_address_of_another_machine_is_told_by_a_check() {
     std::fs::write(site.config(), text.replace("host = \"127.0.0.1\"", "host = \"192.0.2.1\"")).unwrap();
     let output = site.run("check", &[]);
     let told = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    let wanted =
-        "but the gateway would not start on this machine: `host` \"192.0.2.1\" in `[server]` is none of its addresses";
+    // The configuration may be written on another machine than the gateway's.
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let wanted = "as far as this machine goes: the gateway would not start, since `host` \"192.0.2.1\" in `[server]` is none \
+                  of its addresses";
     assert!(told.contains(wanted) && told.contains("`0.0.0.0` is every one"), "{told}");
 }
 
