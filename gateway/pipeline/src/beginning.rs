@@ -12,8 +12,8 @@ use crate::notices::{Change, Gone, Notice};
 use crate::publish::show;
 
 /// How long that may take: a plugin may have to be compiled, and a disk that is full takes no record. What comes later is told
-/// as what has appeared.
-const BEGINNING_MAX: Duration = Duration::from_secs(5);
+/// as what has appeared. Less than clients wait for an answer when they connect (asyncua: four seconds).
+const BEGINNING_MAX: Duration = Duration::from_secs(3);
 
 /// Whose conditions are on record and are yet to be told.
 #[derive(Debug, Default)]
