@@ -91,6 +91,20 @@ fn a_plugins_own_table_is_judged_by_its_schema_key_by_key_with_lines() {
 }
 
 #[test]
+fn why_a_detector_would_not_run_names_it_once() {
+    use crate::harness::gateway::{detector, source};
+    let site = Site::new();
+    let hot =
+        detector("hot", "limit", &["plant/flow"], "[detector.config]\nhigh = 3\n[detector.alarm.lid]\nseverity = 5");
+    site.configure(&(source("plant", "opc.tcp://127.0.0.1:9", &["flow"]) + &hot));
+    let output = site.run("check", &[]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let wanted = "but detector `hot` would not run: plugin `limit` has no condition `lid`, for which `[detector.alarm.lid]` is set";
+    assert!(told.contains(wanted) && told.matches("`hot`").count() == 1, "{told}");
+}
+
+#[test]
 fn conditions_without_a_response_are_named_as_what_they_are() {
     use crate::harness::gateway::{detector, source};
     let site = Site::new();
@@ -203,9 +217,10 @@ fn an_address_of_another_machine_is_told_by_a_check() {
     std::fs::write(site.config(), text.replace("host = \"127.0.0.1\"", "host = \"192.0.2.1\"")).unwrap();
     let output = site.run("check", &[]);
     let told = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    let wanted =
-        "but the gateway would not start on this machine: `host` \"192.0.2.1\" in `[server]` is none of its addresses";
+    // The configuration may be written on another machine than the gateway's.
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let wanted = "as far as this machine goes: the gateway would not start, since `host` \"192.0.2.1\" in `[server]` is none \
+                  of its addresses";
     assert!(told.contains(wanted) && told.contains("`0.0.0.0` is every one"), "{told}");
 }
 

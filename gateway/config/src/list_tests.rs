@@ -110,11 +110,19 @@ fn one_port_has_one_listener() {
         ("0.0.0.0", "127.0.0.1:4840"),
         ("127.0.0.1", "127.0.0.1:4840"),
         ("::", "[::]:4840"),
-        ("gateway.plant.example", "10.0.0.1:4840"),
+        ("::", "10.0.0.1:4840"),
+        ("0.0.0.0", "[::]:4840"),
+        ("gateway.plant.example", "0.0.0.0:4840"),
     ] {
         assert_eq!(both(host, listen), [wrong], "{host} {listen}");
     }
-    for (host, listen) in [("0.0.0.0", "0.0.0.0:4845"), ("127.0.0.1", "10.0.0.1:4840")] {
+    for (host, listen) in [
+        ("0.0.0.0", "0.0.0.0:4845"),
+        ("127.0.0.1", "10.0.0.1:4840"),
+        ("0.0.0.0", "[::1]:4840"),
+        // Which address the name stands for shows at the start.
+        ("gateway.plant.example", "10.0.0.1:4840"),
+    ] {
         assert_eq!(both(host, listen), [""; 0], "{host} {listen}");
     }
 }

@@ -202,13 +202,21 @@ fn sections(root: Section<'_>, base: &Path, lists: Lists<'_>) -> Option<Config> 
 /// One port has one listener: a source's server cannot be waited for where HMIs connect.
 fn listens_apart(source: &SourceConfig, server: &ServerConfig, report: &Report) {
     let Some(listen) = source.reach.listen.filter(|listen| listen.port() == server.port) else { return };
+    // A name may be any of this machine's addresses, and no other.
     let host: Option<IpAddr> = server.host.parse().ok();
-    if listen.ip().is_unspecified() || host.is_none_or(|host| host.is_unspecified() || host == listen.ip()) {
+    if host.map_or(listen.ip().is_unspecified(), |host| clash(host, listen.ip())) {
         let (name, port) = (source.name.escape_debug(), server.port);
         report.missing_from_file(format!(
             "source `{name}`: `reverse_connect` listens at port {port}, which is `port` of `[server]`; give one of them another"
         ));
     }
+}
+
+/// Whether two listeners at one port, at these addresses, are in each other's way.
+fn clash(one: IpAddr, other: IpAddr) -> bool {
+    // `::` is every address of this machine, `0.0.0.0` every one of IPv4.
+    let covers = |all: IpAddr, some: IpAddr| all.is_unspecified() && (all.is_ipv6() || some.is_ipv4());
+    one == other || covers(one, other) || covers(other, one)
 }
 
 /// Takes over a list of alarms; what it says of a condition counts before what a detector's own tables say.

@@ -182,6 +182,14 @@ pub enum PackageError {
         /// What is wrong.
         reason: String,
     },
+    /// A package or a component cannot be read.
+    #[error("`{}` {}", path.display(), unread(source))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The store of packages cannot be read or written.
     #[error("`{path}` cannot be used: {source}; it must belong to the gateway's user")]
     Store {
@@ -201,4 +209,12 @@ pub enum PackageError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// What is so of a file that cannot be read, and the way out.
+fn unread(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "is not there; give the path of a file that is".to_owned(),
+        _ => format!("cannot be read: {error}; it must be a file that this user may read"),
+    }
 }

@@ -72,9 +72,10 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
-        let size = fs::metadata(path).map_err(|source| at(path, source))?.len();
+        let unread = |source| PackageError::File { path: path.to_owned(), source };
+        let size = fs::metadata(path).map_err(unread)?.len();
         check_size(size)?;
-        fs::read(path).map_err(|source| at(path, source))
+        fs::read(path).map_err(unread)
     }
 
     /// The installed packages' files, in the order of their digests.

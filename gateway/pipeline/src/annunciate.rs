@@ -3,22 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
-use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, RefusedCommand, Transition};
+use watchfire_alarms::{Belief, ConditionDef, ConditionState, Engine, Transition};
 use watchfire_model::{
     Clock, CommandKind, ConditionKey, Decided, Instant, Level, Lsn, PlainEvent, RecordBody, Verdict,
 };
 
+use crate::beginning::{self, Beginning};
 use crate::budget::{self, Budgets};
 use crate::late::late_binding;
 use crate::maintenance::Reminders;
 use crate::mode::Mode;
 use crate::notices::{Change, Gone, Notice, NoticeReceiver};
 use crate::over;
+use crate::publish::{Unpublished, publish};
 use crate::stand_in;
 use crate::told::{states, together};
 use crate::{AlarmFigures, BindingPlan, CommandRequest, Log, OWN_BINDING, OwnConditions, PortError, Stats, Surface};
@@ -31,26 +32,6 @@ const UNPUBLISHED_MAX: usize = 1 << 16;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How exactly deadlines are kept.
 const LOOK_SOONEST: Duration = Duration::from_millis(50);
-
-/// What waits until the record at its place is durable.
-#[derive(Debug)]
-struct Unpublished {
-    lsn: Lsn,
-    views: Vec<Transition>,
-    events: Vec<PlainEvent>,
-    answer: Option<oneshot::Sender<Result<(), RefusedCommand>>>,
-}
-
-impl Unpublished {
-    /// With what follows from it; `None` where there is nothing to show.
-    fn and(mut self, follows: Option<Self>) -> Option<Self> {
-        if let Some(follows) = follows {
-            self.lsn = follows.lsn;
-            self.views.extend(follows.views);
-        }
-        (!self.views.is_empty()).then_some(self)
-    }
-}
 
 /// What is so now.
 #[derive(Debug, Default)]
@@ -101,9 +82,10 @@ impl Annunciator {
         let (unpublished, queue) = mpsc::channel(UNPUBLISHED_MAX);
         let publisher = publish(queue, self.log.clone(), self.surfaces.clone(), self.stats.clone());
         let publisher = AbortOnDropHandle::new(tokio::spawn(publisher));
+        let _at_last = AbortOnDropHandle::new(tokio::spawn(beginning::at_last(self.surfaces.clone())));
         let mut commands_open = true;
         let (mut current, mut budgets) = (Current::default(), Budgets::default());
-        let mut reminders = Reminders::default();
+        let (mut reminders, mut beginning) = (Reminders::default(), Beginning::default());
         let mut fruitless = false;
         loop {
             let due = self.due(fruitless);
@@ -113,6 +95,7 @@ impl Annunciator {
                         if let Notice::Gone { what: Gone::Detector(binding), .. } = &notice {
                             reminders.forget(binding);
                         }
+                        beginning.heed(&notice, &self.engine);
                         self.notice(&notices.own, &mut current, notice).await?
                     }
                     None => break,
@@ -141,6 +124,9 @@ impl Annunciator {
                 {
                     break;
                 }
+            }
+            if beginning.is_over() && unpublished.send(Unpublished::last_of_the_beginning()).await.is_err() {
+                break;
             }
         }
         drop(unpublished);
@@ -340,7 +326,7 @@ impl Annunciator {
         let now = self.clock.now();
         let views: Vec<Transition> = defs.into_iter().map(|def| self.engine.define(def, now)).collect();
         views.iter().for_each(|view| self.figures.defined(&view.def, &view.state));
-        Unpublished { lsn: Lsn(0), views, events: Vec::new(), answer: None }
+        Unpublished { views, ..Unpublished::default() }
     }
 
     async fn decide(
@@ -359,7 +345,7 @@ impl Annunciator {
         let decided = Decided { binding, frame, verdicts, transitions: states(&transitions), events: told };
         let record = self.log.put(RecordBody::Decided(decided)).await?;
         self.count(&transitions, record.lsn);
-        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, events, answer: None }))
+        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, events, ..Unpublished::default() }))
     }
 
     async fn command(&mut self, request: CommandRequest) -> Result<Option<Unpublished>, PortError> {
@@ -386,48 +372,12 @@ impl Annunciator {
         let body = RecordBody::Commanded { command, transitions: states(&transitions) };
         let record = self.log.put(body).await?;
         self.count(&transitions, record.lsn);
-        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, events: Vec::new(), answer: Some(reply) }))
+        Ok(Some(Unpublished { lsn: record.lsn, views: transitions, answer: Some(reply), ..Unpublished::default() }))
     }
 
     fn count(&self, transitions: &[Transition], recorded: Lsn) {
         let told = |told: &Transition| self.figures.told(&told.def, &told.state, told.told().receive_time);
         transitions.iter().for_each(told);
         self.figures.counted(recorded);
-    }
-}
-
-/// Publishes and answers in order, each as soon as it is durable. What never becomes durable is never published.
-async fn publish(
-    mut queue: mpsc::Receiver<Unpublished>,
-    log: Arc<Log>,
-    surfaces: Vec<Arc<dyn Surface>>,
-    stats: Arc<Stats>,
-) {
-    while let Some(Unpublished { lsn, views, events, answer }) = queue.recv().await {
-        if !log.durable(lsn).await {
-            return;
-        }
-        let announced = views.iter().filter(|view| view.notify).count();
-        stats.transitions.fetch_add(announced as u64, Ordering::Relaxed);
-        if !views.is_empty() {
-            for surface in &surfaces {
-                show(|| surface.publish(views.clone()));
-            }
-        }
-        if !events.is_empty() {
-            surfaces.iter().for_each(|surface| show(|| surface.tell(events.clone())));
-        }
-        if let Some(answer) = answer
-            && answer.send(Ok(())).is_err()
-        {
-            tracing::debug!("whoever gave the command no longer waits");
-        }
-    }
-}
-
-/// A surface that panics costs its own news, never anyone else's.
-fn show(news: impl FnOnce()) {
-    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(news)).is_err() {
-        tracing::error!("a surface failed to show a change; what it shows may be old until the gateway starts again");
     }
 }

@@ -20,8 +20,8 @@ pub(crate) fn gate_of(spec: &BindingSpec, condition: &ConditionSpec) -> Result<O
         (None, Scale::NegLog10P) => default.threshold,
         (None, Scale::Ordinal) => {
             let text = format!(
-                "detector `{}`: condition `{}` has scores without a scale; set `threshold` under `[detector.alarm.{}]`",
-                spec.name, condition.id, condition.id
+                "condition `{}` of plugin `{}` has scores without a scale; set `threshold` under `[detector.alarm.{}]`",
+                condition.id, spec.plugin, condition.id
             );
             return Err(CreateError::Refused(text));
         }

@@ -4,6 +4,7 @@
 
 mod annunciate;
 mod awaited;
+mod beginning;
 mod binding;
 #[cfg(test)]
 mod binding_tests;
@@ -47,6 +48,7 @@ mod past;
 mod place;
 mod plain_event;
 mod ports;
+mod publish;
 mod readers;
 mod recorded;
 mod recover;

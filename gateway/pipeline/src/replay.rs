@@ -76,8 +76,13 @@ pub enum ReplayError {
     #[error("detector `{0}` cannot be replayed: the state that its version went on from is not kept")]
     BegunIsGone(String),
     /// The detector cannot be made.
-    #[error(transparent)]
-    Create(#[from] CreateError),
+    #[error("detector `{binding}`: {error}")]
+    Create {
+        /// The binding.
+        binding: String,
+        /// Why not.
+        error: CreateError,
+    },
     /// It failed where it had not failed live.
     #[error("detector `{binding}` failed at frame {frame}: {fault}")]
     Fault {
@@ -107,7 +112,8 @@ pub async fn replay(
     plan: &BindingPlan,
 ) -> Result<ReplayReport, ReplayError> {
     let name = &plan.spec.name;
-    let mut judge = Judge::create(factory, &plan.spec).await?;
+    let not_made = |error| ReplayError::Create { binding: name.clone(), error };
+    let mut judge = Judge::create(factory, &plan.spec).await.map_err(not_made)?;
     let config_hash = judge.identity().config_hash.clone();
     let mut recorded = Recorded::of(plan, &config_hash);
     let mut marks = Marks::of(name);

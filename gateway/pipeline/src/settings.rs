@@ -32,9 +32,7 @@ pub(crate) fn known_conditions(spec: &BindingSpec, conditions: &[ConditionSpec])
     let Some(unknown) = spec.alarms.keys().find(|id| !known(id)) else { return Ok(()) };
     let ids: Vec<_> = conditions.iter().map(|condition| format!("`{}`", condition.id)).collect();
     let text = format!(
-        "detector `{}`: plugin `{}` has no condition `{unknown}`, for which `[detector.alarm.{}]` is set; with this \
-         configuration it has {}{}",
-        spec.name,
+        "plugin `{}` has no condition `{unknown}`, for which `[detector.alarm.{}]` is set; with this configuration it has {}{}",
         spec.plugin,
         if unknown.contains('/') { format!("\"{unknown}\"") } else { unknown.clone() },
         ids.join(", "),
@@ -82,8 +80,8 @@ pub(crate) fn fitting_types(spec: &BindingSpec, conditions: &[ConditionSpec]) ->
         let wrong = set.filter_map(|(id, _)| Some((id, named(id)?))).find(|(_, found)| !(one.fits)(told(found)));
         if let Some((id, condition)) = wrong {
             let text = format!(
-                "detector `{}`: `{}` is of {}, and condition `{id}` of plugin `{}` is {}; take it away",
-                spec.name, one.key, one.of, spec.plugin, condition.alarm_type
+                "`{}` is of {}, and condition `{id}` of plugin `{}` is {}; take it away",
+                one.key, one.of, spec.plugin, condition.alarm_type
             );
             return Err(CreateError::Refused(text));
         }
@@ -143,7 +141,7 @@ mod tests {
         for id in ["stuck", "stuck/press/oil"] {
             let refused = fitting_types(&spec(id), &conditions).unwrap_err().to_string();
             let expected = format!(
-                "detector `hot`: `exclusive` is of limit alarms, and condition `{id}` of plugin `own` is \
+                "`exclusive` is of limit alarms, and condition `{id}` of plugin `own` is \
                  OffNormalAlarmType; take it away"
             );
             assert_eq!(refused, expected);

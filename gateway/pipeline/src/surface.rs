@@ -16,6 +16,11 @@ pub trait Surface: Send + Sync {
     /// Tells of findings that are no alarms, once they are durable, in order. Must not block; what it cannot tell is on
     /// record all the same.
     fn tell(&self, _events: Vec<PlainEvent>) {}
+
+    /// What stood before the start is published: from now on whoever asks can be told how things stand. Told once that is
+    /// so, and after some seconds in any case, so perhaps twice; what is published later of before has appeared. Must not
+    /// block.
+    fn complete(&self) {}
 }
 
 /// A command and where its answer goes.

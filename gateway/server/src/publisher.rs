@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use opcua::sync::Mutex;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use watchfire_model::ConditionKey;
 use watchfire_model::PlainEvent;
 use watchfire_pipeline::{ConditionView, Surface};
@@ -21,6 +22,8 @@ struct Queue {
     waiting: VecDeque<ConditionView>,
     /// What did not fit: the newest state of each condition. While there is any, everything goes here.
     newest: BTreeMap<ConditionKey, ConditionView>,
+    /// Whether what stood before the start is in it, or was.
+    is_complete: bool,
 }
 
 /// The annunciator's end.
@@ -28,6 +31,8 @@ struct Queue {
 pub(crate) struct Publisher {
     queue: Mutex<Queue>,
     wake: Notify,
+    /// Once clients can be told all that stood before the start.
+    complete: CancellationToken,
     /// States that may wait.
     room: usize,
     /// What is no state of any condition.
@@ -65,18 +70,42 @@ impl Surface for Publisher {
         self.plain.put(events);
         self.wake.notify_one();
     }
+
+    fn complete(&self) {
+        self.queue.lock().is_complete = true;
+        self.wake.notify_one();
+    }
 }
 
 impl Publisher {
     /// A queue of which `room` states may wait.
     pub(crate) fn with_room(room: usize) -> Self {
-        Self { queue: Mutex::default(), wake: Notify::new(), room, plain: PlainEvents::default() }
+        Self {
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            complete: CancellationToken::new(),
+            room,
+            plain: PlainEvents::default(),
+        }
     }
 
     /// Whether events were left out that clients have not been told of.
     #[cfg(test)]
     pub(crate) fn is_stale(&self) -> bool {
         !self.queue.lock().newest.is_empty()
+    }
+
+    /// Waits until all that stood before the start has been taken over: from then on clients can ask.
+    pub(crate) async fn completed(&self) {
+        self.complete.cancelled().await;
+    }
+
+    /// Notes whether that is so; to be asked where nothing was left to take.
+    fn look_whether_complete(&self) {
+        let queue = self.queue.lock();
+        if queue.is_complete && queue.waiting.is_empty() && queue.newest.is_empty() {
+            self.complete.cancel();
+        }
     }
 
     /// The next states, in order, and whether events were left out before them.
@@ -109,6 +138,7 @@ impl Publisher {
                     teller.have_appeared();
                 }
                 teller.is_at_rest();
+                self.look_whether_complete();
                 self.wake.notified().await;
                 continue;
             }

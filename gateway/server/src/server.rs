@@ -189,7 +189,9 @@ impl Server {
         }
     }
 
-    /// Serves clients until it is told to stop; says goodbye to them within two seconds.
+    /// Serves clients until it is told to stop, from when they can be told all that stood before the start ([`Surface::complete`]):
+    /// whoever connects sooner waits, since what he read or refreshed then would be a part, and what he watched not there.
+    /// Says goodbye to them within two seconds.
     ///
     /// # Errors
     /// When the listening socket fails.
@@ -202,10 +204,17 @@ impl Server {
         // Tasks of their own, so that telling a flood of alarms holds up neither requests nor publishing.
         let following = Followers::run(teller.shared.clone(), teller.subscriptions.clone());
         let mut following = AbortOnDropHandle::new(tokio::spawn(following));
+        let begins = publisher.clone();
         let mut publishing = AbortOnDropHandle::new(tokio::spawn(async move { publisher.run(teller).await }));
         let mut auditing = AbortOnDropHandle::new(tokio::spawn(auditing));
         let _watching = AbortOnDropHandle::new(tokio::spawn(rejected.watch()));
-        let serving = stack.run_with(listener);
+        let stopped = token.clone();
+        let serving = async move {
+            tokio::select! {
+                () = begins.completed() => stack.run_with(listener).await,
+                () = stopped.cancelled() => Ok(()),
+            }
+        };
         tokio::pin!(serving);
         let why = |ended: Result<(), JoinError>| ended.err().map_or_else(String::new, |why| why.to_string());
         let outcome = tokio::select! {

@@ -7,6 +7,7 @@ mod areas;
 mod aside;
 mod audit;
 mod audited;
+mod beginning;
 mod by_itself;
 mod certificates;
 mod client;

@@ -1,6 +1,6 @@
 //! What `watchfire check` says of all that a start needs beside the configuration itself: whether sources can be logged in to
 //! as is configured, whether users' certificates are some, and whether HMIs can connect where they are to. Nothing that is
-//! secret is told.
+//! secret is told. What holds on another machine or in another environment is no reason to refuse.
 
 use std::net::TcpListener;
 
@@ -22,7 +22,7 @@ pub fn look(config: &Config) -> Found {
     let mut found = Found::default();
     let users = unusable_certificates(&config.server);
     found.refused.extend(users.iter().map(|error| format!("but the gateway would not start: {error}")));
-    found.refused.extend(host_of_others(&config.server));
+    found.noted.extend(host_of_others(&config.server));
     for source in &config.sources {
         let name = &source.name;
         match check_login(source) {
@@ -41,13 +41,13 @@ pub fn look(config: &Config) -> Found {
     found
 }
 
-/// That the server's address is none of this machine's, where it is so. Whether its port is free is not asked: the gateway
-/// that runs has it.
+/// That the server's address is none of this machine's, where it is so: the gateway's machine may be another one. Whether its
+/// port is free is not asked: the gateway that runs has it.
 fn host_of_others(server: &ServerConfig) -> Option<String> {
     let error = TcpListener::bind((server.host.as_str(), 0)).err()?;
     Some(format!(
-        "but the gateway would not start on this machine: `host` \"{}\" in `[server]` is none of its addresses ({error}); \
-         `0.0.0.0` is every one",
+        "as far as this machine goes: the gateway would not start, since `host` \"{}\" in `[server]` is none of its addresses \
+         ({error}); `0.0.0.0` is every one",
         server.host
     ))
 }

@@ -314,7 +314,7 @@ pub struct Refused {
 
 impl Refused {
     fn of(plugin: &str, error: &anyhow::Error) -> Self {
-        let unreadable = |error: &PackageError| matches!(error, PackageError::Store { .. });
+        let unreadable = |error: &PackageError| matches!(error, PackageError::Store { .. } | PackageError::File { .. });
         let for_now = error.chain().filter_map(|cause| cause.downcast_ref()).any(unreadable);
         Self { reason: format!("plugin `{plugin}`: {error:#}"), for_now }
     }

@@ -55,3 +55,14 @@ fn a_damaged_list_is_refused_and_not_overwritten() {
         assert_eq!(std::fs::read_to_string(&list).unwrap(), text);
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_as_what_it_is() {
+    let data = tempfile::tempdir().unwrap();
+    let told = |path: &std::path::Path| Store::read(path).unwrap_err().to_string();
+    let missing = data.path().join("none.wfpkg");
+    let wanted = format!("`{}` is not there; give the path of a file that is", missing.display());
+    assert_eq!(told(&missing), wanted);
+    let folder = told(data.path());
+    assert!(folder.contains("cannot be read: ") && folder.ends_with("a file that this user may read"), "{folder}");
+}

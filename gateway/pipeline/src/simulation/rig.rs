@@ -1,7 +1,7 @@
 //! One life of a gateway in a simulation, and the site that outlives it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -200,8 +200,8 @@ impl Source for Script {
     }
 }
 
-/// Remembers what was shown, and checks that it was durable before.
-struct Screen(Mutex<Vec<ConditionView>>, MemoryJournal, Mutex<Vec<PlainEvent>>);
+/// Remembers what was shown, and checks that it was durable before; and how much of it before it was told that this is all.
+struct Screen(Mutex<Vec<ConditionView>>, MemoryJournal, Mutex<Vec<PlainEvent>>, OnceLock<usize>);
 
 impl Surface for Screen {
     fn publish(&self, changes: Vec<ConditionView>) {
@@ -217,6 +217,10 @@ impl Surface for Screen {
         let durable = self.1.durable_events();
         assert!(events.iter().all(|event| durable.contains(&event.event_id)), "told before it was durable: {events:?}");
         self.2.lock().extend(events);
+    }
+
+    fn complete(&self) {
+        self.3.get_or_init(|| self.0.lock().len());
     }
 }
 
@@ -251,7 +255,7 @@ impl Rig {
         let figures = AlarmFigures::new("own", site.clock.now()).with_consoles(site.consoles.clone());
         let figures = Arc::new(figures);
         let (script, receiver) = mpsc::unbounded_channel();
-        let screen = Arc::new(Screen(Mutex::default(), site.journal.clone(), Mutex::default()));
+        let screen = Arc::new(Screen(Mutex::default(), site.journal.clone(), Mutex::default(), OnceLock::new()));
         let (way, requests) = commands();
         let (changes, requested) = changes();
         let known = Arc::<Mutex<Known>>::default();
@@ -433,6 +437,12 @@ impl Rig {
     /// What was shown last of a condition.
     pub fn last_of(&self, key: &str) -> ConditionView {
         Self::last(&self.screen.0.lock(), key).unwrap()
+    }
+
+    /// How a condition was shown when the screen was told that what stood before the start is all there; `None` before that,
+    /// or if it was not shown by then.
+    pub fn shown_at_the_beginning(&self, key: &str) -> Option<ConditionView> {
+        Self::last(&self.screen.0.lock()[..*self.screen.3.get()?], key)
     }
 
     /// Whether a condition was not shown in this life.

@@ -102,3 +102,23 @@ async fn an_alarm_whose_detector_was_taken_away_while_the_gateway_was_off_ends_a
     assert!(rig.never_shown(OTHER), "nothing is left to do");
     rig.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn all_that_stood_before_a_start_is_shown_before_it_is_said_that_it_is_all() {
+    let site = Site::new();
+    let before = stands(&site, vec![plan(Mode::Live), named("other", "plain")], HIGH).await;
+    // As it was, where its detector cannot be made, and where it is configured no longer.
+    for (plans, stands) in [
+        (vec![plan(Mode::Live), named("other", "plain")], true),
+        (vec![named("plain", "broken"), named("other", "plain")], true),
+        (vec![named("other", "plain")], false),
+    ] {
+        let count = plans.len();
+        let rig = Rig::start_with(&site, plans).await;
+        rig.wait_ms(1_000).await;
+        let shown = rig.shown_at_the_beginning(HIGH).unwrap_or_else(|| panic!("{count} detectors: it is not there"));
+        assert_eq!((shown.state.active.value, shown.state.retain), (stands, true), "{count} detectors");
+        assert_eq!(shown.state.activations, before.activations);
+        rig.stop().await;
+    }
+}

@@ -242,8 +242,17 @@ impl House {
         (&mut house.serving).await.unwrap()
     }
 
-    #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
     async fn start(config: ServerConfig, change: impl FnOnce(&mut Server)) -> Self {
+        let house = Self::incomplete(config, |server| {
+            change(server);
+            server.publisher.complete();
+        });
+        house.await
+    }
+
+    /// A server that was not told yet that it knows all that stood before.
+    #[expect(clippy::unused_async, reason = "a server is made on a runtime")]
+    pub(super) async fn incomplete(config: ServerConfig, change: impl FnOnce(&mut Server)) -> Self {
         let folder = TempDir::new().unwrap();
         let pki = own_pki(&folder);
         let (commands, mut requests) = commands();
