@@ -87,9 +87,14 @@ impl Secured {
     }
 }
 
+/// A certificate with a key of its own, or another one with this key.
 fn made(key: Option<&PrivateKey>) -> (X509, PrivateKey) {
-    let description =
-        ApplicationDescription { application_uri: "urn:patches:client".into(), ..ApplicationDescription::default() };
+    let description = ApplicationDescription {
+        application_uri: "urn:patches:client".into(),
+        // Two that are made within a second are the same otherwise.
+        application_name: if key.is_some() { "another" } else { "client" }.into(),
+        ..ApplicationDescription::default()
+    };
     let data = X509Data::from((description, None));
     match key {
         Some(key) => (X509::from_pkey(key, &data).expect("a certificate"), key.clone()),
