@@ -68,7 +68,8 @@ async fn what_the_last_values_of_items_take_has_an_end_also_of_those_that_are_di
 async fn requests_for_items_that_are_sent_at_once_find_no_more_room_than_one_after_the_other() {
     const REQUESTS: u32 = 40;
     const ITEMS: usize = 4;
-    let (url, _pki, _handle) = serve_and_look(Arc::default()).await;
+    let few = Arc::new(Few::default());
+    let (url, _pki, _handle) = serve_and_look(few.clone()).await;
     let mut raw = Raw::open(port_of(&url)).await;
     let session = raw.log_in(&url).await;
     let subscribe = CreateSubscriptionRequest {
@@ -86,6 +87,7 @@ async fn requests_for_items_that_are_sent_at_once_find_no_more_room_than_one_aft
         timestamps_to_return: TimestampsToReturn::Neither,
         items_to_create: Some(vec![long().into(); ITEMS]),
     };
+    few.take_time(10);
     let mut bytes = Vec::new();
     for id in 0..REQUESTS {
         bytes.extend(raw.bytes(10 + id, create.clone()).await);
