@@ -281,6 +281,7 @@ impl Annunciator {
         let reminds = |binding: &&String| told(&OwnConditions::maintenance_key(binding));
         let reminders: Vec<&String> = bindings.iter().filter(reminds).collect();
         defs.extend(budgets);
+        let newly_counted = budget::newly_counted(&self.engine, &defs);
         let mut keys: Vec<ConditionKey> = defs.iter().map(|def| def.key.clone()).collect();
         let mut defined = self.define(defs);
         // What they remind of has to be known by then.
@@ -289,7 +290,7 @@ impl Annunciator {
         defined.views.extend(self.define(reminders).views);
         let (cause, now) = (self.log.tail(), self.clock.now());
         let mut settled: Vec<_> = keys.iter().flat_map(|key| self.engine.settle(key, cause, now)).collect();
-        settled.extend(budget::settle(&mut self.engine, &bindings, cause, now));
+        settled.extend(budget::settle(&mut self.engine, &bindings, &newly_counted, cause, now));
         settled.extend(current.mode.settle(&mut self.engine, &keys, cause, now));
         let settled = self.decide_own(cause, now, settled).await?;
         Ok(defined.and(settled))

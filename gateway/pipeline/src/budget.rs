@@ -101,13 +101,36 @@ pub(crate) fn lift(engine: &mut Engine, key: &ConditionKey, cause: Lsn, now: Ins
     all
 }
 
-/// Detectors were defined, perhaps otherwise than before: nobody has to lift what suppresses nothing any more.
-pub(crate) fn settle(engine: &mut Engine, bindings: &BTreeSet<String>, cause: Lsn, now: Instant) -> Vec<Transition> {
+/// Of what is about to be defined, what is counted from then on. What is counted already and is not suppressed with the
+/// rest of its detector, a person has lifted; before a restart it may have been counted if it is known at all.
+pub(crate) fn newly_counted(engine: &Engine, defs: &[Arc<ConditionDef>]) -> Vec<ConditionKey> {
+    let was_counted = |key: &ConditionKey| match engine.condition(key) {
+        Some((def, _)) => budget(def).is_some(),
+        None => engine.recovered(key).is_some(),
+    };
+    let new = defs.iter().filter(|def| budget(def).is_some() && !was_counted(&def.key));
+    new.map(|def| def.key.clone()).collect()
+}
+
+/// Detectors were defined, perhaps otherwise than before: nobody has to lift what suppresses nothing any more, and what is
+/// `newly_counted` is suppressed with the rest.
+pub(crate) fn settle(
+    engine: &mut Engine,
+    bindings: &BTreeSet<String>,
+    newly_counted: &[ConditionKey],
+    cause: Lsn,
+    now: Instant,
+) -> Vec<Transition> {
     let mut all = Vec::new();
     for binding in bindings {
         let key = OwnConditions::budget_key(binding);
-        let stands = engine.state(&key).is_some_and(|state| state.active.value);
-        if stands && !engine.conditions_of(binding).any(|one| is_suppressed(&one)) {
+        if !engine.state(&key).is_some_and(|state| state.active.value) {
+            continue;
+        }
+        if engine.conditions_of(binding).any(|one| is_suppressed(&one)) {
+            let new = newly_counted.iter().filter(|new| new.binding() == binding);
+            all.extend(new.flat_map(|new| engine.suppress(new, Suppression::BUDGET, true, cause, now)));
+        } else {
             let over = own_finding(false, "its budget was changed".to_owned(), now, StatusCode::GOOD);
             all.extend(engine.apply(&key, cause, over, now));
         }
@@ -272,17 +295,17 @@ mod tests {
         let mut plant = Plant::new();
         (0..4).for_each(|at| assert!(plant.find(at, true) <= 11));
         let (binding, now) = (BTreeSet::from(["many".to_owned()]), Instant::from_s(50));
-        assert!(settle(&mut plant.engine, &binding, Lsn(2), now).is_empty(), "it suppresses");
+        assert!(settle(&mut plant.engine, &binding, &[], Lsn(2), now).is_empty(), "it suppresses");
         for at in 0..11 {
             let (def, _) = plant.engine.condition(&key(at)).unwrap();
             let def = ConditionDef { rules: Arc::default(), ..(**def).clone() };
             plant.engine.define(Arc::new(def), now);
             plant.engine.settle(&key(at), Lsn(2), now);
         }
-        assert_eq!(settle(&mut plant.engine, &binding, Lsn(2), now).len(), 1);
+        assert_eq!(settle(&mut plant.engine, &binding, &[], Lsn(2), now).len(), 1);
         assert!((0..10).all(|at| !plant.state(&key(at)).is_aside()));
         assert!(!plant.state(&OwnConditions::budget_key("many")).active.value);
-        assert!(settle(&mut plant.engine, &binding, Lsn(2), now).is_empty());
+        assert!(settle(&mut plant.engine, &binding, &[], Lsn(2), now).is_empty());
     }
 
     #[test]

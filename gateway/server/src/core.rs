@@ -29,6 +29,7 @@ use crate::nodes::NOTIFIER;
 use crate::part;
 use crate::past::{self, EVENTS_MAX};
 use crate::profiles;
+use crate::seats::SEATS;
 use crate::shared::Shared;
 
 /// Makes the node manager.
@@ -62,6 +63,9 @@ fn capability(shared: &Shared, wanted: &ParsedReadValueId) -> Option<Variant> {
         Some(shared.profiles.iter().cloned().chain(of_users).collect::<Vec<_>>().into())
     } else if *id == VariableId::Server_ServerCapabilities_LocaleIdArray {
         Some(shared.tongues.locale_ids().into())
+    } else if *id == VariableId::Server_ServerCapabilities_MaxSessions {
+        // Those that have no user yet are none that anybody can count on.
+        u32::try_from(SEATS).ok().map(Variant::from)
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnDataValues {
         Some(VALUES_MAX.into())
     } else if *id == VariableId::HistoryServerCapabilities_MaxReturnEventValues {
@@ -247,7 +251,7 @@ impl NodeManager for Core {
     }
 
     async fn call(&self, context: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
-        let mut others = methods::answer_all(&self.shared, context, methods).await;
+        let mut others = methods::answer_all(&self.shared, &self.managers, context, methods).await;
         if others.is_empty() {
             return Ok(());
         }

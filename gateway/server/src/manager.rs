@@ -561,7 +561,7 @@ impl NodeManager for Manager {
     }
 
     async fn call(&self, context: &RequestContext, methods: &mut [&mut MethodCall]) -> Result<(), StatusCode> {
-        let mut others = methods::answer_all(&self.shared, context, methods).await;
+        let mut others = methods::answer_all(&self.shared, &self.managers, context, methods).await;
         for method in &mut others {
             method.set_status(StatusCode::BadMethodInvalid);
         }

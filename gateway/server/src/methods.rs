@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use opcua::nodes::TypeTree;
-use opcua::server::node_manager::{MethodCall, RequestContext};
+use opcua::server::node_manager::{MethodCall, NodeManagersRef, RequestContext, get_node_metadata};
 use opcua::types::{ByteString, LocalizedText, MethodId, NodeClass, NodeId, ObjectTypeId, StatusCode, Variant};
 use watchfire_alarms::RefusedCommand;
 use watchfire_config::Operation;
@@ -94,9 +94,24 @@ impl Call {
     }
 
     /// Carries it out, and tells of it whatever comes of it. Answers with what the method gives back.
-    pub(crate) async fn answer(self, shared: &Arc<Shared>, context: &RequestContext) -> Result<Vec<Variant>, Refusal> {
+    pub(crate) async fn answer(
+        self,
+        shared: &Arc<Shared>,
+        managers: &NodeManagersRef,
+        context: &RequestContext,
+    ) -> Result<Vec<Variant>, Refusal> {
         let asked = self.clone();
-        let outcome = self.carry_out(shared, context).await;
+        let mut outcome = self.carry_out(shared, context).await;
+        // Of the nodes of others it is known only now whether they are there at all.
+        if outcome == Err(StatusCode::BadMethodInvalid.into())
+            && asked.object.namespace <= 1
+            && get_node_metadata(context, managers, std::slice::from_ref(&asked.object))
+                .await
+                .iter()
+                .all(Option::is_none)
+        {
+            outcome = Err(StatusCode::BadNodeIdUnknown.into());
+        }
         asked.audit(shared, context, outcome.as_ref().err());
         outcome
     }
@@ -317,6 +332,7 @@ impl Call {
 /// Answers the calls of methods of conditions. What is left is none of ours.
 pub(crate) async fn answer_all<'a>(
     shared: &Arc<Shared>,
+    managers: &NodeManagersRef,
     context: &RequestContext,
     methods: &'a mut [&mut MethodCall],
 ) -> Vec<&'a mut MethodCall> {
@@ -330,7 +346,7 @@ pub(crate) async fn answer_all<'a>(
         }
     }
     // Together, since each waits for the next commit of the log.
-    let answers = join_all(ours.iter().map(|(_, call)| call.clone().answer(shared, context))).await;
+    let answers = join_all(ours.iter().map(|(_, call)| call.clone().answer(shared, managers, context))).await;
     for ((method, _), answer) in ours.iter_mut().zip(answers) {
         match answer {
             Ok(outputs) => {

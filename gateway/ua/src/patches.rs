@@ -15,6 +15,7 @@ mod notifications;
 mod published;
 mod ranges;
 mod raw;
+mod renewals;
 mod requests;
 mod sampling;
 mod select;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use watchfire_alarms::Suppression;
 use watchfire_model::{
-    AlarmSettings, CommandKind, Control, DetectorOrigin, Maintained, PlannedMaintenance, RecordBody, SignalId,
-    SourceState, StatusCode,
+    AlarmSettings, CommandKind, ConditionKey, Control, DetectorOrigin, Maintained, PlannedMaintenance, RecordBody,
+    SignalId, SourceState, StatusCode,
 };
 
 use super::rig::{Rig, Site, plan};
@@ -265,6 +266,31 @@ async fn a_detector_without_a_budget_any_more_is_suppressed_by_none() {
     rig.change(Change::Detector(Arc::new(budget(0)))).await;
     assert!(!rig.state_of("plain/high/s/0").is_aside() && !rig.state_of("plain/high/s/1").is_aside());
     assert!(!rig.state_of("gateway/budget/plain").active.value);
+    rig.stop().await;
+    site.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_detector_over_its_budget_watches_from_now_on_is_suppressed_with_the_rest() {
+    let site = Site::new();
+    let mut fewer = BindingPlan { budget: Some(1), ..plan(Mode::Live) };
+    let all = fewer.clone();
+    fewer.spec.signals.truncate(2);
+    fewer.areas.truncate(2);
+    let rig = Rig::start_with(&site, vec![fewer]).await;
+    rig.values(&[(0, 50.0), (1, 50.0)]).await;
+    rig.shown_active("gateway/budget/plain").await;
+    rig.wait_ms(100).await;
+    let lift = async |key: &str| {
+        rig.command(&ConditionKey::parse(key).unwrap(), CommandKind::Unsuppress, &[]).await.unwrap();
+    };
+    lift("plain/high/s/0").await;
+    rig.change(Change::Detector(Arc::new(all))).await;
+    let suppressed = |key: &str| rig.state_of(key).suppressed.value.has(Suppression::BUDGET);
+    assert!(suppressed("plain/high/s/1") && suppressed("plain/high/s/2"));
+    assert!(!suppressed("plain/high/s/0"), "a person has lifted it");
+    lift("gateway/budget/plain").await;
+    assert!(!suppressed("plain/high/s/1") && !suppressed("plain/high/s/2"));
     rig.stop().await;
     site.check();
 }

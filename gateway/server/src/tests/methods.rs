@@ -137,6 +137,7 @@ async fn p9_5_13_every_refusal_says_why() {
         (ObjectId::Server.into(), ACKNOWLEDGE, good(), S::BadMethodInvalid),
         (own("no/such"), ACKNOWLEDGE, good(), S::BadNodeIdUnknown),
         (NodeId::new(9, 1_u32), ACKNOWLEDGE, good(), S::BadNodeIdUnknown),
+        (NodeId::new(0, 4_000_000_000_u32), ACKNOWLEDGE, good(), S::BadNodeIdUnknown),
         // A method that conditions do not have.
         (oil(), MethodId::Server_GetMonitoredItems, vec![1_u32.into()], S::BadMethodInvalid),
         (oil(), MethodId::ConditionType_ConditionRefresh, vec![1_u32.into()], S::BadMethodInvalid),

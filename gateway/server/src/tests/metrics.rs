@@ -129,6 +129,8 @@ async fn p9_9_4_reset_begins_the_figures_anew() {
         (own("area:Hall"), StatusCode::BadMethodInvalid),
         (own("hot/high/press/oil"), StatusCode::BadMethodInvalid),
         (ObjectId::Server.into(), StatusCode::BadMethodInvalid),
+        (NodeId::new(0, 4_000_000_000_u32), StatusCode::BadNodeIdUnknown),
+        (NodeId::new(1, "nowhere"), StatusCode::BadNodeIdUnknown),
         (own("AreaAlarmMetricsType"), StatusCode::BadNodeIdInvalid),
         (ObjectTypeId::AlarmMetricsType.into(), StatusCode::BadNodeIdInvalid),
         (NodeId::null(), StatusCode::BadNodeIdInvalid),

@@ -8,7 +8,7 @@ use opcua::server::authenticator::{AuthManager, IdleSession, SessionHolder, User
 use opcua::types::{
     AttributeId, ByteString, ContentFilter, ContentFilterBuilder, ContentFilterElement, CreateSessionRequest,
     EventFilter, ExtensionObject, FilterOperator, LocalizedText, MethodId, NodeId, NumericRange, ObjectTypeId, Operand,
-    ReadValueId, SimpleAttributeOperand, StatusCode, TimestampsToReturn, Variant,
+    ReadValueId, SimpleAttributeOperand, StatusCode, TimestampsToReturn, VariableId, Variant,
 };
 use watchfire_alarms::ConditionDef;
 
@@ -248,6 +248,9 @@ async fn sessions_that_are_made_and_never_used_keep_out_nobody() {
         assert!(matches!(answer, ResponseMessage::CreateSession(_)), "{answer:?}");
     }
     Hmi::connect(&house.url).await.close().await;
+    // What they take does not count: nobody gets a session more by it.
+    let most = hmi.read(VariableId::Server_ServerCapabilities_MaxSessions.into()).await.value;
+    assert_eq!(most, Some(u32::try_from(SEATS).unwrap().into()));
     hmi.close().await;
     house.close().await;
 }

@@ -6,8 +6,9 @@ use super::raw::{PATIENCE, Raw, Said};
 use super::sessions::{Few, Login, connect, header, serve_and_look, session_at};
 use opcua::core::{RequestMessage, ResponseMessage};
 use opcua::types::{
-    ActivateSessionRequest, AttributeId, CreateSessionResponse, GetEndpointsRequest, MonitoredItemCreateRequest,
-    MonitoringMode, NodeId, ReadRequest, ReadValueId, StatusCode, TimestampsToReturn, UAString, VariableId,
+    ActivateSessionRequest, AttributeId, CreateMonitoredItemsRequest, CreateSessionResponse, CreateSubscriptionRequest,
+    GetEndpointsRequest, MonitoredItemCreateRequest, MonitoringMode, NodeId, ReadRequest, ReadValueId, StatusCode,
+    TimestampsToReturn, UAString, VariableId,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,50 @@ async fn what_the_last_values_of_items_take_has_an_end_also_of_those_that_are_di
         bare.delete(subscription, first).await;
         bare.create(subscription, item(long())).await.expect("an item");
     }
+}
+
+// One thread would carry out one request after the other in any case.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_for_items_that_are_sent_at_once_find_no_more_room_than_one_after_the_other() {
+    const REQUESTS: u32 = 40;
+    const ITEMS: usize = 4;
+    let few = Arc::new(Few::default());
+    let (url, _pki, _handle) = serve_and_look(few.clone()).await;
+    let mut raw = Raw::open(port_of(&url)).await;
+    let session = raw.log_in(&url).await;
+    let subscribe = CreateSubscriptionRequest {
+        request_header: header(&session),
+        requested_publishing_interval: 1_000.0,
+        requested_max_keep_alive_count: 1_000,
+        requested_lifetime_count: 10_000,
+        ..CreateSubscriptionRequest::default()
+    };
+    raw.send(4, subscribe).await;
+    let ResponseMessage::CreateSubscription(subscribed) = raw.answer().await else { panic!("no subscription") };
+    let create = CreateMonitoredItemsRequest {
+        request_header: header(&session),
+        subscription_id: subscribed.subscription_id,
+        timestamps_to_return: TimestampsToReturn::Neither,
+        items_to_create: Some(vec![long().into(); ITEMS]),
+    };
+    few.take_time(10);
+    let mut bytes = Vec::new();
+    for id in 0..REQUESTS {
+        bytes.extend(raw.bytes(10 + id, create.clone()).await);
+    }
+    raw.socket.write_all(&bytes).await.expect("it is taken");
+    let mut made = 0;
+    for _ in 0..REQUESTS {
+        made += match raw.answer().await {
+            ResponseMessage::CreateMonitoredItems(created) => {
+                created.results.iter().flatten().filter(|item| item.status_code.is_good()).count()
+            }
+            // There are too many of them in any case.
+            ResponseMessage::ServiceFault(_) => 0,
+            other => panic!("{other:?}"),
+        };
+    }
+    assert_eq!(made, ITEMS, "those of one request");
 }
 
 fn port_of(url: &str) -> u16 {

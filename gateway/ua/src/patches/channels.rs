@@ -31,11 +31,15 @@ struct Secured {
 
 impl Secured {
     async fn start() -> Self {
+        Self::start_with(|builder| builder).await
+    }
+
+    async fn start_with(set: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         let pki = tempfile::tempdir().expect("a folder for certificates");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback");
         let port = listener.local_addr().expect("a bound port").port();
         let endpoint = ServerEndpoint::new_basic256sha256_sign_encrypt("/", &[ANONYMOUS_USER_TOKEN_ID.to_owned()]);
-        let (server, _) = ServerBuilder::new()
+        let builder = ServerBuilder::new()
             .application_name("patches")
             .application_uri("urn:patches:server")
             .product_uri("urn:patches")
@@ -45,9 +49,8 @@ impl Secured {
             .host("127.0.0.1")
             .port(port)
             .discovery_urls(vec![format!("opc.tcp://127.0.0.1:{port}/")])
-            .add_endpoint("secured", endpoint)
-            .build()
-            .expect("a server");
+            .add_endpoint("secured", endpoint);
+        let (server, _) = set(builder).build().expect("a server");
         tokio::spawn(server.run_with(listener));
         let der = std::fs::read(pki.path().join("server/own/cert.der")).expect("its certificate");
         Self { port, certificate: X509::from_der(&der).expect("a certificate"), _pki: pki }
@@ -84,9 +87,14 @@ impl Secured {
     }
 }
 
+/// A certificate with a key of its own, or another one with this key.
 fn made(key: Option<&PrivateKey>) -> (X509, PrivateKey) {
-    let description =
-        ApplicationDescription { application_uri: "urn:patches:client".into(), ..ApplicationDescription::default() };
+    let description = ApplicationDescription {
+        application_uri: "urn:patches:client".into(),
+        // Two that are made within a second are the same otherwise.
+        application_name: if key.is_some() { "another" } else { "client" }.into(),
+        ..ApplicationDescription::default()
+    };
     let data = X509Data::from((description, None));
     match key {
         Some(key) => (X509::from_pkey(key, &data).expect("a certificate"), key.clone()),
@@ -113,20 +121,22 @@ async fn a_channel_is_opened_as_it_is_offered_and_in_no_other_way() {
         let said = raw.ask_for_channel(SecurityTokenRequestType::Issue, HOUR_MS).await;
         assert_eq!(refused(said), StatusCode::BadSecurityPolicyRejected, "{policy}");
     }
-    for security_mode in [MessageSecurityMode::None, MessageSecurityMode::Sign] {
+    // There is no channel by which the answer could be secured, so it is an error, as for the policy.
+    for (security_mode, nonce_bytes, status) in [
+        (MessageSecurityMode::None, 32, StatusCode::BadSecurityModeRejected),
+        (MessageSecurityMode::Sign, 32, StatusCode::BadSecurityModeRejected),
+        (MessageSecurityMode::Invalid, 32, StatusCode::BadSecurityModeRejected),
+        (MessageSecurityMode::SignAndEncrypt, 16, StatusCode::BadNonceInvalid),
+    ] {
         let mut raw = server.connect(&client, SecurityPolicy::Basic256Sha256).await;
-        raw.channel.create_random_nonce();
         let request = OpenSecureChannelRequest {
             request_header: header(),
             security_mode,
-            client_nonce: raw.channel.local_nonce_as_byte_string(),
+            client_nonce: ByteString::from(vec![7; nonce_bytes]),
             ..OpenSecureChannelRequest::default()
         };
-        let bytes = raw.bytes(1, request).await;
-        raw.socket.write_all(&bytes).await.expect("it is taken");
-        // There is no channel by which the answer could be secured.
-        raw.channel.set_security_mode(MessageSecurityMode::None);
-        assert_eq!(refused(raw.hear().await), StatusCode::BadSecurityModeRejected, "{security_mode:?}");
+        let said = raw.ask(1, request).await;
+        assert!(matches!(said, Said::Error(said) if said == status), "{security_mode:?}: {said:?}");
     }
     // In the clear there are endpoints to be asked for, and no session.
     let mut raw = Raw::open(server.port).await;
@@ -177,7 +187,7 @@ async fn an_open_channel_stays_as_secure_and_with_whom_it_was_opened() {
 #[tokio::test]
 async fn a_token_is_taken_for_a_while_after_the_next_one_and_a_channel_ends_that_is_not_renewed() {
     const LIFETIME_MS: u32 = 3_000;
-    let server = Secured::start().await;
+    let server = Secured::start_with(|builder| builder.min_secure_channel_token_lifetime_ms(LIFETIME_MS)).await;
     let client = made(None);
     let mut raw = server.open(&client, LIFETIME_MS).await;
     let endpoints = || GetEndpointsRequest { request_header: header(), ..GetEndpointsRequest::default() };
@@ -192,6 +202,17 @@ async fn a_token_is_taken_for_a_while_after_the_next_one_and_a_channel_ends_that
     }
     let said = tokio::time::timeout(Duration::from_secs(60), raw.hear()).await.expect("it ends");
     assert_eq!(refused(said), StatusCode::BadTimeout);
+}
+
+#[tokio::test]
+async fn a_token_lives_for_as_long_as_a_client_asks_but_long_enough_to_be_renewed() {
+    let server = Secured::start().await;
+    let client = made(None);
+    for (asked_ms, given_ms) in [(0, 300_000), (1, 10_000), (3_600, 10_000), (10_001, 10_001), (HOUR_MS, 300_000)] {
+        let mut raw = server.connect(&client, SecurityPolicy::Basic256Sha256).await;
+        let opened = raw.ask_for_channel(SecurityTokenRequestType::Issue, asked_ms).await;
+        assert_eq!(raw.take(opened).security_token.revised_lifetime, given_ms, "{asked_ms} ms");
+    }
 }
 
 #[test]
@@ -210,6 +231,10 @@ fn a_token_lives_from_when_it_is_received_whatever_the_clock_of_its_server_says(
         let left = DateTime::now() - channel.token_created_at();
         assert!(left >= chrono::Duration::zero() && left < chrono::Duration::minutes(10), "{days} days: {left}");
     }
+    // Seven weeks, which is the longest that can be said.
+    let longest = ChannelSecurityToken { revised_lifetime: u32::MAX, ..ChannelSecurityToken::default() };
+    channel.set_security_token(ChannelSecurityToken { token_id: 2, ..longest });
+    assert!(!channel.should_renew_security_token());
 }
 
 #[tokio::test]

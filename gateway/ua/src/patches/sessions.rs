@@ -59,12 +59,18 @@ pub(super) struct Few {
     /// Grows with each log-in by name, as if its user changed while it is looked at.
     revision: AtomicU64,
     reads: AtomicUsize,
+    /// How long it takes to look whether somebody may read a variable.
+    look_ms: AtomicU64,
 }
 
 impl Few {
     /// How often somebody was to read a variable.
     pub(super) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn take_time(&self, look_ms: u64) {
+        self.look_ms.store(look_ms, Ordering::SeqCst);
     }
 }
 
@@ -95,6 +101,7 @@ impl AuthManager for Few {
 
     fn effective_user_access_level(&self, _: &UserToken, level: AccessLevel, _: &NodeId) -> AccessLevel {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(self.look_ms.load(Ordering::SeqCst)));
         level
     }
 
