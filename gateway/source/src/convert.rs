@@ -117,14 +117,14 @@ impl Converter {
     }
 
     /// The same, and what may be missing is so since an earlier moment; see [`Converter::heard_last`].
-    pub(crate) fn owe_since(
+    pub(crate) fn owe_from(
         &mut self,
         places: impl IntoIterator<Item = usize>,
         cause: GapCause,
         since: Option<Moment>,
     ) {
         for at in places {
-            self.ledger.owe_since(at, cause, since);
+            self.ledger.owe_from(at, cause, since);
         }
     }
 

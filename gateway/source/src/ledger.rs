@@ -221,7 +221,7 @@ impl Ledger {
     /// From now on values of a signal may be missing, until its next one comes. A cause that stands stays. Of a signal
     /// that has never had a value nothing can be missing.
     pub(crate) fn owe(&mut self, at: usize, cause: GapCause) {
-        self.owe_since(at, cause, self.heard);
+        self.owe_from(at, cause, self.heard);
     }
 
     /// When something was heard last.
@@ -230,7 +230,7 @@ impl Ledger {
     }
 
     /// The same of what may be missing since an earlier moment, though something was heard after it.
-    pub(crate) fn owe_since(&mut self, at: usize, cause: GapCause, since: Option<Moment>) {
+    pub(crate) fn owe_from(&mut self, at: usize, cause: GapCause, since: Option<Moment>) {
         let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.last != NEVER) else { return };
         entry.owed.get_or_insert(cause);
         if entry.loss != NO_LOSS {

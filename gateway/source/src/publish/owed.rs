@@ -13,7 +13,7 @@ impl Publisher<'_> {
         let shallow: Vec<_> = items.into_iter().flatten().filter(|item| item.queue_size <= 1).copied().collect();
         for item in shallow {
             let parts = self.lent.converter.parts_of(item.at());
-            self.lent.converter.owe_since(parts, GapCause::SourceLost, since);
+            self.lent.converter.owe_from(parts, GapCause::SourceLost, since);
         }
     }
 
