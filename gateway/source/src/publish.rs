@@ -29,7 +29,7 @@ use crate::awaited::Told;
 use crate::backfill::{self, Backfill};
 use crate::convert::Converter;
 use crate::error::{is_lost, is_unreadable};
-use crate::items::{self, Item, Subscription};
+use crate::items::{self, Subscription};
 use crate::received::Received;
 use crate::report::Reporter;
 use crate::sequence::{Arrived, after};
