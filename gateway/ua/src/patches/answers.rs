@@ -79,7 +79,7 @@ async fn requests_for_items_that_are_sent_at_once_find_no_more_room_than_one_aft
         requested_lifetime_count: 10_000,
         ..CreateSubscriptionRequest::default()
     };
-    raw.send(4, subscribe).await;
+    raw.say(4, subscribe).await;
     let ResponseMessage::CreateSubscription(subscribed) = raw.answer().await else { panic!("no subscription") };
     let create = CreateMonitoredItemsRequest {
         request_header: header(&session),
