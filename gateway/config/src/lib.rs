@@ -27,9 +27,9 @@ mod maintenance;
 mod names;
 mod nearest;
 mod node;
+mod open_to_others;
 #[cfg(test)]
 mod page_tests;
-mod open_to_others;
 mod path;
 mod pattern;
 mod places;

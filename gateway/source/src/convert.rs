@@ -117,12 +117,7 @@ impl Converter {
     }
 
     /// The same, and what may be missing is so since an earlier moment; see [`Converter::heard_last`].
-    pub(crate) fn owe_from(
-        &mut self,
-        places: impl IntoIterator<Item = usize>,
-        cause: GapCause,
-        since: Option<Moment>,
-    ) {
+    pub(crate) fn owe_from(&mut self, places: impl IntoIterator<Item = usize>, cause: GapCause, since: Option<Moment>) {
         for at in places {
             self.ledger.owe_from(at, cause, since);
         }
