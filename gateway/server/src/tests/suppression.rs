@@ -182,7 +182,7 @@ async fn p9_5_8_4_a_variable_is_true_while_all_sources_of_a_detector_are_lost() 
         house.find(&OwnConditions::source_key(source), level, "no answer", Vec::new());
     };
     let variable = own("suppression:sources/hot#Holds");
-    let mut watched = hmi.watch(&[variable.clone()]).await;
+    let mut watched = hmi.watch(std::slice::from_ref(&variable)).await;
     assert_eq!(watched.next().await.1.value, Some(false.into()));
     lost("press", true);
     becomes(&hmi, "gateway/source/press#ActiveState/Id", true.into()).await;

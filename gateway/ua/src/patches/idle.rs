@@ -95,7 +95,7 @@ async fn the_session_that_was_idle_for_the_longest_time_gives_way_and_none_with_
     // The first to come is not the one that has been idle for longest.
     assert_eq!(read(&client, &second).await, StatusCode::Good);
     let fourth = open().await;
-    assert_eq!(*places.ended.lock(), [third.session_id.clone()]);
+    assert_eq!(places.ended.lock().as_slice(), std::slice::from_ref(&third.session_id));
     assert_eq!(read(&client, &third).await, StatusCode::BadSessionIdInvalid);
     for session in [&first, &second, &fourth] {
         assert_eq!(read(&client, session).await, StatusCode::Good);
