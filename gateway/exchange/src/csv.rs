@@ -105,8 +105,8 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// Refuses a line with more fields than columns, but for empty ones at its end: one of them is in two, such as a number with a decimal comma, and what
-    /// follows would be taken for something else.
+    /// Refuses a line with more fields than columns, but for empty ones at its end: one of them is in two, such as a number
+    /// with a decimal comma, and what follows would be taken for something else.
     fn fitting<'f>(&self, fields: &'f [Field]) -> Result<&'f [Field], String> {
         let (count, columns) = (filled(fields), self.columns);
         if count > columns {

@@ -1,5 +1,5 @@
-//! When all that stood before a start is published: the surfaces are told, so that nobody who asks is told of less. Conditions
-//! are known once their detectors have told them, or others stand in for them.
+//! When all that stood before a start is published: the surfaces are told, so that nobody who asks is told of less.
+//! Conditions are known once their detectors have told them, or others stand in for them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -21,8 +21,8 @@ enum Line {
     Half,
     /// In place of what the server says next comes this, then nothing.
     Instead(&'static [u8]),
-    /// Answers of a kind, by the number of its binary encoding, that are longer than this never come, as far as the client can tell. Set before anything
-    /// connects, and without security.
+    /// Answers of a kind, by the number of its binary encoding, that are longer than this never come, as far as the client
+    /// can tell. Set before anything connects, and without security.
     Without(u16, usize),
     /// Requests to make items with this in them are answered with a fault, and nothing is made. Set before anything
     /// connects, and without security.
